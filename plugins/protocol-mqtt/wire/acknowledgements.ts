@@ -1,32 +1,86 @@
-/** PUBACK, PUBREC, PUBREL, PUBCOMP. */
-import type { ProtocolVersion } from "./packet-types.ts"
-export declare class AcknowledgementView {
-  packetIdentifier: number
-  reasonCode: number
+/**
+ * PUBACK, PUBREC, PUBREL and PUBCOMP: four packets of one form.
+ *
+ * Source: MQTT 5.0, sections 3.4 to 3.7; MQTT 3.1.1, the same sections.
+ * Invariants: nothing is allocated; what we send has no properties, and carries a Reason Code only where it is not 0.
+ */
+import { type ProtocolVersion, PUBREL } from "./packet-types.ts"
+import { PropertyView, readTwoBytes, scanProperties } from "./properties.ts"
+import { writeTwoBytes } from "./property-writers.ts"
+import { MALFORMED_PACKET, PROTOCOL_ERROR, reasonCodeAllowed } from "./reason-codes.ts"
+import { decode, size } from "./variable-byte-integer.ts"
+
+/** Bytes that {@link writeAcknowledgement} writes. */
+export const ACKNOWLEDGEMENT_SIZE = 4
+/** Bytes that {@link writeAcknowledgementWithReason} writes. */
+export const ACKNOWLEDGEMENT_WITH_REASON_SIZE = 5
+
+/** What {@link scanAcknowledgement} found; reused. */
+export class AcknowledgementView {
+  packetIdentifier = 0
+  /** 0 before version 5, and where the packet leaves it out. */
+  reasonCode = 0
 }
-/** [start, end) = what follows the fixed header; packetType 4 to 7. 0 or a Reason Code. */
-export declare function scanAcknowledgement(
+
+/** Reason String and User Properties are checked, then not used: a server has nothing to tell its publisher from them. */
+const properties = new PropertyView()
+
+/**
+ * Scans one acknowledgement: `packetType` 4 to 7, `bytes[start, end)` what follows the fixed header. Returns 0, or
+ * 0x81 for a wrong length or bad properties, or 0x82 for Packet Identifier 0 or a Reason Code of another packet.
+ */
+export function scanAcknowledgement(
   bytes: Uint8Array,
   packetType: number,
   start: number,
   end: number,
   version: ProtocolVersion,
   view: AcknowledgementView
-): number
-export declare const ACKNOWLEDGEMENT_SIZE = 4
-export declare const ACKNOWLEDGEMENT_WITH_REASON_SIZE = 5
-/** 4 bytes. */
-export declare function writeAcknowledgement(
+): number {
+  const length = end - start
+  if (length < 2 || (length > 2 && version !== 5)) return MALFORMED_PACKET
+  view.packetIdentifier = readTwoBytes(bytes, start)
+  view.reasonCode = 0
+  if (view.packetIdentifier === 0) return PROTOCOL_ERROR
+  if (length === 2) return 0
+  const reasonCode = bytes[start + 2] as number
+  if (!reasonCodeAllowed(packetType, reasonCode)) return PROTOCOL_ERROR
+  view.reasonCode = reasonCode
+  if (length === 3) return 0
+  const propertiesLength = decode(bytes, start + 3, end)
+  if (propertiesLength < 0) return MALFORMED_PACKET
+  const propertiesStart = start + 3 + size(propertiesLength)
+  if (propertiesStart + propertiesLength !== end) return MALFORMED_PACKET
+  return propertiesLength === 0 ? 0 : scanProperties(bytes, propertiesStart, end, packetType, properties)
+}
+
+function acknowledgementFirstByte(packetType: number): number {
+  return (packetType << 4) | (packetType === PUBREL ? 2 : 0)
+}
+
+/** Writes the four-byte form (every version, Reason Code 0 implied); returns the position after it. */
+export function writeAcknowledgement(
   target: Uint8Array,
   position: number,
   packetType: number,
   packetIdentifier: number
-): number
-/** 5 bytes; version 5 only, reason code != 0. */
-export declare function writeAcknowledgementWithReason(
+): number {
+  target[position] = acknowledgementFirstByte(packetType)
+  target[position + 1] = 2
+  return writeTwoBytes(target, position + 2, packetIdentifier)
+}
+
+/** Writes the five-byte form of version 5; returns the position after it. */
+export function writeAcknowledgementWithReason(
   target: Uint8Array,
   position: number,
   packetType: number,
   packetIdentifier: number,
   reasonCode: number
-): number
+): number {
+  target[position] = acknowledgementFirstByte(packetType)
+  target[position + 1] = 3
+  const next = writeTwoBytes(target, position + 2, packetIdentifier)
+  target[next] = reasonCode
+  return next + 1
+}

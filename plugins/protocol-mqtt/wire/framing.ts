@@ -1,20 +1,235 @@
-/** Cuts a byte stream into packets. */
-/** From a handler: this packet is taken, stop before the next one; from feed and resume: stopped that way. */
+/**
+ * Cutting a byte stream into MQTT packets.
+ *
+ * Source: MQTT 5.0, sections 2.1 and 3.1.2.11.4 (Maximum Packet Size counts the whole packet); 4.13.1 for the answers.
+ * Invariants
+ *  - A packet that lies whole in a chunk is handed on in that chunk, without a copy.
+ *  - A packet split over chunks is gathered in a buffer that grows with the bytes that came, never with the length
+ *    that the header declares; a packet over {@link PacketStream.maximumPacketSize} is refused at its header.
+ *  - The first byte is judged as soon as it is there, and the first packet must be CONNECT.
+ *  - Between packets nothing is held.
+ */
+import { copyBytes } from "./copy-bytes.ts"
+import { CONNECT, checkFirstByte, packetTypeOf } from "./packet-types.ts"
+import { MALFORMED_PACKET, PACKET_TOO_LARGE, PROTOCOL_ERROR } from "./reason-codes.ts"
+import { decode, MALFORMED, NEED_MORE, size } from "./variable-byte-integer.ts"
+
+/** From a handler: this packet is taken, stop before the next. From feed and resume: stopped that way. */
 export const PAUSED = -1
+/** From feed and resume after {@link PacketStream.clear}. */
+export const CLEARED = -2
+/** Bytes of a whole packet that a peer may send before its CONNECT was accepted. */
+export const PACKET_SIZE_MAX_BEFORE_CONNECT = 65_536
+const GATHERED_SIZE_MIN = 64
+
+/** Takes the packets of one stream, in order. */
 export interface PacketHandler {
-  /** bytes[start, end) follows the fixed header and may be kept; 0 = go on, PAUSED, or a Reason Code that ends the stream. */
+  /**
+   * One packet; `bytes[start, end)` follows the fixed header and may be kept. Returns 0 to go on, {@link PAUSED}, or
+   * a Reason Code, which ends the stream. Must not call feed or resume.
+   */
   packet(bytes: Uint8Array, firstByte: number, start: number, end: number): number
 }
-export declare class PacketStream {
-  /** Bytes of a whole packet, header included; 65,536 until the handler of CONNECT raises it. */
-  maximumPacketSize: number
-  /** Bytes held back (a partial packet, or what waits while paused): for the connection's budget. */
-  get bufferedSize(): number
-  /** True once anything but a whole number of packets has come: the peer is in the middle of one. */
-  get midPacket(): boolean
-  /** 0, PAUSED or a Reason Code. While paused a chunk is kept and PAUSED returned. */
-  feed(chunk: Uint8Array, handler: PacketHandler): number
-  resume(handler: PacketHandler): number
-  /** Lets go of everything. */
-  clear(): void
+
+/** One direction of one connection. */
+export class PacketStream {
+  /** Bytes of a whole packet, fixed header included. Raise it when CONNECT is accepted; holds from the next packet. */
+  maximumPacketSize = PACKET_SIZE_MAX_BEFORE_CONNECT
+  private awaitsConnect = true
+  private paused = false
+  /** Not 0: over, for this reason. */
+  private verdict = 0
+  /** The beginning of a packet, or null. */
+  private gathered: Uint8Array | null = null
+  private gatheredLength = 0
+  /** Bytes of the whole gathered packet; 0 until its header is complete. */
+  private gatheredTotal = 0
+  /** Chunks that wait while paused; the first from `waitingPosition` on. */
+  private waiting: Array<Uint8Array> | null = null
+  private waitingPosition = 0
+
+  /** Bytes held back: of a packet that is not complete, and those that wait while paused. For the connection's budget. */
+  get bufferedSize(): number {
+    let held = this.gathered === null ? 0 : this.gathered.length
+    if (this.waiting !== null) {
+      for (const chunk of this.waiting) held += chunk.length
+      held -= this.waitingPosition
+    }
+    return held
+  }
+
+  /** Whether the peer has sent a part of a packet only. */
+  get midPacket(): boolean {
+    return this.gathered !== null
+  }
+
+  /**
+   * Takes the next bytes of the stream. The chunk must not be written to afterwards: packets in it may be kept by the
+   * handler. Returns 0, or {@link PAUSED} (while paused the chunk is kept and nothing handled), or the Reason Code
+   * that ended the stream: 0x81, 0x82 or 0x95 from here, or the handler's own. An ended stream takes nothing more.
+   */
+  feed(chunk: Uint8Array, handler: PacketHandler): number {
+    if (this.verdict !== 0) return this.verdict
+    if (this.paused) {
+      if (chunk.length !== 0) this.keepWaiting(chunk, 0)
+      return PAUSED
+    }
+    return this.handle(chunk, 0, handler)
+  }
+
+  /** Goes on after {@link PAUSED} with what has waited; returns as {@link feed} does. */
+  resume(handler: PacketHandler): number {
+    if (this.verdict !== 0) return this.verdict
+    this.paused = false
+    const chunks = this.waiting
+    if (chunks === null) return 0
+    const firstPosition = this.waitingPosition
+    this.waiting = null
+    this.waitingPosition = 0
+    for (let index = 0; index < chunks.length; index++) {
+      const code = this.handle(chunks[index] as Uint8Array, index === 0 ? firstPosition : 0, handler)
+      if (code === 0) continue
+      // What handle kept of this chunk stands first in the line; the chunks after it follow.
+      if (code === PAUSED)
+        for (let rest = index + 1; rest < chunks.length; rest++) this.keepWaiting(chunks[rest] as Uint8Array, 0)
+      return code
+    }
+    return 0
+  }
+
+  /** Ends the stream and lets go of everything; also from inside a handler. */
+  clear(): void {
+    if (this.verdict === 0) this.verdict = CLEARED
+    this.release()
+  }
+
+  private handle(chunk: Uint8Array, from: number, handler: PacketHandler): number {
+    const chunkEnd = chunk.length
+    let position = from
+    if (this.gathered !== null) {
+      position = this.gather(chunk, position)
+      if (this.verdict !== 0) return this.verdict
+      if (this.gatheredTotal === 0 || this.gatheredLength < this.gatheredTotal) return 0
+      const code = this.handOnGathered(handler)
+      if (code !== 0) return this.stop(code, chunk, position)
+    }
+    while (position < chunkEnd) {
+      const firstByte = chunk[position] as number
+      const refusal = this.judgeFirstByte(firstByte)
+      if (refusal !== 0) return this.end(refusal)
+      const remaining = decode(chunk, position + 1, chunkEnd)
+      if (remaining === MALFORMED) return this.end(MALFORMED_PACKET)
+      if (remaining === NEED_MORE) {
+        this.beginGathering(chunk, position, 0)
+        return 0
+      }
+      const bodyStart = position + 1 + size(remaining)
+      const bodyEnd = bodyStart + remaining
+      if (bodyEnd - position > this.maximumPacketSize) return this.end(PACKET_TOO_LARGE)
+      if (bodyEnd > chunkEnd) {
+        this.beginGathering(chunk, position, bodyEnd - position)
+        return 0
+      }
+      position = bodyEnd
+      this.awaitsConnect = false
+      const code = handler.packet(chunk, firstByte, bodyStart, bodyEnd)
+      if (code !== 0 || this.verdict !== 0) return this.stop(code, chunk, position)
+    }
+    return 0
+  }
+
+  private judgeFirstByte(firstByte: number): number {
+    const refusal = checkFirstByte(firstByte)
+    if (refusal !== 0) return refusal
+    // [MQTT-3.1.0-1]
+    return this.awaitsConnect && packetTypeOf(firstByte) !== CONNECT ? PROTOCOL_ERROR : 0
+  }
+
+  private beginGathering(chunk: Uint8Array, from: number, total: number): void {
+    const length = chunk.length - from
+    this.gathered = new Uint8Array(capacityFor(length, total))
+    copyBytes(chunk, from, chunk.length, this.gathered, 0)
+    this.gatheredLength = length
+    this.gatheredTotal = total
+  }
+
+  /** Adds bytes of the chunk to the gathered packet, no more than it needs; returns the position after them. */
+  private gather(chunk: Uint8Array, from: number): number {
+    let position = from
+    while (this.gatheredTotal === 0) {
+      if (position === chunk.length) return position
+      this.append(chunk, position, position + 1)
+      position++
+      const remaining = decode(this.gathered as Uint8Array, 1, this.gatheredLength)
+      if (remaining === NEED_MORE) continue
+      const total = this.gatheredLength + remaining
+      if (remaining === MALFORMED) this.end(MALFORMED_PACKET)
+      else if (total > this.maximumPacketSize) this.end(PACKET_TOO_LARGE)
+      else this.gatheredTotal = total
+      if (this.verdict !== 0) return position
+    }
+    const taken = Math.min(this.gatheredTotal - this.gatheredLength, chunk.length - position)
+    this.append(chunk, position, position + taken)
+    return position + taken
+  }
+
+  private append(chunk: Uint8Array, from: number, to: number): void {
+    let buffer = this.gathered as Uint8Array
+    const length = this.gatheredLength + to - from
+    if (length > buffer.length) {
+      const grown = new Uint8Array(capacityFor(length, this.gatheredTotal))
+      copyBytes(buffer, 0, this.gatheredLength, grown, 0)
+      this.gathered = buffer = grown
+    }
+    copyBytes(chunk, from, to, buffer, this.gatheredLength)
+    this.gatheredLength = length
+  }
+
+  private handOnGathered(handler: PacketHandler): number {
+    const bytes = this.gathered as Uint8Array
+    const end = this.gatheredTotal
+    this.gathered = null
+    this.gatheredLength = 0
+    this.gatheredTotal = 0
+    let start = 2
+    while ((bytes[start - 1] as number) > 127) start++
+    this.awaitsConnect = false
+    const code = handler.packet(bytes, bytes[0] as number, start, end)
+    return this.verdict === 0 ? code : this.verdict
+  }
+
+  private stop(code: number, chunk: Uint8Array, position: number): number {
+    if (this.verdict !== 0) return this.verdict
+    if (code !== PAUSED) return this.end(code)
+    this.paused = true
+    if (position < chunk.length) this.keepWaiting(chunk, position)
+    return PAUSED
+  }
+
+  private keepWaiting(chunk: Uint8Array, from: number): void {
+    if (this.waiting === null) {
+      this.waiting = [chunk]
+      this.waitingPosition = from
+    } else this.waiting.push(chunk)
+  }
+
+  private end(reasonCode: number): number {
+    this.verdict = reasonCode
+    this.release()
+    return reasonCode
+  }
+
+  private release(): void {
+    this.gathered = null
+    this.gatheredLength = 0
+    this.gatheredTotal = 0
+    this.waiting = null
+    this.waitingPosition = 0
+  }
+}
+
+/** Twice what came, so that a slow packet costs linear time, but no more than the packet needs. */
+function capacityFor(length: number, total: number): number {
+  const capacity = Math.max(length * 2, GATHERED_SIZE_MIN)
+  return total === 0 ? capacity : Math.min(capacity, total)
 }

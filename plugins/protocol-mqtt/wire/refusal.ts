@@ -3,6 +3,8 @@
  *
  * Source: MQTT 5.0, section 4.13 (handling errors); MQTT 3.1.1, section 4.8.
  */
+import { MALFORMED_PACKET, PROTOCOL_ERROR } from "./reason-codes.ts"
+
 export class Refusal {
   /** The Reason Code of MQTT 5 that says why, whatever version the client speaks: for DISCONNECT, logs and counters. */
   readonly reasonCode: number
@@ -11,3 +13,7 @@ export class Refusal {
     this.reasonCode = reasonCode
   }
 }
+
+/** The two most frequent ones, made once. */
+export const MALFORMED_REFUSAL = new Refusal(MALFORMED_PACKET)
+export const PROTOCOL_ERROR_REFUSAL = new Refusal(PROTOCOL_ERROR)

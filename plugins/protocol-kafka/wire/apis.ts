@@ -1,0 +1,23 @@
+/**
+ * The table of APIs that this broker speaks: what ApiVersions advertises and what a request is looked up in. Another API is one
+ * more line here, one more file in messages/ and one more handler.
+ */
+import { apiVersions } from "./messages/api-versions.ts"
+import { fetch } from "./messages/fetch.ts"
+import { findCoordinator } from "./messages/find-coordinator.ts"
+import { listOffsets } from "./messages/list-offsets.ts"
+import { metadata } from "./messages/metadata.ts"
+import { produce } from "./messages/produce.ts"
+import type { Api } from "./schema.ts"
+
+export { apiVersions, fetch, findCoordinator, listOffsets, metadata, produce }
+
+/** In the order of their keys. */
+export const APIS: ReadonlyArray<Api> = [produce, fetch, listOffsets, metadata, findCoordinator, apiVersions]
+
+const byKey = new Map(APIS.map((api) => [api.key, api]))
+
+/** The API of a key; undefined where this broker does not speak it. */
+export function apiOf(key: number): Api | undefined {
+  return byKey.get(key)
+}

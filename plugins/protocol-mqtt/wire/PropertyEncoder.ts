@@ -4,7 +4,7 @@
  * Source: MQTT 5.0, sections 1.5 and 2.2.2. For packets sent once a connection or a request, not once a message.
  * Invariant: one encoder is filled and written before it is filled again; it never leaves the file that owns it.
  */
-import { copyBytes } from "./copy-bytes.ts"
+import { copyBytes } from "../../../core/log/mod.ts"
 import type { UserProperties } from "./properties.ts"
 import { USER_PROPERTY } from "./property-table.ts"
 import { writeByteProperty, writeFourByteProperty, writeTwoByteProperty, writeTwoBytes } from "./property-writers.ts"

@@ -9,7 +9,7 @@
  *  - The first byte is judged as soon as it is there, and the first packet must be CONNECT.
  *  - Between packets nothing is held.
  */
-import { copyBytes } from "./copy-bytes.ts"
+import { copyBytes } from "../../../core/log/mod.ts"
 import { CONNECT, checkFirstByte, packetTypeOf } from "./packet-types.ts"
 import { MALFORMED_PACKET, PACKET_TOO_LARGE, PROTOCOL_ERROR } from "./reason-codes.ts"
 import { decode, MALFORMED, NEED_MORE, size } from "./variable-byte-integer.ts"

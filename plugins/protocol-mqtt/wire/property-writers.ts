@@ -4,7 +4,7 @@
  * Source: MQTT 5.0, sections 1.5 (data types) and 2.2.2. Every writer puts the identifier and the value at `position`
  * (there must be room) and returns the position after it.
  */
-import { copyBytes } from "./copy-bytes.ts"
+import { copyBytes } from "../../../core/log/mod.ts"
 import { ABSENT, nextProperty } from "./properties.ts"
 import { MESSAGE_EXPIRY_INTERVAL, SUBSCRIPTION_IDENTIFIER, TOPIC_ALIAS, USER_PROPERTY } from "./property-table.ts"
 import { encode } from "./variable-byte-integer.ts"

@@ -5,7 +5,7 @@
  * Invariants: nothing is allocated; nothing at or beyond `end` is read; a scan looks at the fixed fields and the
  * properties, never at the payload, and at the topic name's bytes only in {@link checkPublishTopic}.
  */
-import { copyBytes } from "./copy-bytes.ts"
+import { copyBytes } from "../../../core/log/mod.ts"
 import { type ProtocolVersion, PUBLISH, publishFirstByte, type Qos } from "./packet-types.ts"
 import { ABSENT, PropertyView, readTwoBytes, scanProperties } from "./properties.ts"
 import { writeTwoBytes } from "./property-writers.ts"

@@ -103,7 +103,6 @@ export function writeSuback(
   reasonCodes: ReadonlyArray<number>,
   reasonString?: string
 ): number {
-  const codes =
-    version === 5 ? reasonCodes : reasonCodes.map((code) => (code >= FAILURE_BEFORE_5 ? FAILURE_BEFORE_5 : code))
+  const codes = version === 5 ? reasonCodes : reasonCodes.map((code) => Math.min(code, FAILURE_BEFORE_5))
   return writeAnswer(target, position, SUBACK, version, packetIdentifier, codes, reasonString)
 }

@@ -1,0 +1,169 @@
+/** Retained messages: MQTT 5.0 sections 3.3.1.3, 3.8.3.1 (Retain Handling), 3.3.2.3.3 (expiry). */
+import { afterEach, expect, test } from "bun:test"
+import { brokerSuite } from "../support/broker.ts"
+import { type Properties, propertyOf, textOf } from "../support/mqtt-packets.ts"
+import { type ConnectedMqtt, RawMqtt, uniqueLevel } from "../support/raw-mqtt.ts"
+import { sleep } from "../support/until.ts"
+
+brokerSuite("retained", {}, (broker) => {
+  afterEach(() => RawMqtt.cutAll())
+  const connect = (version: 3 | 4 | 5 = 5): Promise<ConnectedMqtt> => RawMqtt.connect(broker().mqtt, { version })
+
+  /** What a new subscriber of `filter` is given. */
+  async function retainedOf(filter: string): Promise<Array<string>> {
+    const client = await connect(4)
+    await client.subscribe(filter, 2)
+    await sleep(60)
+    const found = client.drain().map((each) => {
+      if (each.type !== "publish") return each.type
+      return `${each.topic}=${textOf(each.payload)}${each.retain ? "" : " without the retain flag"}`
+    })
+    await client.disconnect()
+    return found.toSorted()
+  }
+
+  test("set, replace, leave, clear", async () => {
+    const publisher = await connect(4)
+    const topic = `${uniqueLevel()}/a`
+    await publisher.publishWhole({ topic, payload: "plain", qos: 1 })
+    expect(await retainedOf(topic)).toEqual([])
+    await publisher.publishWhole({ topic, payload: "one", qos: 1, retain: true })
+    expect(await retainedOf(topic)).toEqual([`${topic}=one`])
+    await publisher.publishWhole({ topic, payload: "plain again", qos: 1 })
+    expect(await retainedOf(topic)).toEqual([`${topic}=one`])
+    await publisher.publishWhole({ topic, payload: "two", qos: 2, retain: true })
+    expect(await retainedOf(topic)).toEqual([`${topic}=two`])
+    publisher.publish({ topic, payload: "three", qos: 0, retain: true })
+    await publisher.quiet(30)
+    expect(await retainedOf(topic)).toEqual([`${topic}=three`])
+    await publisher.publishWhole({ topic, qos: 1, retain: true })
+    expect(await retainedOf(topic)).toEqual([])
+    await publisher.publishWhole({ topic, qos: 1, retain: true })
+    expect(await retainedOf(topic)).toEqual([])
+  })
+
+  test("present subscribers get it with the flag 0, the empty one too", async () => {
+    const publisher = await connect(4)
+    const subscriber = await connect(4)
+    const topic = `${uniqueLevel()}/a`
+    await subscriber.subscribe(topic, 1)
+    await publisher.publishWhole({ topic, payload: "set", qos: 1, retain: true })
+    await publisher.publishWhole({ topic, payload: "", qos: 1, retain: true })
+    const found = await subscriber.messages(2)
+    expect(found.map((message) => [textOf(message.payload), message.retain])).toEqual([
+      ["set", false],
+      ["", false]
+    ])
+  })
+
+  test("wildcards give all that match, at the lower QoS of both, with the subscription's identifier", async () => {
+    const publisher = await connect(4)
+    const level = uniqueLevel()
+    for (const [index, name] of ["a", "a/b", "a/b/c", "d", ""].entries()) {
+      await publisher.publishWhole({
+        topic: `${level}/${name}`,
+        payload: name === "" ? "empty" : name,
+        qos: index % 2 === 0 ? 1 : 2,
+        retain: true
+      })
+    }
+    expect(await retainedOf(`${level}/#`)).toHaveLength(5)
+    expect(await retainedOf(`${level}/+`)).toEqual([`${level}/=empty`, `${level}/a=a`, `${level}/d=d`])
+    expect(await retainedOf(`${level}/+/b`)).toEqual([`${level}/a/b=a/b`])
+    expect(await retainedOf(`+/a`)).toContain(`${level}/a=a`)
+    const client = await connect(5)
+    await client.subscribe([{ filter: `${level}/+/b`, qos: 1 }], 0, [["subscriptionIdentifier", 77]])
+    expect(await client.expect("publish")).toMatchObject({
+      qos: 1,
+      retain: true,
+      properties: [["subscriptionIdentifier", 77]]
+    })
+  })
+
+  test("# gives no retained message of a topic name that begins with $", async () => {
+    const publisher = await connect(4)
+    const level = uniqueLevel("$r")
+    await publisher.publishWhole({ topic: `${level}/a`, payload: "x", qos: 1, retain: true })
+    expect((await retainedOf("#")).filter((each) => each.startsWith("$"))).toEqual([])
+    expect(await retainedOf(`${level}/#`)).toEqual([`${level}/a=x`])
+  })
+
+  test("200 retained messages reach a new wildcard subscriber, all of them, at QoS 1 with a window of 5", async () => {
+    const publisher = await connect(5)
+    const level = uniqueLevel()
+    for (let index = 0; index < 200; index++) {
+      await publisher.publishWhole({ topic: `${level}/n${index}`, payload: String(index), qos: 1, retain: true })
+    }
+    const client = await RawMqtt.connect(broker().mqtt, { version: 5, properties: [["receiveMaximum", 5]] })
+    await client.subscribe(`${level}/#`, 1)
+    const found = (await client.messages(200)).map((message) => Number(textOf(message.payload)))
+    expect(found.toSorted((a, b) => a - b)).toEqual(Array.from({ length: 200 }, (_, index) => index))
+  }, 15_000)
+
+  test("a SUBSCRIBE for a filter that is there sends them again (retain handling 0, and 3.1.1)", async () => {
+    const publisher = await connect(4)
+    const topic = `${uniqueLevel()}/a`
+    await publisher.publishWhole({ topic, payload: "again", qos: 1, retain: true })
+    for (const version of [4, 5] as const) {
+      const client = await connect(version)
+      for (let turn = 0; turn < 2; turn++) {
+        await client.subscribe(topic)
+        expect(await client.expect("publish")).toMatchObject({ retain: true, topic })
+      }
+    }
+  })
+
+  test("5: retain handling 1 sends them to a new subscription only, 2 never", async () => {
+    const publisher = await connect(4)
+    const topic = `${uniqueLevel()}/a`
+    await publisher.publishWhole({ topic, payload: "kept", qos: 1, retain: true })
+    const once = await connect()
+    await once.subscribe([{ filter: topic, retainHandling: 1 }])
+    expect((await once.expect("publish")).retain).toBe(true)
+    await once.subscribe([{ filter: topic, retainHandling: 1, qos: 1 }])
+    await once.quiet()
+    const never = await connect()
+    await never.subscribe([{ filter: topic, retainHandling: 2 }])
+    await never.quiet()
+    await never.subscribe([{ filter: topic, retainHandling: 1 }])
+    await never.quiet()
+    await never.subscribe([{ filter: topic, retainHandling: 0 }])
+    expect((await never.expect("publish")).retain).toBe(true)
+  })
+
+  test("5: properties stay with it, the expiry is counted down, an expired one is gone", async () => {
+    const publisher = await connect()
+    const level = uniqueLevel()
+    const list: Properties = [
+      ["contentType", "text/plain"],
+      ["responseTopic", "reply/here"],
+      ["correlationData", Uint8Array.of(1, 2)],
+      ["payloadFormat", 1],
+      ["userProperty", ["z", "1"]],
+      ["userProperty", ["a", "2"]]
+    ]
+    await publisher.publishWhole({
+      topic: `${level}/long`,
+      payload: "x",
+      qos: 1,
+      retain: true,
+      properties: [...list, ["messageExpiry", 60]]
+    })
+    await publisher.publishWhole({
+      topic: `${level}/short`,
+      payload: "x",
+      qos: 1,
+      retain: true,
+      properties: [["messageExpiry", 1]]
+    })
+    await sleep(2_100)
+    const client = await connect()
+    await client.subscribe(`${level}/#`)
+    const message = await client.expect("publish")
+    expect(message).toMatchObject({ topic: `${level}/long`, retain: true })
+    for (const [name, value] of list.slice(0, 4)) expect(propertyOf(message.properties, name)).toEqual(value)
+    expect(message.properties.filter(([name]) => name === "userProperty")).toEqual(list.slice(4))
+    expect(Number(propertyOf(message.properties, "messageExpiry"))).toBeWithin(55, 60)
+    await client.quiet()
+  })
+})

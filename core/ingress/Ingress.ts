@@ -1,0 +1,42 @@
+/**
+ * Ingress: the one way in. Every message passes here, in this order: topic rewrite, access, binding, sequence, store, route.
+ *
+ * Invariants
+ *  - A topic name that is stored is sequenced by one shard, the owner of its home; other shards forward to it.
+ *  - What is refused had no effect. What is accepted is stored as its topic's mode promises when its ticket is committed.
+ *  - Per publisher and topic name, messages are stored and routed in the order of the calls.
+ */
+import { Context } from "effect"
+import type { Principal } from "../access/Access.ts"
+import type { TicketStream } from "../journal/Journal.ts"
+import type { Message } from "./Message.ts"
+
+/** Stored or delivered as promised, at once. */
+export const ACCEPTED = 0
+/** Accepted; nobody wanted it: no topic, no retain flag, no subscriber. */
+export const ACCEPTED_UNMATCHED = 1
+/** Taken; done when {@link IngressShape.pendingTicket} of {@link IngressShape.pendingStream} is committed. */
+export const ACCEPTED_PENDING = 2
+/** The topic name breaks the rules of MQTT 5.0 section 4.7, or has more levels than we hold. */
+export const REFUSED_TOPIC_NAME = -101
+export const REFUSED_NOT_AUTHORIZED = -102
+/** Storage refuses for now: a bound is reached or a log is not open. */
+export const REFUSED_QUOTA = -103
+
+/** How a retained message is passed on to one new subscription. */
+export type RetainedVisitor = (message: Message) => void
+
+export interface IngressShape {
+  /**
+   * Takes `message` (borrowed until this returns) from `principal`. Returns {@link ACCEPTED}, {@link ACCEPTED_UNMATCHED},
+   * {@link ACCEPTED_PENDING}, or a refusal.
+   */
+  publishUnsafe(message: Message, principal: Principal): number
+  /** Where to wait after {@link ACCEPTED_PENDING}; valid until the next call of `publishUnsafe`. */
+  readonly pendingStream: TicketStream
+  readonly pendingTicket: number
+  /** Visits the retained messages that match a filter, of all shards, each borrowed during its visit; resolves after the last. */
+  replayRetained(tenant: number, filter: string, visit: RetainedVisitor): Promise<void> | undefined
+}
+
+export class Ingress extends Context.Service<Ingress, IngressShape>()("manifold/core/ingress/Ingress") {}

@@ -1,0 +1,222 @@
+/** Ingress of one shard: sequences what it owns, forwards what another owns, routes what nobody stores. */
+import { type AccessShape, ALLOW, type Principal, PUBLISH } from "../access/Access.ts"
+import { type JournalShape, TicketStream } from "../journal/Journal.ts"
+import { TicketFifo } from "../journal/TicketFifo.ts"
+import { ByteReader, ByteWriter } from "../link/bytes.ts"
+import { CHANNEL_DELIVER, CHANNEL_PUBLISH, CHANNEL_PUBLISHED, type LinkPort } from "../link/LinkPort.ts"
+import type { ClockShape } from "../platform/Clock.ts"
+import type { Resolution } from "../router/Resolution.ts"
+import type { Resolutions } from "../router/Resolutions.ts"
+import type { ShardRouter } from "../router/Router.ts"
+import type { ShardTopics } from "../topics/Topics.ts"
+import {
+  ACCEPTED,
+  ACCEPTED_PENDING,
+  ACCEPTED_UNMATCHED,
+  type IngressShape,
+  REFUSED_NOT_AUTHORIZED,
+  REFUSED_QUOTA,
+  REFUSED_TOPIC_NAME,
+  type RetainedVisitor
+} from "./Ingress.ts"
+import { Message } from "./Message.ts"
+import type { Retained } from "./Retained.ts"
+
+/** What this ingress counts; read at scrape. */
+export interface IngressCounts {
+  published: number
+  stored: number
+  forwarded: number
+  refusedAccess: number
+  refusedStorage: number
+  unmatched: number
+}
+
+export interface ShardIngressParts {
+  readonly port: LinkPort
+  readonly router: ShardRouter
+  readonly resolutions: Resolutions
+  readonly topics: ShardTopics
+  readonly retained: Retained
+  readonly journal: JournalShape
+  readonly access: AccessShape
+  readonly clock: ClockShape
+}
+
+export class ShardIngress implements IngressShape {
+  readonly counts: IngressCounts = {
+    published: 0,
+    stored: 0,
+    forwarded: 0,
+    refusedAccess: 0,
+    refusedStorage: 0,
+    unmatched: 0
+  }
+  pendingStream: TicketStream
+  pendingTicket = 0
+  readonly #parts: ShardIngressParts
+  readonly #forwards: ReadonlyArray<TicketStream>
+  readonly #answers: ReadonlyArray<TicketFifo>
+  readonly #received = new Message()
+
+  constructor(parts: ShardIngressParts) {
+    const { port } = parts
+    this.#parts = parts
+    this.pendingStream = parts.journal.tickets
+    this.#forwards = Array.from({ length: port.shards }, () => new TicketStream())
+    this.#answers = Array.from({ length: port.shards }, (_, shard) => this.#answersTo(shard))
+    port.handle(CHANNEL_PUBLISH, (from, reader) => this.#receive(from, reader))
+    port.handle(CHANNEL_PUBLISHED, (from, reader) => {
+      const stream = this.#forwards[from]
+      const ticket = reader.uint53()
+      stream?.setOutcome(ticket, reader.uint32() - OUTCOME_BIAS)
+      stream?.commit(ticket)
+    })
+    port.handle(CHANNEL_DELIVER, (_from, reader) => {
+      this.#received.decode(reader)
+      const resolution = parts.resolutions.resolveUnsafe(this.#received)
+      if (resolution !== undefined) parts.router.deliverLocalUnsafe(this.#received, resolution)
+    })
+    port.answer("retained.match", (_from, { facts }) => {
+      const { tenant, filter } = facts as { tenant: number; filter: string }
+      const writer = new ByteWriter()
+      let count = 0
+      parts.retained.match(tenant, filter, parts.clock.nowMs(), (message) => {
+        message.encode(writer)
+        count += 1
+      })
+      return { facts: { count }, bytes: writer.bytes.subarray(0, writer.length) }
+    })
+    port.answer("retained.move", (_from, { bytes = new Uint8Array(0) }) => {
+      this.#received.decode(new ByteReader().reset(bytes, 0, bytes.length))
+      parts.retained.setUnsafe(this.#received)
+      return { facts: null }
+    })
+    parts.topics.onChange((name) => this.#moveRetained(name))
+  }
+
+  publishUnsafe(message: Message, principal: Principal): number {
+    const resolution = this.#parts.resolutions.resolveUnsafe(message)
+    if (resolution === undefined) return REFUSED_TOPIC_NAME
+    if (this.#parts.access.checkUnsafe(principal, PUBLISH, resolution.name) !== ALLOW) {
+      this.counts.refusedAccess += 1
+      return REFUSED_NOT_AUTHORIZED
+    }
+    this.counts.published += 1
+    return this.#sequence(message, resolution)
+  }
+
+  replayRetained(tenant: number, filter: string, visit: RetainedVisitor): Promise<void> | undefined {
+    const { port, retained, clock } = this.#parts
+    retained.match(tenant, filter, clock.nowMs(), visit)
+    if (port.shards === 1) return undefined
+    const others = Array.from({ length: port.shards }, (_, shard) => shard).filter((shard) => shard !== port.shard)
+    const calls = others.map(async (shard) => {
+      const answer = await port.call(shard, "retained.match", { facts: { tenant, filter } })
+      const bytes = answer.bytes ?? new Uint8Array(0)
+      const reader = new ByteReader().reset(bytes, 0, bytes.length)
+      const message = new Message()
+      for (let left = (answer.facts as { count: number }).count; left > 0; left--) {
+        message.decode(reader)
+        visit(message)
+      }
+    })
+    return Promise.all(calls).then(() => undefined)
+  }
+
+  /** Binding, sequence, store, route: on the owner of what is stored, or right here for what is not. */
+  #sequence(message: Message, resolution: Resolution): number {
+    const { port, router, topics } = this.#parts
+    const stored = resolution.home !== undefined || resolution.creatable
+    if (resolution.owner !== port.shard && (stored || message.retain)) return this.#forward(message, resolution.owner)
+    if (resolution.home === undefined && resolution.creatable) {
+      topics.createForPublishUnsafe(message.tenant, resolution.name)
+      this.#parts.resolutions.refresh(resolution)
+      if (resolution.owner !== port.shard) return this.#forward(message, resolution.owner)
+    }
+    const { log } = resolution
+    if (log !== undefined) {
+      const offset = log.takeUnsafe(message)
+      if (offset < 0) {
+        this.counts.refusedStorage += 1
+        return REFUSED_QUOTA
+      }
+      message.partition = log.partition
+      message.offset = offset
+      this.counts.stored += 1
+    } else if (resolution.home !== undefined) {
+      this.counts.refusedStorage += 1
+      return REFUSED_QUOTA
+    }
+    router.dispatchUnsafe(message, resolution)
+    if (message.retain) {
+      this.pendingStream = this.#parts.journal.tickets
+      this.pendingTicket = this.#parts.retained.setUnsafe(message)
+      return ACCEPTED_PENDING
+    }
+    if (log === undefined && resolution.deliveries.length === 0 && resolution.remoteShards.length === 0) {
+      this.counts.unmatched += 1
+      return ACCEPTED_UNMATCHED
+    }
+    return ACCEPTED
+  }
+
+  #forward(message: Message, owner: number): number {
+    const { port } = this.#parts
+    const stream = this.#forwards[owner]
+    if (stream === undefined) return REFUSED_QUOTA
+    const ticket = stream.issue()
+    const outbox = port.begin(owner, CHANNEL_PUBLISH)
+    outbox.uint53(ticket)
+    message.encode(outbox)
+    port.end(outbox)
+    this.counts.forwarded += 1
+    this.pendingStream = stream
+    this.pendingTicket = ticket
+    return ACCEPTED_PENDING
+  }
+
+  #receive(from: number, reader: ByteReader): void {
+    const ticket = reader.uint53()
+    const message = this.#received
+    message.decode(reader)
+    const resolution = this.#parts.resolutions.resolveUnsafe(message)
+    const outcome = resolution === undefined ? REFUSED_TOPIC_NAME : this.#sequence(message, resolution)
+    const answers = this.#answers[from]
+    if (answers === undefined) return
+    if (outcome === ACCEPTED_PENDING) answers.push(this.pendingStream, this.pendingTicket, ticket, 0)
+    else if (answers.length > 0) answers.pushDone(outcome, ticket, 0)
+    else this.#published(from, ticket, outcome)
+  }
+
+  #answersTo(shard: number): TicketFifo {
+    return new TicketFifo({
+      released: (outcome, ticket) => this.#published(shard, ticket, outcome),
+      releasedAll: () => {}
+    })
+  }
+
+  #published(target: number, ticket: number, outcome: number): void {
+    const outbox = this.#parts.port.begin(target, CHANNEL_PUBLISHED)
+    outbox.uint53(ticket)
+    outbox.uint32(outcome + OUTCOME_BIAS)
+    this.#parts.port.end(outbox)
+  }
+
+  /** After a change of bindings: retained messages whose names are sequenced elsewhere now go there. */
+  #moveRetained(name: string | undefined): void {
+    const { port, retained, resolutions } = this.#parts
+    if (port.shards === 1 || name === "") return
+    const tenant = 0
+    const isOwner = (candidate: string): boolean => resolutions.ownerOf(tenant, candidate) === port.shard
+    for (const message of retained.takeMisplaced(tenant, name, isOwner)) {
+      const owner = resolutions.ownerOf(tenant, message.name)
+      const writer = new ByteWriter()
+      message.encode(writer)
+      void port.call(owner, "retained.move", { facts: null, bytes: writer.bytes.subarray(0, writer.length) })
+    }
+  }
+}
+
+/** Outcomes travel as unsigned numbers. */
+const OUTCOME_BIAS = 1_000

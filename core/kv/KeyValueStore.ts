@@ -1,0 +1,44 @@
+/**
+ * Key-value state of one shard: retained messages, sessions that survive, cursors. Ordered byte keys; changes are operations of
+ * the journal, so that they happen together with the append that caused them, or not at all.
+ *
+ * Invariants
+ *  - Keys order by unsigned bytes, shorter before longer.
+ *  - `apply` is called by the journal only, in the order of its entries; readers see a batch whole or not at all.
+ *  - The store keeps its own copy of keys and values; what `get` and `range` hand out must not be changed.
+ */
+import { Context } from "effect"
+
+export interface KeyValue {
+  readonly key: Uint8Array
+  readonly value: Uint8Array
+}
+
+/** One change; without `value` the key is removed. */
+export interface KeyValueWrite {
+  readonly key: Uint8Array
+  readonly value: Uint8Array | undefined
+}
+
+export interface KeyValueStoreShape {
+  get(key: Uint8Array): Uint8Array | undefined
+  /** Entries with `start` <= key < `end`, in order, at most `limit`. Go on from the last key followed by a zero byte. */
+  range(start: Uint8Array, end: Uint8Array, limit: number): ReadonlyArray<KeyValue>
+  /** Applies the writes of one journal entry. */
+  apply(writes: ReadonlyArray<KeyValueWrite>): void
+  readonly size: number
+}
+
+export class KeyValueStore extends Context.Service<KeyValueStore, KeyValueStoreShape>()(
+  "manifold/core/kv/KeyValueStore"
+) {}
+
+/** Orders keys by unsigned bytes. */
+export function compareKeys(left: Uint8Array, right: Uint8Array): number {
+  const length = Math.min(left.length, right.length)
+  for (let index = 0; index < length; index++) {
+    const difference = (left[index] ?? 0) - (right[index] ?? 0)
+    if (difference !== 0) return difference
+  }
+  return left.length - right.length
+}

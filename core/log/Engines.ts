@@ -1,0 +1,100 @@
+/**
+ * The storage contract. Several engines run side by side; each registers itself under a name.
+ *
+ * Invariants
+ *  - logStartOffset <= highWatermark <= logEndOffset; nobody reads past the high watermark.
+ *  - Offsets of a partition rise by exactly the record count of each batch; no repeat within a leader epoch, gaps only where a
+ *    mode lost data.
+ *  - What is stored is record batches (magic 2) as they came; an engine rewrites base offset and leader epoch only, both outside
+ *    the CRC.
+ *
+ * Every engine, ours or a third party's, passes `engineContract` in tests/contracts/engine-contract.ts.
+ */
+import { Context, type Effect, Schema, type Scope } from "effect"
+
+export class DiskFull extends Schema.TaggedError<DiskFull>()("DiskFull", { pathname: Schema.String }) {}
+export class ChecksumMismatch extends Schema.TaggedError<ChecksumMismatch>()("ChecksumMismatch", {
+  baseOffset: Schema.Number
+}) {}
+export class Unusable extends Schema.TaggedError<Unusable>()("Unusable", { message: Schema.String }) {}
+export class StorageError extends Schema.TaggedError<StorageError>()("StorageError", {
+  engine: Schema.String,
+  reason: Schema.Union([DiskFull, ChecksumMismatch, Unusable])
+}) {}
+
+/** Why an append was refused; a base offset is never negative. */
+export const BACKLOG = -1
+export const READ_ONLY = -2
+export const DISK_FULL = -3
+export const FENCED = -4
+
+/** One partition's data plane. Offsets count records; positions and sizes count bytes. */
+export interface Partition {
+  readonly logStartOffset: number
+  /** One past the last committed record. */
+  readonly highWatermark: number
+  /** One past the last appended record. */
+  readonly logEndOffset: number
+  readonly leaderEpoch: number
+  /** Bytes that the partition holds now. */
+  readonly sizeBytes: number
+  /**
+   * Appends the batch at `bytes[start, end)` (checked by the caller, copied before it returns) and gives it base offset and
+   * leader epoch; returns its base offset, or why not: {@link BACKLOG}, {@link READ_ONLY}, {@link DISK_FULL}, {@link FENCED}.
+   */
+  tryAppendUnsafe(bytes: Uint8Array, start: number, end: number, recordCount: number): number
+  /**
+   * Stored batches from the one that holds `offset` on, below the high watermark, at most `maxBytes` (at least one batch): a view
+   * whose bytes never change, empty at the high watermark; undefined where a disk must be read or the offset is out of range.
+   */
+  readUnsafe(offset: number, maxBytes: number): Uint8Array | undefined
+  /** The same from wherever it lies; one promise a cold read. Rejects with {@link StorageError}. */
+  read(offset: number, maxBytes: number): Promise<Uint8Array>
+  /** The first offset whose timestamp (ms) is at least `timestamp`, with that timestamp; undefined where there is none. */
+  offsetForTimestamp(timestamp: number): Promise<OffsetAndTimestamp | undefined>
+  /** Forgets records below `offset` (at most the high watermark); returns the new log start offset. */
+  deleteBefore(offset: number): Promise<number>
+  /** Cuts the log so that `offset` is the next to be written, raises the leader epoch; returns the new log end offset. */
+  truncateTo(offset: number): Promise<number>
+}
+
+export interface OffsetAndTimestamp {
+  readonly offset: number
+  readonly timestamp: number
+}
+
+/** A topic's identity in storage. */
+export interface PartitionKey {
+  readonly tenant: number
+  readonly topicId: string
+  readonly partition: number
+}
+
+/** Bounds of one partition; what goes beyond is forgotten from the old end. */
+export interface PartitionLimits {
+  readonly sizeBytesMax: number
+  readonly recordsMax: number
+  /** Milliseconds by the batch's newest timestamp; 0 = for ever. */
+  readonly ageMsMax: number
+}
+
+export type Mode = "memory" | "hybrid" | "persistent"
+
+export interface Engine {
+  /** The modes that this engine can promise. */
+  readonly modes: ReadonlyArray<Mode>
+  /** Opens a partition for the life of the surrounding scope; the same key gives the same log again. */
+  open(key: PartitionKey, limits: PartitionLimits): Effect.Effect<Partition, StorageError, Scope.Scope>
+  /** Forgets a partition and what it holds. A key that is not there is no error. */
+  remove(key: PartitionKey): Effect.Effect<void, StorageError>
+}
+
+export class Engines extends Context.Service<
+  Engines,
+  {
+    /** Makes an engine known for the life of the surrounding scope; a second one of the same name is a defect. */
+    register(name: string, engine: Engine): Effect.Effect<void, never, Scope.Scope>
+    readonly get: (name: string) => Engine | undefined
+    readonly names: () => ReadonlyArray<string>
+  }
+>()("manifold/core/log/Engines") {}

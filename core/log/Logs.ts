@@ -1,0 +1,274 @@
+/**
+ * Partitions of topics as a protocol reads and writes them, wherever their owner is: on this shard at once, on another by one
+ * question over the Link.
+ *
+ * Invariants
+ *  - Nobody sees past the high watermark; a reader that asks for it sees all that was acknowledged before.
+ *  - `append` is answered after the commit that the topic's mode promises, and after the batch was routed to subscribers.
+ */
+import { Context } from "effect"
+import { CHANNEL_PARTITION, type LinkPort } from "../link/LinkPort.ts"
+import type { ShardTopics } from "../topics/Topics.ts"
+import type { TopicInfo } from "../topics/TopicInfo.ts"
+import type { OffsetAndTimestamp } from "./Engines.ts"
+import type { PartitionLog, PartitionWaiter } from "./PartitionLog.ts"
+
+/** The partition has no open log at its owner: unknown, being opened, or its engine refused. */
+export const NOT_AVAILABLE = -5
+/** The offset is below the log start or above the high watermark. */
+export const OUT_OF_RANGE = -6
+
+export interface PartitionState {
+  /** 0, or {@link NOT_AVAILABLE}. */
+  readonly refusal: number
+  readonly logStartOffset: number
+  readonly highWatermark: number
+  readonly leaderEpoch: number
+}
+
+/** `bytes` holds whole stored batches, the first one that holds the offset asked for; empty at the high watermark. They never change. */
+export interface ReadResult extends PartitionState {
+  readonly bytes: Uint8Array
+}
+
+export interface AppendResult {
+  /** 0, or why not: an engine's refusal or {@link NOT_AVAILABLE}. */
+  readonly refusal: number
+  readonly baseOffset: number
+  readonly logStartOffset: number
+}
+
+/** Told once that a partition has records at or after the offset that was named. */
+export interface LogWaiter {
+  logAdvanced(): void
+}
+
+export interface LogsShape {
+  /** Appends a checked batch as it was sent and routes its records to MQTT subscribers; `bytes` is borrowed until this returns. */
+  append(
+    topic: TopicInfo,
+    partition: number,
+    bytes: Uint8Array,
+    start: number,
+    end: number,
+    recordCount: number
+  ): AppendResult | Promise<AppendResult>
+  state(topic: TopicInfo, partition: number): PartitionState | Promise<PartitionState>
+  read(topic: TopicInfo, partition: number, offset: number, maxBytes: number): ReadResult | Promise<ReadResult>
+  offsetForTimestamp(topic: TopicInfo, partition: number, timestamp: number): Promise<OffsetAndTimestamp | undefined>
+  /** Tells `waiter` once when the high watermark is above `offset`, maybe at once; the result takes it back. */
+  watch(topic: TopicInfo, partition: number, offset: number, waiter: LogWaiter): () => void
+}
+
+export class Logs extends Context.Service<Logs, LogsShape>()("manifold/core/log/Logs") {}
+
+const EMPTY = new Uint8Array(0)
+const UNKNOWN: PartitionState = { refusal: NOT_AVAILABLE, logStartOffset: -1, highWatermark: -1, leaderEpoch: -1 }
+const ADVANCED = 0
+const WATCH = 1
+const UNWATCH = 2
+
+/** Appends to a log that this shard owns and routes the records. */
+export type LocalAppend = (log: PartitionLog, bytes: Uint8Array, start: number, end: number, records: number) => number
+
+interface PartitionFacts {
+  readonly topicId: string
+  readonly partition: number
+  readonly offset: number
+  readonly value: number
+}
+
+class Watch implements PartitionWaiter {
+  readonly log: PartitionLog
+  readonly offset: number
+  readonly advanced: () => void
+  constructor(log: PartitionLog, offset: number, advanced: () => void) {
+    this.log = log
+    this.offset = offset
+    this.advanced = advanced
+  }
+  partitionAdvanced(log: PartitionLog): void {
+    if (log.highWatermark() <= this.offset) return
+    log.unwatch(this)
+    this.advanced()
+  }
+  cancel(): void {
+    this.log.unwatch(this)
+  }
+}
+
+export class ShardLogs implements LogsShape {
+  readonly #port: LinkPort
+  readonly #topics: ShardTopics
+  readonly #append: LocalAppend
+  /** Watches that this shard asked others for, by number. */
+  readonly #asked = new Map<number, LogWaiter>()
+  /** Watches that others asked this shard for, by shard and number. */
+  readonly #served = new Map<string, Watch>()
+  #nextWatch = 1
+
+  constructor(port: LinkPort, topics: ShardTopics, append: LocalAppend) {
+    this.#port = port
+    this.#topics = topics
+    this.#append = append
+    port.answer("partition.append", (_from, { facts, bytes = EMPTY }) => {
+      const { topicId, partition, value } = facts as PartitionFacts
+      return { facts: this.#appendLocal(this.#log(topicId, partition), bytes, 0, bytes.length, value) }
+    })
+    port.answer("partition.state", (_from, { facts }) => {
+      const { topicId, partition } = facts as PartitionFacts
+      return { facts: stateOf(this.#log(topicId, partition)) }
+    })
+    port.answer("partition.read", async (_from, { facts }) => {
+      const { topicId, partition, offset, value } = facts as PartitionFacts
+      const { bytes, ...state } = await readFrom(this.#log(topicId, partition), offset, value)
+      return { facts: state, bytes }
+    })
+    port.answer("partition.time", async (_from, { facts }) => {
+      const { topicId, partition, value } = facts as PartitionFacts
+      return { facts: (await this.#log(topicId, partition)?.offsetForTimestamp(value)) ?? null }
+    })
+    port.handle(CHANNEL_PARTITION, (from, reader) => {
+      const kind = reader.uint8()
+      const id = reader.uint53()
+      if (kind === ADVANCED) this.#advanced(id)
+      else if (kind === UNWATCH) this.#endServed(`${from}/${id}`)
+      else this.#serve(from, id, reader.text(), reader.uint32(), reader.uint53())
+    })
+  }
+
+  append(
+    topic: TopicInfo,
+    partition: number,
+    bytes: Uint8Array,
+    start: number,
+    end: number,
+    recordCount: number
+  ): AppendResult | Promise<AppendResult> {
+    const owner = this.#topics.ownerOf(topic, partition)
+    if (owner === this.#port.shard) {
+      return this.#appendLocal(this.#topics.logUnsafe(topic, partition), bytes, start, end, recordCount)
+    }
+    const facts: PartitionFacts = { topicId: topic.id, partition, offset: 0, value: recordCount }
+    const body = { facts, bytes: bytes.subarray(start, end) }
+    return this.#port.call(owner, "partition.append", body).then((answer) => answer.facts as AppendResult)
+  }
+
+  state(topic: TopicInfo, partition: number): PartitionState | Promise<PartitionState> {
+    const owner = this.#topics.ownerOf(topic, partition)
+    if (owner === this.#port.shard) return stateOf(this.#topics.logUnsafe(topic, partition))
+    const facts: PartitionFacts = { topicId: topic.id, partition, offset: 0, value: 0 }
+    return this.#port.call(owner, "partition.state", { facts }).then((answer) => answer.facts as PartitionState)
+  }
+
+  read(topic: TopicInfo, partition: number, offset: number, maxBytes: number): ReadResult | Promise<ReadResult> {
+    const owner = this.#topics.ownerOf(topic, partition)
+    if (owner === this.#port.shard) return readFrom(this.#topics.logUnsafe(topic, partition), offset, maxBytes)
+    const facts: PartitionFacts = { topicId: topic.id, partition, offset, value: maxBytes }
+    return this.#port.call(owner, "partition.read", { facts }).then((answer) => ({
+      ...(answer.facts as PartitionState),
+      bytes: answer.bytes ?? EMPTY
+    }))
+  }
+
+  async offsetForTimestamp(
+    topic: TopicInfo,
+    partition: number,
+    timestamp: number
+  ): Promise<OffsetAndTimestamp | undefined> {
+    const owner = this.#topics.ownerOf(topic, partition)
+    if (owner === this.#port.shard) return this.#topics.logUnsafe(topic, partition)?.offsetForTimestamp(timestamp)
+    const facts: PartitionFacts = { topicId: topic.id, partition, offset: 0, value: timestamp }
+    const answer = await this.#port.call(owner, "partition.time", { facts })
+    return (answer.facts as OffsetAndTimestamp | null) ?? undefined
+  }
+
+  watch(topic: TopicInfo, partition: number, offset: number, waiter: LogWaiter): () => void {
+    const owner = this.#topics.ownerOf(topic, partition)
+    if (owner === this.#port.shard) {
+      const log = this.#topics.logUnsafe(topic, partition)
+      if (log === undefined) return () => {}
+      const watch = new Watch(log, offset, () => waiter.logAdvanced())
+      log.watch(watch)
+      return () => watch.cancel()
+    }
+    const id = this.#nextWatch++
+    this.#asked.set(id, waiter)
+    const outbox = this.#port.begin(owner, CHANNEL_PARTITION)
+    outbox.uint8(WATCH)
+    outbox.uint53(id)
+    outbox.text(topic.id)
+    outbox.uint32(partition)
+    outbox.uint53(offset)
+    this.#port.end(outbox)
+    return () => {
+      if (this.#asked.delete(id)) this.#tell(owner, UNWATCH, id)
+    }
+  }
+
+  #tell(target: number, kind: number, id: number): void {
+    const outbox = this.#port.begin(target, CHANNEL_PARTITION)
+    outbox.uint8(kind)
+    outbox.uint53(id)
+    this.#port.end(outbox)
+  }
+
+  #advanced(id: number): void {
+    const waiter = this.#asked.get(id)
+    this.#asked.delete(id)
+    waiter?.logAdvanced()
+  }
+
+  #serve(from: number, id: number, topicId: string, partition: number, offset: number): void {
+    const log = this.#log(topicId, partition)
+    if (log === undefined) return
+    const key = `${from}/${id}`
+    const watch = new Watch(log, offset, () => {
+      this.#served.delete(key)
+      this.#tell(from, ADVANCED, id)
+    })
+    this.#served.set(key, watch)
+    log.watch(watch)
+    watch.partitionAdvanced(log)
+  }
+
+  #endServed(key: string): void {
+    this.#served.get(key)?.cancel()
+    this.#served.delete(key)
+  }
+
+  #log(topicId: string, partition: number): PartitionLog | undefined {
+    const topic = this.#topics.findById(topicId)
+    return topic === undefined ? undefined : this.#topics.logUnsafe(topic, partition)
+  }
+
+  #appendLocal(
+    log: PartitionLog | undefined,
+    bytes: Uint8Array,
+    start: number,
+    end: number,
+    recordCount: number
+  ): AppendResult {
+    if (log === undefined) return { refusal: NOT_AVAILABLE, baseOffset: -1, logStartOffset: -1 }
+    const baseOffset = this.#append(log, bytes, start, end, recordCount)
+    const refusal = baseOffset < 0 ? baseOffset : 0
+    return { refusal, baseOffset: refusal === 0 ? baseOffset : -1, logStartOffset: log.logStartOffset }
+  }
+}
+
+function stateOf(log: PartitionLog | undefined): PartitionState {
+  if (log === undefined) return UNKNOWN
+  const highWatermark = log.highWatermark()
+  return { refusal: 0, logStartOffset: log.logStartOffset, highWatermark, leaderEpoch: log.leaderEpoch }
+}
+
+function readFrom(log: PartitionLog | undefined, offset: number, maxBytes: number): ReadResult | Promise<ReadResult> {
+  const state = stateOf(log)
+  if (log === undefined) return { ...state, bytes: EMPTY }
+  if (offset < state.logStartOffset || offset > state.highWatermark) {
+    return { ...state, refusal: OUT_OF_RANGE, bytes: EMPTY }
+  }
+  const bytes = log.readUnsafe(offset, maxBytes)
+  if (bytes !== undefined) return { ...state, bytes }
+  return log.read(offset, maxBytes).then((cold) => ({ ...state, bytes: cold }))
+}

@@ -1,0 +1,37 @@
+/** The public entry of the core: what plugins, ours and third parties', import (as `manifold` outside this repository). */
+export * from "./access/Access.ts"
+export { assert, InvariantViolation } from "./assert.ts"
+export * from "./ingress/Ingress.ts"
+export { Message } from "./ingress/Message.ts"
+export { Journal, type JournalEntry, type JournalShape, TicketStream, type TicketWaiter } from "./journal/Journal.ts"
+export { TicketFifo, type TicketRelease } from "./journal/TicketFifo.ts"
+export * from "./kv/KeyValueStore.ts"
+export * from "./log/Engines.ts"
+export {
+  type AppendResult,
+  Logs,
+  type LogsShape,
+  type LogWaiter,
+  NOT_AVAILABLE,
+  OUT_OF_RANGE,
+  type PartitionState,
+  type ReadResult
+} from "./log/Logs.ts"
+export * from "./log/mod.ts"
+export * from "./meta/MetaStore.ts"
+export { Clock, type ClockShape, type Timer } from "./platform/Clock.ts"
+export { FileError, Files, type FilesShape } from "./platform/Files.ts"
+export * from "./platform/Net.ts"
+export { Random, type RandomShape, randomUuid, uuidBytes, uuidText } from "./platform/Random.ts"
+export { Turn, type TurnShape, type TurnTask } from "./platform/Turn.ts"
+export * from "./plugin/Plugin.ts"
+export * from "./resources/mod.ts"
+export { Delivery, type Subscriber, type Subscription } from "./router/Delivery.ts"
+export { Router, type RouterShape } from "./router/Router.ts"
+export * from "./router/topic-filter.ts"
+export { isWellFormedUtf8 } from "./router/utf8.ts"
+export { Shard, type ShardShape } from "./shard/Shard.ts"
+export * from "./telemetry/mod.ts"
+export { isKafkaTopicName, nameOfTopic, topicOfName } from "./topics/default-binding.ts"
+export type { TopicInfo, TopicOrigin } from "./topics/TopicInfo.ts"
+export { TopicError, Topics, type TopicsShape } from "./topics/Topics.ts"

@@ -1,0 +1,152 @@
+/**
+ * What a plugin is: one exported value that names itself, says what it needs and builds its part of the broker as a layer.
+ *
+ * Invariants
+ *  - A plugin imports core's public entry and itself, no other plugin; ours and a third party's see the same.
+ *  - Closing the scope of its layer is its graceful stop; there is no second shutdown path.
+ *  - A plugin that fails to start fails with {@link PluginError}; what was already started is closed again.
+ */
+import { Context, type Effect, type Layer, Schema, type Scope } from "effect"
+import type { GenericSchema } from "valibot"
+import type { Access } from "../access/Access.ts"
+import type { Ingress } from "../ingress/Ingress.ts"
+import type { Journal } from "../journal/Journal.ts"
+import type { KeyValueStore, KeyValueStoreShape } from "../kv/KeyValueStore.ts"
+import type { Engines } from "../log/Engines.ts"
+import type { Logs } from "../log/Logs.ts"
+import type { MetaStore, MetaStoreShape } from "../meta/MetaStore.ts"
+import type { Clock } from "../platform/Clock.ts"
+import type { Files } from "../platform/Files.ts"
+import type { Net } from "../platform/Net.ts"
+import type { Random } from "../platform/Random.ts"
+import type { Turn } from "../platform/Turn.ts"
+import type { Resources } from "../resources/Resources.ts"
+import type { Router } from "../router/Router.ts"
+import type { Shard } from "../shard/Shard.ts"
+import type { Telemetry } from "../telemetry/Telemetry.ts"
+import type { Topics } from "../topics/Topics.ts"
+
+/** Raised by one when a service contract of the core changes shape. */
+export const CONTRACT_VERSION = 1
+
+/** One line for a person: which plugin, what went wrong. */
+export class PluginError extends Schema.TaggedError<PluginError>()("PluginError", {
+  plugin: Schema.String,
+  message: Schema.String
+}) {}
+
+/** What stands before any plugin of a node is built. */
+export type PlatformServices = Net | Clock | Random | Files | Telemetry | Resources | Listeners | NodeFacts
+
+/** What a plugin may use that runs once a node. */
+export type NodeServices = PlatformServices | MetaStores
+
+/** What a storage plugin may use: it is built before the rest of its shard. */
+export type StorageServices = PlatformServices | Engines | KeyValueStores
+
+/** What a protocol may use: everything of its shard. */
+export type ShardServices =
+  | PlatformServices
+  | Engines
+  | KeyValueStore
+  | MetaStore
+  | Journal
+  | Topics
+  | Logs
+  | Router
+  | Ingress
+  | Access
+  | Shard
+  | Turn
+
+interface PluginBase {
+  /** As the manifest names it: `protocol-mqtt`. */
+  readonly name: string
+  readonly version: string
+  readonly contractVersion: number
+  /** The schema of `[plugin.options]`, strict; its output is what `layer` gets. */
+  readonly options: GenericSchema
+}
+
+/** Keeps partitions, key-value state or both; one layer a shard. */
+export interface StoragePlugin extends PluginBase {
+  readonly kind: "storage"
+  readonly runs: "shard"
+  readonly layer: (options: unknown) => Layer.Layer<never, PluginError, StorageServices>
+}
+
+/** Brings a meta store; one layer a node. */
+export interface MetaPlugin extends PluginBase {
+  readonly kind: "meta"
+  readonly runs: "node"
+  readonly layer: (options: unknown) => Layer.Layer<never, PluginError, NodeServices>
+}
+
+/** Speaks a protocol; one layer a shard. */
+export interface ProtocolPlugin extends PluginBase {
+  readonly kind: "protocol"
+  readonly runs: "shard"
+  readonly layer: (options: unknown) => Layer.Layer<never, PluginError, ShardServices>
+}
+
+/** Gives the administrator a face; one layer a node. */
+export interface HttpPlugin extends PluginBase {
+  readonly kind: "http"
+  readonly runs: "node"
+  readonly layer: (options: unknown) => Layer.Layer<never, PluginError, PlatformServices>
+}
+
+export type Plugin = StoragePlugin | MetaPlugin | ProtocolPlugin | HttpPlugin
+
+/** A listener that stands: what the `ready` line and cluster/info say of it. */
+export interface ListenerFact {
+  readonly plugin: string
+  /** The option that asked for it: `tcp`, `websocket`. */
+  readonly listener: string
+  /** "host:port", the real one. */
+  readonly address: string
+}
+
+/** Every listener of the node, told by the plugins that open them. */
+export class Listeners extends Context.Service<
+  Listeners,
+  {
+    /** Makes a listener known for the life of the surrounding scope. Telling the same one from two shards counts once. */
+    announce(fact: ListenerFact): Effect.Effect<void, never, Scope.Scope>
+    readonly all: () => ReadonlyArray<ListenerFact>
+  }
+>()("manifold/core/plugin/Listeners") {}
+
+/** What a node is and whether it serves; read by health checks and cluster/info. */
+export class NodeFacts extends Context.Service<
+  NodeFacts,
+  {
+    readonly id: string
+    readonly version: string
+    readonly shards: number
+    readonly startedAtMs: number
+    /** "starting" until every listener accepts, "stopping" from the first moment of the graceful stop. */
+    readonly state: () => "starting" | "ready" | "stopping"
+    readonly plugins: () => ReadonlyArray<{ readonly name: string; readonly version: string; readonly kind: string }>
+    readonly topicDefaults: { readonly engine: string; readonly mode: string; readonly partitions: number }
+    readonly topicCount: () => number
+  }
+>()("manifold/core/plugin/NodeFacts") {}
+
+/** Key-value stores by the name of the plugin that brings them. */
+export class KeyValueStores extends Context.Service<
+  KeyValueStores,
+  {
+    register(name: string, store: KeyValueStoreShape): Effect.Effect<void, never, Scope.Scope>
+    readonly get: (name: string) => KeyValueStoreShape | undefined
+  }
+>()("manifold/core/plugin/KeyValueStores") {}
+
+/** Meta stores by the name of the plugin that brings them. */
+export class MetaStores extends Context.Service<
+  MetaStores,
+  {
+    register(name: string, store: MetaStoreShape): Effect.Effect<void, never, Scope.Scope>
+    readonly get: (name: string) => MetaStoreShape | undefined
+  }
+>()("manifold/core/plugin/MetaStores") {}

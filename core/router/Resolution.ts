@@ -1,0 +1,39 @@
+/** What is known of one hot topic name: who wants it and where it is stored. Kept in a bounded table, made anew when stale. */
+import type { PartitionLog } from "../log/PartitionLog.ts"
+import type { TopicInfo } from "../topics/TopicInfo.ts"
+import { bucketOf } from "./buckets.ts"
+import type { Delivery } from "./Delivery.ts"
+import { NO_DELIVERIES } from "./Delivery.ts"
+
+const NO_SHARDS: ReadonlyArray<number> = []
+
+export class Resolution {
+  readonly name: string
+  readonly bucketOne: number
+  readonly bucketTwo: number
+  deliveries: ReadonlyArray<Delivery> = NO_DELIVERIES
+  remoteShards: ReadonlyArray<number> = NO_SHARDS
+  /** The topic that is this name's home; undefined = none. */
+  home: TopicInfo | undefined
+  partition = 0
+  /** The home partition where this shard owns it. */
+  log: PartitionLog | undefined
+  /** The shard that sequences the name: owner of its home partition, or of the name itself. */
+  owner = 0
+  /** Whether a first PUBLISH may create the home topic. */
+  creatable = false
+  /** Set by exact subscriptions and by changes of the name's topic. */
+  stale = true
+  routesVersion = -1
+  topicsVersion = -1
+
+  constructor(name: string) {
+    this.name = name
+    const first = name.indexOf("/")
+    const second = first < 0 ? -1 : name.indexOf("/", first + 1)
+    const one = first < 0 ? name : name.slice(0, first)
+    this.bucketOne = bucketOf(one)
+    const two = first < 0 ? "" : second < 0 ? name : name.slice(0, second)
+    this.bucketTwo = two === "" ? 0 : bucketOf(two)
+  }
+}

@@ -1,0 +1,118 @@
+/**
+ * The bounded table of resolutions: what a hot topic name needs is found by its bytes, with no string made; what is not hot is
+ * worked out again when it comes.
+ */
+import type { Message } from "../ingress/Message.ts"
+import { partitionForKey } from "../log/murmur2.ts"
+import type { ShardTopics } from "../topics/Topics.ts"
+import { Resolution } from "./Resolution.ts"
+import type { ShardRouter } from "./Router.ts"
+import { TopicNameTable } from "./TopicNameTable.ts"
+import { checkTopicNameBytes } from "./topic-filter.ts"
+
+/** Topic names kept resolved; one costs about 400 bytes beside its subscribers. */
+export const RESOLUTIONS_MAX = 65_536
+
+const encoder = new TextEncoder()
+const scratch = new Uint8Array(65_535 * 3)
+
+export class Resolutions {
+  readonly #tables = new Map<number, TopicNameTable<Resolution>>()
+  readonly #seed: number
+  readonly #topics: ShardTopics
+  #router: ShardRouter | undefined
+
+  constructor(topics: ShardTopics, seed: number) {
+    this.#topics = topics
+    this.#seed = seed
+    topics.onChange((name) => {
+      if (name !== undefined && name !== "") this.invalidate(name)
+    })
+  }
+
+  /** The router is told of stale names and this table asks it who wants a name: they are joined after both are made. */
+  join(router: ShardRouter): void {
+    this.#router = router
+  }
+
+  /** The resolution of a message's topic name, up to date; undefined where the name is not valid. */
+  resolveUnsafe(message: Message): Resolution | undefined {
+    const table = this.#table(message.tenant)
+    const found = table.lookup(message.topic, message.topicStart, message.topicEnd)
+    if (found === undefined) return this.#miss(message, table)
+    const router = this.#router
+    if (router === undefined) return undefined
+    if (
+      found.stale ||
+      found.routesVersion !== router.versionOf(found) ||
+      found.topicsVersion !== this.#topics.version
+    ) {
+      this.refresh(found, message.tenant)
+    }
+    message.name = found.name
+    return found
+  }
+
+  /** Works a resolution out anew. */
+  refresh(resolution: Resolution, tenant = 0): void {
+    const router = this.#router
+    if (router === undefined) return
+    resolution.stale = false
+    resolution.routesVersion = router.versionOf(resolution)
+    resolution.topicsVersion = this.#topics.version
+    router.resolve(resolution)
+    this.#resolveHome(resolution, tenant)
+  }
+
+  /** The shard that sequences a topic name. */
+  ownerOf(tenant: number, name: string): number {
+    const resolution = new Resolution(name)
+    this.#resolveHome(resolution, tenant)
+    return resolution.owner
+  }
+
+  /** Marks one name stale. */
+  invalidate(name: string): void {
+    const { written } = encoder.encodeInto(name, scratch)
+    for (const table of this.#tables.values()) {
+      const found = table.lookup(scratch, 0, written)
+      if (found !== undefined) found.stale = true
+    }
+  }
+
+  #table(tenant: number): TopicNameTable<Resolution> {
+    const table = this.#tables.get(tenant)
+    if (table !== undefined) return table
+    const made = new TopicNameTable<Resolution>({ capacity: RESOLUTIONS_MAX, seed: this.#seed })
+    this.#tables.set(tenant, made)
+    return made
+  }
+
+  #miss(message: Message, table: TopicNameTable<Resolution>): Resolution | undefined {
+    if (checkTopicNameBytes(message.topic, message.topicStart, message.topicEnd) !== 0) return undefined
+    const resolution = new Resolution(message.name)
+    this.refresh(resolution, message.tenant)
+    table.insert(message.topic, message.topicStart, message.topicEnd, resolution)
+    return resolution
+  }
+
+  #resolveHome(resolution: Resolution, tenant: number): void {
+    const topics = this.#topics
+    const home = topics.directory.homeOf(tenant, resolution.name)
+    resolution.home = home
+    resolution.log = undefined
+    resolution.partition = 0
+    if (home === undefined) {
+      resolution.creatable = topics.creatable(resolution.name)
+      resolution.owner = topics.ownerOfName(tenant, resolution.name)
+      return
+    }
+    resolution.creatable = false
+    if (home.partitions > 1) {
+      const { written } = encoder.encodeInto(resolution.name, scratch)
+      resolution.partition = partitionForKey(scratch, 0, written, home.partitions)
+    }
+    resolution.owner = topics.ownerOf(home, resolution.partition)
+    resolution.log = topics.logUnsafe(home, resolution.partition)
+  }
+}

@@ -1,0 +1,170 @@
+/**
+ * The router: which subscribers, and which other shards, want a topic name.
+ *
+ * Invariants
+ *  - One copy per subscriber, however many of its filters match: highest QoS, all subscription identifiers [MQTT-3.3.4-2].
+ *  - A subscription is known on every shard before `subscribe`'s ticket is committed, so a SUBACK that waits for it promises
+ *    every message published afterwards.
+ *  - A cached resolution is used only while the versions it was made under hold: its own (exact filters), its buckets (wildcards).
+ */
+import { Context } from "effect"
+import type { Message } from "../ingress/Message.ts"
+import { TicketStream } from "../journal/Journal.ts"
+import { CHANNEL_DELIVER, CHANNEL_ROUTE, CHANNEL_ROUTED, type LinkPort } from "../link/LinkPort.ts"
+import { BUCKETS, bucketOf } from "./buckets.ts"
+import { Delivery, type Subscription } from "./Delivery.ts"
+import { FilterIndex } from "./FilterIndex.ts"
+import type { Resolution } from "./Resolution.ts"
+import { hasWildcard, literalPrefix } from "./topic-filter.ts"
+
+/** Another shard that has at least one subscription on a filter. */
+class RemoteRoute {
+  readonly shard: number
+  constructor(shard: number) {
+    this.shard = shard
+  }
+}
+
+export interface RouterShape {
+  /** Adds a subscription; the ticket of {@link RouterShape.tickets} to wait for, or 0 where nothing needs waiting. */
+  subscribeUnsafe(subscription: Subscription): number
+  /** Removes it; false where it was not there. */
+  unsubscribeUnsafe(subscription: Subscription): boolean
+  /** Filters that must be known elsewhere, in order. */
+  readonly tickets: TicketStream
+  readonly subscriptionCount: number
+}
+
+export class Router extends Context.Service<Router, RouterShape>()("manifold/core/router/Router") {}
+
+export class ShardRouter implements RouterShape {
+  readonly tickets = new TicketStream()
+  readonly #port: LinkPort
+  readonly #local = new FilterIndex<Subscription>()
+  readonly #remote = new FilterIndex<RemoteRoute>()
+  readonly #routes: ReadonlyArray<RemoteRoute>
+  readonly #routed: Array<number>
+  readonly #bucketVersions = new Float64Array(BUCKETS)
+  /** Versions of names with exact filters are kept by the resolution table. */
+  readonly #invalidateName: (name: string) => void
+  readonly #matched: Array<Subscription> = []
+  readonly #matchedRoutes: Array<RemoteRoute> = []
+
+  constructor(port: LinkPort, invalidateName: (name: string) => void) {
+    this.#port = port
+    this.#invalidateName = invalidateName
+    this.#routes = Array.from({ length: port.shards }, (_, shard) => new RemoteRoute(shard))
+    this.#routed = Array.from({ length: port.shards }, () => 0)
+    port.handle(CHANNEL_ROUTE, (from, reader) => {
+      const ticket = reader.uint53()
+      const add = reader.uint8() === 1
+      this.#setRoute(from, reader.text(), add)
+      const outbox = port.begin(from, CHANNEL_ROUTED)
+      outbox.uint53(ticket)
+      port.end(outbox)
+    })
+    port.handle(CHANNEL_ROUTED, (from, reader) => {
+      this.#routed[from] = reader.uint53()
+      let lowest = this.tickets.issued
+      for (let shard = 0; shard < port.shards; shard++) {
+        if (shard !== port.shard) lowest = Math.min(lowest, this.#routed[shard] ?? 0)
+      }
+      this.tickets.commit(lowest)
+    })
+  }
+
+  get subscriptionCount(): number {
+    return this.#local.valueCount
+  }
+
+  /** Whether any subscription, here or elsewhere, exists at all. */
+  get isEmpty(): boolean {
+    return this.#local.valueCount === 0 && this.#remote.valueCount === 0
+  }
+
+  subscribeUnsafe(subscription: Subscription): number {
+    const isNew = this.#local.add(subscription.filter, subscription)
+    this.#invalidate(subscription.filter)
+    return isNew ? this.#tell(subscription.filter, true) : 0
+  }
+
+  unsubscribeUnsafe(subscription: Subscription): boolean {
+    const before = this.#local.valueCount
+    const wasLast = this.#local.remove(subscription.filter, subscription)
+    if (this.#local.valueCount === before) return false
+    this.#invalidate(subscription.filter)
+    if (wasLast) this.#tell(subscription.filter, false)
+    return true
+  }
+
+  /** The sum of the versions of the buckets that can hold a filter matching `resolution`'s name; it only rises. */
+  versionOf(resolution: Resolution): number {
+    const versions = this.#bucketVersions
+    return (versions[0] ?? 0) + (versions[resolution.bucketOne] ?? 0) + (versions[resolution.bucketTwo] ?? 0)
+  }
+
+  /** Fills in who wants the resolution's topic name. */
+  resolve(resolution: Resolution): void {
+    const matched = this.#matched
+    matched.length = 0
+    this.#local.matchInto(resolution.name, matched)
+    resolution.deliveries = Delivery.gather(matched)
+    matched.length = 0
+    const routes = this.#matchedRoutes
+    routes.length = 0
+    if (this.#remote.valueCount > 0) this.#remote.matchInto(resolution.name, routes)
+    const shards: Array<number> = []
+    for (const route of routes) if (!shards.includes(route.shard)) shards.push(route.shard)
+    routes.length = 0
+    resolution.remoteShards = shards
+  }
+
+  /** Delivers to this shard's subscribers and hands a copy to each other shard that has some. */
+  dispatchUnsafe(message: Message, resolution: Resolution): void {
+    this.deliverLocalUnsafe(message, resolution)
+    const shards = resolution.remoteShards
+    for (let index = 0; index < shards.length; index++) {
+      const outbox = this.#port.begin(shards[index] ?? 0, CHANNEL_DELIVER)
+      message.encode(outbox)
+      this.#port.end(outbox)
+    }
+  }
+
+  /** Delivers to this shard's subscribers. */
+  deliverLocalUnsafe(message: Message, resolution: Resolution): void {
+    const deliveries = resolution.deliveries
+    for (let index = 0; index < deliveries.length; index++) {
+      const delivery = deliveries[index]
+      if (delivery !== undefined) delivery.subscriber.deliverUnsafe(message, delivery)
+    }
+  }
+
+  #setRoute(shard: number, filter: string, add: boolean): void {
+    const route = this.#routes[shard]
+    if (route === undefined) return
+    if (add) this.#remote.add(filter, route)
+    else this.#remote.remove(filter, route)
+    this.#invalidate(filter)
+  }
+
+  #tell(filter: string, add: boolean): number {
+    if (this.#port.shards === 1) return 0
+    const ticket = this.tickets.issue()
+    for (let shard = 0; shard < this.#port.shards; shard++) {
+      if (shard === this.#port.shard) continue
+      const outbox = this.#port.begin(shard, CHANNEL_ROUTE)
+      outbox.uint53(ticket)
+      outbox.uint8(add ? 1 : 0)
+      outbox.text(filter)
+      this.#port.end(outbox)
+    }
+    return ticket
+  }
+
+  #invalidate(filter: string): void {
+    if (hasWildcard(filter)) {
+      const bucket = bucketOf(literalPrefix(filter, 2))
+      this.#bucketVersions[bucket] = (this.#bucketVersions[bucket] ?? 0) + 1
+    } else this.#invalidateName(filter)
+  }
+}

@@ -1,0 +1,24 @@
+/**
+ * The shard as its plugins see it: who owns what, and how a connection reaches its owner.
+ *
+ * All state of a client identifier is on one shard. A connection that lands on another is passed on: its bytes travel over the
+ * Link both ways, and its owner sees a socket like any other.
+ */
+import { Context } from "effect"
+import type { Accept, Socket, SocketReceiver } from "../platform/Net.ts"
+
+export interface ShardShape {
+  readonly index: number
+  readonly count: number
+  /** The shard that owns a client identifier's session. */
+  ownerOfClient(tenant: number, clientIdentifier: string): number
+  /** Accepts connections of `service` that other shards pass on. */
+  acceptForwarded(service: string, accept: Accept): void
+  /**
+   * Passes a connection to `target`; `received` is what its peer has sent so far. Returns the receiver that must get everything
+   * that the socket says from now on.
+   */
+  forward(target: number, service: string, socket: Socket, received: Uint8Array): SocketReceiver
+}
+
+export class Shard extends Context.Service<Shard, ShardShape>()("manifold/core/shard/Shard") {}

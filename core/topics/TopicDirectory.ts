@@ -1,0 +1,100 @@
+/**
+ * The topics that a shard knows, by name, id and binding. A replica: it is told of changes, it decides nothing.
+ *
+ * Invariant: a topic name has at most one home: exact name, then the filter with the longest literal prefix, then fewest
+ * wildcards, then the default binding. Two filters that overlap with equal rank are refused at creation.
+ */
+import { FilterIndex } from "../router/FilterIndex.ts"
+import { nameOfTopic, topicOfName } from "./default-binding.ts"
+import { compareRank, filtersOverlap } from "./filter-relations.ts"
+import type { TopicInfo } from "./TopicInfo.ts"
+
+interface TenantTopics {
+  readonly byName: Map<string, TopicInfo>
+  readonly bindings: FilterIndex<TopicInfo>
+}
+
+export class TopicDirectory {
+  readonly #tenants = new Map<number, TenantTopics>()
+  readonly #byId = new Map<string, TopicInfo>()
+  readonly #matched: Array<TopicInfo> = []
+
+  get size(): number {
+    return this.#byId.size
+  }
+
+  find(tenant: number, name: string): TopicInfo | undefined {
+    return this.#tenants.get(tenant)?.byName.get(name)
+  }
+
+  findById(id: string): TopicInfo | undefined {
+    return this.#byId.get(id)
+  }
+
+  list(tenant: number): ReadonlyArray<TopicInfo> {
+    return [...(this.#tenants.get(tenant)?.byName.values() ?? [])]
+  }
+
+  /** The home of an MQTT topic name. */
+  homeOf(tenant: number, name: string): TopicInfo | undefined {
+    const topics = this.#tenants.get(tenant)
+    if (topics === undefined) return undefined
+    if (topics.bindings.valueCount > 0) {
+      const matched = this.#matched
+      matched.length = 0
+      topics.bindings.matchInto(name, matched)
+      let best: TopicInfo | undefined
+      for (const candidate of matched) {
+        if (best?.filter === undefined || compareRank(candidate.filter ?? "", best.filter) < 0) best = candidate
+      }
+      matched.length = 0
+      if (best !== undefined) return best
+    }
+    const plain = topicOfName(name)
+    if (plain === undefined) return undefined
+    const topic = topics.byName.get(plain)
+    return topic?.filter === undefined ? topic : undefined
+  }
+
+  /** The topic name that unkeyed records of `topic` go out on; undefined where its binding has a wildcard or it has none. */
+  ownName(topic: TopicInfo): string | undefined {
+    if (topic.filter === undefined) return nameOfTopic(topic.name)
+    return /[+#]/.test(topic.filter) ? undefined : topic.filter
+  }
+
+  /** An existing topic whose filter overlaps `filter` with equal rank, so that a name would have two homes. */
+  conflicting(tenant: number, filter: string): TopicInfo | undefined {
+    for (const topic of this.list(tenant)) {
+      if (topic.filter === undefined) continue
+      if (compareRank(topic.filter, filter) === 0 && filtersOverlap(topic.filter, filter)) return topic
+    }
+    return undefined
+  }
+
+  /** Takes a topic in; false where it is there already under this id. */
+  add(topic: TopicInfo): boolean {
+    if (this.#byId.has(topic.id)) return false
+    const before = this.find(topic.tenant, topic.name)
+    if (before !== undefined) this.remove(before.id)
+    let topics = this.#tenants.get(topic.tenant)
+    if (topics === undefined) {
+      topics = { byName: new Map(), bindings: new FilterIndex<TopicInfo>() }
+      this.#tenants.set(topic.tenant, topics)
+    }
+    topics.byName.set(topic.name, topic)
+    this.#byId.set(topic.id, topic)
+    if (topic.filter !== undefined) topics.bindings.add(topic.filter, topic)
+    return true
+  }
+
+  /** Takes a topic out; undefined where it was not there. */
+  remove(id: string): TopicInfo | undefined {
+    const topic = this.#byId.get(id)
+    if (topic === undefined) return undefined
+    this.#byId.delete(id)
+    const topics = this.#tenants.get(topic.tenant)
+    topics?.byName.delete(topic.name)
+    if (topic.filter !== undefined) topics?.bindings.remove(topic.filter, topic)
+    return topic
+  }
+}

@@ -1,0 +1,261 @@
+/**
+ * The floor: not a broker, but the least that can stand between driver and driver. It answers handshakes and copies
+ * PUBLISH frames to the subscribers of exactly that topic name: no wildcards, no sessions, no access, no checks.
+ *
+ * It shows what the machine, the runtime and the driver can do at most, and tests the driver itself: with
+ * `--fault drop:N` (or duplicate:N, swap:N, close:N) every Nth message is treated that badly, and the driver must say so.
+ * Flow control is the client's: output is not bounded. For measurements on loopback only.
+ *
+ * `bun bench/brokers/floor-server.ts [--port N] [--fault KIND:N]` prints `ready PORT`.
+ */
+import { parseArgs } from "node:util"
+import type { Socket } from "bun"
+
+/** Per subscriber the out-buffer begins with this and doubles. */
+const OUT_BYTES = 4096
+
+class Connection {
+  socket: Socket<Connection> | undefined
+  level = 4
+  carry: Uint8Array = new Uint8Array(0)
+  out = new Uint8Array(OUT_BYTES)
+  outStart = 0
+  outEnd = 0
+  isDirty = false
+  identifier = 0
+
+  reserve(bytes: number): void {
+    if (this.outEnd + bytes <= this.out.length) return
+    const length = this.outEnd - this.outStart
+    const next = length + bytes > this.out.length ? new Uint8Array(2 ** Math.ceil(Math.log2(length + bytes))) : this.out
+    next.set(this.out.subarray(this.outStart, this.outEnd), 0)
+    this.out = next
+    this.outStart = 0
+    this.outEnd = length
+  }
+
+  push(...bytes: readonly number[]): void {
+    this.reserve(bytes.length)
+    for (const byte of bytes) this.out[this.outEnd++] = byte
+    markDirty(this)
+  }
+
+  /** Four bytes: an acknowledgement in its short form. */
+  acknowledge(first: number, high: number, low: number): void {
+    this.reserve(4)
+    this.out[this.outEnd] = first
+    this.out[this.outEnd + 1] = 2
+    this.out[this.outEnd + 2] = high
+    this.out[this.outEnd + 3] = low
+    this.outEnd += 4
+    markDirty(this)
+  }
+
+  flush(): void {
+    this.isDirty = false
+    if (this.outStart === this.outEnd) return
+    const taken = this.socket?.write(this.out, this.outStart, this.outEnd - this.outStart) ?? -1
+    this.outStart = taken < 0 ? this.outEnd : this.outStart + taken
+    if (this.outStart === this.outEnd) this.outStart = this.outEnd = 0
+  }
+}
+
+type Fault = "none" | "drop" | "duplicate" | "swap" | "close"
+
+const { values } = parseArgs({
+  options: { port: { type: "string", default: "0" }, fault: { type: "string", default: "none:0" } }
+})
+const [fault, every] = ((kind: string, count: string | undefined): [Fault, number] => [kind as Fault, Number(count)])(
+  ...(values.fault.split(":") as [string, string | undefined])
+)
+const routes = new Map<string, Connection[]>()
+const dirty: Connection[] = []
+let published = 0
+/** The frame a swap holds back until the next one of its topic name has gone. */
+const heldBack = new Map<string, Uint8Array>()
+
+function markDirty(connection: Connection): void {
+  if (connection.isDirty) return
+  connection.isDirty = true
+  dirty.push(connection)
+}
+
+function flushDirty(): void {
+  for (const connection of dirty) connection.flush()
+  dirty.length = 0
+}
+
+function onData(connection: Connection, chunk: Buffer): void {
+  let bytes = chunk
+  if (connection.carry.length > 0) bytes = Buffer.concat([connection.carry, chunk])
+  let position = 0
+  while (position < bytes.length) {
+    const end = frameEnd(bytes, position)
+    if (end > bytes.length) break
+    if ((bytes[position] as number) >> 4 === 3) position = publishRun(connection, bytes, position, end)
+    else {
+      control(connection, bytes, position, end)
+      position = end
+    }
+  }
+  connection.carry = bytes.subarray(position)
+  flushDirty()
+}
+
+/** Copies the frame at `start` and all that follow with the same first byte, length and topic name; returns their end. */
+function publishRun(from: Connection, bytes: Buffer, start: number, firstEnd: number): number {
+  const frameBytes = firstEnd - start
+  const body = bodyStart(bytes, start)
+  const topicEnd = body + 2 + (((bytes[body] as number) << 8) | (bytes[body + 1] as number))
+  const topicName = bytes.toString("latin1", body + 2, topicEnd)
+  let end = firstEnd
+  if (fault === "none") {
+    const head = topicEnd - start
+    while (end + frameBytes <= bytes.length && isSameHead(bytes, start, end, head)) end += frameBytes
+  }
+  const qos = ((bytes[start] as number) >> 1) & 3
+  const identifierAt = topicEnd - start
+  if (qos > 0) {
+    for (let at = start + identifierAt; at < end; at += frameBytes) {
+      from.acknowledge(qos === 1 ? 0x40 : 0x50, bytes[at] as number, bytes[at + 1] as number)
+    }
+  }
+  const subscribers = routes.get(topicName)
+  if (subscribers === undefined) return end
+  if (fault === "none") deliver(subscribers, bytes, start, end, frameBytes, qos, identifierAt)
+  else deliverBadly(from, topicName, subscribers, bytes, start, end, qos, identifierAt)
+  return end
+}
+
+function deliver(
+  to: readonly Connection[],
+  bytes: Uint8Array,
+  start: number,
+  end: number,
+  frameBytes: number,
+  qos: number,
+  identifierAt: number
+): void {
+  for (const connection of to) {
+    connection.reserve(end - start)
+    const at = connection.outEnd
+    connection.out.set(bytes.subarray(start, end), at)
+    connection.outEnd += end - start
+    if (qos > 0) {
+      for (let frame = at + identifierAt; frame < connection.outEnd; frame += frameBytes) {
+        const identifier = connection.identifier === 65_535 ? 1 : connection.identifier + 1
+        connection.identifier = identifier
+        connection.out[frame] = identifier >> 8
+        connection.out[frame + 1] = identifier
+      }
+    }
+    markDirty(connection)
+  }
+}
+
+function deliverBadly(
+  from: Connection,
+  topicName: string,
+  to: readonly Connection[],
+  bytes: Uint8Array,
+  start: number,
+  end: number,
+  qos: number,
+  identifierAt: number
+): void {
+  const isHit = ++published % every === 0
+  if (isHit && fault === "drop") return
+  if (isHit && fault === "close") from.socket?.terminate()
+  const held = heldBack.get(topicName)
+  if (isHit && fault === "swap" && held === undefined) {
+    heldBack.set(topicName, bytes.slice(start, end))
+    return
+  }
+  deliver(to, bytes, start, end, end - start, qos, identifierAt)
+  if (isHit && fault === "duplicate") deliver(to, bytes, start, end, end - start, qos, identifierAt)
+  if (held === undefined) return
+  heldBack.delete(topicName)
+  deliver(to, held, 0, held.length, held.length, qos, identifierAt)
+}
+
+/** Everything but PUBLISH. What needs no answer gets none. */
+function control(connection: Connection, bytes: Buffer, start: number, end: number): void {
+  const body = bodyStart(bytes, start)
+  const high = bytes[body] ?? 0
+  const low = bytes[body + 1] ?? 0
+  switch ((bytes[start] as number) >> 4) {
+    case 1: // CONNECT: the protocol level stands behind the protocol name.
+      connection.level = bytes[body + 6] as number
+      if (connection.level === 5) connection.push(0x20, 3, 0, 0, 0)
+      else connection.push(0x20, 2, 0, 0)
+      return
+    case 5: // PUBREC
+      connection.acknowledge(0x62, high, low)
+      return
+    case 6: // PUBREL
+      connection.acknowledge(0x70, high, low)
+      return
+    case 8: {
+      const filterAt = body + 2 + (connection.level === 5 ? 1 : 0)
+      const filter = bytes.toString("latin1", filterAt + 2, end - 1)
+      const subscribers = routes.get(filter)
+      if (subscribers === undefined) routes.set(filter, [connection])
+      else subscribers.push(connection)
+      const granted = bytes[end - 1] as number
+      if (connection.level === 5) connection.push(0x90, 4, high, low, 0, granted)
+      else connection.push(0x90, 3, high, low, granted)
+      return
+    }
+    case 12:
+      connection.push(0xd0, 0)
+      return
+    case 14:
+      connection.socket?.end()
+  }
+}
+
+/** Where the frame at `position` ends; beyond the bytes where it is cut. */
+function frameEnd(bytes: Uint8Array, position: number): number {
+  let value = 0
+  for (let index = 1; index <= 4; index++) {
+    const byte = bytes[position + index]
+    if (byte === undefined) return Number.POSITIVE_INFINITY
+    value += (byte & 127) * 128 ** (index - 1)
+    if (byte < 128) return position + index + 1 + value
+  }
+  return Number.POSITIVE_INFINITY
+}
+
+function bodyStart(bytes: Uint8Array, position: number): number {
+  let at = position + 1
+  while ((bytes[at] as number) >= 128) at++
+  return at + 1
+}
+
+function isSameHead(bytes: Uint8Array, one: number, other: number, length: number): boolean {
+  for (let index = 0; index < length; index++) if (bytes[one + index] !== bytes[other + index]) return false
+  return true
+}
+
+function remove(connection: Connection): void {
+  for (const subscribers of routes.values()) {
+    const at = subscribers.indexOf(connection)
+    if (at >= 0) subscribers.splice(at, 1)
+  }
+}
+
+const server = Bun.listen<Connection>({
+  hostname: "127.0.0.1",
+  port: Number(values.port),
+  socket: {
+    open(socket) {
+      socket.data = new Connection()
+      socket.data.socket = socket
+      socket.setNoDelay(true)
+    },
+    data: (socket, chunk) => onData(socket.data, chunk),
+    drain: (socket) => socket.data.flush(),
+    close: (socket) => remove(socket.data)
+  }
+})
+console.log(`ready ${server.port}`)

@@ -1,0 +1,103 @@
+/**
+ * Opens connections: TCP, CONNECT, CONNACK, and SUBSCRIBE, SUBACK where asked for; so many at a time.
+ *
+ * Every refusal ends the run with an error that names it: a measurement with half of its clients is none.
+ */
+import type { SocketHandler } from "bun"
+import { connectFrame, subscribeFrame } from "./frames.ts"
+import type { Peer } from "./Peer.ts"
+
+/** A broker that cannot take all clients within this time is not measured. */
+const SET_UP_MS_MAX = 30_000
+const KEEP_ALIVE_SECONDS = 600
+
+export interface Endpoint {
+  readonly hostname: string
+  readonly port: number
+}
+
+const NOTHING_WAITS = (): void => {}
+
+/** One set of handlers for all sockets; the connection is the socket's data. */
+const handlers: SocketHandler<Peer> = {
+  open(socket) {
+    socket.data.attach(socket)
+  },
+  data(socket, chunk) {
+    socket.data.onData(chunk)
+  },
+  drain(socket) {
+    socket.data.onDrain()
+  },
+  close(socket) {
+    socket.data.fail()
+  },
+  error(socket) {
+    socket.data.fail()
+  },
+  connectError(socket) {
+    socket.data.fail()
+  }
+}
+
+/** Opens one connection and waits for its CONNACK. */
+export async function connect(peer: Peer, endpoint: Endpoint, clientIdentifier: string): Promise<void> {
+  await Bun.connect({ hostname: endpoint.hostname, port: endpoint.port, socket: handlers, data: peer })
+  const frame = connectFrame(peer.level, clientIdentifier, KEEP_ALIVE_SECONDS)
+  peer.write(frame, 0, frame.length)
+  await changed(peer, "CONNACK", () => peer.connectCode >= 0)
+  if (peer.connectCode !== 0) throw new Error(`CONNECT was refused with code ${peer.connectCode}`)
+}
+
+/** Subscribes and waits for the SUBACK. */
+export async function subscribe(peer: Peer, filter: string, qos: 0 | 1 | 2): Promise<void> {
+  const frame = subscribeFrame(peer.level, 1, filter, qos)
+  peer.write(frame, 0, frame.length)
+  await changed(peer, "SUBACK", () => peer.subscribeCode >= 0)
+  if (peer.subscribeCode !== qos)
+    throw new Error(`SUBSCRIBE ${filter} at QoS ${qos} was answered ${peer.subscribeCode}`)
+}
+
+/** Runs `task` for 0 to `count` - 1, at most `inProgress` at a time. */
+export async function inParallel(
+  count: number,
+  inProgress: number,
+  task: (index: number) => Promise<void>
+): Promise<void> {
+  let next = 0
+  const worker = async (): Promise<void> => {
+    while (next < count) await task(next++)
+  }
+  await Promise.all(Array.from({ length: Math.min(count, inProgress) }, worker))
+}
+
+export function sleep(ms: number): Promise<void> {
+  return new Promise((resolve) => setTimeout(resolve, ms))
+}
+
+/** Fails where `setUp` takes longer than a set-up may: one timer for all connections, none for each. */
+export async function withinSetUpTime<Value>(setUp: Promise<Value>): Promise<Value> {
+  let timer: ReturnType<typeof setTimeout> | undefined
+  const late = new Promise<never>((_, reject) => {
+    const explain = (): void => reject(new Error(`not every client was answered within ${SET_UP_MS_MAX} ms`))
+    timer = setTimeout(explain, SET_UP_MS_MAX)
+  })
+  try {
+    return await Promise.race([setUp, late])
+  } finally {
+    clearTimeout(timer)
+  }
+}
+
+function changed(peer: Peer, awaited: string, isDone: () => boolean): Promise<void> {
+  return new Promise((resolve, reject) => {
+    const look = (): void => {
+      if (!isDone() && !peer.isBroken) return
+      peer.onChange = NOTHING_WAITS
+      if (isDone()) resolve()
+      else reject(new Error(`the connection ended before its ${awaited}`))
+    }
+    peer.onChange = look
+    look()
+  })
+}

@@ -1,0 +1,151 @@
+/**
+ * Connections without messages: how fast they are made (both scenarios) and what an idle one costs (idle).
+ *
+ * Invariant: a connection counts when its CONNACK with code 0 has come.
+ */
+import type { ConnectRate, Idle } from "../scenarios.ts"
+import { connect, inParallel, sleep, withinSetUpTime } from "./connect.ts"
+import { disconnectFrame, type ProtocolLevel } from "./frames.ts"
+import type { RunOptions } from "./message-run.ts"
+import { Peer } from "./Peer.ts"
+import { ownCpuMicros, type ProcessUsage, usageOf } from "./process-usage.ts"
+import { percentilesOf, type Report } from "./report.ts"
+
+/** Memory is read when the broker has had this long to come to rest. */
+const REST_MS = 500
+
+/** A client that only connects. */
+class Visitor extends Peer {
+  protected override receive(): void {
+    this.malformed++
+  }
+  protected override afterChunk(): void {}
+}
+
+export async function runIdle(scenario: Idle, options: RunOptions): Promise<Report> {
+  const visitors: Visitor[] = []
+  const attempt = new Attempt(options, scenario.connections)
+  await attempt.warmUp(scenario.inProgress)
+  await sleep(REST_MS)
+  const rssMiBBefore = usageOf(options.brokerPid).rssMiB
+  attempt.start()
+  const open = async (index: number): Promise<void> => {
+    visitors.push(await attempt.connect(`bench-i${index}`))
+  }
+  await withinSetUpTime(inParallel(scenario.connections, scenario.inProgress, open))
+  const end = attempt.end()
+  await sleep(REST_MS)
+  const broken = visitors.filter((visitor) => visitor.isBroken).length
+  const report = attempt.report(scenario.name, end, rssMiBBefore, broken)
+  for (const visitor of visitors) visitor.close(disconnectFrame())
+  return report
+}
+
+export async function runConnectRate(scenario: ConnectRate, options: RunOptions): Promise<Report> {
+  const attempt = new Attempt(options, scenario.cyclesMax)
+  await attempt.warmUp(scenario.inProgress)
+  const rssMiBBefore = usageOf(options.brokerPid).rssMiB
+  attempt.start()
+  const untilMs = performance.now() + options.seconds * 1000
+  let broken = 0
+  const cycle = async (index: number): Promise<void> => {
+    if (performance.now() >= untilMs) return
+    const visitor = await attempt.connect(`bench-c${index}`)
+    if (visitor.isBroken) broken++
+    visitor.close(disconnectFrame())
+  }
+  await withinSetUpTime(inParallel(scenario.cyclesMax, scenario.inProgress, cycle))
+  return attempt.report(scenario.name, attempt.end(), rssMiBBefore, broken)
+}
+
+interface End {
+  readonly seconds: number
+  readonly broker: ProcessUsage
+  readonly driverCpuMicros: number
+}
+
+/** Counts and times connections. */
+class Attempt {
+  readonly #options: RunOptions
+  readonly #latencies: Float64Array
+  readonly #level: ProtocolLevel
+  #count = 0
+  #startMs = 0
+  #brokerAtStart: ProcessUsage = { cpuMicros: 0, rssMiB: 0 }
+  #driverAtStart = 0
+
+  constructor(options: RunOptions, connectionsMax: number) {
+    this.#options = options
+    this.#level = options.level
+    this.#latencies = new Float64Array(connectionsMax)
+  }
+
+  /** A few hundred connections that do not count: both sides have compiled their code then. */
+  async warmUp(inProgress: number): Promise<void> {
+    const visit = async (index: number): Promise<void> => {
+      const visitor = new Visitor(this.#level)
+      await connect(visitor, this.#options.endpoint, `bench-w${index}`)
+      visitor.close(disconnectFrame())
+    }
+    await withinSetUpTime(inParallel(500, inProgress, visit))
+  }
+
+  start(): void {
+    this.#brokerAtStart = usageOf(this.#options.brokerPid)
+    this.#driverAtStart = ownCpuMicros()
+    this.#startMs = performance.now()
+  }
+
+  async connect(clientIdentifier: string): Promise<Visitor> {
+    const visitor = new Visitor(this.#level)
+    const startMs = performance.now()
+    await connect(visitor, this.#options.endpoint, clientIdentifier)
+    this.#latencies[this.#count++] = performance.now() - startMs
+    return visitor
+  }
+
+  end(): End {
+    return {
+      seconds: (performance.now() - this.#startMs) / 1000,
+      broker: usageOf(this.#options.brokerPid),
+      driverCpuMicros: ownCpuMicros() - this.#driverAtStart
+    }
+  }
+
+  report(scenario: string, end: End, rssMiBBefore: number, broken: number): Report {
+    const cpuMicros = end.broker.cpuMicros - this.#brokerAtStart.cpuMicros
+    return {
+      scenario,
+      level: this.#level,
+      qos: 0,
+      payloadBytes: 0,
+      publishers: 0,
+      subscribers: this.#count,
+      seconds: end.seconds,
+      perSecond: this.#count / end.seconds,
+      sentPerSecond: 0,
+      acknowledgedPerSecond: 0,
+      brokerMicrosPerMessage: this.#count === 0 ? 0 : cpuMicros / this.#count,
+      brokerShare: cpuMicros / end.seconds / 1e6,
+      driverShare: end.driverCpuMicros / end.seconds / 1e6,
+      brokerRssMiB: usageOf(this.#options.brokerPid).rssMiB,
+      brokerRssMiBBefore: rssMiBBefore,
+      verdict: {
+        sent: 0,
+        delivered: 0,
+        acknowledged: 0,
+        lost: 0,
+        duplicates: 0,
+        reordered: 0,
+        stray: 0,
+        corrupt: 0,
+        refused: 0,
+        unexpectedAcknowledgements: 0,
+        unacknowledged: 0,
+        broken,
+        stalls: 0
+      },
+      latency: percentilesOf(this.#latencies, this.#count)
+    }
+  }
+}

@@ -1,0 +1,97 @@
+/**
+ * What one run of the driver says: plain data, one JSON line on stdout.
+ *
+ * Units: rates per second, CPU in microseconds per delivered message (per connection for idle and connect-rate),
+ * memory in MiB, latencies in microseconds. Counts cover the whole run, warm-up and drain included; rates and CPU only
+ * the measured seconds.
+ */
+
+/** Percentiles in microseconds. */
+export interface Percentiles {
+  readonly count: number
+  readonly p50: number
+  readonly p99: number
+  readonly p999: number
+  readonly max: number
+}
+
+/** How exact the delivery was. All but the first three are 0 with a broker that keeps its promises. */
+export interface Verdict {
+  readonly sent: number
+  readonly delivered: number
+  readonly acknowledged: number
+  readonly lost: number
+  readonly duplicates: number
+  readonly reordered: number
+  readonly stray: number
+  readonly corrupt: number
+  readonly refused: number
+  readonly unexpectedAcknowledgements: number
+  readonly unacknowledged: number
+  /** Connections that the broker ended, or that sent what it must not send. */
+  readonly broken: number
+  /** Times that nothing arrived for the stall time while messages were open. */
+  readonly stalls: number
+}
+
+export interface Report {
+  readonly scenario: string
+  readonly level: number
+  readonly qos: number
+  readonly payloadBytes: number
+  readonly publishers: number
+  readonly subscribers: number
+  /** Measured seconds, without warm-up and drain. */
+  readonly seconds: number
+  /** Delivered messages a second; connections a second for idle and connect-rate. */
+  readonly perSecond: number
+  readonly sentPerSecond: number
+  readonly acknowledgedPerSecond: number
+  readonly brokerMicrosPerMessage: number
+  /** Share of one core that the broker and the driver had during the measured seconds. */
+  readonly brokerShare: number
+  readonly driverShare: number
+  readonly brokerRssMiB: number
+  /** Before the first connection. */
+  readonly brokerRssMiBBefore: number
+  readonly verdict: Verdict
+  /** End to end by schedule (open loop), or connect to CONNACK (idle, connect-rate). */
+  readonly latency?: Percentiles
+  /** How late the driver itself sent: what it adds to the latency. */
+  readonly lateness?: Percentiles
+}
+
+/** True where every message that was sent arrived once, in order, unharmed, and every connection lived. */
+export function isExact(verdict: Verdict): boolean {
+  return faultsOf(verdict).length === 0
+}
+
+/** The faults of a run in words, empty where there are none. */
+export function faultsOf(verdict: Verdict): string[] {
+  const faults: string[] = []
+  for (const name of FAULTS) if (verdict[name] !== 0) faults.push(`${name} ${verdict[name].toLocaleString("en-US")}`)
+  return faults
+}
+
+const FAULTS = [
+  "lost",
+  "duplicates",
+  "reordered",
+  "stray",
+  "corrupt",
+  "refused",
+  "unexpectedAcknowledgements",
+  "unacknowledged",
+  "broken",
+  "stalls"
+] as const satisfies readonly (keyof Verdict)[]
+
+/** Percentiles of the first `count` values (milliseconds); sorts them in place. */
+export function percentilesOf(valuesMs: Float64Array, count: number): Percentiles {
+  const sorted = valuesMs.subarray(0, count).sort()
+  const at = (share: number): number => {
+    if (count === 0) return 0
+    return (sorted[Math.min(count - 1, Math.ceil(count * share) - 1)] as number) * 1000
+  }
+  return { count, p50: at(0.5), p99: at(0.99), p999: at(0.999), max: at(1) }
+}

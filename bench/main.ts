@@ -1,0 +1,132 @@
+/**
+ * `npm run bench -- [SCENARIO...] [options]`: runs scenarios against brokers and prints one table a scenario.
+ *
+ * Rounds are interleaved (A B A B ...) and the median of the rounds is printed with its spread, because on one machine
+ * only what ran side by side can be compared. How to read the rows: bench/README.md.
+ */
+import { writeFileSync } from "node:fs"
+import { parseArgs } from "node:util"
+import type { Broker } from "./brokers/Broker.ts"
+import { floor } from "./brokers/floor.ts"
+import { type Build, manifold, manifoldWithoutTopic } from "./brokers/manifold.ts"
+import { mosquitto, mosquittoDefault } from "./brokers/mosquitto.ts"
+import type { Report } from "./driver/report.ts"
+import { machineLines } from "./machine.ts"
+import { type MeasureOptions, measure } from "./measure.ts"
+import { quick, SCENARIOS, type Scenario } from "./scenarios.ts"
+import { type Row, tableOf } from "./table.ts"
+
+const BROKERS_BY_DEFAULT = "manifold,manifold-no-topic,mosquitto"
+
+const { values, positionals } = parseArgs({
+  allowPositionals: true,
+  options: {
+    brokers: { type: "string", default: BROKERS_BY_DEFAULT },
+    build: { type: "string", default: "auto" },
+    rounds: { type: "string", default: "3" },
+    seconds: { type: "string" },
+    "warm-up": { type: "string" },
+    payload: { type: "string", default: "64" },
+    mqtt: { type: "string", default: "4" },
+    quick: { type: "boolean", default: false },
+    json: { type: "string" },
+    list: { type: "boolean", default: false },
+    help: { type: "boolean", default: false }
+  }
+})
+
+const HELP = `npm run bench -- [SCENARIO...] [options]      (no scenario: all; a prefix such as "q0" or "latency" will do)
+npm run bench -- micro [NAME...]               micro benchmarks
+  --brokers LIST   ${BROKERS_BY_DEFAULT} (also mosquitto-default, floor)
+  --build WHICH    auto | source | executable: which Manifold is measured
+  --rounds N       interleaved rounds (3)      --seconds N   measured seconds a round (4)
+  --warm-up N      seconds before them (2)     --payload N   bytes a message (64)
+  --mqtt 4|5       MQTT 3.1.1 or 5.0           --quick       one round, 0.7 s, fewer clients
+  --json FILE      every report as JSON        --list        the scenarios`
+
+if (values.help) {
+  console.log(HELP)
+} else if (values.list) {
+  for (const { name, about } of SCENARIOS) console.log(`${name.padEnd(14)} ${about}`)
+} else if (positionals[0] === "micro") {
+  const { runMicro } = await import("./micro/main.ts")
+  await runMicro(positionals.slice(1), values.quick)
+} else {
+  process.exitCode = await compare()
+}
+
+async function compare(): Promise<number> {
+  const known: readonly Broker[] = [
+    manifold(oneOf("--build", values.build, ["auto", "source", "executable"]) as Build),
+    manifoldWithoutTopic(values.build as Build),
+    mosquitto(),
+    mosquittoDefault(),
+    floor()
+  ]
+  const names = known.map((broker) => broker.name)
+  const wanted = values.brokers.split(",").map((name) => oneOf("--brokers", name, names))
+  const scenarios = chosen(positionals).map((scenario) => (values.quick ? quick(scenario) : scenario))
+  const rounds = values.quick ? 1 : positive("--rounds", values.rounds)
+  const options: MeasureOptions = {
+    level: Number(oneOf("--mqtt", values.mqtt, ["4", "5"])) as 4 | 5,
+    payloadBytes: positive("--payload", values.payload),
+    warmUpSeconds: positive("--warm-up", values["warm-up"] ?? (values.quick ? "0.3" : "2")),
+    seconds: positive("--seconds", values.seconds ?? (values.quick ? "0.7" : "4"))
+  }
+
+  const brokers: Broker[] = []
+  for (const broker of known.filter(({ name }) => wanted.includes(name))) {
+    const missing = broker.missing()
+    if (missing === undefined) brokers.push(broker)
+    console.log(`${broker.name}: ${missing === undefined ? broker.about() : `left out, ${missing}`}`)
+  }
+  for (const line of machineLines()) console.log(line)
+  const mqtt = options.level === 5 ? "MQTT 5.0" : "MQTT 3.1.1"
+  console.log(
+    `${mqtt}, payload ${options.payloadBytes} B, ${options.warmUpSeconds} s warm-up, ${options.seconds} s measured, ` +
+      `${rounds} interleaved round${rounds === 1 ? "" : "s"}, a fresh broker process for each\n`
+  )
+
+  const all: (Report & { broker: string; storage: string; round: number })[] = []
+  let failures = 0
+  for (const scenario of scenarios) {
+    const rows = new Map<string, Row>()
+    for (const { name, storage } of brokers) rows.set(name, { broker: name, storage, reports: [], failures: [] })
+    for (let round = 0; round < rounds; round++) {
+      for (const broker of brokers) {
+        try {
+          const report = await measure(broker, scenario, options)
+          rows.get(broker.name)?.reports.push(report)
+          all.push({ ...report, broker: broker.name, storage: broker.storage, round })
+        } catch (error) {
+          failures++
+          rows.get(broker.name)?.failures.push(error instanceof Error ? error.message : String(error))
+        }
+      }
+    }
+    console.log(tableOf(scenario, [...rows.values()]))
+  }
+  if (values.json !== undefined) writeFileSync(values.json, `${JSON.stringify(all, null, 2)}\n`)
+  return failures > 0 || brokers.length === 0 ? 1 : 0
+}
+
+/** The scenarios whose names are, or begin with, one of `names`; all of them for none. */
+function chosen(names: readonly string[]): readonly Scenario[] {
+  for (const name of names) {
+    if (SCENARIOS.some((scenario) => scenario.name.startsWith(name))) continue
+    throw new Error(`no scenario ${name}; there are ${SCENARIOS.map((scenario) => scenario.name).join(", ")}`)
+  }
+  if (names.length === 0) return SCENARIOS
+  return SCENARIOS.filter((scenario) => names.some((name) => scenario.name.startsWith(name)))
+}
+
+function positive(option: string, text: string): number {
+  const value = Number(text)
+  if (!(value > 0)) throw new Error(`${option} is a number above 0, not ${text}`)
+  return value
+}
+
+function oneOf(option: string, text: string, allowed: readonly string[]): string {
+  if (!allowed.includes(text)) throw new Error(`${option} is one of ${allowed.join(", ")}, not ${text}`)
+  return text
+}

@@ -1,0 +1,113 @@
+/**
+ * What is measured: every scenario with its sizes, and a small form of each that a test can afford.
+ *
+ * Topic names are plain (`bench/p0`), so that a broker which stores what is published makes a topic for each.
+ * Fan-in and fan-out use one topic name: its number of topics must not depend on the number of connections.
+ */
+import type { QualityOfService } from "./driver/frames.ts"
+
+/** Publishers send as fast as their windows let them. */
+export interface ClosedLoop {
+  readonly kind: "closed-loop"
+  readonly name: string
+  readonly about: string
+  readonly qos: QualityOfService
+  /** `pair`: publisher i to subscriber i; `shared`: all publish to and subscribe to one topic name. */
+  readonly topics: "pair" | "shared"
+  readonly publishers: number
+  readonly subscribers: number
+  /** Open messages a publisher. */
+  readonly window: number
+  /** A publisher writes when this many messages fit into its window. */
+  readonly burst: number
+}
+
+/** Messages leave on a fixed schedule, whatever the broker does. */
+export interface OpenLoop {
+  readonly kind: "open-loop"
+  readonly name: string
+  readonly about: string
+  readonly qos: QualityOfService
+  readonly pairs: number
+  /** Messages a second over all pairs. */
+  readonly rate: number
+}
+
+/** Connections that are opened as fast as possible and then stay. */
+export interface Idle {
+  readonly kind: "idle"
+  readonly name: string
+  readonly about: string
+  readonly connections: number
+  readonly inProgress: number
+}
+
+/** Connect, CONNACK, disconnect, again and again. */
+export interface ConnectRate {
+  readonly kind: "connect-rate"
+  readonly name: string
+  readonly about: string
+  readonly inProgress: number
+  /** Local ports of closed connections stay taken for a while: more than this would measure that. */
+  readonly cyclesMax: number
+}
+
+export type Scenario = ClosedLoop | OpenLoop | Idle | ConnectRate
+
+export const SCENARIOS: readonly Scenario[] = [
+  closed("q0-pair", "QoS 0, 10 publishers to 10 subscribers, 1,000 open each", 0, "pair", 10, 10, 1000, 250),
+  closed("q1-pair", "QoS 1, 10 publishers to 10 subscribers, 100 open each", 1, "pair", 10, 10, 100, 25),
+  closed("q2-pair", "QoS 2, 10 publishers to 10 subscribers, 100 open each", 2, "pair", 10, 10, 100, 25),
+  closed("fan-out", "QoS 0, 1 publisher to 1,000 subscribers, 20 open", 0, "shared", 1, 1000, 20, 5),
+  closed("fan-in", "QoS 0, 1,000 publishers to 1 subscriber, 20 open each", 0, "shared", 1000, 1, 20, 5),
+  closed("q0-single", "QoS 0, 50 pairs, one outstanding message each", 0, "pair", 50, 50, 1, 1),
+  open("latency-1k", "QoS 1, 10 pairs, 1,000 messages/s on a fixed schedule", 1, 10, 1000),
+  open("latency-20k", "QoS 1, 10 pairs, 20,000 messages/s on a fixed schedule", 1, 10, 20_000),
+  { kind: "idle", name: "idle", about: "5,000 connections that do nothing", connections: 5000, inProgress: 128 },
+  {
+    kind: "connect-rate",
+    name: "connect-rate",
+    about: "connect, CONNACK, DISCONNECT, close; 64 at a time",
+    inProgress: 64,
+    cyclesMax: 15_000
+  }
+]
+
+/** The same scenario, small enough for a test on a busy machine: shapes stay, numbers of clients and messages shrink. */
+export function quick(scenario: Scenario): Scenario {
+  const about = `quick, not for comparison: a small form of "${scenario.about}"`
+  switch (scenario.kind) {
+    case "closed-loop": {
+      const publishers = Math.min(scenario.publishers, 100)
+      return { ...scenario, about, publishers, subscribers: Math.min(scenario.subscribers, 100) }
+    }
+    case "open-loop":
+      return { ...scenario, about, rate: Math.min(scenario.rate, 5000) }
+    case "idle":
+      return { ...scenario, about, connections: 500 }
+    case "connect-rate":
+      return { ...scenario, about, cyclesMax: 1000 }
+  }
+}
+
+/** The scenario called `name`, or undefined. */
+export function scenarioNamed(name: string): Scenario | undefined {
+  return SCENARIOS.find((scenario) => scenario.name === name)
+}
+
+function closed(
+  name: string,
+  about: string,
+  qos: QualityOfService,
+  topics: "pair" | "shared",
+  publishers: number,
+  subscribers: number,
+  window: number,
+  burst: number
+): ClosedLoop {
+  return { kind: "closed-loop", name, about, qos, topics, publishers, subscribers, window, burst }
+}
+
+function open(name: string, about: string, qos: QualityOfService, pairs: number, rate: number): OpenLoop {
+  return { kind: "open-loop", name, about, qos, pairs, rate }
+}

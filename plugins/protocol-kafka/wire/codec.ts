@@ -194,7 +194,10 @@ function arrayPair(type: ArrayType, version: number, flexible: boolean, nullable
     return elements
   }
   const write = (writer: Writer, value: unknown): void => {
-    if (value === null) return writeNullSize(writer, flexible, nullable)
+    if (value === null) {
+      writeNullSize(writer, flexible, nullable)
+      return
+    }
     const elements = value as ReadonlyArray<unknown>
     writer.size(elements.length, flexible)
     for (const one of elements) pair.write(writer, one)

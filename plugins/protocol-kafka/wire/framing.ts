@@ -8,7 +8,7 @@
  *
  * Source: the Kafka protocol guide, "Protocol Structure"; header versions: KIP-482, KIP-511.
  */
-import { codecFor, isFlexible, MalformedMessage, Reader } from "./codec.ts"
+import { codecFor, isFlexible, MalformedMessage, type Reader } from "./codec.ts"
 import {
   REQUEST_HEADER_FLEXIBLE_FROM,
   RESPONSE_HEADER_FLEXIBLE_FROM,

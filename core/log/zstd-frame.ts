@@ -1,0 +1,61 @@
+/**
+ * Tells whether bytes are whole zstd frames and nothing else, without inflating them. The runtime's decompressor stops
+ * silently at a cut or at bytes after the last frame, and gives what it has.
+ *
+ * Source: RFC 8878, sections 3.1.1 (Zstandard frames) and 3.1.2 (skippable frames).
+ * Invariant: every step consumes input; nothing is allocated.
+ */
+
+const FRAME_MAGIC = 0xfd2fb528
+const SKIPPABLE_MAGIC = 0x184d2a50
+/** Bytes of the dictionary id and of the content size, by their codes in the frame header descriptor. */
+const DICTIONARY_ID_SIZES = [0, 1, 2, 4]
+const CONTENT_SIZE_SIZES = [0, 2, 4, 8]
+/** Block types. */
+const RUN = 1
+const RESERVED_BLOCK = 3
+
+function littleEndian32(bytes: Uint8Array, position: number): number {
+  return (
+    (bytes[position]! | (bytes[position + 1]! << 8) | (bytes[position + 2]! << 16) | (bytes[position + 3]! << 24)) >>> 0
+  )
+}
+
+/** Whether `bytes[start, end)` is one or more whole frames. */
+export function isWholeZstd(bytes: Uint8Array, start: number, end: number): boolean {
+  let position = start
+  do {
+    position = frameEnd(bytes, position, end)
+  } while (position >= 0 && position < end)
+  return position === end
+}
+
+/** The position after the frame at `position`, or -1 where it is cut or none. */
+function frameEnd(bytes: Uint8Array, position: number, end: number): number {
+  if (end - position < 5) return -1
+  const magic = littleEndian32(bytes, position)
+  position += 4
+  if ((magic & 0xfffffff0) >>> 0 === SKIPPABLE_MAGIC) {
+    if (end - position < 4) return -1
+    const size = littleEndian32(bytes, position)
+    return size > end - position - 4 ? -1 : position + 4 + size
+  }
+  if (magic !== FRAME_MAGIC) return -1
+  const descriptor = bytes[position++]!
+  const singleSegment = (descriptor >>> 5) & 1
+  // A single segment has no window descriptor, and its content size is always there: one byte at least.
+  position += 1 - singleSegment
+  position += DICTIONARY_ID_SIZES[descriptor & 3]!
+  position += descriptor >>> 6 === 0 ? singleSegment : CONTENT_SIZE_SIZES[descriptor >>> 6]!
+  for (;;) {
+    if (end - position < 3) return -1
+    const header = bytes[position]! | (bytes[position + 1]! << 8) | (bytes[position + 2]! << 16)
+    const type = (header >>> 1) & 3
+    if (type === RESERVED_BLOCK) return -1
+    position += 3 + (type === RUN ? 1 : header >>> 3)
+    if (position > end) return -1
+    if ((header & 1) !== 0) break
+  }
+  position += (descriptor & 4) !== 0 ? 4 : 0
+  return position > end ? -1 : position
+}

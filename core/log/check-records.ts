@@ -1,0 +1,61 @@
+/**
+ * Checks the records inside a batch: once for each batch that a client produced, before it is stored.
+ *
+ * Source: Kafka, "Message Format" (Record); KAFKA notes, "broken compressed payload refused, nothing stored".
+ * Invariants
+ *  - Passing means: every length fits, offset deltas are 0, 1, 2, ..., headers fill their region, nothing is left over,
+ *    every timestamp is exact. A reader of the stored batch can rely on it.
+ *  - Memory is bounded by `decompressedSizeMax`, whatever the bytes declare.
+ */
+import { HeaderCursor } from "./HeaderCursor.ts"
+import { DECOMPRESSED_SIZE_MAX, RecordCursor } from "./RecordCursor.ts"
+import { BATCH_TIMESTAMP, RECORD_HEADER_COUNT, RECORD_OFFSET_DELTA } from "./refusals.ts"
+
+/** What one batch may cost. */
+export interface RecordLimits {
+  /** Inflated bytes of all records of a compressed batch. An uncompressed one is bounded by the request. */
+  readonly decompressedSizeMax: number
+  readonly headersPerRecordMax: number
+}
+
+export const defaultRecordLimits: RecordLimits = {
+  decompressedSizeMax: DECOMPRESSED_SIZE_MAX,
+  headersPerRecordMax: 10_000
+}
+
+// Reused: the check runs to its end before anything else can.
+const ownCursor = new RecordCursor()
+const headers = new HeaderCursor()
+
+/**
+ * Walks every record of the batch `bytes[start, end)`, which has passed `checkBatch`: 0, or why not (`RECORD_*`,
+ * `COMPRESSION_*`, `BATCH_TIMESTAMP`). Where `cursor` is given and all is well it stands before the first record
+ * again, so that a compressed batch is inflated once for checking and reading.
+ */
+export function checkRecords(
+  bytes: Uint8Array,
+  start: number,
+  end: number,
+  limits: RecordLimits,
+  cursor: RecordCursor = ownCursor
+): number {
+  let refusal = cursor.reset(bytes, start, end, limits.decompressedSizeMax)
+  if (refusal === 0) refusal = walk(cursor, limits)
+  if (cursor === ownCursor || refusal !== 0) cursor.release()
+  else cursor.rewind()
+  return refusal
+}
+
+function walk(cursor: RecordCursor, limits: RecordLimits): number {
+  let index = 0
+  while (cursor.next()) {
+    if (cursor.offsetDelta !== index++) return RECORD_OFFSET_DELTA
+    if (!Number.isSafeInteger(cursor.timestamp)) return BATCH_TIMESTAMP
+    if (cursor.headerCount === 0) continue
+    if (cursor.headerCount > limits.headersPerRecordMax) return RECORD_HEADER_COUNT
+    headers.reset(cursor.bytes, cursor.headersStart, cursor.headersEnd, cursor.headerCount)
+    while (headers.next());
+    if (headers.refusal !== 0) return headers.refusal
+  }
+  return cursor.refusal
+}

@@ -205,14 +205,24 @@ async function recordKafkajs(): Promise<Array<GoldenBatch>> {
       })
       await producer.disconnect()
     })
-    batches.push({ client: "kafkajs", version, codec, note: "headers, null key, null value", hex: bytes, records: RECORDS })
+    batches.push({
+      client: "kafkajs",
+      version,
+      codec,
+      note: "headers, null key, null value",
+      hex: bytes,
+      records: RECORDS
+    })
   }
   return batches
 }
 
 async function recordKcat(): Promise<Array<GoldenBatch>> {
   const version = /librdkafka [0-9.]+/.exec(execFileSync("kcat", ["-V"], { encoding: "utf8" }))?.[0] ?? "unknown"
-  const pairs = [...Array(12).keys()].map((index): [string, string] => [`device-${index % 3}`, `reading ${index} `.repeat(9)])
+  const pairs = [...Array(12).keys()].map((index): [string, string] => [
+    `device-${index % 3}`,
+    `reading ${index} `.repeat(9)
+  ])
   pairs.push(["gone", ""])
   const records = pairs.map(([key, value]) => ({
     key: hex(key),
@@ -228,7 +238,9 @@ async function recordKcat(): Promise<Array<GoldenBatch>> {
           const settings = ["-X", "linger.ms=300", "-X", "message.timeout.ms=8000"]
           const target = ["-b", `127.0.0.1:${port}`, "-t", TOPIC, "-p", "0"]
           const options = ["-P", ...target, "-K", "|", "-Z", "-H", "unit=C", "-z", codec, ...settings]
-          const child = execFile("kcat", options, { timeout: CLIENT_TIMEOUT_MS }, (error) => (error ? reject(error) : resolve()))
+          const child = execFile("kcat", options, { timeout: CLIENT_TIMEOUT_MS }, (error) =>
+            error ? reject(error) : resolve()
+          )
           child.stdin?.end(pairs.map(([key, value]) => `${key}|${value}\n`).join(""))
         })
     )
@@ -254,7 +266,14 @@ producer.close(timeout=2)
 async function recordKafkaPython(python: string): Promise<Array<GoldenBatch>> {
   const version = execFileSync(python, ["-c", "import kafka; print(kafka.__version__)"], { encoding: "utf8" }).trim()
   const batches: Array<GoldenBatch> = []
-  for (const [codec, idempotent] of [["none", 0], ["none", 1], ["gzip", 0], ["snappy", 0], ["lz4", 0], ["zstd", 0]] as const) {
+  for (const [codec, idempotent] of [
+    ["none", 0],
+    ["none", 1],
+    ["gzip", 0],
+    ["snappy", 0],
+    ["lz4", 0],
+    ["zstd", 0]
+  ] as const) {
     const bytes = await record(
       (port) =>
         new Promise((resolve, reject) => {
@@ -263,7 +282,8 @@ async function recordKafkaPython(python: string): Promise<Array<GoldenBatch>> {
           execFile(python, options, { timeout: CLIENT_TIMEOUT_MS }, done).stdin?.end(JSON.stringify(RECORDS))
         })
     )
-    const note = idempotent === 1 ? "idempotent: producer id 4242, epoch 7, sequence 0" : "headers, null key, null value"
+    const note =
+      idempotent === 1 ? "idempotent: producer id 4242, epoch 7, sequence 0" : "headers, null key, null value"
     batches.push({ client: "kafka-python", version, codec, note, hex: bytes, records: RECORDS })
   }
   return batches

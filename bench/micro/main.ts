@@ -1,31 +1,8 @@
-/**
- * The runner of the micro benchmarks: `npm run bench -- micro [NAME...]`.
- *
- * Invariants
- *  - A case runs a batch of operations a sample, so that the clock's own cost does not count.
- *  - Every case returns a check value made from its results: it is printed, and forbids the compiler to leave work out.
- */
+/** The runner of the micro benchmarks: `npm run bench -- micro [NAME...]`. */
 import { Bench } from "tinybench"
 import { machineLines } from "../machine.ts"
-
-/** One thing that is measured. */
-export interface MicroCase {
-  readonly name: string
-  /** Input bytes of one operation; 0 where size means nothing. */
-  readonly bytes: number
-  /** Operations that one call of `run` does. */
-  readonly operations: number
-  /** Does the operations and returns a check value that depends on all of them, the same at every call. */
-  run(): number
-}
-
-export interface MicroSuite {
-  readonly name: string
-  readonly cases: readonly MicroCase[]
-}
-
-/** Suites by name; imported only when asked for. */
-const SUITES: Readonly<Record<string, () => Promise<{ readonly suite: MicroSuite }>>> = {}
+import type { MicroCase } from "./suite.ts"
+import { SUITES } from "./suites.ts"
 
 /** Runs the suites whose names begin with one of `names` (all for none); `isQuick` samples for a tenth of the time. */
 export async function runMicro(names: readonly string[], isQuick: boolean): Promise<void> {

@@ -1,0 +1,8 @@
+/** The micro benchmarks by name; each is imported only when it is asked for. */
+import type { MicroSuite } from "./suite.ts"
+
+export const SUITES: Readonly<Record<string, () => Promise<{ readonly suite: MicroSuite }>>> = {
+  crc32c: () => import("./crc32c.ts"),
+  "record-batch": () => import("./record-batch.ts"),
+  "publish-scan": () => import("./publish-scan.ts")
+}

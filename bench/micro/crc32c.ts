@@ -20,7 +20,7 @@ function cases(name: string, checksum: (bytes: Uint8Array, start: number, end: n
         let check = 0
         for (let index = 0; index < operations; index++) {
           const start = index % STARTS
-          check = (check ^ checksum(bytes, start, start + size)) >>> 0
+          check = (Math.imul(check, 31) + checksum(bytes, start, start + size)) >>> 0
         }
         return check
       }

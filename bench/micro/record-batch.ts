@@ -32,7 +32,7 @@ function build(name: string, valueBytes: number, recordsABatch: number, withHead
         if (builder.recordCount < recordsABatch && record < RECORDS - 1) continue
         const length = builder.finish()
         // Length and checksum of the batch: the four bytes at position 17.
-        for (let index = 17; index < 21; index++) check = (check * 31 + (builder.bytes[index] ?? 0)) >>> 0
+        for (let index = 17; index < 21; index++) check = (Math.imul(check, 31) + (builder.bytes[index] ?? 0)) >>> 0
         check = (check + length) >>> 0
         builder.reset()
       }

@@ -1,6 +1,7 @@
 import assert from "node:assert"
 import { createRequire } from "node:module"
 import { test } from "node:test"
+import { constants, zstdCompressSync } from "node:zlib"
 import fc from "fast-check"
 import {
   CODEC_GZIP,
@@ -160,6 +161,61 @@ test("lz4: the empty frame, a true and a false content size, a content checksum"
   refused(frame(0x64, 0, "00000000ff53d133"))
   good(frame(0x70, 0, "ff53d13200000000"))
   refused(frame(0x70, 0, "ff53d13300000000"))
+})
+
+/** A frame of 64 KiB blocks with these flags, descriptor checksum made right. */
+function lz4Frame(flags: number, blocks: Uint8Array): Uint8Array {
+  const descriptor = Uint8Array.of(flags, 0x40)
+  const check = (xxhash32(descriptor, 0, 2) >>> 8) & 255
+  return Uint8Array.of(0x04, 0x22, 0x4d, 0x18, ...descriptor, check, ...blocks, 0, 0, 0, 0)
+}
+
+test("lz4: a block reaches into the one before only where the frame links them", () => {
+  // "abcd" stored, then a match of 4 bytes 4 before, then 5 literals.
+  const blocks = hex("0400008061626364090000000004005065666768" + "69")
+  const linked = lz4Frame(0x40, blocks)
+  same(decompress(CODEC_LZ4, linked, 0, linked.length, 99), new TextEncoder().encode("abcdabcdefghi"))
+  const independent = lz4Frame(0x60, blocks)
+  assert.strictEqual(decompress(CODEC_LZ4, independent, 0, independent.length, 99), COMPRESSION_CORRUPT)
+})
+
+test("lz4: a block holds no more than its frame says, stored or compressed", () => {
+  const stored = (size: number): Uint8Array => {
+    const block = new Uint8Array(4 + size)
+    block.set([size, size >>> 8, size >>> 16, 0x80])
+    return lz4Frame(0x60, block)
+  }
+  same(decompress(CODEC_LZ4, stored(65_536), 0, 65_536 + 15, 1e6), new Uint8Array(65_536))
+  assert.strictEqual(decompress(CODEC_LZ4, stored(65_537), 0, 65_537 + 15, 1e6), COMPRESSION_CORRUPT)
+  /** One literal, a run of `length` bytes, five literals. */
+  const run = (length: number): Uint8Array => {
+    const rest = length - 19
+    const lengthBytes = [...new Uint8Array(Math.floor(rest / 255)).fill(255), rest % 255]
+    const block = [0x1f, 97, 1, 0, ...lengthBytes, 0x50, 97, 97, 97, 97, 97]
+    return lz4Frame(0x60, Uint8Array.of(block.length, block.length >>> 8, 0, 0, ...block))
+  }
+  const inflate = (bytes: Uint8Array): Uint8Array | number => decompress(CODEC_LZ4, bytes, 0, bytes.length, 1e6)
+  same(inflate(run(65_530)), new Uint8Array(65_536).fill(97))
+  assert.strictEqual(inflate(run(65_531)), COMPRESSION_CORRUPT, "the last literals are too many")
+  assert.strictEqual(inflate(run(65_536)), COMPRESSION_CORRUPT, "the run is too long")
+})
+
+test("snappy: a chunk does not reach into the one before, a copy not past the declared length", () => {
+  const header = "82534e41505059000000000100000001"
+  const reaching = hex(`${header}00000006040c6162636400000004040e0400`)
+  assert.strictEqual(decompress(CODEC_SNAPPY, reaching, 0, reaching.length, 99), COMPRESSION_CORRUPT)
+  assert.strictEqual(decompress(CODEC_SNAPPY, hex("0300610101"), 0, 5, 3), COMPRESSION_CORRUPT)
+})
+
+test("zstd: a frame with a checksum is whole only with all of it, also after a skippable frame", () => {
+  const text = new TextEncoder().encode("checked checked checked")
+  const frame = zstdCompressSync(text, { params: { [constants.ZSTD_c_checksumFlag]: 1 } })
+  const skippable = hex("5f2a4d1803000000aabbcc")
+  const bytes = Uint8Array.of(...skippable, ...frame)
+  same(decompress(CODEC_ZSTD, bytes, 0, bytes.length, 99), text)
+  for (let cut = 1; cut < frame.length; cut++) {
+    assert.strictEqual(decompress(CODEC_ZSTD, bytes, 0, bytes.length - cut, 99), COMPRESSION_CORRUPT)
+  }
 })
 
 test("no codec is a view within the bound", () => {

@@ -229,6 +229,7 @@ const recordRows: ReadonlyArray<readonly [name: string, hex: string, count: numb
   ["a header count of -1", "0c000000010101", 1, refusals.RECORD_HEADER_COUNT],
   ["more headers than bytes", "100000000101040001", 1, refusals.RECORD_HEADER_COUNT],
   ["a header name past the record", "100000000101020801", 1, refusals.RECORD_HEADER],
+  ["a header name of length -1 in two bytes", "100000000101028100", 1, refusals.RECORD_HEADER],
   ["a null header name", "100000000101020101", 1, refusals.RECORD_HEADER],
   ["a header value past the record", "100000000101020002", 1, refusals.RECORD_HEADER],
   ["bytes after the last header", "12000000010102000100", 1, refusals.RECORD_HEADER],

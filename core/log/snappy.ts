@@ -22,23 +22,30 @@ const XERIAL_HEADER_SIZE = 16
 export function snappyDecompress(bytes: Uint8Array, start: number, end: number, sizeMax: number): Uint8Array | number {
   const output = new BoundedOutput((end - start) * 2, sizeMax)
   const refusal = isXerial(bytes, start, end)
-    ? decodeChunks(bytes, start + XERIAL_HEADER_SIZE, end, output)
+    ? decodeChunks(bytes, start + XERIAL_HEADER_SIZE, end, output, sizeMax)
     : decodeBlock(bytes, start, end, output, sizeMax)
   return refusal === 0 ? output.finish() : refusal
+}
 
-  function decodeChunks(bytes: Uint8Array, position: number, end: number, output: BoundedOutput): number {
-    while (position < end) {
-      if (end - position < 4) return COMPRESSION_CORRUPT
-      const size =
-        (bytes[position]! << 24) | (bytes[position + 1]! << 16) | (bytes[position + 2]! << 8) | bytes[position + 3]!
-      position += 4
-      if (size <= 0 || size > end - position) return COMPRESSION_CORRUPT
-      const refusal = decodeBlock(bytes, position, position + size, output, sizeMax)
-      if (refusal !== 0) return refusal
-      position += size
-    }
-    return 0
+/** Appends every framed block of `bytes[position, end)` to `output`; 0 or the refusal. */
+function decodeChunks(
+  bytes: Uint8Array,
+  position: number,
+  end: number,
+  output: BoundedOutput,
+  sizeMax: number
+): number {
+  while (position < end) {
+    if (end - position < 4) return COMPRESSION_CORRUPT
+    const size =
+      (bytes[position]! << 24) | (bytes[position + 1]! << 16) | (bytes[position + 2]! << 8) | bytes[position + 3]!
+    position += 4
+    if (size <= 0 || size > end - position) return COMPRESSION_CORRUPT
+    const refusal = decodeBlock(bytes, position, position + size, output, sizeMax)
+    if (refusal !== 0) return refusal
+    position += size
   }
+  return 0
 }
 
 function isXerial(bytes: Uint8Array, start: number, end: number): boolean {

@@ -30,7 +30,7 @@ export function isWholeZstd(bytes: Uint8Array, start: number, end: number): bool
   return position === end
 }
 
-/** The position after the frame at `position`, or -1 where it is cut or none. */
+/** The position after the frame at `position` (past `end` where its checksum is cut), or -1 where it is cut or none. */
 function frameEnd(bytes: Uint8Array, position: number, end: number): number {
   if (end - position < 5) return -1
   const magic = littleEndian32(bytes, position)
@@ -56,6 +56,5 @@ function frameEnd(bytes: Uint8Array, position: number, end: number): number {
     if (position > end) return -1
     if ((header & 1) !== 0) break
   }
-  position += (descriptor & 4) !== 0 ? 4 : 0
-  return position > end ? -1 : position
+  return position + ((descriptor & 4) !== 0 ? 4 : 0)
 }

@@ -18,6 +18,9 @@ import { type Row, tableOf } from "./table.ts"
 
 const BROKERS_BY_DEFAULT = "manifold,manifold-no-topic,mosquitto"
 
+/** What was typed makes no sense; the message says what would. */
+class UsageError extends Error {}
+
 const { values, positionals } = parseArgs({
   allowPositionals: true,
   options: {
@@ -44,6 +47,10 @@ npm run bench -- micro [NAME...]               micro benchmarks
   --mqtt 4|5       MQTT 3.1.1 or 5.0           --quick       one round, 0.7 s, fewer clients
   --json FILE      every report as JSON        --list        the scenarios`
 
+// Ending by `exit` ends the broker and the driver too.
+process.on("SIGINT", () => process.exit(130))
+process.on("SIGTERM", () => process.exit(143))
+
 if (values.help) {
   console.log(HELP)
 } else if (values.list) {
@@ -52,7 +59,13 @@ if (values.help) {
   const { runMicro } = await import("./micro/main.ts")
   await runMicro(positionals.slice(1), values.quick)
 } else {
-  process.exitCode = await compare()
+  try {
+    process.exitCode = await compare()
+  } catch (error) {
+    if (!(error instanceof UsageError)) throw error
+    console.error(error.message)
+    process.exitCode = 2
+  }
 }
 
 async function compare(): Promise<number> {
@@ -114,7 +127,7 @@ async function compare(): Promise<number> {
 function chosen(names: readonly string[]): readonly Scenario[] {
   for (const name of names) {
     if (SCENARIOS.some((scenario) => scenario.name.startsWith(name))) continue
-    throw new Error(`no scenario ${name}; there are ${SCENARIOS.map((scenario) => scenario.name).join(", ")}`)
+    throw new UsageError(`no scenario ${name}; there are ${SCENARIOS.map((scenario) => scenario.name).join(", ")}`)
   }
   if (names.length === 0) return SCENARIOS
   return SCENARIOS.filter((scenario) => names.some((name) => scenario.name.startsWith(name)))
@@ -122,11 +135,11 @@ function chosen(names: readonly string[]): readonly Scenario[] {
 
 function positive(option: string, text: string): number {
   const value = Number(text)
-  if (!(value > 0)) throw new Error(`${option} is a number above 0, not ${text}`)
+  if (!(value > 0)) throw new UsageError(`${option} is a number above 0, not ${text}`)
   return value
 }
 
 function oneOf(option: string, text: string, allowed: readonly string[]): string {
-  if (!allowed.includes(text)) throw new Error(`${option} is one of ${allowed.join(", ")}, not ${text}`)
+  if (!allowed.includes(text)) throw new UsageError(`${option} is one of ${allowed.join(", ")}, not ${text}`)
   return text
 }

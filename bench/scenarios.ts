@@ -18,8 +18,6 @@ export interface ClosedLoop {
   readonly subscribers: number
   /** Open messages a publisher. */
   readonly window: number
-  /** A publisher writes when this many messages fit into its window. */
-  readonly burst: number
 }
 
 /** Messages leave on a fixed schedule, whatever the broker does. */
@@ -55,12 +53,12 @@ export interface ConnectRate {
 export type Scenario = ClosedLoop | OpenLoop | Idle | ConnectRate
 
 export const SCENARIOS: readonly Scenario[] = [
-  closed("q0-pair", "QoS 0, 10 publishers to 10 subscribers, 1,000 open each", 0, "pair", 10, 10, 1000, 250),
-  closed("q1-pair", "QoS 1, 10 publishers to 10 subscribers, 100 open each", 1, "pair", 10, 10, 100, 25),
-  closed("q2-pair", "QoS 2, 10 publishers to 10 subscribers, 100 open each", 2, "pair", 10, 10, 100, 25),
-  closed("fan-out", "QoS 0, 1 publisher to 1,000 subscribers, 20 open", 0, "shared", 1, 1000, 20, 5),
-  closed("fan-in", "QoS 0, 1,000 publishers to 1 subscriber, 20 open each", 0, "shared", 1000, 1, 20, 5),
-  closed("q0-single", "QoS 0, 50 pairs, one outstanding message each", 0, "pair", 50, 50, 1, 1),
+  closed("q0-pair", "QoS 0, 10 publishers to 10 subscribers, 1,000 open each", 0, "pair", 10, 10, 1000),
+  closed("q1-pair", "QoS 1, 10 publishers to 10 subscribers, 100 open each", 1, "pair", 10, 10, 100),
+  closed("q2-pair", "QoS 2, 10 publishers to 10 subscribers, 100 open each", 2, "pair", 10, 10, 100),
+  closed("fan-out", "QoS 0, 1 publisher to 1,000 subscribers, 20 open", 0, "shared", 1, 1000, 20),
+  closed("fan-in", "QoS 0, 1,000 publishers to 1 subscriber, 20 open each", 0, "shared", 1000, 1, 20),
+  closed("q0-single", "QoS 0, 50 pairs, one outstanding message each", 0, "pair", 50, 50, 1),
   open("latency-1k", "QoS 1, 10 pairs, 1,000 messages/s on a fixed schedule", 1, 10, 1000),
   open("latency-20k", "QoS 1, 10 pairs, 20,000 messages/s on a fixed schedule", 1, 10, 20_000),
   { kind: "idle", name: "idle", about: "5,000 connections that do nothing", connections: 5000, inProgress: 128 },
@@ -102,10 +100,9 @@ function closed(
   topics: "pair" | "shared",
   publishers: number,
   subscribers: number,
-  window: number,
-  burst: number
+  window: number
 ): ClosedLoop {
-  return { kind: "closed-loop", name, about, qos, topics, publishers, subscribers, window, burst }
+  return { kind: "closed-loop", name, about, qos, topics, publishers, subscribers, window }
 }
 
 function open(name: string, about: string, qos: QualityOfService, pairs: number, rate: number): OpenLoop {

@@ -16,8 +16,9 @@ export const DRIVER_CORE = 1
 const START_MS_MAX = 15_000
 /** A process that does not end by then on SIGTERM is killed. */
 const STOP_MS_MAX = 5000
-/** So much of stderr is kept to explain a failure. */
+/** So much of stderr is kept to explain a failure, and so much of stdout while nobody asks for a line. */
 const STDERR_CHARACTERS_MAX = 4000
+const STDOUT_CHARACTERS_MAX = 1_000_000
 
 const alive = new Set<ChildProcess>()
 process.on("exit", () => {
@@ -65,7 +66,7 @@ export function launch(
     })
   })
   child.stdout.setEncoding("utf8").on("data", (text: string) => {
-    stdout += text
+    stdout = (stdout + text).slice(-STDOUT_CHARACTERS_MAX)
     look()
   })
   child.stderr.setEncoding("utf8").on("data", (text: string) => {

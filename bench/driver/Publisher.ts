@@ -4,7 +4,7 @@
  * Invariants
  *  - Closed loop: at most `window` messages are open. A message is open until it has arrived at all its subscribers
  *    and, above QoS 0, until it is acknowledged (PUBACK, PUBCOMP).
- *  - It writes when at least `burst` frames fit, so that one slow delivery does not turn into one small write.
+ *  - It writes when a quarter of its window is free, so that one slow delivery does not turn into one small write.
  *  - No Packet Identifier is used while it is open (MQTT 5.0, section 2.2.1).
  */
 import {
@@ -26,6 +26,8 @@ const SENT = 1
 /** PUBREL sent, PUBCOMP due. */
 const RELEASED = 2
 const IDENTIFIER_MAX = 65_535
+/** The share of the window that is written in one go, at least. */
+const BURST_SHARE = 0.25
 
 export class Publisher extends Peer {
   readonly index: number
@@ -35,7 +37,6 @@ export class Publisher extends Peer {
   /** Messages given up after a stall; they no longer hold the window. */
   #writtenOff = 0
   #window: number
-  readonly #burst: number
   readonly #fan: number
   readonly #block: FrameBlock
   readonly #run: Run
@@ -49,7 +50,6 @@ export class Publisher extends Peer {
       readonly index: number
       readonly qos: QualityOfService
       readonly window: number
-      readonly burst: number
       readonly block: FrameBlock
     }
   ) {
@@ -58,7 +58,6 @@ export class Publisher extends Peer {
     this.index = options.index
     this.qos = options.qos
     this.#window = options.window
-    this.#burst = Math.max(1, Math.min(options.burst, options.window))
     this.#block = options.block
     this.#fan = run.ledger.fanOf(options.index)
     this.#identifiers = new Uint8Array(options.qos > 0 ? IDENTIFIER_MAX + 1 : 0)
@@ -93,7 +92,7 @@ export class Publisher extends Peer {
     this.flushAnswers()
     if (this.blocked || !this.#run.maySend) return
     const room = this.#window - this.open()
-    if (room >= Math.min(this.#burst, this.#window)) this.send(Math.min(room, this.#block.count))
+    if (room >= Math.max(1, Math.floor(this.#window * BURST_SHARE))) this.send(Math.min(room, this.#block.count))
   }
 
   /** Patches and writes `count` frames (at most the block's count) in one write. Only when not `blocked`. */

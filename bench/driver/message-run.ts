@@ -29,7 +29,6 @@ export interface Topology {
   readonly publishers: number
   readonly subscribers: number
   readonly window: number
-  readonly burst: number
 }
 
 /** So many connections are set up at a time. */
@@ -145,10 +144,10 @@ export class MessageRun {
       }
     })
     await inParallel(topology.publishers, CONNECTING_MAX, async (index) => {
-      const { qos, window, burst } = topology
+      const { qos, window } = topology
       const topicName = this.#topicName(index)
       const block = publishBlock({ level, topicName, qos, payloadBytes, publisher: index, count: window })
-      const publisher = new Publisher(run, { level, index, qos, window, burst, block })
+      const publisher = new Publisher(run, { level, index, qos, window, block })
       run.publishers[index] = publisher
       await connect(publisher, endpoint, `bench-p${index}`)
       publisher.respectReceiveMaximum()

@@ -14,7 +14,7 @@ import { percentilesOf, type Report } from "./report.ts"
 export async function runOpenLoop(scenario: OpenLoop, options: RunOptions): Promise<Report> {
   const { pairs, rate } = scenario
   const messages = new MessageRun(
-    { ...scenario, topics: "pair", publishers: pairs, subscribers: pairs, window: 1, burst: 1 },
+    { ...scenario, topics: "pair", publishers: pairs, subscribers: pairs, window: 1 },
     options
   )
   await messages.open()

@@ -48,6 +48,14 @@ test("byte by byte", () => {
   assert.equal(run.ledger.delivered, COUNT)
 })
 
+test("a frame of two bytes that is cut takes nothing from the frame behind it", () => {
+  const { run, subscriber } = listening(4, 64)
+  // PINGRESP: not expected here, so it is counted as malformed.
+  subscriber.onData(Uint8Array.of(0xd0))
+  subscriber.onData(Uint8Array.from([0, ...stream(4, 64)]))
+  assert.deepEqual([subscriber.malformed, run.ledger.delivered], [1, COUNT])
+})
+
 test("a payload of another length, or without its marker, is corrupt and not delivered", () => {
   const bytes = stream(4, 64)
   const other = listening(4, 65)

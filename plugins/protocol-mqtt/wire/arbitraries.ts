@@ -4,7 +4,6 @@
  */
 import fc from "fast-check"
 import type { IConnectPacket, IPublishPacket } from "mqtt-packet"
-import { utf8 } from "./testing.ts"
 
 /** Strings that MQTT can carry: any code point but U+0000 and surrogates; U+FEFF, controls and non-characters too. */
 export const mqttString = (maxLength = 12) =>
@@ -15,7 +14,10 @@ export const topicName = mqttString(20).filter((name) => name !== "" && !/[+#]/.
 
 export const payload = fc.oneof(fc.uint8Array({ maxLength: 40 }), fc.uint8Array({ minLength: 100, maxLength: 300 }))
 
-/** Values by name, as mqtt-packet wants them; it cannot keep the order of equal names apart from others, and writes nothing at all for none. */
+/**
+ * Values by name, as mqtt-packet wants them: it cannot keep equal names apart from each other in their order, and writes no
+ * packet at all for an empty record.
+ */
 export const userProperties = fc
   .dictionary(
     mqttString(6).filter((name) => name !== "" && name !== "__proto__"),
@@ -135,5 +137,3 @@ export function pairsOf(record: Record<string, string | Array<string>> | undefin
     (Array.isArray(values) ? values : [values]).map((value): [string, string] => [name, value])
   )
 }
-
-export const lengthOf = (text: string): number => utf8(text).length

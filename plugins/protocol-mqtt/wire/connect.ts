@@ -123,7 +123,6 @@ function flagsReasonCode(flags: number, version: ProtocolVersion): number {
 }
 
 function readWill(cursor: PacketCursor, flags: number, version: ProtocolVersion): WillMessage {
-  cursor.properties.reset()
   let properties = new Uint8Array(0)
   if (version === 5) {
     cursor.readProperties(WILL)

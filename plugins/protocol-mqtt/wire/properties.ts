@@ -52,8 +52,7 @@ export function scanProperties(
   while (position < end) {
     const identifierPosition = position
     const identifier = bytes[position++] as number
-    // The table ends at 127: a longer identifier names no property.
-    if (identifier > 127 || (((PACKETS_BY_IDENTIFIER[identifier] as number) >>> packetType) & 1) === 0) {
+    if ((((PACKETS_BY_IDENTIFIER[identifier] as number) >>> packetType) & 1) === 0) {
       return MALFORMED_PACKET
     }
     const bit = BIT_BY_IDENTIFIER[identifier] as number

@@ -181,8 +181,8 @@ export const PROPERTIES: ReadonlyArray<Property> = [
   { identifier: SHARED_SUBSCRIPTION_AVAILABLE, name: "Shared Subscription Available", ...FLAG, packets: [CONNACK] }
 ]
 
-/** Identifiers are Variable Byte Integers, but all that exist take one byte. */
-const IDENTIFIERS = 128
+/** Identifiers are Variable Byte Integers, but all that exist take one byte: those from 128 on name no property. */
+const IDENTIFIERS = 256
 /** By identifier; 0 = no such property. */
 export const TYPE_BY_IDENTIFIER = new Uint8Array(IDENTIFIERS)
 /** By identifier: bit 1 << packet type. */

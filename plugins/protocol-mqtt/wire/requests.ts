@@ -8,7 +8,7 @@ import { PropertyEncoder } from "./PropertyEncoder.ts"
 import type { ProtocolVersion } from "./packet-types.ts"
 import { REASON_STRING } from "./property-table.ts"
 import { writeTwoBytes } from "./property-writers.ts"
-import { MALFORMED_PACKET, PROTOCOL_ERROR } from "./reason-codes.ts"
+import { PROTOCOL_ERROR } from "./reason-codes.ts"
 import { encode, size } from "./variable-byte-integer.ts"
 
 const properties = new PropertyEncoder()
@@ -23,12 +23,6 @@ export function readRequestHeader(cursor: PacketCursor, packetType: number, vers
   if (version === 5 && cursor.reasonCode === 0) cursor.readProperties(packetType)
   if (cursor.reasonCode === 0 && cursor.atEnd) cursor.fail(PROTOCOL_ERROR)
   return packetIdentifier
-}
-
-/** Reads a Topic Filter: U+0000, bad UTF-8 and a cut one are malformed. */
-export function readFilter(cursor: PacketCursor): string {
-  if (cursor.atEnd) cursor.fail(MALFORMED_PACKET)
-  return cursor.readString()
 }
 
 function fillProperties(reasonString: string | undefined): void {

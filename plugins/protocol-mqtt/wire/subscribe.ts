@@ -10,7 +10,7 @@ import { type ProtocolVersion, type Qos, SUBACK, SUBSCRIBE } from "./packet-type
 import { ABSENT, readUserProperties, type UserProperties } from "./properties.ts"
 import { MALFORMED_PACKET, PROTOCOL_ERROR } from "./reason-codes.ts"
 import { Refusal } from "./refusal.ts"
-import { answerSize, readFilter, readRequestHeader, writeAnswer } from "./requests.ts"
+import { answerSize, readRequestHeader, writeAnswer } from "./requests.ts"
 import { checkTopicFilter, isSharedFilter } from "./topics.ts"
 
 const NO_LOCAL_FLAG = 0x04
@@ -48,7 +48,7 @@ function optionsReasonCode(options: number, version: ProtocolVersion): number {
 }
 
 function readSubscription(cursor: PacketCursor, version: ProtocolVersion): Subscription | undefined {
-  const filter = readFilter(cursor)
+  const filter = cursor.readString()
   const { blockStart, blockEnd } = cursor
   const options = cursor.readByte()
   const fault = optionsReasonCode(options, version)

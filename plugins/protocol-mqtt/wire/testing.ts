@@ -61,12 +61,3 @@ export function oracleDecode(bytes: Uint8Array, version: ProtocolVersion): Packe
   oracle.parse(Buffer.from(bytes))
   return faulty || found.length !== 1 ? undefined : found[0]
 }
-
-/** mqtt-packet gives a record of one or several values a name; this is the list, grouped by name as it groups. */
-export function userPropertyList(
-  record: { readonly [name: string]: string | ReadonlyArray<string> } | undefined
-): Array<readonly [string, string]> {
-  return Object.entries(record ?? {}).flatMap(([name, values]) =>
-    (typeof values === "string" ? [values] : values).map((value) => [name, value] as const)
-  )
-}

@@ -7,7 +7,7 @@ import { PacketCursor } from "./PacketCursor.ts"
 import { type ProtocolVersion, UNSUBACK, UNSUBSCRIBE } from "./packet-types.ts"
 import { readUserProperties, type UserProperties } from "./properties.ts"
 import { Refusal } from "./refusal.ts"
-import { answerSize, readFilter, readRequestHeader, writeAnswer } from "./requests.ts"
+import { answerSize, readRequestHeader, writeAnswer } from "./requests.ts"
 import { checkTopicFilter } from "./topics.ts"
 
 const NO_CODES: ReadonlyArray<number> = []
@@ -39,7 +39,7 @@ export function decodeUnsubscribe(
   const userProperties = readUserProperties(bytes, cursor.propertiesStart, cursor.propertiesEnd, view)
   const filters: Array<Unsubscription> = []
   while (!cursor.atEnd) {
-    const filter = readFilter(cursor)
+    const filter = cursor.readString()
     filters.push({ filter, reasonCode: checkTopicFilter(bytes, cursor.blockStart, cursor.blockEnd) })
   }
   if (cursor.reasonCode !== 0) return new Refusal(cursor.reasonCode)

@@ -29,7 +29,7 @@ async function lineOf(micro: MicroCase, timeMs: number): Promise<string> {
   const { latency } = result
   const nanos = (latency.p50 * 1e6) / micro.operations
   const spread = ((latency.p75 - latency.p50) / latency.p50) * 100
-  const rate = micro.bytes > 0 ? `  ${(micro.bytes / nanos).toFixed(2)} GB/s` : ""
+  const rate = micro.bytes >= 64 ? `  ${(micro.bytes / nanos).toFixed(2)} GB/s` : ""
   return (
     `  ${micro.name.padEnd(36)} ${nanos.toFixed(1).padStart(9)} ns/op  ${String(micro.bytes).padStart(7)} B  ` +
     `p75 +${spread.toFixed(0)} %  check ${check}${rate}`

@@ -101,6 +101,16 @@ describe("hand-computed bytes", () => {
     equal(hex, `0100ca01c901${"78".repeat(200)}`)
     deepStrictEqual(codecFor(fields, 0, true).decode(readerOf(hex)), { a })
   })
+  test("records written from several views stand one after the other", () => {
+    const fields = [{ name: "a", type: "records", versions: "0+" }] as const satisfies Fields
+    const bytes = new Uint8Array([1, 2, 3, 4])
+    const a = [
+      { bytes, start: 0, end: 1 },
+      { bytes, start: 2, end: 4 }
+    ]
+    equal(encodeHex(fields, 0, false, { a }), "00000003010304")
+    equal(encodeHex(fields, 0, true, { a: [] }), "0100")
+  })
   test("int64: exact within 2^53, the nearest end beyond int64", () => {
     const fields = [{ name: "n", type: "int64", versions: "0+" }] as const satisfies Fields
     for (const [n, hex] of [

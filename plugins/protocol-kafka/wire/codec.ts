@@ -18,6 +18,7 @@ import {
   type FieldType,
   inVersions,
   type Primitive,
+  type RecordsSource,
   type RequestOf,
   type ResponseOf,
   type StructType,
@@ -263,7 +264,7 @@ function primitivePair(type: Primitive, compact: boolean, nullable: boolean): Pa
         },
         write: (writer, value) => {
           if (value === null) writeNullSize(writer, compact, nullable)
-          else writer.recordsSized(value as { bytes: Uint8Array; start: number; end: number }, compact)
+          else writer.recordsSized(value as RecordsSource, compact)
         },
         sizeMin: compact ? 1 : 4
       }

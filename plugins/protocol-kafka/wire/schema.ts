@@ -69,6 +69,9 @@ export interface RecordsView {
   readonly end: number
 }
 
+/** What a records field is written from: one view, or several that follow each other. */
+export type RecordsSource = RecordsView | ReadonlyArray<RecordsView>
+
 type PrimitiveValue<T> = T extends "bool"
   ? boolean
   : T extends "string" | "uuid"
@@ -96,7 +99,9 @@ type EncodableValue<T> = T extends { readonly struct: infer F extends Fields }
   ? Encodable<F>
   : T extends { readonly array: infer E }
     ? ReadonlyArray<EncodableValue<E>>
-    : PrimitiveValue<T>
+    : T extends "records"
+      ? RecordsSource
+      : PrimitiveValue<T>
 /** May be left out: what has a default of its own, a tag, or is not in every version. */
 type Optional<P> = P extends { readonly default: unknown } | { readonly tag: number }
   ? true

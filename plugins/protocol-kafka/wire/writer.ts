@@ -6,7 +6,7 @@
  *  - `bytes[0, position)` is what was written; growing copies it once and at least doubles the room.
  *  - A value that has no place on the wire is a RangeError: our own fault, never the peer's.
  */
-import { type RecordsView, UUID_ZERO } from "./schema.ts"
+import { type RecordsSource, type RecordsView, UUID_ZERO } from "./schema.ts"
 
 const utf8 = new TextEncoder()
 const scratch = new DataView(new ArrayBuffer(8))
@@ -125,11 +125,21 @@ export class Writer {
     this.bytes.set(value, this.reserve(value.length))
   }
 
-  recordsSized(value: RecordsView, compact: boolean): void {
-    const size = value.end - value.start
+  recordsSized(source: RecordsSource, compact: boolean): void {
+    if ("bytes" in source) {
+      this.size(source.end - source.start, compact)
+      this.#copy(source)
+      return
+    }
+    let size = 0
+    for (const view of source) size += view.end - view.start
     this.size(size, compact)
-    const at = this.reserve(size)
-    this.bytes.set(value.bytes.subarray(value.start, value.end), at)
+    for (const view of source) this.#copy(view)
+  }
+
+  #copy(view: RecordsView): void {
+    const at = this.reserve(view.end - view.start)
+    this.bytes.set(view.bytes.subarray(view.start, view.end), at)
   }
 
   /** Writes the size of what stands from `start` on in front of it, as an unsigned varint. */

@@ -1,0 +1,148 @@
+/**
+ * Metadata: the one broker, and the topics that are asked for, created where that is allowed.
+ *
+ * Source: apache/kafka KafkaApis.handleTopicMetadataRequest; KAFKA notes, section 2, "Metadata".
+ */
+import { CREATE, DESCRIBE, isKafkaTopicName, READ, type TopicInfo, WRITE } from "../../../core/mod.ts"
+import type { Broker, Caller } from "../Broker.ts"
+import type { Exchange } from "../Exchange.ts"
+import type { metadata } from "../wire/apis.ts"
+import { ErrorCode } from "../wire/error-codes.ts"
+import { type ElementOf, type RequestOf, type ResponseOf, UUID_ZERO } from "../wire/schema.ts"
+import { mayDo, ownTopic } from "./topic-access.ts"
+
+type Request = RequestOf<typeof metadata>
+type TopicAnswer = ElementOf<ResponseOf<typeof metadata>, "topics">
+type PartitionAnswer = ElementOf<TopicAnswer, "partitions">
+
+/** From here on null means all topics and no topics means none; before, no topics means all. */
+const NULL_IS_ALL_FROM = 1
+/** From here on topics are looked up by id; 10 and 11 carry ids that must stay unused. */
+const BY_ID_FROM = 12
+/** Bits of the authorized operations, as AclOperation numbers them. */
+const OPERATIONS: ReadonlyArray<readonly [action: number, bit: number]> = [
+  [READ, 3],
+  [WRITE, 4],
+  [CREATE, 5],
+  [DESCRIBE, 8]
+]
+const OPERATIONS_UNKNOWN = -2147483648
+
+export function handleMetadata(exchange: Exchange<typeof metadata>, request: Request, broker: Broker): void {
+  answer(exchange, request, broker).then(
+    (response) => exchange.complete(response),
+    (error) => exchange.fail(error)
+  )
+}
+
+async function answer(
+  exchange: Exchange<typeof metadata>,
+  request: Request,
+  broker: Broker
+): Promise<ResponseOf<typeof metadata>> {
+  const { caller, version } = exchange
+  const { host, port } = caller.advertised
+  const topics = await topicsOf(version, request, broker, caller)
+  for (const topic of topics) broker.counts.error(topic.errorCode)
+  return {
+    brokers: [{ nodeId: broker.nodeId, host, port }],
+    clusterId: broker.clusterId,
+    controllerId: broker.nodeId,
+    topics,
+    clusterAuthorizedOperations: request.includeClusterAuthorizedOperations
+      ? operationsOn(broker, caller, "kafka-cluster")
+      : OPERATIONS_UNKNOWN
+  }
+}
+
+async function topicsOf(
+  version: number,
+  request: Request,
+  broker: Broker,
+  caller: Caller
+): Promise<Array<TopicAnswer>> {
+  const describe = (topic: TopicInfo): Promise<TopicAnswer> =>
+    describeTopic(topic, broker, caller, request.includeTopicAuthorizedOperations)
+  if (request.topics === null || (version < NULL_IS_ALL_FROM && request.topics.length === 0)) {
+    const all = broker.topics.list(caller.principal.tenant)
+    return Promise.all(all.filter((topic) => mayDo(broker, caller, DESCRIBE, topic.name)).map(describe))
+  }
+  const answers: Array<Promise<TopicAnswer> | TopicAnswer> = []
+  const seen = new Set<string>()
+  for (const { name, topicId } of request.topics) {
+    const key = name ?? topicId
+    if (seen.has(key)) continue
+    seen.add(key)
+    if (version >= BY_ID_FROM && topicId !== UUID_ZERO) {
+      const topic = ownTopic(broker.topics.findById(topicId), caller)
+      if (topic === undefined) answers.push(refusedTopic(ErrorCode.UNKNOWN_TOPIC_ID, null, topicId))
+      else if (mayDo(broker, caller, DESCRIBE, topic.name)) answers.push(describe(topic))
+      else answers.push(refusedTopic(ErrorCode.TOPIC_AUTHORIZATION_FAILED, null, topicId))
+    } else if (name === null) {
+      // Neither a name nor, in this version, an id that may be used.
+      answers.push(refusedTopic(ErrorCode.INVALID_REQUEST, version >= BY_ID_FROM ? null : "", topicId))
+    } else {
+      const found = await findOrCreate(name, request.allowAutoTopicCreation, broker, caller)
+      answers.push(typeof found === "number" ? refusedTopic(found, name, UUID_ZERO) : describe(found))
+    }
+  }
+  return Promise.all(answers)
+}
+
+/** The topic of a name, made now where it is missing and that is allowed; else the error code. */
+async function findOrCreate(
+  name: string,
+  mayCreate: boolean,
+  broker: Broker,
+  caller: Caller
+): Promise<TopicInfo | number> {
+  if (!mayDo(broker, caller, DESCRIBE, name)) return ErrorCode.TOPIC_AUTHORIZATION_FAILED
+  const { tenant } = caller.principal
+  const known = broker.topics.find(tenant, name)
+  if (known !== undefined) return known
+  if (!isKafkaTopicName(name)) return ErrorCode.INVALID_TOPIC_EXCEPTION
+  if (!mayCreate || !broker.topics.autoCreate) return ErrorCode.UNKNOWN_TOPIC_OR_PARTITION
+  if (!mayDo(broker, caller, CREATE, name)) return ErrorCode.TOPIC_AUTHORIZATION_FAILED
+  return broker.createTopic(tenant, name)
+}
+
+function refusedTopic(errorCode: number, name: string | null, topicId: string): TopicAnswer {
+  return { errorCode, name, topicId, partitions: [] }
+}
+
+async function describeTopic(
+  topic: TopicInfo,
+  broker: Broker,
+  caller: Caller,
+  withOperations: boolean
+): Promise<TopicAnswer> {
+  const partitions: Array<PartitionAnswer> = []
+  const states = Array.from({ length: topic.partitions }, (_, partition) => broker.logs.state(topic, partition))
+  for (let partitionIndex = 0; partitionIndex < states.length; partitionIndex++) {
+    const state = await states[partitionIndex]
+    // A partition whose log is not open (yet) has nobody who could serve it.
+    const isServed = state !== undefined && state.refusal === 0
+    partitions.push({
+      errorCode: isServed ? ErrorCode.NONE : broker.counts.error(ErrorCode.LEADER_NOT_AVAILABLE),
+      partitionIndex,
+      leaderId: isServed ? broker.nodeId : -1,
+      leaderEpoch: isServed ? state.leaderEpoch : -1,
+      replicaNodes: [broker.nodeId],
+      isrNodes: isServed ? [broker.nodeId] : [],
+      offlineReplicas: isServed ? [] : [broker.nodeId]
+    })
+  }
+  return {
+    errorCode: ErrorCode.NONE,
+    name: topic.name,
+    topicId: topic.id,
+    partitions,
+    topicAuthorizedOperations: withOperations ? operationsOn(broker, caller, topic.name) : OPERATIONS_UNKNOWN
+  }
+}
+
+function operationsOn(broker: Broker, caller: Caller, name: string): number {
+  let bits = 0
+  for (const [action, bit] of OPERATIONS) if (mayDo(broker, caller, action, name)) bits |= 1 << bit
+  return bits
+}

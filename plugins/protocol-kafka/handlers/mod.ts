@@ -1,0 +1,31 @@
+/** Which handler answers which API. The request was decoded by the API's own schema, which is what the casts rest on. */
+import type { Broker } from "../Broker.ts"
+import type { Exchange } from "../Exchange.ts"
+import { apiVersions, fetch, findCoordinator, listOffsets, metadata, produce } from "../wire/apis.ts"
+import type { Api, RequestOf } from "../wire/schema.ts"
+import { handleApiVersions } from "./api-versions.ts"
+import { handleFetch } from "./fetch.ts"
+import { handleFindCoordinator } from "./find-coordinator.ts"
+import { handleListOffsets } from "./list-offsets.ts"
+import { handleMetadata } from "./metadata.ts"
+import { handleProduce } from "./produce.ts"
+
+/** Answers a request by completing its exchange, at once or later. Borrows the request's bytes until it returns. */
+export type Handler<A extends Api> = (exchange: Exchange<A>, request: RequestOf<A>, broker: Broker) => void
+
+const handlers = new Map<number, Handler<Api>>()
+function serve<A extends Api>(api: A, handler: Handler<A>): void {
+  handlers.set(api.key, handler as unknown as Handler<Api>)
+}
+serve(produce, handleProduce)
+serve(fetch, handleFetch)
+serve(listOffsets, handleListOffsets)
+serve(metadata, handleMetadata)
+serve(findCoordinator, handleFindCoordinator)
+serve(apiVersions, handleApiVersions)
+
+export function handle(exchange: Exchange, request: unknown, broker: Broker): void {
+  const handler = handlers.get(exchange.api.key)
+  if (handler === undefined) throw new RangeError(`no handler for ${exchange.api.name}`)
+  handler(exchange, request as RequestOf<Api>, broker)
+}

@@ -22,7 +22,7 @@ export class AcknowledgementView {
   reasonCode = 0
 }
 
-/** Reason String and User Properties are checked, then not used: a server has nothing to tell its publisher from them. */
+/** Reason String and User Properties are checked, then not used: a server has nobody to tell them to. */
 const properties = new PropertyView()
 
 /**

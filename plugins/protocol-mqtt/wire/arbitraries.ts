@@ -1,6 +1,5 @@
 /**
- * Arbitrary packets for the tests of this folder, in the form of mqtt-packet (the oracle) and, where it matters, beside it
- * in ours. Not part of the product.
+ * Arbitrary packets for the tests of this folder, in the form of mqtt-packet, the oracle. Not part of the product.
  */
 import fc from "fast-check"
 import type { IConnectPacket, IPublishPacket } from "mqtt-packet"
@@ -15,8 +14,7 @@ export const topicName = mqttString(20).filter((name) => name !== "" && !/[+#]/.
 export const payload = fc.oneof(fc.uint8Array({ maxLength: 40 }), fc.uint8Array({ minLength: 100, maxLength: 300 }))
 
 /**
- * Values by name, as mqtt-packet wants them: it cannot keep equal names apart from each other in their order, and writes no
- * packet at all for an empty record.
+ * Values by name, as mqtt-packet wants them: it groups equal names, and writes no packet at all for an empty record.
  */
 export const userProperties = fc
   .dictionary(

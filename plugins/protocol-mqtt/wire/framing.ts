@@ -48,7 +48,7 @@ export class PacketStream {
   private waiting: Array<Uint8Array> | null = null
   private waitingPosition = 0
 
-  /** Bytes held back: of a packet that is not complete, and those that wait while paused. For the connection's budget. */
+  /** Bytes held back: of an incomplete packet, and those that wait while paused. For the connection's budget. */
   get bufferedSize(): number {
     let held = this.gathered === null ? 0 : this.gathered.length
     if (this.waiting !== null) {

@@ -1,6 +1,6 @@
 /**
- * What real clients send, recorded by tests/support/record-mqtt.ts: each stream is cut at every position, and each packet
- * decoded and compared with the facts of the recorder's two stories.
+ * What real clients send, recorded by tests/support/record-mqtt.ts: each stream is cut at every position, and each
+ * packet decoded and compared with the facts of the recorder's two stories.
  */
 import assert from "node:assert"
 import { readdirSync, readFileSync } from "node:fs"

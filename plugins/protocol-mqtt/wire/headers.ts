@@ -5,8 +5,8 @@
  * Invariants
  *  - User Properties keep name, value and order; a name that begins with `mqtt.` or `manifold-` is stored as
  *    `manifold-raw:` and the name, so that no client can write a header that we obey.
- *  - MQTT to MQTT gives back every property but Topic Alias, Subscription Identifier and Will Delay Interval, which belong
- *    to a connection; also one that was sent with its default value.
+ *  - MQTT to MQTT gives back every property but Topic Alias, Subscription Identifier and Will Delay Interval, which
+ *    belong to a connection; also one that was sent with its default value.
  *  - Of a batch that a Kafka client produced nothing is obeyed: reserved names are escaped in the other direction too.
  *  - Nothing is allocated; no header bytes make a function throw, loop or read outside the region.
  */

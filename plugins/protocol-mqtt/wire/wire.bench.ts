@@ -1,5 +1,7 @@
 /**
- * Nanoseconds a packet of the hot path: `bun plugins/protocol-mqtt/wire/wire.bench.ts`. The check value forbids dead code.
+ * Nanoseconds a packet, for the hot path: `bun plugins/protocol-mqtt/wire/wire.bench.ts`.
+ *
+ * The check value forbids dead code.
  */
 import { AcknowledgementView, scanAcknowledgement, writeAcknowledgement } from "./acknowledgements.ts"
 import { decodeConnect } from "./connect.ts"

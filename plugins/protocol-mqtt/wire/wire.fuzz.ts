@@ -1,6 +1,6 @@
 /**
- * Fuzzing of the whole wire codec: recorded and hand-made packets, mutated, and random bytes, through the stream and into
- * the decoder of each packet. Not part of the product.
+ * Fuzzing of the whole wire codec: recorded and hand-made packets, mutated, and random bytes, through the stream and
+ * into the decoder of each packet. Not part of the product.
  *
  *   bun plugins/protocol-mqtt/wire/wire.fuzz.ts [seed] [rounds]
  *

@@ -8,6 +8,7 @@
 import type { ByteReader, ByteWriter } from "../link/bytes.ts"
 
 const NONE = new Uint8Array(0)
+let lastSequence = 0
 const decoder = new TextDecoder()
 
 export class Message {
@@ -45,11 +46,14 @@ export class Message {
   wireStart = 0
   wireEnd = 0
   wireFormat = 0
+  /** Differs between any two messages of this process: the key of what is derived from one. */
+  sequence = 0
   #owned: Message | undefined
   #name: string | undefined
 
   /** Forgets what was derived from the last contents. Call it after the fields were set anew. */
   begin(): void {
+    this.sequence = ++lastSequence
     this.#owned = undefined
     this.#name = undefined
     this.partition = -1
@@ -94,6 +98,7 @@ export class Message {
     const headersStart = topicLength + payloadLength
     bytes.set(this.headers.subarray(this.headersStart, this.headersEnd), headersStart)
     const copy = new Message()
+    copy.sequence = ++lastSequence
     if (this.keyStart >= 0) {
       copy.keyStart = headersStart + headersLength
       copy.keyEnd = copy.keyStart + keyLength

@@ -25,6 +25,12 @@ export const GATHERED_RECORDS_MAX = 250
 /** How long a reader that waits at the end lets a batch grow. */
 export const LINGER_MS = 10
 
+/** One message may be as large as a packet may be; a batch with such a record is sealed at once. */
+const RECORD_BYTES_MAX = 536_870_912
+/** Builders kept for the next batch, whichever partition it is for: a partition that gathers nothing holds none. */
+const SPARE_BUILDERS_MAX = 64
+const spareBuilders: Array<RecordBatchBuilder> = []
+
 /** Told when records became readable. */
 export interface PartitionWaiter {
   partitionAdvanced(log: PartitionLog): void
@@ -76,11 +82,11 @@ export class PartitionLog {
 
   /** Takes one message; returns its offset, or why not (a refusal of the engine's). */
   takeUnsafe(message: Message): number {
-    const builder = (this.#builder ??= new RecordBatchBuilder())
+    const builder = (this.#builder ??= spareBuilders.pop() ?? new RecordBatchBuilder(RECORD_BYTES_MAX))
     const offset = this.#engine.logEndOffset + builder.recordCount
     const extra = deliveryHeaders(message.qos, message.retain)
     const deleted = message.retain && message.payloadStart === message.payloadEnd
-    builder.append(
+    const refusal = builder.append(
       message.timestamp,
       message.topic,
       message.topicStart,
@@ -97,10 +103,11 @@ export class PartitionLog {
       extra.length,
       deliveryHeadersCount(message.qos, message.retain)
     )
+    if (refusal !== 0) return BACKLOG
     this.lastWriteMs = this.#clock.monotonicMs()
     if (builder.byteLength >= GATHERED_BYTES_MAX || builder.recordCount >= GATHERED_RECORDS_MAX) {
-      const refusal = this.seal()
-      if (refusal < 0) return refusal
+      const refused = this.seal()
+      if (refused < 0) return refused
     } else if (this.#waiters.size > 0 && this.#linger === undefined) {
       this.#linger = this.#clock.after(LINGER_MS, () => {
         this.#linger = undefined
@@ -134,6 +141,7 @@ export class PartitionLog {
     const baseOffset = this.#engine.tryAppendUnsafe(builder.bytes, 0, length, records)
     builder.reset()
     this.#builder = undefined
+    if (spareBuilders.length < SPARE_BUILDERS_MAX) spareBuilders.push(builder)
     if (baseOffset < 0) return baseOffset
     assert(baseOffset === expected, "a gathered batch gets the offsets that its messages were given")
     this.gatheredBatches += 1

@@ -12,7 +12,7 @@ import type { Access } from "../access/Access.ts"
 import type { Ingress } from "../ingress/Ingress.ts"
 import type { Journal } from "../journal/Journal.ts"
 import type { KeyValueStore, KeyValueStoreShape } from "../kv/KeyValueStore.ts"
-import type { Engines } from "../log/Engines.ts"
+import type { Engines, Mode } from "../log/Engines.ts"
 import type { Logs } from "../log/Logs.ts"
 import type { MetaStore, MetaStoreShape } from "../meta/MetaStore.ts"
 import type { Clock } from "../platform/Clock.ts"
@@ -68,10 +68,18 @@ interface PluginBase {
   readonly options: GenericSchema
 }
 
+/** An engine by name, with its modes. */
+export interface EngineFact {
+  readonly name: string
+  readonly modes: ReadonlyArray<Mode>
+}
+
 /** Keeps partitions, key-value state or both; one layer a shard. */
 export interface StoragePlugin extends PluginBase {
   readonly kind: "storage"
   readonly runs: "shard"
+  /** The engines that its layer registers, and the modes each can promise: what the configuration may name. */
+  readonly engines: ReadonlyArray<EngineFact>
   readonly layer: (options: unknown) => Layer.Layer<never, PluginError, StorageServices>
 }
 

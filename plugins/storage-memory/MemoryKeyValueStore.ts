@@ -40,19 +40,14 @@ export class MemoryKeyValueStore implements KeyValueStoreShape {
   apply(writes: ReadonlyArray<KeyValueWrite>): void {
     for (const { key, value } of writes) {
       const name = nameOf(key)
-      const before = this.#values.get(name)
-      if (value === undefined) {
-        if (this.#values.delete(name)) this.#ordered = undefined
-      } else {
-        // A value that changes in place would tear a range that is being read.
-        if (before === undefined || this.#ordered !== undefined) this.#ordered = undefined
-        this.#values.set(name, { key: before?.key ?? key.slice(), value: value.slice() })
-      }
+      if (value === undefined) this.#values.delete(name)
+      else this.#values.set(name, { key: key.slice(), value: value.slice() })
     }
+    this.#ordered = undefined
   }
 }
 
 /** Each byte as one character: a string that stands for the key in a Map. */
 function nameOf(key: Uint8Array): string {
-  return Buffer.from(key.buffer, key.byteOffset, key.byteLength).latin1Slice()
+  return Buffer.from(key.buffer, key.byteOffset, key.byteLength).toString("latin1")
 }

@@ -13,11 +13,9 @@ import {
   type OffsetAndTimestamp,
   type Partition,
   type PartitionLimits,
-  RecordCursor,
   READ_ONLY,
-  maxTimestamp,
-  writeBaseOffset,
-  writeLeaderEpoch
+  RecordCursor,
+  recordBatch
 } from "../../core/mod.ts"
 import type { MemoryBudget } from "./MemoryBudget.ts"
 
@@ -74,10 +72,10 @@ export class MemoryPartition implements Partition {
     const at = chunk.used
     chunk.bytes.set(bytes.subarray(start, end), at)
     const baseOffset = this.logEndOffset
-    writeBaseOffset(chunk.bytes, at, baseOffset)
-    writeLeaderEpoch(chunk.bytes, at, this.leaderEpoch)
+    recordBatch.writeBaseOffset(chunk.bytes, at, baseOffset)
+    recordBatch.writeLeaderEpoch(chunk.bytes, at, this.leaderEpoch)
     chunk.used += length
-    const newest = maxTimestamp(chunk.bytes, at)
+    const newest = recordBatch.maxTimestamp(chunk.bytes, at)
     this.#batches.push({ baseOffset, records: recordCount, chunk, start: at, end: at + length, maxTimestamp: newest })
     this.logEndOffset += recordCount
     this.sizeBytes += length

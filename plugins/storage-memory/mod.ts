@@ -61,6 +61,7 @@ export const plugin: StoragePlugin = {
   contractVersion: CONTRACT_VERSION,
   kind: "storage",
   runs: "shard",
+  engines: [{ name: "memory", modes: ["memory"] }],
   options,
   layer: (settings) =>
     Layer.effectDiscard(

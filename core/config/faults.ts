@@ -1,0 +1,52 @@
+/** What is wrong with a configuration, as facts, and as the one line that a person reads. */
+
+export interface Fault {
+  /** Dotted path: `topics.engine`, `plugin.2.use`, `protocol-mqtt.tcp`. */
+  readonly key: string
+  /** Where it came from: a file with its line, `--set`, or the environment variable. */
+  readonly source: string
+  readonly found: string
+  readonly allowed: string
+  /** The known key or value that is most like the one found. */
+  readonly nearest?: string
+}
+
+/** `manifold.toml:12: topics.engine: found "sqllite"; allowed: memory; did you mean "sqlite"?` */
+export function formatFault(fault: Fault): string {
+  const hint = fault.nearest === undefined ? "" : `; did you mean "${fault.nearest}"?`
+  return `${fault.source}: ${fault.key}: found ${fault.found}; allowed: ${fault.allowed}${hint}`
+}
+
+/** How a value is shown in a fault: as JSON, cut short. */
+export function show(value: unknown): string {
+  const text = value === undefined ? "nothing" : (JSON.stringify(value) ?? String(value))
+  return text.length > 80 ? `${text.slice(0, 77)}...` : text
+}
+
+/** The candidate with the fewest edits from `word`, where it is near enough to be what was meant. */
+export function nearestOf(word: string, candidates: Iterable<string>): string | undefined {
+  let best: string | undefined
+  let bestDistance = Math.max(2, Math.floor(word.length / 3)) + 1
+  for (const candidate of candidates) {
+    const distance = editDistance(word.toLowerCase(), candidate.toLowerCase())
+    if (distance < bestDistance) {
+      best = candidate
+      bestDistance = distance
+    }
+  }
+  return best
+}
+
+/** Levenshtein distance: insertions, deletions and replacements of one character. */
+function editDistance(left: string, right: string): number {
+  let row = Array.from({ length: right.length + 1 }, (_, index) => index)
+  for (let i = 1; i <= left.length; i++) {
+    const next = [i]
+    for (let j = 1; j <= right.length; j++) {
+      const replaced = (row[j - 1] ?? 0) + (left[i - 1] === right[j - 1] ? 0 : 1)
+      next.push(Math.min(replaced, (row[j] ?? 0) + 1, (next[j - 1] ?? 0) + 1))
+    }
+    row = next
+  }
+  return row[right.length] ?? 0
+}

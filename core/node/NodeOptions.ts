@@ -1,0 +1,35 @@
+/** What a node is built from: plain values, checked and resolved by the configuration. */
+import type { Mode } from "../log/Engines.ts"
+import type { Plugin } from "../plugin/Plugin.ts"
+import type { TopicDefaults } from "../topics/Topics.ts"
+
+/** A topic that the manifest declares, bound to a topic filter. */
+export interface DeclaredTopic {
+  readonly topic: string
+  readonly filter: string
+  readonly partitions: number
+  readonly engine: string
+  readonly mode: Mode
+}
+
+export interface LoadedPlugin {
+  readonly plugin: Plugin
+  /** The output of the plugin's options schema. */
+  readonly options: unknown
+}
+
+export interface NodeOptions {
+  readonly id: string
+  readonly version: string
+  readonly dataDirectory: string
+  readonly shards: number
+  readonly defaults: TopicDefaults
+  /** For cluster/info and the ready line. */
+  readonly defaultTopic: { readonly engine: string; readonly mode: Mode; readonly partitions: number }
+  readonly declared: ReadonlyArray<DeclaredTopic>
+  readonly plugins: ReadonlyArray<LoadedPlugin>
+  /** Listeners that other machines reach are allowed though nobody has to log in. */
+  readonly insecure: boolean
+  /** Takes one line for the operator. */
+  readonly log: (line: string) => void
+}

@@ -1,0 +1,145 @@
+/**
+ * Starts a node: meta store, shards, protocols, administrator's face, in this order; closing the scope is the graceful stop, in the
+ * reverse order. Either everything stands or nothing does.
+ */
+import { createHash } from "node:crypto"
+import { Context, Effect, Scope } from "effect"
+import { InThreadLinks } from "../link/Link.ts"
+import type { MetaStoreShape } from "../meta/MetaStore.ts"
+import { Clock } from "../platform/Clock.ts"
+import { Files } from "../platform/Files.ts"
+import { Net } from "../platform/Net.ts"
+import { Random, uuidText } from "../platform/Random.ts"
+import { CONTRACT_VERSION, type ListenerFact, Listeners, MetaStores, NodeFacts } from "../plugin/Plugin.ts"
+import { clusterInfo } from "../resources/cluster-info.ts"
+import { makeResources, Resources } from "../resources/Resources.ts"
+import { dealSlots } from "../shard/slots.ts"
+import { MetricsRegistry, Telemetry } from "../telemetry/Telemetry.ts"
+import { encodeTopic, topicKey } from "../topics/Topics.ts"
+import type { TopicInfo } from "../topics/TopicInfo.ts"
+import { buildPlugin } from "./build-plugin.ts"
+import { type BuiltShard, buildShard } from "./build-shard.ts"
+import type { DeclaredTopic, NodeOptions } from "./NodeOptions.ts"
+import { makeListeners, makeMetaStores } from "./registries.ts"
+import { SharedNet } from "./SharedNet.ts"
+import { StartError } from "./StartError.ts"
+
+export interface ReadyInfo {
+  readonly listeners: ReadonlyArray<ListenerFact>
+}
+
+/** Starts the node in the surrounding scope. */
+export function startNode(
+  options: NodeOptions
+): Effect.Effect<ReadyInfo, StartError, Scope.Scope | Net | Clock | Random | Files> {
+  return Effect.gen(function* () {
+    const scope = yield* Effect.scope
+    const clock = yield* Clock
+    const random = yield* Random
+    const files = yield* Files
+    const net = new SharedNet(yield* Net, options.insecure, scope)
+    yield* checkContracts(options)
+    yield* files
+      .ensureWritableDirectory(options.dataDirectory)
+      .pipe(
+        Effect.mapError(
+          ({ pathname, reason }) => new StartError({ message: `node.data: cannot use "${pathname}": ${reason}` })
+        )
+      )
+    let state: "starting" | "ready" | "stopping" = "starting"
+    const shards: Array<BuiltShard> = []
+    const listeners = makeListeners()
+    const telemetry = new MetricsRegistry()
+    const facts: typeof NodeFacts.Service = {
+      id: options.id,
+      version: options.version,
+      shards: options.shards,
+      startedAtMs: clock.nowMs(),
+      state: () => state,
+      plugins: () => options.plugins.map(({ plugin: { name, version, kind } }) => ({ name, version, kind })),
+      topicDefaults: options.defaultTopic,
+      topicCount: () => shards[0]?.topics.size ?? 0
+    }
+    const resources = makeResources()
+    yield* resources.register(clusterInfo(facts, listeners, clock))
+    yield* telemetry.gauge("manifold_topics", "Topics", facts.topicCount)
+    const platform = Context.make(Net, net.forPlugin("node")).pipe(
+      Context.add(Clock, clock),
+      Context.add(Random, random),
+      Context.add(Files, files),
+      Context.add(Telemetry, telemetry),
+      Context.add(Resources, resources),
+      Context.add(Listeners, listeners),
+      Context.add(NodeFacts, facts)
+    )
+    const meta = yield* startMeta(options, platform, scope)
+    yield* declareTopics(options, meta)
+    const links = new InThreadLinks(options.shards, clock)
+    const slotOwners = dealSlots(options.shards)
+    for (let index = 0; index < options.shards; index++) {
+      const parts = { index, options, links, slotOwners, platform, clock, random, meta, net, telemetry }
+      shards.push(yield* buildShard(parts, scope))
+    }
+    for (const shard of shards) yield* shard.startProtocols
+    for (const { plugin, options: settings } of options.plugins) {
+      if (plugin.kind !== "http") continue
+      const own = Context.add(platform, Net, net.forPlugin(plugin.name))
+      yield* buildPlugin(plugin, () => plugin.layer(settings), own, scope)
+    }
+    state = "ready"
+    yield* Scope.addFinalizer(
+      scope,
+      Effect.sync(() => {
+        state = "stopping"
+      })
+    )
+    return { listeners: listeners.all() }
+  })
+}
+
+function checkContracts(options: NodeOptions): Effect.Effect<void, StartError> {
+  for (const { plugin } of options.plugins) {
+    if (plugin.contractVersion === CONTRACT_VERSION) continue
+    const message = `plugin ${plugin.name}: written for contract version ${plugin.contractVersion}, this is ${CONTRACT_VERSION}`
+    return Effect.fail(new StartError({ message }))
+  }
+  return Effect.void
+}
+
+function startMeta(
+  options: NodeOptions,
+  platform: Context.Context<Net | Clock | Random | Files | Telemetry | Resources | Listeners | NodeFacts>,
+  scope: Scope.Scope
+): Effect.Effect<MetaStoreShape, StartError> {
+  return Effect.gen(function* () {
+    const stores = makeMetaStores()
+    const services = Context.add(platform, MetaStores, stores)
+    for (const { plugin, options: settings } of options.plugins) {
+      if (plugin.kind === "meta") yield* buildPlugin(plugin, () => plugin.layer(settings), services, scope)
+    }
+    const store = stores.get(stores.names()[0] ?? "")
+    if (store !== undefined) return store
+    return yield* new StartError({ message: "no plugin brings a meta store; meta-raft does" })
+  })
+}
+
+/** Puts the manifest's topics into the meta store; their ids depend on their names alone, so they are the same at every start. */
+function declareTopics(options: NodeOptions, meta: MetaStoreShape): Effect.Effect<void, StartError> {
+  const declare = (declared: DeclaredTopic) => {
+    const { topic: name, filter, partitions, engine, mode } = declared
+    const info: TopicInfo = { tenant: 0, name, id: idOf(name), partitions, engine, mode, origin: "manifest", filter }
+    const key = topicKey(info)
+    return meta.transact({ compare: [{ key, version: 0 }], writes: [{ key, value: encodeTopic(info) }] })
+  }
+  return Effect.forEach(options.declared, declare, { discard: true }).pipe(
+    Effect.mapError((error) => new StartError({ message: `meta store: ${error.message}` }))
+  )
+}
+
+/** A name-based UUID (version 8, RFC 9562): the first 16 bytes of SHA-256, marked. */
+function idOf(name: string): string {
+  const bytes = new Uint8Array(createHash("sha256").update(`manifold topic 0/${name}`).digest()).slice(0, 16)
+  bytes[6] = ((bytes[6] ?? 0) & 0x0f) | 0x80
+  bytes[8] = ((bytes[8] ?? 0) & 0x3f) | 0x80
+  return uuidText(bytes)
+}

@@ -1,0 +1,77 @@
+/**
+ * Resources: what an administrator can see and do, declared once by whoever owns it. HTTP routes, API documents, command line
+ * verbs and console pages are made from them; nobody who shows a resource knows the plugin behind it.
+ *
+ * Invariants
+ *  - A resource's name is unique; it lives as long as the scope that registered it.
+ *  - `list` is paged: it never returns more than `limit` items, and `cursor` goes on exactly where a page ended.
+ *  - Input is checked against its schema before `run` is called.
+ */
+import { Context, Effect, Schema, type Scope } from "effect"
+import type { GenericSchema } from "valibot"
+import { InvariantViolation } from "../assert.ts"
+
+/** Why an action on a resource did not happen. `code` is stable: scripts rely on it. */
+export class ResourceError extends Schema.TaggedError<ResourceError>()("ResourceError", {
+  reason: Schema.Literals(["not-found", "invalid", "conflict", "refused", "unavailable"]),
+  code: Schema.String,
+  message: Schema.String
+}) {}
+
+export interface ListQuery {
+  readonly limit: number
+  /** Where the last page ended; "" = from the beginning. */
+  readonly cursor: string
+  /** Substring of the item's id; "" = all. */
+  readonly filter: string
+}
+
+export interface Page<Item> {
+  readonly items: ReadonlyArray<Item>
+  /** For the next page; undefined = this is the last one. */
+  readonly cursor?: string
+}
+
+export interface Verb {
+  readonly name: string
+  readonly description: string
+  readonly input: GenericSchema
+  /** `id` is "" where the verb is the collection's. */
+  run(id: string, input: unknown): Effect.Effect<unknown, ResourceError>
+}
+
+export interface Resource {
+  /** Path below /api/v1: "topics", "cluster/info". */
+  readonly name: string
+  readonly description: string
+  /** One item. */
+  readonly schema: GenericSchema
+  /** A resource with one item: `get("")` is all it has. */
+  readonly singleton?: boolean
+  list?(query: ListQuery): Effect.Effect<Page<unknown>, ResourceError>
+  get?(id: string): Effect.Effect<unknown, ResourceError>
+  readonly verbs?: ReadonlyArray<Verb>
+}
+
+export class Resources extends Context.Service<
+  Resources,
+  {
+    register(resource: Resource): Effect.Effect<void, never, Scope.Scope>
+    readonly all: () => ReadonlyArray<Resource>
+  }
+>()("manifold/core/resources/Resources") {}
+
+export function makeResources(): typeof Resources.Service {
+  const resources = new Map<string, Resource>()
+  return {
+    register: (resource) =>
+      Effect.acquireRelease(
+        Effect.sync(() => {
+          if (resources.has(resource.name)) throw new InvariantViolation(`one resource is named "${resource.name}"`)
+          resources.set(resource.name, resource)
+        }),
+        () => Effect.sync(() => resources.delete(resource.name))
+      ).pipe(Effect.asVoid),
+    all: () => [...resources.values()]
+  }
+}

@@ -1,0 +1,53 @@
+/** `cluster/info`: what this cluster is made of; one node in this release. */
+import { Effect } from "effect"
+import * as v from "valibot"
+import type { Listeners, NodeFacts } from "../plugin/Plugin.ts"
+import type { ClockShape } from "../platform/Clock.ts"
+import type { Resource } from "./Resources.ts"
+
+const schema = v.strictObject({
+  nodes: v.array(
+    v.strictObject({
+      id: v.string(),
+      version: v.string(),
+      state: v.picklist(["starting", "ready", "stopping"]),
+      uptime_ms: v.number(),
+      shards: v.number(),
+      listeners: v.array(v.strictObject({ plugin: v.string(), listener: v.string(), address: v.string() })),
+      plugins: v.array(v.strictObject({ name: v.string(), version: v.string(), kind: v.string() }))
+    })
+  ),
+  topics: v.number(),
+  topic_defaults: v.strictObject({ engine: v.string(), mode: v.string(), partitions: v.number() })
+})
+
+export function clusterInfo(
+  facts: typeof NodeFacts.Service,
+  listeners: typeof Listeners.Service,
+  clock: ClockShape
+): Resource {
+  return {
+    name: "cluster/info",
+    description: "Nodes, their listeners and plugins, and how many topics there are",
+    schema,
+    singleton: true,
+    get: () =>
+      Effect.sync(
+        (): v.InferOutput<typeof schema> => ({
+          nodes: [
+            {
+              id: facts.id,
+              version: facts.version,
+              state: facts.state(),
+              uptime_ms: Math.max(0, clock.nowMs() - facts.startedAtMs),
+              shards: facts.shards,
+              listeners: listeners.all().map((listener) => ({ ...listener })),
+              plugins: facts.plugins().map((plugin) => ({ ...plugin }))
+            }
+          ],
+          topics: facts.topicCount(),
+          topic_defaults: { ...facts.topicDefaults }
+        })
+      )
+  }
+}

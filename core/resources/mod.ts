@@ -1,0 +1,3 @@
+/** The resource contract and the resources that the core itself contributes. */
+export { clusterInfo } from "./cluster-info.ts"
+export * from "./Resources.ts"

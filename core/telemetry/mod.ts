@@ -1,0 +1,2 @@
+/** Metrics and logs. */
+export * from "./Telemetry.ts"

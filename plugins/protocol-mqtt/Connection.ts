@@ -1,0 +1,533 @@
+/**
+ * One MQTT connection: bytes to packets, packets to the broker, and the answers in order.
+ *
+ * Source: MQTT 5.0 and 3.1.1, sections 3 and 4.
+ * Invariants
+ *  - Acknowledgements leave in the order of what they acknowledge; one that waits for a commit holds back those behind it.
+ *  - Everything written in a turn leaves in one write at its end.
+ *  - After `close` nothing of this connection reaches its session.
+ */
+import {
+  ACCEPTED_PENDING,
+  ACCEPTED_UNMATCHED,
+  type Message,
+  type Principal,
+  REFUSED_NOT_AUTHORIZED,
+  REFUSED_QUOTA,
+  REFUSED_TOPIC_NAME,
+  type Socket,
+  type SocketReceiver,
+  TicketFifo,
+  type TicketRelease,
+  type TurnTask,
+  type WheelTask
+} from "../../core/mod.ts"
+import type { Broker } from "./Broker.ts"
+import { type Connected, openConnection } from "./connecting.ts"
+import { AWAITS_PUBACK, AWAITS_PUBCOMP, AWAITS_PUBREC, type Sent } from "./OutboundWindow.ts"
+import { Output } from "./Output.ts"
+import { copyFrame, wireFormatOf } from "./PublishEncoder.ts"
+import * as Reason from "./reasons.ts"
+import type { Session } from "./Session.ts"
+import { releaseSubscribe, subscribe, type SubscribeAnswer, unsubscribe } from "./subscribing.ts"
+import { TopicAliases } from "./TopicAliases.ts"
+import {
+  AcknowledgementView,
+  ACKNOWLEDGEMENT_SIZE,
+  ACKNOWLEDGEMENT_WITH_REASON_SIZE,
+  scanAcknowledgement,
+  writeAcknowledgement,
+  writeAcknowledgementWithReason
+} from "./wire/acknowledgements.ts"
+import { PACKET_SIZE_MAX, type WillMessage } from "./wire/connect.ts"
+import { checkPingreq, decodeDisconnect, disconnectSize, PINGRESP_SIZE, writeDisconnect, writePingresp } from "./wire/disconnect.ts"
+import { PacketStream, type PacketHandler } from "./wire/framing.ts"
+import * as Packet from "./wire/packet-types.ts"
+import { PublishView, scanPublish } from "./wire/publish.ts"
+import { NO_MATCHING_SUBSCRIBERS, PROTOCOL_ERROR, TOPIC_ALIAS_INVALID, TOPIC_NAME_INVALID } from "./wire/reason-codes.ts"
+import { Refusal } from "./wire/refusal.ts"
+import { size } from "./wire/variable-byte-integer.ts"
+
+/** What waits in the line of acknowledgements. */
+export const WAITS_PUBACK = Packet.PUBACK
+export const WAITS_PUBREC = Packet.PUBREC
+export const WAITS_SUBACK = Packet.SUBACK
+
+const publish = new PublishView()
+const acknowledgement = new AcknowledgementView()
+
+/** What is not in an answer's numbers: set before the answer can wait. */
+const NO_PRINCIPAL: Principal = { tenant: 0, user: "", clientIdentifier: "", peerAddress: "" }
+
+export class Connection implements SocketReceiver, PacketHandler, TicketRelease, TurnTask, WheelTask {
+  readonly broker: Broker
+  readonly socket: Socket
+  readonly output: Output
+  version: Packet.ProtocolVersion = 4
+  session: Session | undefined
+  principal: Principal = NO_PRINCIPAL
+  will: WillMessage | undefined
+  /** Largest packet that the client takes, bytes. */
+  packetSizeMax = PACKET_SIZE_MAX
+  sessionExpiryAtConnect = 0
+  requestProblemInformation = true
+  /** Milliseconds without a packet after which the client is gone; 0 = never. */
+  keepAliveMs = 0
+  /** Answers to SUBSCRIBE that wait for other shards, by packet identifier. */
+  subscribeAnswers: Map<number, SubscribeAnswer> | undefined
+  readonly #stream = new PacketStream()
+  #fifo: TicketFifo | undefined
+  #aliases: TopicAliases | undefined
+  /** Receives everything once the connection was passed on to the shard that owns its client. */
+  #forwarded: SocketReceiver | undefined
+  #lastReceivedMs: number
+  /** Since when output waits for the socket; 0 = it does not. */
+  #blockedSinceMs = 0
+  #outputDeferred = false
+  #closed = false
+
+  constructor(broker: Broker, socket: Socket) {
+    this.broker = broker
+    this.socket = socket
+    this.output = new Output(broker.budget)
+    this.#lastReceivedMs = broker.services.clock.monotonicMs()
+    broker.counts.connectionsAccepted += 1
+    broker.connections.add(this)
+    broker.services.wheel.set(this, this.#lastReceivedMs + broker.settings.connect_timeout * 1_000)
+  }
+
+  // ---- the socket ----
+
+  data(bytes: Uint8Array): void {
+    if (this.#forwarded !== undefined) {
+      this.#forwarded.data(bytes)
+      return
+    }
+    if (this.#closed) return
+    const { broker } = this
+    broker.counts.bytesReceived += bytes.length
+    if (this.session !== undefined) this.#lastReceivedMs = broker.services.clock.monotonicMs()
+    const code = this.#stream.feed(bytes, this)
+    if (code > 0) this.close(code)
+  }
+
+  drain(): void {
+    if (this.#forwarded !== undefined) this.#forwarded.drain()
+    else this.endTurn()
+  }
+
+  closed(): void {
+    if (this.#forwarded !== undefined) this.#forwarded.closed()
+    else this.#end(this.will)
+  }
+
+  // ---- packets in ----
+
+  packet(bytes: Uint8Array, firstByte: number, start: number, end: number): number {
+    const type = firstByte >>> 4
+    const { session } = this
+    if (session === undefined) return this.#connect(bytes, start, end)
+    switch (type) {
+      case Packet.PUBLISH:
+        return this.#publish(session, bytes, firstByte, start, end)
+      case Packet.PUBACK:
+      case Packet.PUBREC:
+      case Packet.PUBREL:
+      case Packet.PUBCOMP:
+        return this.#acknowledged(session, type, bytes, start, end)
+      case Packet.SUBSCRIBE:
+        return subscribe(this, session, bytes, start, end)
+      case Packet.UNSUBSCRIBE:
+        return unsubscribe(this, session, bytes, start, end)
+      case Packet.PINGREQ:
+        return this.#ping(start, end)
+      case Packet.DISCONNECT:
+        return this.#disconnect(session, bytes, start, end)
+      default:
+        // CONNECT again [MQTT-3.1.0-2], AUTH without an authentication method, and what only a server sends.
+        return PROTOCOL_ERROR
+    }
+  }
+
+  #connect(bytes: Uint8Array, start: number, end: number): number {
+    const outcome = openConnection(this, bytes, start, end)
+    if (outcome.kind === "refused") return outcome.reasonCode
+    if (outcome.kind === "forward") {
+      const { shard, wheel } = this.broker.services
+      wheel.cancel(this)
+      this.broker.connections.delete(this)
+      // The CONNECT may lie in the middle of what came: the owner gets it and everything after it.
+      const received = bytes.subarray(outcome.frameStart)
+      this.#forwarded = shard.forward(outcome.shard, SERVICE, this.socket, received)
+      this.#stream.clear()
+      return 0
+    }
+    this.#opened(outcome)
+    return 0
+  }
+
+  #opened(connected: Connected): void {
+    const { wheel, clock } = this.broker.services
+    this.#lastReceivedMs = clock.monotonicMs()
+    this.broker.counts.connectionsOpen += 1
+    this.#stream.maximumPacketSize = this.broker.settings.packet_size_max
+    this.session = connected.session
+    connected.session.connection = this
+    this.#armTimeout(wheel.set.bind(wheel))
+    if (connected.present) connected.session.resend(this)
+  }
+
+  #publish(session: Session, bytes: Uint8Array, firstByte: number, start: number, end: number): number {
+    const { broker, version } = this
+    const fault = scanPublish(bytes, firstByte, start, end, version, publish)
+    if (fault !== 0) return fault
+    const { message, counts } = broker
+    counts.publishReceived += 1
+    const { qos } = publish
+    const nowMs = broker.services.clock.nowMs()
+    message.topic = bytes
+    message.topicStart = publish.topicStart
+    message.topicEnd = publish.topicEnd
+    message.wireFormat = 0
+    if (publish.topicAlias > 0) {
+      const aliasFault = this.#resolveAlias(message, bytes)
+      if (aliasFault !== 0) return aliasFault
+    } else if (!publish.retain && publish.messageExpiryInterval < 0 && !publish.dup) {
+      // The frame as it came can go on to subscribers of the same version and QoS.
+      message.wire = bytes
+      message.wireStart = start - 1 - size(end - start)
+      message.wireEnd = end
+      message.wireFormat = wireFormatOf(version, qos, false)
+    }
+    message.tenant = this.principal.tenant
+    message.publisher = this.principal.clientIdentifier
+    message.payload = bytes
+    message.payloadStart = publish.payloadStart
+    message.payloadEnd = publish.payloadEnd
+    message.qos = qos
+    message.retain = publish.retain
+    message.timestamp = nowMs
+    message.expiresAtMs = publish.messageExpiryInterval >= 0 ? nowMs + publish.messageExpiryInterval * 1_000 : 0
+    message.gathered = true
+    message.keyStart = -1
+    if (publish.propertiesStart === publish.propertiesEnd) {
+      message.headersStart = 0
+      message.headersEnd = 0
+      message.headerCount = 0
+    } else broker.setHeaders(message, bytes, publish.propertiesStart, publish.propertiesEnd)
+    message.begin()
+    if (qos === 0) {
+      const outcome = broker.services.ingress.publishUnsafe(message, this.principal)
+      if (outcome < 0) return this.#refusedQos0(outcome)
+      return 0
+    }
+    return this.#publishAcknowledged(session, message, qos, publish.packetIdentifier)
+  }
+
+  #publishAcknowledged(session: Session, message: Message, qos: number, packetIdentifier: number): number {
+    const { ingress } = this.broker.services
+    const kind = qos === 1 ? WAITS_PUBACK : WAITS_PUBREC
+    if (qos === 2 && !session.receiveOnce(packetIdentifier)) {
+      // The message is here already; only its PUBREC may be missing [MQTT-4.3.3-10].
+      this.#acknowledge(0, kind, packetIdentifier)
+      return 0
+    }
+    const waiting = (this.#fifo?.length ?? 0) + session.receivedCount
+    if (waiting > this.broker.settings.receive_maximum) return Reason.RECEIVE_MAXIMUM_EXCEEDED
+    const outcome = ingress.publishUnsafe(message, this.principal)
+    if (outcome === ACCEPTED_PENDING) {
+      this.#fifo ??= new TicketFifo(this)
+      this.#fifo.push(ingress.pendingStream, ingress.pendingTicket, kind, packetIdentifier)
+    } else this.#acknowledge(outcome, kind, packetIdentifier)
+    return 0
+  }
+
+  #refusedQos0(outcome: number): number {
+    this.broker.counts.publishRefused += 1
+    return outcome === REFUSED_TOPIC_NAME ? TOPIC_NAME_INVALID : 0
+  }
+
+  #resolveAlias(message: Message, bytes: Uint8Array): number {
+    const maximum = this.broker.settings.topic_alias_maximum
+    if (publish.topicAlias > maximum) return TOPIC_ALIAS_INVALID
+    this.#aliases ??= new TopicAliases()
+    if (publish.topicStart !== publish.topicEnd) {
+      this.#aliases.set(publish.topicAlias, bytes, publish.topicStart, publish.topicEnd)
+      return 0
+    }
+    const topic = this.#aliases.get(publish.topicAlias)
+    if (topic === undefined) return PROTOCOL_ERROR
+    message.topic = topic
+    message.topicStart = 0
+    message.topicEnd = topic.length
+    return 0
+  }
+
+  #acknowledged(session: Session, type: number, bytes: Uint8Array, start: number, end: number): number {
+    const fault = scanAcknowledgement(bytes, type, start, end, this.version, acknowledgement)
+    if (fault !== 0) return fault
+    const { packetIdentifier, reasonCode } = acknowledgement
+    if (type === Packet.PUBREL) {
+      const known = session.releaseReceived(packetIdentifier)
+      this.#sendAcknowledgement(Packet.PUBCOMP, packetIdentifier, known ? 0 : Reason.PACKET_IDENTIFIER_NOT_FOUND)
+      return 0
+    }
+    const { window } = session
+    const state = window?.stateOf(packetIdentifier) ?? 0
+    if (type === Packet.PUBREC) {
+      if (window !== undefined && state === AWAITS_PUBREC) {
+        if (reasonCode >= 0x80) this.#freed(session, packetIdentifier)
+        else {
+          window.released(packetIdentifier)
+          this.sendPubrel(packetIdentifier)
+        }
+      } else if (state === AWAITS_PUBCOMP) this.sendPubrel(packetIdentifier)
+      else if (reasonCode < 0x80) {
+        this.#sendAcknowledgement(Packet.PUBREL, packetIdentifier, Reason.PACKET_IDENTIFIER_NOT_FOUND)
+      }
+      return 0
+    }
+    const expected = type === Packet.PUBACK ? AWAITS_PUBACK : AWAITS_PUBCOMP
+    if (state === expected) this.#freed(session, packetIdentifier)
+    return 0
+  }
+
+  #freed(session: Session, packetIdentifier: number): void {
+    session.window?.free(packetIdentifier)
+    if (session.queueLength > 0) session.drain()
+  }
+
+  #ping(start: number, end: number): number {
+    const fault = checkPingreq(start, end)
+    if (fault !== 0) return fault
+    const position = this.reserve(PINGRESP_SIZE)
+    writePingresp(this.output.bytes, position)
+    return 0
+  }
+
+  #disconnect(session: Session, bytes: Uint8Array, start: number, end: number): number {
+    const packet = decodeDisconnect(bytes, start, end, this.version)
+    if (packet instanceof Refusal) return packet.reasonCode
+    if (packet.sessionExpiryInterval >= 0) {
+      if (this.sessionExpiryAtConnect === 0 && packet.sessionExpiryInterval > 0) return PROTOCOL_ERROR
+      session.expiryInterval = Math.min(packet.sessionExpiryInterval, this.broker.settings.session_expiry_max)
+    }
+    if (packet.reasonCode !== Reason.DISCONNECT_WITH_WILL) this.will = undefined
+    this.#stream.clear()
+    this.#end(this.will)
+    this.socket.end()
+    return 0
+  }
+
+  // ---- packets out ----
+
+  /** Whether QoS 1 and 2 messages may still be added to the output; else they stay in their session's queue. */
+  get takesMore(): boolean {
+    return this.output.fits(0, this.broker.settings.output_bytes_max)
+  }
+
+  /** Makes room for `count` bytes of output that leave at the end of this turn; returns their position in `output.bytes`. */
+  reserve(count: number): number {
+    if (!this.#outputDeferred) {
+      this.#outputDeferred = true
+      this.broker.services.turn.deferOutput(this)
+    }
+    return this.output.reserve(count)
+  }
+
+  /** Whether a message can be sent at all under the client's Maximum Packet Size [MQTT-3.1.2-25]. */
+  fitsPacketSize(message: Message): boolean {
+    if (message.sizeBytes * 3 <= this.packetSizeMax) return true
+    const frame = this.broker.encoder.encode(message, this.version, 1, false, false, [], 0)
+    return frame.end - frame.start + 8 <= this.packetSizeMax
+  }
+
+  /** Writes a PUBLISH; QoS 0 is dropped and counted where the client does not read. */
+  sendPublish(
+    message: Message,
+    qos: number,
+    retain: boolean,
+    identifiers: ReadonlyArray<number>,
+    nowMs: number,
+    packetIdentifier = 0
+  ): void {
+    const { broker } = this
+    const frame = broker.encoder.encode(message, this.version, qos, retain, false, identifiers, nowMs)
+    const size = frame.end - frame.start
+    if (qos === 0) {
+      if (!this.output.fits(size, broker.settings.output_bytes_max)) {
+        broker.counts.droppedSlow += 1
+        return
+      }
+      if (size > this.packetSizeMax) {
+        broker.counts.droppedTooLarge += 1
+        return
+      }
+    }
+    const position = this.reserve(size)
+    copyFrame(frame, this.output.bytes, position, packetIdentifier)
+    broker.counts.publishSent += 1
+  }
+
+  resendPublish(sent: Sent, packetIdentifier: number, nowMs: number): void {
+    const { message, qos, retain, identifiers } = sent
+    const frame = this.broker.encoder.encode(message, this.version, qos, retain, true, identifiers, nowMs)
+    const position = this.reserve(frame.end - frame.start)
+    copyFrame(frame, this.output.bytes, position, packetIdentifier)
+    this.broker.counts.publishSent += 1
+  }
+
+  sendPubrel(packetIdentifier: number): void {
+    this.#sendAcknowledgement(Packet.PUBREL, packetIdentifier, 0)
+  }
+
+  #sendAcknowledgement(type: number, packetIdentifier: number, reasonCode: number): void {
+    if (reasonCode === 0 || this.version !== 5) {
+      const position = this.reserve(ACKNOWLEDGEMENT_SIZE)
+      writeAcknowledgement(this.output.bytes, position, type, packetIdentifier)
+    } else {
+      const position = this.reserve(ACKNOWLEDGEMENT_WITH_REASON_SIZE)
+      writeAcknowledgementWithReason(this.output.bytes, position, type, packetIdentifier, reasonCode)
+    }
+  }
+
+  /** Acknowledges at once, or behind what waits. */
+  #acknowledge(outcome: number, kind: number, packetIdentifier: number): void {
+    if (this.#fifo !== undefined && this.#fifo.length > 0) this.#fifo.pushDone(outcome, kind, packetIdentifier)
+    else this.released(outcome, kind, packetIdentifier)
+  }
+
+  /** Adds an answer that waits for `ticket` of the router. */
+  waitForRouter(ticket: number, kind: number, packetIdentifier: number): void {
+    this.#fifo ??= new TicketFifo(this)
+    this.#fifo.push(this.broker.services.router.tickets, ticket, kind, packetIdentifier)
+  }
+
+  get hasWaitingAnswers(): boolean {
+    return this.#fifo !== undefined && this.#fifo.length > 0
+  }
+
+  /** Adds an answer that is ready behind those that wait. */
+  waitInLine(kind: number, packetIdentifier: number): void {
+    this.#fifo?.pushDone(0, kind, packetIdentifier)
+  }
+
+  released(outcome: number, kind: number, packetIdentifier: number): void {
+    if (this.#closed) return
+    if (kind === WAITS_SUBACK) {
+      releaseSubscribe(this, packetIdentifier)
+      return
+    }
+    if (outcome >= 0) {
+      const reason = outcome === ACCEPTED_UNMATCHED ? NO_MATCHING_SUBSCRIBERS : 0
+      this.#sendAcknowledgement(kind, packetIdentifier, reason)
+      return
+    }
+    this.broker.counts.publishRefused += 1
+    if (kind === WAITS_PUBREC) this.session?.releaseReceived(packetIdentifier)
+    if (this.version === 5) this.#sendAcknowledgement(kind, packetIdentifier, reasonOf(outcome))
+    // Before version 5 there is no way to refuse: what may not be published is acknowledged and dropped, as 3.1.1 allows
+    // (section 3.3.5); what cannot be stored must not look stored, so the connection ends.
+    else if (outcome === REFUSED_NOT_AUTHORIZED) this.#sendAcknowledgement(kind, packetIdentifier, 0)
+    else this.close(reasonOf(outcome))
+  }
+
+  releasedAll(): void {}
+
+  endTurn(): void {
+    this.#outputDeferred = false
+    if (this.#closed && this.output.size === 0) return
+    const before = this.output.size
+    if (!this.output.flush(this.socket)) {
+      this.output.clear()
+      return
+    }
+    const { counts, services } = this.broker
+    counts.bytesSent += before - this.output.size
+    if (!this.output.blocked) this.#blockedSinceMs = 0
+    else if (this.#blockedSinceMs === 0 || this.output.size < before) {
+      this.#blockedSinceMs = services.clock.monotonicMs()
+      if (this.keepAliveMs === 0) this.#armTimeout(services.wheel.set.bind(services.wheel))
+    }
+    if (this.session !== undefined && this.session.queueLength > 0 && !this.output.blocked) this.session.drain()
+  }
+
+  // ---- time and the end ----
+
+  timeout(nowMs: number): number {
+    const { broker } = this
+    if (this.session === undefined) {
+      broker.counts.connectTimeouts += 1
+      this.close(Reason.KEEP_ALIVE_TIMEOUT)
+      return 0
+    }
+    const stalledMs = broker.settings.stalled_timeout * 1_000
+    if (this.#blockedSinceMs !== 0 && nowMs >= this.#blockedSinceMs + stalledMs) {
+      this.close(Reason.QUOTA_EXCEEDED)
+      return 0
+    }
+    if (this.keepAliveMs !== 0 && nowMs >= this.#lastReceivedMs + this.keepAliveMs) {
+      broker.counts.keepAliveTimeouts += 1
+      this.close(Reason.KEEP_ALIVE_TIMEOUT)
+      return 0
+    }
+    return this.#nextTimeout()
+  }
+
+  #nextTimeout(): number {
+    const stalledMs = this.broker.settings.stalled_timeout * 1_000
+    const stalled = this.#blockedSinceMs === 0 ? 0 : this.#blockedSinceMs + stalledMs
+    const silent = this.keepAliveMs === 0 ? 0 : this.#lastReceivedMs + this.keepAliveMs
+    if (stalled === 0 || silent === 0) return stalled + silent
+    return Math.min(stalled, silent)
+  }
+
+  #armTimeout(set: (task: WheelTask, dueMs: number) => void): void {
+    const next = this.#nextTimeout()
+    if (next === 0) this.broker.services.wheel.cancel(this)
+    else set(this, next)
+  }
+
+  /** Closes for a reason: version 5 clients are told, the will is published where the standard says so. */
+  close(reasonCode: number): void {
+    if (this.#closed) return
+    this.broker.counts.closed(reasonCode)
+    if (this.session !== undefined && this.version === 5) {
+      const position = this.output.reserve(disconnectSize(reasonCode))
+      writeDisconnect(this.output.bytes, position, reasonCode)
+    }
+    this.#stream.clear()
+    this.#end(reasonCode === Reason.NORMAL_DISCONNECTION ? undefined : this.will)
+    const flushed = this.output.flush(this.socket)
+    if (flushed && this.output.size === 0) this.socket.end()
+    else this.socket.terminate()
+    this.output.clear()
+  }
+
+  #end(will: WillMessage | undefined): void {
+    if (this.#closed) return
+    this.#closed = true
+    const { broker, session } = this
+    broker.services.wheel.cancel(this)
+    broker.connections.delete(this)
+    this.#stream.clear()
+    this.#fifo?.clear()
+    this.subscribeAnswers = undefined
+    this.#aliases = undefined
+    this.will = undefined
+    if (session === undefined) return
+    broker.counts.connectionsOpen -= 1
+    this.session = undefined
+    broker.closeSession(session, will, this.principal)
+  }
+}
+
+/** The name under which other shards pass connections on. */
+export const SERVICE = "protocol-mqtt"
+
+function reasonOf(outcome: number): number {
+  if (outcome === REFUSED_NOT_AUTHORIZED) return Reason.NOT_AUTHORIZED
+  if (outcome === REFUSED_TOPIC_NAME) return TOPIC_NAME_INVALID
+  if (outcome === REFUSED_QUOTA) return Reason.QUOTA_EXCEEDED
+  return 0x80
+}

@@ -1,0 +1,30 @@
+/** What this plugin counts on one shard, as plain numbers; read by the metrics at scrape. */
+export class Counts {
+  connectionsAccepted = 0
+  connectionsOpen = 0
+  sessionsOpen = 0
+  publishReceived = 0
+  publishSent = 0
+  publishRefused = 0
+  /** QoS 0 messages dropped because their subscriber does not read. */
+  droppedSlow = 0
+  /** QoS 1 and 2 messages dropped because the queue of their session was full. */
+  droppedQueue = 0
+  /** Messages dropped because they expired before they could be sent. */
+  droppedExpired = 0
+  /** Messages dropped because the client's Maximum Packet Size is smaller. */
+  droppedTooLarge = 0
+  queuedMessages = 0
+  bytesReceived = 0
+  bytesSent = 0
+  connectTimeouts = 0
+  keepAliveTimeouts = 0
+  takeOvers = 0
+  willsPublished = 0
+  /** Connections closed by the broker, by MQTT 5 Reason Code. */
+  readonly closedByReason = new Map<number, number>()
+
+  closed(reasonCode: number): void {
+    this.closedByReason.set(reasonCode, (this.closedByReason.get(reasonCode) ?? 0) + 1)
+  }
+}

@@ -1,0 +1,121 @@
+/**
+ * Packet identifiers in use towards one client, and the messages behind them: QoS 1 until PUBACK, QoS 2 until PUBCOMP.
+ *
+ * Source: MQTT 5.0 sections 2.2.1, 4.3, 4.4, 4.9.
+ * Invariants
+ *  - At most `limit` identifiers are in use (the client's Receive Maximum, or our bound).
+ *  - A message is kept only for a session that outlives its connection: what cannot be resent need not be held.
+ *  - Resending goes in the order of first sending [MQTT-4.6.0-1].
+ *
+ * Identifiers live in a ring addressed by their low bits, twice as large as what is in use, so that taking and freeing one is a
+ * few array accesses.
+ */
+import type { Message } from "../../core/mod.ts"
+
+const FREE = 0
+/** QoS 1: PUBACK is due. */
+export const AWAITS_PUBACK = 1
+/** QoS 2: PUBREC is due. */
+export const AWAITS_PUBREC = 2
+/** QoS 2: PUBREL was sent, PUBCOMP is due. */
+export const AWAITS_PUBCOMP = 3
+
+const CAPACITY_MIN = 16
+const IDENTIFIER_MAX = 65_535
+
+/** A message that waits for its acknowledgement, and how it was sent. */
+export interface Sent {
+  readonly message: Message
+  readonly qos: number
+  readonly retain: boolean
+  readonly identifiers: ReadonlyArray<number>
+}
+
+export class OutboundWindow {
+  limit: number
+  count = 0
+  #states = new Uint8Array(CAPACITY_MIN)
+  #identifiers = new Uint16Array(CAPACITY_MIN)
+  #order = new Float64Array(CAPACITY_MIN)
+  #sent: Array<Sent | undefined> | undefined
+  #next = 1
+  #sequence = 0
+
+  constructor(limit: number) {
+    this.limit = limit
+  }
+
+  get isFull(): boolean {
+    return this.count >= this.limit
+  }
+
+  /** Takes an identifier for a message of QoS 1 or 2; `sent` where it may have to be resent. There must be room. */
+  take(qos: number, sent: Sent | undefined): number {
+    if ((this.count + 1) * 2 > this.#states.length) this.#grow()
+    const mask = this.#states.length - 1
+    let identifier = this.#next
+    while (this.#states[identifier & mask] !== FREE) identifier = identifier === IDENTIFIER_MAX ? 1 : identifier + 1
+    this.#next = identifier === IDENTIFIER_MAX ? 1 : identifier + 1
+    const place = identifier & mask
+    this.#states[place] = qos === 1 ? AWAITS_PUBACK : AWAITS_PUBREC
+    this.#identifiers[place] = identifier
+    this.#order[place] = ++this.#sequence
+    if (sent !== undefined) {
+      this.#sent ??= []
+      this.#sent[place] = sent
+    }
+    this.count += 1
+    return identifier
+  }
+
+  /** What an identifier waits for; 0 where it is not in use. */
+  stateOf(identifier: number): number {
+    const place = identifier & (this.#states.length - 1)
+    return this.#identifiers[place] === identifier ? (this.#states[place] ?? FREE) : FREE
+  }
+
+  /** QoS 2: PUBREC came; the message is done with, the identifier stays in use. */
+  released(identifier: number): void {
+    const place = identifier & (this.#states.length - 1)
+    this.#states[place] = AWAITS_PUBCOMP
+    if (this.#sent !== undefined) this.#sent[place] = undefined
+  }
+
+  free(identifier: number): void {
+    const place = identifier & (this.#states.length - 1)
+    this.#states[place] = FREE
+    if (this.#sent !== undefined) this.#sent[place] = undefined
+    this.count -= 1
+  }
+
+  /** Visits what is in use, in the order of first sending. */
+  forEach(visit: (identifier: number, state: number, sent: Sent | undefined) => void): void {
+    const places: Array<number> = []
+    for (let place = 0; place < this.#states.length; place++) if (this.#states[place] !== FREE) places.push(place)
+    places.sort((left, right) => (this.#order[left] ?? 0) - (this.#order[right] ?? 0))
+    for (const place of places) {
+      visit(this.#identifiers[place] ?? 0, this.#states[place] ?? FREE, this.#sent?.[place])
+    }
+  }
+
+  #grow(): void {
+    const states = this.#states
+    const identifiers = this.#identifiers
+    const order = this.#order
+    const sent = this.#sent
+    // Identifiers that differ in the old ring differ in the larger one too.
+    const capacity = states.length * 2
+    this.#states = new Uint8Array(capacity)
+    this.#identifiers = new Uint16Array(capacity)
+    this.#order = new Float64Array(capacity)
+    this.#sent = sent === undefined ? undefined : []
+    for (let place = 0; place < states.length; place++) {
+      if (states[place] === FREE) continue
+      const to = (identifiers[place] ?? 0) & (capacity - 1)
+      this.#states[to] = states[place] ?? FREE
+      this.#identifiers[to] = identifiers[place] ?? 0
+      this.#order[to] = order[place] ?? 0
+      if (this.#sent !== undefined) this.#sent[to] = sent?.[place]
+    }
+  }
+}

@@ -1,0 +1,108 @@
+/**
+ * What waits to be written to one connection: one buffer, one write a turn. An idle connection holds none.
+ *
+ * Invariants
+ *  - Bytes leave in the order in which they were reserved.
+ *  - `size` never passes the bound that the caller checks with {@link Output.fits}; acknowledgements and answers may pass it, and
+ *    are bounded by what the peer has asked.
+ */
+import { CLOSED, type Socket } from "../../core/mod.ts"
+
+/** First buffer of a connection; taken from and given back to a pool. */
+const BUFFER_BYTES_MIN = 4_096
+const POOLED_MAX = 2_048
+const EMPTY = new Uint8Array(0)
+
+/** Bytes that wait on all connections of a shard, against their common bound. */
+export class OutputBudget {
+  used = 0
+  readonly max: number
+  readonly #pool: Array<Uint8Array> = []
+
+  constructor(max: number) {
+    this.max = max
+  }
+
+  take(): Uint8Array {
+    return this.#pool.pop() ?? new Uint8Array(BUFFER_BYTES_MIN)
+  }
+
+  give(buffer: Uint8Array): void {
+    if (buffer.length === BUFFER_BYTES_MIN && this.#pool.length < POOLED_MAX) this.#pool.push(buffer)
+  }
+}
+
+export class Output {
+  bytes: Uint8Array = EMPTY
+  #start = 0
+  #end = 0
+  /** The socket took less than it was offered; go on at `drain`. */
+  blocked = false
+  readonly #budget: OutputBudget
+
+  constructor(budget: OutputBudget) {
+    this.#budget = budget
+  }
+
+  /** Bytes that wait. */
+  get size(): number {
+    return this.#end - this.#start
+  }
+
+  /** Whether `count` more bytes stay within `sizeMax` and the shard's budget. */
+  fits(count: number, sizeMax: number): boolean {
+    return this.#end - this.#start + count <= sizeMax && this.#budget.used + count <= this.#budget.max
+  }
+
+  /** Makes room for `count` bytes and returns where to write them in {@link Output.bytes}. */
+  reserve(count: number): number {
+    const position = this.#end
+    if (position + count > this.bytes.length) return this.#grow(count)
+    this.#end = position + count
+    this.#budget.used += count
+    return position
+  }
+
+  /** Writes what waits; false where the connection is closed. */
+  flush(socket: Socket): boolean {
+    if (this.#start === this.#end) return true
+    const taken = socket.write(this.bytes, this.#start, this.#end)
+    if (taken === CLOSED) return false
+    this.#start += taken
+    this.#budget.used -= taken
+    this.blocked = this.#start < this.#end
+    if (!this.blocked) this.#release()
+    return true
+  }
+
+  /** Drops everything. */
+  clear(): void {
+    this.#budget.used -= this.#end - this.#start
+    this.#release()
+  }
+
+  #release(): void {
+    if (this.bytes !== EMPTY) this.#budget.give(this.bytes)
+    this.bytes = EMPTY
+    this.#start = 0
+    this.#end = 0
+  }
+
+  #grow(count: number): number {
+    const size = this.#end - this.#start
+    const needed = size + count
+    if (needed <= this.bytes.length) this.bytes.copyWithin(0, this.#start, this.#end)
+    else {
+      let length = Math.max(BUFFER_BYTES_MIN, this.bytes.length)
+      while (length < needed) length *= 2
+      const grown = length === BUFFER_BYTES_MIN ? this.#budget.take() : new Uint8Array(length)
+      grown.set(this.bytes.subarray(this.#start, this.#end), 0)
+      if (this.bytes !== EMPTY) this.#budget.give(this.bytes)
+      this.bytes = grown
+    }
+    this.#start = 0
+    this.#end = needed
+    this.#budget.used += count
+    return size
+  }
+}

@@ -1,0 +1,218 @@
+/**
+ * The state of one client, whether it is connected or not: subscriptions, what is on its way to it, what it has sent of QoS 2.
+ *
+ * Source: MQTT 5.0 section 4.1; MQTT 3.1.1 section 3.1.2.4.
+ * Invariants
+ *  - QoS 1 and 2 messages leave in the order in which they came; what waits is bounded and counted.
+ *  - A session whose expiry is 0 ends with its connection and keeps nothing that only a resumption could use.
+ */
+import { type Delivery, Delivery as DeliveryOf, type Message, type Subscriber, type Subscription } from "../../core/mod.ts"
+import type { Broker } from "./Broker.ts"
+import type { Connection } from "./Connection.ts"
+import { AWAITS_PUBCOMP, OutboundWindow, type Sent } from "./OutboundWindow.ts"
+
+export class Session implements Subscriber {
+  readonly tenant: number
+  readonly clientIdentifier: string
+  readonly broker: Broker
+  connection: Connection | undefined
+  /** Seconds after the end of its connection; 0 = ends with it. */
+  expiryInterval: number
+  /** The client's Receive Maximum or our bound, whichever is smaller. */
+  window: OutboundWindow | undefined
+  windowLimit: number
+  /** Packet identifiers of QoS 2 messages taken and not yet released, one bit each. */
+  #received: Uint32Array | undefined
+  receivedCount = 0
+  #subscriptions: Map<string, Subscription> | undefined
+  #queue: Array<Sent> = []
+  #queueHead = 0
+  #queueBytes = 0
+
+  constructor(broker: Broker, tenant: number, clientIdentifier: string, expiryInterval: number, windowLimit: number) {
+    this.broker = broker
+    this.tenant = tenant
+    this.clientIdentifier = clientIdentifier
+    this.expiryInterval = expiryInterval
+    this.windowLimit = windowLimit
+  }
+
+  get outlivesConnection(): boolean {
+    return this.expiryInterval > 0
+  }
+
+  get subscriptionCount(): number {
+    return this.#subscriptions?.size ?? 0
+  }
+
+  /** Messages that wait for room in the window or for a connection. */
+  get queueLength(): number {
+    return this.#queue.length - this.#queueHead
+  }
+
+  /** Adds or replaces a subscription; returns the router's ticket and whether it is new. */
+  subscribe(
+    filter: string,
+    qos: number,
+    noLocal: boolean,
+    retainAsPublished: boolean,
+    identifier: number
+  ): { readonly ticket: number; readonly isNew: boolean; readonly subscription: Subscription } {
+    const subscriptions = (this.#subscriptions ??= new Map())
+    const before = subscriptions.get(filter)
+    const publisher = noLocal ? this.clientIdentifier : ""
+    const made = DeliveryOf.subscription(this, filter, qos, publisher, retainAsPublished, identifier)
+    const ticket = this.broker.services.router.subscribeUnsafe(made)
+    if (before !== undefined) this.broker.services.router.unsubscribeUnsafe(before)
+    subscriptions.set(filter, made)
+    return { ticket, isNew: before === undefined, subscription: made }
+  }
+
+  /** Removes a subscription; false where there was none. */
+  unsubscribe(filter: string): boolean {
+    const subscription = this.#subscriptions?.get(filter)
+    if (subscription === undefined) return false
+    this.#subscriptions?.delete(filter)
+    return this.broker.services.router.unsubscribeUnsafe(subscription)
+  }
+
+  /** Notes a QoS 2 packet identifier; false where it is noted already: the message was taken before. */
+  receiveOnce(packetIdentifier: number): boolean {
+    const bits = (this.#received ??= new Uint32Array(2048))
+    const word = packetIdentifier >>> 5
+    const bit = 1 << (packetIdentifier & 31)
+    if (((bits[word] ?? 0) & bit) !== 0) return false
+    bits[word] = (bits[word] ?? 0) | bit
+    this.receivedCount += 1
+    return true
+  }
+
+  /** PUBREL came, or the message was refused: the identifier is free again; false where it was not noted. */
+  releaseReceived(packetIdentifier: number): boolean {
+    const bits = this.#received
+    if (bits === undefined) return false
+    const word = packetIdentifier >>> 5
+    const bit = 1 << (packetIdentifier & 31)
+    if (((bits[word] ?? 0) & bit) === 0) return false
+    bits[word] = (bits[word] ?? 0) & ~bit
+    this.receivedCount -= 1
+    if (this.receivedCount === 0) this.#received = undefined
+    return true
+  }
+
+  deliverUnsafe(message: Message, delivery: Delivery): void {
+    if (delivery.noLocal !== "" && message.publisher === delivery.noLocal) {
+      if (delivery.parts.length === 0) return
+      const rest = delivery.forPublisher()
+      if (rest !== undefined) this.deliverUnsafe(message, rest)
+      return
+    }
+    const qos = message.qos < delivery.qos ? message.qos : delivery.qos
+    const retain = message.retain && delivery.retainAsPublished
+    this.send(message, qos, retain, delivery.identifiers, 0)
+  }
+
+  /** Sends now, queues or drops; with `nowMs` the expiry interval is counted down to it. */
+  send(message: Message, qos: number, retain: boolean, identifiers: ReadonlyArray<number>, nowMs: number): void {
+    const connection = this.connection
+    if (qos === 0) {
+      if (connection !== undefined) connection.sendPublish(message, 0, retain, identifiers, nowMs)
+      return
+    }
+    const window = (this.window ??= new OutboundWindow(this.windowLimit))
+    if (connection === undefined || window.isFull || this.queueLength > 0 || !connection.takesMore) {
+      if (connection === undefined && !this.outlivesConnection) return
+      this.#enqueue({ message: message.owned(), qos, retain, identifiers })
+      return
+    }
+    this.#transmit(connection, window, message, qos, retain, identifiers, nowMs)
+  }
+
+  /** Sends what waits as far as window and socket allow. */
+  drain(): void {
+    const connection = this.connection
+    if (connection === undefined || this.queueLength === 0) return
+    const window = (this.window ??= new OutboundWindow(this.windowLimit))
+    const nowMs = this.broker.services.clock.nowMs()
+    while (this.#queueHead < this.#queue.length && !window.isFull && connection.takesMore) {
+      const next = this.#queue[this.#queueHead++]
+      if (next === undefined) break
+      this.#queueBytes -= next.message.sizeBytes
+      this.broker.counts.queuedMessages -= 1
+      const { message, qos, retain, identifiers } = next
+      if (message.expiresAtMs !== 0 && message.expiresAtMs <= nowMs) this.broker.counts.droppedExpired += 1
+      else this.#transmit(connection, window, message, qos, retain, identifiers, nowMs)
+    }
+    this.#compact()
+  }
+
+  /** After a resumption: everything in flight again, in order, then what waits [MQTT-4.4.0-1]. */
+  resend(connection: Connection): void {
+    const nowMs = this.broker.services.clock.nowMs()
+    this.window?.forEach((identifier, state, sent) => {
+      if (state === AWAITS_PUBCOMP) connection.sendPubrel(identifier)
+      else if (sent !== undefined) connection.resendPublish(sent, identifier, nowMs)
+    })
+    this.drain()
+  }
+
+  /** Forgets everything and takes its subscriptions off the router. */
+  end(): void {
+    for (const subscription of this.#subscriptions?.values() ?? []) {
+      this.broker.services.router.unsubscribeUnsafe(subscription)
+    }
+    this.#subscriptions = undefined
+    this.broker.counts.queuedMessages -= this.queueLength
+    this.#queue = []
+    this.#queueHead = 0
+    this.#queueBytes = 0
+    this.window = undefined
+    this.#received = undefined
+    this.receivedCount = 0
+  }
+
+  /** Sets the window for a new connection; what is in flight stays so even where the limit fell. */
+  limitWindow(limit: number): void {
+    this.windowLimit = limit
+    if (this.window !== undefined) this.window.limit = limit
+  }
+
+  #transmit(
+    connection: Connection,
+    window: OutboundWindow,
+    message: Message,
+    qos: number,
+    retain: boolean,
+    identifiers: ReadonlyArray<number>,
+    nowMs: number
+  ): void {
+    if (!connection.fitsPacketSize(message)) {
+      this.broker.counts.droppedTooLarge += 1
+      return
+    }
+    const sent = this.outlivesConnection ? { message: message.owned(), qos, retain, identifiers } : undefined
+    connection.sendPublish(message, qos, retain, identifiers, nowMs, window.take(qos, sent))
+  }
+
+  #enqueue(sent: Sent): void {
+    const { settings, counts } = this.broker
+    const size = sent.message.sizeBytes
+    if (this.queueLength >= settings.queue_messages_max || this.#queueBytes + size > settings.queue_bytes_max) {
+      counts.droppedQueue += 1
+      return
+    }
+    this.#queue.push(sent)
+    this.#queueBytes += size
+    counts.queuedMessages += 1
+  }
+
+  #compact(): void {
+    if (this.#queueHead === this.#queue.length) {
+      if (this.#queueHead > 0) this.#queue = []
+      this.#queueHead = 0
+    } else if (this.#queueHead > 1_024 && this.#queueHead * 2 > this.#queue.length) {
+      this.#queue = this.#queue.slice(this.#queueHead)
+      this.#queueHead = 0
+    }
+  }
+}

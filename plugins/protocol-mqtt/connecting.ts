@@ -1,0 +1,119 @@
+/**
+ * CONNECT: who the client is, which shard it belongs to, and the CONNACK.
+ *
+ * Source: MQTT 5.0 sections 3.1, 3.2; MQTT 3.1.1 the same.
+ */
+import { checkTopicName, type Principal } from "../../core/mod.ts"
+import type { Connection } from "./Connection.ts"
+import * as Reason from "./reasons.ts"
+import type { Session } from "./Session.ts"
+import { connackSize, type ConnackPacket, returnCodeOf, writeConnack } from "./wire/connack.ts"
+import { type ConnectPacket, ConnectRefusal, decodeConnect } from "./wire/connect.ts"
+import { CLIENT_IDENTIFIER_NOT_VALID, TOPIC_NAME_INVALID } from "./wire/reason-codes.ts"
+import { size } from "./wire/variable-byte-integer.ts"
+
+export interface Connected {
+  readonly kind: "connected"
+  readonly session: Session
+  /** The session was there before. */
+  readonly present: boolean
+}
+
+export type ConnectOutcome =
+  | Connected
+  | { readonly kind: "refused"; readonly reasonCode: number }
+  | { readonly kind: "forward"; readonly shard: number; readonly frameStart: number }
+
+/** Judges a CONNECT; `bytes[start, end)` follows its fixed header. Writes the CONNACK, except where another shard will. */
+export function openConnection(
+  connection: Connection,
+  bytes: Uint8Array,
+  start: number,
+  end: number
+): ConnectOutcome {
+  const { broker } = connection
+  const { settings } = broker
+  const packet = decodeConnect(bytes, start, end)
+  if (packet instanceof ConnectRefusal) {
+    connection.version = packet.protocolVersion
+    if (packet.connackCode >= 0) sendConnack(connection, { sessionPresent: false, reasonCode: packet.connackCode })
+    return { kind: "refused", reasonCode: packet.reasonCode }
+  }
+  connection.version = packet.protocolVersion
+  const { shard } = broker.services
+  const tenant = 0
+  const assigned = packet.clientIdentifier === ""
+  if (!assigned) {
+    if (packet.clientIdentifier.length > settings.client_identifier_bytes_max) {
+      return refuse(connection, CLIENT_IDENTIFIER_NOT_VALID)
+    }
+    const owner = shard.ownerOfClient(tenant, packet.clientIdentifier)
+    if (owner !== shard.index) return { kind: "forward", shard: owner, frameStart: frameStartOf(start, end) }
+  }
+  if (packet.authenticationMethod !== undefined) return refuse(connection, Reason.BAD_AUTHENTICATION_METHOD)
+  if (packet.will !== undefined && checkTopicName(packet.will.topic) !== 0) return refuse(connection, TOPIC_NAME_INVALID)
+  const clientIdentifier = assigned ? broker.assignClientIdentifier(tenant) : packet.clientIdentifier
+  const opened = broker.openSession(packet, clientIdentifier, tenant)
+  if (opened === undefined) return refuse(connection, Reason.QUOTA_EXCEEDED)
+  connection.principal = principalOf(connection, packet, clientIdentifier, tenant)
+  connection.will = packet.will
+  connection.packetSizeMax = packet.maximumPacketSize
+  connection.requestProblemInformation = packet.requestProblemInformation
+  connection.sessionExpiryAtConnect = packet.sessionExpiryInterval
+  const keepAlive = effectiveKeepAlive(packet.keepAlive, settings.keep_alive_max)
+  connection.keepAliveMs = keepAlive * 1_500
+  sendConnack(connection, accepted(connection, packet, opened.session, opened.present, keepAlive, assigned))
+  return { kind: "connected", session: opened.session, present: opened.present }
+}
+
+function accepted(
+  connection: Connection,
+  packet: ConnectPacket,
+  session: Session,
+  sessionPresent: boolean,
+  keepAlive: number,
+  assigned: boolean
+): ConnackPacket {
+  const { settings } = connection.broker
+  return {
+    sessionPresent,
+    reasonCode: 0,
+    ...(session.expiryInterval !== packet.sessionExpiryInterval && { sessionExpiryInterval: session.expiryInterval }),
+    ...(settings.receive_maximum !== 65_535 && { receiveMaximum: settings.receive_maximum }),
+    maximumPacketSize: settings.packet_size_max,
+    ...(assigned && { assignedClientIdentifier: session.clientIdentifier }),
+    ...(settings.topic_alias_maximum > 0 && { topicAliasMaximum: settings.topic_alias_maximum }),
+    sharedSubscriptionAvailable: false,
+    ...(keepAlive !== packet.keepAlive && { serverKeepAlive: keepAlive })
+  }
+}
+
+function principalOf(
+  connection: Connection,
+  packet: ConnectPacket,
+  clientIdentifier: string,
+  tenant: number
+): Principal {
+  return { tenant, user: packet.username ?? "", clientIdentifier, peerAddress: connection.socket.peerAddress }
+}
+
+function effectiveKeepAlive(wished: number, maximum: number): number {
+  if (maximum === 0) return wished
+  return wished === 0 ? maximum : Math.min(wished, maximum)
+}
+
+function refuse(connection: Connection, reasonCode: number): ConnectOutcome {
+  const code = connection.version === 5 ? reasonCode : returnCodeOf(reasonCode)
+  sendConnack(connection, { sessionPresent: false, reasonCode: code })
+  return { kind: "refused", reasonCode }
+}
+
+function sendConnack(connection: Connection, packet: ConnackPacket): void {
+  const position = connection.reserve(connackSize(connection.version, packet))
+  writeConnack(connection.output.bytes, position, connection.version, packet)
+}
+
+/** Where the packet with the body [start, end) begins: one byte, then the shortest form of its length before the body. */
+function frameStartOf(start: number, end: number): number {
+  return start - 1 - size(end - start)
+}

@@ -1,0 +1,43 @@
+/** The metrics of this plugin, read from its counts at scrape. */
+import { Effect, type Scope } from "effect"
+import type { TelemetryShape } from "../../core/mod.ts"
+import type { Broker } from "./Broker.ts"
+import { reasonName } from "./wire/reason-codes.ts"
+
+export function registerMetrics(
+  telemetry: TelemetryShape,
+  broker: Broker
+): Effect.Effect<void, never, Scope.Scope> {
+  const { counts } = broker
+  const counters: ReadonlyArray<readonly [name: string, help: string, read: () => number]> = [
+    ["connections_total", "Connections accepted", () => counts.connectionsAccepted],
+    ["publish_received_total", "PUBLISH packets received", () => counts.publishReceived],
+    ["publish_sent_total", "PUBLISH packets sent", () => counts.publishSent],
+    ["publish_refused_total", "PUBLISH packets refused", () => counts.publishRefused],
+    ["dropped_slow_total", "QoS 0 messages dropped because a client does not read", () => counts.droppedSlow],
+    ["dropped_queue_full_total", "QoS 1 and 2 messages dropped because a queue was full", () => counts.droppedQueue],
+    ["dropped_expired_total", "Messages dropped because they expired", () => counts.droppedExpired],
+    ["dropped_too_large_total", "Messages larger than a client takes", () => counts.droppedTooLarge],
+    ["received_bytes_total", "Bytes received from clients", () => counts.bytesReceived],
+    ["sent_bytes_total", "Bytes sent to clients", () => counts.bytesSent],
+    ["connect_timeouts_total", "Connections closed before a CONNECT came", () => counts.connectTimeouts],
+    ["keep_alive_timeouts_total", "Connections closed because nothing came in time", () => counts.keepAliveTimeouts],
+    ["take_overs_total", "Connections replaced by a newer one of the same client", () => counts.takeOvers],
+    ["wills_published_total", "Will messages published", () => counts.willsPublished]
+  ]
+  const gauges: ReadonlyArray<readonly [name: string, help: string, read: () => number]> = [
+    ["connections", "Clients connected now", () => counts.connectionsOpen],
+    ["sessions", "Sessions, connected or not", () => broker.sessionCount],
+    ["queued_messages", "Messages that wait for a session", () => counts.queuedMessages],
+    ["output_bytes", "Bytes that wait for sockets", () => broker.budget.used],
+    ["wills_pending", "Wills that wait for their delay", () => broker.pendingWillCount],
+    ["subscriptions", "Subscriptions", () => broker.services.router.subscriptionCount]
+  ]
+  return Effect.gen(function* () {
+    for (const [name, help, read] of counters) yield* telemetry.counterOf(`manifold_mqtt_${name}`, help, read)
+    for (const [name, help, read] of gauges) yield* telemetry.gauge(`manifold_mqtt_${name}`, help, read)
+    yield* telemetry.counters("manifold_mqtt_closed_total", "Connections closed by the broker", "reason", function* () {
+      for (const [code, count] of counts.closedByReason) yield [reasonName(code), count] as const
+    })
+  })
+}

@@ -1,0 +1,93 @@
+/** MQTT 3.1, 3.1.1 and 5.0 over TCP and WebSocket. */
+import { Effect, Layer } from "effect"
+import {
+  Access,
+  type AccessShape,
+  Clock,
+  CONTRACT_VERSION,
+  Ingress,
+  Listeners,
+  Net,
+  PluginError,
+  type ProtocolPlugin,
+  Random,
+  Router,
+  Shard,
+  Telemetry,
+  TimerWheel,
+  Turn
+} from "../../core/mod.ts"
+import { Broker } from "./Broker.ts"
+import { Connection, SERVICE } from "./Connection.ts"
+import { registerMetrics } from "./metrics.ts"
+import * as Reason from "./reasons.ts"
+import { options, type Settings } from "./Settings.ts"
+
+/** Largest WebSocket frame, beyond the largest packet: a frame may hold several packets. */
+const FRAME_SLACK_BYTES = 65_536
+/** How long a graceful stop waits for clients to read their DISCONNECT. */
+const STOP_GRACE_MS = 200
+
+export const plugin: ProtocolPlugin = {
+  name: "protocol-mqtt",
+  version: "0.1.0",
+  contractVersion: CONTRACT_VERSION,
+  kind: "protocol",
+  runs: "shard",
+  options,
+  layer: (given) =>
+    Layer.effectDiscard(
+      Effect.gen(function* () {
+        const settings = given as Settings
+        const clock = yield* Clock
+        const shard = yield* Shard
+        const net = yield* Net
+        const listeners = yield* Listeners
+        const telemetry = yield* Telemetry
+        const access: AccessShape = yield* Access
+        const wheel = new TimerWheel(clock)
+        const broker = new Broker(settings, {
+          ingress: yield* Ingress,
+          router: yield* Router,
+          access,
+          shard,
+          turn: yield* Turn,
+          clock,
+          random: yield* Random,
+          wheel
+        })
+        yield* registerMetrics(telemetry, broker)
+        yield* Effect.addFinalizer(() => stop(broker))
+        shard.acceptForwarded(SERVICE, (socket) => new Connection(broker, socket))
+        const accept = (socket: ConstructorParameters<typeof Connection>[1]) => new Connection(broker, socket)
+        const failed = (error: { readonly address: string; readonly reason: string }) =>
+          new PluginError({ plugin: "protocol-mqtt", message: `cannot listen on ${error.address}: ${error.reason}` })
+        for (const address of settings.tcp) {
+          const listening = yield* net.listenTcp(address, accept).pipe(Effect.mapError(failed))
+          yield* listeners.announce({ plugin: "protocol-mqtt", listener: "tcp", address: listening.address })
+        }
+        const webSocket = {
+          path: "/mqtt",
+          subprotocols: ["mqtt", "mqttv3.1"],
+          frameSizeMax: settings.packet_size_max + FRAME_SLACK_BYTES
+        }
+        for (const address of settings.websocket) {
+          const listening = yield* net.listenWebSocket(address, webSocket, accept).pipe(Effect.mapError(failed))
+          yield* listeners.announce({ plugin: "protocol-mqtt", listener: "websocket", address: listening.address })
+        }
+      })
+    )
+}
+
+/** Tells every client, gives them a moment to read it, and lets go of everything. */
+function stop(broker: Broker): Effect.Effect<void> {
+  return Effect.gen(function* () {
+    const connections = [...broker.connections]
+    for (const connection of connections) connection.close(Reason.SERVER_SHUTTING_DOWN)
+    broker.services.wheel.clear()
+    if (connections.length === 0) return
+    yield* Effect.callback<void>((resume) => {
+      broker.services.clock.after(STOP_GRACE_MS, () => resume(Effect.void))
+    })
+  })
+}

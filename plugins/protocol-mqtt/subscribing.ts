@@ -1,0 +1,121 @@
+/**
+ * SUBSCRIBE and UNSUBSCRIBE: per-filter codes, the wait until every shard knows a new filter, retained messages.
+ *
+ * Source: MQTT 5.0 sections 3.8 to 3.11, 3.3.1.3; MQTT 3.1.1 the same.
+ */
+import { ALLOW, parseShared, SUBSCRIBE as ACTION_SUBSCRIBE, type Message, type Subscription } from "../../core/mod.ts"
+import { type Connection, WAITS_SUBACK } from "./Connection.ts"
+import * as Reason from "./reasons.ts"
+import type { Session } from "./Session.ts"
+import { NO_SUBSCRIPTION_EXISTED } from "./wire/reason-codes.ts"
+import { Refusal } from "./wire/refusal.ts"
+import { decodeSubscribe, subackSize, type SubscribePacket, writeSuback } from "./wire/subscribe.ts"
+import { decodeUnsubscribe, unsubackSize, writeUnsuback } from "./wire/unsubscribe.ts"
+
+/** A SUBACK and the retained messages that follow it. */
+export interface SubscribeAnswer {
+  readonly codes: ReadonlyArray<number>
+  readonly replays: ReadonlyArray<Subscription>
+}
+
+/** The one failure that a SUBACK before version 5 knows. */
+const FAILURE_BEFORE_5 = 0x80
+
+/** Takes a SUBSCRIBE; 0 or the Reason Code that ends the connection. */
+export function subscribe(
+  connection: Connection,
+  session: Session,
+  bytes: Uint8Array,
+  start: number,
+  end: number
+): number {
+  const packet = decodeSubscribe(bytes, start, end, connection.version)
+  if (packet instanceof Refusal) return packet.reasonCode
+  const codes: Array<number> = []
+  const replays: Array<Subscription> = []
+  let ticket = 0
+  for (const wish of packet.subscriptions) {
+    const refusal = wish.reasonCode !== 0 ? wish.reasonCode : judge(connection, session, wish.filter)
+    if (refusal !== 0) {
+      codes.push(connection.version === 5 ? refusal : FAILURE_BEFORE_5)
+      continue
+    }
+    const { filter, qos, noLocal, retainAsPublished } = wish
+    const made = session.subscribe(filter, qos, noLocal, retainAsPublished, packet.subscriptionIdentifier)
+    ticket = Math.max(ticket, made.ticket)
+    codes.push(qos)
+    if (wantsRetained(wish, made.isNew)) replays.push(made.subscription)
+  }
+  answer(connection, packet.packetIdentifier, { codes, replays }, ticket)
+  return 0
+}
+
+function wantsRetained(wish: SubscribePacket["subscriptions"][number], isNew: boolean): boolean {
+  return wish.retainHandling === 0 || (wish.retainHandling === 1 && isNew)
+}
+
+function judge(connection: Connection, session: Session, filter: string): number {
+  const { broker } = connection
+  if (parseShared(filter) !== undefined) return Reason.SHARED_SUBSCRIPTIONS_NOT_SUPPORTED
+  if (session.subscriptionCount >= broker.settings.subscriptions_max) return Reason.QUOTA_EXCEEDED
+  const allowed = broker.services.access.checkUnsafe(connection.principal, ACTION_SUBSCRIBE, filter)
+  return allowed === ALLOW ? 0 : Reason.NOT_AUTHORIZED
+}
+
+function answer(connection: Connection, packetIdentifier: number, reply: SubscribeAnswer, ticket: number): void {
+  if (ticket === 0 && !connection.hasWaitingAnswers) {
+    sendSuback(connection, packetIdentifier, reply)
+    return
+  }
+  connection.subscribeAnswers ??= new Map()
+  connection.subscribeAnswers.set(packetIdentifier, reply)
+  if (ticket === 0) connection.waitInLine(WAITS_SUBACK, packetIdentifier)
+  else connection.waitForRouter(ticket, WAITS_SUBACK, packetIdentifier)
+}
+
+/** Sends the SUBACK that has waited for its turn. */
+export function releaseSubscribe(connection: Connection, packetIdentifier: number): void {
+  const reply = connection.subscribeAnswers?.get(packetIdentifier)
+  if (reply === undefined) return
+  connection.subscribeAnswers?.delete(packetIdentifier)
+  sendSuback(connection, packetIdentifier, reply)
+}
+
+function sendSuback(connection: Connection, packetIdentifier: number, reply: SubscribeAnswer): void {
+  const position = connection.reserve(subackSize(connection.version, reply.codes.length))
+  writeSuback(connection.output.bytes, position, connection.version, packetIdentifier, reply.codes)
+  for (const subscription of reply.replays) replay(connection, subscription)
+}
+
+/** Sends the retained messages that match a new subscription, RETAIN set [MQTT-3.3.1-8]. */
+function replay(connection: Connection, subscription: Subscription): void {
+  const { broker, session } = connection
+  if (session === undefined) return
+  const { filter, qos, alone } = subscription
+  const nowMs = broker.services.clock.nowMs()
+  const visit = (message: Message): void => {
+    if (connection.session !== session) return
+    session.send(message, Math.min(message.qos, qos), true, alone.identifiers, nowMs)
+  }
+  void broker.services.ingress.replayRetained(session.tenant, filter, visit)
+}
+
+/** Takes an UNSUBSCRIBE; 0 or the Reason Code that ends the connection. */
+export function unsubscribe(
+  connection: Connection,
+  session: Session,
+  bytes: Uint8Array,
+  start: number,
+  end: number
+): number {
+  const packet = decodeUnsubscribe(bytes, start, end, connection.version)
+  if (packet instanceof Refusal) return packet.reasonCode
+  const codes = packet.filters.map(({ filter, reasonCode }) => {
+    if (reasonCode !== 0) return reasonCode
+    return session.unsubscribe(filter) ? 0 : NO_SUBSCRIPTION_EXISTED
+  })
+  const { version } = connection
+  const position = connection.reserve(unsubackSize(version, codes.length))
+  writeUnsuback(connection.output.bytes, position, version, packet.packetIdentifier, codes)
+  return 0
+}

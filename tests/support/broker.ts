@@ -28,6 +28,8 @@ export interface BrokerOptions {
   readonly set?: Record<string, string>
   /** Leaves out the four listener settings, so that `config` and `set` alone decide. */
   readonly ownListeners?: boolean
+  /** Further environment variables. */
+  readonly env?: Record<string, string>
   /** How long the ready line may take, in ms. */
   readonly readyMs?: number
 }
@@ -256,7 +258,8 @@ export async function startBroker(options: BrokerOptions = {}): Promise<Broker> 
   const [command, ...first] = brokerCommand()
   if (command === process.execPath && !existsSync(join(ROOT, "cli/main.ts"))) throw new Error("there is no cli/main.ts")
   const startedAt = performance.now()
-  const child = spawn(String(command), [...first, ...args], { cwd: ROOT, stdio: ["ignore", "pipe", "pipe"] })
+  const env = { ...process.env, ...options.env }
+  const child = spawn(String(command), [...first, ...args], { cwd: ROOT, stdio: ["ignore", "pipe", "pipe"], env })
   const output = collect(child)
   const end = ended(child)
   const ready = new Promise<string>((done, fail) => {

@@ -1,0 +1,178 @@
+/** Every queue has a bound: silent and slow clients, floods of names and packets (DESIGN 9 and 14, promise 5). */
+import { afterEach, expect, test } from "bun:test"
+import { brokerSuite } from "../support/broker.ts"
+import { encode, field, packet, properties, textOf } from "../support/mqtt-packets.ts"
+import { RawKafka } from "../support/raw-kafka.ts"
+import { RawMqtt, uniqueId, uniqueLevel } from "../support/raw-mqtt.ts"
+import { RawWebSocket } from "../support/raw-websocket.ts"
+import { sleep } from "../support/until.ts"
+
+const MIB = 1_048_576
+
+brokerSuite("bounds", {}, (broker) => {
+  afterEach(() => {
+    RawMqtt.cutAll()
+    RawKafka.cutAll()
+  })
+
+  test("who does not finish CONNECT is cut after about 10 s: silent, byte by byte, over WebSocket, 200 at once", async () => {
+    const start = performance.now()
+    const silent = await Promise.all(Array.from({ length: 200 }, () => RawMqtt.open(broker().mqtt)))
+    const drip = await RawMqtt.open(broker().mqtt)
+    const web = await RawWebSocket.open(broker().websocket)
+    const connect = encode.connect({ clientId: "drip".repeat(10) })
+    for (let index = 0; index < 25 && !drip.isClosed; index++) {
+      drip.send(connect.subarray(index, index + 1))
+      await sleep(500)
+      if (index === 10) await (await RawMqtt.connect(broker().mqtt)).quiet(0)
+    }
+    await Promise.all([...silent, drip].map((client) => client.closed(3_000)))
+    await web.closed(3_000)
+    expect(performance.now() - start).toBeWithin(4_000, 16_000)
+  }, 25_000)
+
+  for (const qos of [0, 1] as const) {
+    test(`QoS ${qos}: a subscriber that reads nothing slows nobody, and its memory is bounded`, async () => {
+      const topic = `${uniqueLevel()}/a`
+      const slow = await Promise.all(Array.from({ length: 5 }, () => RawMqtt.connect(broker().mqtt, { version: 5 })))
+      for (const client of slow) {
+        await client.subscribe(topic, qos)
+        client.socket.pause()
+      }
+      const fast = await RawMqtt.connect(broker().mqtt)
+      await fast.subscribe(topic, qos)
+      const publisher = await RawMqtt.connect(broker().mqtt)
+      const payload = "x".repeat(20_000)
+      const before = broker().residentBytes()
+      const start = performance.now()
+      for (let round = 0; round < 150; round++) {
+        const ids = Array.from({ length: 20 }, (_, index) => index + 1)
+        publisher.send(
+          ...ids.map((id) => encode.publish(4, { topic, payload: `${round * 20 + id} ${payload}`, qos, id }))
+        )
+        const numbers = (await fast.messages(20)).map((message) => Number(textOf(message.payload).split(" ")[0]))
+        expect(numbers).toEqual(ids.map((id) => round * 20 + id))
+        if (qos === 1) for (const id of ids) expect(await publisher.expect("puback")).toMatchObject({ id })
+      }
+      expect(performance.now() - start).toBeLessThan(10_000)
+      // 300 MB were promised to the slow ones; what each may hold is a few MiB.
+      expect((broker().residentBytes() - before) / MIB).toBeLessThan(120)
+      await fast.quiet(0)
+    }, 25_000)
+  }
+
+  test("a flood of new names makes at most about 100 topics a second, and every message is still routed", async () => {
+    const level = uniqueLevel("flood")
+    const kafka = await RawKafka.open(broker().kafka)
+    const subscriber = await RawMqtt.connect(broker().mqtt)
+    await subscriber.subscribe(`${level}/+`, 1)
+    const publisher = await RawMqtt.connect(broker().mqtt)
+    await sleep(1_100)
+    const start = performance.now()
+    for (let index = 0; index < 2_000; index++)
+      publisher.publish({ topic: `${level}/n${index}`, payload: "x", qos: 1, id: index + 1 })
+    const names = (await subscriber.messages(2_000)).map((message) => message.topic)
+    expect(new Set(names).size).toBe(2_000)
+    for (let index = 0; index < 2_000; index++) await publisher.expect("puback")
+    const seconds = Math.ceil((performance.now() - start) / 1_000)
+    const topics = (await kafka.metadata(null)).topics.filter((topic) => topic.name.startsWith(`${level}.`))
+    expect(topics.length).toBeWithin(50, 100 * (seconds + 1) + 1)
+  }, 15_000)
+
+  test("a topic that a PUBLISH made keeps the newest 1,000 records or 1 MiB; what fell out is out of range", async () => {
+    const kafka = await RawKafka.open(broker().kafka)
+    const publisher = await RawMqtt.connect(broker().mqtt)
+    const level = uniqueLevel("ring")
+    await sleep(1_100)
+    for (const [name, count, size] of [
+      ["many", 3_000, 10],
+      ["large", 60, 100_000]
+    ] as const) {
+      for (let index = 0; index < count; index++) {
+        publisher.publish({ topic: `${level}/${name}`, payload: `${index}`.padEnd(size), qos: 1, id: index + 1 })
+        if (index % 20 === 19) for (let ack = 0; ack < 20; ack++) await publisher.expect("puback")
+      }
+      const found = await kafka.fetch(`${level}.${name}`, 0, 0)
+      expect([name, found.error, found.highWatermark]).toEqual([name, 1, count])
+      const { offset } = await kafka.listOffset(`${level}.${name}`, 0, -2)
+      expect([name, count - offset <= 1_100, count - offset > 0]).toEqual([name, true, true])
+      const bytes = await kafka.readAll(`${level}.${name}`, 0, offset)
+      expect(bytes.length).toBeLessThan(1.3 * MIB)
+      expect(bytes.length).toBeGreaterThan(name === "many" ? 10_000 : 0.5 * MIB)
+    }
+  }, 15_000)
+
+  test("deep and long topic names and filters are refused or served, at no great cost", async () => {
+    const before = broker().residentBytes()
+    for (const topic of [
+      "/".repeat(20_000),
+      "a/".repeat(32_000),
+      "x".repeat(65_535),
+      "+/".repeat(30_000),
+      `${"+/".repeat(200)}#`
+    ]) {
+      const client = await RawMqtt.connect(broker().mqtt, { version: 5 })
+      client.send(encode.subscribe(5, 1, [{ filter: topic }]))
+      const answer = await client.next().catch(() => undefined)
+      expect(["suback", "disconnect", undefined]).toContain(answer?.type)
+      const publisher = await RawMqtt.connect(broker().mqtt, { version: 5 })
+      publisher.publish({ topic, payload: "x", qos: 1 })
+      const ack = await publisher.next().catch(() => undefined)
+      expect(["puback", "disconnect", undefined]).toContain(ack?.type)
+    }
+    expect((broker().residentBytes() - before) / MIB).toBeLessThan(100)
+    await (await RawMqtt.connect(broker().mqtt)).quiet()
+  }, 15_000)
+
+  test("100,000 user properties in one PUBLISH take linear time", async () => {
+    const client = await RawMqtt.connect(broker().mqtt, { version: 5 })
+    const other = await RawMqtt.connect(broker().mqtt, { version: 5 })
+    const list = properties(Array.from({ length: 100_000 }, () => ["userProperty", ["a", "b"]] as const))
+    const start = performance.now()
+    client.send(packet(0x30, field(`${uniqueLevel()}/a`), list))
+    await other.quiet(0)
+    await sleep(50)
+    await other.quiet(0)
+    expect(performance.now() - start).toBeLessThan(3_000)
+  })
+
+  test("QoS 2 messages that are never released, and PUBRELs for nothing, do not grow without end", async () => {
+    const topic = `${uniqueLevel()}/a`
+    const before = broker().residentBytes()
+    for (let round = 0; round < 20; round++) {
+      const client = await RawMqtt.connect(broker().mqtt, { version: 4, clientId: "hoarder", clean: true })
+      const ids = Array.from({ length: 1_000 }, (_, index) => index + 1)
+      client.send(
+        ...ids.map((id) => encode.publish(4, { topic, payload: "x".repeat(1_000), qos: 2, id })),
+        ...ids.map((id) => encode.publish(4, { topic, payload: "x".repeat(1_000), qos: 2, id, dup: true }))
+      )
+      client.send(...ids.map((id) => encode.ack("pubrel", id + 10_000)))
+      await client.quiet(0).catch(() => {})
+    }
+    expect((broker().residentBytes() - before) / MIB).toBeLessThan(100)
+  }, 20_000)
+
+  test("5,000 sessions that come and go leave nothing behind", async () => {
+    const round = async (): Promise<void> => {
+      for (let turn = 0; turn < 25; turn++) {
+        const clients = await Promise.all(
+          Array.from({ length: 100 }, (_, index) =>
+            RawMqtt.connect(broker().mqtt, { version: 5, clientId: uniqueId(`storm${index}`) })
+          )
+        )
+        await Promise.all(
+          clients.map((client, index) =>
+            client.subscribe([{ filter: `storm/${index}/+` }, { filter: `storm/+/${turn}` }])
+          )
+        )
+        for (const client of clients) client.cut()
+      }
+    }
+    await round()
+    await sleep(300)
+    const before = broker().residentBytes()
+    await round()
+    await sleep(300)
+    expect((broker().residentBytes() - before) / MIB).toBeLessThan(30)
+  }, 30_000)
+})

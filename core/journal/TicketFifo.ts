@@ -47,16 +47,6 @@ export class TicketFifo implements TicketWaiter {
     this.#entries.push({ stream: undefined, ticket: 0, outcome, kind, value })
   }
 
-  /** Forgets everything; for an owner that is gone. */
-  clear(): void {
-    for (let index = this.#head; index < this.#entries.length; index++) {
-      const entry = this.#entries[index]
-      if (entry?.stream !== undefined && entry.ticket <= entry.stream.committed) entry.stream.takeOutcome(entry.ticket)
-    }
-    this.#entries = []
-    this.#head = 0
-  }
-
   ticketsCommitted(): void {
     this.#waiting = false
     let released = false

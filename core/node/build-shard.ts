@@ -88,7 +88,7 @@ export function buildShard(parts: ShardParts, scope: Scope.Scope): Effect.Effect
       log: options.log
     })
     const resolutions = new Resolutions(topics, random.uint32())
-    const router = new ShardRouter(port, (name) => resolutions.invalidate(name))
+    const router = new ShardRouter(port, random.uint32(), (name) => resolutions.invalidate(name))
     resolutions.join(router)
     const retained = new Retained(journal, store)
     const ingress = new ShardIngress({

@@ -40,8 +40,8 @@ export class Router extends Context.Service<Router, RouterShape>()("manifold/cor
 export class ShardRouter implements RouterShape {
   readonly tickets = new TicketStream()
   readonly #port: LinkPort
-  readonly #local = new FilterIndex<Subscription>()
-  readonly #remote = new FilterIndex<RemoteRoute>()
+  readonly #local: FilterIndex<Subscription>
+  readonly #remote: FilterIndex<RemoteRoute>
   readonly #routes: ReadonlyArray<RemoteRoute>
   readonly #routed: Array<number>
   readonly #bucketVersions = new Float64Array(BUCKETS)
@@ -50,8 +50,11 @@ export class ShardRouter implements RouterShape {
   readonly #matched: Array<Subscription> = []
   readonly #matchedRoutes: Array<RemoteRoute> = []
 
-  constructor(port: LinkPort, invalidateName: (name: string) => void) {
+  /** `seed` keeps clients from aiming at collisions in the tables of filters. */
+  constructor(port: LinkPort, seed: number, invalidateName: (name: string) => void) {
     this.#port = port
+    this.#local = new FilterIndex(seed)
+    this.#remote = new FilterIndex(seed)
     this.#invalidateName = invalidateName
     this.#routes = Array.from({ length: port.shards }, (_, shard) => new RemoteRoute(shard))
     this.#routed = Array.from({ length: port.shards }, () => 0)

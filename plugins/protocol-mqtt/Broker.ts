@@ -84,6 +84,8 @@ export class Broker {
   /** The scratch message of all PUBLISH packets of this shard. */
   readonly message = new Message()
   headers = new Uint8Array(1_024)
+  /** Wall clock of the chunk that is being read: one look per chunk, not per message. */
+  nowMs = 0
   readonly #sessions = new Map<string, Session>()
   readonly #expiries = new Map<Session, Expiry>()
   readonly #wills = new Map<Session, PendingWill>()

@@ -41,7 +41,7 @@ import {
 } from "./wire/acknowledgements.ts"
 import { PACKET_SIZE_MAX, type WillMessage } from "./wire/connect.ts"
 import { checkPingreq, decodeDisconnect, disconnectSize, PINGRESP_SIZE, writeDisconnect, writePingresp } from "./wire/disconnect.ts"
-import { PacketStream, type PacketHandler } from "./wire/framing.ts"
+import { type PacketHandler, PacketStream, PAUSED } from "./wire/framing.ts"
 import * as Packet from "./wire/packet-types.ts"
 import { PublishView, scanPublish } from "./wire/publish.ts"
 import { NO_MATCHING_SUBSCRIBERS, PROTOCOL_ERROR, TOPIC_ALIAS_INVALID, TOPIC_NAME_INVALID } from "./wire/reason-codes.ts"
@@ -52,6 +52,10 @@ import { size } from "./wire/variable-byte-integer.ts"
 export const WAITS_PUBACK = Packet.PUBACK
 export const WAITS_PUBREC = Packet.PUBREC
 export const WAITS_SUBACK = Packet.SUBACK
+
+/** Acknowledgements owed to a 3.x client above which reading stops, and below which it goes on. */
+const UNACKNOWLEDGED_MAX_BEFORE_5 = 1_000
+const UNACKNOWLEDGED_RESUME = 500
 
 const publish = new PublishView()
 const acknowledgement = new AcknowledgementView()
@@ -76,7 +80,13 @@ export class Connection implements SocketReceiver, PacketHandler, TicketRelease,
   /** Answers to SUBSCRIBE that wait for other shards, by packet identifier. */
   subscribeAnswers: Map<number, SubscribeAnswer> | undefined
   readonly #stream = new PacketStream()
+  /** What came before the CONNECT was judged: all of it goes to the shard that owns the client. */
+  #early: Array<Uint8Array> | undefined = []
   #fifo: TicketFifo | undefined
+  /** The session that answers belong to, also after the connection has ended. */
+  #answersFor: Session | undefined
+  /** Reading has stopped until fewer acknowledgements are owed. */
+  #paused = false
   #aliases: TopicAliases | undefined
   /** Receives everything once the connection was passed on to the shard that owns its client. */
   #forwarded: SocketReceiver | undefined
@@ -106,9 +116,18 @@ export class Connection implements SocketReceiver, PacketHandler, TicketRelease,
     if (this.#closed) return
     const { broker } = this
     broker.counts.bytesReceived += bytes.length
+    broker.nowMs = broker.services.clock.nowMs()
     if (this.session !== undefined) this.#lastReceivedMs = broker.services.clock.monotonicMs()
-    const code = this.#stream.feed(bytes, this)
+    else this.#early?.push(bytes)
+    this.#fed(this.#stream.feed(bytes, this))
+  }
+
+  #fed(code: number): void {
     if (code > 0) this.close(code)
+    else if (code === PAUSED && !this.#paused) {
+      this.#paused = true
+      this.socket.pause()
+    }
   }
 
   drain(): void {
@@ -156,12 +175,13 @@ export class Connection implements SocketReceiver, PacketHandler, TicketRelease,
       const { shard, wheel } = this.broker.services
       wheel.cancel(this)
       this.broker.connections.delete(this)
-      // The CONNECT may lie in the middle of what came: the owner gets it and everything after it.
-      const received = bytes.subarray(outcome.frameStart)
+      const received = Buffer.concat(this.#early ?? [])
+      this.#early = undefined
       this.#forwarded = shard.forward(outcome.shard, SERVICE, this.socket, received)
       this.#stream.clear()
       return 0
     }
+    this.#early = undefined
     this.#opened(outcome)
     return 0
   }
@@ -172,6 +192,7 @@ export class Connection implements SocketReceiver, PacketHandler, TicketRelease,
     this.broker.counts.connectionsOpen += 1
     this.#stream.maximumPacketSize = this.broker.settings.packet_size_max
     this.session = connected.session
+    this.#answersFor = connected.session
     connected.session.connection = this
     this.#armTimeout(wheel.set.bind(wheel))
     if (connected.present) connected.session.resend(this)
@@ -184,7 +205,7 @@ export class Connection implements SocketReceiver, PacketHandler, TicketRelease,
     const { message, counts } = broker
     counts.publishReceived += 1
     const { qos } = publish
-    const nowMs = broker.services.clock.nowMs()
+    const { nowMs } = broker
     message.topic = bytes
     message.topicStart = publish.topicStart
     message.topicEnd = publish.topicEnd
@@ -238,6 +259,8 @@ export class Connection implements SocketReceiver, PacketHandler, TicketRelease,
     if (outcome === ACCEPTED_PENDING) {
       this.#fifo ??= new TicketFifo(this)
       this.#fifo.push(ingress.pendingStream, ingress.pendingTicket, kind, packetIdentifier)
+      // Version 5 clients are slowed by Receive Maximum; older ones know no such thing.
+      if (this.version !== 5 && this.#fifo.length >= UNACKNOWLEDGED_MAX_BEFORE_5) return PAUSED
     } else this.#acknowledge(outcome, kind, packetIdentifier)
     return 0
   }
@@ -413,6 +436,8 @@ export class Connection implements SocketReceiver, PacketHandler, TicketRelease,
   }
 
   released(outcome: number, kind: number, packetIdentifier: number): void {
+    // A refused QoS 2 message was never taken: its identifier is free, whoever is still there to hear of it.
+    if (outcome < 0 && kind === WAITS_PUBREC) this.#answersFor?.releaseReceived(packetIdentifier)
     if (this.#closed) return
     if (kind === WAITS_SUBACK) {
       releaseSubscribe(this, packetIdentifier)
@@ -424,7 +449,6 @@ export class Connection implements SocketReceiver, PacketHandler, TicketRelease,
       return
     }
     this.broker.counts.publishRefused += 1
-    if (kind === WAITS_PUBREC) this.session?.releaseReceived(packetIdentifier)
     if (this.version === 5) this.#sendAcknowledgement(kind, packetIdentifier, reasonOf(outcome))
     // Before version 5 there is no way to refuse: what may not be published is acknowledged and dropped, as 3.1.1 allows
     // (section 3.3.5); what cannot be stored must not look stored, so the connection ends.
@@ -432,7 +456,14 @@ export class Connection implements SocketReceiver, PacketHandler, TicketRelease,
     else this.close(reasonOf(outcome))
   }
 
-  releasedAll(): void {}
+  releasedAll(): void {
+    if (!this.#paused || this.#closed || (this.#fifo?.length ?? 0) > UNACKNOWLEDGED_RESUME) return
+    this.#paused = false
+    this.#lastReceivedMs = this.broker.services.clock.monotonicMs()
+    this.broker.nowMs = this.broker.services.clock.nowMs()
+    this.#fed(this.#stream.resume(this))
+    if (!this.#paused && !this.#closed) this.socket.resume()
+  }
 
   endTurn(): void {
     this.#outputDeferred = false
@@ -466,6 +497,8 @@ export class Connection implements SocketReceiver, PacketHandler, TicketRelease,
       this.close(Reason.QUOTA_EXCEEDED)
       return 0
     }
+    // While we do not read, silence is ours.
+    if (this.#paused) this.#lastReceivedMs = nowMs
     if (this.keepAliveMs !== 0 && nowMs >= this.#lastReceivedMs + this.keepAliveMs) {
       broker.counts.keepAliveTimeouts += 1
       this.close(Reason.KEEP_ALIVE_TIMEOUT)
@@ -511,7 +544,7 @@ export class Connection implements SocketReceiver, PacketHandler, TicketRelease,
     broker.services.wheel.cancel(this)
     broker.connections.delete(this)
     this.#stream.clear()
-    this.#fifo?.clear()
+    this.#early = undefined
     this.subscribeAnswers = undefined
     this.#aliases = undefined
     this.will = undefined

@@ -10,7 +10,6 @@ import type { Session } from "./Session.ts"
 import { connackSize, type ConnackPacket, returnCodeOf, writeConnack } from "./wire/connack.ts"
 import { type ConnectPacket, ConnectRefusal, decodeConnect } from "./wire/connect.ts"
 import { CLIENT_IDENTIFIER_NOT_VALID, TOPIC_NAME_INVALID } from "./wire/reason-codes.ts"
-import { size } from "./wire/variable-byte-integer.ts"
 
 export interface Connected {
   readonly kind: "connected"
@@ -22,7 +21,7 @@ export interface Connected {
 export type ConnectOutcome =
   | Connected
   | { readonly kind: "refused"; readonly reasonCode: number }
-  | { readonly kind: "forward"; readonly shard: number; readonly frameStart: number }
+  | { readonly kind: "forward"; readonly shard: number }
 
 /** Judges a CONNECT; `bytes[start, end)` follows its fixed header. Writes the CONNACK, except where another shard will. */
 export function openConnection(
@@ -48,7 +47,7 @@ export function openConnection(
       return refuse(connection, CLIENT_IDENTIFIER_NOT_VALID)
     }
     const owner = shard.ownerOfClient(tenant, packet.clientIdentifier)
-    if (owner !== shard.index) return { kind: "forward", shard: owner, frameStart: frameStartOf(start, end) }
+    if (owner !== shard.index) return { kind: "forward", shard: owner }
   }
   if (packet.authenticationMethod !== undefined) return refuse(connection, Reason.BAD_AUTHENTICATION_METHOD)
   if (packet.will !== undefined && checkTopicName(packet.will.topic) !== 0) return refuse(connection, TOPIC_NAME_INVALID)
@@ -111,9 +110,4 @@ function refuse(connection: Connection, reasonCode: number): ConnectOutcome {
 function sendConnack(connection: Connection, packet: ConnackPacket): void {
   const position = connection.reserve(connackSize(connection.version, packet))
   writeConnack(connection.output.bytes, position, connection.version, packet)
-}
-
-/** Where the packet with the body [start, end) begins: one byte, then the shortest form of its length before the body. */
-function frameStartOf(start: number, end: number): number {
-  return start - 1 - size(end - start)
 }

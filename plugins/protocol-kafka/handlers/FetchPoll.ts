@@ -51,6 +51,8 @@ export interface Wanted {
   errorCode: number
   state: PartitionState | undefined
   views: Array<RecordsView>
+  /** Another shard, or a disk, answered for it. */
+  isElsewhere: boolean
 }
 
 export class FetchPoll implements LogWaiter, TurnTask, Waiting {
@@ -60,12 +62,15 @@ export class FetchPoll implements LogWaiter, TurnTask, Waiting {
   readonly #sizeMin: number
   readonly #sizeMax: number
   readonly #waitMsMax: number
+  readonly #startedMs: number
   readonly #isReadCommitted: boolean
   #watches: Array<() => void> = []
   #timer: Timer | undefined
   #isWaiting = false
   #isReading = false
   #isScheduled = false
+  /** The last reading was not done at once: a log may have gone on behind it. */
+  #wasLate = false
   /** No more waiting: answer with what the next reading finds. */
   #isLast = false
   #isOver = false
@@ -82,6 +87,7 @@ export class FetchPoll implements LogWaiter, TurnTask, Waiting {
     this.#sizeMin = request.minBytes
     this.#sizeMax = Math.min(Math.max(0, request.maxBytes), broker.settings.fetch_size_max)
     this.#waitMsMax = request.maxWaitMs
+    this.#startedMs = broker.clock.monotonicMs()
     this.#isReadCommitted = request.isolationLevel === READ_COMMITTED
     exchange.waiting = this
   }
@@ -119,12 +125,15 @@ export class FetchPoll implements LogWaiter, TurnTask, Waiting {
     this.#stopWaiting()
     const { logs } = this.#broker
     let isLate = false
-    const results = this.#wanted.map(({ topic, partition, offset, sizeMax }) => {
+    const results = this.#wanted.map((wanted) => {
+      const { topic, partition, offset, sizeMax } = wanted
       if (topic === undefined) return NONE
       const result = logs.read(topic, partition, offset, Math.min(sizeMax, this.#sizeMax))
-      if (result instanceof Promise) isLate = true
+      wanted.isElsewhere = result instanceof Promise
+      isLate ||= wanted.isElsewhere
       return result
     })
+    this.#wasLate = isLate
     if (!isLate) {
       this.#settle(results as ReadonlyArray<ReadResult | undefined>)
       return
@@ -204,10 +213,16 @@ export class FetchPoll implements LogWaiter, TurnTask, Waiting {
       this.#isWaiting = true
       counts.fetchesWaiting += 1
     }
-    this.#timer ??= clock.after(this.#waitMsMax, () => this.finish())
-    for (const { topic, partition, state } of this.#wanted) {
+    // Counted from the request: the first reading may have taken its time.
+    this.#timer ??= clock.after(this.#startedMs + this.#waitMsMax - clock.monotonicMs(), () => this.finish())
+    for (const { topic, partition, state, isElsewhere } of this.#wanted) {
       if (topic === undefined || state === undefined) continue
       this.#watches.push(logs.watch(topic, partition, state.highWatermark, this))
+      // A log of this shard is watched from now on only; the owner of another looks at once.
+      if (!this.#wasLate || isElsewhere) continue
+      const now = logs.state(topic, partition)
+      if (now instanceof Promise) now.catch(() => {})
+      else if (now.highWatermark > state.highWatermark) this.logAdvanced()
     }
   }
 

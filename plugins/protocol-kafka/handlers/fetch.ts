@@ -48,7 +48,8 @@ export function handleFetch(exchange: Exchange<typeof fetch>, request: RequestOf
         knownError: errorCode,
         errorCode,
         state: undefined,
-        views: []
+        views: [],
+        isElsewhere: false
       })
     }
   }

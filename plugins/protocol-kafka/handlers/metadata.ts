@@ -67,7 +67,8 @@ async function topicsOf(
     const all = broker.topics.list(caller.principal.tenant)
     return Promise.all(all.filter((topic) => mayDo(broker, caller, DESCRIBE, topic.name)).map(describe))
   }
-  const answers: Array<Promise<TopicAnswer> | TopicAnswer> = []
+  // First which topics there are, then what they are: nothing is left running should a creation fail.
+  const found: Array<TopicInfo | TopicAnswer> = []
   const seen = new Set<string>()
   for (const { name, topicId } of request.topics) {
     const key = name ?? topicId
@@ -75,18 +76,18 @@ async function topicsOf(
     seen.add(key)
     if (version >= BY_ID_FROM && topicId !== UUID_ZERO) {
       const topic = ownTopic(broker.topics.findById(topicId), caller)
-      if (topic === undefined) answers.push(refusedTopic(ErrorCode.UNKNOWN_TOPIC_ID, null, topicId))
-      else if (mayDo(broker, caller, DESCRIBE, topic.name)) answers.push(describe(topic))
-      else answers.push(refusedTopic(ErrorCode.TOPIC_AUTHORIZATION_FAILED, null, topicId))
+      if (topic === undefined) found.push(refusedTopic(ErrorCode.UNKNOWN_TOPIC_ID, null, topicId))
+      else if (mayDo(broker, caller, DESCRIBE, topic.name)) found.push(topic)
+      else found.push(refusedTopic(ErrorCode.TOPIC_AUTHORIZATION_FAILED, null, topicId))
     } else if (name === null) {
       // Neither a name nor, in this version, an id that may be used.
-      answers.push(refusedTopic(ErrorCode.INVALID_REQUEST, version >= BY_ID_FROM ? null : "", topicId))
+      found.push(refusedTopic(ErrorCode.INVALID_REQUEST, version >= BY_ID_FROM ? null : "", topicId))
     } else {
-      const found = await findOrCreate(name, request.allowAutoTopicCreation, broker, caller)
-      answers.push(typeof found === "number" ? refusedTopic(found, name, UUID_ZERO) : describe(found))
+      const topic = await findOrCreate(name, request.allowAutoTopicCreation, broker, caller)
+      found.push(typeof topic === "number" ? refusedTopic(topic, name, UUID_ZERO) : topic)
     }
   }
-  return Promise.all(answers)
+  return Promise.all(found.map((one) => ("errorCode" in one ? one : describe(one))))
 }
 
 /** The topic of a name, made now where it is missing and that is allowed; else the error code. */
@@ -116,13 +117,13 @@ async function describeTopic(
   caller: Caller,
   withOperations: boolean
 ): Promise<TopicAnswer> {
-  const partitions: Array<PartitionAnswer> = []
-  const states = Array.from({ length: topic.partitions }, (_, partition) => broker.logs.state(topic, partition))
-  for (let partitionIndex = 0; partitionIndex < states.length; partitionIndex++) {
-    const state = await states[partitionIndex]
+  const states = await Promise.all(
+    Array.from({ length: topic.partitions }, (_, partition) => broker.logs.state(topic, partition))
+  )
+  const partitions = states.map((state, partitionIndex): PartitionAnswer => {
     // A partition whose log is not open (yet) has nobody who could serve it.
-    const isServed = state !== undefined && state.refusal === 0
-    partitions.push({
+    const isServed = state.refusal === 0
+    return {
       errorCode: isServed ? ErrorCode.NONE : broker.counts.error(ErrorCode.LEADER_NOT_AVAILABLE),
       partitionIndex,
       leaderId: isServed ? broker.nodeId : -1,
@@ -130,8 +131,8 @@ async function describeTopic(
       replicaNodes: [broker.nodeId],
       isrNodes: isServed ? [broker.nodeId] : [],
       offlineReplicas: isServed ? [] : [broker.nodeId]
-    })
-  }
+    }
+  })
   return {
     errorCode: ErrorCode.NONE,
     name: topic.name,

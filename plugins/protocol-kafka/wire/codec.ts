@@ -55,11 +55,12 @@ export function codecFor<const F extends Fields>(fields: F, version: number, fle
     versions = new Map()
     built.set(fields, versions)
   }
-  let codec = versions.get(version)
+  const key = 2 * version + (flexible ? 1 : 0)
+  let codec = versions.get(key)
   if (codec === undefined) {
     const { read, write } = structPair(fields, version, flexible)
     codec = { decode: read as Codec<Fields>["decode"], encode: write as Codec<Fields>["encode"] }
-    versions.set(version, codec)
+    versions.set(key, codec)
   }
   return codec as unknown as Codec<F>
 }

@@ -1,0 +1,369 @@
+/**
+ * Stand-ins for tests of this plugin: a socket that takes as much as it is told to, a clock and a turn that go on by hand, logs that
+ * answer at once or later, and a client that speaks through the connection's own codec.
+ */
+import {
+  ALLOW,
+  type AppendResult,
+  type ClockShape,
+  isKafkaTopicName,
+  type LogsShape,
+  type LogWaiter,
+  NOT_AVAILABLE,
+  OUT_OF_RANGE,
+  type PartitionState,
+  type ReadResult,
+  RecordBatchBuilder,
+  RecordCursor,
+  recordBatch,
+  type Socket,
+  type TopicInfo,
+  type TurnShape,
+  type TurnTask
+} from "../../core/mod.ts"
+import type { Broker } from "./Broker.ts"
+import { Connection } from "./Connection.ts"
+import { Counts } from "./Counts.ts"
+import { options, type Settings } from "./options.ts"
+import * as v from "valibot"
+import { codecFor, isFlexible, Reader } from "./wire/codec.ts"
+import { endFrame, FrameReader, requestHeaderVersion, responseHeaderVersion } from "./wire/framing.ts"
+import { requestHeader, responseHeader } from "./wire/messages/headers.ts"
+import type { Api, Decoded, Encodable, Fields } from "./wire/schema.ts"
+import { Writer } from "./wire/writer.ts"
+
+export class FakeSocket implements Socket {
+  readonly peerAddress = "127.0.0.1"
+  /** How many bytes the next writes take, one number a write; all where there is none. */
+  takes: Array<number> = []
+  sent: Array<Uint8Array> = []
+  writes = 0
+  paused = false
+  ended = false
+  terminated = false
+  connection: Connection | undefined
+
+  write(bytes: Uint8Array, start: number, end: number): number {
+    if (this.terminated) return -1
+    this.writes += 1
+    const taken = Math.min(this.takes.shift() ?? end - start, end - start)
+    if (taken > 0) this.sent.push(bytes.slice(start, start + taken))
+    return taken
+  }
+  pause(): void {
+    this.paused = true
+  }
+  resume(): void {
+    this.paused = false
+  }
+  end(): void {
+    this.ended = true
+  }
+  terminate(): void {
+    if (this.terminated) return
+    this.terminated = true
+    this.connection?.closed()
+  }
+}
+
+/** Time and turns that go on when they are told to. */
+export class FakeTime implements ClockShape, TurnShape {
+  #now = 1_000
+  #timers: Array<{ at: number; task: () => void }> = []
+  #work: Array<TurnTask> = []
+  #output: Array<TurnTask> = []
+  nowMs = (): number => 1_700_000_000_000 + this.#now
+  monotonicMs = (): number => this.#now
+  after = (delayMs: number, task: () => void): { cancel(): void } => {
+    const timer = { at: this.#now + delayMs, task }
+    this.#timers.push(timer)
+    const cancel = (): void => {
+      this.#timers = this.#timers.filter((one) => one !== timer)
+    }
+    return { cancel }
+  }
+  microtask = (task: () => void): void => queueMicrotask(task)
+  immediate = (task: () => void): void => queueMicrotask(task)
+  deferWork = (task: TurnTask): void => void this.#work.push(task)
+  deferOutput = (task: TurnTask): void => void this.#output.push(task)
+  get timers(): number {
+    return this.#timers.length
+  }
+
+  /** Ends the turn: work until there is none, then output, until neither is left; promises in between. */
+  async settle(): Promise<void> {
+    for (let round = 0; round < 20; round++) {
+      for (let hop = 0; hop < 10; hop++) await Promise.resolve()
+      const task = this.#work.shift() ?? this.#output.shift()
+      if (task !== undefined) {
+        round = 0
+        task.endTurn()
+      }
+    }
+  }
+
+  /** Lets `delayMs` pass. */
+  async pass(delayMs: number): Promise<void> {
+    this.#now += delayMs
+    const due = this.#timers.filter((timer) => timer.at <= this.#now)
+    this.#timers = this.#timers.filter((timer) => timer.at > this.#now)
+    for (const timer of due.sort((left, right) => left.at - right.at)) timer.task()
+    await this.settle()
+  }
+}
+
+interface StoredBatch {
+  readonly baseOffset: number
+  readonly records: number
+  readonly bytes: Uint8Array
+}
+
+/** One partition as a list of batches; every batch is a piece of memory of its own. */
+export class FakePartition {
+  leaderEpoch = 0
+  logStartOffset = 0
+  highWatermark = 0
+  refusal = 0
+  readonly batches: Array<StoredBatch> = []
+  readonly waiters = new Set<{ offset: number; waiter: LogWaiter }>()
+
+  append(bytes: Uint8Array, records: number): AppendResult {
+    if (this.refusal !== 0) return { refusal: this.refusal, baseOffset: -1, logStartOffset: -1 }
+    const baseOffset = this.highWatermark
+    const stored = bytes.slice()
+    recordBatch.writeBaseOffset(stored, 0, baseOffset)
+    recordBatch.writeLeaderEpoch(stored, 0, this.leaderEpoch)
+    this.batches.push({ baseOffset, records, bytes: stored })
+    this.highWatermark += records
+    for (const entry of [...this.waiters]) {
+      if (this.highWatermark <= entry.offset) continue
+      this.waiters.delete(entry)
+      entry.waiter.logAdvanced()
+    }
+    return { refusal: 0, baseOffset, logStartOffset: this.logStartOffset }
+  }
+
+  get state(): PartitionState {
+    const { refusal, logStartOffset, highWatermark, leaderEpoch } = this
+    return refusal === NOT_AVAILABLE
+      ? { refusal, logStartOffset: -1, highWatermark: -1, leaderEpoch: -1 }
+      : { refusal: 0, logStartOffset, highWatermark, leaderEpoch }
+  }
+
+  read(offset: number): ReadResult {
+    const none = new Uint8Array(0)
+    if (this.refusal !== 0) return { ...this.state, bytes: none }
+    if (offset < this.logStartOffset || offset > this.highWatermark) {
+      return { ...this.state, refusal: OUT_OF_RANGE, bytes: none }
+    }
+    const batch = this.batches.find((one) => one.baseOffset + one.records > offset)
+    return { ...this.state, bytes: batch?.bytes ?? none }
+  }
+}
+
+export class FakeLogs implements LogsShape {
+  readonly partitions = new Map<string, FakePartition>()
+  /** Answers come later, as from another shard. */
+  isRemote = false
+
+  of(topic: TopicInfo, partition: number): FakePartition {
+    const key = `${topic.id}/${partition}`
+    const known = this.partitions.get(key) ?? new FakePartition()
+    this.partitions.set(key, known)
+    return known
+  }
+  append(topic: TopicInfo, partition: number, bytes: Uint8Array, start: number, end: number, records: number) {
+    return this.#late(this.of(topic, partition).append(bytes.subarray(start, end), records))
+  }
+  state(topic: TopicInfo, partition: number) {
+    return this.#late(this.of(topic, partition).state)
+  }
+  read(topic: TopicInfo, partition: number, offset: number, _maxBytes: number) {
+    return this.#late(this.of(topic, partition).read(offset))
+  }
+  async offsetForTimestamp(topic: TopicInfo, partition: number, timestamp: number) {
+    const cursor = new RecordCursor()
+    for (const { bytes } of this.of(topic, partition).batches) {
+      cursor.reset(bytes, 0, bytes.length)
+      while (cursor.next()) {
+        if (cursor.timestamp >= timestamp) return { offset: cursor.offset, timestamp: cursor.timestamp }
+      }
+    }
+    return undefined
+  }
+  watch(topic: TopicInfo, partition: number, offset: number, waiter: LogWaiter): () => void {
+    const entry = { offset, waiter }
+    const { waiters } = this.of(topic, partition)
+    waiters.add(entry)
+    return () => void waiters.delete(entry)
+  }
+  #late<T>(value: T): T | Promise<T> {
+    return this.isRemote ? Promise.resolve().then(() => value) : value
+  }
+}
+
+export interface TestBroker extends Broker {
+  readonly time: FakeTime
+  readonly logs: FakeLogs
+  readonly known: Map<string, TopicInfo>
+  readonly logged: Array<string>
+}
+
+export const TOPIC_ID = "aaaaaaaa-0000-4000-8000-000000000001"
+
+/** A broker with the topic "t" of two partitions. */
+export function makeTestBroker(
+  changes: { settings?: object; access?: Broker["access"]; autoCreate?: boolean } = {}
+): TestBroker {
+  const settings: Settings = v.parse(options, changes.settings ?? {})
+  const time = new FakeTime()
+  const known = new Map<string, TopicInfo>()
+  const logged: Array<string> = []
+  const make = (name: string, id: string, partitions: number, tenant = 0): TopicInfo => {
+    const topic: TopicInfo = { tenant, name, id, partitions, engine: "memory", mode: "memory", origin: "kafka" }
+    known.set(`${tenant}/${name}`, topic)
+    return topic
+  }
+  make("t", TOPIC_ID, 2)
+  make("other", "bbbbbbbb-0000-4000-8000-000000000002", 1, 1)
+  return {
+    time,
+    known,
+    logged,
+    topics: {
+      find: (tenant, name) => known.get(`${tenant}/${name}`),
+      findById: (id) => [...known.values()].find((topic) => topic.id === id),
+      list: (tenant) => [...known.values()].filter((topic) => topic.tenant === tenant),
+      autoCreate: changes.autoCreate ?? true
+    },
+    createTopic: async (tenant, name) =>
+      isKafkaTopicName(name)
+        ? make(name, `cccccccc-0000-4000-8000-${String(known.size).padStart(12, "0")}`, 1, tenant)
+        : 17,
+    logs: new FakeLogs(),
+    access: changes.access ?? { checkUnsafe: () => ALLOW },
+    clock: time,
+    turn: time,
+    settings,
+    counts: new Counts(),
+    nodeId: 1,
+    clusterId: "test-cluster",
+    connections: new Set(),
+    heldBytes: 0,
+    output: new Writer(),
+    log: (message) => void logged.push(message)
+  }
+}
+
+/** A client on a connection of its own. */
+export class TestClient {
+  readonly socket = new FakeSocket()
+  readonly connection: Connection
+  readonly broker: TestBroker
+  readonly #frames = new FrameReader(2 ** 30)
+  #nextCorrelation = 1
+
+  constructor(broker: TestBroker) {
+    this.broker = broker
+    this.connection = new Connection(this.socket, broker, { host: "broker.example", port: 19_092 })
+    this.socket.connection = this.connection
+  }
+
+  /** Frames one request. */
+  frame<A extends Api>(api: A, version: number, request: Encodable<A["request"]>, clientId = "test"): Uint8Array {
+    const writer = new Writer()
+    const start = writer.reserve(4)
+    const headerVersion = requestHeaderVersion(api.key, version, api)
+    const header = { apiKey: api.key, apiVersion: version, correlationId: this.#nextCorrelation++, clientId }
+    codecFor(requestHeader, headerVersion, headerVersion === 2).encode(writer, header)
+    codecFor(api.request, version, isFlexible(api, version)).encode(writer, request)
+    endFrame(writer, start)
+    return writer.bytes.slice(0, writer.position)
+  }
+
+  send(...frames: ReadonlyArray<Uint8Array>): void {
+    for (const frame of frames) this.connection.data(frame)
+  }
+
+  /** Frames that were sent to the client since the last call, without their sizes. */
+  received(): Array<Uint8Array> {
+    const found: Array<Uint8Array> = []
+    for (const chunk of this.socket.sent.splice(0)) {
+      this.#frames.push(chunk)
+      while (this.#frames.next()) found.push(this.#frames.bytes.slice(this.#frames.start, this.#frames.end))
+    }
+    return found
+  }
+
+  /** Sends one request, lets the turn end, and decodes its one answer. */
+  async call<A extends Api>(
+    api: A,
+    version: number,
+    request: Encodable<A["request"]>
+  ): Promise<Decoded<A["response"]>> {
+    this.send(this.frame(api, version, request))
+    await this.broker.time.settle()
+    const [answer, ...more] = this.received()
+    if (answer === undefined || more.length > 0) throw new Error(`${more.length + (answer ? 1 : 0)} answers`)
+    return decodeAnswer(api, version, answer).body
+  }
+}
+
+/** Reads a whole answer: its correlation id and its body. */
+export function decodeAnswer<A extends Api>(
+  api: A,
+  version: number,
+  frame: Uint8Array
+): { correlationId: number; body: Decoded<A["response"]> } {
+  const reader = new Reader(frame, 0, frame.length)
+  const headerVersion = responseHeaderVersion(api, version)
+  const { correlationId } = codecFor(responseHeader, headerVersion, headerVersion === 1).decode(reader)
+  const codec = codecFor<Fields>(api.response, version, isFlexible(api, version))
+  const body = codec.decode(reader) as Decoded<A["response"]>
+  if (reader.position !== frame.length) throw new Error("bytes are left in an answer")
+  return { correlationId, body }
+}
+
+/** A record batch as a Kafka client would send it; `attributes` and `timestamps` as given, the CRC true. */
+export function makeBatch(
+  values: ReadonlyArray<string>,
+  changes: { attributes?: number; timestamps?: ReadonlyArray<number> } = {}
+): Uint8Array {
+  const builder = new RecordBatchBuilder(2 ** 26)
+  values.forEach((value, index) => {
+    const bytes = new TextEncoder().encode(value)
+    const timestamp = changes.timestamps?.[index] ?? 1_700_000_000_000 + index
+    builder.append(timestamp, undefined, 0, 0, bytes, 0, bytes.length)
+  })
+  const length = builder.finish()
+  const batch = builder.bytes.slice(0, length)
+  recordBatch.writeInt16(batch, recordBatch.ATTRIBUTES_POSITION, changes.attributes ?? 0)
+  return withCrc(batch)
+}
+
+/** The batch with a true CRC again, in place. */
+export function withCrc(batch: Uint8Array): Uint8Array {
+  recordBatch.writeInt32(batch, recordBatch.CRC_POSITION, crc(batch))
+  return batch
+}
+
+/** CRC-32C bit by bit, apart from the product's. */
+function crc(batch: Uint8Array): number {
+  let value = 0xffff_ffff
+  for (const byte of batch.subarray(recordBatch.ATTRIBUTES_POSITION)) {
+    value ^= byte
+    for (let bit = 0; bit < 8; bit++) value = (value & 1) === 1 ? (value >>> 1) ^ 0x82f6_3b78 : value >>> 1
+  }
+  return (value ^ 0xffff_ffff) >>> 0
+}
+
+/** A records field that holds `bytes`. */
+export function recordsOf(...batches: ReadonlyArray<Uint8Array>): { bytes: Uint8Array; start: number; end: number } {
+  const bytes = new Uint8Array(batches.reduce((size, batch) => size + batch.length, 0))
+  let position = 0
+  for (const batch of batches) {
+    bytes.set(batch, position)
+    position += batch.length
+  }
+  return { bytes, start: 0, end: bytes.length }
+}

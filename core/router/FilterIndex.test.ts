@@ -1,0 +1,192 @@
+import assert from "node:assert"
+import { test } from "node:test"
+import fc from "fast-check"
+import { FilterIndex } from "./FilterIndex.ts"
+import { topicFilter, topicName } from "./topic-arbitraries.ts"
+import { matches, TOPIC_LEVELS_MAX } from "./topic-filter.ts"
+
+interface Value {
+  readonly id: number
+}
+const values: ReadonlyArray<Value> = Array.from({ length: 40 }, (_, id) => ({ id }))
+
+/** Pairs of filter and value in an order of their own, so that bags can be compared. */
+function ids(found: ReadonlyArray<Value>): ReadonlyArray<number> {
+  return found.map(({ id }) => id).sort((a, b) => a - b)
+}
+
+function expected(model: ReadonlyMap<string, ReadonlySet<Value>>, name: string): ReadonlyArray<number> {
+  const found: Array<Value> = []
+  for (const [filter, set] of model) if (matches(filter, name)) found.push(...set)
+  return ids(found)
+}
+
+function sameAsModel(index: FilterIndex<Value>, model: ReadonlyMap<string, ReadonlySet<Value>>): void {
+  const listed = new Map<string, ReadonlyArray<number>>()
+  index.forEachFilter((filter, each) => {
+    assert.ok(!listed.has(filter), "a filter is visited once")
+    listed.set(filter, ids(each))
+  })
+  assert.deepStrictEqual(
+    [...listed].sort(([a], [b]) => (a < b ? -1 : 1)),
+    [...model].map(([filter, set]) => [filter, ids([...set])] as const).sort(([a], [b]) => (a < b ? -1 : 1))
+  )
+  assert.strictEqual(index.filterCount, model.size)
+  assert.strictEqual(
+    index.valueCount,
+    [...model.values()].reduce((sum, set) => sum + set.size, 0)
+  )
+}
+
+const step = fc.record({
+  kind: fc.constantFrom("add", "add", "add", "remove", "remove", "replace"),
+  filter: topicFilter,
+  value: fc.constantFrom(...values),
+  other: fc.constantFrom(...values)
+})
+
+test("any changes leave what a map of sets holds, and matches what the plain statement matches", () => {
+  const seeds = fc.integer()
+  fc.assert(
+    fc.property(
+      seeds,
+      fc.array(step, { maxLength: 80 }),
+      fc.array(topicName, { maxLength: 8 }),
+      (seed, steps, names) => {
+        const index = new FilterIndex<Value>(seed)
+        const model = new Map<string, Set<Value>>()
+        for (const { kind, filter, value, other } of steps) {
+          const set = model.get(filter)
+          if (kind === "add") {
+            assert.strictEqual(index.add(filter, value), set === undefined)
+            model.set(filter, (set ?? new Set()).add(value))
+          } else if (kind === "remove") {
+            const wasThere = set?.delete(value) === true
+            assert.strictEqual(index.remove(filter, value), wasThere && set?.size === 0)
+            if (set?.size === 0) model.delete(filter)
+          } else {
+            const isDone = set?.has(value) === true && (value === other || !set.has(other))
+            // A value put in its own place may be told either way: nothing changes.
+            const result = index.replace(filter, value, other)
+            if (value !== other) assert.strictEqual(result, isDone)
+            if (isDone) {
+              set?.delete(value)
+              set?.add(other)
+            }
+          }
+          assert.deepStrictEqual(ids(index.valuesOf(filter)), ids([...(model.get(filter) ?? [])]))
+        }
+        sameAsModel(index, model)
+        for (const name of names) {
+          const out: Array<Value> = [{ id: -1 }]
+          const count = index.matchInto(name, out)
+          assert.strictEqual(count, out.length - 1)
+          assert.deepStrictEqual(ids(out.slice(1)), expected(model, name))
+        }
+        for (const [filter, set] of [...model]) for (const value of set) index.remove(filter, value)
+        sameAsModel(index, new Map())
+        for (const name of names) assert.strictEqual(index.matchInto(name, []), 0)
+      }
+    ),
+    { numRuns: 400 }
+  )
+})
+
+test("a filter matches as the plain statement says", () => {
+  fc.assert(
+    fc.property(topicFilter, topicName, (filter, name) => {
+      const index = new FilterIndex<Value>()
+      index.add(filter, { id: 1 })
+      assert.strictEqual(index.matchInto(name, []) === 1, matches(filter, name))
+    }),
+    { numRuns: 3000 }
+  )
+})
+
+test("one value on several matching filters comes once for each", () => {
+  const index = new FilterIndex<Value>()
+  const value = { id: 7 }
+  for (const filter of ["a/b", "a/+", "a/#", "#", "+/+", "a/b/#", "a/b"]) index.add(filter, value)
+  assert.strictEqual(index.matchInto("a/b", []), 6)
+})
+
+test("removing what is not there changes nothing", () => {
+  const index = new FilterIndex<Value>()
+  const [one, two] = [{ id: 1 }, { id: 2 }]
+  for (const filter of ["a/b", "a/+", "a/#", "#"]) {
+    assert.strictEqual(index.remove(filter, one), false)
+    index.add(filter, one)
+    assert.strictEqual(index.remove(filter, two), false)
+  }
+  assert.strictEqual(index.remove("a/+/#", one), false)
+  assert.strictEqual(index.remove("a", one), false)
+  assert.strictEqual(index.valueCount, 4)
+  assert.strictEqual(index.matchInto("a/b", []), 4)
+})
+
+test("the deepest filter and the longest level are held and matched", () => {
+  const index = new FilterIndex<Value>()
+  const plusses = Array.from({ length: TOPIC_LEVELS_MAX }, () => "+").join("/")
+  const slashes = "/".repeat(TOPIC_LEVELS_MAX - 1)
+  const long = "é長x".repeat(7000)
+  index.add(plusses, { id: 1 })
+  index.add(`${slashes}#`, { id: 2 })
+  index.add(`${long}/+`, { id: 3 })
+  index.add(long, { id: 4 })
+  const found: Array<Value> = []
+  index.matchInto(slashes, found)
+  index.matchInto(long, found)
+  index.matchInto(`${long}/x`, found)
+  assert.deepStrictEqual(ids(found), [1, 2, 3, 4])
+  const filters: Array<string> = []
+  index.forEachFilter((filter) => filters.push(filter))
+  assert.deepStrictEqual(filters.sort(), [plusses, `${slashes}#`, `${long}/+`, long].sort())
+})
+
+test("a tree in which every level has a literal and a + is matched once a filter", () => {
+  const index = new FilterIndex<Value>()
+  for (let bits = 0; bits < 1024; bits++) {
+    const levels = Array.from({ length: 10 }, (_, level) => ((bits >> level) & 1 ? "+" : "a"))
+    index.add(levels.join("/"), { id: bits })
+  }
+  const found: Array<Value> = []
+  assert.strictEqual(index.matchInto("a/a/a/a/a/a/a/a/a/a", found), 1024)
+  assert.strictEqual(new Set(found).size, 1024)
+  assert.strictEqual(index.matchInto("b/b/b/b/b/b/b/b/b/b", []), 1)
+})
+
+test("many values on one filter are added and removed in any order", () => {
+  const index = new FilterIndex<Value>()
+  const many = Array.from({ length: 50_000 }, (_, id) => ({ id }))
+  for (const value of many) index.add("a/+", value)
+  for (const value of many) index.add("a/+", value)
+  assert.strictEqual(index.matchInto("a/b", []), many.length)
+  for (const value of many) if (value.id % 2 === 0) assert.strictEqual(index.remove("a/+", value), false)
+  assert.deepStrictEqual(ids(index.valuesOf("a/+")), ids(many.filter(({ id }) => id % 2 === 1)))
+  const rest = many.filter(({ id }) => id % 2 === 1).reverse()
+  for (const [place, value] of rest.entries()) {
+    assert.strictEqual(index.remove("a/+", value), place === rest.length - 1)
+  }
+  assert.strictEqual(index.filterCount, 0)
+})
+
+test("filters that come and go do not make the index grow", () => {
+  const index = new FilterIndex<Value>()
+  const value = { id: 1 }
+  const round = (number: number): void => {
+    for (let each = 0; each < 2000; each++) {
+      index.add(`tenant/${number}/${each}/cmd`, value)
+      index.add(`tenant/${number}/${each}/+`, value)
+    }
+    assert.strictEqual(index.matchInto(`tenant/${number}/1999/cmd`, []), 2)
+    for (let each = 0; each < 2000; each++) {
+      index.remove(`tenant/${number}/${each}/cmd`, value)
+      index.remove(`tenant/${number}/${each}/+`, value)
+    }
+  }
+  for (let number = 0; number < 5; number++) round(number)
+  const { sizeBytes } = index
+  for (let number = 5; number < 40; number++) round(number)
+  assert.ok(index.sizeBytes <= sizeBytes, `${index.sizeBytes} bytes, after five rounds ${sizeBytes}`)
+  assert.strictEqual(index.filterCount, 0)
+})

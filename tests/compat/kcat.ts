@@ -40,9 +40,9 @@ for (const acks of ["0", "1", "all"]) {
   })
 }
 
-await testCase("headers, null values, a fixed key, as JSON", async () => {
+await testCase("headers, null values, keys, as JSON", async () => {
   const topic = unique("t")
-  await kcat(["-P", "-t", topic, "-k", "k", "-H", "a=1", "-H", "b=2", "-Z"], "x\n\n")
+  await kcat(["-P", "-t", topic, "-K", ":", "-H", "a=1", "-H", "b=2", "-Z"], "k:x\nk:\n")
   const lines = (await consume(topic, "-J"))
     .trim()
     .split("\n")

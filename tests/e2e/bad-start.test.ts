@@ -4,11 +4,11 @@ import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs"
 import { connect, createServer, type Server } from "node:net"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
-import { EXTERNAL_MQTT, runCommand } from "../support/broker.ts"
+import { IS_EXTERNAL, runCommand } from "../support/broker.ts"
 
 const PORTS = ["protocol-mqtt.tcp", "protocol-mqtt.websocket", "protocol-kafka.tcp", "admin-http.tcp"]
 
-describe.skipIf(EXTERNAL_MQTT !== undefined)("bad start", () => {
+describe.skipIf(IS_EXTERNAL)("bad start", () => {
   let folder = ""
   let server: Server
   let takenPort = 0

@@ -4,7 +4,7 @@ import { cpSync, existsSync, mkdtempSync, readdirSync, rmSync } from "node:fs"
 import { createServer } from "node:net"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
-import { type Broker, type BrokerOptions, EXTERNAL_MQTT, ROOT, SHARD_COUNTS, startBroker } from "../support/broker.ts"
+import { type Broker, type BrokerOptions, IS_EXTERNAL, ROOT, SHARD_COUNTS, startBroker } from "../support/broker.ts"
 import { RawKafka } from "../support/raw-kafka.ts"
 import { RawMqtt, uniqueLevel } from "../support/raw-mqtt.ts"
 import { RawWebSocket } from "../support/raw-websocket.ts"
@@ -32,7 +32,7 @@ async function freePort(): Promise<number> {
   return typeof address === "object" && address !== null ? address.port : 0
 }
 
-describe.skipIf(EXTERNAL_MQTT !== undefined)("lifecycle", () => {
+describe.skipIf(IS_EXTERNAL)("lifecycle", () => {
   for (const shards of SHARD_COUNTS) {
     for (const signal of ["SIGTERM", "SIGINT"] as const) {
       test(`shards = ${shards}, ${signal}: clients are told, exit code 0`, async () => {

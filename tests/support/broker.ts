@@ -6,7 +6,8 @@
  *
  * Environment
  *  - MANIFOLD_TEST_COMMAND: another way to start it, for instance `dist/manifold-linux-x64` (split at spaces).
- *  - MANIFOLD_TEST_MQTT=host:port: no process is started; what needs MQTT alone runs against that broker, to try the tests.
+ *  - MANIFOLD_TEST_MQTT=host:port, MANIFOLD_TEST_KAFKA=host:port: no process is started; what needs that protocol alone runs against
+ *    that broker, to try the tests themselves against another implementation.
  */
 import { afterAll, beforeAll, describe, expect } from "bun:test"
 import { type ChildProcess, spawn } from "node:child_process"
@@ -37,11 +38,15 @@ export interface BrokerOptions {
 /** The repository's root: the working directory of every broker that is started. */
 export const ROOT = resolve(import.meta.dir, "../..")
 
-/** A broker outside, given by the environment, for trying the tests themselves. */
-export const EXTERNAL_MQTT = process.env["MANIFOLD_TEST_MQTT"]
+const EXTERNAL = [
+  ["protocol-mqtt.tcp", process.env["MANIFOLD_TEST_MQTT"]],
+  ["protocol-kafka.tcp", process.env["MANIFOLD_TEST_KAFKA"]]
+].flatMap(([name, address]) => (address === undefined ? [] : [[String(name), parseAddress(address)] as const]))
+/** Whether another broker is tried, given by the environment. */
+export const IS_EXTERNAL = EXTERNAL.length > 0
 
 /** Both shard counts that every end-to-end suite runs with (DESIGN 9). */
-export const SHARD_COUNTS: ReadonlyArray<number> = EXTERNAL_MQTT === undefined ? [1, 2] : [1]
+export const SHARD_COUNTS: ReadonlyArray<number> = IS_EXTERNAL ? [1] : [1, 2]
 
 /** What starts the broker, before the word `start`. */
 export function brokerCommand(): ReadonlyArray<string> {
@@ -237,8 +242,8 @@ export class Broker {
 /** Starts a broker in a data directory of its own and waits for its ready line. */
 export async function startBroker(options: BrokerOptions = {}): Promise<Broker> {
   const directory = mkdtempSync(join(tmpdir(), "manifold-test-"))
-  if (EXTERNAL_MQTT !== undefined) {
-    const addresses = new Map([["protocol-mqtt.tcp", parseAddress(EXTERNAL_MQTT)]])
+  if (IS_EXTERNAL) {
+    const addresses = new Map(EXTERNAL)
     const never = new Promise<[number | null, NodeJS.Signals | null]>(() => {})
     return new Broker(undefined, { stdout: () => "", stderr: () => "" }, never, addresses, "external", directory, 0)
   }

@@ -4,19 +4,15 @@
  */
 import { createConnection, type Socket } from "node:net"
 import type { Address } from "./broker.ts"
+import { type Decoded, type DecodedOf, type DecodedType, decode, packetLength } from "./mqtt-decode.ts"
 import {
   type AckType,
   type Connect,
   concat,
-  type Decoded,
-  type DecodedOf,
-  type DecodedType,
-  decode,
   encode,
   type Filter,
   type Properties,
   type Publish,
-  packetLength,
   type Qos,
   type Version
 } from "./mqtt-packets.ts"

@@ -3,7 +3,7 @@ import { pathOf, run, start, tools } from "../support/tools.ts"
 import { sleep } from "../support/until.ts"
 import { done, equal, testCase, unique } from "./cases.mjs"
 
-const bootstrap = process.env["MANIFOLD_KAFKA"] ?? ""
+const bootstrap = process.env.MANIFOLD_KAFKA ?? ""
 const kcat = (args: ReadonlyArray<string>, input = "") =>
   run(pathOf(tools.kcat), ["-b", bootstrap, "-m", "5", ...args], { input })
 const consume = async (topic: string, ...args: ReadonlyArray<string>): Promise<string> =>
@@ -48,7 +48,7 @@ await testCase("headers, null values, keys, as JSON", async () => {
     .split("\n")
     .map((line) => JSON.parse(line) as Record<string, unknown>)
   equal(
-    lines.map((line) => [line["offset"], line["key"], line["payload"], line["headers"]]),
+    lines.map((line) => [line.offset, line.key, line.payload, line.headers]),
     [
       [0, "k", "x", ["a", "1", "b", "2"]],
       [1, "k", null, ["a", "1", "b", "2"]]

@@ -3,7 +3,7 @@ import { pathOf, run, start, tools } from "../support/tools.ts"
 import { sleep } from "../support/until.ts"
 import { done, equal, testCase, unique } from "./cases.mjs"
 
-const [host, port] = (process.env["MANIFOLD_MQTT"] ?? "").split(":")
+const [host, port] = (process.env.MANIFOLD_MQTT ?? "").split(":")
 const at = ["-h", String(host), "-p", String(port)]
 const pub = (...args: ReadonlyArray<string>) => run(pathOf(tools.mosquittoPub), [...at, ...args])
 const sub = (...args: ReadonlyArray<string>) => start(pathOf(tools.mosquittoSub), [...at, ...args])

@@ -39,8 +39,8 @@ export interface BrokerOptions {
 export const ROOT = resolve(import.meta.dir, "../..")
 
 const EXTERNAL = [
-  ["protocol-mqtt.tcp", process.env["MANIFOLD_TEST_MQTT"]],
-  ["protocol-kafka.tcp", process.env["MANIFOLD_TEST_KAFKA"]]
+  ["protocol-mqtt.tcp", process.env.MANIFOLD_TEST_MQTT],
+  ["protocol-kafka.tcp", process.env.MANIFOLD_TEST_KAFKA]
 ].flatMap(([name, address]) => (address === undefined ? [] : [[String(name), parseAddress(address)] as const]))
 /** Whether another broker is tried, given by the environment. */
 export const IS_EXTERNAL = EXTERNAL.length > 0
@@ -50,7 +50,7 @@ export const SHARD_COUNTS: ReadonlyArray<number> = IS_EXTERNAL ? [1] : [1, 2]
 
 /** What starts the broker, before the word `start`. */
 export function brokerCommand(): ReadonlyArray<string> {
-  const given = process.env["MANIFOLD_TEST_COMMAND"]
+  const given = process.env.MANIFOLD_TEST_COMMAND
   return given === undefined ? [process.execPath, "cli/main.ts"] : given.split(" ")
 }
 

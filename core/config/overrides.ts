@@ -36,8 +36,9 @@ export function setOverride(argument: string): Override | undefined {
   return { section: match[1], key: match[2], text: match[3], source: `--set ${match[1]}.${match[2]}` }
 }
 
-/** The value that `text` stands for: the first reading (number or boolean, text, list) that `schema` accepts. */
+/** The value that `text` stands for: the first reading (number or boolean, text, list) that `schema` accepts, else the text. */
 export function readValue(text: string, schema: unknown): unknown {
+  if (schema === undefined) return text
   const list = text === "" ? [] : text.split(",").map((item) => item.trim())
   const readings = [scalar(text), text, list, list.map(scalar)]
   return readings.find((reading) => v.is(schema as v.GenericSchema, reading)) ?? text
@@ -50,5 +51,8 @@ function scalar(text: string): unknown {
 }
 
 function variableName(section: string): string {
-  return section.toUpperCase().replaceAll("-", "_").replaceAll(/[^A-Z0-9_]/g, "_")
+  return section
+    .toUpperCase()
+    .replaceAll("-", "_")
+    .replaceAll(/[^A-Z0-9_]/g, "_")
 }

@@ -9,7 +9,10 @@ import { sleep } from "../support/until.ts"
 
 const MIB = 1_048_576
 
-brokerSuite("bounds", {}, (broker) => {
+/** What one connection may hold, in bytes; small, so that a lost bound shows against the noise of the heap. */
+const SETTINGS = { "protocol-mqtt.output_bytes_max": "1048576", "protocol-mqtt.queue_bytes_max": "4194304" }
+
+brokerSuite("bounds", { set: SETTINGS }, (broker) => {
   afterEach(() => {
     RawMqtt.cutAll()
     RawKafka.cutAll()

@@ -157,19 +157,6 @@ brokerSuite("publish", {}, (broker) => {
     await subscriber.quiet()
   })
 
-  test("5: more unacknowledged QoS 2 messages than the broker's Receive Maximum are answered with 0x93", async () => {
-    const client = await RawMqtt.connect(broker().mqtt, { version: 5 })
-    const maximum = Number(propertyOf(client.connack.properties, "receiveMaximum") ?? 65_535)
-    const topic = `${uniqueLevel()}/a`
-    const ids = Array.from({ length: Math.min(maximum, 65_534) + 1 }, (_, index) => index + 1)
-    for (let start = 0; start < ids.length; start += 1_000) {
-      client.send(...ids.slice(start, start + 1_000).map((id) => encode.publish(5, { topic, qos: 2, id })))
-    }
-    if (maximum >= 65_535) return
-    expect(await client.find("disconnect")).toMatchObject({ code: 0x93 })
-    await client.closed()
-  })
-
   test("5: a message over the client's Maximum Packet Size is left out and the next one comes [MQTT-3.1.2-24]", async () => {
     const publisher = await RawMqtt.connect(broker().mqtt, { version: 5 })
     const subscriber = await RawMqtt.connect(broker().mqtt, { version: 5, properties: [["maximumPacketSize", 100]] })

@@ -103,12 +103,12 @@ export class TextTable {
     const isWide = (size & 1) === 1
     const length = size >>> 1
     let text = ""
-    for (let index = 0; index < length; index += UNITS_AT_ONCE) {
-      const end = Math.min(length, index + UNITS_AT_ONCE)
-      if (isWide) {
-        const units = Array.from({ length: end - index }, (_, unit) => this.#wideUnit(position, index + unit))
-        text += String.fromCharCode(...units)
-      } else text += String.fromCharCode(...this.#bytes.subarray(position + index, position + end))
+    for (let index = 0; index < length; ) {
+      const units: Array<number> = []
+      for (const end = Math.min(length, index + UNITS_AT_ONCE); index < end; index++) {
+        units.push(isWide ? this.#wideUnit(position, index) : this.#bytes[position + index]!)
+      }
+      text += String.fromCharCode(...units)
     }
     return text
   }
@@ -198,7 +198,10 @@ export class TextTable {
 
   #growSlots(): void {
     const slots = new Int32Array(this.#slots.length * 2)
-    for (const taken of this.#slots) if (taken > 0) link(slots, taken - 1, this.#records[(taken - 1) * WORDS + HASH]!)
+    // By id, not by slot: records are read in turn, and only the writes miss the caches.
+    for (let id = 0; id < this.#idEnd; id++) {
+      if (this.#records[id * WORDS + HOLDERS]! > 0) link(slots, id, this.#records[id * WORDS + HASH]!)
+    }
     this.#slots = slots
   }
 

@@ -113,7 +113,7 @@ test("20,000 names are all kept and found, and no other", () => {
 })
 
 test("the bytes of names are bounded, the longest name has room", () => {
-  const named = new Named(1000, 1, 65_535)
+  const named = new Named(1000, 1, 65_536)
   for (let each = 0; each < 50; each++) {
     const long = `${each}/`.padEnd(60_000, "x")
     const entry = named.insert(long)

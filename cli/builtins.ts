@@ -4,3 +4,4 @@ import { plugin as metaRaft } from "../plugins/meta-raft/mod.ts"
 import { plugin as protocolKafka } from "../plugins/protocol-kafka/mod.ts"
 import { plugin as protocolMqtt } from "../plugins/protocol-mqtt/mod.ts"
 import { plugin as storageMemory } from "../plugins/storage-memory/mod.ts"
+export const builtins: ReadonlyArray<Plugin> = [storageMemory, metaRaft, protocolMqtt, protocolKafka]

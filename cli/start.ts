@@ -5,7 +5,8 @@ import { startNode } from "../core/node/mod.ts"
 import { bunPlatform } from "../core/platform/bun/mod.ts"
 import type { Arguments } from "./arguments.ts"
 import { readConfiguration } from "./configuration.ts"
-import { readyLines } from "./ready-lines.ts"
+import { fail, logLine, oneLine, say } from "./output.ts"
+import { readyLine, tryLines } from "./ready.ts"
 import { VERSION } from "./version.ts"
 
 const FAILURE = 1
@@ -14,10 +15,10 @@ const FAILURE = 1
 export async function start(given: Arguments): Promise<number> {
   const { config, faults } = readConfiguration(given)
   if (config === undefined) {
-    for (const fault of faults) say(formatFault(fault))
+    for (const fault of faults) fail(formatFault(fault))
     return FAILURE
   }
-  if (given.insecure) say("warning: --insecure: whoever reaches a listener may do everything, without logging in")
+  if (given.insecure) logLine("warning: --insecure: whoever reaches a listener may do everything, without logging in")
   const stopped = Effect.callback<void>((resume) => {
     let signals = 0
     const onSignal = (): void => {
@@ -31,13 +32,17 @@ export async function start(given: Arguments): Promise<number> {
   const program = Effect.gen(function* () {
     const info = yield* startNode(nodeOptions(config, given))
     // performance.now counts from the start of the process: what an operator waits for.
-    for (const line of readyLines(config, info, performance.now())) process.stdout.write(`${line}\n`)
+    const startMs = performance.now()
+    const { engine, mode } = config.topics
+    const { listeners } = info
+    say(readyLine({ id: config.node.id, shards: config.node.shards, engine, mode, listeners, startMs }))
+    for (const line of tryLines(listeners)) say(`  ${line}`)
     yield* stopped
   })
-  const platform = bunPlatform((error) => say(`a connection failed: ${oneLine(error)}`))
+  const platform = bunPlatform((error) => logLine(`a connection failed: ${oneLine(error)}`))
   const exit = await Effect.runPromiseExit(Effect.scoped(program).pipe(Effect.provide(platform)))
   if (Exit.isSuccess(exit)) return 0
-  say(oneLine(Cause.squash(exit.cause)))
+  fail(oneLine(Cause.squash(exit.cause)))
   return FAILURE
 }
 
@@ -53,15 +58,6 @@ function nodeOptions(config: Config, given: Arguments): Parameters<typeof startN
     declared: config.declared,
     plugins: config.plugins,
     insecure: given.insecure,
-    log: say
+    log: logLine
   }
-}
-
-export function oneLine(error: unknown): string {
-  const message = error instanceof Error ? error.message : String(error)
-  return message.split("\n")[0] ?? ""
-}
-
-export function say(line: string): void {
-  process.stderr.write(`manifold: ${line}\n`)
 }

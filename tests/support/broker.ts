@@ -71,7 +71,7 @@ export function parseAddress(text: string): Address {
 /** Every `plugin.listener=address` of a ready line; of several addresses the first. */
 export function parseReady(line: string): Map<string, Address> {
   const found = new Map<string, Address>()
-  for (const match of line.matchAll(/(?:^|\s)([a-z][\w-]*\.\w+)=([^\s,]+)/g)) {
+  for (const match of line.matchAll(/(?:^|\s)([a-z][\w-]*\.\w+)=([^\s,]+:\d+)(?=[\s,]|$)/g)) {
     found.set(String(match[1]), parseAddress(String(match[2])))
   }
   return found

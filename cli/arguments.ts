@@ -1,67 +1,80 @@
-/** The command line: verbs, flags, and what to say to a wrong one. */
+/**
+ * What was typed after `manifold`: a verb and its flags, or a fault that names the nearest right word.
+ *
+ * Values stand behind their flag (`--config FILE`) or are tied to it (`--config=FILE`). Of a flag given twice the later counts, but
+ * every `--set` counts, in order; `--data DIR` is a `--set node.data=DIR` at its place.
+ */
 import { nearestOf } from "../core/config/mod.ts"
-
-export const VERBS = ["start", "check-config", "version", "help"] as const
-export type Verb = (typeof VERBS)[number]
 
 export interface Arguments {
   readonly verb: Verb
+  /** The configuration file; undefined = ./manifold.toml if it is there. */
   readonly config: string | undefined
-  readonly data: string | undefined
   readonly sets: ReadonlyArray<string>
   readonly insecure: boolean
 }
 
-/** Why the arguments make no sense, in one line. */
-export interface UsageError {
-  readonly usage: string
+export type Verb = "start" | "check-config" | "version" | "help"
+
+/** What was typed makes no sense; the message says what would. */
+export class UsageError extends Error {
+  override readonly name = "UsageError"
 }
 
-const FLAGS = ["--config", "--data", "--set", "--insecure", "--help", "--version"]
+type Flag = "--config" | "--data" | "--set" | "--insecure"
 
-export const HELP = `manifold: MQTT in, Kafka out, one log
+const FLAGS: Readonly<Record<Verb, ReadonlyArray<Flag>>> = {
+  start: ["--config", "--data", "--set", "--insecure"],
+  "check-config": ["--config", "--data", "--set"],
+  version: [],
+  help: []
+}
+const VERBS = Object.keys(FLAGS) as ReadonlyArray<Verb>
+/** What people type for a verb out of habit. */
+const OTHER_NAMES: ReadonlyMap<string, Verb> = new Map([
+  ["--help", "help"],
+  ["-h", "help"],
+  ["--version", "version"],
+  ["-v", "version"],
+  ["-V", "version"]
+])
+const EXAMPLES: Readonly<Record<Flag, string>> = {
+  "--config": "--config manifold.toml",
+  "--data": "--data ./data",
+  "--set": "--set protocol-mqtt.tcp=127.0.0.1:1883",
+  "--insecure": "--insecure"
+}
 
-  manifold start [--config FILE] [--data DIR] [--set section.key=value]... [--insecure]
-  manifold check-config [--config FILE] [--set section.key=value]...
-  manifold version
-  manifold help
-
-Without --config, manifold.toml in the working directory is read if it is there, else the defaults hold. Settings come from the file,
-then the environment (MANIFOLD_NODE__DATA, MANIFOLD_PROTOCOL_MQTT__TCP), then --set; the later wins.
-`
-
-export function parseArguments(given: ReadonlyArray<string>): Arguments | UsageError {
-  const [first = "help", ...rest] = given
-  if (first === "--help" || first === "-h") return parseArguments(["help"])
-  if (first === "--version" || first === "-v") return parseArguments(["version"])
-  const verb = VERBS.find((known) => known === first)
-  if (verb === undefined) return { usage: `unknown command "${first}"${hint(first, VERBS)}` }
-  let config: string | undefined
-  let data: string | undefined
-  let insecure = false
+/** Reads the arguments after the program's name. Throws {@link UsageError}. */
+export function readArguments(words: ReadonlyArray<string>): Arguments {
+  const [first = "help", ...rest] = words
+  const verb = OTHER_NAMES.get(first) ?? VERBS.find((known) => known === first)
+  if (verb === undefined) throw new UsageError(unknown("verb", first, VERBS))
   const sets: Array<string> = []
+  let config: string | undefined
+  let insecure = false
   for (let index = 0; index < rest.length; index++) {
-    const argument = rest[index] ?? ""
-    const equals = argument.indexOf("=")
-    const flag = equals > 0 ? argument.slice(0, equals) : argument
-    if (flag === "--help" || flag === "-h") return parseArguments(["help"])
+    const word = rest[index] ?? ""
+    if (OTHER_NAMES.get(word) === "help") return { verb: "help", config: undefined, sets: [], insecure: false }
+    const equals = word.startsWith("--") ? word.indexOf("=") : -1
+    const name = equals < 0 ? word : word.slice(0, equals)
+    const flag = FLAGS[verb].find((known) => known === name)
+    if (flag === undefined) throw new UsageError(unknown(`argument of ${verb}`, name, FLAGS[verb]))
     if (flag === "--insecure") {
+      if (equals >= 0) throw new UsageError("--insecure takes no value")
       insecure = true
       continue
     }
-    if (flag !== "--config" && flag !== "--data" && flag !== "--set") {
-      return { usage: `unknown argument "${argument}"${hint(flag, FLAGS)}` }
-    }
-    const value = equals > 0 ? argument.slice(equals + 1) : rest[++index]
-    if (value === undefined || value === "") return { usage: `${flag} needs a value` }
+    const value = equals < 0 ? rest[++index] : word.slice(equals + 1)
+    if (value === undefined || value === "") throw new UsageError(`${flag} needs a value: ${EXAMPLES[flag]}`)
     if (flag === "--config") config = value
-    else if (flag === "--data") data = value
-    else sets.push(value)
+    else sets.push(flag === "--data" ? `node.data=${value}` : value)
   }
-  return { verb, config, data, sets, insecure }
+  return { verb, config, sets, insecure }
 }
 
-function hint(word: string, known: ReadonlyArray<string>): string {
-  const nearest = nearestOf(word, known)
-  return nearest === undefined ? `; known: ${known.join(", ")}` : `; did you mean "${nearest}"?`
+function unknown(what: string, found: string, known: ReadonlyArray<string>): string {
+  const nearest = nearestOf(found, known)
+  const hint = nearest === undefined ? "" : `; did you mean "${nearest}"?`
+  return `unknown ${what} "${found}"; known: ${known.length === 0 ? "none" : known.join(", ")}${hint}`
 }

@@ -1,35 +1,35 @@
-/** Finds and loads the configuration that the arguments name. */
-import { existsSync, readFileSync } from "node:fs"
-import { type Config, type Fault, loadConfig } from "../core/config/mod.ts"
+/** Finds and reads the configuration that the command line asks for. */
+import { readFileSync } from "node:fs"
+import { type Loaded, loadConfig } from "../core/config/mod.ts"
 import type { Arguments } from "./arguments.ts"
 import { builtins } from "./builtins.ts"
 
-/** Read from the working directory when no other file is named. */
+/** Read without being asked for, where it lies in the working directory. */
 export const DEFAULT_FILE = "manifold.toml"
 
-export interface Configuration {
-  /** The file that was read; undefined = none, the defaults. */
-  readonly file: string | undefined
-  readonly config: Config | undefined
-  readonly faults: ReadonlyArray<Fault>
+/** The file that was asked for cannot be read. */
+export class UnreadableFile extends Error {
+  override readonly name = "UnreadableFile"
 }
 
-export function readConfiguration(given: Arguments): Configuration {
-  const file = given.config ?? (existsSync(DEFAULT_FILE) ? DEFAULT_FILE : undefined)
-  let text: string | undefined
+/** What became of the configuration, and the file's name, `defaults` where there is none. Throws {@link UnreadableFile}. */
+export function readConfiguration(given: Arguments): Loaded & { readonly file: string } {
+  const text = readText(given.config)
+  const file = text === undefined ? "defaults" : (given.config ?? DEFAULT_FILE)
+  return { ...loadConfig({ text, file, environment: process.env, sets: given.sets, builtins }), file }
+}
+
+function readText(asked: string | undefined): string | undefined {
   try {
-    text = file === undefined ? undefined : readFileSync(file, "utf8")
+    return readFileSync(asked ?? DEFAULT_FILE, "utf8")
   } catch (error) {
-    const found = error instanceof Error ? error.message : String(error)
-    const fault = { key: "--config", source: file ?? "", found, allowed: "a file that can be read" }
-    return { file, config: undefined, faults: [fault] }
+    const code = error instanceof Error && "code" in error ? String(error.code) : String(error)
+    if (code === "ENOENT" && asked === undefined) return undefined
+    const reasons: Readonly<Record<string, string>> = {
+      ENOENT: "no such file",
+      EACCES: "not permitted to read it",
+      EISDIR: "it is a directory"
+    }
+    throw new UnreadableFile(`cannot read the configuration ${asked ?? DEFAULT_FILE}: ${reasons[code] ?? code}`)
   }
-  const loaded = loadConfig({
-    text,
-    file: file ?? "defaults",
-    environment: process.env,
-    sets: given.sets,
-    builtins
-  })
-  return { file, ...loaded }
 }

@@ -1,63 +1,78 @@
-/** `manifold start`: a node from the configuration until a signal ends it. */
-import { Cause, Effect, Exit } from "effect"
-import { type Config, formatFault } from "../core/config/mod.ts"
-import { startNode } from "../core/node/mod.ts"
+/**
+ * `manifold start`: from a configuration to a broker, and back.
+ *
+ * Invariants
+ *  - The `ready` line is the first of stdout, and is written when every listener accepts; the log is on stderr.
+ *  - The first SIGTERM or SIGINT closes the scope, which is the graceful stop, and ends with 0; a second one ends with 1 at once.
+ *  - Whatever goes wrong is one line on stderr and exit code 1, never a silent hang.
+ */
+import { Effect } from "effect"
+import type { Config } from "../core/config/mod.ts"
+import { type NodeOptions, StartError, startNode } from "../core/node/mod.ts"
 import { bunPlatform } from "../core/platform/bun/mod.ts"
-import type { Arguments } from "./arguments.ts"
-import { readConfiguration } from "./configuration.ts"
 import { fail, logLine, oneLine, say } from "./output.ts"
 import { readyLine, tryLines } from "./ready.ts"
-import { VERSION } from "./version.ts"
 
-const FAILURE = 1
+/** A graceful stop that takes longer has failed. */
+const STOP_TIMEOUT_MS = 15_000
 
-/** Runs until SIGINT or SIGTERM; returns the exit code. A second signal ends the process at once. */
-export async function start(given: Arguments): Promise<number> {
-  const { config, faults } = readConfiguration(given)
-  if (config === undefined) {
-    for (const fault of faults) fail(formatFault(fault))
-    return FAILURE
-  }
-  if (given.insecure) logLine("warning: --insecure: whoever reaches a listener may do everything, without logging in")
-  const stopped = Effect.callback<void>((resume) => {
-    let signals = 0
-    const onSignal = (): void => {
-      signals += 1
-      if (signals > 1) process.exit(FAILURE)
-      resume(Effect.void)
-    }
-    process.on("SIGINT", onSignal)
-    process.on("SIGTERM", onSignal)
-  })
-  const program = Effect.gen(function* () {
-    const info = yield* startNode(nodeOptions(config, given))
-    // performance.now counts from the start of the process: what an operator waits for.
-    const startMs = performance.now()
-    const { engine, mode } = config.topics
-    const { listeners } = info
-    say(readyLine({ id: config.node.id, shards: config.node.shards, engine, mode, listeners, startMs }))
-    for (const line of tryLines(listeners)) say(`  ${line}`)
-    yield* stopped
-  })
-  const platform = bunPlatform((error) => logLine(`a connection failed: ${oneLine(error)}`))
-  const exit = await Effect.runPromiseExit(Effect.scoped(program).pipe(Effect.provide(platform)))
-  if (Exit.isSuccess(exit)) return 0
-  fail(oneLine(Cause.squash(exit.cause)))
-  return FAILURE
-}
-
-function nodeOptions(config: Config, given: Arguments): Parameters<typeof startNode>[0] {
-  const { engine, mode, partitions } = config.topics
-  return {
+/** Runs until a signal; returns the exit code. */
+export async function start(config: Config, version: string, insecure: boolean): Promise<number> {
+  const stopped = onFirstSignal()
+  const { partitions, engine, mode } = config.topics
+  const options: NodeOptions = {
     id: config.node.id,
-    version: VERSION,
-    dataDirectory: given.data ?? config.node.data,
+    version,
+    dataDirectory: config.node.data,
     shards: config.node.shards,
     defaults: config.defaults,
-    defaultTopic: { engine, mode, partitions },
+    defaultTopic: { partitions, engine, mode },
     declared: config.declared,
     plugins: config.plugins,
-    insecure: given.insecure,
+    insecure,
     log: logLine
   }
+  if (insecure) logLine("WARN --insecure: whoever reaches these listeners may read and write everything")
+  const serving = Effect.gen(function* () {
+    const { listeners } = yield* startNode(options)
+    // performance.now() counts from the start of the process: what an operator waits for.
+    say(readyLine({ id: options.id, shards: options.shards, engine, mode, listeners, startMs: performance.now() }))
+    for (const line of tryLines(listeners)) say(line)
+    return yield* Effect.never
+  })
+  const platform = bunPlatform((error) => logLine(`ERROR a connection was closed: ${oneLine(error)}`))
+  const program = Effect.scoped(
+    Effect.raceFirst(
+      serving,
+      Effect.promise(() => stopped)
+    )
+  )
+  try {
+    await Effect.runPromise(program.pipe(Effect.provide(platform)))
+    return 0
+  } catch (error) {
+    fail(error instanceof StartError ? error.message : oneLine(error))
+    return 1
+  }
+}
+
+function onFirstSignal(): Promise<void> {
+  return new Promise((resolve) => {
+    let seen = false
+    const signalled = (name: NodeJS.Signals): void => {
+      if (seen) {
+        fail(`${name} again: ended at once`)
+        process.exit(1)
+      }
+      seen = true
+      logLine(`${name}: stopping`)
+      setTimeout(() => {
+        fail(`the graceful stop took longer than ${STOP_TIMEOUT_MS / 1000} s: ended`)
+        process.exit(1)
+      }, STOP_TIMEOUT_MS).unref()
+      resolve()
+    }
+    process.on("SIGTERM", signalled)
+    process.on("SIGINT", signalled)
+  })
 }

@@ -17,6 +17,7 @@ import {
   RecordCursor,
   recordBatch,
   type Socket,
+  type SocketReceiver,
   type TopicInfo,
   type TurnShape,
   type TurnTask
@@ -41,7 +42,7 @@ export class FakeSocket implements Socket {
   paused = false
   ended = false
   terminated = false
-  connection: Connection | undefined
+  receiver: SocketReceiver | undefined
 
   write(bytes: Uint8Array, start: number, end: number): number {
     if (this.terminated) return -1
@@ -62,7 +63,7 @@ export class FakeSocket implements Socket {
   terminate(): void {
     if (this.terminated) return
     this.terminated = true
-    this.connection?.closed()
+    this.receiver?.closed()
   }
 }
 
@@ -257,16 +258,32 @@ export function makeTestBroker(
 
 /** A client on a connection of its own. */
 export class TestClient {
-  readonly socket = new FakeSocket()
-  readonly connection: Connection
+  readonly socket: FakeSocket
+  readonly #receiver: SocketReceiver
   readonly broker: TestBroker
   readonly #frames = new FrameReader(2 ** 30)
   #nextCorrelation = 1
 
-  constructor(broker: TestBroker) {
+  constructor(broker: TestBroker, socket = new FakeSocket(), receiver?: SocketReceiver) {
     this.broker = broker
-    this.connection = new Connection(this.socket, broker, { host: "broker.example", port: 19_092 })
-    this.socket.connection = this.connection
+    this.socket = socket
+    this.#receiver = receiver ?? new Connection(socket, broker, { host: "broker.example", port: 19_092 })
+    socket.receiver = this.#receiver
+  }
+
+  /** A client on a connection that somebody else accepted. */
+  static over(socket: FakeSocket, receiver: SocketReceiver, broker: TestBroker): TestClient {
+    return new TestClient(broker, socket, receiver)
+  }
+
+  get connection(): Connection {
+    if (this.#receiver instanceof Connection) return this.#receiver
+    throw new Error("not a connection of this plugin")
+  }
+
+  /** The client closes its end. */
+  leave(): void {
+    this.#receiver.closed()
   }
 
   /** Frames one request. */
@@ -282,7 +299,7 @@ export class TestClient {
   }
 
   send(...frames: ReadonlyArray<Uint8Array>): void {
-    for (const frame of frames) this.connection.data(frame)
+    for (const frame of frames) this.#receiver.data(frame)
   }
 
   /** Frames that were sent to the client since the last call, without their sizes. */

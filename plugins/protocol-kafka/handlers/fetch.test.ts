@@ -227,6 +227,7 @@ for (const isRemote of [false, true]) {
       partitionOf(broker).leaderEpoch = 3
       for (const [epoch, error] of [
         [-1, 0],
+        [-2, 0],
         [3, 0],
         [2, 74],
         [4, 75]

@@ -38,7 +38,8 @@ export function handleListOffsets(exchange: Exchange<typeof listOffsets>, reques
   const topics = request.topics.map(async ({ name, partitions }): Promise<TopicAnswer> => {
     const topic = topicFor(broker, exchange.caller, READ, name, "", false)
     const twice = repeated(partitions)
-    const answers = partitions.map(async (asked): Promise<PartitionAnswer> => {
+    const once = partitions.filter((asked, index) => !twice.has(asked.partitionIndex) || isFirst(partitions, index))
+    const answers = once.map(async (asked): Promise<PartitionAnswer> => {
       const found = twice.has(asked.partitionIndex)
         ? ErrorCode.INVALID_REQUEST
         : typeof topic === "number"
@@ -64,6 +65,12 @@ function repeated(partitions: ReadonlyArray<PartitionRequest>): ReadonlySet<numb
     seen.add(partitionIndex)
   }
   return twice
+}
+
+/** Whether no earlier entry names the same partition. */
+function isFirst(partitions: ReadonlyArray<PartitionRequest>, index: number): boolean {
+  const { partitionIndex } = partitions[index] ?? { partitionIndex: -1 }
+  return partitions.findIndex((other) => other.partitionIndex === partitionIndex) === index
 }
 
 /** Where the point in time lies, or an error code. */

@@ -79,9 +79,9 @@ async function topicsOf(
       if (topic === undefined) found.push(refusedTopic(ErrorCode.UNKNOWN_TOPIC_ID, null, topicId))
       else if (mayDo(broker, caller, DESCRIBE, topic.name)) found.push(topic)
       else found.push(refusedTopic(ErrorCode.TOPIC_AUTHORIZATION_FAILED, null, topicId))
-    } else if (name === null) {
-      // Neither a name nor, in this version, an id that may be used.
-      found.push(refusedTopic(ErrorCode.INVALID_REQUEST, version >= BY_ID_FROM ? null : "", topicId))
+    } else if (name === null || topicId !== UUID_ZERO) {
+      // No name, or an id in a version that must leave it unused.
+      found.push(refusedTopic(ErrorCode.INVALID_REQUEST, version >= BY_ID_FROM ? name : (name ?? ""), topicId))
     } else {
       const topic = await findOrCreate(name, request.allowAutoTopicCreation, broker, caller)
       found.push(typeof topic === "number" ? refusedTopic(topic, name, UUID_ZERO) : topic)

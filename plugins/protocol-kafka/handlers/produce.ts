@@ -5,6 +5,7 @@
  */
 import {
   type AppendResult,
+  BATCH_CRC,
   BATCH_LENGTH,
   BATCH_MAGIC,
   BATCH_TOO_SHORT,
@@ -107,7 +108,10 @@ function checkBatches(bytes: Uint8Array, start: number, end: number, version: nu
     refusal = recordBatch.checkProducedBatch(bytes, start, end)
   }
   if (refusal === 0) {
-    if ((recordBatch.attributes(bytes, start) & recordBatch.TRANSACTIONAL) !== 0) return ErrorCode.INVALID_TXN_STATE
+    // Transactional records without a transactional id: Apache's answer is that there is no right to such an id.
+    if ((recordBatch.attributes(bytes, start) & recordBatch.TRANSACTIONAL) !== 0) {
+      return ErrorCode.TRANSACTIONAL_ID_AUTHORIZATION_FAILED
+    }
     refusal = checkRecords(bytes, start, end, defaultRecordLimits)
   }
   if (refusal === 0) return ErrorCode.NONE
@@ -118,9 +122,11 @@ function checkBatches(bytes: Uint8Array, start: number, end: number, version: nu
 /** 0 where the bytes begin with a whole batch of magic 2 and end with it. */
 function oneBatch(bytes: Uint8Array, start: number, end: number): number {
   if (end - start <= recordBatch.MAGIC_POSITION) return BATCH_TOO_SHORT
-  if (recordBatch.magic(bytes, start) !== recordBatch.MAGIC) return BATCH_MAGIC
+  if (recordBatch.magic(bytes, start) < recordBatch.MAGIC) return BATCH_MAGIC
+  // A format from the future, a length that no batch has: not an old client but damage, like a wrong CRC.
+  if (recordBatch.magic(bytes, start) > recordBatch.MAGIC) return BATCH_CRC
   const size = recordBatch.batchSize(bytes, start, end)
-  if (size < 0) return size
+  if (size < 0) return size === BATCH_LENGTH ? BATCH_CRC : size
   return size === end - start ? 0 : BATCH_LENGTH
 }
 

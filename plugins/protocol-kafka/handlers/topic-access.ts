@@ -32,8 +32,8 @@ export function mayDo(broker: Broker, caller: Caller, action: number, name: stri
   return broker.access.checkUnsafe(caller.principal, action, name) === ALLOW
 }
 
-/** How a leader epoch that a client believes in compares with the true one: 0 or the error code. -1 asks for no check. */
+/** How a leader epoch that a client believes in compares with the true one: 0 or the error code. A negative one asks for no check. */
 export function checkLeaderEpoch(asked: number, actual: number): number {
-  if (asked === -1 || asked === actual) return ErrorCode.NONE
+  if (asked < 0 || asked === actual) return ErrorCode.NONE
   return asked < actual ? ErrorCode.FENCED_LEADER_EPOCH : ErrorCode.UNKNOWN_LEADER_EPOCH
 }

@@ -70,7 +70,8 @@ function mutate(bytes: Uint8Array, { kind, at, value }: Mutation): Uint8Array {
   }
 }
 
-const inputArbitrary = fc.oneof(
+/** A connection's bytes: requests, whole or damaged, or noise. */
+export const streamArbitrary: fc.Arbitrary<Uint8Array> = fc.oneof(
   { weight: 1, arbitrary: fc.uint8Array({ maxLength: 200 }) },
   {
     weight: 9,
@@ -121,7 +122,7 @@ export function feed(input: Uint8Array, chunkSize: number, outcome: Outcome): vo
 export function fuzz(seed: number, iterations: number): Outcome {
   const outcome: Outcome = { decoded: 0, malformed: 0 }
   fc.assert(
-    fc.property(inputArbitrary, fc.integer({ min: 1, max: 300 }), (input, chunkSize) =>
+    fc.property(streamArbitrary, fc.integer({ min: 1, max: 300 }), (input, chunkSize) =>
       feed(input, chunkSize, outcome)
     ),
     { seed, numRuns: iterations }

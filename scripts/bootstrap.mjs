@@ -1,0 +1,97 @@
+/**
+ * What every command needs before it can run: the packages of package.json at their exact versions, among them the pinned Bun.
+ *
+ * Plain JavaScript without dependencies, because it runs on a fresh clone under Node >= 20 or under any Bun. It writes to stderr only:
+ * stdout belongs to the command.
+ */
+import { spawn, spawnSync } from "node:child_process"
+import { existsSync, readdirSync, readFileSync } from "node:fs"
+import { constants } from "node:os"
+import { dirname, join, resolve } from "node:path"
+import { fileURLToPath } from "node:url"
+
+export const ROOT = resolve(dirname(fileURLToPath(import.meta.url)), "..")
+const MODULES = join(ROOT, "node_modules")
+const MANIFEST = JSON.parse(readFileSync(join(ROOT, "package.json"), "utf8"))
+/** One Ctrl-C reaches us from the terminal and again from npm: signals this close together are one. */
+const SAME_SIGNAL_MS = 1_000
+
+/** A line that says what to do; the command ends with exit code 1. */
+export class BootstrapError extends Error {}
+
+/** Installs what is missing. `everything` = the development tools too, else only what the broker itself needs. */
+export function ensureInstalled(everything) {
+  const needed = { ...MANIFEST.dependencies, ...(everything ? MANIFEST.devDependencies : {}) }
+  const missing = Object.entries(needed).filter(([name, version]) => installedVersion(name) !== version)
+  if (missing.length === 0) return
+  process.stderr.write(`installing ${missing.length === 1 ? missing[0]?.join(" ") : `${missing.length} packages`}\n`)
+  const [command, ...args] = installer()
+  const { status, error } = spawnSync(command, args, { cwd: ROOT, stdio: ["ignore", 2, 2] })
+  if (error) throw new BootstrapError(`cannot run ${command}: ${error.message}`)
+  if (status !== 0) throw new BootstrapError(`${[command, ...args].join(" ")} ended with ${status}`)
+}
+
+function installedVersion(name) {
+  try {
+    return JSON.parse(readFileSync(join(MODULES, name, "package.json"), "utf8")).version
+  } catch {
+    return undefined
+  }
+}
+
+/** The package manager that we were started by; npm where nobody says. */
+function installer() {
+  const agent = process.env.npm_config_user_agent ?? ""
+  const manager = process.env.npm_execpath ?? ""
+  const bun = process.versions.bun !== undefined ? process.execPath : agent.startsWith("bun/") ? manager : undefined
+  // Bun reads package-lock.json; it is told not to leave a second lock file beside it.
+  if (bun !== undefined && bun !== "") return [bun, "install", "--no-save", "--no-summary"]
+  // `npm ci` would first delete what other running commands use.
+  const verb = existsSync(MODULES) ? ["install", "--no-save"] : ["ci"]
+  const options = [...verb, "--no-audit", "--no-fund", "--include=dev"]
+  if (manager.endsWith(".js")) return [process.execPath, manager, ...options]
+  return [process.platform === "win32" ? "npm.cmd" : "npm", ...options]
+}
+
+/**
+ * The pinned Bun. npm may have refused the install script of the package `bun`, which leaves a placeholder in its place; the real
+ * binary then lies in the package of this platform.
+ */
+export function bunPath() {
+  const version = MANIFEST.dependencies.bun
+  if (process.versions.bun === version) return process.execPath
+  const scope = join(MODULES, "@oven")
+  const packages = existsSync(scope) ? readdirSync(scope).map((name) => join(scope, name, "bin")) : []
+  for (const folder of [join(MODULES, "bun", "bin"), ...packages]) {
+    for (const name of ["bun.exe", "bun"]) {
+      const path = join(folder, name)
+      if (!existsSync(path)) continue
+      const { status, stdout } = spawnSync(path, ["--version"], { encoding: "utf8" })
+      if (status === 0 && stdout.trim() === version) return path
+    }
+  }
+  throw new BootstrapError(
+    `no Bun ${version} for ${process.platform} ${process.arch} in node_modules: delete node_modules and try again`
+  )
+}
+
+/**
+ * Runs the pinned Bun in the foreground and returns its exit code. It gets a process group of its own, so that a Ctrl-C reaches it
+ * through us alone, once, and its exit code is ours.
+ */
+export function runBun(args, stdin = "ignore") {
+  const isPosix = process.platform !== "win32"
+  const child = spawn(bunPath(), args, { cwd: ROOT, stdio: [stdin, "inherit", "inherit"], detached: isPosix })
+  let lastMs = Number.NEGATIVE_INFINITY
+  const forward = (signal) => {
+    const nowMs = performance.now()
+    if (nowMs - lastMs < SAME_SIGNAL_MS) return
+    lastMs = nowMs
+    child.kill(signal === "SIGHUP" ? "SIGTERM" : signal)
+  }
+  for (const signal of ["SIGINT", "SIGTERM", "SIGHUP"]) process.on(signal, () => forward(signal))
+  return new Promise((done, fail) => {
+    child.once("error", (error) => fail(new BootstrapError(`cannot run Bun: ${error.message}`)))
+    child.once("exit", (code, signal) => done(code ?? 128 + (constants.signals[signal] ?? 0)))
+  })
+}

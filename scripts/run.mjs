@@ -1,0 +1,36 @@
+/**
+ * `node scripts/run.mjs VERB [ARGUMENT...]`: what `npm start`, `npm test` and `npm run VERB` run. Installs what is missing, then
+ * runs the verb under the pinned Bun. Needs Node >= 20 or Bun, nothing else.
+ */
+import { BootstrapError, ensureInstalled, runBun } from "./bootstrap.mjs"
+
+const TSC = "node_modules/typescript/bin/tsc"
+const BIOME = "node_modules/@biomejs/biome/bin/biome"
+/** What Bun is given, before the arguments that were typed. Only the first two go without the development tools. */
+const VERBS = {
+  start: ["cli/main.ts", "start"],
+  compile: ["scripts/compile.ts"],
+  dev: ["--watch", "cli/main.ts", "start"],
+  test: ["scripts/test.ts"],
+  check: [TSC, "--noEmit", "-p", "tsconfig.json"],
+  lint: [BIOME, "lint", "--error-on-warnings"],
+  format: [BIOME, "format", "--write"],
+  bench: ["bench/main.ts"],
+  fuzz: ["scripts/fuzz.ts"]
+}
+const PLAIN = ["start", "compile"]
+
+const [verb, ...args] = process.argv.slice(2)
+const command = VERBS[verb]
+if (command === undefined) {
+  process.stderr.write(`unknown verb "${verb}"; known: ${Object.keys(VERBS).join(", ")}\n`)
+  process.exit(2)
+}
+try {
+  ensureInstalled(!PLAIN.includes(verb))
+  process.exit(await runBun([...command, ...args]))
+} catch (error) {
+  if (!(error instanceof BootstrapError)) throw error
+  process.stderr.write(`${error.message}\n`)
+  process.exit(1)
+}

@@ -27,7 +27,9 @@ export class ByteWriter {
   }
 
   uint8(value: number): void {
-    this.bytes[this.#reserve(1)] = value
+    // The place first: making room may put another buffer in `bytes`.
+    const at = this.#reserve(1)
+    this.bytes[at] = value
   }
 
   uint32(value: number): void {

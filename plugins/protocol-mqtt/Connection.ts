@@ -29,7 +29,7 @@ import { Output } from "./Output.ts"
 import { copyFrame, wireFormatOf } from "./PublishEncoder.ts"
 import * as Reason from "./reasons.ts"
 import type { Session } from "./Session.ts"
-import { releaseSubscribe, subscribe, type SubscribeAnswer, unsubscribe } from "./subscribing.ts"
+import { subscribe, unsubscribe } from "./subscribing.ts"
 import { TopicAliases } from "./TopicAliases.ts"
 import {
   AcknowledgementView,
@@ -48,10 +48,21 @@ import { NO_MATCHING_SUBSCRIBERS, PROTOCOL_ERROR, TOPIC_ALIAS_INVALID, TOPIC_NAM
 import { Refusal } from "./wire/refusal.ts"
 import { size } from "./wire/variable-byte-integer.ts"
 
-/** What waits in the line of acknowledgements. */
-export const WAITS_PUBACK = Packet.PUBACK
-export const WAITS_PUBREC = Packet.PUBREC
-export const WAITS_SUBACK = Packet.SUBACK
+/** What waits in the line of acknowledgements: a packet identifier's acknowledgement, or a frame that is ready. */
+const WAITS_PUBACK = Packet.PUBACK
+const WAITS_PUBREC = Packet.PUBREC
+const WAITS_PUBCOMP = Packet.PUBCOMP
+const WAITS_FRAME = 0
+/** The outcome of a PUBREL whose identifier is not known. */
+const NOT_FOUND = 2
+const PINGRESP_FRAME = new Uint8Array(PINGRESP_SIZE)
+writePingresp(PINGRESP_FRAME, 0)
+
+/** An answer that has its place in the line, and what to do after it. */
+interface Answer {
+  readonly frame: Uint8Array
+  readonly after: (() => void) | undefined
+}
 
 /** Acknowledgements owed to a 3.x client above which reading stops, and below which it goes on. */
 const UNACKNOWLEDGED_MAX_BEFORE_5 = 1_000
@@ -77,8 +88,11 @@ export class Connection implements SocketReceiver, PacketHandler, TicketRelease,
   requestProblemInformation = true
   /** Milliseconds without a packet after which the client is gone; 0 = never. */
   keepAliveMs = 0
-  /** Answers to SUBSCRIBE that wait for other shards, by packet identifier. */
-  subscribeAnswers: Map<number, SubscribeAnswer> | undefined
+  /** Answers that wait in the line, by number. */
+  #answers: Map<number, Answer> | undefined
+  #answerCount = 0
+  /** QoS 1 messages taken whose PUBACK waits in the line. */
+  #pubacksOwed = 0
   readonly #stream = new PacketStream()
   /** What came before the CONNECT was judged: all of it goes to the shard that owns the client. */
   #early: Array<Uint8Array> | undefined = []
@@ -253,12 +267,13 @@ export class Connection implements SocketReceiver, PacketHandler, TicketRelease,
       this.#acknowledge(0, kind, packetIdentifier)
       return 0
     }
-    const waiting = (this.#fifo?.length ?? 0) + session.receivedCount
-    if (waiting > this.broker.settings.receive_maximum) return Reason.RECEIVE_MAXIMUM_EXCEEDED
+    const unacknowledged = this.#pubacksOwed + session.receivedCount + (qos === 1 ? 1 : 0)
+    if (unacknowledged > this.broker.settings.receive_maximum) return Reason.RECEIVE_MAXIMUM_EXCEEDED
     const outcome = ingress.publishUnsafe(message, this.principal)
     if (outcome === ACCEPTED_PENDING) {
       this.#fifo ??= new TicketFifo(this)
       this.#fifo.push(ingress.pendingStream, ingress.pendingTicket, kind, packetIdentifier)
+      if (qos === 1) this.#pubacksOwed += 1
       // Version 5 clients are slowed by Receive Maximum; older ones know no such thing.
       if (this.version !== 5 && this.#fifo.length >= UNACKNOWLEDGED_MAX_BEFORE_5) return PAUSED
     } else this.#acknowledge(outcome, kind, packetIdentifier)
@@ -292,7 +307,7 @@ export class Connection implements SocketReceiver, PacketHandler, TicketRelease,
     const { packetIdentifier, reasonCode } = acknowledgement
     if (type === Packet.PUBREL) {
       const known = session.releaseReceived(packetIdentifier)
-      this.#sendAcknowledgement(Packet.PUBCOMP, packetIdentifier, known ? 0 : Reason.PACKET_IDENTIFIER_NOT_FOUND)
+      this.#acknowledge(known ? 0 : NOT_FOUND, WAITS_PUBCOMP, packetIdentifier)
       return 0
     }
     const { window } = session
@@ -323,8 +338,7 @@ export class Connection implements SocketReceiver, PacketHandler, TicketRelease,
   #ping(start: number, end: number): number {
     const fault = checkPingreq(start, end)
     if (fault !== 0) return fault
-    const position = this.reserve(PINGRESP_SIZE)
-    writePingresp(this.output.bytes, position)
+    this.answer(PINGRESP_FRAME, 0, undefined)
     return 0
   }
 
@@ -416,31 +430,46 @@ export class Connection implements SocketReceiver, PacketHandler, TicketRelease,
 
   /** Acknowledges at once, or behind what waits. */
   #acknowledge(outcome: number, kind: number, packetIdentifier: number): void {
+    if (kind === WAITS_PUBACK) this.#pubacksOwed += 1
     if (this.#fifo !== undefined && this.#fifo.length > 0) this.#fifo.pushDone(outcome, kind, packetIdentifier)
     else this.released(outcome, kind, packetIdentifier)
   }
 
-  /** Adds an answer that waits for `ticket` of the router. */
-  waitForRouter(ticket: number, kind: number, packetIdentifier: number): void {
+  /** Sends a frame when the router's `ticket` is committed (0 = no need to wait) and nothing before it waits; then calls `after`. */
+  answer(frame: Uint8Array, ticket: number, after: (() => void) | undefined): void {
+    const line = this.#fifo
+    if (ticket === 0 && (line === undefined || line.length === 0)) {
+      this.#sendAnswer({ frame, after })
+      return
+    }
+    this.#answers ??= new Map()
+    const number = ++this.#answerCount
+    this.#answers.set(number, { frame, after })
     this.#fifo ??= new TicketFifo(this)
-    this.#fifo.push(this.broker.services.router.tickets, ticket, kind, packetIdentifier)
+    if (ticket === 0) this.#fifo.pushDone(0, WAITS_FRAME, number)
+    else this.#fifo.push(this.broker.services.router.tickets, ticket, WAITS_FRAME, number)
   }
 
-  get hasWaitingAnswers(): boolean {
-    return this.#fifo !== undefined && this.#fifo.length > 0
-  }
-
-  /** Adds an answer that is ready behind those that wait. */
-  waitInLine(kind: number, packetIdentifier: number): void {
-    this.#fifo?.pushDone(0, kind, packetIdentifier)
+  #sendAnswer(answer: Answer): void {
+    const position = this.reserve(answer.frame.length)
+    this.output.bytes.set(answer.frame, position)
+    answer.after?.()
   }
 
   released(outcome: number, kind: number, packetIdentifier: number): void {
     // A refused QoS 2 message was never taken: its identifier is free, whoever is still there to hear of it.
     if (outcome < 0 && kind === WAITS_PUBREC) this.#answersFor?.releaseReceived(packetIdentifier)
     if (this.#closed) return
-    if (kind === WAITS_SUBACK) {
-      releaseSubscribe(this, packetIdentifier)
+    if (kind === WAITS_PUBACK) this.#pubacksOwed -= 1
+    if (kind === WAITS_FRAME) {
+      const answer = this.#answers?.get(packetIdentifier)
+      this.#answers?.delete(packetIdentifier)
+      if (answer !== undefined) this.#sendAnswer(answer)
+      return
+    }
+    if (kind === WAITS_PUBCOMP) {
+      const reason = outcome === NOT_FOUND ? Reason.PACKET_IDENTIFIER_NOT_FOUND : 0
+      this.#sendAcknowledgement(kind, packetIdentifier, reason)
       return
     }
     if (outcome >= 0) {
@@ -545,7 +574,7 @@ export class Connection implements SocketReceiver, PacketHandler, TicketRelease,
     broker.connections.delete(this)
     this.#stream.clear()
     this.#early = undefined
-    this.subscribeAnswers = undefined
+    this.#answers = undefined
     this.#aliases = undefined
     this.will = undefined
     if (session === undefined) return

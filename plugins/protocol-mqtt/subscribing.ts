@@ -3,20 +3,14 @@
  *
  * Source: MQTT 5.0 sections 3.8 to 3.11, 3.3.1.3; MQTT 3.1.1 the same.
  */
-import { ALLOW, parseShared, SUBSCRIBE as ACTION_SUBSCRIBE, type Message, type Subscription } from "../../core/mod.ts"
-import { type Connection, WAITS_SUBACK } from "./Connection.ts"
+import { ALLOW, checkTopicFilter, parseShared, SUBSCRIBE as ACTION_SUBSCRIBE, type Message, type Subscription } from "../../core/mod.ts"
+import type { Connection } from "./Connection.ts"
 import * as Reason from "./reasons.ts"
 import type { Session } from "./Session.ts"
-import { NO_SUBSCRIPTION_EXISTED } from "./wire/reason-codes.ts"
+import { NO_SUBSCRIPTION_EXISTED, TOPIC_FILTER_INVALID } from "./wire/reason-codes.ts"
 import { Refusal } from "./wire/refusal.ts"
 import { decodeSubscribe, subackSize, type SubscribePacket, writeSuback } from "./wire/subscribe.ts"
 import { decodeUnsubscribe, unsubackSize, writeUnsuback } from "./wire/unsubscribe.ts"
-
-/** A SUBACK and the retained messages that follow it. */
-export interface SubscribeAnswer {
-  readonly codes: ReadonlyArray<number>
-  readonly replays: ReadonlyArray<Subscription>
-}
 
 /** The one failure that a SUBACK before version 5 knows. */
 const FAILURE_BEFORE_5 = 0x80
@@ -46,7 +40,12 @@ export function subscribe(
     codes.push(qos)
     if (wantsRetained(wish, made.isNew)) replays.push(made.subscription)
   }
-  answer(connection, packet.packetIdentifier, { codes, replays }, ticket)
+  const { version } = connection
+  const frame = new Uint8Array(subackSize(version, codes.length))
+  writeSuback(frame, 0, version, packet.packetIdentifier, codes)
+  connection.answer(frame, ticket, () => {
+    for (const subscription of replays) replay(connection, subscription)
+  })
   return 0
 }
 
@@ -56,35 +55,11 @@ function wantsRetained(wish: SubscribePacket["subscriptions"][number], isNew: bo
 
 function judge(connection: Connection, session: Session, filter: string): number {
   const { broker } = connection
+  if (checkTopicFilter(filter) !== 0) return TOPIC_FILTER_INVALID
   if (parseShared(filter) !== undefined) return Reason.SHARED_SUBSCRIPTIONS_NOT_SUPPORTED
   if (session.subscriptionCount >= broker.settings.subscriptions_max) return Reason.QUOTA_EXCEEDED
   const allowed = broker.services.access.checkUnsafe(connection.principal, ACTION_SUBSCRIBE, filter)
   return allowed === ALLOW ? 0 : Reason.NOT_AUTHORIZED
-}
-
-function answer(connection: Connection, packetIdentifier: number, reply: SubscribeAnswer, ticket: number): void {
-  if (ticket === 0 && !connection.hasWaitingAnswers) {
-    sendSuback(connection, packetIdentifier, reply)
-    return
-  }
-  connection.subscribeAnswers ??= new Map()
-  connection.subscribeAnswers.set(packetIdentifier, reply)
-  if (ticket === 0) connection.waitInLine(WAITS_SUBACK, packetIdentifier)
-  else connection.waitForRouter(ticket, WAITS_SUBACK, packetIdentifier)
-}
-
-/** Sends the SUBACK that has waited for its turn. */
-export function releaseSubscribe(connection: Connection, packetIdentifier: number): void {
-  const reply = connection.subscribeAnswers?.get(packetIdentifier)
-  if (reply === undefined) return
-  connection.subscribeAnswers?.delete(packetIdentifier)
-  sendSuback(connection, packetIdentifier, reply)
-}
-
-function sendSuback(connection: Connection, packetIdentifier: number, reply: SubscribeAnswer): void {
-  const position = connection.reserve(subackSize(connection.version, reply.codes.length))
-  writeSuback(connection.output.bytes, position, connection.version, packetIdentifier, reply.codes)
-  for (const subscription of reply.replays) replay(connection, subscription)
 }
 
 /** Sends the retained messages that match a new subscription, RETAIN set [MQTT-3.3.1-8]. */
@@ -115,7 +90,8 @@ export function unsubscribe(
     return session.unsubscribe(filter) ? 0 : NO_SUBSCRIPTION_EXISTED
   })
   const { version } = connection
-  const position = connection.reserve(unsubackSize(version, codes.length))
-  writeUnsuback(connection.output.bytes, position, version, packet.packetIdentifier, codes)
+  const frame = new Uint8Array(unsubackSize(version, codes.length))
+  writeUnsuback(frame, 0, version, packet.packetIdentifier, codes)
+  connection.answer(frame, 0, undefined)
   return 0
 }

@@ -137,6 +137,18 @@ describe("output", () => {
     client.connection.drain()
     deepStrictEqual(correlations(client), [1, 2])
   })
+  test("what is kept for one peer is not what is written to another", async () => {
+    const broker = makeTestBroker()
+    const slow = new TestClient(broker)
+    const quick = new TestClient(broker)
+    slow.socket.takes = [0]
+    slow.send(slow.frame(apiVersions, 0, {}))
+    await broker.time.settle()
+    await quick.call(metadata, 5, { topics: [{ name: "t" }] })
+    slow.connection.drain()
+    const [frame = new Uint8Array(0)] = slow.received()
+    equal(decodeAnswer(apiVersions, 0, frame).body.apiKeys.length, 6)
+  })
   test("while the peer takes nothing no further request is begun, and reading stops", async () => {
     const broker = makeTestBroker()
     const client = new TestClient(broker)
@@ -284,6 +296,7 @@ describe("ends", () => {
     const client = new TestClient(broker)
     client.socket.takes = [1, 1, 0]
     client.send(client.frame(apiVersions, 0, {}))
+    await broker.time.settle()
     await broker.time.pass(900)
     client.connection.drain()
     await broker.time.pass(900)

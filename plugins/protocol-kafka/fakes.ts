@@ -119,8 +119,10 @@ interface StoredBatch {
   readonly bytes: Uint8Array
 }
 
-/** One partition as a list of batches; every batch is a piece of memory of its own. */
+/** One partition as a list of batches; every batch is a piece of memory of its own, unless `isJoined`. */
 export class FakePartition {
+  /** A reading gives all batches from the first on, whatever its bound. */
+  isJoined = false
   leaderEpoch = 0
   logStartOffset = 0
   highWatermark = 0
@@ -157,8 +159,9 @@ export class FakePartition {
     if (offset < this.logStartOffset || offset > this.highWatermark) {
       return { ...this.state, refusal: OUT_OF_RANGE, bytes: none }
     }
-    const batch = this.batches.find((one) => one.baseOffset + one.records > offset)
-    return { ...this.state, bytes: batch?.bytes ?? none }
+    const found = this.batches.filter((one) => one.baseOffset + one.records > offset)
+    if (this.isJoined) return { ...this.state, bytes: recordsOf(...found.map(({ bytes }) => bytes)).bytes }
+    return { ...this.state, bytes: found[0]?.bytes ?? none }
   }
 }
 

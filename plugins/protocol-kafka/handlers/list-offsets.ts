@@ -135,7 +135,7 @@ async function newest(topic: TopicInfo, partition: number, broker: Broker): Prom
     if (found === undefined) break
     best = found
     probe = best.timestamp + Math.ceil((above - best.timestamp) / 2)
-    if (probe <= best.timestamp || probe >= above) continue
+    if (probe >= above) continue
     found = await logs.offsetForTimestamp(topic, partition, probe)
     if (found === undefined) above = probe
     else best = found

@@ -176,10 +176,12 @@ for (const isRemote of [false, true]) {
 
 describe("what is refused, with nothing stored", () => {
   const good = makeBatch(["a", "b"])
+  const large = makeBatch(["x".repeat(600_000)])
   const cases: ReadonlyArray<readonly [string, Records, number]> = [
     ["null records", null, 87],
     ["no records at all", recordsOf(), 87],
     ["two batches", recordsOf(good, good), 87],
+    ["two batches that are too large together", recordsOf(large, large), 87],
     ["a batch and a byte", recordsOf(good, new Uint8Array(1)), 87],
     ["a batch cut short", recordsOf(good.slice(0, -1)), 87],
     ["a header cut short", recordsOf(good.slice(0, 30)), 87],

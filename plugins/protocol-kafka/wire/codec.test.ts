@@ -148,6 +148,7 @@ describe("what is refused", () => {
     ["an array of 2^32 - 2 elements, compact", one({ array: "int8" }), true, "ffffffff0f 01 00"],
     ["an array with one element too few", one({ array: "int32" }), false, "00000002 00000001 000000"],
     ["a varint of 33 bits", one("string"), true, "ffffffff1f"],
+    ["a varint of 2^32, which is not 0", one("string", "0+"), true, "8080808010 00"],
     ["a varint of six bytes", one("string"), true, "ffffffffff01"],
     ["a tag section cut short", one("int8"), true, "01 02 00"],
     ["tags in falling order", one("int8"), true, "01 02 01 00 00 00"],

@@ -12,6 +12,7 @@ import type { ShardTopics } from "../topics/Topics.ts"
 import type { TopicInfo } from "../topics/TopicInfo.ts"
 import type { OffsetAndTimestamp } from "./Engines.ts"
 import type { PartitionLog, PartitionWaiter } from "./PartitionLog.ts"
+import { baseOffset, batchSize, lastOffsetDelta } from "./record-batch.ts"
 
 /** The partition has no open log at its owner: unknown, being opened, or its engine refused. */
 export const NOT_AVAILABLE = -5
@@ -121,7 +122,7 @@ export class ShardLogs implements LogsShape {
     })
     port.answer("partition.read", async (_from, { facts }) => {
       const { topicId, partition, offset, value } = facts as PartitionFacts
-      const { bytes, ...state } = await readFrom(this.#log(topicId, partition), offset, value)
+      const { bytes, ...state } = await readPieces(this.#log(topicId, partition), offset, value)
       return { facts: state, bytes }
     })
     port.answer("partition.time", async (_from, { facts }) => {
@@ -260,6 +261,40 @@ function stateOf(log: PartitionLog | undefined): PartitionState {
   if (log === undefined) return UNKNOWN
   const highWatermark = log.highWatermark()
   return { refusal: 0, logStartOffset: log.logStartOffset, highWatermark, leaderEpoch: log.leaderEpoch }
+}
+
+/**
+ * What another shard asks for is copied anyway: all pieces of memory that fit into `maxBytes` travel in one answer, so that one
+ * question gets as much as a reader on this shard would.
+ */
+async function readPieces(log: PartitionLog | undefined, offset: number, maxBytes: number): Promise<ReadResult> {
+  const first = await readFrom(log, offset, maxBytes)
+  if (log === undefined || first.refusal !== 0 || first.bytes.length === 0) return first
+  const pieces = [first.bytes]
+  let size = first.bytes.length
+  let next = nextOffset(first.bytes)
+  while (size < maxBytes && next < first.highWatermark) {
+    const { refusal, bytes } = await readFrom(log, next, maxBytes - size)
+    // A first batch comes whole, also where it does not fit any more.
+    if (refusal !== 0 || bytes.length === 0 || size + bytes.length > maxBytes) break
+    pieces.push(bytes)
+    size += bytes.length
+    next = nextOffset(bytes)
+  }
+  return pieces.length === 1 ? first : { ...first, bytes: Buffer.concat(pieces, size) }
+}
+
+/** One past the last offset in whole stored batches. */
+function nextOffset(bytes: Uint8Array): number {
+  let position = 0
+  let next = 0
+  while (position < bytes.length) {
+    next = baseOffset(bytes, position) + lastOffsetDelta(bytes, position) + 1
+    const size = batchSize(bytes, position, bytes.length)
+    if (size <= 0) break
+    position += size
+  }
+  return next
 }
 
 function readFrom(log: PartitionLog | undefined, offset: number, maxBytes: number): ReadResult | Promise<ReadResult> {

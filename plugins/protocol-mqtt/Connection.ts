@@ -262,13 +262,14 @@ export class Connection implements SocketReceiver, PacketHandler, TicketRelease,
   #publishAcknowledged(session: Session, message: Message, qos: number, packetIdentifier: number): number {
     const { ingress } = this.broker.services
     const kind = qos === 1 ? WAITS_PUBACK : WAITS_PUBREC
-    if (qos === 2 && !session.receiveOnce(packetIdentifier)) {
+    if (qos === 2 && session.hasReceived(packetIdentifier)) {
       // The message is here already; only its PUBREC may be missing [MQTT-4.3.3-10].
       this.#acknowledge(0, kind, packetIdentifier)
       return 0
     }
-    const unacknowledged = this.#pubacksOwed + session.receivedCount + (qos === 1 ? 1 : 0)
-    if (unacknowledged > this.broker.settings.receive_maximum) return Reason.RECEIVE_MAXIMUM_EXCEEDED
+    const unacknowledged = this.#pubacksOwed + session.receivedCount
+    if (unacknowledged >= this.broker.settings.receive_maximum) return Reason.RECEIVE_MAXIMUM_EXCEEDED
+    if (qos === 2) session.received(packetIdentifier)
     const outcome = ingress.publishUnsafe(message, this.principal)
     if (outcome === ACCEPTED_PENDING) {
       this.#fifo ??= new TicketFifo(this)

@@ -76,25 +76,26 @@ export class Session implements Subscriber {
     return this.broker.services.router.unsubscribeUnsafe(subscription)
   }
 
-  /** Notes a QoS 2 packet identifier; false where it is noted already: the message was taken before. */
-  receiveOnce(packetIdentifier: number): boolean {
+  /** Whether a QoS 2 message with this identifier was taken and not yet released. */
+  hasReceived(packetIdentifier: number): boolean {
+    const bits = this.#received
+    return bits !== undefined && ((bits[packetIdentifier >>> 5] ?? 0) & (1 << (packetIdentifier & 31))) !== 0
+  }
+
+  /** Notes the identifier of a QoS 2 message that is taken; it must not be noted already. */
+  received(packetIdentifier: number): void {
     const bits = (this.#received ??= new Uint32Array(2048))
     const word = packetIdentifier >>> 5
-    const bit = 1 << (packetIdentifier & 31)
-    if (((bits[word] ?? 0) & bit) !== 0) return false
-    bits[word] = (bits[word] ?? 0) | bit
+    bits[word] = (bits[word] ?? 0) | (1 << (packetIdentifier & 31))
     this.receivedCount += 1
-    return true
   }
 
   /** PUBREL came, or the message was refused: the identifier is free again; false where it was not noted. */
   releaseReceived(packetIdentifier: number): boolean {
     const bits = this.#received
-    if (bits === undefined) return false
+    if (bits === undefined || !this.hasReceived(packetIdentifier)) return false
     const word = packetIdentifier >>> 5
-    const bit = 1 << (packetIdentifier & 31)
-    if (((bits[word] ?? 0) & bit) === 0) return false
-    bits[word] = (bits[word] ?? 0) & ~bit
+    bits[word] = (bits[word] ?? 0) & ~(1 << (packetIdentifier & 31))
     this.receivedCount -= 1
     if (this.receivedCount === 0) this.#received = undefined
     return true

@@ -83,8 +83,8 @@ export class FakeTime implements ClockShape, TurnShape {
     }
     return { cancel }
   }
-  microtask = (task: () => void): void => queueMicrotask(task)
-  immediate = (task: () => void): void => queueMicrotask(task)
+  microtask = (task: () => void): void => void Promise.resolve().then(task)
+  immediate = (task: () => void): void => void Promise.resolve().then(task)
   deferWork = (task: TurnTask): void => void this.#work.push(task)
   deferOutput = (task: TurnTask): void => void this.#output.push(task)
   get timers(): number {

@@ -218,7 +218,8 @@ export class Connections {
   }
 
   acceptorClosed(acceptor: Acceptor): void {
-    if (this.#accepted.delete(acceptor.id)) this.send(acceptor.target, acceptor.id, TERMINATE | TO_OWNER, NO_BYTES, 0, 0)
+    if (this.#accepted.delete(acceptor.id))
+      this.send(acceptor.target, acceptor.id, TERMINATE | TO_OWNER, NO_BYTES, 0, 0)
   }
 
   #receive(from: number, reader: ByteReader): void {

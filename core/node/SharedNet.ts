@@ -65,8 +65,7 @@ export class SharedNet {
         this.#join(keyOf("websocket", address), address, accept, (shared) =>
           this.#net.listenWebSocket(address, options, shared)
         ),
-      serveHttp: (address, handler) =>
-        this.#guard(address).pipe(Effect.andThen(this.#net.serveHttp(address, handler)))
+      serveHttp: (address, handler) => this.#guard(address).pipe(Effect.andThen(this.#net.serveHttp(address, handler)))
     }
   }
 

@@ -15,7 +15,9 @@ export function buildPlugin<Services>(
   services: Context.Context<Services>,
   scope: Scope.Scope
 ): Effect.Effect<void, StartError> {
-  const built = Effect.suspend(() => Layer.buildWithScope(Layer.provide(layer(), Layer.succeedContext(services)), scope))
+  const built = Effect.suspend(() =>
+    Layer.buildWithScope(Layer.provide(layer(), Layer.succeedContext(services)), scope)
+  )
   return built.pipe(
     Effect.timeoutOrElse({
       duration: START_TIMEOUT_MS,

@@ -119,10 +119,12 @@ export function buildShard(parts: ShardParts, scope: Scope.Scope): Effect.Effect
       scope,
       Effect.sync(() => parts.links.setReceiver(index, undefined))
     )
-    yield* parts.meta.watch(META_PREFIX, (change) => topics.metaChanged(change)).pipe(
-      Scope.provide(scope),
-      Effect.mapError((error) => new StartError({ message: `meta store: ${error.message}` }))
-    )
+    yield* parts.meta
+      .watch(META_PREFIX, (change) => topics.metaChanged(change))
+      .pipe(
+        Scope.provide(scope),
+        Effect.mapError((error) => new StartError({ message: `meta store: ${error.message}` }))
+      )
     yield* housekeeping(topics, clock, scope)
     const facts = { ingress, produced, retained, resolutions, topics, port, connections }
     yield* registerShardMetrics(parts.telemetry, facts).pipe(Scope.provide(scope))

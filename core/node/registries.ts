@@ -29,7 +29,8 @@ function makeRegistry<Value>(kind: string): Registry<Value> {
 }
 
 export const makeEngines = (): typeof Engines.Service => makeRegistry<Engine>("engine")
-export const makeKeyValueStores = () => makeRegistry<KeyValueStoreShape>("key-value store") satisfies typeof KeyValueStores.Service
+export const makeKeyValueStores = () =>
+  makeRegistry<KeyValueStoreShape>("key-value store") satisfies typeof KeyValueStores.Service
 export const makeMetaStores = () => makeRegistry<MetaStoreShape>("meta store") satisfies typeof MetaStores.Service
 
 export function makeListeners(): typeof Listeners.Service {

@@ -18,7 +18,15 @@ export class ResourceError extends Schema.TaggedError<ResourceError>()("Resource
   message: Schema.String
 }) {}
 
+/** Items of a page where the caller names no limit, and at most. */
+export const LIST_LIMIT_DEFAULT = 100
+export const LIST_LIMIT_MAX = 1_000
+/** Longest cursor and filter, in characters. */
+export const LIST_CURSOR_LENGTH_MAX = 1_024
+export const LIST_FILTER_LENGTH_MAX = 1_024
+
 export interface ListQuery {
+  /** 1 to {@link LIST_LIMIT_MAX}. */
   readonly limit: number
   /** Where the last page ended; "" = from the beginning. */
   readonly cursor: string
@@ -35,6 +43,9 @@ export interface Page<Item> {
 export interface Verb {
   readonly name: string
   readonly description: string
+  /** What it acts on; absent = one item. A singleton's verbs act on the singleton, whatever stands here. */
+  readonly target?: "item" | "collection"
+  /** An object; a request without a body is `{}`. */
   readonly input: GenericSchema
   /** `id` is "" where the verb is the collection's. */
   run(id: string, input: unknown): Effect.Effect<unknown, ResourceError>

@@ -25,12 +25,7 @@ export interface TelemetryShape {
   /** A series that rises; removed with the scope. */
   counter(name: string, help: string, labels?: Labels): Effect.Effect<Counter, never, Scope.Scope>
   /** A series that rises and is kept elsewhere: read at scrape. */
-  counterOf(
-    name: string,
-    help: string,
-    read: () => number,
-    labels?: Labels
-  ): Effect.Effect<void, never, Scope.Scope>
+  counterOf(name: string, help: string, read: () => number, labels?: Labels): Effect.Effect<void, never, Scope.Scope>
   /** A series that goes up and down, read at scrape. */
   gauge(name: string, help: string, read: () => number, labels?: Labels): Effect.Effect<void, never, Scope.Scope>
   /** Series whose labels come up while running (reason codes, causes): read at scrape, bounded by their owner. */
@@ -77,12 +72,7 @@ export class MetricsRegistry implements TelemetryShape {
     return this.#register(name, "counter", help, () => single(labels, read()))
   }
 
-  gauge(
-    name: string,
-    help: string,
-    read: () => number,
-    labels: Labels = {}
-  ): Effect.Effect<void, never, Scope.Scope> {
+  gauge(name: string, help: string, read: () => number, labels: Labels = {}): Effect.Effect<void, never, Scope.Scope> {
     return this.#register(name, "gauge", help, () => single(labels, read()))
   }
 

@@ -7,74 +7,42 @@
  *  - Everything written in a turn leaves in one write at its end.
  *  - After `close` nothing of this connection reaches its session.
  */
-import {
-  ACCEPTED_PENDING,
-  ACCEPTED_UNMATCHED,
-  type Message,
-  type Principal,
-  REFUSED_NOT_AUTHORIZED,
-  REFUSED_QUOTA,
-  REFUSED_TOPIC_NAME,
-  type Socket,
-  type SocketReceiver,
-  TicketFifo,
-  type TicketRelease,
-  type TurnTask,
-  type WheelTask
-} from "../../core/mod.ts"
+import type { Message, Principal, Socket, SocketReceiver, TurnTask, WheelTask } from "../../core/mod.ts"
+import { AnswerLine, NOT_FOUND } from "./AnswerLine.ts"
 import type { Broker } from "./Broker.ts"
 import { type Connected, openConnection } from "./connecting.ts"
 import { AWAITS_PUBACK, AWAITS_PUBCOMP, AWAITS_PUBREC, type Sent } from "./OutboundWindow.ts"
 import { Output } from "./Output.ts"
-import { copyFrame, wireFormatOf } from "./PublishEncoder.ts"
+import { copyFrame } from "./PublishEncoder.ts"
+import { receivePublish } from "./publishing.ts"
 import * as Reason from "./reasons.ts"
 import type { Session } from "./Session.ts"
 import { subscribe, unsubscribe } from "./subscribing.ts"
-import { TopicAliases } from "./TopicAliases.ts"
-import {
-  AcknowledgementView,
-  ACKNOWLEDGEMENT_SIZE,
-  ACKNOWLEDGEMENT_WITH_REASON_SIZE,
-  scanAcknowledgement,
-  writeAcknowledgement,
-  writeAcknowledgementWithReason
-} from "./wire/acknowledgements.ts"
+import type { TopicAliases } from "./TopicAliases.ts"
+import { AcknowledgementView, scanAcknowledgement } from "./wire/acknowledgements.ts"
 import { PACKET_SIZE_MAX, type WillMessage } from "./wire/connect.ts"
-import { checkPingreq, decodeDisconnect, disconnectSize, PINGRESP_SIZE, writeDisconnect, writePingresp } from "./wire/disconnect.ts"
+import {
+  checkPingreq,
+  decodeDisconnect,
+  disconnectSize,
+  PINGRESP_SIZE,
+  writeDisconnect,
+  writePingresp
+} from "./wire/disconnect.ts"
 import { type PacketHandler, PacketStream, PAUSED } from "./wire/framing.ts"
 import * as Packet from "./wire/packet-types.ts"
-import { PublishView, scanPublish } from "./wire/publish.ts"
-import { NO_MATCHING_SUBSCRIBERS, PROTOCOL_ERROR, TOPIC_ALIAS_INVALID, TOPIC_NAME_INVALID } from "./wire/reason-codes.ts"
+import { PROTOCOL_ERROR } from "./wire/reason-codes.ts"
 import { Refusal } from "./wire/refusal.ts"
-import { size } from "./wire/variable-byte-integer.ts"
 
-/** What waits in the line of acknowledgements: a packet identifier's acknowledgement, or a frame that is ready. */
-const WAITS_PUBACK = Packet.PUBACK
-const WAITS_PUBREC = Packet.PUBREC
-const WAITS_PUBCOMP = Packet.PUBCOMP
-const WAITS_FRAME = 0
-/** The outcome of a PUBREL whose identifier is not known. */
-const NOT_FOUND = 2
 const PINGRESP_FRAME = new Uint8Array(PINGRESP_SIZE)
 writePingresp(PINGRESP_FRAME, 0)
 
-/** An answer that has its place in the line, and what to do after it. */
-interface Answer {
-  readonly frame: Uint8Array
-  readonly after: (() => void) | undefined
-}
-
-/** Acknowledgements owed to a 3.x client above which reading stops, and below which it goes on. */
-const UNACKNOWLEDGED_MAX_BEFORE_5 = 1_000
-const UNACKNOWLEDGED_RESUME = 500
-
-const publish = new PublishView()
 const acknowledgement = new AcknowledgementView()
 
-/** What is not in an answer's numbers: set before the answer can wait. */
+/** Nobody, until a CONNECT was accepted. */
 const NO_PRINCIPAL: Principal = { tenant: 0, user: "", clientIdentifier: "", peerAddress: "" }
 
-export class Connection implements SocketReceiver, PacketHandler, TicketRelease, TurnTask, WheelTask {
+export class Connection implements SocketReceiver, PacketHandler, TurnTask, WheelTask {
   readonly broker: Broker
   readonly socket: Socket
   readonly output: Output
@@ -88,20 +56,15 @@ export class Connection implements SocketReceiver, PacketHandler, TicketRelease,
   requestProblemInformation = true
   /** Milliseconds without a packet after which the client is gone; 0 = never. */
   keepAliveMs = 0
-  /** Answers that wait in the line, by number. */
-  #answers: Map<number, Answer> | undefined
-  #answerCount = 0
-  /** QoS 1 messages taken whose PUBACK waits in the line. */
-  #pubacksOwed = 0
+  readonly answers = new AnswerLine(this)
+  aliases: TopicAliases | undefined
+  /** The session that answers belong to, also after the connection has ended. */
+  answersFor: Session | undefined
   readonly #stream = new PacketStream()
   /** What came before the CONNECT was judged: all of it goes to the shard that owns the client. */
   #early: Array<Uint8Array> | undefined = []
-  #fifo: TicketFifo | undefined
-  /** The session that answers belong to, also after the connection has ended. */
-  #answersFor: Session | undefined
   /** Reading has stopped until fewer acknowledgements are owed. */
   #paused = false
-  #aliases: TopicAliases | undefined
   /** Receives everything once the connection was passed on to the shard that owns its client. */
   #forwarded: SocketReceiver | undefined
   #lastReceivedMs: number
@@ -119,8 +82,6 @@ export class Connection implements SocketReceiver, PacketHandler, TicketRelease,
     broker.connections.add(this)
     broker.services.wheel.set(this, this.#lastReceivedMs + broker.settings.connect_timeout * 1_000)
   }
-
-  // ---- the socket ----
 
   data(bytes: Uint8Array): void {
     if (this.#forwarded !== undefined) {
@@ -154,15 +115,13 @@ export class Connection implements SocketReceiver, PacketHandler, TicketRelease,
     else this.#end(this.will)
   }
 
-  // ---- packets in ----
-
   packet(bytes: Uint8Array, firstByte: number, start: number, end: number): number {
     const type = firstByte >>> 4
     const { session } = this
     if (session === undefined) return this.#connect(bytes, start, end)
     switch (type) {
       case Packet.PUBLISH:
-        return this.#publish(session, bytes, firstByte, start, end)
+        return receivePublish(this, session, bytes, firstByte, start, end)
       case Packet.PUBACK:
       case Packet.PUBREC:
       case Packet.PUBREL:
@@ -206,100 +165,10 @@ export class Connection implements SocketReceiver, PacketHandler, TicketRelease,
     this.broker.counts.connectionsOpen += 1
     this.#stream.maximumPacketSize = this.broker.settings.packet_size_max
     this.session = connected.session
-    this.#answersFor = connected.session
+    this.answersFor = connected.session
     connected.session.connection = this
     this.#armTimeout(wheel.set.bind(wheel))
     if (connected.present) connected.session.resend(this)
-  }
-
-  #publish(session: Session, bytes: Uint8Array, firstByte: number, start: number, end: number): number {
-    const { broker, version } = this
-    const fault = scanPublish(bytes, firstByte, start, end, version, publish)
-    if (fault !== 0) return fault
-    const { message, counts } = broker
-    counts.publishReceived += 1
-    const { qos } = publish
-    const { nowMs } = broker
-    message.topic = bytes
-    message.topicStart = publish.topicStart
-    message.topicEnd = publish.topicEnd
-    message.wireFormat = 0
-    if (publish.topicAlias > 0) {
-      const aliasFault = this.#resolveAlias(message, bytes)
-      if (aliasFault !== 0) return aliasFault
-    } else if (!publish.retain && publish.messageExpiryInterval < 0 && !publish.dup) {
-      // The frame as it came can go on to subscribers of the same version and QoS.
-      message.wire = bytes
-      message.wireStart = start - 1 - size(end - start)
-      message.wireEnd = end
-      message.wireFormat = wireFormatOf(version, qos, false)
-    }
-    message.tenant = this.principal.tenant
-    message.publisher = this.principal.clientIdentifier
-    message.payload = bytes
-    message.payloadStart = publish.payloadStart
-    message.payloadEnd = publish.payloadEnd
-    message.qos = qos
-    message.retain = publish.retain
-    message.timestamp = nowMs
-    message.expiresAtMs = publish.messageExpiryInterval >= 0 ? nowMs + publish.messageExpiryInterval * 1_000 : 0
-    message.gathered = true
-    message.keyStart = -1
-    if (publish.propertiesStart === publish.propertiesEnd) {
-      message.headersStart = 0
-      message.headersEnd = 0
-      message.headerCount = 0
-    } else broker.setHeaders(message, bytes, publish.propertiesStart, publish.propertiesEnd)
-    message.begin()
-    if (qos === 0) {
-      const outcome = broker.services.ingress.publishUnsafe(message, this.principal)
-      if (outcome < 0) return this.#refusedQos0(outcome)
-      return 0
-    }
-    return this.#publishAcknowledged(session, message, qos, publish.packetIdentifier)
-  }
-
-  #publishAcknowledged(session: Session, message: Message, qos: number, packetIdentifier: number): number {
-    const { ingress } = this.broker.services
-    const kind = qos === 1 ? WAITS_PUBACK : WAITS_PUBREC
-    if (qos === 2 && session.hasReceived(packetIdentifier)) {
-      // The message is here already; only its PUBREC may be missing [MQTT-4.3.3-10].
-      this.#acknowledge(0, kind, packetIdentifier)
-      return 0
-    }
-    const unacknowledged = this.#pubacksOwed + session.receivedCount
-    if (unacknowledged >= this.broker.settings.receive_maximum) return Reason.RECEIVE_MAXIMUM_EXCEEDED
-    if (qos === 2) session.received(packetIdentifier)
-    const outcome = ingress.publishUnsafe(message, this.principal)
-    if (outcome === ACCEPTED_PENDING) {
-      this.#fifo ??= new TicketFifo(this)
-      this.#fifo.push(ingress.pendingStream, ingress.pendingTicket, kind, packetIdentifier)
-      if (qos === 1) this.#pubacksOwed += 1
-      // Version 5 clients are slowed by Receive Maximum; older ones know no such thing.
-      if (this.version !== 5 && this.#fifo.length >= UNACKNOWLEDGED_MAX_BEFORE_5) return PAUSED
-    } else this.#acknowledge(outcome, kind, packetIdentifier)
-    return 0
-  }
-
-  #refusedQos0(outcome: number): number {
-    this.broker.counts.publishRefused += 1
-    return outcome === REFUSED_TOPIC_NAME ? TOPIC_NAME_INVALID : 0
-  }
-
-  #resolveAlias(message: Message, bytes: Uint8Array): number {
-    const maximum = this.broker.settings.topic_alias_maximum
-    if (publish.topicAlias > maximum) return TOPIC_ALIAS_INVALID
-    this.#aliases ??= new TopicAliases()
-    if (publish.topicStart !== publish.topicEnd) {
-      this.#aliases.set(publish.topicAlias, bytes, publish.topicStart, publish.topicEnd)
-      return 0
-    }
-    const topic = this.#aliases.get(publish.topicAlias)
-    if (topic === undefined) return PROTOCOL_ERROR
-    message.topic = topic
-    message.topicStart = 0
-    message.topicEnd = topic.length
-    return 0
   }
 
   #acknowledged(session: Session, type: number, bytes: Uint8Array, start: number, end: number): number {
@@ -308,7 +177,7 @@ export class Connection implements SocketReceiver, PacketHandler, TicketRelease,
     const { packetIdentifier, reasonCode } = acknowledgement
     if (type === Packet.PUBREL) {
       const known = session.releaseReceived(packetIdentifier)
-      this.#acknowledge(known ? 0 : NOT_FOUND, WAITS_PUBCOMP, packetIdentifier)
+      this.answers.acknowledge(known ? 0 : NOT_FOUND, Packet.PUBCOMP, packetIdentifier)
       return 0
     }
     const { window } = session
@@ -322,7 +191,7 @@ export class Connection implements SocketReceiver, PacketHandler, TicketRelease,
         }
       } else if (state === AWAITS_PUBCOMP) this.sendPubrel(packetIdentifier)
       else if (reasonCode < 0x80) {
-        this.#sendAcknowledgement(Packet.PUBREL, packetIdentifier, Reason.PACKET_IDENTIFIER_NOT_FOUND)
+        this.answers.send(Packet.PUBREL, packetIdentifier, Reason.PACKET_IDENTIFIER_NOT_FOUND)
       }
       return 0
     }
@@ -356,8 +225,6 @@ export class Connection implements SocketReceiver, PacketHandler, TicketRelease,
     this.socket.end()
     return 0
   }
-
-  // ---- packets out ----
 
   /** Whether QoS 1 and 2 messages may still be added to the output; else they stay in their session's queue. */
   get takesMore(): boolean {
@@ -416,78 +283,21 @@ export class Connection implements SocketReceiver, PacketHandler, TicketRelease,
   }
 
   sendPubrel(packetIdentifier: number): void {
-    this.#sendAcknowledgement(Packet.PUBREL, packetIdentifier, 0)
+    this.answers.send(Packet.PUBREL, packetIdentifier, 0)
   }
 
-  #sendAcknowledgement(type: number, packetIdentifier: number, reasonCode: number): void {
-    if (reasonCode === 0 || this.version !== 5) {
-      const position = this.reserve(ACKNOWLEDGEMENT_SIZE)
-      writeAcknowledgement(this.output.bytes, position, type, packetIdentifier)
-    } else {
-      const position = this.reserve(ACKNOWLEDGEMENT_WITH_REASON_SIZE)
-      writeAcknowledgementWithReason(this.output.bytes, position, type, packetIdentifier, reasonCode)
-    }
-  }
-
-  /** Acknowledges at once, or behind what waits. */
-  #acknowledge(outcome: number, kind: number, packetIdentifier: number): void {
-    if (kind === WAITS_PUBACK) this.#pubacksOwed += 1
-    if (this.#fifo !== undefined && this.#fifo.length > 0) this.#fifo.pushDone(outcome, kind, packetIdentifier)
-    else this.released(outcome, kind, packetIdentifier)
-  }
-
-  /** Sends a frame when the router's `ticket` is committed (0 = no need to wait) and nothing before it waits; then calls `after`. */
+  /** Sends an answer in its order, when the router's `ticket` is committed; see {@link AnswerLine.answer}. */
   answer(frame: Uint8Array, ticket: number, after: (() => void) | undefined): void {
-    const line = this.#fifo
-    if (ticket === 0 && (line === undefined || line.length === 0)) {
-      this.#sendAnswer({ frame, after })
-      return
-    }
-    this.#answers ??= new Map()
-    const number = ++this.#answerCount
-    this.#answers.set(number, { frame, after })
-    this.#fifo ??= new TicketFifo(this)
-    if (ticket === 0) this.#fifo.pushDone(0, WAITS_FRAME, number)
-    else this.#fifo.push(this.broker.services.router.tickets, ticket, WAITS_FRAME, number)
+    this.answers.answer(frame, this.broker.services.router.tickets, ticket, after)
   }
 
-  #sendAnswer(answer: Answer): void {
-    const position = this.reserve(answer.frame.length)
-    this.output.bytes.set(answer.frame, position)
-    answer.after?.()
+  get isClosed(): boolean {
+    return this.#closed
   }
 
-  released(outcome: number, kind: number, packetIdentifier: number): void {
-    // A refused QoS 2 message was never taken: its identifier is free, whoever is still there to hear of it.
-    if (outcome < 0 && kind === WAITS_PUBREC) this.#answersFor?.releaseReceived(packetIdentifier)
-    if (this.#closed) return
-    if (kind === WAITS_PUBACK) this.#pubacksOwed -= 1
-    if (kind === WAITS_FRAME) {
-      const answer = this.#answers?.get(packetIdentifier)
-      this.#answers?.delete(packetIdentifier)
-      if (answer !== undefined) this.#sendAnswer(answer)
-      return
-    }
-    if (kind === WAITS_PUBCOMP) {
-      const reason = outcome === NOT_FOUND ? Reason.PACKET_IDENTIFIER_NOT_FOUND : 0
-      this.#sendAcknowledgement(kind, packetIdentifier, reason)
-      return
-    }
-    if (outcome >= 0) {
-      const reason = outcome === ACCEPTED_UNMATCHED ? NO_MATCHING_SUBSCRIBERS : 0
-      this.#sendAcknowledgement(kind, packetIdentifier, reason)
-      return
-    }
-    this.broker.counts.publishRefused += 1
-    if (this.version === 5) this.#sendAcknowledgement(kind, packetIdentifier, reasonOf(outcome))
-    // Before version 5 there is no way to refuse: what may not be published is acknowledged and dropped, as 3.1.1 allows
-    // (section 3.3.5); what cannot be stored must not look stored, so the connection ends.
-    else if (outcome === REFUSED_NOT_AUTHORIZED) this.#sendAcknowledgement(kind, packetIdentifier, 0)
-    else this.close(reasonOf(outcome))
-  }
-
-  releasedAll(): void {
-    if (!this.#paused || this.#closed || (this.#fifo?.length ?? 0) > UNACKNOWLEDGED_RESUME) return
+  /** Goes on reading where it was stopped. */
+  readOn(): void {
+    if (!this.#paused || this.#closed) return
     this.#paused = false
     this.#lastReceivedMs = this.broker.services.clock.monotonicMs()
     this.broker.nowMs = this.broker.services.clock.nowMs()
@@ -512,8 +322,6 @@ export class Connection implements SocketReceiver, PacketHandler, TicketRelease,
     }
     if (this.session !== undefined && this.session.queueLength > 0 && !this.output.blocked) this.session.drain()
   }
-
-  // ---- time and the end ----
 
   timeout(nowMs: number): number {
     const { broker } = this
@@ -575,8 +383,7 @@ export class Connection implements SocketReceiver, PacketHandler, TicketRelease,
     broker.connections.delete(this)
     this.#stream.clear()
     this.#early = undefined
-    this.#answers = undefined
-    this.#aliases = undefined
+    this.aliases = undefined
     this.will = undefined
     if (session === undefined) return
     broker.counts.connectionsOpen -= 1
@@ -587,10 +394,3 @@ export class Connection implements SocketReceiver, PacketHandler, TicketRelease,
 
 /** The name under which other shards pass connections on. */
 export const SERVICE = "protocol-mqtt"
-
-function reasonOf(outcome: number): number {
-  if (outcome === REFUSED_NOT_AUTHORIZED) return Reason.NOT_AUTHORIZED
-  if (outcome === REFUSED_TOPIC_NAME) return TOPIC_NAME_INVALID
-  if (outcome === REFUSED_QUOTA) return Reason.QUOTA_EXCEEDED
-  return 0x80
-}

@@ -191,4 +191,3 @@ export function copyFrame(frame: EncodedPublish, target: Uint8Array, position: n
     target[at + 1] = identifier
   }
 }
-

@@ -6,7 +6,13 @@
  *  - QoS 1 and 2 messages leave in the order in which they came; what waits is bounded and counted.
  *  - A session whose expiry is 0 ends with its connection and keeps nothing that only a resumption could use.
  */
-import { type Delivery, Delivery as DeliveryOf, type Message, type Subscriber, type Subscription } from "../../core/mod.ts"
+import {
+  type Delivery,
+  Delivery as DeliveryOf,
+  type Message,
+  type Subscriber,
+  type Subscription
+} from "../../core/mod.ts"
 import type { Broker } from "./Broker.ts"
 import type { Connection } from "./Connection.ts"
 import { AWAITS_PUBCOMP, OutboundWindow, type Sent } from "./OutboundWindow.ts"

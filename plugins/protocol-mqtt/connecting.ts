@@ -24,12 +24,7 @@ export type ConnectOutcome =
   | { readonly kind: "forward"; readonly shard: number }
 
 /** Judges a CONNECT; `bytes[start, end)` follows its fixed header. Writes the CONNACK, except where another shard will. */
-export function openConnection(
-  connection: Connection,
-  bytes: Uint8Array,
-  start: number,
-  end: number
-): ConnectOutcome {
+export function openConnection(connection: Connection, bytes: Uint8Array, start: number, end: number): ConnectOutcome {
   const { broker } = connection
   const { settings } = broker
   const packet = decodeConnect(bytes, start, end)
@@ -50,7 +45,8 @@ export function openConnection(
     if (owner !== shard.index) return { kind: "forward", shard: owner }
   }
   if (packet.authenticationMethod !== undefined) return refuse(connection, Reason.BAD_AUTHENTICATION_METHOD)
-  if (packet.will !== undefined && checkTopicName(packet.will.topic) !== 0) return refuse(connection, TOPIC_NAME_INVALID)
+  if (packet.will !== undefined && checkTopicName(packet.will.topic) !== 0)
+    return refuse(connection, TOPIC_NAME_INVALID)
   const clientIdentifier = assigned ? broker.assignClientIdentifier(tenant) : packet.clientIdentifier
   const opened = broker.openSession(packet, clientIdentifier, tenant)
   if (opened === undefined) return refuse(connection, Reason.QUOTA_EXCEEDED)

@@ -4,10 +4,7 @@ import type { TelemetryShape } from "../../core/mod.ts"
 import type { Broker } from "./Broker.ts"
 import { reasonName } from "./wire/reason-codes.ts"
 
-export function registerMetrics(
-  telemetry: TelemetryShape,
-  broker: Broker
-): Effect.Effect<void, never, Scope.Scope> {
+export function registerMetrics(telemetry: TelemetryShape, broker: Broker): Effect.Effect<void, never, Scope.Scope> {
   const { counts } = broker
   const counters: ReadonlyArray<readonly [name: string, help: string, read: () => number]> = [
     ["connections_total", "Connections accepted", () => counts.connectionsAccepted],

@@ -3,7 +3,14 @@
  *
  * Source: MQTT 5.0 sections 3.8 to 3.11, 3.3.1.3; MQTT 3.1.1 the same.
  */
-import { ALLOW, checkTopicFilter, parseShared, SUBSCRIBE as ACTION_SUBSCRIBE, type Message, type Subscription } from "../../core/mod.ts"
+import {
+  ALLOW,
+  checkTopicFilter,
+  parseShared,
+  SUBSCRIBE as ACTION_SUBSCRIBE,
+  type Message,
+  type Subscription
+} from "../../core/mod.ts"
 import type { Connection } from "./Connection.ts"
 import * as Reason from "./reasons.ts"
 import type { Session } from "./Session.ts"

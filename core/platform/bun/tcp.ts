@@ -5,7 +5,15 @@
  */
 import { Effect, type Scope } from "effect"
 import { InvariantViolation } from "../../assert.ts"
-import { type Accept, CLOSED, ListenError, type Listening, parseAddress, type Socket, type SocketReceiver } from "../Net.ts"
+import {
+  type Accept,
+  CLOSED,
+  ListenError,
+  type Listening,
+  parseAddress,
+  type Socket,
+  type SocketReceiver
+} from "../Net.ts"
 
 type Handle = import("bun").Socket<Connection>
 

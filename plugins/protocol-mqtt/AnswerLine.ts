@@ -1,0 +1,139 @@
+/**
+ * The line of answers of one connection: acknowledgements and frames in the order of what they answer. One that waits for a
+ * commit, here or on another shard, holds back those behind it; where nothing waits an answer goes straight to the output.
+ *
+ * Source: MQTT 5.0 section 4.6.
+ */
+import {
+  ACCEPTED_UNMATCHED,
+  REFUSED_NOT_AUTHORIZED,
+  REFUSED_QUOTA,
+  REFUSED_TOPIC_NAME,
+  TicketFifo,
+  type TicketRelease,
+  type TicketStream
+} from "../../core/mod.ts"
+import type { Connection } from "./Connection.ts"
+import * as Reason from "./reasons.ts"
+import {
+  ACKNOWLEDGEMENT_SIZE,
+  ACKNOWLEDGEMENT_WITH_REASON_SIZE,
+  writeAcknowledgement,
+  writeAcknowledgementWithReason
+} from "./wire/acknowledgements.ts"
+import * as Packet from "./wire/packet-types.ts"
+import { NO_MATCHING_SUBSCRIBERS, TOPIC_NAME_INVALID, UNSPECIFIED_ERROR } from "./wire/reason-codes.ts"
+
+/** A frame that is ready, by its number. */
+const FRAME = 0
+/** The outcome of a PUBREL whose identifier is not known. */
+export const NOT_FOUND = 2
+/** Below this many waiting answers a paused connection reads on. */
+const RESUME_BELOW = 500
+
+/** An answer that has its place in the line, and what to do after it. */
+interface Answer {
+  readonly frame: Uint8Array
+  readonly after: (() => void) | undefined
+}
+
+export class AnswerLine implements TicketRelease {
+  /** QoS 1 messages taken whose PUBACK waits in the line. */
+  pubacksOwed = 0
+  readonly #connection: Connection
+  #fifo: TicketFifo | undefined
+  #answers: Map<number, Answer> | undefined
+  #answerCount = 0
+
+  constructor(connection: Connection) {
+    this.#connection = connection
+  }
+
+  /** Answers that wait. */
+  get length(): number {
+    return this.#fifo?.length ?? 0
+  }
+
+  /** Adds the acknowledgement (packet type `kind`) of a message that is done when `ticket` is committed. */
+  wait(stream: TicketStream, ticket: number, kind: number, packetIdentifier: number): void {
+    if (kind === Packet.PUBACK) this.pubacksOwed += 1
+    this.#fifo ??= new TicketFifo(this)
+    this.#fifo.push(stream, ticket, kind, packetIdentifier)
+  }
+
+  /** Acknowledges at once, or behind what waits. */
+  acknowledge(outcome: number, kind: number, packetIdentifier: number): void {
+    if (kind === Packet.PUBACK) this.pubacksOwed += 1
+    if (this.#fifo !== undefined && this.#fifo.length > 0) this.#fifo.pushDone(outcome, kind, packetIdentifier)
+    else this.released(outcome, kind, packetIdentifier)
+  }
+
+  /** Sends a frame when `ticket` is committed (0 = no need to wait) and nothing before it waits; then calls `after`. */
+  answer(frame: Uint8Array, stream: TicketStream, ticket: number, after: (() => void) | undefined): void {
+    if (ticket === 0 && this.length === 0) {
+      this.#send({ frame, after })
+      return
+    }
+    this.#answers ??= new Map()
+    const number = ++this.#answerCount
+    this.#answers.set(number, { frame, after })
+    this.#fifo ??= new TicketFifo(this)
+    if (ticket === 0) this.#fifo.pushDone(0, FRAME, number)
+    else this.#fifo.push(stream, ticket, FRAME, number)
+  }
+
+  released(outcome: number, kind: number, value: number): void {
+    const connection = this.#connection
+    // A refused QoS 2 message was never taken: its identifier is free, whoever is still there to hear of it.
+    if (outcome < 0 && kind === Packet.PUBREC) connection.answersFor?.releaseReceived(value)
+    if (kind === Packet.PUBACK) this.pubacksOwed -= 1
+    if (connection.isClosed) return
+    if (kind === FRAME) {
+      const answer = this.#answers?.get(value)
+      this.#answers?.delete(value)
+      if (answer !== undefined) this.#send(answer)
+    } else if (kind === Packet.PUBCOMP) {
+      this.send(kind, value, outcome === NOT_FOUND ? Reason.PACKET_IDENTIFIER_NOT_FOUND : 0)
+    } else if (outcome >= 0) {
+      this.send(kind, value, outcome === ACCEPTED_UNMATCHED ? NO_MATCHING_SUBSCRIBERS : 0)
+    } else this.#refuse(outcome, kind, value)
+  }
+
+  releasedAll(): void {
+    if (this.length < RESUME_BELOW) this.#connection.readOn()
+  }
+
+  /** Writes an acknowledgement now, whatever waits: for those that the line does not order. */
+  send(type: number, packetIdentifier: number, reasonCode: number): void {
+    const { output, version } = this.#connection
+    if (reasonCode === 0 || version !== 5) {
+      const position = this.#connection.reserve(ACKNOWLEDGEMENT_SIZE)
+      writeAcknowledgement(output.bytes, position, type, packetIdentifier)
+    } else {
+      const position = this.#connection.reserve(ACKNOWLEDGEMENT_WITH_REASON_SIZE)
+      writeAcknowledgementWithReason(output.bytes, position, type, packetIdentifier, reasonCode)
+    }
+  }
+
+  #refuse(outcome: number, kind: number, packetIdentifier: number): void {
+    const connection = this.#connection
+    connection.broker.counts.publishRefused += 1
+    if (connection.version === 5) this.send(kind, packetIdentifier, reasonOf(outcome))
+    // Before version 5 there is no way to refuse: what may not be published is acknowledged and dropped, as 3.1.1 allows
+    // (section 3.3.5); what cannot be stored must not look stored, so the connection ends.
+    else if (outcome === REFUSED_NOT_AUTHORIZED) this.send(kind, packetIdentifier, 0)
+    else connection.close(reasonOf(outcome))
+  }
+
+  #send(answer: Answer): void {
+    const position = this.#connection.reserve(answer.frame.length)
+    this.#connection.output.bytes.set(answer.frame, position)
+    answer.after?.()
+  }
+}
+
+function reasonOf(outcome: number): number {
+  if (outcome === REFUSED_NOT_AUTHORIZED) return Reason.NOT_AUTHORIZED
+  if (outcome === REFUSED_TOPIC_NAME) return TOPIC_NAME_INVALID
+  return outcome === REFUSED_QUOTA ? Reason.QUOTA_EXCEEDED : UNSPECIFIED_ERROR
+}

@@ -1,0 +1,118 @@
+/**
+ * PUBLISH from a client: from its bytes to the ingress, and to the line of answers.
+ *
+ * Source: MQTT 5.0 sections 3.3, 4.3; MQTT 3.1.1 the same.
+ */
+import { ACCEPTED_PENDING, type Message, REFUSED_TOPIC_NAME } from "../../core/mod.ts"
+import type { Connection } from "./Connection.ts"
+import { wireFormatOf } from "./PublishEncoder.ts"
+import * as Reason from "./reasons.ts"
+import type { Session } from "./Session.ts"
+import { TopicAliases } from "./TopicAliases.ts"
+import { PAUSED } from "./wire/framing.ts"
+import * as Packet from "./wire/packet-types.ts"
+import { PublishView, scanPublish } from "./wire/publish.ts"
+import { PROTOCOL_ERROR, TOPIC_ALIAS_INVALID, TOPIC_NAME_INVALID } from "./wire/reason-codes.ts"
+import { size } from "./wire/variable-byte-integer.ts"
+
+/** Acknowledgements owed to a 3.x client above which reading stops. */
+const UNACKNOWLEDGED_MAX_BEFORE_5 = 1_000
+
+const publish = new PublishView()
+
+/** Takes a PUBLISH; `bytes[start, end)` follows its fixed header. 0, PAUSED, or the Reason Code that ends the connection. */
+export function receivePublish(
+  connection: Connection,
+  session: Session,
+  bytes: Uint8Array,
+  firstByte: number,
+  start: number,
+  end: number
+): number {
+  const { broker, version, principal } = connection
+  const fault = scanPublish(bytes, firstByte, start, end, version, publish)
+  if (fault !== 0) return fault
+  broker.counts.publishReceived += 1
+  const { message, nowMs } = broker
+  const { qos } = publish
+  message.topic = bytes
+  message.topicStart = publish.topicStart
+  message.topicEnd = publish.topicEnd
+  message.wireFormat = 0
+  if (publish.topicAlias > 0) {
+    const aliasFault = resolveAlias(connection, message, bytes)
+    if (aliasFault !== 0) return aliasFault
+  } else if (!publish.retain && publish.messageExpiryInterval < 0 && !publish.dup) {
+    // The frame as it came can go on to subscribers of the same version and QoS.
+    message.wire = bytes
+    message.wireStart = start - 1 - size(end - start)
+    message.wireEnd = end
+    message.wireFormat = wireFormatOf(version, qos, false)
+  }
+  message.tenant = principal.tenant
+  message.publisher = principal.clientIdentifier
+  message.payload = bytes
+  message.payloadStart = publish.payloadStart
+  message.payloadEnd = publish.payloadEnd
+  message.qos = qos
+  message.retain = publish.retain
+  message.timestamp = nowMs
+  message.expiresAtMs = publish.messageExpiryInterval >= 0 ? nowMs + publish.messageExpiryInterval * 1_000 : 0
+  message.gathered = true
+  message.keyStart = -1
+  if (publish.propertiesStart === publish.propertiesEnd) {
+    message.headersStart = 0
+    message.headersEnd = 0
+    message.headerCount = 0
+  } else broker.setHeaders(message, bytes, publish.propertiesStart, publish.propertiesEnd)
+  message.begin()
+  if (qos !== 0) return publishAcknowledged(connection, session, message, qos, publish.packetIdentifier)
+  const outcome = broker.services.ingress.publishUnsafe(message, principal)
+  if (outcome >= 0) return 0
+  broker.counts.publishRefused += 1
+  return outcome === REFUSED_TOPIC_NAME ? TOPIC_NAME_INVALID : 0
+}
+
+function publishAcknowledged(
+  connection: Connection,
+  session: Session,
+  message: Message,
+  qos: number,
+  packetIdentifier: number
+): number {
+  const { answers, broker, version } = connection
+  const kind = qos === 1 ? Packet.PUBACK : Packet.PUBREC
+  if (qos === 2 && session.hasReceived(packetIdentifier)) {
+    // The message is here already; only its PUBREC may be missing [MQTT-4.3.3-10].
+    answers.acknowledge(0, kind, packetIdentifier)
+    return 0
+  }
+  if (answers.pubacksOwed + session.receivedCount >= broker.settings.receive_maximum) {
+    return Reason.RECEIVE_MAXIMUM_EXCEEDED
+  }
+  if (qos === 2) session.received(packetIdentifier)
+  const { ingress } = broker.services
+  const outcome = ingress.publishUnsafe(message, connection.principal)
+  if (outcome !== ACCEPTED_PENDING) {
+    answers.acknowledge(outcome, kind, packetIdentifier)
+    return 0
+  }
+  answers.wait(ingress.pendingStream, ingress.pendingTicket, kind, packetIdentifier)
+  // Version 5 clients are slowed by Receive Maximum; older ones know no such thing.
+  return version !== 5 && answers.length >= UNACKNOWLEDGED_MAX_BEFORE_5 ? PAUSED : 0
+}
+
+function resolveAlias(connection: Connection, message: Message, bytes: Uint8Array): number {
+  if (publish.topicAlias > connection.broker.settings.topic_alias_maximum) return TOPIC_ALIAS_INVALID
+  connection.aliases ??= new TopicAliases()
+  if (publish.topicStart !== publish.topicEnd) {
+    connection.aliases.set(publish.topicAlias, bytes, publish.topicStart, publish.topicEnd)
+    return 0
+  }
+  const topic = connection.aliases.get(publish.topicAlias)
+  if (topic === undefined) return PROTOCOL_ERROR
+  message.topic = topic
+  message.topicStart = 0
+  message.topicEnd = topic.length
+  return 0
+}

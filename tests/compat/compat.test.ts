@@ -2,14 +2,13 @@
 import { tools } from "../support/tools.ts"
 import { compatSuite } from "./compat.ts"
 
-compatSuite({ name: "mqttjs", runner: tools.node, script: "mqttjs.mjs" })
-compatSuite({ name: "kafkajs", runner: tools.node, script: "kafkajs.mjs" })
-compatSuite({ name: "paho", runner: tools.pythonPaho, script: "paho_suite.py" })
-compatSuite({ name: "kafka-python", runner: tools.pythonKafka, script: "kafka_python_suite.py" })
-compatSuite({
-  name: "mosquitto",
-  runner: { path: process.execPath },
-  script: "mosquitto.ts",
-  needs: [tools.mosquittoPub, tools.mosquittoSub, tools.mosquittoRr]
-})
-compatSuite({ name: "kcat", runner: { path: process.execPath }, script: "kcat.ts", needs: [tools.kcat] })
+const bun = { path: process.execPath }
+const mosquitto = [tools.mosquittoPub, tools.mosquittoSub, tools.mosquittoRr]
+compatSuite([
+  { name: "paho", runner: tools.pythonPaho, script: "paho_suite.py" },
+  { name: "mosquitto", runner: bun, script: "mosquitto.ts", needs: mosquitto },
+  { name: "kcat", runner: bun, script: "kcat.ts", needs: [tools.kcat] },
+  { name: "mqttjs", runner: tools.node, script: "mqttjs.mjs" },
+  { name: "kafka-python", runner: tools.pythonKafka, script: "kafka_python_suite.py" },
+  { name: "kafkajs", runner: tools.node, script: "kafkajs.mjs" }
+])

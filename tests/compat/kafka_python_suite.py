@@ -8,6 +8,7 @@ from kafka import KafkaConsumer, KafkaProducer, TopicPartition
 from cases import case, done, equal, unique
 
 BOOTSTRAP = os.environ["MANIFOLD_KAFKA"]
+NOW = int(time.time() * 1000) - 60_000  # recent, or time retention would take the records away
 
 
 def producer(**options):
@@ -34,14 +35,14 @@ for acks in (1, "all"):
     @case(f"produce and consume, acks = {acks}: key, value, headers, timestamp, null, empty")
     def _():
         topic, send = unique("t"), producer(acks=acks)
-        first = send.send(topic, key=b"k", value=b"v", headers=[("h", b"1"), ("bin", b"\xff\x00")], timestamp_ms=1_700_000_000_123).get(6)
+        first = send.send(topic, key=b"k", value=b"v", headers=[("h", b"1"), ("bin", b"\xff\x00")], timestamp_ms=NOW).get(6)
         equal((first.topic, first.partition, first.offset), (topic, 0, 0))
         equal(send.send(topic, key=b"k", value=None).get(6).offset, 1)
         equal(send.send(topic, value=b"").get(6).offset, 2)
         records = consume(topic, 3)
         equal([(r.offset, r.key, r.value) for r in records], [(0, b"k", b"v"), (1, b"k", None), (2, None, b"")])
         equal(list(records[0].headers), [("h", b"1"), ("bin", b"\xff\x00")])
-        equal(records[0].timestamp, 1_700_000_000_123)
+        equal(records[0].timestamp, NOW)
         send.close()
 
 
@@ -72,16 +73,16 @@ for codec in (None, "gzip"):
 def _():
     topic, send = unique("t"), producer()
     for index in range(5):
-        send.send(topic, value=b"x", timestamp_ms=1_700_000_000_000 + index * 1000).get(6)
+        send.send(topic, value=b"x", timestamp_ms=NOW + index * 1000).get(6)
     consumer = KafkaConsumer(bootstrap_servers=BOOTSTRAP)
     partition = TopicPartition(topic, 0)
     consumer.assign([partition])
     equal(consumer.partitions_for_topic(topic), {0})
     equal(consumer.beginning_offsets([partition]), {partition: 0})
     equal(consumer.end_offsets([partition]), {partition: 5})
-    found = consumer.offsets_for_times({partition: 1_700_000_001_500})[partition]
-    equal((found.offset, found.timestamp), (2, 1_700_000_002_000))
-    equal(consumer.offsets_for_times({partition: 1_800_000_000_000}), {partition: None})
+    found = consumer.offsets_for_times({partition: NOW + 1500})[partition]
+    equal((found.offset, found.timestamp), (2, NOW + 2000))
+    equal(consumer.offsets_for_times({partition: NOW + 1_000_000_000}), {partition: None})
     consumer.seek_to_end(partition)
     equal(consumer.position(partition), 5)
     consumer.close()

@@ -33,7 +33,9 @@ describe.skipIf(IS_EXTERNAL)("bad start", () => {
   }
   /** Starts it and asserts that it fails as it should. */
   async function fails(fault: Fault): Promise<void> {
-    const args = ["start", "--data", join(folder, "data"), ...PORTS.flatMap((name) => ["--set", `${name}=127.0.0.1:0`])]
+    // A list of plugins in the file replaces the default one: then there is nothing to set.
+    const ports = fault.config?.includes("[[plugin]]") === true ? [] : PORTS
+    const args = ["start", "--data", join(folder, "data"), ...ports.flatMap((name) => ["--set", `${name}=127.0.0.1:0`])]
     if (fault.config !== undefined) {
       writeFileSync(join(folder, "manifold.toml"), fault.config)
       args.push("--config", join(folder, "manifold.toml"))
@@ -128,7 +130,7 @@ describe.skipIf(IS_EXTERNAL)("bad start", () => {
   test("two bindings that overlap with equal rank", async () => {
     const config =
       '[[binding]]\ntopic = "one"\nfilter = "a/+/b"\n[[binding]]\ntopic = "two"\nfilter = "a/c/+"\n[[binding]]\ntopic = "three"\nfilter = "a/+/b"\n'
-    await fails({ config, says: [/one/, /three/, /a\/\+\/b/] })
+    await fails({ config, says: [/binding/, /a\/\+\/b/, /overlap/] })
   })
   test("a binding with a filter or topic that is none", async () => {
     await fails({ config: '[[binding]]\ntopic = "one"\nfilter = "a/#/b"\n', says: [/a\/#\/b/] })

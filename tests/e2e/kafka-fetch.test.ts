@@ -1,7 +1,8 @@
 /** Fetch and ListOffsets as Apache Kafka answers them: whole batches, limits, long polls, errors at once. */
 import { afterEach, expect, test } from "bun:test"
 import { brokerSuite } from "../support/broker.ts"
-import { RawKafka } from "../support/raw-kafka.ts"
+import { type Reader, Writer } from "../support/kafka-fields.ts"
+import { API, RawKafka } from "../support/raw-kafka.ts"
 import { RawMqtt, uniqueLevel } from "../support/raw-mqtt.ts"
 import { batch, readBatches } from "../support/record-batch.ts"
 import { sleep } from "../support/until.ts"
@@ -154,6 +155,33 @@ brokerSuite("kafka fetch", { config: "[topics]\npartitions = 3\n" }, (broker) =>
     await client.response(producing)
   })
 
+  test("fetch sessions: a full request is answered, one of an unknown session is 70", async () => {
+    const FETCH_SESSION_ID_NOT_FOUND = 70
+    const [client, topic] = await withTopic()
+    await client.produce(topic, 0, batch(records(1)))
+    const ask = (sessionId: number, epoch: number): Promise<Reader> => {
+      const body = new Writer().int32(-1).int32(0).int32(1).int32(1_000_000).int8(0).int32(sessionId).int32(epoch)
+      body.array([topic], () => {
+        body.text(topic).array([0], (partition) => body.int32(partition).int32(-1).int64(0).int64(-1).int32(1_000_000))
+      })
+      return client.call(
+        API.fetch,
+        11,
+        body
+          .array([], () => {})
+          .text("")
+          .end()
+      )
+    }
+    const head = (reader: Reader): number => {
+      reader.int32()
+      return reader.int16()
+    }
+    expect(head(await ask(0, 0))).toBe(0)
+    expect(head(await ask(0, -1))).toBe(0)
+    expect(head(await ask(987_654, 3))).toBe(FETCH_SESSION_ID_NOT_FOUND)
+  })
+
   test("a client that leaves during its long poll harms nobody", async () => {
     const [client, topic] = await withTopic()
     for (let index = 0; index < 50; index++) {
@@ -183,24 +211,25 @@ brokerSuite("kafka fetch", { config: "[topics]\npartitions = 3\n" }, (broker) =>
     expect(await client.listOffset(topic, 0, -1)).toMatchObject({ error: 0, offset: 0 })
     expect(await client.listOffset(topic, 0, -2)).toMatchObject({ error: 0, offset: 0 })
     const spread = [0, 10, 20].map((timestampDelta) => ({ value: "x", timestampDelta }))
-    for (const timestamp of [1_000_000, 1_000_100, 1_000_200])
-      await client.produce(topic, 0, batch(spread, { timestamp }))
+    // Recent, or time retention would take them away.
+    const start = Date.now() - 60_000
+    for (const after of [0, 100, 200]) await client.produce(topic, 0, batch(spread, { timestamp: start + after }))
     expect(await client.listOffset(topic, 0, -1)).toMatchObject({ error: 0, offset: 9 })
     expect(await client.listOffset(topic, 0, -2)).toMatchObject({ error: 0, offset: 0 })
-    for (const [timestamp, offset, found] of [
-      [0, 0, 1_000_000],
-      [1_000_000, 0, 1_000_000],
-      [1_000_001, 1, 1_000_010],
-      [1_000_020, 2, 1_000_020],
-      [1_000_021, 3, 1_000_100],
-      [1_000_215, 8, 1_000_220]
+    for (const [after, offset, found] of [
+      [-1_000, 0, 0],
+      [0, 0, 0],
+      [1, 1, 10],
+      [20, 2, 20],
+      [21, 3, 100],
+      [215, 8, 220]
     ] as const) {
-      expect([timestamp, await client.listOffset(topic, 0, timestamp)]).toMatchObject([
-        timestamp,
-        { error: 0, offset, timestamp: found }
+      expect([after, await client.listOffset(topic, 0, start + after)]).toMatchObject([
+        after,
+        { error: 0, offset, timestamp: start + found }
       ])
     }
-    expect(await client.listOffset(topic, 0, 1_000_221)).toMatchObject({ error: 0, offset: -1, timestamp: -1 })
+    expect(await client.listOffset(topic, 0, start + 221)).toMatchObject({ error: 0, offset: -1, timestamp: -1 })
     expect((await client.listOffset(topic, 9, -1)).error).toBe(UNKNOWN_TOPIC_OR_PARTITION)
   })
 })

@@ -152,7 +152,7 @@ brokerSuite("kafka produce", { config: "[topics]\npartitions = 2\n" }, (broker) 
         { value: Uint8Array.from({ length: 300 }, (_, index) => index & 255), headers: [{ name: "", value: null }] },
         { key: null, value: "", timestampDelta: 3 }
       ]
-      const sent = batch(records, { codec, timestamp: 1_700_000_000_123 })
+      const sent = batch(records, { codec, timestamp: Date.now() - 60_000 })
       await client.produce(topic, 0, batch([{ value: "before" }]))
       expect(await client.produce(topic, 0, sent)).toMatchObject({ error: 0, baseOffset: 1 })
       const found = await client.fetch(topic, 0, 1)

@@ -203,6 +203,5 @@ export const FILTERS: ReadonlyArray<string> = [
   "$share/g",
   "$share/g/",
   "$share/g+/a",
-  "$share/g#/a",
-  "$share"
+  "$share/g#/a"
 ]

@@ -32,6 +32,7 @@ export class RawKafka {
   readonly responses: Array<Buffer> = []
   isClosed = false
   #correlation = 0
+  #wake: () => void = () => {}
 
   private constructor(socket: Socket) {
     this.socket = socket
@@ -42,10 +43,12 @@ export class RawKafka {
         this.responses.push(Buffer.from(this.#received.subarray(4, size)))
         this.#received = this.#received.subarray(size)
       }
+      if (this.responses.length > 0) this.#wake()
     })
     for (const event of ["close", "end", "error"]) {
       socket.on(event, () => {
         this.isClosed = true
+        this.#wake()
       })
     }
   }
@@ -86,7 +89,12 @@ export class RawKafka {
 
   /** The next response, which must answer `correlation`. */
   async response(correlation: number, timeoutMs = 5_000): Promise<Reader> {
-    await until("a Kafka response", () => this.responses.length > 0 || this.isClosed, timeoutMs)
+    if (this.responses.length === 0 && !this.isClosed) {
+      const change = new Promise<void>((done) => {
+        this.#wake = done
+      })
+      await within("a Kafka response", change, timeoutMs)
+    }
     const bytes = this.responses.shift()
     if (bytes === undefined) throw new Error("the broker closed the connection where a response was expected")
     const reader = new Reader(bytes)

@@ -1,0 +1,223 @@
+/**
+ * The HTTP application: health, metrics and the resources, behind one set of checks. Sans-I/O: a Request in, a Response out.
+ *
+ * Invariants
+ *  - Every answer that is not a success is a problem document, and every answer carries the security headers.
+ *  - A request is checked (host, path, headers, declared size) before anything is done for it.
+ *  - What a resource does is interrupted when the caller has gone, when its time is over, and when the plugin stops.
+ */
+import { Cause, Effect, Exit } from "effect"
+import type { Context } from "hono"
+import { Hono } from "hono/tiny"
+import { type ClockShape, type NodeFacts, ResourceError, type Resources, type TelemetryShape } from "../../core/mod.ts"
+import { checkDeclaredLength } from "./json-body.ts"
+import { checkHost, checkOrigin } from "./origin.ts"
+import { Problem, quote, textResponse } from "./problems.ts"
+import { parsePath, parseQuery, rawPath, type Segment } from "./request-target.ts"
+import { type Action, actionsAt } from "./resource-routes.ts"
+import type { Settings } from "./Settings.ts"
+
+/** All header names and values together, in characters. */
+export const HEADER_LENGTH_MAX = 16_384
+
+const API_PREFIX = ["api", "v1"]
+const JSON_TYPE = "application/json"
+const METRICS_TYPE = "text/plain; version=0.0.4; charset=utf-8"
+
+const SECURITY_HEADERS = {
+  "cache-control": "no-store",
+  "content-security-policy": "default-src 'none'; frame-ancestors 'none'",
+  "cross-origin-resource-policy": "same-origin",
+  "referrer-policy": "no-referrer",
+  "x-content-type-options": "nosniff",
+  "x-frame-options": "DENY"
+}
+
+const OVERRIDES = ["x-http-method-override", "x-http-method", "x-method-override"]
+
+export interface AppServices {
+  readonly facts: typeof NodeFacts.Service
+  readonly resources: typeof Resources.Service
+  readonly telemetry: Pick<TelemetryShape, "renderPrometheus">
+  readonly clock: ClockShape
+  /** A name for one internal error, shown to the caller and written to the log. */
+  readonly newIncident: () => string
+  /** Takes what went wrong inside, which the caller does not see. */
+  readonly onFault: (incident: string, path: string, error: unknown) => void
+}
+
+/** What the listener knows of a request. */
+export interface Arrival {
+  readonly isLoopbackListener: boolean
+}
+
+/** What is counted, read at scrape. */
+export interface AppCounts {
+  /** Answers by status. */
+  readonly byStatus: Map<number, number>
+  underWay: number
+}
+
+/** One request while it is under way. */
+interface Work extends Arrival {
+  /** Aborted when nobody waits for the answer any more. */
+  readonly signal: AbortSignal
+  /** Whether it waits for its body. */
+  isReading: boolean
+}
+
+interface AppEnvironment {
+  Bindings: Work
+  Variables: { segments: ReadonlyArray<Segment> }
+}
+
+type AppContext = Context<AppEnvironment>
+type Handlers = Readonly<Record<string, (c: AppContext) => Response | Promise<Response>>>
+
+export interface App {
+  fetch(request: Request, arrival: Arrival): Promise<Response>
+  readonly counts: AppCounts
+}
+
+/** Makes the application; `stopping` interrupts what is under way. */
+export function makeApp(services: AppServices, settings: Settings, stopping: AbortSignal): App {
+  const { facts, resources, telemetry, clock } = services
+  const counts: AppCounts = { byStatus: new Map(), underWay: 0 }
+  const app = new Hono<AppEnvironment>({ getPath: (request) => rawPath(request.url) })
+
+  app.use(async (c, next) => {
+    const { headers, url } = c.req.raw
+    checkHeaders(headers)
+    checkHost(headers, c.env.isLoopbackListener, settings.hosts)
+    c.set("segments", parsePath(url))
+    checkDeclaredLength(headers, settings.body_bytes_max)
+    if (c.req.method !== "GET" && c.req.method !== "HEAD") checkOrigin(headers)
+    await next()
+  })
+
+  /** A route with one path: HEAD goes with GET, OPTIONS is answered, another method is refused with Allow. */
+  const route = (path: string, handlers: Handlers): void => {
+    app.all(path, (c) => answerMethod(c, handlers))
+  }
+  route("/health/live", { GET: (c) => plainJson(c, { status: "live" }) })
+  route("/health/ready", {
+    GET: (c) => {
+      const state = facts.state()
+      if (state === "ready") return plainJson(c, { status: "ready" })
+      const missing = state === "starting" ? "not every listener accepts yet" : "the node is stopping"
+      throw new Problem("not-ready", missing, { headers: { "retry-after": "1" }, members: { state } })
+    }
+  })
+  route("/metrics", {
+    GET: (c) => {
+      parseQuery(c.req.raw.url, [])
+      return textResponse(telemetry.renderPrometheus(), METRICS_TYPE)
+    }
+  })
+  app.all("/api/v1/*", (c) => {
+    const actions = actionsAt(resources.all(), c.get("segments").slice(API_PREFIX.length))
+    if (actions === undefined) throw unknownRoute(c)
+    const handlers: Record<string, (c: AppContext) => Promise<Response>> = {}
+    for (const [method, action] of actions) handlers[method] = (context) => runAction(context, action, settings)
+    return answerMethod(c, handlers)
+  })
+  app.notFound((c) => problemOf(unknownRoute(c), c.req.raw).toResponse())
+  app.onError((error, c) => problemOf(error, c.req.raw).toResponse())
+
+  function problemOf(error: unknown, request: Request): Problem {
+    if (error instanceof Problem) return error
+    const incident = services.newIncident()
+    services.onFault(incident, rawPath(request.url), error)
+    return new Problem("internal", "the request could not be answered", { members: { incident } })
+  }
+
+  async function answer(request: Request, arrival: Arrival): Promise<Response> {
+    if (counts.underWay > settings.requests_max && rawPath(request.url) !== "/health/live") {
+      return new Problem("busy", `more than ${settings.requests_max} requests are under way`, {
+        headers: { "retry-after": "1" }
+      }).toResponse()
+    }
+    const over = new AbortController()
+    const signal = AbortSignal.any([over.signal, request.signal, stopping])
+    const work: Work = { ...arrival, signal, isReading: false }
+    let timer = { cancel: () => {} }
+    const timedOut = new Promise<Response>((resolve) => {
+      timer = clock.after(settings.request_timeout * 1_000, () => {
+        const kind = work.isReading ? "body-timeout" : "timed-out"
+        over.abort()
+        resolve(new Problem(kind, `not done after ${settings.request_timeout} s`).toResponse())
+      })
+    })
+    try {
+      return await Promise.race([app.fetch(request, work), timedOut])
+    } catch (error) {
+      return problemOf(error, request).toResponse()
+    } finally {
+      timer.cancel()
+    }
+  }
+
+  return {
+    counts,
+    fetch: async (request, arrival) => {
+      counts.underWay += 1
+      try {
+        const response = await answer(request, arrival)
+        counts.byStatus.set(response.status, (counts.byStatus.get(response.status) ?? 0) + 1)
+        for (const [name, value] of Object.entries(SECURITY_HEADERS)) response.headers.set(name, value)
+        return request.method === "HEAD" && response.body !== null ? new Response(null, response) : response
+      } finally {
+        counts.underWay -= 1
+      }
+    }
+  }
+}
+
+/** Answers by method; the handler of GET is also that of HEAD. */
+function answerMethod(c: AppContext, handlers: Handlers): Response | Promise<Response> {
+  const { method } = c.req
+  const handler = Object.hasOwn(handlers, method === "HEAD" ? "GET" : method)
+    ? handlers[method === "HEAD" ? "GET" : method]
+    : undefined
+  if (handler !== undefined) return handler(c)
+  const allow = Object.keys(handlers).flatMap((each) => (each === "GET" ? ["GET", "HEAD"] : [each]))
+  const headers = { allow: [...allow, "OPTIONS"].join(", ") }
+  if (method === "OPTIONS") return new Response(null, { status: 204, headers })
+  throw new Problem("method-not-allowed", `${quote(method)} is not one of ${headers.allow}`, { headers })
+}
+
+async function runAction(c: AppContext, action: Action, settings: Settings): Promise<Response> {
+  c.env.isReading = true
+  const effect = await action(c.req.raw, settings.body_bytes_max)
+  c.env.isReading = false
+  const exit = await Effect.runPromiseExit(effect, { signal: c.env.signal })
+  if (Exit.isSuccess(exit)) return jsonResponse(exit.value)
+  const error = Cause.squash(exit.cause)
+  if (error instanceof ResourceError) throw Problem.ofResource(error)
+  if (Cause.hasInterruptsOnly(exit.cause)) throw new Problem("unavailable", "the request was given up")
+  throw error
+}
+
+function plainJson(c: AppContext, value: unknown): Response {
+  parseQuery(c.req.raw.url, [])
+  return jsonResponse(value)
+}
+
+/** A result as JSON; what returns nothing is answered 204. */
+function jsonResponse(value: unknown): Response {
+  return value === undefined ? new Response(null, { status: 204 }) : textResponse(JSON.stringify(value), JSON_TYPE)
+}
+
+function unknownRoute(c: AppContext): Problem {
+  return new Problem("unknown-route", `there is nothing at ${quote(c.req.path)}`)
+}
+
+function checkHeaders(headers: Headers): void {
+  let length = 0
+  for (const [name, value] of headers) length += name.length + value.length
+  if (length > HEADER_LENGTH_MAX) {
+    throw new Problem("header-too-large", `the headers are larger than ${HEADER_LENGTH_MAX} characters`)
+  }
+  const override = OVERRIDES.find((name) => headers.has(name))
+  if (override !== undefined) throw new Problem("method-override", `the header ${override} is not obeyed`)
+}

@@ -1,0 +1,67 @@
+/** The administrator's face over HTTP: health, metrics and a route for every resource. It knows no other plugin. */
+import { Effect, Layer } from "effect"
+import {
+  Clock,
+  CONTRACT_VERSION,
+  type HttpPlugin,
+  isLoopback,
+  Listeners,
+  Net,
+  NodeFacts,
+  PluginError,
+  parseAddress,
+  Random,
+  Resources,
+  randomUuid,
+  Telemetry
+} from "../../core/mod.ts"
+import { makeApp } from "./app.ts"
+import { options, type Settings } from "./Settings.ts"
+
+const NAME = "admin-http"
+
+export const plugin: HttpPlugin = {
+  name: NAME,
+  version: "0.1.0",
+  contractVersion: CONTRACT_VERSION,
+  kind: "http",
+  runs: "node",
+  options,
+  layer: (given) =>
+    Layer.effectDiscard(
+      Effect.gen(function* () {
+        const settings = given as Settings
+        const net = yield* Net
+        const listeners = yield* Listeners
+        const telemetry = yield* Telemetry
+        const random = yield* Random
+        const stopping = new AbortController()
+        const services = {
+          facts: yield* NodeFacts,
+          resources: yield* Resources,
+          telemetry,
+          clock: yield* Clock,
+          newIncident: () => randomUuid(random),
+          onFault: () => {}
+        }
+        const app = makeApp(services, settings, stopping.signal)
+        yield* telemetry.counters("manifold_http_responses_total", "HTTP answers by status", "status", function* () {
+          for (const [status, count] of app.counts.byStatus) yield [String(status), count] as const
+        })
+        yield* telemetry.gauge("manifold_http_requests", "HTTP requests under way", () => app.counts.underWay)
+        yield* Effect.addFinalizer(() => Effect.sync(() => stopping.abort()))
+        for (const address of settings.tcp) {
+          const arrival = { isLoopbackListener: isLoopback(parseAddress(address)?.host ?? "") }
+          const listening = yield* net
+            .serveHttp(address, (request) => app.fetch(request, arrival))
+            .pipe(
+              Effect.mapError(
+                (error) =>
+                  new PluginError({ plugin: NAME, message: `cannot listen on ${error.address}: ${error.reason}` })
+              )
+            )
+          yield* listeners.announce({ plugin: NAME, listener: "tcp", address: listening.address })
+        }
+      })
+    )
+}

@@ -15,6 +15,7 @@ const MODULES = join(ROOT, "node_modules")
 const MANIFEST = JSON.parse(readFileSync(join(ROOT, "package.json"), "utf8"))
 /** One Ctrl-C reaches us from the terminal and again from npm: signals this close together are one. */
 const SAME_SIGNAL_MS = 1_000
+const PARENT_CHECK_MS = 250
 
 /** A line that says what to do; the command ends with exit code 1. */
 export class BootstrapError extends Error {}
@@ -90,8 +91,20 @@ export function runBun(args, stdin = "ignore") {
     child.kill(signal === "SIGHUP" ? "SIGTERM" : signal)
   }
   for (const signal of ["SIGINT", "SIGTERM", "SIGHUP"]) process.on(signal, () => forward(signal))
+  if (process.env.npm_lifecycle_event !== undefined) whenParentEnds(() => forward("SIGTERM"))
   return new Promise((done, fail) => {
     child.once("error", (error) => fail(new BootstrapError(`cannot run Bun: ${error.message}`)))
     child.once("exit", (code, signal) => done(code ?? 128 + (constants.signals[signal] ?? 0)))
   })
+}
+
+/** npm, or the shell that it put between us, may be ended without a word to us; what it started must not live on. */
+function whenParentEnds(ended) {
+  const parent = process.ppid
+  const timer = setInterval(() => {
+    if (process.ppid === parent) return
+    clearInterval(timer)
+    ended()
+  }, PARENT_CHECK_MS)
+  timer.unref()
 }

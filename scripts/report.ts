@@ -20,7 +20,7 @@ export function readReport(xml: string): Counts {
   for (const [, attributes = "", body = ""] of xml.matchAll(CASE)) {
     if (/<(?:failure|error)\b/.test(body)) failed += 1
     else if (/<skipped\b/.test(body)) {
-      const name = unescape(NAME.exec(attributes)?.[1] ?? "")
+      const name = plainText(NAME.exec(attributes)?.[1] ?? "")
       skipped.push(REASON.exec(name)?.[1] ?? `no reason given: ${name}`)
     } else passed += 1
   }
@@ -35,7 +35,7 @@ export function addCounts(one: Counts, other: Counts): Counts {
   }
 }
 
-function unescape(text: string): string {
+function plainText(text: string): string {
   return text
     .replaceAll("&quot;", '"')
     .replaceAll("&apos;", "'")

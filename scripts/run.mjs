@@ -14,14 +14,21 @@ const VERBS = {
   test: ["scripts/test.ts"],
   check: [TSC, "--noEmit", "-p", "tsconfig.json"],
   lint: [BIOME, "lint", "--error-on-warnings"],
-  format: [BIOME, "format", "--write"],
+  format: [BIOME, "format"],
   bench: ["bench/main.ts"],
   fuzz: ["scripts/fuzz.ts"]
 }
 const PLAIN = ["start", "compile"]
 
-const [verb, ...args] = process.argv.slice(2)
+const [verb, ...typed] = process.argv.slice(2)
 const command = VERBS[verb]
+// `format` writes, `format --check` only says what it would write.
+const args =
+  verb !== "format"
+    ? typed
+    : typed.includes("--check")
+      ? typed.filter((word) => word !== "--check")
+      : ["--write", ...typed]
 if (command === undefined) {
   process.stderr.write(`unknown verb "${verb}"; known: ${Object.keys(VERBS).join(", ")}\n`)
   process.exit(2)

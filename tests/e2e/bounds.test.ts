@@ -5,6 +5,7 @@ import { encode, field, packet, properties, textOf } from "../support/mqtt-packe
 import { RawKafka } from "../support/raw-kafka.ts"
 import { RawMqtt, uniqueId, uniqueLevel } from "../support/raw-mqtt.ts"
 import { RawWebSocket } from "../support/raw-websocket.ts"
+import { batch } from "../support/record-batch.ts"
 import { sleep } from "../support/until.ts"
 
 const MIB = 1_048_576
@@ -155,6 +156,27 @@ brokerSuite("bounds", { set: SETTINGS }, (broker) => {
     }
     expect((broker().residentBytes() - before) / MIB).toBeLessThan(100)
   }, 20_000)
+
+  test("Kafka clients that ask for much and read nothing hold a bounded amount and slow nobody", async () => {
+    const kafka = await RawKafka.open(broker().kafka)
+    const topic = uniqueLevel("big")
+    await kafka.topic(topic)
+    const records = [{ value: "x".repeat(500_000) }]
+    for (let index = 0; index < 40; index++) expect((await kafka.produce(topic, 0, batch(records))).error).toBe(0)
+    const before = broker().residentBytes()
+    const greedy = await Promise.all(Array.from({ length: 10 }, () => RawKafka.open(broker().kafka)))
+    for (const client of greedy) {
+      client.socket.pause()
+      for (let index = 0; index < 50; index++)
+        client.fetchRequest(topic, [{ partition: 0, offset: 0 }], { maxBytes: 15_000_000 })
+    }
+    const start = performance.now()
+    for (let index = 0; index < 20; index++) expect((await kafka.fetch(topic, 0, 39)).error).toBe(0)
+    expect(performance.now() - start).toBeLessThan(2_000)
+    await sleep(300)
+    // 7.5 GB were asked for.
+    expect((broker().residentBytes() - before) / MIB).toBeLessThan(250)
+  }, 15_000)
 
   test("5,000 sessions that come and go leave nothing behind", async () => {
     const round = async (): Promise<void> => {

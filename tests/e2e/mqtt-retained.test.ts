@@ -100,6 +100,31 @@ brokerSuite("retained", {}, (broker) => {
     expect(found.toSorted((a, b) => a - b)).toEqual(Array.from({ length: 200 }, (_, index) => index))
   }, 15_000)
 
+  test("under live updates a new subscriber never goes back to an older value, and misses none after its first", async () => {
+    const names = Array.from({ length: 4 }, () => `${uniqueLevel()}/state`)
+    const publisher = await connect(4)
+    let isOver = false
+    const publishing = (async () => {
+      for (let value = 1; !isOver; value++) {
+        for (const topic of names) await publisher.publishWhole({ topic, payload: String(value), qos: 1, retain: true })
+      }
+    })()
+    for (let round = 0; round < 40; round++) {
+      const topic = names[round % names.length] ?? ""
+      const client = await connect(round % 2 === 0 ? 4 : 5)
+      await client.subscribe(round % 3 === 0 ? topic.replace("/state", "/+") : topic, 1)
+      const values = (await client.messages(8)).map((message) => Number(textOf(message.payload)))
+      for (const [index, value] of values.entries()) {
+        const before = values[index - 1] ?? value
+        expect([values, value - before === 0 || value - before === 1]).toEqual([values, true])
+      }
+      client.cut()
+    }
+    isOver = true
+    await publishing
+    for (const topic of names) await publisher.publishWhole({ topic, qos: 1, retain: true })
+  }, 15_000)
+
   test("a SUBSCRIBE for a filter that is there sends them again (retain handling 0, and 3.1.1)", async () => {
     const publisher = await connect(4)
     const topic = `${uniqueLevel()}/a`

@@ -215,6 +215,28 @@ brokerSuite("session", {}, (broker) => {
     expect(Number(propertyOf(message.properties, "messageExpiry"))).toBeWithin(95, 100)
   })
 
+  test("5: the Receive Maximum of the new connection holds for what is sent again, too", async () => {
+    const clientId = uniqueId()
+    const topic = `${uniqueLevel()}/a`
+    const kept = { version: 5, clientId, clean: false } as const
+    const first = await connect({ ...kept, properties: [["sessionExpiry", 60]] })
+    await first.subscribe(topic, 1)
+    const publisher = await connect({})
+    for (let index = 0; index < 10; index++) await publisher.publishWhole({ topic, payload: String(index), qos: 1 })
+    await first.messages(10, { acknowledge: false })
+    first.cut()
+    const properties = [["sessionExpiry", 60] as const, ["receiveMaximum", 3] as const]
+    const second = await connect({ ...kept, properties })
+    const unacknowledged = await second.messages(3, { acknowledge: false })
+    await second.quiet()
+    for (let index = 3; index < 10; index++) {
+      second.ack("puback", unacknowledged.shift()?.id ?? 0)
+      const message = await second.expect("publish")
+      expect([textOf(message.payload), message.dup]).toEqual([String(index), true])
+      unacknowledged.push(message)
+    }
+  })
+
   test("what several publishers sent meanwhile is in order for each of them", async () => {
     const clientId = uniqueId()
     const level = uniqueLevel()

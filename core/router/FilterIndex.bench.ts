@@ -60,7 +60,7 @@ for (const [kind, filterOf] of [
     for (let each = 0; each < filters; each++) index.remove(filterOf(each), value)
   })
   console.log(
-    `${kind.padEnd(28)} ${bytes} + 8 bytes a filter, add ${add}, match ${hit}, ` +
+    `${kind.padEnd(28)} ${bytes} bytes a filter, add ${add}, match ${hit}, ` +
       `no match ${miss}, remove ${remove}, full collection ${pause.toFixed(1)} ms`
   )
 }

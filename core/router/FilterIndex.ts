@@ -65,9 +65,9 @@ export class FilterIndex<T extends object> {
     return this.#exactValues.valueCount + this.#treeValues.valueCount
   }
 
-  /** Bytes of the index's buffers, without the references to values. */
+  /** Bytes of the index's buffers and of its references to values. */
   get sizeBytes(): number {
-    return this.#exact.sizeBytes + this.#tree.sizeBytes
+    return this.#exact.sizeBytes + this.#tree.sizeBytes + 8 * (this.#exact.idEnd + this.#listEnd)
   }
 
   /** Attaches a value to a valid filter; true where the filter is new here. */

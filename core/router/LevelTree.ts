@@ -75,7 +75,7 @@ export class LevelTree {
     }
   }
 
-  /** The node of the path `path[0, end)`, {@link NONE} where there is none; a path has at least one level. */
+  /** The node of the path `path[0, end)`, {@link NONE} where there is none; `end` is the length or where a `/` stands. */
   find(path: string, end = path.length): number {
     let node = ROOT
     for (let start = 0; start <= end; ) {
@@ -87,7 +87,7 @@ export class LevelTree {
     return node
   }
 
-  /** The node of the path `path[0, end)`, made where there is none. */
+  /** The node of that path, made where there is none. */
   make(path: string, end = path.length): number {
     let node = ROOT
     for (let start = 0; start <= end; ) {
@@ -191,5 +191,5 @@ export class LevelTree {
 
 function endOfLevel(path: string, start: number, end: number): number {
   const slash = path.indexOf("/", start)
-  return slash < 0 || slash > end ? end : slash
+  return slash < 0 ? end : slash
 }

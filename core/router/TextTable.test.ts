@@ -1,6 +1,7 @@
 import assert from "node:assert"
 import { test } from "node:test"
 import fc from "fast-check"
+import { hashMultiplier, hashText } from "./seeded-hash.ts"
 import { TextTable } from "./TextTable.ts"
 
 const text = fc.oneof(
@@ -11,7 +12,7 @@ const text = fc.oneof(
 test("any holds and releases leave what a map of counts holds", () => {
   const step = fc.record({ isHold: fc.boolean(), text })
   fc.assert(
-    fc.property(fc.integer(), fc.array(step, { maxLength: 100 }), (seed, steps) => {
+    fc.property(fc.integer(), fc.array(step, { maxLength: 100, size: "max" }), (seed, steps) => {
       const table = new TextTable(seed)
       const model = new Map<string, { readonly id: number; holders: number }>()
       for (const { isHold, text } of steps) {
@@ -60,6 +61,27 @@ test("released bytes are won back, and the texts that stay are what they were", 
   for (const [id, text] of kept) assert.strictEqual(table.text(id), text)
   assert.strictEqual(table.count, 400)
   assert.ok(table.sizeBytes < 400_000, `${table.sizeBytes} bytes`)
+})
+
+test("texts of one hash are told apart", () => {
+  const seen = new Map<number, string>()
+  let pairs = 0
+  for (let each = 0; pairs < 3; each++) {
+    assert.ok(each < 1_000_000, "so many texts hold three pairs of one hash")
+    const text = each.toString(36).padStart(5, "-")
+    const hash = hashText(text, 0, text.length, 5, hashMultiplier(5))
+    const other = seen.get(hash)
+    seen.set(hash, text)
+    if (other === undefined) continue
+    pairs += 1
+    const table = new TextTable(5)
+    const id = table.hold(text, 0, text.length)
+    assert.strictEqual(table.find(other, 0, other.length), -1)
+    assert.notStrictEqual(table.hold(other, 0, other.length), id)
+    table.release(id)
+    assert.strictEqual(table.find(text, 0, text.length), -1)
+    assert.notStrictEqual(table.find(other, 0, other.length), -1)
+  }
 })
 
 test("only a holder may release", () => {

@@ -1,6 +1,7 @@
 import assert from "node:assert"
 import { test } from "node:test"
 import fc from "fast-check"
+import { hashBytes, hashMultiplier } from "./seeded-hash.ts"
 import { TopicNameTable } from "./TopicNameTable.ts"
 
 interface Entry {
@@ -51,7 +52,7 @@ test("any changes: what is found is what was set last, what is lost was told, an
     fc.property(
       fc.integer(),
       fc.integer({ min: 1, max: 12 }),
-      fc.array(step, { maxLength: 120 }),
+      fc.array(step, { maxLength: 120, size: "max" }),
       (seed, max, steps) => {
         const named = new Named(max, seed)
         const model = new Map<string, Entry>()
@@ -104,12 +105,39 @@ test("all names in use: one makes room", () => {
   assert.strictEqual(named.lookup("new"), entry)
 })
 
-test("20,000 names are all kept and found, and no other", () => {
+test("20,000 names are all kept and found, and no other; half removed, the other half is there", () => {
   const named = new Named(20_000)
   const entries = Array.from({ length: 20_000 }, (_, each) => named.insert(`tenant/device/${each}/cmd`))
   assert.strictEqual(named.evicted.length, 0)
   for (const entry of entries) assert.strictEqual(named.lookup(entry.name), entry)
   for (let each = 0; each < 20_000; each++) assert.strictEqual(named.lookup(`tenant/device/${each}/cmx`), undefined)
+  for (const [place, { name }] of entries.entries()) if (place % 2 === 0) assert.ok(named.delete(name))
+  for (const [place, entry] of entries.entries()) {
+    assert.strictEqual(named.lookup(entry.name), place % 2 === 0 ? undefined : entry)
+  }
+})
+
+test("names of one hash are told apart", () => {
+  const seen = new Map<number, string>()
+  let pairs = 0
+  for (let each = 0; pairs < 3; each++) {
+    assert.ok(each < 1_000_000, "so many names hold three pairs of one hash")
+    const text = each.toString(36).padStart(8, "-")
+    const bytes = encoder.encode(text)
+    const hash = hashBytes(bytes, 0, bytes.length, 5, hashMultiplier(5))
+    const other = seen.get(hash)
+    seen.set(hash, text)
+    if (other === undefined) continue
+    pairs += 1
+    const named = new Named(10, 5)
+    const entry = named.insert(text)
+    assert.strictEqual(named.lookup(other), undefined)
+    const second = named.insert(other)
+    assert.strictEqual(named.lookup(text), entry)
+    assert.strictEqual(named.lookup(other), second)
+    assert.ok(named.delete(text))
+    assert.strictEqual(named.lookup(other), second)
+  }
 })
 
 test("the bytes of names are bounded, the longest name has room", () => {

@@ -50,6 +50,10 @@ for (const [shape, keyOf] of [
   })
 }
 
+test("every multiplier is odd: an even one would lose a bit a step", () => {
+  for (let seed = -100; seed < 100; seed++) assert.strictEqual(hashMultiplier(seed) & 1, 1)
+})
+
 test("keys that collide under one seed do not under another", () => {
   const of = (seed: number, index: number): number => {
     const bytes = encoder.encode(`aim/${index}`)

@@ -1,6 +1,8 @@
 /** Finds and reads the configuration that the command line asks for. */
-import { readFileSync } from "node:fs"
-import { type Loaded, loadConfig } from "../core/config/mod.ts"
+import { existsSync, readFileSync } from "node:fs"
+import { dirname, resolve } from "node:path"
+import { externalPlugins, type Loaded, loadConfig } from "../core/config/mod.ts"
+import { loadPluginFile, type PluginFile } from "../core/plugin/load-plugin.ts"
 import type { Arguments } from "./arguments.ts"
 import { builtins } from "./builtins.ts"
 
@@ -13,10 +15,27 @@ export class UnreadableFile extends Error {
 }
 
 /** What became of the configuration, and the file's name, `defaults` where there is none. Throws {@link UnreadableFile}. */
-export function readConfiguration(given: Arguments): Loaded & { readonly file: string } {
+export async function readConfiguration(given: Arguments): Promise<Loaded & { readonly file: string }> {
   const text = readText(given.config)
   const file = text === undefined ? "defaults" : (given.config ?? DEFAULT_FILE)
-  return { ...loadConfig({ text, file, environment: process.env, sets: given.sets, builtins }), file }
+  const external = await importPlugins(text ?? "", dirname(resolve(file)))
+  return { ...loadConfig({ text, file, environment: process.env, sets: given.sets, builtins, external }), file }
+}
+
+/** Imports the plugins that the manifest names by path; a relative path starts at the manifest's folder. */
+async function importPlugins(text: string, folder: string): Promise<ReadonlyMap<string, PluginFile>> {
+  const uses = externalPlugins(text)
+  if (uses.length === 0) return new Map()
+  const { publishHostModules } = await import("./host-modules.ts")
+  publishHostModules()
+  const files = await Promise.all(
+    uses.map(async (use): Promise<readonly [string, PluginFile]> => {
+      const path = resolve(folder, use)
+      if (!existsSync(path)) return [use, { fault: `a file that is there; ${path} is not` }]
+      return [use, await loadPluginFile(path)]
+    })
+  )
+  return new Map(files)
 }
 
 function readText(asked: string | undefined): string | undefined {

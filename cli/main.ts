@@ -43,7 +43,7 @@ async function main(words: ReadonlyArray<string>): Promise<number> {
 
 async function withConfiguration(given: Arguments): Promise<number> {
   try {
-    const { config, faults, file } = readConfiguration(given)
+    const { config, faults, file } = await readConfiguration(given)
     if (config === undefined) {
       for (const fault of faults) fail(formatFault(fault))
       return FAILED

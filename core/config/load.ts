@@ -5,6 +5,7 @@
 import { parse, TomlError } from "smol-toml"
 import * as v from "valibot"
 import type { DeclaredTopic, LoadedPlugin } from "../node/NodeOptions.ts"
+import type { PluginFile } from "../plugin/load-plugin.ts"
 import type { EngineFact, Plugin } from "../plugin/Plugin.ts"
 import type { TopicDefaults } from "../topics/Topics.ts"
 import { checkEngine, checkTopics } from "./check-topics.ts"
@@ -25,6 +26,8 @@ export interface ConfigSource {
   /** The `--set` arguments, in order. */
   readonly sets: ReadonlyArray<string>
   readonly builtins: ReadonlyArray<Plugin>
+  /** The plugins that the file names by path, already imported, by what it calls them. */
+  readonly external?: ReadonlyMap<string, PluginFile>
 }
 
 /** A configuration without a fault. */
@@ -144,13 +147,22 @@ function choosePlugins(
     const from = sourceOf(["plugin", String(index), "use"])
     if (named.has(entry.use)) {
       faults.push({ key: "plugin.use", source: from, found: show(entry.use), allowed: "each plugin once" })
-    } else if (!source.builtins.some((plugin) => plugin.name === entry.use)) {
+    } else if (!source.external?.has(entry.use) && !source.builtins.some((plugin) => plugin.name === entry.use)) {
       const names = source.builtins.map((plugin) => plugin.name)
       faults.push(unknown("plugin.use", from, entry.use, names))
     }
     named.set(entry.use, { enabled: entry.enabled, options: entry.options, index })
   }
   const chosen: Array<Chosen> = []
+  for (const [use, { enabled, options, index }] of named) {
+    const file = source.external?.get(use)
+    if (file === undefined || !enabled) continue
+    if ("plugin" in file) chosen.push({ plugin: file.plugin, options, index })
+    else {
+      const from = sourceOf(["plugin", String(index), "use"])
+      faults.push({ key: "plugin.use", source: from, found: show(use), allowed: file.fault })
+    }
+  }
   for (const plugin of source.builtins) {
     const entry = named.get(plugin.name)
     const listed = entry?.enabled ?? (manifest.plugin === undefined || !DEFAULT_FACES.includes(plugin.kind))

@@ -1,3 +1,4 @@
 /** Reading and checking the configuration. */
+export { externalPlugins } from "./external.ts"
 export { type Fault, formatFault, nearestOf } from "./faults.ts"
 export { type Config, type ConfigSource, type Loaded, loadConfig } from "./load.ts"

@@ -142,7 +142,7 @@ export function buildShard(parts: ShardParts, scope: Scope.Scope): Effect.Effect
       Context.add(Turn, turn)
     )
     const start = ({ plugin, options: settings }: LoadedPlugin): Effect.Effect<void, StartError> => {
-      if (plugin.kind !== "protocol") return Effect.void
+      if (plugin.kind !== "protocol" || (plugin.runs === "node" && index !== 0)) return Effect.void
       const own = Context.add(services, Net, parts.net.forPlugin(plugin.name))
       return buildPlugin(plugin, () => plugin.layer(settings), own, scope)
     }

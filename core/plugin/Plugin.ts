@@ -90,10 +90,10 @@ export interface MetaPlugin extends PluginBase {
   readonly layer: (options: unknown) => Layer.Layer<never, PluginError, NodeServices>
 }
 
-/** Speaks a protocol; one layer a shard. */
+/** Speaks a protocol; one layer a shard, or one on the node's first shard. */
 export interface ProtocolPlugin extends PluginBase {
   readonly kind: "protocol"
-  readonly runs: "shard"
+  readonly runs: "shard" | "node"
   readonly layer: (options: unknown) => Layer.Layer<never, PluginError, ShardServices>
 }
 

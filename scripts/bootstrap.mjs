@@ -26,7 +26,7 @@ export function ensureInstalled(everything) {
   const missing = Object.entries(needed).filter(([name, version]) => installedVersion(name) !== version)
   if (missing.length === 0) return
   process.stderr.write(`installing ${missing.length === 1 ? missing[0]?.join(" ") : `${missing.length} packages`}\n`)
-  const [command, ...args] = installer()
+  const [command, ...args] = installer(process.env, process.versions.bun !== undefined, existsSync(MODULES))
   const { status, error } = spawnSync(command, args, { cwd: ROOT, stdio: ["ignore", 2, 2] })
   if (error) throw new BootstrapError(`cannot run ${command}: ${error.message}`)
   if (status !== 0) throw new BootstrapError(`${[command, ...args].join(" ")} ended with ${status}`)
@@ -40,16 +40,19 @@ function installedVersion(name) {
   }
 }
 
-/** The package manager that we were started by; npm where nobody says. */
-function installer() {
-  const agent = process.env.npm_config_user_agent ?? ""
-  const manager = process.env.npm_execpath ?? ""
-  const bun = process.versions.bun !== undefined ? process.execPath : agent.startsWith("bun/") ? manager : undefined
+/**
+ * The command that installs: of the package manager that we were started by, npm where nobody says. `runsOnBun` = this process is
+ * Bun, `again` = there are packages already.
+ */
+export function installer(environment, runsOnBun, again) {
+  const manager = environment.npm_execpath ?? ""
+  const startedByBun = (environment.npm_config_user_agent ?? "").startsWith("bun/") && manager !== ""
   // Bun reads package-lock.json; it is told not to leave a second lock file beside it.
-  if (bun !== undefined && bun !== "") return [bun, "install", "--no-save", "--no-summary"]
+  if (runsOnBun || startedByBun) {
+    return [runsOnBun ? process.execPath : manager, "install", "--no-save", "--no-summary"]
+  }
   // `npm ci` would first delete what other running commands use.
-  const verb = existsSync(MODULES) ? ["install", "--no-save"] : ["ci"]
-  const options = [...verb, "--no-audit", "--no-fund", "--include=dev"]
+  const options = [...(again ? ["install", "--no-save"] : ["ci"]), "--include=dev", "--no-audit", "--no-fund"]
   if (manager.endsWith(".js")) return [process.execPath, manager, ...options]
   return [process.platform === "win32" ? "npm.cmd" : "npm", ...options]
 }
@@ -58,12 +61,12 @@ function installer() {
  * The pinned Bun. npm may have refused the install script of the package `bun`, which leaves a placeholder in its place; the real
  * binary then lies in the package of this platform.
  */
-export function bunPath() {
+export function bunPath(modules = MODULES, running = process.versions.bun) {
   const version = MANIFEST.dependencies.bun
-  if (process.versions.bun === version) return process.execPath
-  const scope = join(MODULES, "@oven")
+  if (running === version) return process.execPath
+  const scope = join(modules, "@oven")
   const packages = existsSync(scope) ? readdirSync(scope).map((name) => join(scope, name, "bin")) : []
-  for (const folder of [join(MODULES, "bun", "bin"), ...packages]) {
+  for (const folder of [join(modules, "bun", "bin"), ...packages]) {
     for (const name of ["bun.exe", "bun"]) {
       const path = join(folder, name)
       if (!existsSync(path)) continue

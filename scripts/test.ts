@@ -11,6 +11,8 @@ import { join, resolve } from "node:path"
 import { addCounts, type Counts, readReport } from "./report.ts"
 
 const ROOT = resolve(import.meta.dir, "..")
+/** A group that takes longer hangs: it is ended and counts as failed. */
+const GROUP_TIMEOUT_MS = 600_000
 
 interface Group {
   readonly name: string
@@ -57,7 +59,11 @@ function run(group: Group): Counts {
   const flags = ["--reporter=junit", `--reporter-outfile=${report}`, `--timeout=${group.timeoutMs}`]
   // A path that begins with ./ is a path; without it Bun takes it for a part of any path.
   const args = ["test", ...flags, ...paths.map((path) => `./${path}`)]
-  const { status, signal } = spawnSync(process.execPath, args, { cwd: ROOT, stdio: ["ignore", "inherit", "inherit"] })
+  const { status, signal } = spawnSync(process.execPath, args, {
+    cwd: ROOT,
+    stdio: ["ignore", "inherit", "inherit"],
+    timeout: GROUP_TIMEOUT_MS
+  })
   const counts = readReport(existsSync(report) ? readFileSync(report, "utf8") : "")
   if (status === 0 || counts.failed > 0) return counts
   console.log(`${group.name}: ended with ${status ?? signal} and no failed test: counted as one failure`)

@@ -1,0 +1,10 @@
+export const ROOT: string
+export class BootstrapError extends Error {}
+export function ensureInstalled(everything: boolean): void
+export function installer(
+  environment: Readonly<Record<string, string | undefined>>,
+  runsOnBun: boolean,
+  again: boolean
+): ReadonlyArray<string>
+export function bunPath(modules?: string, running?: string): string
+export function runBun(args: ReadonlyArray<string>, stdin?: "ignore" | "inherit"): Promise<number>

@@ -1,0 +1,45 @@
+import assert from "node:assert"
+import { test } from "node:test"
+import { addCounts, readReport } from "./report.ts"
+
+const report = `<?xml version="1.0" encoding="UTF-8"?>
+<testsuites name="bun test" tests="5" assertions="0" failures="1" skipped="3" time="0.004">
+  <testsuite name="a.test.ts" file="a.test.ts" tests="5" failures="1" skipped="3" time="0.001">
+    <testcase name="one [skipped: kcat is &quot;not&quot; &lt;here&gt;]" classname="" time="0" file="a.test.ts" line="2">
+      <skipped />
+    </testcase>
+    <testsuite name="g" file="a.test.ts" line="2" tests="1" failures="0" skipped="1" time="0">
+      <testcase name="two" classname="g" time="0" file="a.test.ts" line="2">
+        <skipped message="TODO" />
+      </testcase>
+    </testsuite>
+    <testcase name="three a &gt; b" classname="" time="0.000004" file="a.test.ts" line="3" assertions="0" />
+    <testcase name="four" classname="" time="0.000108" file="a.test.ts" line="3" assertions="0">
+      <failure type="Error" message="x &amp; y">Error: x &amp; y&#10;   at a.test.ts:3:59&#10;</failure>
+    </testcase>
+    <testcase name="five" classname="" time="0.1" file="a.test.ts" line="4" assertions="0" />
+  </testsuite>
+</testsuites>
+`
+
+test("passed, failed and skipped are counted, the reason is read from the name", () => {
+  assert.deepStrictEqual(readReport(report), {
+    passed: 2,
+    failed: 1,
+    skipped: ['kcat is "not" <here>', "no reason given: two"]
+  })
+})
+
+test("a text that is no report, or a cut one, counts what is whole in it", () => {
+  assert.deepStrictEqual(readReport(""), { passed: 0, failed: 0, skipped: [] })
+  assert.deepStrictEqual(readReport(report.slice(0, report.indexOf("four"))).failed, 0)
+})
+
+test("counts of groups add up", () => {
+  const one = { passed: 1, failed: 2, skipped: ["a"] }
+  assert.deepStrictEqual(addCounts(one, { passed: 10, failed: 0, skipped: ["b"] }), {
+    passed: 11,
+    failed: 2,
+    skipped: ["a", "b"]
+  })
+})

@@ -166,7 +166,12 @@ describe.skipIf(IS_EXTERNAL)("lifecycle", () => {
     )
     const process_ = start("/usr/bin/env", ["-i", "-C", folder, file, "start", ...set])
     try {
-      const line = await until("the ready line", () => /^ready .*$/m.exec(process_.stdout())?.[0], 10_000)
+      const ready = (): string | undefined => /^ready .*$/m.exec(process_.stdout())?.[0]
+      const line = await until("the ready line", () => ready() ?? (process_.child.exitCode !== null && "ended"), 10_000)
+      expect({ line: line === "ended" ? "none" : "ready", stderr: process_.stderr() }).toEqual({
+        line: "ready",
+        stderr: ""
+      })
       const port = Number(/protocol-mqtt\.tcp=127\.0\.0\.1:(\d+)/.exec(line)?.[1])
       const client = await RawMqtt.connect({ host: "127.0.0.1", port })
       await client.subscribe("a")

@@ -3,13 +3,17 @@
  * verbs and console pages are made from them; nobody who shows a resource knows the plugin behind it.
  *
  * Invariants
- *  - A resource's name is unique; it lives as long as the scope that registered it.
+ *  - A resource's name is unique and made of plain path segments; it lives as long as the scope that registered it.
+ *  - A singleton has `get` and no `list`; a verb's name is unique among those with the same target.
  *  - `list` is paged: it never returns more than `limit` items, and `cursor` goes on exactly where a page ended.
  *  - Input is checked against its schema before `run` is called.
  */
 import { Context, Effect, Schema, type Scope } from "effect"
 import type { GenericSchema } from "valibot"
-import { InvariantViolation } from "../assert.ts"
+import { assert } from "../assert.ts"
+
+const NAME = /^[a-z][a-z0-9-]*(\/[a-z][a-z0-9-]*)*$/
+const VERB_NAME = /^[a-z][a-z0-9-]*$/
 
 /** Why an action on a resource did not happen. `code` is stable: scripts rely on it. */
 export class ResourceError extends Schema.TaggedError<ResourceError>()("ResourceError", {
@@ -78,11 +82,28 @@ export function makeResources(): typeof Resources.Service {
     register: (resource) =>
       Effect.acquireRelease(
         Effect.sync(() => {
-          if (resources.has(resource.name)) throw new InvariantViolation(`one resource is named "${resource.name}"`)
+          check(resource)
+          assert(!resources.has(resource.name), `one resource is named "${resource.name}"`)
           resources.set(resource.name, resource)
         }),
         () => Effect.sync(() => resources.delete(resource.name))
       ).pipe(Effect.asVoid),
     all: () => [...resources.values()]
+  }
+}
+
+/** The declaration of a resource is its owner's code, so a fault in it is a defect. */
+function check(resource: Resource): void {
+  const { name, verbs = [] } = resource
+  assert(NAME.test(name), `the resource's name "${name}" is made of plain path segments`)
+  if (resource.singleton === true) {
+    assert(resource.get !== undefined && resource.list === undefined, `the singleton "${name}" has get and no list`)
+  }
+  const known = new Set<string>()
+  for (const verb of verbs) {
+    assert(VERB_NAME.test(verb.name), `the verb "${verb.name}" of "${name}" is a plain path segment`)
+    const key = resource.singleton === true ? verb.name : `${verb.target ?? "item"} ${verb.name}`
+    assert(!known.has(key), `one verb of "${name}" is named "${verb.name}"`)
+    known.add(key)
   }
 }

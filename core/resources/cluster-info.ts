@@ -5,20 +5,22 @@ import type { Listeners, NodeFacts } from "../plugin/Plugin.ts"
 import type { ClockShape } from "../platform/Clock.ts"
 import type { Resource } from "./Resources.ts"
 
+const count = v.pipe(v.number(), v.integer(), v.minValue(0))
+
 const schema = v.strictObject({
   nodes: v.array(
     v.strictObject({
       id: v.string(),
       version: v.string(),
       state: v.picklist(["starting", "ready", "stopping"]),
-      uptime_ms: v.number(),
-      shards: v.number(),
+      uptime_ms: v.pipe(v.number(), v.minValue(0)),
+      shards: count,
       listeners: v.array(v.strictObject({ plugin: v.string(), listener: v.string(), address: v.string() })),
       plugins: v.array(v.strictObject({ name: v.string(), version: v.string(), kind: v.string() }))
     })
   ),
-  topics: v.number(),
-  topic_defaults: v.strictObject({ engine: v.string(), mode: v.string(), partitions: v.number() })
+  topics: count,
+  topic_defaults: v.strictObject({ engine: v.string(), mode: v.string(), partitions: count })
 })
 
 export function clusterInfo(
@@ -33,6 +35,7 @@ export function clusterInfo(
     singleton: true,
     get: () =>
       Effect.sync(
+        // Each field by name: what an owner's object holds beyond the schema does not get out.
         (): v.InferOutput<typeof schema> => ({
           nodes: [
             {
@@ -41,12 +44,16 @@ export function clusterInfo(
               state: facts.state(),
               uptime_ms: Math.max(0, clock.nowMs() - facts.startedAtMs),
               shards: facts.shards,
-              listeners: listeners.all().map((listener) => ({ ...listener })),
-              plugins: facts.plugins().map((plugin) => ({ ...plugin }))
+              listeners: listeners.all().map(({ plugin, listener, address }) => ({ plugin, listener, address })),
+              plugins: facts.plugins().map(({ name, version, kind }) => ({ name, version, kind }))
             }
           ],
           topics: facts.topicCount(),
-          topic_defaults: { ...facts.topicDefaults }
+          topic_defaults: {
+            engine: facts.topicDefaults.engine,
+            mode: facts.topicDefaults.mode,
+            partitions: facts.topicDefaults.partitions
+          }
         })
       )
   }

@@ -1,11 +1,12 @@
 /** The administrator's face over HTTP: health, metrics and a route for every resource. It knows no other plugin. */
-import { Effect, Layer } from "effect"
+import { Effect, Layer, Option } from "effect"
 import {
   Clock,
   CONTRACT_VERSION,
   type HttpPlugin,
   isLoopback,
   Listeners,
+  Log,
   Net,
   NodeFacts,
   PluginError,
@@ -35,6 +36,7 @@ export const plugin: HttpPlugin = {
         const listeners = yield* Listeners
         const telemetry = yield* Telemetry
         const random = yield* Random
+        const log = Option.getOrUndefined(yield* Effect.serviceOption(Log))
         const stopping = new AbortController()
         const services = {
           facts: yield* NodeFacts,
@@ -42,7 +44,8 @@ export const plugin: HttpPlugin = {
           telemetry,
           clock: yield* Clock,
           newIncident: () => randomUuid(random),
-          onFault: () => {}
+          onFault: (incident: string, path: string, error: unknown) =>
+            log?.error(NAME, "a request could not be answered", { incident, path, error: asError(error) })
         }
         const app = makeApp(services, settings, stopping.signal)
         yield* telemetry.counters("manifold_http_responses_total", "HTTP answers by status", "status", function* () {
@@ -64,4 +67,8 @@ export const plugin: HttpPlugin = {
         }
       })
     )
+}
+
+function asError(error: unknown): Error {
+  return error instanceof Error ? error : new Error(String(error))
 }

@@ -33,10 +33,18 @@ if (!TARGETS.includes(target)) {
 const file = `dist/manifold-${target}${target.startsWith("windows") ? ".exe" : ""}`
 mkdirSync(join(ROOT, "dist"), { recursive: true })
 const startedMs = performance.now()
-const flags = ["--compile", "--minify", "--bytecode", "--no-compile-autoload-dotenv", "--no-compile-autoload-bunfig"]
+const flags = [
+  "--compile",
+  "--minify",
+  "--bytecode",
+  // Some of effect's modules read import.meta, which the default format of bytecode cannot.
+  "--format=esm",
+  "--no-compile-autoload-dotenv",
+  "--no-compile-autoload-bunfig"
+]
 const args = ["build", ...flags, `--target=bun-${target}`, `--outfile=${file}`, "cli/main.ts"]
 const { status, stdout, stderr } = spawnSync(process.execPath, args, { cwd: ROOT, encoding: "utf8" })
-if (status !== 0) {
+if (status !== 0 || stderr.includes("error:")) {
   console.error(`${stdout}${stderr}`)
   process.exit(1)
 }

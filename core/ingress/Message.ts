@@ -9,7 +9,8 @@ import type { ByteReader, ByteWriter } from "../link/bytes.ts"
 
 const NONE = new Uint8Array(0)
 let lastSequence = 0
-const decoder = new TextDecoder()
+// A leading U+FEFF is part of the name [MQTT-1.5.4-3].
+const decoder = new TextDecoder("utf-8", { ignoreBOM: true })
 
 export class Message {
   tenant = 0

@@ -26,14 +26,17 @@ function keyOf(tenant: number, name: Uint8Array, start: number, end: number): Ui
 
 export class Retained {
   readonly #journal: JournalShape
+  readonly #seed: number
   readonly #store: KeyValueStoreShape
   readonly #names = new Map<number, TopicNameIndex<Uint8Array>>()
   readonly #builder = new RecordBatchBuilder()
   readonly #cursor = new RecordCursor()
   readonly #message = new Message()
 
-  constructor(journal: JournalShape, store: KeyValueStoreShape) {
+  /** `seed` keeps clients from aiming at collisions in the index of names. */
+  constructor(journal: JournalShape, store: KeyValueStoreShape, seed: number) {
     this.#journal = journal
+    this.#seed = seed
     this.#store = store
   }
 
@@ -52,7 +55,7 @@ export class Retained {
       return this.#journal.submit({ writes: [{ key, value: undefined }] })
     }
     if (names === undefined) {
-      names = new TopicNameIndex<Uint8Array>()
+      names = new TopicNameIndex<Uint8Array>(this.#seed)
       this.#names.set(message.tenant, names)
     }
     names.set(message.name, key)

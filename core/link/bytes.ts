@@ -2,7 +2,7 @@
 import { assert } from "../assert.ts"
 
 const encoder = new TextEncoder()
-const decoder = new TextDecoder()
+const decoder = new TextDecoder("utf-8", { ignoreBOM: true })
 
 /** Appends to one buffer that grows by doubling; {@link ByteWriter.reset} keeps up to 1 MiB of it for the next frame. */
 export class ByteWriter {

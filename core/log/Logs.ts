@@ -8,6 +8,7 @@
  */
 import { Context } from "effect"
 import { CHANNEL_PARTITION, type LinkPort } from "../link/LinkPort.ts"
+import type { TurnShape } from "../platform/Turn.ts"
 import type { ShardTopics } from "../topics/Topics.ts"
 import type { TopicInfo } from "../topics/TopicInfo.ts"
 import type { OffsetAndTimestamp } from "./Engines.ts"
@@ -63,6 +64,9 @@ export interface LogsShape {
 
 export class Logs extends Context.Service<Logs, LogsShape>()("manifold/core/log/Logs") {}
 
+/** Bytes of one answer to another shard's read, at most, beyond a first batch that is larger: they are copied several times. */
+export const REMOTE_READ_BYTES_MAX = 1_048_576
+
 const EMPTY = new Uint8Array(0)
 const UNKNOWN: PartitionState = { refusal: NOT_AVAILABLE, logStartOffset: -1, highWatermark: -1, leaderEpoch: -1 }
 const ADVANCED = 0
@@ -83,23 +87,27 @@ class Watch implements PartitionWaiter {
   readonly log: PartitionLog
   readonly offset: number
   readonly advanced: () => void
+  #isOver = false
   constructor(log: PartitionLog, offset: number, advanced: () => void) {
     this.log = log
     this.offset = offset
     this.advanced = advanced
   }
   partitionAdvanced(log: PartitionLog): void {
-    if (log.highWatermark() <= this.offset) return
+    if (this.#isOver || log.highWatermark() <= this.offset) return
+    this.#isOver = true
     log.unwatch(this)
     this.advanced()
   }
   cancel(): void {
+    this.#isOver = true
     this.log.unwatch(this)
   }
 }
 
 export class ShardLogs implements LogsShape {
   readonly #port: LinkPort
+  readonly #turn: TurnShape
   readonly #topics: ShardTopics
   readonly #append: LocalAppend
   /** Watches that this shard asked others for, by number. */
@@ -108,8 +116,9 @@ export class ShardLogs implements LogsShape {
   readonly #served = new Map<string, Watch>()
   #nextWatch = 1
 
-  constructor(port: LinkPort, topics: ShardTopics, append: LocalAppend) {
+  constructor(port: LinkPort, turn: TurnShape, topics: ShardTopics, append: LocalAppend) {
     this.#port = port
+    this.#turn = turn
     this.#topics = topics
     this.#append = append
     port.answer("partition.append", (_from, { facts, bytes = EMPTY }) => {
@@ -191,6 +200,8 @@ export class ShardLogs implements LogsShape {
       if (log === undefined) return () => {}
       const watch = new Watch(log, offset, () => waiter.logAdvanced())
       log.watch(watch)
+      // Told in a turn of its own, so that the caller has what `watch` returns before `waiter` is called.
+      if (log.nextOffset > offset) this.#turn.deferWork({ endTurn: () => watch.partitionAdvanced(log) })
       return () => watch.cancel()
     }
     const id = this.#nextWatch++
@@ -264,19 +275,20 @@ function stateOf(log: PartitionLog | undefined): PartitionState {
 }
 
 /**
- * What another shard asks for is copied anyway: all pieces of memory that fit into `maxBytes` travel in one answer, so that one
+ * What another shard asks for is copied anyway: the pieces of memory that fit travel in one answer, so that one
  * question gets as much as a reader on this shard would.
  */
 async function readPieces(log: PartitionLog | undefined, offset: number, maxBytes: number): Promise<ReadResult> {
-  const first = await readFrom(log, offset, maxBytes)
+  const sizeMax = Math.min(maxBytes, REMOTE_READ_BYTES_MAX)
+  const first = await readFrom(log, offset, sizeMax)
   if (log === undefined || first.refusal !== 0 || first.bytes.length === 0) return first
   const pieces = [first.bytes]
   let size = first.bytes.length
   let next = nextOffset(first.bytes)
-  while (size < maxBytes && next < first.highWatermark) {
-    const { refusal, bytes } = await readFrom(log, next, maxBytes - size)
+  while (size < sizeMax && next < first.highWatermark) {
+    const { refusal, bytes } = await readFrom(log, next, sizeMax - size)
     // A first batch comes whole, also where it does not fit any more.
-    if (refusal !== 0 || bytes.length === 0 || size + bytes.length > maxBytes) break
+    if (refusal !== 0 || bytes.length === 0 || size + bytes.length > sizeMax) break
     pieces.push(bytes)
     size += bytes.length
     next = nextOffset(bytes)

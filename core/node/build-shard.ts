@@ -90,7 +90,7 @@ export function buildShard(parts: ShardParts, scope: Scope.Scope): Effect.Effect
     const resolutions = new Resolutions(topics, random.uint32())
     const router = new ShardRouter(port, random.uint32(), (name) => resolutions.invalidate(name))
     resolutions.join(router)
-    const retained = new Retained(journal, store)
+    const retained = new Retained(journal, store, random.uint32())
     const ingress = new ShardIngress({
       port,
       router,
@@ -102,7 +102,7 @@ export function buildShard(parts: ShardParts, scope: Scope.Scope): Effect.Effect
       clock
     })
     const produced = new ProducedBatches(topics, router, resolutions, clock)
-    const logs = new ShardLogs(port, topics, (log, bytes, start, end, records) =>
+    const logs = new ShardLogs(port, turn, topics, (log, bytes, start, end, records) =>
       produced.appendUnsafe(log, bytes, start, end, records)
     )
     const connections = new Connections(port)

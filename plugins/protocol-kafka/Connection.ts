@@ -23,7 +23,7 @@ import type { CloseCause } from "./Counts.ts"
 import { Exchange, type ExchangeOwner } from "./Exchange.ts"
 import { unsupportedVersion } from "./handlers/api-versions.ts"
 import { handle } from "./handlers/mod.ts"
-import { apiOf, apiVersions } from "./wire/apis.ts"
+import { apiOf, apiVersions, fetch } from "./wire/apis.ts"
 import { decodeRequest, encodeResponse, MalformedMessage, Reader } from "./wire/codec.ts"
 import { beginResponse, decodeRequestHeader, endFrame, FrameReader, type RequestHeader } from "./wire/framing.ts"
 import { Writer } from "./wire/writer.ts"
@@ -34,6 +34,9 @@ const GATHER_SIZE = 262_144
 const OUTPUT_SIZE_KEPT = 2_097_152
 /** The tenant of a connection that has not logged in. */
 const TENANT = 0
+
+/** Fetches of one connection that are open at once: each may hold an answer of `fetch_size_max`. Clients have one. */
+const FETCHES_OPEN_MAX = 4
 
 const OPEN = 0
 /** Takes no more requests; ends when the answers are out. */
@@ -208,7 +211,9 @@ export class Connection implements SocketReceiver, TurnTask, ExchangeOwner {
   }
 
   get #isFull(): boolean {
-    return this.#unsent !== undefined || this.#exchanges.length >= this.#broker.settings.requests_in_flight_max
+    const exchanges = this.#exchanges
+    if (this.#unsent !== undefined || exchanges.length >= this.#broker.settings.requests_in_flight_max) return true
+    return exchanges.length >= FETCHES_OPEN_MAX && exchanges.filter(isFetch).length >= FETCHES_OPEN_MAX
   }
 
   /** Begins the request in the frame that was just cut. */
@@ -355,4 +360,8 @@ function sizeOf(chunks: ReadonlyArray<Uint8Array>): number {
   let size = 0
   for (const chunk of chunks) size += chunk.length
   return size
+}
+
+function isFetch(exchange: Exchange): boolean {
+  return exchange.api.key === fetch.key
 }

@@ -184,7 +184,7 @@ export class Connection implements SocketReceiver, PacketHandler, TurnTask, Whee
     const state = window?.stateOf(packetIdentifier) ?? 0
     if (type === Packet.PUBREC) {
       if (window !== undefined && state === AWAITS_PUBREC) {
-        if (reasonCode >= 0x80) this.#freed(session, packetIdentifier)
+        if (reasonCode >= 0x80) session.freed(packetIdentifier)
         else {
           window.released(packetIdentifier)
           this.sendPubrel(packetIdentifier)
@@ -196,13 +196,8 @@ export class Connection implements SocketReceiver, PacketHandler, TurnTask, Whee
       return 0
     }
     const expected = type === Packet.PUBACK ? AWAITS_PUBACK : AWAITS_PUBCOMP
-    if (state === expected) this.#freed(session, packetIdentifier)
+    if (state === expected) session.freed(packetIdentifier)
     return 0
-  }
-
-  #freed(session: Session, packetIdentifier: number): void {
-    session.window?.free(packetIdentifier)
-    if (session.queueLength > 0) session.drain()
   }
 
   #ping(start: number, end: number): number {

@@ -74,6 +74,11 @@ export class OutboundWindow {
     return this.#identifiers[place] === identifier ? (this.#states[place] ?? FREE) : FREE
   }
 
+  /** The message behind an identifier in use that still waits to be acknowledged; undefined where there is none. */
+  sentAs(identifier: number): Sent | undefined {
+    return this.stateOf(identifier) === FREE ? undefined : this.#sent?.[identifier & (this.#states.length - 1)]
+  }
+
   /** QoS 2: PUBREC came; the message is done with, the identifier stays in use. */
   released(identifier: number): void {
     const place = identifier & (this.#states.length - 1)

@@ -31,6 +31,8 @@ export class Session implements Subscriber {
   #received: Uint32Array | undefined
   receivedCount = 0
   #subscriptions: Map<string, Subscription> | undefined
+  /** Identifiers in flight since an earlier connection that this one has not seen yet, in order. */
+  #unsent: Array<number> = []
   #queue: Array<Sent> = []
   #queueHead = 0
   #queueBytes = 0
@@ -153,14 +155,39 @@ export class Session implements Subscriber {
     this.#compact()
   }
 
-  /** After a resumption: everything in flight again, in order, then what waits [MQTT-4.4.0-1]. */
+  /**
+   * After a resumption: what was in flight again, in order, then what waits [MQTT-4.4.0-1]. The Receive Maximum of the new
+   * connection may be smaller: what does not fit is sent again as the client acknowledges.
+   */
   resend(connection: Connection): void {
-    const nowMs = this.broker.services.clock.nowMs()
-    this.window?.forEach((identifier, state, sent) => {
+    this.#unsent = []
+    this.window?.forEach((identifier, state) => {
       if (state === AWAITS_PUBCOMP) connection.sendPubrel(identifier)
-      else if (sent !== undefined) connection.resendPublish(sent, identifier, nowMs)
+      else this.#unsent.push(identifier)
     })
+    for (let count = 0; count < this.windowLimit && this.#resendNext(connection); count++);
     this.drain()
+  }
+
+  /** An identifier is free again: the next message leaves. */
+  freed(packetIdentifier: number): void {
+    this.window?.free(packetIdentifier)
+    const { connection } = this
+    if (connection === undefined) return
+    if (this.#unsent.length > 0) this.#resendNext(connection)
+    else if (this.queueLength > 0) this.drain()
+  }
+
+  /** Sends the first message again that was in flight on an earlier connection and not yet on this one; false where there is none. */
+  #resendNext(connection: Connection): boolean {
+    for (;;) {
+      const identifier = this.#unsent.shift()
+      if (identifier === undefined) return false
+      const sent = this.window?.sentAs(identifier)
+      if (sent === undefined) continue
+      connection.resendPublish(sent, identifier, this.broker.services.clock.nowMs())
+      return true
+    }
   }
 
   /** Forgets everything and takes its subscriptions off the router. */
@@ -174,6 +201,7 @@ export class Session implements Subscriber {
     this.#queueHead = 0
     this.#queueBytes = 0
     this.window = undefined
+    this.#unsent = []
     this.#received = undefined
     this.receivedCount = 0
   }

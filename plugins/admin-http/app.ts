@@ -176,9 +176,8 @@ export function makeApp(services: AppServices, settings: Settings, stopping: Abo
 /** Answers by method; the handler of GET is also that of HEAD. */
 function answerMethod(c: AppContext, handlers: Handlers): Response | Promise<Response> {
   const { method } = c.req
-  const handler = Object.hasOwn(handlers, method === "HEAD" ? "GET" : method)
-    ? handlers[method === "HEAD" ? "GET" : method]
-    : undefined
+  const wanted = method === "HEAD" ? "GET" : method
+  const handler = Object.hasOwn(handlers, wanted) ? handlers[wanted] : undefined
   if (handler !== undefined) return handler(c)
   const allow = Object.keys(handlers).flatMap((each) => (each === "GET" ? ["GET", "HEAD"] : [each]))
   const headers = { allow: [...allow, "OPTIONS"].join(", ") }
@@ -188,7 +187,7 @@ function answerMethod(c: AppContext, handlers: Handlers): Response | Promise<Res
 
 async function runAction(c: AppContext, action: Action, settings: Settings): Promise<Response> {
   c.env.isReading = true
-  const effect = await action(c.req.raw, settings.body_bytes_max)
+  const effect = await action(c.req.raw, { bytesMax: settings.body_bytes_max, signal: c.env.signal })
   c.env.isReading = false
   const exit = await Effect.runPromiseExit(effect, { signal: c.env.signal })
   if (Exit.isSuccess(exit)) return jsonResponse(exit.value)
@@ -205,7 +204,10 @@ function plainJson(c: AppContext, value: unknown): Response {
 
 /** A result as JSON; what returns nothing is answered 204. */
 function jsonResponse(value: unknown): Response {
-  return value === undefined ? new Response(null, { status: 204 }) : textResponse(JSON.stringify(value), JSON_TYPE)
+  if (value === undefined) return new Response(null, { status: 204 })
+  const text: string | undefined = JSON.stringify(value)
+  if (text === undefined) throw new Error("a resource returned what is no JSON value")
+  return textResponse(text, JSON_TYPE)
 }
 
 function unknownRoute(c: AppContext): Problem {

@@ -8,9 +8,12 @@ import { Problem, quote } from "./problems.ts"
 /** Levels of objects and arrays; beyond, a recursive reader could run out of stack. */
 export const JSON_DEPTH_MAX = 64
 
-/** The value of the body; an empty body is `{}`, so that what needs no input needs no body. */
-export async function readJson(request: Request, bytesMax: number): Promise<unknown> {
-  const bytes = await readBytes(request, bytesMax)
+/**
+ * The value of the body; an empty body is `{}`, so that what needs no input needs no body. `signal` gives up the reading: what
+ * came until then is never taken for the whole.
+ */
+export async function readJson(request: Request, bytesMax: number, signal: AbortSignal): Promise<unknown> {
+  const bytes = await readBytes(request, bytesMax, signal)
   if (bytes.length === 0) return {}
   checkType(request.headers)
   let text: string
@@ -35,25 +38,29 @@ export function checkDeclaredLength(headers: Headers, bytesMax: number): void {
   if (declared !== null && Number(declared) > bytesMax) throw tooLarge(bytesMax)
 }
 
-async function readBytes(request: Request, bytesMax: number): Promise<Uint8Array> {
+async function readBytes(request: Request, bytesMax: number, signal: AbortSignal): Promise<Uint8Array> {
   const chunks: Array<Uint8Array> = []
   let size = 0
   const reader = request.body?.getReader()
   if (reader === undefined) return new Uint8Array(0)
-  for (;;) {
-    let read: Awaited<ReturnType<typeof reader.read>>
-    try {
-      read = await reader.read()
-    } catch {
-      throw new Problem("body-incomplete", "the connection ended before the body did")
+  const giveUp = (): void => void reader.cancel().catch(() => {})
+  signal.addEventListener("abort", giveUp, { once: true })
+  try {
+    for (;;) {
+      const { done, value } = await reader.read().catch(() => {
+        throw incomplete()
+      })
+      if (signal.aborted) throw incomplete()
+      if (done) break
+      size += value.length
+      if (size > bytesMax) {
+        giveUp()
+        throw tooLarge(bytesMax)
+      }
+      chunks.push(value)
     }
-    if (read.done) break
-    size += read.value.length
-    if (size > bytesMax) {
-      reader.cancel().catch(() => {})
-      throw tooLarge(bytesMax)
-    }
-    chunks.push(read.value)
+  } finally {
+    signal.removeEventListener("abort", giveUp)
   }
   const bytes = new Uint8Array(size)
   let position = 0
@@ -62,6 +69,10 @@ async function readBytes(request: Request, bytesMax: number): Promise<Uint8Array
     position += chunk.length
   }
   return bytes
+}
+
+function incomplete(): Problem {
+  return new Problem("body-incomplete", "the connection ended before the body did")
 }
 
 function tooLarge(bytesMax: number): Problem {

@@ -32,7 +32,13 @@ import { parseQuery, type Segment } from "./request-target.ts"
 const FAULTS_MAX = 20
 
 /** One thing that can be done at a path. */
-export type Action = (request: Request, bodyBytesMax: number) => Promise<Effect.Effect<unknown, ResourceError>>
+export type Action = (request: Request, body: BodyLimits) => Promise<Effect.Effect<unknown, ResourceError>>
+
+/** How long and how much of a body is read. */
+export interface BodyLimits {
+  readonly bytesMax: number
+  readonly signal: AbortSignal
+}
 
 /** What can be done at the path below /api/v1, by method; undefined where nothing can. */
 export function actionsAt(
@@ -99,9 +105,12 @@ function listAction(resource: Resource): Action {
 }
 
 function verbAction(verb: Verb, id: string): Action {
-  return async (request, bodyBytesMax) => {
+  return async (request, body) => {
     parseQuery(request.url, [])
-    const parsed = v.safeParse(verb.input, await readJson(request, bodyBytesMax))
+    const input = await readJson(request, body.bytesMax, body.signal)
+    // An object schema takes an array for an object without keys.
+    if (typeof input !== "object" || input === null || Array.isArray(input)) throw notAnObject()
+    const parsed = v.safeParse(verb.input, input)
     if (!parsed.success) throw invalid(parsed.issues)
     return verb.run(id, parsed.output)
   }
@@ -132,6 +141,11 @@ function listQuery(url: string): ListQuery {
 
 function badValue(key: string, detail: string): Problem {
   return new Problem("invalid-query-value", detail, { members: { key } })
+}
+
+function notAnObject(): Problem {
+  const detail = "expected an object"
+  return new Problem("invalid", `the body: ${detail}`, { members: { errors: [{ pointer: "", detail }] } })
 }
 
 function invalid(issues: ReadonlyArray<v.BaseIssue<unknown>>): Problem {

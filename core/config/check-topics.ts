@@ -3,70 +3,87 @@ import type { EngineFact } from "../plugin/Plugin.ts"
 import { checkTopicFilter, parseShared } from "../router/topic-filter.ts"
 import { isKafkaTopicName } from "../topics/default-binding.ts"
 import { compareRank, filtersOverlap } from "../topics/filter-relations.ts"
+import type { Path, Place } from "./check-value.ts"
 import { type Fault, nearestOf, show } from "./faults.ts"
-import type { Manifest } from "./schema.ts"
+import type { Bindings, Topics } from "./schema.ts"
+import { matchesPattern } from "./topic-defaults.ts"
 
-type Place = (path: ReadonlyArray<string>) => string
+/** What `auto_create_mqtt = "memory"` makes its topics with. */
+const MEMORY_ENGINE = "memory"
 
 export function checkTopics(
-  manifest: Manifest,
+  topics: Topics,
   engines: ReadonlyArray<EngineFact>,
   place: Place,
   faults: Array<Fault>
 ): void {
-  const { topics } = manifest
   checkEngine(topics.engine, topics.mode, engines, ["topics"], place, faults)
   for (const [index, rule] of topics.rule.entries()) {
+    if (rule.engine === undefined && rule.mode === undefined) continue
     const path = ["topics", "rule", String(index)]
     checkEngine(rule.engine ?? topics.engine, rule.mode ?? topics.mode, engines, path, place, faults)
   }
+  if (topics.auto_create_mqtt === "memory" && !engines.some(({ name }) => name === MEMORY_ENGINE)) {
+    const path = ["topics", "auto_create_mqtt"]
+    const allowed = `default | off, for no engine "${MEMORY_ENGINE}" is loaded`
+    faults.push({ key: path.join("."), source: place(path), found: show("memory"), allowed })
+  }
+}
+
+export function checkBindings(
+  bindings: Bindings,
+  topics: Topics,
+  engines: ReadonlyArray<EngineFact>,
+  place: Place,
+  faults: Array<Fault>
+): void {
   const seen = new Set<string>()
-  for (const [index, { topic, filter }] of manifest.binding.entries()) {
+  const filters: Array<string> = []
+  for (const [index, binding] of bindings) {
+    const { topic, filter } = binding
     const path = ["binding", String(index)]
     const fault = (key: string, found: string, allowed: string): void => {
       faults.push({ key: [...path, key].join("."), source: place([...path, key]), found: show(found), allowed })
     }
     if (!isKafkaTopicName(topic)) fault("topic", topic, "1 to 249 of A-Z a-z 0-9 . _ -")
-    if (seen.has(topic)) fault("topic", topic, "each topic once")
+    else if (seen.has(topic)) fault("topic", topic, "each topic once")
     seen.add(topic)
+    if (binding.engine !== undefined || binding.mode !== undefined) {
+      const rule = topics.rule.find(({ match }) => matchesPattern(match, topic))
+      const engine = binding.engine ?? rule?.engine ?? topics.engine
+      checkEngine(engine, binding.mode ?? rule?.mode ?? topics.mode, engines, path, place, faults)
+    }
     if (checkTopicFilter(filter) !== 0 || parseShared(filter) !== undefined) {
       fault("filter", filter, "an MQTT topic filter, + for one level, # at the end")
       continue
     }
-    const rival = manifest.binding
-      .slice(0, index)
-      .find((other) => compareRank(other.filter, filter) === 0 && filtersOverlap(other.filter, filter))
+    const rival = filters.find((other) => compareRank(other, filter) === 0 && filtersOverlap(other, filter))
+    filters.push(filter)
     if (rival !== undefined) {
-      fault("filter", filter, `no overlap with "${rival.filter}", which has the same rank: a name has one home`)
+      fault("filter", filter, `no overlap with "${rival}", which has the same rank: a name has one home`)
     }
   }
 }
 
-export function checkEngine(
+function checkEngine(
   engine: string,
   mode: string,
   engines: ReadonlyArray<EngineFact>,
-  path: ReadonlyArray<string>,
+  path: Path,
   place: Place,
   faults: Array<Fault>
 ): void {
   const known = engines.find((fact) => fact.name === engine)
-  const names = engines.map((fact) => fact.name)
   if (known === undefined) {
-    const nearest = nearestOf(engine, names)
-    const fault = {
-      key: [...path, "engine"].join("."),
-      source: place([...path, "engine"]),
-      found: show(engine),
-      allowed: `${names.join(", ")} (the engines of this release and of the plugins that are loaded)`
-    }
-    faults.push(nearest === undefined ? fault : { ...fault, nearest })
+    const names = engines.map((fact) => fact.name)
+    const allowed = names.length === 0 ? "none, for no storage plugin is loaded" : names.join(" | ")
+    tell("engine", engine, names, `${allowed} (the engines of this release and of the plugins that are loaded)`)
   } else if (!known.modes.some((possible) => possible === mode)) {
-    faults.push({
-      key: [...path, "mode"].join("."),
-      source: place([...path, "mode"]),
-      found: show(mode),
-      allowed: `${known.modes.join(", ")} (what engine "${engine}" promises)`
-    })
+    tell("mode", mode, known.modes, `${known.modes.join(" | ")} (what engine "${engine}" promises)`)
+  }
+  function tell(key: string, found: string, known: ReadonlyArray<string>, allowed: string): void {
+    const nearest = nearestOf(found, known)
+    const fault = { key: [...path, key].join("."), source: place([...path, key]), found: show(found), allowed }
+    faults.push(nearest === undefined ? fault : { ...fault, nearest })
   }
 }

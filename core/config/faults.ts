@@ -11,16 +11,22 @@ export interface Fault {
   readonly nearest?: string
 }
 
+const SHOWN_MAX = 80
+
 /** `manifold.toml:12: topics.engine: found "sqllite"; allowed: memory; did you mean "sqlite"?` */
 export function formatFault(fault: Fault): string {
   const hint = fault.nearest === undefined ? "" : `; did you mean "${fault.nearest}"?`
   return `${fault.source}: ${fault.key}: found ${fault.found}; allowed: ${fault.allowed}${hint}`
 }
 
-/** How a value is shown in a fault: as JSON, cut short. */
-export function show(value: unknown): string {
-  const text = value === undefined ? "nothing" : (JSON.stringify(value) ?? String(value))
-  return text.length > 80 ? `${text.slice(0, 77)}...` : text
+const SECRET = /password|secret|token|credential/i
+
+/** How a value is shown in a fault: as JSON, cut short; what is a secret by its name, `key` or one inside, not at all. */
+export function show(value: unknown, key = ""): string {
+  if (value === undefined) return "nothing"
+  const text = JSON.stringify({ [key]: value }, (name, inner: unknown) => (SECRET.test(name) ? "(not shown)" : inner))
+  const shown = text.slice(JSON.stringify(key).length + 2, -1)
+  return shown.length > SHOWN_MAX ? `${shown.slice(0, SHOWN_MAX - 3)}...` : shown
 }
 
 /** The candidate with the fewest edits from `word`, where it is near enough to be what was meant. */

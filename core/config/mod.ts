@@ -1,4 +1,5 @@
 /** Reading and checking the configuration. */
+export { address, addressList } from "./address-list.ts"
 export { externalPlugins } from "./external.ts"
 export { type Fault, formatFault, nearestOf } from "./faults.ts"
 export { type Config, type ConfigSource, type Loaded, loadConfig } from "./load.ts"

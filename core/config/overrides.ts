@@ -36,12 +36,20 @@ export function setOverride(argument: string): Override | undefined {
   return { section: match[1], key: match[2], text: match[3], source: `--set ${match[1]}.${match[2]}` }
 }
 
-/** The value that `text` stands for: the first reading (number or boolean, text, list) that `schema` accepts, else the text. */
+/**
+ * The value that `text` stands for: the first reading (number or boolean, text, list) that `schema` accepts; else the first that is
+ * of its kind, so that the fault is the range and not the kind; else the text.
+ */
 export function readValue(text: string, schema: unknown): unknown {
   if (schema === undefined) return text
   const list = text === "" ? [] : text.split(",").map((item) => item.trim())
-  const readings = [scalar(text), text, list, list.map(scalar)]
-  return readings.find((reading) => v.is(schema as v.GenericSchema, reading)) ?? text
+  const readings = [scalar(text), text, list, list.map(scalar)].map((value) => ({
+    value,
+    issues: v.safeParse(schema as v.GenericSchema, value).issues ?? []
+  }))
+  const right = readings.find(({ issues }) => issues.length === 0)
+  const near = readings.find(({ issues }) => issues.every(({ kind }) => kind === "validation"))
+  return (right ?? near ?? { value: text }).value
 }
 
 function scalar(text: string): unknown {

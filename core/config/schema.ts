@@ -1,13 +1,20 @@
 /** The shape of `manifold.toml`: its keys are a contract that scripts rely on; more may be added, none renamed. */
 import * as v from "valibot"
 
-const partitions = v.pipe(v.number(), v.integer(), v.minValue(1), v.maxValue(10_000))
-const name = v.pipe(v.string(), v.minLength(1), v.maxLength(249))
-const mode = v.picklist(["memory", "hybrid", "persistent"])
+const PARTITIONS_MAX = 10_000
+const SHARDS_MAX = 64
+/** As Kafka limits the name of a topic. */
+const NAME_LENGTH_MAX = 249
 
-export const rule = v.strictObject({
+const partitions = v.pipe(v.number(), v.integer(), v.minValue(1), v.maxValue(PARTITIONS_MAX))
+const name = v.pipe(v.string(), v.minLength(1), v.maxLength(NAME_LENGTH_MAX))
+/** Engines and their modes are what the plugins bring: `check-topics.ts` judges them. */
+const engine = v.string()
+const mode = v.string()
+
+const rule = v.strictObject({
   match: name,
-  engine: v.optional(name),
+  engine: v.optional(engine),
   mode: v.optional(mode),
   partitions: v.optional(partitions)
 })
@@ -16,7 +23,7 @@ export const binding = v.strictObject({
   topic: name,
   filter: v.pipe(v.string(), v.minLength(1)),
   partitions: v.optional(partitions),
-  engine: v.optional(name),
+  engine: v.optional(engine),
   mode: v.optional(mode)
 })
 
@@ -29,45 +36,22 @@ export const pluginEntry = v.strictObject({
 export const node = v.strictObject({
   id: v.optional(v.pipe(v.string(), v.regex(/^[A-Za-z0-9._-]{1,64}$/, "1 to 64 of A-Z a-z 0-9 . _ -")), "node-1"),
   data: v.optional(v.pipe(v.string(), v.minLength(1)), "./data"),
-  shards: v.optional(v.pipe(v.number(), v.integer(), v.minValue(1), v.maxValue(64)), 1)
+  shards: v.optional(v.pipe(v.number(), v.integer(), v.minValue(1), v.maxValue(SHARDS_MAX)), 1)
 })
 
 export const topics = v.strictObject({
   auto_create: v.optional(v.boolean(), true),
   auto_create_mqtt: v.optional(v.picklist(["memory", "default", "off"]), "memory"),
   partitions: v.optional(partitions, 1),
-  engine: v.optional(name, "memory"),
+  engine: v.optional(engine, "memory"),
   mode: v.optional(mode, "memory"),
   rule: v.optional(v.array(rule), [])
 })
 
-export const manifest = v.strictObject({
-  node: v.optional(node, {}),
-  topics: v.optional(topics, {}),
-  binding: v.optional(v.array(binding), []),
-  plugin: v.optional(v.array(pluginEntry))
-})
+/** The sections of a manifest. */
+export const SECTIONS: ReadonlyArray<string> = ["node", "topics", "binding", "plugin"]
 
-export type Manifest = v.InferOutput<typeof manifest>
-
-/** The entries of a strict object schema at `path` below `schema`; undefined where there is none. */
-export function entriesAt(schema: unknown, path: ReadonlyArray<string>): Record<string, unknown> | undefined {
-  let current = unwrap(schema)
-  for (const key of path) {
-    if (current === undefined) return undefined
-    if (isRecord(current["item"])) current = unwrap(current["item"])
-    else if (isRecord(current["entries"])) current = unwrap(current["entries"][key])
-    else return undefined
-  }
-  return current !== undefined && isRecord(current["entries"]) ? current["entries"] : undefined
-}
-
-/** Takes `optional` and `pipe` off a schema. */
-function unwrap(schema: unknown): Record<string, unknown> | undefined {
-  if (!isRecord(schema)) return undefined
-  return isRecord(schema["wrapped"]) ? unwrap(schema["wrapped"]) : schema
-}
-
-function isRecord(value: unknown): value is Record<string, unknown> {
-  return typeof value === "object" && value !== null
-}
+export type Topics = v.InferOutput<typeof topics>
+/** Entries by their place in the file; those with faults are left out. */
+export type Bindings = ReadonlyMap<number, v.InferOutput<typeof binding>>
+export type PluginEntries = ReadonlyMap<number, v.InferOutput<typeof pluginEntry>>

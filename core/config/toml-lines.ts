@@ -13,10 +13,14 @@ export function tomlLines(text: string): ReadonlyMap<string, number> {
   const counts = new Map<string, number>()
   let prefix = ""
   let multiline: string | undefined
+  /** Notes a path and the tables above it, which it makes where they are not there yet. */
   const note = (path: string, line: number): void => {
-    if (!lines.has(path)) lines.set(path, line)
+    for (let end = path.length; end > 0; end = path.lastIndexOf(".", end - 1)) {
+      const part = path.slice(0, end)
+      if (!lines.has(part)) lines.set(part, line)
+    }
   }
-  for (const [index, line] of text.split("\n").entries()) {
+  for (const [index, line] of text.split(/\r?\n/).entries()) {
     if (multiline !== undefined) {
       if (line.includes(multiline)) multiline = undefined
       continue
@@ -27,7 +31,6 @@ export function tomlLines(text: string): ReadonlyMap<string, number> {
       const count = counts.get(path) ?? 0
       counts.set(path, count + 1)
       prefix = `${path}.${count}`
-      note(path, index + 1)
       note(prefix, index + 1)
       continue
     }

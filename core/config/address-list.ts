@@ -1,0 +1,15 @@
+/** Addresses as a person writes them in the options of a plugin: "127.0.0.1:1883", "[::1]:1883", "localhost:0"; one, or a list. */
+import * as v from "valibot"
+import { parseAddress } from "../platform/Net.ts"
+
+/** "host:port"; an IPv6 address stands in brackets, port 0 asks for a free one. */
+export const address = v.pipe(
+  v.string(),
+  v.check((text) => parseAddress(text) !== undefined, 'expected "host:port"')
+)
+
+/** A single address is accepted for a list. */
+export const addressList = v.pipe(
+  v.union([v.array(address), address]),
+  v.transform((given): ReadonlyArray<string> => (typeof given === "string" ? [given] : given))
+)

@@ -1,0 +1,115 @@
+/** Which plugins a manifest starts, and with which options. */
+import type { LoadedPlugin } from "../node/NodeOptions.ts"
+import type { PluginFile } from "../plugin/load-plugin.ts"
+import type { Plugin } from "../plugin/Plugin.ts"
+import { checkValue, entryOf, type Path, type Place, unknownKey } from "./check-value.ts"
+import { type Fault, show } from "./faults.ts"
+import { type Override, readValue } from "./overrides.ts"
+import { type PluginEntries, SECTIONS } from "./schema.ts"
+
+/** What a manifest without `[[plugin]]` starts beside the built-in storage and meta plugins, which need no entry. */
+const DEFAULT_FACES: ReadonlyArray<Plugin["kind"]> = ["protocol", "http"]
+
+/** The plugins that there are to choose from. */
+export interface Available {
+  readonly builtins: ReadonlyArray<Plugin>
+  /** Those that the manifest names by path, already imported, by what it calls them. */
+  readonly external: ReadonlyMap<string, PluginFile>
+}
+
+interface Chosen {
+  readonly plugin: Plugin
+  readonly options: Readonly<Record<string, unknown>>
+  /** The path of its entry in the file; undefined = it has none. */
+  readonly entry: Path | undefined
+}
+
+/** Every plugin that can be named, whether it is started or not. */
+export function allPlugins({ builtins, external }: Available): ReadonlyArray<Plugin> {
+  return [...builtins, ...[...external.values()].flatMap((file) => ("plugin" in file ? [file.plugin] : []))]
+}
+
+/** The plugins to start. `entries` is the file's list, undefined = it has none. */
+export function loadPlugins(
+  entries: PluginEntries | undefined,
+  available: Available,
+  overrides: ReadonlyArray<Override>,
+  place: Place,
+  faults: Array<Fault>
+): ReadonlyArray<LoadedPlugin> {
+  const chosen = choose(entries, available, place, faults)
+  const loaded = chosen.map((one) => ({ plugin: one.plugin, options: readOptions(one, overrides, place, faults) }))
+  const all = allPlugins(available)
+  for (const plugin of all) {
+    const isIdle = !chosen.some((one) => one.plugin === plugin)
+    // Told to a plugin that is not started, a setting does nothing; it has to be one all the same.
+    if (isIdle) readOptions({ plugin, options: {}, entry: undefined }, overrides, place, faults)
+  }
+  const sections = [...SECTIONS.slice(0, 2), ...all.map(({ name }) => name)]
+  for (const { section, key, source } of overrides) {
+    if (sections.includes(section)) continue
+    const { allowed, nearest, found } = unknownKey([section], source, sections)
+    const fault = { key: `${section}.${key}`, source, found, allowed }
+    faults.push(nearest === undefined ? fault : { ...fault, nearest: `${nearest}.${key}` })
+  }
+  return loaded
+}
+
+function choose(
+  entries: PluginEntries | undefined,
+  { builtins, external }: Available,
+  place: Place,
+  faults: Array<Fault>
+): ReadonlyArray<Chosen> {
+  const names = builtins.map(({ name }) => name)
+  const listed = new Map<string, { readonly isOn: boolean; readonly chosen: Omit<Chosen, "plugin"> }>()
+  const chosen: Array<Chosen> = []
+  for (const [index, { use, enabled, options }] of entries ?? []) {
+    const entry = ["plugin", String(index)]
+    const path = [...entry, "use"]
+    const fault = (allowed: string): void => {
+      faults.push({ key: path.join("."), source: place(path), found: show(use), allowed })
+    }
+    if (listed.has(use)) fault("each plugin once")
+    listed.set(use, { isOn: enabled, chosen: { options, entry } })
+    const file = external.get(use)
+    if (file !== undefined && "plugin" in file) {
+      const { plugin } = file
+      const isTaken = names.includes(plugin.name) || chosen.some((other) => other.plugin.name === plugin.name)
+      if (isTaken) fault(`a plugin of a new name; there is another "${plugin.name}"`)
+      else if (enabled) chosen.push({ plugin, options, entry })
+    } else if (file !== undefined) fault(file.fault)
+    else if (!names.includes(use) && enabled) {
+      const unknown = unknownKey([use], place(path), names)
+      const allowed = `${unknown.allowed}, or a path that begins with ./ ../ or /`
+      faults.push({ ...unknown, key: path.join("."), allowed })
+    }
+  }
+  for (const plugin of builtins) {
+    const entry = listed.get(plugin.name)
+    const isOn = entry?.isOn ?? (entries === undefined || !DEFAULT_FACES.includes(plugin.kind))
+    if (isOn) chosen.push({ plugin, ...(entry?.chosen ?? { options: {}, entry: undefined }) })
+  }
+  return chosen
+}
+
+/** A plugin's options: those of the file, then what came over them. */
+function readOptions(
+  { plugin, options, entry }: Chosen,
+  overrides: ReadonlyArray<Override>,
+  place: Place,
+  faults: Array<Fault>
+): unknown {
+  const given = new Map<string, unknown>(Object.entries(options))
+  const sources = new Map<string, string>()
+  for (const { section, key, text, source } of overrides) {
+    if (section !== plugin.name) continue
+    given.set(key, readValue(text, entryOf(plugin.options, key)))
+    sources.set(key, source)
+  }
+  const placeOption: Place = ([, key, ...below]) => {
+    if (key === undefined) return [place(entry ?? []), ...sources.values()].join(", ")
+    return sources.get(key) ?? place([...(entry ?? []), "options", key, ...below])
+  }
+  return checkValue(plugin.options, Object.fromEntries(given), [plugin.name], placeOption, faults)
+}

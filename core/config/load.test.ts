@@ -1,0 +1,329 @@
+import assert from "node:assert"
+import { test } from "node:test"
+import fc from "fast-check"
+import * as v from "valibot"
+import { CONTRACT_VERSION } from "../plugin/Plugin.ts"
+import { externalPlugins } from "./external.ts"
+import { builtins, fakeProtocol, fakeStorage, load } from "./fakes.ts"
+import { formatFault } from "./faults.ts"
+import type { Config, ConfigSource } from "./load.ts"
+
+function loaded(text: string | undefined, more: Partial<ConfigSource> = {}): Config {
+  const { config, faults } = load(text, more)
+  assert.deepEqual(faults.map(formatFault), [])
+  assert.ok(config !== undefined)
+  return config
+}
+
+const linesOf = (text: string | undefined, more: Partial<ConfigSource> = {}): ReadonlyArray<string> =>
+  load(text, more).faults.map(formatFault)
+
+const namesOf = (config: Config): ReadonlyArray<string> => config.plugins.map(({ plugin }) => plugin.name)
+
+const optionsOf = (config: Config, name: string): unknown =>
+  config.plugins.find(({ plugin }) => plugin.name === name)?.options
+
+test("no file: the defaults", () => {
+  const config = loaded(undefined)
+  assert.deepEqual(config.node, { id: "node-1", data: "./data", shards: 1 })
+  assert.deepEqual(config.topics, { partitions: 1, engine: "memory", mode: "memory" })
+  assert.deepEqual([config.defaults.autoCreate, config.defaults.autoCreateMqtt], [true, "memory"])
+  assert.deepEqual(config.declared, [])
+  assert.deepEqual(namesOf(config), ["storage-memory", "meta-raft", "protocol-mqtt", "protocol-kafka", "admin-http"])
+  assert.deepEqual(optionsOf(config, "protocol-kafka"), { tcp: ["127.0.0.1:9092"] })
+})
+
+test("file, then environment, then --set; the later wins", () => {
+  const text =
+    '[node]\nid = "file"\ndata = "file"\nshards = 3\n[[plugin]]\nuse = "protocol-mqtt"\noptions.tcp = "a:1"\n'
+  const environment = {
+    MANIFOLD_NODE__DATA: "environment",
+    MANIFOLD_NODE__SHARDS: "4",
+    MANIFOLD_PROTOCOL_MQTT__TCP: "b:1,c:1",
+    MANIFOLD_PROTOCOL_MQTT__WEBSOCKET: ""
+  }
+  const sets = ["node.shards=5", "node.shards=6", "protocol-mqtt.receive_maximum=7"]
+  const config = loaded(text, { environment, sets })
+  assert.deepEqual(config.node, { id: "file", data: "environment", shards: 6 })
+  assert.deepEqual(optionsOf(config, "protocol-mqtt"), {
+    tcp: ["b:1", "c:1"],
+    websocket: [],
+    receive_maximum: 7,
+    greeting: ""
+  })
+})
+
+test("what was set is an own copy: the next load does not see it", () => {
+  loaded("[node]\nshards = 2\n", { sets: ["node.shards=5"] })
+  assert.equal(loaded("[node]\nshards = 2\n").node.shards, 2)
+})
+
+test("[[plugin]] replaces the default protocols and admin-http; storage and meta need no entry", () => {
+  assert.deepEqual(namesOf(loaded('[[plugin]]\nuse = "protocol-kafka"\n')), [
+    "storage-memory",
+    "meta-raft",
+    "protocol-kafka"
+  ])
+  const off = '[[plugin]]\nuse = "protocol-mqtt"\nenabled = false\n[[plugin]]\nuse = "meta-raft"\nenabled = false\n'
+  assert.deepEqual(namesOf(loaded(off)), ["storage-memory"])
+  assert.deepEqual(namesOf(loaded("plugin = []")), ["storage-memory", "meta-raft"])
+})
+
+test("a setting of a plugin that is not started does nothing, but must be one", () => {
+  const text = '[[plugin]]\nuse = "protocol-mqtt"\n'
+  assert.deepEqual(namesOf(loaded(text, { sets: ["protocol-kafka.tcp=127.0.0.1:0"] })), [
+    "storage-memory",
+    "meta-raft",
+    "protocol-mqtt"
+  ])
+  assert.equal(linesOf(text, { sets: ["protocol-kafka.tcpp=127.0.0.1:0"] }).length, 1)
+})
+
+test("rules and bindings: what they leave out comes from the rule of the topic's name, then from the defaults", () => {
+  const text = `
+[topics]
+partitions = 2
+[[topics.rule]]
+match = "many.*"
+partitions = 8
+[[binding]]
+topic = "many.one"
+filter = "many/#"
+[[binding]]
+topic = "one"
+filter = "one/+"
+partitions = 3
+[[binding]]
+topic = "other"
+filter = "other"
+`
+  const declared = loaded(text).declared.map(({ topic, filter, partitions }) => [topic, filter, partitions])
+  assert.deepEqual(declared, [
+    ["many.one", "many/#", 8],
+    ["one", "one/+", 3],
+    ["other", "other", 2]
+  ])
+})
+
+/** A configuration and the whole lines that it is refused with, in order. */
+const refused: ReadonlyArray<readonly [string, string, ReadonlyArray<string>, ReadonlyArray<string>]> = [
+  [
+    "unknown keys, all of them",
+    "[node]\nshardz = 2\nidd = 1\n[nodes]\nx = 1\n",
+    [],
+    [
+      'manifold.toml:4: nodes: found unknown "nodes"; allowed: node, topics, binding, plugin; did you mean "node"?',
+      'manifold.toml:2: node.shardz: found unknown "shardz"; allowed: id, data, shards; did you mean "shards"?',
+      'manifold.toml:3: node.idd: found unknown "idd"; allowed: id, data, shards; did you mean "id"?'
+    ]
+  ],
+  [
+    "an unknown key that is like none",
+    "[topics]\nxyzzyplugh = 1\n",
+    [],
+    [
+      'manifold.toml:2: topics.xyzzyplugh: found unknown "xyzzyplugh"; allowed: auto_create, auto_create_mqtt, partitions, engine, mode, rule'
+    ]
+  ],
+  [
+    "wrong kinds and ranges",
+    '[node]\nshards = "many"\nid = "a b"\n[topics]\npartitions = -3\nauto_create = "yes"\nauto_create_mqtt = "of"\n',
+    [],
+    [
+      'manifold.toml:3: node.id: found "a b"; allowed: 1 to 64 of A-Z a-z 0-9 . _ -',
+      'manifold.toml:2: node.shards: found "many"; allowed: a number',
+      'manifold.toml:6: topics.auto_create: found "yes"; allowed: true or false',
+      'manifold.toml:7: topics.auto_create_mqtt: found "of"; allowed: memory | default | off; did you mean "off"?',
+      "manifold.toml:5: topics.partitions: found -3; allowed: 1 or more"
+    ]
+  ],
+  ["a section that is no table", "node = 5\n", ["node.id=a"], ["manifold.toml:1: node: found 5; allowed: a table"]],
+  ["a list for a table", '[[node]]\nid = "a"\n', [], ['manifold.toml:1: node: found [{"id":"a"}]; allowed: a table']],
+  [
+    "a date for a table",
+    "topics = 2024-01-01\n",
+    [],
+    ['manifold.toml:1: topics: found "2024-01-01"; allowed: a table']
+  ],
+  [
+    "a table for a list",
+    '[binding]\ntopic = "a"\nfilter = "b"\n',
+    [],
+    ['manifold.toml:1: binding: found {"topic":"a","filter":"b"}; allowed: a list: [[binding]]']
+  ],
+  [
+    "an engine and a mode that are not there",
+    '[topics]\nengine = "segment"\n[[topics.rule]]\nmatch = "a"\nengine = "memry"\n[[topics.rule]]\nmatch = "b"\nengine = "memory"\nmode = "persistent"\n',
+    [],
+    [
+      'manifold.toml:2: topics.engine: found "segment"; allowed: memory (the engines of this release and of the plugins that are loaded)',
+      'manifold.toml:5: topics.rule.0.engine: found "memry"; allowed: memory (the engines of this release and of the plugins that are loaded); did you mean "memory"?',
+      'manifold.toml:9: topics.rule.1.mode: found "persistent"; allowed: memory (what engine "memory" promises)'
+    ]
+  ],
+  [
+    "a fault beside an engine that is not there",
+    '[topics]\npartitions = 0\nengine = "segment"\n',
+    [],
+    [
+      "manifold.toml:2: topics.partitions: found 0; allowed: 1 or more",
+      'manifold.toml:3: topics.engine: found "segment"; allowed: memory (the engines of this release and of the plugins that are loaded)'
+    ]
+  ],
+  [
+    "bindings",
+    '[[binding]]\ntopic = "a/b"\nfilter = "a/#/b"\n[[binding]]\ntopic = "c"\nfilter = "$share/g/c"\n[[binding]]\ntopic = "c"\nfilter = "x/+"\n[[binding]]\ntopic = "d"\nfilter = "x/+"\n[[binding]]\ntopic = "e"\n',
+    [],
+    [
+      "manifold.toml:13: binding.4.filter: found nothing; allowed: filter",
+      'manifold.toml:2: binding.0.topic: found "a/b"; allowed: 1 to 249 of A-Z a-z 0-9 . _ -',
+      'manifold.toml:3: binding.0.filter: found "a/#/b"; allowed: an MQTT topic filter, + for one level, # at the end',
+      'manifold.toml:6: binding.1.filter: found "$share/g/c"; allowed: an MQTT topic filter, + for one level, # at the end',
+      'manifold.toml:8: binding.2.topic: found "c"; allowed: each topic once',
+      'manifold.toml:12: binding.3.filter: found "x/+"; allowed: no overlap with "x/+", which has the same rank: a name has one home'
+    ]
+  ],
+  [
+    "plugins",
+    '[[plugin]]\nuse = "protocol-mqqt"\n[[plugin]]\nuse = "protocol-kafka"\n[[plugin]]\nuse = "protocol-kafka"\n[[plugin]]\nuse = "elsewhere"\nenabled = false\n',
+    [],
+    [
+      'manifold.toml:2: plugin.0.use: found unknown "protocol-mqqt"; allowed: storage-memory, meta-raft, protocol-mqtt, protocol-kafka, admin-http, or a path that begins with ./ ../ or /; did you mean "protocol-mqtt"?',
+      'manifold.toml:6: plugin.2.use: found "protocol-kafka"; allowed: each plugin once'
+    ]
+  ],
+  [
+    "options of plugins",
+    '[[plugin]]\nuse = "protocol-kafka"\n[[plugin]]\nuse = "protocol-mqtt"\n[plugin.options]\ntcp = ["127.0.0.1:0", "nonsense"]\nwebsockets = []\nreceive_maximum = 70000\n',
+    ["protocol-kafka.tcp=127.0.0.1:99999"],
+    [
+      'manifold.toml:7: protocol-mqtt.websockets: found unknown "websockets"; allowed: tcp, websocket, receive_maximum, greeting, password; did you mean "websocket"?',
+      'manifold.toml:6: protocol-mqtt.tcp.1: found "nonsense"; allowed: "host:port"',
+      "manifold.toml:8: protocol-mqtt.receive_maximum: found 70000; allowed: 65535 or less",
+      '--set protocol-kafka.tcp: protocol-kafka.tcp: found "127.0.0.1:99999"; allowed: "host:port"'
+    ]
+  ],
+  [
+    "what is set from outside",
+    "",
+    ["nonsense", "node.shards=0", "nod.id=1", "protocol-mqtt.tcpp=1"],
+    [
+      '--set: nonsense: found "nonsense"; allowed: section.key=value',
+      "--set node.shards: node.shards: found 0; allowed: 1 or more",
+      '--set protocol-mqtt.tcpp: protocol-mqtt.tcpp: found unknown "tcpp"; allowed: tcp, websocket, receive_maximum, greeting, password; did you mean "tcp"?',
+      '--set nod.id: nod.id: found unknown "nod"; allowed: node, topics, storage-memory, meta-raft, protocol-mqtt, protocol-kafka, admin-http; did you mean "node.id"?'
+    ]
+  ],
+  [
+    "text that is no TOML",
+    '[node]\nid = "a"\nshards = = 2\n',
+    [],
+    ["manifold.toml:3: column 10: found invalid value; allowed: TOML 1.0"]
+  ],
+  [
+    "a key twice",
+    '[node]\nid = "a"\nid = "b"\n',
+    [],
+    ["manifold.toml:3: column 1: found trying to redefine an already defined table or value; allowed: TOML 1.0"]
+  ]
+]
+for (const [name, text, sets, expected] of refused) {
+  test(`refused: ${name}`, () => assert.deepEqual([...linesOf(text, { sets })].sort(), [...expected].sort()))
+}
+
+test("a fault of the environment names the variable", () => {
+  assert.deepEqual(
+    linesOf(undefined, { environment: { MANIFOLD_NODE__SHARDS: "0", MANIFOLD_PROTOCOL_MQTT__TPC: "a:1" } }),
+    [
+      "MANIFOLD_NODE__SHARDS: node.shards: found 0; allowed: 1 or more",
+      'MANIFOLD_PROTOCOL_MQTT__TPC: protocol-mqtt.tpc: found unknown "tpc"; allowed: tcp, websocket, receive_maximum, greeting, password; did you mean "tcp"?'
+    ]
+  )
+})
+
+test("a secret is not shown, neither by itself nor inside", () => {
+  const text = '[[plugin]]\nuse = "protocol-mqtt"\noptions.password = "hunter2"\n'
+  assert.deepEqual(linesOf(text), [
+    'manifold.toml:3: protocol-mqtt.password: found "(not shown)"; allowed: 8 or more characters'
+  ])
+  const inside = linesOf('[binding]\npassword = "hunter2"\n')
+  assert.ok(!inside.join().includes("hunter2") && inside.join().includes("(not shown)"))
+})
+
+test("engines are those of the plugins that are loaded, with the modes they promise", () => {
+  const other = fakeStorage("storage-other", [{ name: "other", modes: ["hybrid", "persistent"] }])
+  const text = '[topics]\nengine = "other"\nmode = "persistent"\n'
+  const config = loaded(text, { builtins: [...builtins, other] })
+  assert.deepEqual(config.topics, { partitions: 1, engine: "other", mode: "persistent" })
+  assert.deepEqual(linesOf('[topics]\nengine = "other"\n', { builtins: [...builtins, other] }), [
+    'manifold.toml:1: topics.mode: found "memory"; allowed: hybrid | persistent (what engine "other" promises)'
+  ])
+  assert.deepEqual(linesOf('[[plugin]]\nuse = "storage-memory"\nenabled = false\n').length, 2)
+})
+
+test("plugins from disk: named by path, told by their own names", () => {
+  const plugin = fakeProtocol("third-party", v.strictObject({ tcp: v.optional(v.string(), "none") }))
+  const text = '[[plugin]]\nuse = "./mine/mod.ts"\noptions.tcp = "file"\n'
+  const external = new Map([["./mine/mod.ts", { plugin }]])
+  assert.deepEqual(externalPlugins(text), ["./mine/mod.ts"])
+  assert.deepEqual(optionsOf(loaded(text, { external }), "third-party"), { tcp: "file" })
+  const set = loaded(text, { external, environment: { MANIFOLD_THIRD_PARTY__TCP: "environment" } })
+  assert.deepEqual(optionsOf(set, "third-party"), { tcp: "environment" })
+  assert.deepEqual(linesOf(text, { external, sets: ["third-party.tpc=x"] }), [
+    '--set third-party.tpc: third-party.tpc: found unknown "tpc"; allowed: tcp; did you mean "tcp"?'
+  ])
+  assert.deepEqual(linesOf(text, { external: new Map([["./mine/mod.ts", { fault: "a file that loads" }]]) }), [
+    'manifold.toml:2: plugin.0.use: found "./mine/mod.ts"; allowed: a file that loads'
+  ])
+  const twin = { plugin: { ...plugin, name: "protocol-mqtt" } }
+  assert.deepEqual(linesOf(text, { external: new Map([["./mine/mod.ts", twin]]) }).length, 1)
+  const off = `${text}enabled = false\n`
+  assert.deepEqual(
+    externalPlugins(off.replace("options.tcp", "enabled = false\noptions.tcp").replace(/enabled = false\n$/, "")),
+    []
+  )
+  assert.deepEqual(namesOf(loaded('[[plugin]]\nuse = "../other.ts"\nenabled = false\n')), [
+    "storage-memory",
+    "meta-raft"
+  ])
+  assert.equal(plugin.contractVersion, CONTRACT_VERSION)
+})
+
+test("the words of a key path cannot reach what every object has", () => {
+  const text = "__proto__ = 5\n[node]\nconstructor = 1\n__proto__ = 2\n[topics]\ntoString = 1\n"
+  assert.equal(linesOf(text).length, 4)
+  assert.equal(linesOf("", { sets: ["__proto__.id=1", "node.__proto__=1", "constructor.name=x"] }).length, 3)
+  assert.equal(linesOf("", { environment: { MANIFOLD___PROTO____X: "1" } }).length, 1)
+})
+
+test("any text is loaded or refused with lines, never thrown at", () => {
+  const piece = fc.constantFrom(
+    "[node]\n",
+    "[topics]\n",
+    "[[topics.rule]]\n",
+    "[[binding]]\n",
+    "[[plugin]]\n",
+    "[plugin.options]\n",
+    'id = "a"\n',
+    'use = "protocol-mqtt"\n',
+    "shards = 2\n",
+    "partitions = inf\n",
+    "partitions = nan\n",
+    'match = "*"\n',
+    'engine = "memory"\n',
+    "tcp = [[1]]\n",
+    'filter = "a/+"\n',
+    'topic = "a"\n',
+    "options = 1\n",
+    "data = 1979-05-27T07:32:00Z\n",
+    "enabled = {}\n"
+  )
+  fc.assert(
+    fc.property(fc.array(fc.oneof({ weight: 9, arbitrary: piece }, fc.string()), { maxLength: 12 }), (pieces) => {
+      const { config, faults } = load(pieces.join(""))
+      assert.equal(config === undefined, faults.length > 0)
+      for (const fault of faults) assert.ok(!formatFault(fault).includes("undefined"), formatFault(fault))
+    }),
+    { numRuns: 3_000 }
+  )
+})

@@ -150,6 +150,16 @@ brokerSuite("limits", { set }, (broker) => {
     await client.quiet(50)
   })
 
+  test("at the limit of filters one that is there can still be replaced, and a freed place can be taken", async () => {
+    const client = await connect()
+    const level = uniqueLevel()
+    await client.subscribe(Array.from({ length: 8 }, (_, index) => ({ filter: `${level}/${index}` })))
+    expect(await client.subscribe(`${level}/3`, 2)).toEqual([2])
+    client.send(encode.unsubscribe(5, 2, [`${level}/5`]))
+    expect((await client.expect("unsuback")).codes).toEqual([0])
+    expect(await client.subscribe(`${level}/new`, 1)).toEqual([1])
+  })
+
   test("topic alias 5 is taken, 6 is 0x94", async () => {
     const client = await connect()
     const topic = `${uniqueLevel()}/a`
@@ -165,6 +175,10 @@ brokerSuite("limits", { set }, (broker) => {
     recent.send(encode.connect({ version: 5, clientId: "x".repeat(31) }))
     expect(await recent.expect("connack")).toMatchObject({ code: 0x85 })
     await recent.closed()
+    await RawMqtt.connect(broker().mqtt, { version: 5, clientId: "€".repeat(10) })
+    const wide = await RawMqtt.open(broker().mqtt, 5)
+    wide.send(encode.connect({ version: 5, clientId: "€".repeat(11) }))
+    expect(await wide.expect("connack")).toMatchObject({ code: 0x85 })
     const old = await RawMqtt.open(broker().mqtt, 4)
     old.send(encode.connect({ version: 4, clientId: "x".repeat(31) }))
     await old.expectHex("20 02 00 02")

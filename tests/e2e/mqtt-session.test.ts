@@ -237,6 +237,26 @@ brokerSuite("session", {}, (broker) => {
     }
   })
 
+  test("5: the Maximum Packet Size of the new connection holds for what is sent again, too [MQTT-3.1.2-24]", async () => {
+    const clientId = uniqueId()
+    const topic = `${uniqueLevel()}/a`
+    const kept = { version: 5, clientId, clean: false } as const
+    const first = await connect({ ...kept, properties: [["sessionExpiry", 60]] })
+    await first.subscribe(topic, 2)
+    const publisher = await connect({})
+    await publisher.publishWhole({ topic, payload: "x".repeat(300), qos: 1 })
+    await publisher.publishWhole({ topic, payload: "y".repeat(300), qos: 2 })
+    await publisher.publishWhole({ topic, payload: "small", qos: 1 })
+    await first.messages(3, { acknowledge: false })
+    first.cut()
+    const second = await connect({
+      ...kept,
+      properties: [["sessionExpiry", 60] as const, ["maximumPacketSize", 100] as const]
+    })
+    expect(textOf((await second.expect("publish")).payload)).toBe("small")
+    await second.quiet()
+  })
+
   test("what several publishers sent meanwhile is in order for each of them", async () => {
     const clientId = uniqueId()
     const level = uniqueLevel()

@@ -14,22 +14,34 @@ export class UnreadableFile extends Error {
   override readonly name = "UnreadableFile"
 }
 
-/** What became of the configuration, and the file's name, `defaults` where there is none. Throws {@link UnreadableFile}. */
-export async function readConfiguration(given: Arguments): Promise<Loaded & { readonly file: string }> {
-  const text = readText(given.config)
-  const file = text === undefined ? "defaults" : (given.config ?? DEFAULT_FILE)
+/** A configuration's text; undefined = there is none, the defaults hold. */
+export interface ConfigFile {
+  readonly text: string | undefined
+  /** Its name, for a person. */
+  readonly file: string
+}
+
+/** The file that was asked for, or {@link DEFAULT_FILE} where it is there. Throws {@link UnreadableFile}. */
+export function readFile(asked: string | undefined): ConfigFile {
+  const text = readText(asked)
+  return { text, file: text === undefined ? "defaults" : (asked ?? DEFAULT_FILE) }
+}
+
+/** Whether the manifest names plugins by path, which may import the host's modules. */
+export function namesPluginFiles({ text }: ConfigFile): boolean {
+  return externalPlugins(text ?? "").length > 0
+}
+
+/** What became of the configuration; plugins from disk have been imported. */
+export async function loadConfiguration(given: Arguments, { text, file }: ConfigFile): Promise<Loaded> {
   const external = await importPlugins(text ?? "", dirname(resolve(file)))
-  return { ...loadConfig({ text, file, environment: process.env, sets: given.sets, builtins, external }), file }
+  return loadConfig({ text, file, environment: process.env, sets: given.sets, builtins, external })
 }
 
 /** Imports the plugins that the manifest names by path; a relative path starts at the manifest's folder. */
 async function importPlugins(text: string, folder: string): Promise<ReadonlyMap<string, PluginFile>> {
-  const uses = externalPlugins(text)
-  if (uses.length === 0) return new Map()
-  const { publishHostModules } = await import("./host-modules.ts")
-  publishHostModules()
   const files = await Promise.all(
-    uses.map(async (use): Promise<readonly [string, PluginFile]> => {
+    externalPlugins(text).map(async (use): Promise<readonly [string, PluginFile]> => {
       const path = resolve(folder, use)
       if (!existsSync(path)) return [use, { fault: `a file that is there; ${path} is not` }]
       return [use, await loadPluginFile(path)]

@@ -115,6 +115,8 @@ brokerSuite("retained", {}, (broker) => {
         )
         await client.find("suback")
         await sleep(25)
+        client.send(encode.pingreq())
+        await client.find("pingresp")
         // It may come live, retained, or both; what counts is where the subscriber ends.
         const texts = client.drain().flatMap((packet) => (packet.type === "publish" ? [textOf(packet.payload)] : []))
         expect([round, texts.at(-1) ?? ""]).toEqual([round, payload])

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict"
 import { test } from "node:test"
 import { Deferred, Effect } from "effect"
-import { HEADER_LENGTH_MAX } from "./app.ts"
+import { HEADER_LENGTH_MAX } from "./check-request.ts"
 import { makeHarness, outcome, problemOf, singleton, topicsResource } from "./fakes.ts"
 
 const JSON_HEADERS = { "content-type": "application/json" }
@@ -315,11 +315,11 @@ test("an answer that takes too long is given up, and what works on it is interru
   await until(() => harness.clock.waiting === 1)
   harness.clock.advance(4_999)
   await settle()
-  assert.equal(harness.app.counts.underWay, 1)
+  assert.equal(harness.app.underWayCount(), 1)
   harness.clock.advance(1)
   assert.equal(await outcome(await answer), "503 timed-out")
   await until(() => interrupted === 1)
-  assert.deepEqual([harness.app.counts.underWay, harness.faults], [0, []])
+  assert.deepEqual([harness.app.underWayCount(), harness.faults], [0, []])
 })
 
 test("a body that does not end is 408, and what came of it is not taken for the whole", async () => {
@@ -359,7 +359,7 @@ test("a caller that leaves, and a plugin that stops, interrupt what is under way
     const answer = harness.send("GET", "/api/v1/slow", { signal: caller.signal })
     await settle()
     if (leave === "caller") caller.abort()
-    else harness.stopping.abort()
+    else harness.app.stop()
     assert.equal(await outcome(await answer), "503 unavailable")
     assert.deepEqual([interrupted, harness.faults, harness.clock.waiting], [1, [], 0])
   }
@@ -384,14 +384,14 @@ test("answers are counted by status, and no timer stays behind", async () => {
     await harness.send("GET", path)
   }
   assert.deepEqual(
-    [...harness.app.counts.byStatus].sort(([left], [right]) => left - right),
+    [...harness.app.answersByStatus].sort(([left], [right]) => left - right),
     [
       [200, 2],
       [400, 2],
       [404, 1]
     ]
   )
-  assert.deepEqual([harness.app.counts.underWay, harness.clock.waiting], [0, 0])
+  assert.deepEqual([harness.app.underWayCount(), harness.clock.waiting], [0, 0])
 })
 
 /** Lets everything run that waits for nothing but its turn. */

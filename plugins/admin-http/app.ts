@@ -10,17 +10,15 @@ import { Cause, Effect, Exit } from "effect"
 import type { Context } from "hono"
 import { Hono } from "hono/tiny"
 import { type ClockShape, type NodeFacts, ResourceError, type Resources, type TelemetryShape } from "../../core/mod.ts"
-import { checkDeclaredLength } from "./json-body.ts"
-import { checkHost, checkOrigin } from "./origin.ts"
+import { checkRequest } from "./check-request.ts"
 import { Problem, quote, textResponse } from "./problems.ts"
-import { parsePath, parseQuery, rawPath, type Segment } from "./request-target.ts"
+import { parseQuery, rawPath, type Segment } from "./request-target.ts"
 import { type Action, actionsAt } from "./resource-routes.ts"
 import type { Settings } from "./Settings.ts"
-
-/** All header names and values together, in characters. */
-export const HEADER_LENGTH_MAX = 16_384
+import { UnderWay, type Work } from "./UnderWay.ts"
 
 const API_PREFIX = ["api", "v1"]
+const LIVE_PATH = "/health/live"
 const JSON_TYPE = "application/json"
 const METRICS_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 
@@ -32,8 +30,6 @@ const SECURITY_HEADERS = {
   "x-content-type-options": "nosniff",
   "x-frame-options": "DENY"
 }
-
-const OVERRIDES = ["x-http-method-override", "x-http-method", "x-method-override"]
 
 export interface AppServices {
   readonly facts: typeof NodeFacts.Service
@@ -51,24 +47,13 @@ export interface Arrival {
   readonly isLoopbackListener: boolean
 }
 
-/** What is counted, read at scrape. */
-export interface AppCounts {
-  /** Answers by status. */
-  readonly byStatus: Map<number, number>
-  underWay: number
-}
-
-/** One request while it is under way. */
-interface Work extends Arrival {
-  /** Aborted when nobody waits for the answer any more. */
-  readonly signal: AbortSignal
-  /** Whether it waits for its body. */
-  isReading: boolean
+/** A request that was checked: what its handler gets. */
+interface CheckedWork extends Work {
+  readonly segments: ReadonlyArray<Segment>
 }
 
 interface AppEnvironment {
-  Bindings: Work
-  Variables: { segments: ReadonlyArray<Segment> }
+  Bindings: CheckedWork
 }
 
 type AppContext = Context<AppEnvironment>
@@ -76,30 +61,24 @@ type Handlers = Readonly<Record<string, (c: AppContext) => Response | Promise<Re
 
 export interface App {
   fetch(request: Request, arrival: Arrival): Promise<Response>
-  readonly counts: AppCounts
+  /** Gives up what is under way. */
+  stop(): void
+  readonly underWayCount: () => number
+  /** Answers by status. */
+  readonly answersByStatus: ReadonlyMap<number, number>
 }
 
-/** Makes the application; `stopping` interrupts what is under way. */
-export function makeApp(services: AppServices, settings: Settings, stopping: AbortSignal): App {
+export function makeApp(services: AppServices, settings: Settings): App {
   const { facts, resources, telemetry, clock } = services
-  const counts: AppCounts = { byStatus: new Map(), underWay: 0 }
+  const answersByStatus = new Map<number, number>()
+  const underWay = new UnderWay(clock, settings.requests_max, settings.request_timeout * 1_000)
   const app = new Hono<AppEnvironment>({ getPath: (request) => rawPath(request.url) })
-
-  app.use(async (c, next) => {
-    const { headers, url } = c.req.raw
-    checkHeaders(headers)
-    checkHost(headers, c.env.isLoopbackListener, settings.hosts)
-    c.set("segments", parsePath(url))
-    checkDeclaredLength(headers, settings.body_bytes_max)
-    if (c.req.method !== "GET" && c.req.method !== "HEAD") checkOrigin(headers)
-    await next()
-  })
 
   /** A route with one path: HEAD goes with GET, OPTIONS is answered, another method is refused with Allow. */
   const route = (path: string, handlers: Handlers): void => {
     app.all(path, (c) => answerMethod(c, handlers))
   }
-  route("/health/live", { GET: (c) => plainJson(c, { status: "live" }) })
+  route(LIVE_PATH, { GET: (c) => plainJson(c, { status: "live" }) })
   route("/health/ready", {
     GET: (c) => {
       const state = facts.state()
@@ -115,7 +94,7 @@ export function makeApp(services: AppServices, settings: Settings, stopping: Abo
     }
   })
   app.all("/api/v1/*", (c) => {
-    const actions = actionsAt(resources.all(), c.get("segments").slice(API_PREFIX.length))
+    const actions = actionsAt(resources.all(), c.env.segments.slice(API_PREFIX.length))
     if (actions === undefined) throw unknownRoute(c)
     const handlers: Record<string, (c: AppContext) => Promise<Response>> = {}
     for (const [method, action] of actions) handlers[method] = (context) => runAction(context, action, settings)
@@ -132,43 +111,28 @@ export function makeApp(services: AppServices, settings: Settings, stopping: Abo
   }
 
   async function answer(request: Request, arrival: Arrival): Promise<Response> {
-    if (counts.underWay > settings.requests_max && rawPath(request.url) !== "/health/live") {
-      return new Problem("busy", `more than ${settings.requests_max} requests are under way`, {
-        headers: { "retry-after": "1" }
-      }).toResponse()
-    }
-    const over = new AbortController()
-    const signal = AbortSignal.any([over.signal, request.signal, stopping])
-    const work: Work = { ...arrival, signal, isReading: false }
-    let timer = { cancel: () => {} }
-    const timedOut = new Promise<Response>((resolve) => {
-      timer = clock.after(settings.request_timeout * 1_000, () => {
-        const kind = work.isReading ? "body-timeout" : "timed-out"
-        over.abort()
-        resolve(new Problem(kind, `not done after ${settings.request_timeout} s`).toResponse())
-      })
-    })
     try {
-      return await Promise.race([app.fetch(request, work), timedOut])
+      return await underWay.run(request, rawPath(request.url) === LIVE_PATH, (work) => {
+        const { isLoopbackListener } = arrival
+        const rules = { isLoopbackListener, furtherHosts: settings.hosts, bodyBytesMax: settings.body_bytes_max }
+        const segments = checkRequest(request, rules)
+        const checked: CheckedWork = Object.assign(work, { segments })
+        return app.fetch(request, checked)
+      })
     } catch (error) {
       return problemOf(error, request).toResponse()
-    } finally {
-      timer.cancel()
     }
   }
 
   return {
-    counts,
+    answersByStatus,
+    underWayCount: () => underWay.count,
+    stop: () => underWay.stop(),
     fetch: async (request, arrival) => {
-      counts.underWay += 1
-      try {
-        const response = await answer(request, arrival)
-        counts.byStatus.set(response.status, (counts.byStatus.get(response.status) ?? 0) + 1)
-        for (const [name, value] of Object.entries(SECURITY_HEADERS)) response.headers.set(name, value)
-        return request.method === "HEAD" && response.body !== null ? new Response(null, response) : response
-      } finally {
-        counts.underWay -= 1
-      }
+      const response = await answer(request, arrival)
+      answersByStatus.set(response.status, (answersByStatus.get(response.status) ?? 0) + 1)
+      for (const [name, value] of Object.entries(SECURITY_HEADERS)) response.headers.set(name, value)
+      return request.method === "HEAD" && response.body !== null ? new Response(null, response) : response
     }
   }
 }
@@ -212,14 +176,4 @@ function jsonResponse(value: unknown): Response {
 
 function unknownRoute(c: AppContext): Problem {
   return new Problem("unknown-route", `there is nothing at ${quote(c.req.path)}`)
-}
-
-function checkHeaders(headers: Headers): void {
-  let length = 0
-  for (const [name, value] of headers) length += name.length + value.length
-  if (length > HEADER_LENGTH_MAX) {
-    throw new Problem("header-too-large", `the headers are larger than ${HEADER_LENGTH_MAX} characters`)
-  }
-  const override = OVERRIDES.find((name) => headers.has(name))
-  if (override !== undefined) throw new Problem("method-override", `the header ${override} is not obeyed`)
 }

@@ -56,7 +56,6 @@ export interface Harness {
   readonly app: App
   readonly clock: FakeClock
   readonly faults: Array<Fault>
-  readonly stopping: AbortController
   state: ReturnType<(typeof NodeFacts.Service)["state"]>
   /** Sends one request as a client on this machine does. `path` is appended to the origin as it is. */
   send(method: string, path: string, init?: RequestInit): Promise<Response>
@@ -71,7 +70,6 @@ export function makeHarness(
   const settings: Settings = v.parse(options, given)
   const clock = new FakeClock()
   const faults: Array<Fault> = []
-  const stopping = new AbortController()
   const facts: typeof NodeFacts.Service = {
     id: "node-1",
     version: "0.1.0",
@@ -90,12 +88,11 @@ export function makeHarness(
     newIncident: () => `incident-${faults.length + 1}`,
     onFault: (incident: string, path: string, error: unknown) => void faults.push({ incident, path, error })
   }
-  const app = makeApp(services, settings, stopping.signal)
+  const app = makeApp(services, settings)
   const harness: Harness = {
     app,
     clock,
     faults,
-    stopping,
     state: "ready",
     send: (method, path, init = {}) =>
       app.fetch(new Request(`http://127.0.0.1:8080${path}`, { ...init, method }), { isLoopbackListener: true })

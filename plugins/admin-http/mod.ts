@@ -37,7 +37,6 @@ export const plugin: HttpPlugin = {
         const telemetry = yield* Telemetry
         const random = yield* Random
         const log = Option.getOrUndefined(yield* Effect.serviceOption(Log))
-        const stopping = new AbortController()
         const services = {
           facts: yield* NodeFacts,
           resources: yield* Resources,
@@ -47,12 +46,12 @@ export const plugin: HttpPlugin = {
           onFault: (incident: string, path: string, error: unknown) =>
             log?.error(NAME, "a request could not be answered", { incident, path, error: asError(error) })
         }
-        const app = makeApp(services, settings, stopping.signal)
+        const app = makeApp(services, settings)
         yield* telemetry.counters("manifold_http_responses_total", "HTTP answers by status", "status", function* () {
-          for (const [status, count] of app.counts.byStatus) yield [String(status), count] as const
+          for (const [status, count] of app.answersByStatus) yield [String(status), count] as const
         })
-        yield* telemetry.gauge("manifold_http_requests", "HTTP requests under way", () => app.counts.underWay)
-        yield* Effect.addFinalizer(() => Effect.sync(() => stopping.abort()))
+        yield* telemetry.gauge("manifold_http_requests", "HTTP requests under way", app.underWayCount)
+        yield* Effect.addFinalizer(() => Effect.sync(() => app.stop()))
         for (const address of settings.tcp) {
           const arrival = { isLoopbackListener: isLoopback(parseAddress(address)?.host ?? "") }
           const listening = yield* net

@@ -54,7 +54,10 @@ export interface Partition {
   offsetForTimestamp(timestamp: number): Promise<OffsetAndTimestamp | undefined>
   /** Forgets records below `offset` (at most the high watermark); returns the new log start offset. */
   deleteBefore(offset: number): Promise<number>
-  /** Cuts the log so that `offset` is the next to be written, raises the leader epoch; returns the new log end offset. */
+  /**
+   * Cuts the log so that `offset` is the next to be written, raises the leader epoch; returns the new log end offset. A batch that
+   * holds `offset` is cut whole, and the log then ends at its base offset; a log that keeps nothing starts where it ends.
+   */
   truncateTo(offset: number): Promise<number>
 }
 

@@ -44,7 +44,8 @@ export class MemoryPartition implements Partition {
   leaderEpoch = 0
   sizeBytes = 0
   #records = 0
-  #batches: Array<Batch> = []
+  /** Places before `#head` are empty: a batch that is forgotten must not keep its chunk alive. */
+  #batches: Array<Batch | undefined> = []
   #head = 0
   #chunk: Chunk | undefined
   #chunkBytes = CHUNK_BYTES_MIN
@@ -139,6 +140,7 @@ export class MemoryPartition implements Partition {
       this.#release(newest)
       this.logEndOffset = newest.baseOffset
     }
+    if (this.#batches.length === this.#head) this.logEndOffset = Math.min(this.logEndOffset, offset)
     // The cut-off bytes may be in a reader's hands: what follows goes to a chunk of its own.
     this.#chunk = undefined
     this.logStartOffset = Math.min(this.logStartOffset, this.logEndOffset)
@@ -152,6 +154,7 @@ export class MemoryPartition implements Partition {
     this.#budget.used -= this.sizeBytes
     this.sizeBytes = 0
     this.#batches = []
+    this.#head = 0
     this.#chunk = undefined
   }
 
@@ -186,6 +189,7 @@ export class MemoryPartition implements Partition {
     const oldest = this.#batches[this.#head]
     assert(oldest !== undefined, "there is a batch to forget")
     this.#release(oldest)
+    this.#batches[this.#head] = undefined
     this.#head += 1
     if (this.#head > 256 && this.#head * 2 > this.#batches.length) {
       this.#batches = this.#batches.slice(this.#head)

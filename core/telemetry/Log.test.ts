@@ -90,6 +90,9 @@ test("the table of kinds is bounded: a flood of ever new kinds gets one allowanc
   log.info("a", "after")
   const summary = `INFO log events of many kinds suppressed=${10_000 - KINDS_MAX - LINES_PER_KIND_MAX} within_ms=${WINDOW_MS}`
   assert.deepEqual(lines.slice(-2), [summary, "INFO a after"])
+  lines.length = 0
+  for (let index = 0; index < 10_000; index++) log.info("a", `message ${index}`)
+  assert.equal(lines.length, KINDS_MAX - 1 + LINES_PER_KIND_MAX)
 })
 
 test("windows end one by one, each counted from the first line of its kind", () => {

@@ -188,6 +188,10 @@ test("the registry is bounded, and what leaves makes room", async () => {
     /metrics are bounded/
   )
   assert.equal(registry.renderPrometheus(), "")
+  await inScope(
+    registry.gauge("g", "G", () => 1),
+    () => assert.deepEqual(samples(registry), ["g 1"])
+  )
 })
 
 test("one value that cannot be read costs that value, not the scrape, and is counted", () => {

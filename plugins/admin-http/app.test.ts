@@ -86,6 +86,9 @@ test("HEAD is GET without the body: the same status and headers", async () => {
     assert.equal(head.headers.get("content-length"), String((await get.arrayBuffer()).byteLength))
     assert.equal(head.body, null)
   }
+  const refused = await harness.send("HEAD", "/health/live", { headers: { host: "evil.example" } })
+  assert.deepEqual([refused.status, refused.body], [421, null])
+  assert.ok(Number(refused.headers.get("content-length")) > 0)
 })
 
 test("OPTIONS and a wrong method name what is allowed", async () => {

@@ -102,6 +102,12 @@ test("a list refuses what is out of range, malformed, unknown or there twice", a
   }
 })
 
+test("a cursor and a filter may be as long as the bound", async () => {
+  const harness = makeHarness([topicsResource()])
+  const longest = "a".repeat(1_024)
+  assert.equal(await outcome(await harness.send("GET", `/api/v1/topics?cursor=${longest}&filter=${longest}`)), "200")
+})
+
 test("a list that returns more than it was asked for is at fault", async () => {
   const list = () => Effect.succeed({ items: [1, 2, 3] })
   const harness = makeHarness([{ ...topicsResource(), list }])
@@ -166,6 +172,7 @@ test("verbs of the collection and of an item run with their id and their checked
   assert.equal(await outcome(await harness.send("POST", "/api/v1/topics/a/create")), "404 unknown-route")
   assert.equal(await outcome(await harness.send("GET", "/api/v1/topics/a/delete")), "405 method-not-allowed")
   assert.equal(await outcome(await harness.send("POST", "/api/v1/topics/a/toString")), "404 unknown-route")
+  assert.equal(await outcome(await harness.send("POST", "/api/v1/topics/a/delete/b")), "404 unknown-route")
   assert.equal(calls.length, 2)
 })
 
@@ -232,6 +239,7 @@ test("a body that is no JSON is refused before its schema is asked", async () =>
     [new Uint8Array([0x22, 0xff, 0x22]), "400 malformed-json"],
     [new Uint8Array([0x22, 0xed, 0xa0, 0x80, 0x22]), "400 malformed-json"],
     [deep(JSON_DEPTH_MAX), "422 invalid"],
+    [`{"list":[${"[],{},".repeat(JSON_DEPTH_MAX)}0]}`, "422 invalid"],
     [deep(JSON_DEPTH_MAX + 1), "400 json-too-deep"],
     ["[".repeat(500_000), "400 json-too-deep"],
     ['{"a":'.repeat(100_000), "400 json-too-deep"],
@@ -273,6 +281,7 @@ test("a body beyond the bound is 413, declared or not, on every route; at the bo
   const body = (bytes: number): string => `{"name":"${"x".repeat(bytes - 11)}"}`
   const send = (given: RequestInit, path = "/api/v1/topics/create") => harness.send("POST", path, given)
   assert.equal(await outcome(await send(post(body(1_024)))), "200")
+  assert.equal(await outcome(await send(post(body(1_024), { ...JSON_HEADERS, "content-length": "1024" }))), "200")
   const refused = await send(post(body(1_025)))
   assert.equal(refused.headers.get("connection"), "close")
   assert.deepEqual((await problemOf(refused)).bytes_max, 1_024)
@@ -304,5 +313,8 @@ test("a body beyond the bound is 413, declared or not, on every route; at the bo
 test("what a caller sent is quoted short in a problem", async () => {
   const harness = makeHarness([topicsResource()])
   const found = await problemOf(await harness.send("GET", `/${"<script>".repeat(500)}`))
-  assert.ok(found.detail.length <= 400)
+  assert.ok(found.detail.length <= 120)
+  const get = () => Effect.fail(new ResourceError({ reason: "invalid", code: "c", message: "x".repeat(100_000) }))
+  const long = await problemOf(await makeHarness([singleton("thing", get)]).send("GET", "/api/v1/thing"))
+  assert.equal(long.detail.length, 400)
 })

@@ -1,8 +1,8 @@
 /** `cluster/info`: what this cluster is made of; one node in this release. */
 import { Effect } from "effect"
 import * as v from "valibot"
-import type { Listeners, NodeFacts } from "../plugin/Plugin.ts"
 import type { ClockShape } from "../platform/Clock.ts"
+import type { Listeners, NodeFacts } from "../plugin/Plugin.ts"
 import type { Resource } from "./Resources.ts"
 
 const count = v.pipe(v.number(), v.integer(), v.minValue(0))

@@ -16,15 +16,10 @@ export interface WheelTask {
   timeout(nowMs: number): number
 }
 
-interface Entry {
-  readonly task: WheelTask
-  dueMs: number
-}
-
 export class TimerWheel {
   readonly #clock: ClockShape
-  readonly #spokes: Array<Set<Entry> | undefined> = Array.from({ length: SPOKES }, () => undefined)
-  readonly #entries = new Map<WheelTask, Entry>()
+  readonly #spokes: Array<Set<WheelTask> | undefined> = Array.from({ length: SPOKES }, () => undefined)
+  readonly #due = new Map<WheelTask, number>()
   #timer: Timer | undefined
   #tick: number
 
@@ -34,49 +29,45 @@ export class TimerWheel {
   }
 
   get size(): number {
-    return this.#entries.size
+    return this.#due.size
   }
 
   /** Calls `task` at `dueMs` (monotonic ms) or a little later; replaces an earlier wish of the same task. */
   set(task: WheelTask, dueMs: number): void {
-    this.cancel(task)
-    const entry: Entry = { task, dueMs }
-    this.#entries.set(task, entry)
     if (this.#timer === undefined) this.#tick = Math.floor(this.#clock.monotonicMs() / TICK_MS)
-    this.#hang(entry)
+    // What is due already hangs on the spoke that comes next.
+    const due = Math.max(dueMs, this.#tick * TICK_MS)
+    const before = this.#due.get(task)
+    this.#due.set(task, due)
+    if (before !== undefined) this.#spokes[spokeOf(before)]?.delete(task)
+    this.#hang(task, spokeOf(due))
     this.#arm()
   }
 
+  /** Takes a task off; the wheel keeps nothing of it. */
   cancel(task: WheelTask): void {
-    const entry = this.#entries.get(task)
-    if (entry === undefined) return
-    this.#entries.delete(task)
-    this.#spokes[this.#spokeOf(entry.dueMs)]?.delete(entry)
+    const due = this.#due.get(task)
+    if (due === undefined) return
+    this.#due.delete(task)
+    this.#spokes[spokeOf(due)]?.delete(task)
   }
 
   /** Takes everything off. */
   clear(): void {
     this.#timer?.cancel()
     this.#timer = undefined
-    this.#entries.clear()
+    this.#due.clear()
     this.#spokes.fill(undefined)
   }
 
-  #spokeOf(dueMs: number): number {
-    return (Math.floor(dueMs / TICK_MS) + 1) % SPOKES
-  }
-
-  #hang(entry: Entry): void {
-    // What is due already hangs on the spoke that comes next.
-    entry.dueMs = Math.max(entry.dueMs, this.#tick * TICK_MS)
-    const spoke = this.#spokeOf(entry.dueMs)
-    const entries = this.#spokes[spoke]
-    if (entries === undefined) this.#spokes[spoke] = new Set([entry])
-    else entries.add(entry)
+  #hang(task: WheelTask, spoke: number): void {
+    const tasks = this.#spokes[spoke]
+    if (tasks === undefined) this.#spokes[spoke] = new Set([task])
+    else tasks.add(task)
   }
 
   #arm(): void {
-    if (this.#timer !== undefined || this.#entries.size === 0) return
+    if (this.#timer !== undefined || this.#due.size === 0) return
     this.#timer = this.#clock.after(TICK_MS, () => {
       this.#timer = undefined
       this.#turn()
@@ -91,15 +82,29 @@ export class TimerWheel {
     if (last - this.#tick > SPOKES) this.#tick = last - SPOKES
     while (this.#tick < last) {
       this.#tick += 1
-      const entries = this.#spokes[this.#tick % SPOKES]
-      if (entries === undefined) continue
-      for (const entry of [...entries]) {
-        if (entry.dueMs > now || this.#entries.get(entry.task) !== entry) continue
-        entries.delete(entry)
-        this.#entries.delete(entry.task)
-        const next = entry.task.timeout(now)
-        if (next !== 0 && !this.#entries.has(entry.task)) this.set(entry.task, next)
-      }
+      const spoke = this.#tick % SPOKES
+      const tasks = this.#spokes[spoke]
+      if (tasks === undefined) continue
+      this.#spokes[spoke] = undefined
+      for (const task of tasks) this.#visit(task, spoke, now)
     }
   }
+
+  /** Calls a task whose time has come, or hangs it up again for a later round. */
+  #visit(task: WheelTask, spoke: number, nowMs: number): void {
+    const due = this.#due.get(task)
+    // A task before it may have taken this one off or set it anew.
+    if (due === undefined || spokeOf(due) !== spoke) return
+    if (due > nowMs) {
+      this.#hang(task, spoke)
+      return
+    }
+    this.#due.delete(task)
+    const next = task.timeout(nowMs)
+    if (next !== 0 && !this.#due.has(task)) this.set(task, next)
+  }
+}
+
+function spokeOf(dueMs: number): number {
+  return (Math.floor(dueMs / TICK_MS) + 1) % SPOKES
 }

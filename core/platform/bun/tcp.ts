@@ -19,13 +19,16 @@ type Handle = import("bun").Socket<Connection>
 
 class Connection implements Socket {
   readonly handle: Handle
-  readonly peerAddress: string
   receiver: SocketReceiver | undefined
   #open = true
 
   constructor(handle: Handle) {
     this.handle = handle
-    this.peerAddress = handle.remoteAddress
+  }
+
+  /** Asked of the runtime each time: a string for every idle connection is too much to keep. */
+  get peerAddress(): string {
+    return this.#open ? this.handle.remoteAddress : ""
   }
 
   write(bytes: Uint8Array, start: number, end: number): number {

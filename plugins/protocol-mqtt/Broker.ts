@@ -93,7 +93,7 @@ export class Broker {
   constructor(settings: Settings, services: Services) {
     this.settings = settings
     this.services = services
-    this.budget = new OutputBudget(settings.output_bytes_total_max)
+    this.budget = new OutputBudget(settings.output_bytes_total_max, services.turn)
   }
 
   get sessionCount(): number {

@@ -113,6 +113,8 @@ export class Connection implements SocketReceiver, PacketHandler, TurnTask, Whee
   closed(): void {
     if (this.#forwarded !== undefined) this.#forwarded.closed()
     else this.#end(this.will)
+    // What nobody will read any more must not count against the others.
+    this.output.clear()
   }
 
   packet(bytes: Uint8Array, firstByte: number, start: number, end: number): number {
@@ -160,14 +162,13 @@ export class Connection implements SocketReceiver, PacketHandler, TurnTask, Whee
   }
 
   #opened(connected: Connected): void {
-    const { wheel, clock } = this.broker.services
-    this.#lastReceivedMs = clock.monotonicMs()
+    this.#lastReceivedMs = this.broker.services.clock.monotonicMs()
     this.broker.counts.connectionsOpen += 1
     this.#stream.maximumPacketSize = this.broker.settings.packet_size_max
     this.session = connected.session
     this.answersFor = connected.session
     connected.session.connection = this
-    this.#armTimeout(wheel.set.bind(wheel))
+    this.#armTimeout()
     if (connected.present) connected.session.resend(this)
   }
 
@@ -217,7 +218,9 @@ export class Connection implements SocketReceiver, PacketHandler, TurnTask, Whee
     if (packet.reasonCode !== Reason.DISCONNECT_WITH_WILL) this.will = undefined
     this.#stream.clear()
     this.#end(this.will)
+    this.output.flush(this.socket)
     this.socket.end()
+    this.output.clear()
     return 0
   }
 
@@ -236,10 +239,10 @@ export class Connection implements SocketReceiver, PacketHandler, TurnTask, Whee
   }
 
   /** Whether a message can be sent at all under the client's Maximum Packet Size [MQTT-3.1.2-25]. */
-  fitsPacketSize(message: Message): boolean {
-    if (message.sizeBytes * 3 <= this.packetSizeMax) return true
-    const frame = this.broker.encoder.encode(message, this.version, 1, false, false, [], 0)
-    return frame.end - frame.start + 8 <= this.packetSizeMax
+  fitsPacketSize(message: Message, qos: number, retain: boolean, identifiers: ReadonlyArray<number>): boolean {
+    if (this.packetSizeMax === PACKET_SIZE_MAX) return true
+    const frame = this.broker.encoder.encode(message, this.version, qos, retain, false, identifiers, 0)
+    return frame.end - frame.start <= this.packetSizeMax
   }
 
   /** Writes a PUBLISH; QoS 0 is dropped and counted where the client does not read. */
@@ -302,7 +305,7 @@ export class Connection implements SocketReceiver, PacketHandler, TurnTask, Whee
 
   endTurn(): void {
     this.#outputDeferred = false
-    if (this.#closed && this.output.size === 0) return
+    if (this.#closed) return
     const before = this.output.size
     if (!this.output.flush(this.socket)) {
       this.output.clear()
@@ -312,10 +315,11 @@ export class Connection implements SocketReceiver, PacketHandler, TurnTask, Whee
     counts.bytesSent += before - this.output.size
     if (!this.output.blocked) this.#blockedSinceMs = 0
     else if (this.#blockedSinceMs === 0 || this.output.size < before) {
+      const wasBlocked = this.#blockedSinceMs !== 0
       this.#blockedSinceMs = services.clock.monotonicMs()
-      if (this.keepAliveMs === 0) this.#armTimeout(services.wheel.set.bind(services.wheel))
+      if (!wasBlocked) this.#armTimeout()
     }
-    if (this.session !== undefined && this.session.queueLength > 0 && !this.output.blocked) this.session.drain()
+    if (!this.output.blocked) this.session?.drain()
   }
 
   timeout(nowMs: number): number {
@@ -348,10 +352,11 @@ export class Connection implements SocketReceiver, PacketHandler, TurnTask, Whee
     return Math.min(stalled, silent)
   }
 
-  #armTimeout(set: (task: WheelTask, dueMs: number) => void): void {
+  #armTimeout(): void {
+    const { wheel } = this.broker.services
     const next = this.#nextTimeout()
-    if (next === 0) this.broker.services.wheel.cancel(this)
-    else set(this, next)
+    if (next === 0) wheel.cancel(this)
+    else wheel.set(this, next)
   }
 
   /** Closes for a reason: version 5 clients are told, the will is published where the standard says so. */
@@ -376,6 +381,7 @@ export class Connection implements SocketReceiver, PacketHandler, TurnTask, Whee
     const { broker, session } = this
     broker.services.wheel.cancel(this)
     broker.connections.delete(this)
+    broker.budget.forget(this)
     this.#stream.clear()
     this.#early = undefined
     this.aliases = undefined

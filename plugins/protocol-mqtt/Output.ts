@@ -6,21 +6,41 @@
  *  - `size` never passes the bound that the caller checks with {@link Output.fits}; acknowledgements and answers may pass it, and
  *    are bounded by what the peer has asked.
  */
-import { CLOSED, type Socket } from "../../core/mod.ts"
+import { CLOSED, type Socket, type TurnShape, type TurnTask } from "../../core/mod.ts"
 
 /** First buffer of a connection; taken from and given back to a pool. */
 const BUFFER_BYTES_MIN = 4_096
 const POOLED_MAX = 2_048
 const EMPTY = new Uint8Array(0)
 
-/** Bytes that wait on all connections of a shard, against their common bound. */
+/** Bytes that wait on all connections of a shard, against their common bound, and who waits until there is room again. */
 export class OutputBudget {
   used = 0
   readonly max: number
+  readonly #turn: TurnShape
+  readonly #waiting = new Set<TurnTask>()
   readonly #pool: Array<Uint8Array> = []
 
-  constructor(max: number) {
+  constructor(max: number, turn: TurnShape) {
     this.max = max
+    this.#turn = turn
+  }
+
+  /** Calls `task` at the end of the turn in which there is room again; not at all where there is room now. */
+  awaitRoom(task: TurnTask): void {
+    if (this.used > this.max) this.#waiting.add(task)
+  }
+
+  /** Takes a wish of {@link OutputBudget.awaitRoom} back. */
+  forget(task: TurnTask): void {
+    this.#waiting.delete(task)
+  }
+
+  release(count: number): void {
+    this.used -= count
+    if (this.#waiting.size === 0 || this.used > this.max) return
+    for (const task of this.#waiting) this.#turn.deferOutput(task)
+    this.#waiting.clear()
   }
 
   take(): Uint8Array {
@@ -69,7 +89,7 @@ export class Output {
     const taken = socket.write(this.bytes, this.#start, this.#end)
     if (taken === CLOSED) return false
     this.#start += taken
-    this.#budget.used -= taken
+    this.#budget.release(taken)
     this.blocked = this.#start < this.#end
     if (!this.blocked) this.#release()
     return true
@@ -77,8 +97,9 @@ export class Output {
 
   /** Drops everything. */
   clear(): void {
-    this.#budget.used -= this.#end - this.#start
+    const count = this.size
     this.#release()
+    this.#budget.release(count)
   }
 
   #release(): void {

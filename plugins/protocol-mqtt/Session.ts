@@ -33,6 +33,8 @@ export class Session implements Subscriber {
   #subscriptions: Map<string, Subscription> | undefined
   /** Identifiers in flight since an earlier connection that this one has not seen yet, in order. */
   #unsent: Array<number> = []
+  /** How many of them may leave before the client acknowledges one. */
+  #unsentAllowed = 0
   #queue: Array<Sent> = []
   #queueHead = 0
   #queueBytes = 0
@@ -56,6 +58,11 @@ export class Session implements Subscriber {
   /** Messages that wait for room in the window or for a connection. */
   get queueLength(): number {
     return this.#queue.length - this.#queueHead
+  }
+
+  /** Whether something must leave before a new message may. */
+  get #hasWaiting(): boolean {
+    return this.#queueHead < this.#queue.length || this.#unsent.length > 0
   }
 
   /** Adds or replaces a subscription; returns the router's ticket and whether it is new. */
@@ -129,9 +136,10 @@ export class Session implements Subscriber {
       return
     }
     const window = (this.window ??= new OutboundWindow(this.windowLimit))
-    if (connection === undefined || window.isFull || this.queueLength > 0 || !connection.takesMore) {
+    if (connection === undefined || window.isFull || this.#hasWaiting || !connection.takesMore) {
       if (connection === undefined && !this.outlivesConnection) return
       this.#enqueue({ message: message.owned(), qos, retain, identifiers })
+      if (connection !== undefined) this.broker.budget.awaitRoom(connection)
       return
     }
     this.#transmit(connection, window, message, qos, retain, identifiers, nowMs)
@@ -140,9 +148,15 @@ export class Session implements Subscriber {
   /** Sends what waits as far as window and socket allow. */
   drain(): void {
     const connection = this.connection
-    if (connection === undefined || this.queueLength === 0) return
-    const window = (this.window ??= new OutboundWindow(this.windowLimit))
+    if (connection === undefined || !this.#hasWaiting) return
     const nowMs = this.broker.services.clock.nowMs()
+    this.#sendUnsent(connection, nowMs)
+    if (this.#unsent.length === 0) this.#sendQueue(connection, nowMs)
+    if (this.#hasWaiting) this.broker.budget.awaitRoom(connection)
+  }
+
+  #sendQueue(connection: Connection, nowMs: number): void {
+    const window = (this.window ??= new OutboundWindow(this.windowLimit))
     while (this.#queueHead < this.#queue.length && !window.isFull && connection.takesMore) {
       const next = this.#queue[this.#queueHead++]
       if (next === undefined) break
@@ -161,33 +175,38 @@ export class Session implements Subscriber {
    */
   resend(connection: Connection): void {
     this.#unsent = []
+    this.#unsentAllowed = this.windowLimit
     this.window?.forEach((identifier, state) => {
       if (state === AWAITS_PUBCOMP) connection.sendPubrel(identifier)
       else this.#unsent.push(identifier)
     })
-    for (let count = 0; count < this.windowLimit && this.#resendNext(connection); count++);
     this.drain()
   }
 
   /** An identifier is free again: the next message leaves. */
   freed(packetIdentifier: number): void {
     this.window?.free(packetIdentifier)
-    const { connection } = this
-    if (connection === undefined) return
-    if (this.#unsent.length > 0) this.#resendNext(connection)
-    else if (this.queueLength > 0) this.drain()
+    if (this.#unsent.length > 0) this.#unsentAllowed += 1
+    this.drain()
   }
 
-  /** Sends the first message again that was in flight on an earlier connection and not yet on this one; false where there is none. */
-  #resendNext(connection: Connection): boolean {
-    for (;;) {
-      const identifier = this.#unsent.shift()
-      if (identifier === undefined) return false
+  /** Sends again what was in flight on an earlier connection and not yet on this one. */
+  #sendUnsent(connection: Connection, nowMs: number): void {
+    let count = 0
+    while (count < this.#unsent.length && this.#unsentAllowed > 0 && connection.takesMore) {
+      const identifier = this.#unsent[count++] ?? 0
       const sent = this.window?.sentAs(identifier)
       if (sent === undefined) continue
-      connection.resendPublish(sent, identifier, this.broker.services.clock.nowMs())
-      return true
+      if (connection.fitsPacketSize(sent.message, sent.qos, sent.retain, sent.identifiers)) {
+        this.#unsentAllowed -= 1
+        connection.resendPublish(sent, identifier, nowMs)
+      } else {
+        // As if it had been sent and acknowledged [MQTT-3.1.2-25].
+        this.broker.counts.droppedTooLarge += 1
+        this.window?.free(identifier)
+      }
     }
+    if (count > 0) this.#unsent.splice(0, count)
   }
 
   /** Forgets everything and takes its subscriptions off the router. */
@@ -221,7 +240,7 @@ export class Session implements Subscriber {
     identifiers: ReadonlyArray<number>,
     nowMs: number
   ): void {
-    if (!connection.fitsPacketSize(message)) {
+    if (!connection.fitsPacketSize(message, qos, retain, identifiers)) {
       this.broker.counts.droppedTooLarge += 1
       return
     }

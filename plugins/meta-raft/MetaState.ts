@@ -3,7 +3,7 @@
  * order and holds the same state.
  *
  * Invariants
- *  - `revision` rises by one with each transaction that writes; a failed comparison changes nothing.
+ *  - `revision` rises by one with each transaction that changes something; a failed comparison changes nothing.
  *  - A key that hangs on a lease is removed in the revision in which the lease ends.
  */
 import type { MetaChange, MetaEntry, MetaTransaction, MetaTransactionResult } from "../../core/mod.ts"
@@ -23,11 +23,12 @@ export class MetaState {
   revision = 0
   readonly #entries = new Map<string, Stored>()
   readonly #leases = new Map<number, Lease>()
-  readonly #changed: (change: MetaChange) => void
+  readonly #changed: (changes: ReadonlyArray<MetaChange>) => void
+  #changes: Array<MetaChange> = []
   #nextLease = 1
 
-  /** `changed` is called for every change, in order, while a command is applied. */
-  constructor(changed: (change: MetaChange) => void) {
+  /** `changed` is called once with the changes of each command that had some, in order, when all of it is applied. */
+  constructor(changed: (changes: ReadonlyArray<MetaChange>) => void) {
     this.#changed = changed
   }
 
@@ -53,9 +54,12 @@ export class MetaState {
     for (const { lease } of transaction.writes) {
       if (lease !== undefined && !this.#leases.has(lease)) return { committed: false, revision: this.revision }
     }
-    if (transaction.writes.length > 0) this.revision += 1
-    for (const { key, value, lease } of transaction.writes) this.#write(key, value, lease ?? 0)
-    return { committed: true, revision: this.revision }
+    const { writes } = transaction
+    if (writes.some(({ key, value }) => value !== undefined || this.#entries.has(key))) this.revision += 1
+    const { revision } = this
+    for (const { key, value, lease } of writes) this.#write(key, value, lease ?? 0)
+    this.#publish()
+    return { committed: true, revision }
   }
 
   grantLease(ttlMs: number, nowMs: number): number {
@@ -78,6 +82,7 @@ export class MetaState {
     if (keys.length === 0) return
     this.revision += 1
     for (const key of keys) this.#write(key, undefined, 0)
+    this.#publish()
   }
 
   /** Ends the leases whose time is over; returns when the next one ends, or undefined where there is none. */
@@ -94,6 +99,12 @@ export class MetaState {
     if (value === undefined) {
       if (!this.#entries.delete(key)) return
     } else this.#entries.set(key, { value: value.slice(), version: this.revision, lease })
-    this.#changed({ key, value: value?.slice(), revision: this.revision })
+    this.#changes.push({ key, value: value?.slice(), revision: this.revision })
+  }
+
+  #publish(): void {
+    const changes = this.#changes
+    this.#changes = []
+    if (changes.length > 0) this.#changed(changes)
   }
 }

@@ -7,7 +7,6 @@ import * as v from "valibot"
 import {
   Clock,
   CONTRACT_VERSION,
-  type MetaChange,
   type MetaPlugin,
   MetaStoreError,
   type MetaStoreShape,
@@ -15,13 +14,9 @@ import {
   type Timer
 } from "../../core/mod.ts"
 import { MetaState } from "./MetaState.ts"
+import { Watches } from "./Watches.ts"
 
 const options = v.strictObject({})
-
-interface Watcher {
-  readonly prefix: string
-  readonly changed: (change: MetaChange) => void
-}
 
 export const plugin: MetaPlugin = {
   name: "meta-raft",
@@ -35,10 +30,8 @@ export const plugin: MetaPlugin = {
       Effect.gen(function* () {
         const clock = yield* Clock
         const stores = yield* MetaStores
-        const watchers = new Set<Watcher>()
-        const state = new MetaState((change) => {
-          for (const watcher of watchers) if (change.key.startsWith(watcher.prefix)) watcher.changed(change)
-        })
+        const watches = new Watches()
+        const state = new MetaState((changes) => watches.publish(changes))
         let timer: Timer | undefined
         const expire = (): void => {
           timer?.cancel()
@@ -52,15 +45,8 @@ export const plugin: MetaPlugin = {
           transact: (transaction) => Effect.sync(() => state.transact(transaction)),
           watch: (prefix, changed) =>
             Effect.acquireRelease(
-              Effect.sync(() => {
-                const watcher: Watcher = { prefix, changed }
-                for (const { key, value, version } of state.range(prefix, "", Number.POSITIVE_INFINITY)) {
-                  changed({ key, value, revision: version })
-                }
-                watchers.add(watcher)
-                return watcher
-              }),
-              (watcher) => Effect.sync(() => watchers.delete(watcher))
+              Effect.sync(() => watches.add(prefix, changed, state.range(prefix, "", Number.POSITIVE_INFINITY))),
+              (end) => Effect.sync(end)
             ).pipe(Effect.asVoid),
           grantLease: (ttlMs) =>
             Effect.sync(() => {

@@ -65,6 +65,28 @@ brokerSuite("bounds", { set: SETTINGS }, (broker) => {
     }, 25_000)
   }
 
+  test("a subscriber over WebSocket that reads nothing slows nobody, and its memory is bounded", async () => {
+    const topic = `${uniqueLevel()}/a`
+    const slow = await Promise.all(Array.from({ length: 5 }, () => RawWebSocket.open(broker().websocket)))
+    for (const socket of slow) {
+      socket.binary(encode.connect({ version: 5, clientId: uniqueId() }))
+      socket.binary(encode.subscribe(5, 1, [{ filter: topic }]))
+      await sleep(20)
+      socket.socket.pause()
+    }
+    const fast = await RawMqtt.connect(broker().mqtt)
+    await fast.subscribe(topic)
+    const publisher = await RawMqtt.connect(broker().mqtt)
+    const payload = "x".repeat(20_000)
+    const before = broker().residentBytes()
+    for (let round = 0; round < 150; round++) {
+      publisher.send(...Array.from({ length: 20 }, () => encode.publish(4, { topic, payload })))
+      await fast.messages(20)
+    }
+    expect((broker().residentBytes() - before) / MIB).toBeLessThan(120)
+    for (const socket of slow) socket.socket.destroy()
+  }, 25_000)
+
   test("a flood of new names makes at most about 100 topics a second, and every message is still routed", async () => {
     const level = uniqueLevel("flood")
     const kafka = await RawKafka.open(broker().kafka)

@@ -56,6 +56,8 @@ brokerSuite("kafka fetch", { config: "[topics]\npartitions = 3\n" }, (broker) =>
       (each) => readBatches(each.records).length
     )
     expect(sizes.toSorted()).toEqual([0, 0, 1])
+    const room = await client.fetched(client.fetchRequest(topic, partitions, { maxBytes: 11_000 }))
+    expect(room.map((each) => readBatches(each.records).length).toSorted()).toEqual([0, 0, 2])
     const limited = await client.fetched(
       client.fetchRequest(
         topic,

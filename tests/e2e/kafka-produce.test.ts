@@ -186,6 +186,9 @@ brokerSuite("kafka produce", { config: "[topics]\npartitions = 2\n" }, (broker) 
     ["a control batch", batch(good, { attributes: 0x20 }), [87]],
     ["an unknown codec", batch(good, { attributes: 5 }), [87, 2, 76]],
     ["records that are junk", batch(good, { body: Buffer.from("ffffffffffffffffffffffff", "hex") }), [87, 2]],
+    ["an offset delta that repeats", batch([...good, { value: "3", offsetDelta: 1 }]), [87, 2]],
+    ["an offset delta that jumps", batch([{ value: "1" }, { value: "2", offsetDelta: 5 }]), [87, 2]],
+    ["a negative offset delta", batch([{ value: "1", offsetDelta: -1 }]), [87, 2]],
     ["a batch cut short", batch(good).subarray(0, 70), [87, 2]],
     ["a batch of twelve bytes", batch(good).subarray(0, 12), [87, 2]],
     ...(["gzip", "snappy", "lz4", "zstd"] as const).flatMap((codec) => {

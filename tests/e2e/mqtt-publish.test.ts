@@ -259,6 +259,56 @@ brokerSuite("publish", {}, (broker) => {
     await publisher.closed()
   })
 
+  test("one message to subscribers of every version, QoS and identifier: each gets its own form, time after time", async () => {
+    const level = uniqueLevel()
+    const subscribers = await Promise.all(
+      VERSIONS.flatMap((version) => QOS.map((qos) => ({ version, qos, identifier: 0 })))
+        .concat([
+          { version: 5, qos: 1, identifier: 9 },
+          { version: 5, qos: 0, identifier: 300 }
+        ])
+        .map(async (wish) => {
+          const client = await RawMqtt.connect(broker().mqtt, { version: wish.version })
+          const list: Properties = wish.identifier > 0 ? [["subscriptionIdentifier", wish.identifier]] : []
+          await client.subscribe([{ filter: `${level}/+`, qos: wish.qos }], 0, list)
+          return { ...wish, client }
+        })
+    )
+    const publishers = await Promise.all(VERSIONS.map((version) => RawMqtt.connect(broker().mqtt, { version })))
+    for (let round = 0; round < 36; round++) {
+      const publisher = publishers[round % 3]
+      if (publisher === undefined) continue
+      const five = publisher.version === 5
+      const list: Properties =
+        five && round % 2 === 0
+          ? [
+              ["userProperty", ["round", String(round)]],
+              ["contentType", "c".repeat(round)]
+            ]
+          : []
+      const qos = (Math.floor(round / 3) % 3) as Qos
+      const payload = `${round}${"p".repeat(round * 7)}`
+      const topic = `${level}/${"n".repeat(1 + (round % 5))}`
+      await publisher.publishWhole({ topic, payload, qos, retain: false, properties: list })
+      for (const { client, version, qos: granted, identifier } of subscribers) {
+        const [message] = await client.messages(1)
+        const wanted =
+          version === 5 ? [...list, ...(identifier > 0 ? [["subscriptionIdentifier", identifier]] : [])] : []
+        const sorted = (entries: ReadonlyArray<unknown>): Array<string> =>
+          entries.map((entry) => JSON.stringify(entry)).toSorted()
+        expect([
+          round,
+          version,
+          message?.topic,
+          message?.qos,
+          textOf(message?.payload ?? new Uint8Array(0)),
+          sorted(message?.properties ?? [])
+        ]).toEqual([round, version, topic, Math.min(qos, granted), payload, sorted(wanted)])
+        if (message?.qos === 2) client.ack("pubcomp", (await client.expect("pubrel")).id)
+      }
+    }
+  }, 15_000)
+
   test("a subscriber that is also the publisher gets its own message, between its acknowledgements", async () => {
     const client = await RawMqtt.connect(broker().mqtt, { version: 4 })
     const topic = `${uniqueLevel()}/a`

@@ -20,6 +20,8 @@ export interface NewRecord {
   readonly headers?: ReadonlyArray<Header>
   /** Milliseconds after the batch's first timestamp. */
   readonly timestampDelta?: number
+  /** Replaces the right offset delta. */
+  readonly offsetDelta?: number
 }
 export interface StoredRecord {
   readonly offset: number
@@ -74,7 +76,7 @@ function record(entry: NewRecord, offsetDelta: number): Buffer {
   const body = Buffer.concat([
     Buffer.of(0),
     varint(entry.timestampDelta ?? 0),
-    varint(offsetDelta),
+    varint(entry.offsetDelta ?? offsetDelta),
     sized(entry.key),
     sized(entry.value),
     varint(headers.length),

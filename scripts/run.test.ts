@@ -16,6 +16,9 @@ const LISTENERS = [
   "admin-http.tcp=127.0.0.1:0"
 ]
 
+/** Long, because the machine may be busy; short of the test's own limit, because what it has done so far must be told. */
+const END_TIMEOUT_MS = 15_000
+
 interface Ended {
   readonly code: number | null
   readonly signal: NodeJS.Signals | null
@@ -47,8 +50,15 @@ function run(words: ReadonlyArray<string>, onOutput?: (child: ChildProcess, stdo
     stderr += text
   })
   return new Promise((done, fail) => {
+    const timer = setTimeout(() => {
+      const state = { stdout, stderr, exitCode: child.exitCode, signalCode: child.signalCode }
+      fail(new Error(`it has not ended after ${END_TIMEOUT_MS} ms: ${JSON.stringify(state)}`))
+    }, END_TIMEOUT_MS)
     child.once("error", fail)
-    child.once("close", (code, signal) => done({ code, signal, stdout, stderr }))
+    child.once("close", (code, signal) => {
+      clearTimeout(timer)
+      done({ code, signal, stdout, stderr })
+    })
   })
 }
 

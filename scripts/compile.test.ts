@@ -7,9 +7,11 @@ import { join } from "node:path"
 import { after, before, test } from "node:test"
 import { ROOT } from "./bootstrap.mjs"
 
+/** What the executable publishes to plugins; no package of this repository. */
+const HOST = JSON.stringify("manifold")
 const PLUGIN = `import * as v from "valibot"
 import { Effect, Layer } from "effect"
-import { CONTRACT_VERSION, Listeners } from "manifold"
+import { CONTRACT_VERSION, Listeners } from ${HOST}
 const announce = Effect.gen(function* () {
   const listeners = yield* Listeners
   yield* listeners.announce({ plugin: "third-party", listener: "here", address: "127.0.0.1:7" })

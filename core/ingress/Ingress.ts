@@ -35,8 +35,11 @@ export interface IngressShape {
   /** Where to wait after {@link ACCEPTED_PENDING}; valid until the next call of `publishUnsafe`. */
   readonly pendingStream: TicketStream
   readonly pendingTicket: number
-  /** Visits the retained messages that match a filter, of all shards, each borrowed during its visit; resolves after the last. */
-  replayRetained(tenant: number, filter: string, visit: RetainedVisitor): Promise<void> | undefined
+  /**
+   * Visits the retained messages that match a filter, each borrowed during its visit: those of this shard at once, those of others
+   * when they come, in their place among the live messages from there.
+   */
+  replayRetained(tenant: number, filter: string, visit: RetainedVisitor): void
 }
 
 export class Ingress extends Context.Service<Ingress, IngressShape>()("manifold/core/ingress/Ingress") {}

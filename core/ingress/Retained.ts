@@ -5,7 +5,7 @@
  * A value is one record batch of one record, the stored form, so that nothing of the message is lost and nothing else has to be
  * understood to read it. Key: "retained", tenant (4 bytes), topic name.
  */
-import type { JournalShape } from "../journal/Journal.ts"
+import type { JournalShape, TicketWaiter } from "../journal/Journal.ts"
 import type { KeyValueStoreShape } from "../kv/KeyValueStore.ts"
 import { deliveryHeaders, deliveryHeadersCount } from "../log/delivery-headers.ts"
 import { RecordBatchBuilder } from "../log/RecordBatchBuilder.ts"
@@ -24,11 +24,18 @@ function keyOf(tenant: number, name: Uint8Array, start: number, end: number): Ui
   return key
 }
 
-export class Retained {
+/** A name with a retained message: its key, and its value while the journal has not applied it yet. */
+interface Entry {
+  readonly key: Uint8Array
+  unapplied: Uint8Array | undefined
+}
+
+export class Retained implements TicketWaiter {
   readonly #journal: JournalShape
   readonly #seed: number
   readonly #store: KeyValueStoreShape
-  readonly #names = new Map<number, TopicNameIndex<Uint8Array>>()
+  readonly #names = new Map<number, TopicNameIndex<Entry>>()
+  #unapplied: Array<Entry> = []
   readonly #builder = new RecordBatchBuilder()
   readonly #cursor = new RecordCursor()
   readonly #message = new Message()
@@ -55,31 +62,45 @@ export class Retained {
       return this.#journal.submit({ writes: [{ key, value: undefined }] })
     }
     if (names === undefined) {
-      names = new TopicNameIndex<Uint8Array>(this.#seed)
+      names = new TopicNameIndex<Entry>(this.#seed)
       this.#names.set(message.tenant, names)
     }
-    names.set(message.name, key)
-    return this.#journal.submit({ writes: [{ key, value: this.#encode(message) }] })
+    const value = this.#encode(message)
+    const entry: Entry = { key, unapplied: value }
+    names.set(message.name, entry)
+    if (this.#unapplied.length === 0) this.#journal.tickets.wait(this)
+    this.#unapplied.push(entry)
+    return this.#journal.submit({ writes: [{ key, value }] })
+  }
+
+  /** Values that were submitted can be read from the store now. */
+  ticketsCommitted(): void {
+    for (const entry of this.#unapplied) entry.unapplied = undefined
+    this.#unapplied = []
   }
 
   /** Visits what matches `filter`; expired messages are left out and removed. */
   match(tenant: number, filter: string, nowMs: number, visit: (message: Message) => void): void {
     const names = this.#names.get(tenant)
     if (names === undefined) return
-    const expired: Array<Uint8Array> = []
+    const expired: Array<Entry> = []
     const expiredNames: Array<string> = []
-    names.matchFilter(filter, (name, key) => {
-      const value = this.#store.get(key)
-      if (value === undefined || !this.#decode(tenant, value)) return true
+    names.matchFilter(filter, (name, entry) => {
+      if (!this.#read(tenant, entry)) return true
       const message = this.#message
       if (message.expiresAtMs !== 0 && message.expiresAtMs <= nowMs) {
-        expired.push(key)
+        expired.push(entry)
         expiredNames.push(name)
       } else visit(message)
       return true
     })
-    for (const name of expiredNames) names.delete(name)
-    for (const key of expired) this.#journal.submit({ writes: [{ key, value: undefined }] })
+    for (const [index, name] of expiredNames.entries()) {
+      const entry = expired[index]
+      // A visitor may have set a newer one meanwhile.
+      if (entry === undefined || names.get(name) !== entry) continue
+      names.delete(name)
+      this.#journal.submit({ writes: [{ key: entry.key, value: undefined }] })
+    }
   }
 
   /** Hands out the names that this shard does not own any more, and forgets them. */
@@ -87,17 +108,16 @@ export class Retained {
     const names = this.#names.get(tenant)
     if (names === undefined) return []
     const moved: Array<Message> = []
-    const take = (candidate: string, key: Uint8Array): boolean => {
+    const take = (candidate: string, entry: Entry): boolean => {
       if (isOwner(candidate)) return true
-      const value = this.#store.get(key)
-      if (value !== undefined && this.#decode(tenant, value)) moved.push(this.#message.owned())
-      this.#journal.submit({ writes: [{ key, value: undefined }] })
+      if (this.#read(tenant, entry)) moved.push(this.#message.owned())
+      this.#journal.submit({ writes: [{ key: entry.key, value: undefined }] })
       return true
     }
     if (name === undefined) names.matchFilter("#", take)
     else {
-      const key = names.get(name)
-      if (key !== undefined) take(name, key)
+      const entry = names.get(name)
+      if (entry !== undefined) take(name, entry)
     }
     for (const message of moved) names.delete(message.name)
     return moved
@@ -125,6 +145,12 @@ export class Retained {
       deliveryHeadersCount(message.qos, true)
     )
     return builder.bytes.slice(0, builder.finish())
+  }
+
+  /** Puts the message of an entry into the scratch message; false where there is none. */
+  #read(tenant: number, entry: Entry): boolean {
+    const value = entry.unapplied ?? this.#store.get(entry.key)
+    return value !== undefined && this.#decode(tenant, value)
   }
 
   #decode(tenant: number, value: Uint8Array): boolean {

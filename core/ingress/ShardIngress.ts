@@ -22,6 +22,8 @@ import {
 import { Message } from "./Message.ts"
 import type { Retained } from "./Retained.ts"
 
+const NO_BYTES = new Uint8Array(0)
+
 /** What this ingress counts; read at scrape. */
 export interface IngressCounts {
   published: number
@@ -87,7 +89,7 @@ export class ShardIngress implements IngressShape {
       })
       return { facts: { count }, bytes: writer.bytes.subarray(0, writer.length) }
     })
-    port.answer("retained.move", (_from, { bytes = new Uint8Array(0) }) => {
+    port.answer("retained.move", (_from, { bytes = NO_BYTES }) => {
       this.#received.decode(new ByteReader().reset(bytes, 0, bytes.length))
       parts.retained.setUnsafe(this.#received)
       return { facts: null }
@@ -106,29 +108,40 @@ export class ShardIngress implements IngressShape {
     return this.#sequence(message, resolution)
   }
 
-  replayRetained(tenant: number, filter: string, visit: RetainedVisitor): Promise<void> | undefined {
+  replayRetained(tenant: number, filter: string, visit: RetainedVisitor): void {
     const { port, retained, clock } = this.#parts
     retained.match(tenant, filter, clock.nowMs(), visit)
-    if (port.shards === 1) return undefined
-    const others = Array.from({ length: port.shards }, (_, shard) => shard).filter((shard) => shard !== port.shard)
-    const calls = others.map(async (shard) => {
-      const answer = await port.call(shard, "retained.match", { facts: { tenant, filter } })
-      const bytes = answer.bytes ?? new Uint8Array(0)
-      const reader = new ByteReader().reset(bytes, 0, bytes.length)
-      const message = new Message()
-      for (let left = (answer.facts as { count: number }).count; left > 0; left--) {
-        message.decode(reader)
-        visit(message)
-      }
-    })
-    return Promise.all(calls).then(() => undefined)
+    for (let shard = 0; shard < port.shards; shard++) {
+      if (shard === port.shard) continue
+      port.ask(
+        shard,
+        "retained.match",
+        { facts: { tenant, filter } },
+        {
+          resolve: ({ facts, bytes = NO_BYTES }) => {
+            const reader = new ByteReader().reset(bytes, 0, bytes.length)
+            const message = new Message()
+            for (let left = (facts as { count: number }).count; left > 0; left--) {
+              message.decode(reader)
+              visit(message)
+            }
+          },
+          // The other shard's own fault, told there; the messages of this one have been visited.
+          reject: () => {}
+        }
+      )
+    }
   }
 
   /** Binding, sequence, store, route: on the owner of what is stored, or right here for what is not. */
   #sequence(message: Message, resolution: Resolution): number {
     const { port, router, topics } = this.#parts
     const stored = resolution.home !== undefined || resolution.creatable
-    if (resolution.owner !== port.shard && (stored || message.retain)) return this.#forward(message, resolution.owner)
+    // Once retained, a name's messages all go the way of the retained ones: none overtakes another of its publisher.
+    if (message.retain) resolution.sequenced = true
+    if (resolution.owner !== port.shard && (stored || resolution.sequenced)) {
+      return this.#forward(message, resolution.owner)
+    }
     if (resolution.home === undefined && resolution.creatable) {
       topics.createForPublishUnsafe(message.tenant, resolution.name)
       this.#parts.resolutions.refresh(resolution)

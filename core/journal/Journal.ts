@@ -10,6 +10,7 @@
  *  - A failed ticket counts as committed for the order and carries its refusal.
  */
 import { Context } from "effect"
+import { assert } from "../assert.ts"
 import type { KeyValueWrite } from "../kv/KeyValueStore.ts"
 
 /** The operations of one client action. */
@@ -28,6 +29,7 @@ export class TicketStream {
   #issued = 0
   #waiters: Array<TicketWaiter> = []
   #spare: Array<TicketWaiter> = []
+  #isTelling = false
   readonly #outcomes = new Map<number, number>()
 
   /** Tickets up to this one are done. */
@@ -64,16 +66,23 @@ export class TicketStream {
     return outcome
   }
 
-  /** Raises `committed` and tells who waits. */
+  /** Raises `committed` and tells who waits. A commit that a waiter causes is told after those who still wait for this one. */
   commit(ticket: number): void {
     if (ticket <= this.#committed) return
+    assert(ticket <= this.#issued, "a ticket is issued before it is committed")
     this.#committed = ticket
-    const waiters = this.#waiters
-    if (waiters.length === 0) return
-    this.#waiters = this.#spare
-    this.#spare = waiters
-    for (let index = 0; index < waiters.length; index++) waiters[index]?.ticketsCommitted()
-    waiters.length = 0
+    if (this.#isTelling || this.#waiters.length === 0) return
+    this.#isTelling = true
+    let told = 0
+    while (told < this.#committed && this.#waiters.length > 0) {
+      told = this.#committed
+      const waiters = this.#waiters
+      this.#waiters = this.#spare
+      this.#spare = waiters
+      for (let index = 0; index < waiters.length; index++) waiters[index]?.ticketsCommitted()
+      waiters.length = 0
+    }
+    this.#isTelling = false
   }
 }
 

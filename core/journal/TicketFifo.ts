@@ -48,7 +48,8 @@ export class TicketFifo implements TicketWaiter {
   }
 
   ticketsCommitted(): void {
-    this.#waiting = false
+    // What is added meanwhile is looked at below: it must not make this line wait for a stream whose turn is not yet.
+    this.#waiting = true
     let released = false
     for (;;) {
       const entry = this.#entries[this.#head]
@@ -66,6 +67,7 @@ export class TicketFifo implements TicketWaiter {
       this.#entries.splice(0, this.#head)
       this.#head = 0
     }
+    this.#waiting = false
     this.#arm()
     if (released) this.#owner.releasedAll()
   }

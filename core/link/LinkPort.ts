@@ -31,6 +31,12 @@ export interface CallBody {
 }
 export type CallHandler = (from: number, body: CallBody) => Promise<CallBody> | CallBody
 
+/** Gets the answer to a question, or why there is none. */
+export interface AnswerReceiver {
+  readonly resolve: (body: CallBody) => void
+  readonly reject: (error: Error) => void
+}
+
 const NO_BYTES = new Uint8Array(0)
 
 export class LinkPort implements TurnTask {
@@ -41,7 +47,7 @@ export class LinkPort implements TurnTask {
   readonly #outboxes: Array<ByteWriter>
   readonly #handlers: Array<FrameHandler | undefined> = Array.from({ length: CHANNELS }, () => undefined)
   readonly #methods = new Map<string, CallHandler>()
-  readonly #calls = new Map<number, { resolve: (body: CallBody) => void; reject: (error: Error) => void }>()
+  readonly #calls = new Map<number, AnswerReceiver>()
   readonly #reader = new ByteReader()
   #nextCall = 1
   #deferred = false
@@ -124,14 +130,22 @@ export class LinkPort implements TurnTask {
       return Promise.resolve(handler(this.shard, body))
     }
     const { promise, resolve, reject } = Promise.withResolvers<CallBody>()
+    this.ask(target, method, body, { resolve, reject })
+    return promise
+  }
+
+  /**
+   * Asks another shard and takes the answer in its place among the frames from there: what was sent before it has been handled,
+   * what was sent after it has not.
+   */
+  ask(target: number, method: string, body: CallBody, answer: AnswerReceiver): void {
     const id = this.#nextCall++
-    this.#calls.set(id, { resolve, reject })
+    this.#calls.set(id, answer)
     const outbox = this.begin(target, CHANNEL_CALL)
     outbox.uint53(id)
     outbox.text(method)
     writeBody(outbox, body)
     this.end(outbox)
-    return promise
   }
 
   #answer(from: number, reader: ByteReader): void {
@@ -140,11 +154,16 @@ export class LinkPort implements TurnTask {
     const body = readBody(reader)
     const handler = this.#methods.get(method)
     assert(handler !== undefined, "a called method is answered")
-    const answered = async (): Promise<CallBody> => handler(from, body)
-    answered().then(
-      (result) => this.#reply(from, id, "", result),
-      (error: unknown) => this.#reply(from, id, error instanceof Error ? error.message : String(error), { facts: null })
-    )
+    const failed = (error: unknown): void =>
+      this.#reply(from, id, error instanceof Error ? error.message : String(error), { facts: null })
+    try {
+      const result = handler(from, body)
+      // An answer that is there goes out before anything that happens after it.
+      if (result instanceof Promise) result.then((late) => this.#reply(from, id, "", late), failed)
+      else this.#reply(from, id, "", result)
+    } catch (error) {
+      failed(error)
+    }
   }
 
   #reply(target: number, id: number, error: string, body: CallBody): void {

@@ -22,6 +22,8 @@ export class Resolution {
   owner = 0
   /** Whether a first PUBLISH may create the home topic. */
   creatable = false
+  /** Whether a retained message was published on the name here: then its owner sequences it, stored or not. */
+  sequenced = false
   /** Set by exact subscriptions and by changes of the name's topic. */
   stale = true
   routesVersion = -1

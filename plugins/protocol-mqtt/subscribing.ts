@@ -79,7 +79,7 @@ function replay(connection: Connection, subscription: Subscription): void {
     if (connection.session !== session) return
     session.send(message, Math.min(message.qos, qos), true, alone.identifiers, nowMs)
   }
-  void broker.services.ingress.replayRetained(session.tenant, filter, visit)
+  broker.services.ingress.replayRetained(session.tenant, filter, visit)
 }
 
 /** Takes an UNSUBSCRIBE; 0 or the Reason Code that ends the connection. */

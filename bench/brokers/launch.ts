@@ -7,8 +7,8 @@
  *  - Whatever was started ends with this process.
  */
 import { type ChildProcess, spawn } from "node:child_process"
-import { availableParallelism } from "node:os"
 import { createServer, type Server } from "node:net"
+import { availableParallelism } from "node:os"
 
 export const BROKER_CORE = 0
 export const DRIVER_CORE = 1

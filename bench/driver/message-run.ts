@@ -7,8 +7,8 @@ import { connect, type Endpoint, inParallel, sleep, subscribe, withinSetUpTime }
 import { disconnectFrame, type ProtocolLevel, publishBlock, type QualityOfService } from "./frames.ts"
 import { Publisher } from "./Publisher.ts"
 import { ownCpuMicros, usageOf } from "./process-usage.ts"
-import type { Report, Verdict } from "./report.ts"
 import { Run } from "./Run.ts"
+import type { Report, Verdict } from "./report.ts"
 import { Subscriber } from "./Subscriber.ts"
 
 export interface RunOptions {

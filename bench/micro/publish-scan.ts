@@ -1,6 +1,6 @@
 /** Finding and writing a PUBLISH by position, beside mqtt-packet, which builds an object for each. */
 import mqttPacket from "mqtt-packet"
-import { PacketStream, PACKET_SIZE_MAX_BEFORE_CONNECT } from "../../plugins/protocol-mqtt/wire/framing.ts"
+import { PACKET_SIZE_MAX_BEFORE_CONNECT, PacketStream } from "../../plugins/protocol-mqtt/wire/framing.ts"
 import { PublishView, scanPublish, writePublish } from "../../plugins/protocol-mqtt/wire/publish.ts"
 import { connectFrame, type ProtocolLevel, publishBlock, type QualityOfService } from "../driver/frames.ts"
 import type { MicroCase, MicroSuite } from "./suite.ts"

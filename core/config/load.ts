@@ -15,8 +15,8 @@ import { type Available, allPlugins, loadPlugins } from "./choose-plugins.ts"
 import { type Fault, show } from "./faults.ts"
 import { environmentOverrides, type Override, readValue, setOverride } from "./overrides.ts"
 import * as schemas from "./schema.ts"
-import { modeOf, topicDefaults } from "./topic-defaults.ts"
 import { lineOf, tomlLines } from "./toml-lines.ts"
+import { modeOf, topicDefaults } from "./topic-defaults.ts"
 
 export interface ConfigSource {
   /** The file's text; undefined = no file, the defaults. */

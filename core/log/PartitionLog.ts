@@ -8,14 +8,14 @@
  *  - A gathered batch is sealed when it is big enough, when somebody reads, or {@link LINGER_MS} after the first record that a
  *    waiting reader has not seen: with nobody reading no timer runs, and under load a reader gets few, large batches.
  *  - Mode memory only: a message that is taken is as safe as the mode promises before its batch is sealed. Modes that sync seal at
- *    the end of each turn (issue C).
+ *    the end of each turn.
  */
 import { assert } from "../assert.ts"
 import type { Message } from "../ingress/Message.ts"
 import type { ClockShape, Timer } from "../platform/Clock.ts"
 import type { TopicInfo } from "../topics/TopicInfo.ts"
-import { BACKLOG, type Partition } from "./Engines.ts"
 import { deliveryHeaders, deliveryHeadersCount } from "./delivery-headers.ts"
+import { BACKLOG, type Partition } from "./Engines.ts"
 import { RecordBatchBuilder } from "./RecordBatchBuilder.ts"
 
 /** A gathered batch is sealed at this size. */

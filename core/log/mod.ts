@@ -1,6 +1,8 @@
 /**
  * The stored form: record batches, their checks, readers, builder and codecs, and Kafka's key hash.
  */
+
+export { checkRecords, defaultRecordLimits, type RecordLimits } from "./check-records.ts"
 export {
   CODEC_GZIP,
   CODEC_LZ4,
@@ -11,14 +13,14 @@ export {
   compress,
   decompress
 } from "./compression.ts"
-export { checkRecords, defaultRecordLimits, type RecordLimits } from "./check-records.ts"
 export { copyBytes } from "./copy-bytes.ts"
 export { crc32c, crc32cUpdate } from "./crc32c.ts"
+export { deliveryHeaders, deliveryHeadersCount } from "./delivery-headers.ts"
 export { HeaderCursor } from "./HeaderCursor.ts"
 export { murmur2, partitionForKey } from "./murmur2.ts"
-export * as recordBatch from "./record-batch.ts"
-export * as varint from "./varint.ts"
-export { headerSize, writeHeader } from "./record-header.ts"
 export { GATHERED_SIZE_MAX, RecordBatchBuilder } from "./RecordBatchBuilder.ts"
 export { DECOMPRESSED_SIZE_MAX, RecordCursor } from "./RecordCursor.ts"
+export * as recordBatch from "./record-batch.ts"
+export { headerSize, writeHeader } from "./record-header.ts"
 export * from "./refusals.ts"
+export * as varint from "./varint.ts"

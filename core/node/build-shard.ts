@@ -32,9 +32,9 @@ import { META_PREFIX, ShardTopics, Topics } from "../topics/Topics.ts"
 import { buildPlugin } from "./build-plugin.ts"
 import type { LoadedPlugin, NodeOptions } from "./NodeOptions.ts"
 import { makeEngines, makeKeyValueStores } from "./registries.ts"
-import { registerShardMetrics } from "./shard-metrics.ts"
 import type { SharedNet } from "./SharedNet.ts"
 import { StartError } from "./StartError.ts"
+import { registerShardMetrics } from "./shard-metrics.ts"
 
 /** How often a shard looks after bounds that are not kept at every step. */
 const HOUSEKEEPING_MS = 1_000

@@ -1,8 +1,8 @@
 /** What plugins make known, by name: engines, stores, listeners. Each entry lives as long as the scope that registered it. */
 import { Effect, type Scope } from "effect"
 import { InvariantViolation } from "../assert.ts"
-import type { Engine, Engines } from "../log/Engines.ts"
 import type { KeyValueStoreShape } from "../kv/KeyValueStore.ts"
+import type { Engine, Engines } from "../log/Engines.ts"
 import type { MetaStoreShape } from "../meta/MetaStore.ts"
 import type { KeyValueStores, ListenerFact, Listeners, MetaStores } from "../plugin/Plugin.ts"
 

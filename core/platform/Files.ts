@@ -1,4 +1,4 @@
-/** The file system, as far as core needs it: the data directory. Engines that keep files widen it with issue C's journal. */
+/** The file system, as far as core needs it: the data directory. Engines that keep files will widen it. */
 import { Context, type Effect, Schema } from "effect"
 
 export class FileError extends Schema.TaggedError<FileError>()("FileError", {

@@ -93,5 +93,5 @@ export function parseAddress(address: string): { host: string; port: number } | 
 
 /** Whether only this machine can reach a listener on `host`. */
 export function isLoopback(host: string): boolean {
-  return host === "localhost" || host === "::1" || host.startsWith("127.")
+  return host === "localhost" || host === "::1" || /^127(?:\.\d{1,3}){3}$/.test(host)
 }

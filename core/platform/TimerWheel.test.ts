@@ -44,7 +44,17 @@ class Task implements WheelTask {
 }
 
 test("a task is called once, not before its time and at most a tick late, also beyond one round", () => {
-  for (const due of [0, 1, TICK_MS - 1, TICK_MS, TICK_MS + 1, 10_000, TICK_MS * 512, TICK_MS * 512 + 7, TICK_MS * 1_700]) {
+  for (const due of [
+    0,
+    1,
+    TICK_MS - 1,
+    TICK_MS,
+    TICK_MS + 1,
+    10_000,
+    TICK_MS * 512,
+    TICK_MS * 512 + 7,
+    TICK_MS * 1_700
+  ]) {
     const clock = new HandClock()
     const wheel = new TimerWheel(clock)
     const task = new Task()

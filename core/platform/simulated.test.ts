@@ -3,8 +3,8 @@ import { test } from "node:test"
 import { Effect, Exit, Scope } from "effect"
 import fc from "fast-check"
 import { CLOSED, type Socket, type SocketReceiver } from "./Net.ts"
-import type { SimulatedSocket } from "./simulated-net.ts"
 import { SIMULATED_EPOCH_MS, Simulation } from "./simulated.ts"
+import type { SimulatedSocket } from "./simulated-net.ts"
 
 /** Keeps what it gets and checks the receiver's side of the contract. */
 class Recorder implements SocketReceiver {

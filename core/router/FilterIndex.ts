@@ -16,13 +16,13 @@ import {
   FIRST_CHILD,
   LEVEL,
   LevelTree,
+  OWN_C as MULTI_LIST,
   NODE_WORDS,
   NONE,
-  OWN_A as PLUS_CHILD,
-  OWN_C as MULTI_LIST,
-  OWN_B as SINGLE_LIST,
   PARENT,
-  ROOT
+  OWN_A as PLUS_CHILD,
+  ROOT,
+  OWN_B as SINGLE_LIST
 } from "./LevelTree.ts"
 import { TextTable } from "./TextTable.ts"
 import { hasWildcard, TOPIC_LEVELS_MAX } from "./topic-filter.ts"

@@ -1,8 +1,8 @@
 import assert from "node:assert"
 import { test } from "node:test"
 import fc from "fast-check"
-import { topicFilter, topicName } from "./topic-arbitraries.ts"
 import { type NamedValue, TopicNameIndex } from "./TopicNameIndex.ts"
+import { topicFilter, topicName } from "./topic-arbitraries.ts"
 import { matches } from "./topic-filter.ts"
 
 function namesOf(index: TopicNameIndex<number>, filter: string): ReadonlyArray<string> {

@@ -12,14 +12,14 @@
  * Clients choose the names: give the seed of the constructor from a source of chance.
  */
 import {
+  OWN_B as CURSORS,
   FIRST_CHILD,
+  OWN_A as HAS_VALUE,
   LEVEL,
   LevelTree,
   NEXT,
   NODE_WORDS,
   NONE,
-  OWN_A as HAS_VALUE,
-  OWN_B as CURSORS,
   PARENT,
   ROOT
 } from "./LevelTree.ts"

@@ -9,16 +9,16 @@
  *  - A shard hears of a topic before any message that is stored in it reaches the shard from its owner.
  *  - A partition's log is open on its owner from the moment the topic is known there, or its name refuses storage.
  */
-import { Context, Effect, Exit, type Scope as EffectScope, Schema, Scope } from "effect"
-import { type Engines, type Mode, type Partition, type PartitionLimits } from "../log/Engines.ts"
-import { PartitionLog } from "../log/PartitionLog.ts"
+import { Context, Effect, type Scope as EffectScope, Exit, Schema, Scope } from "effect"
 import { CHANNEL_TOPIC, type LinkPort } from "../link/LinkPort.ts"
+import type { Engines, Mode, Partition, PartitionLimits } from "../log/Engines.ts"
+import { PartitionLog } from "../log/PartitionLog.ts"
 import type { MetaChange, MetaStoreShape } from "../meta/MetaStore.ts"
 import type { ClockShape } from "../platform/Clock.ts"
 import { type RandomShape, randomUuid } from "../platform/Random.ts"
 import { SLOT_NAME, SLOT_TOPIC, slotOf } from "../shard/slots.ts"
-import { PublishedTopics, type PublishedTopicsLimits } from "./PublishedTopics.ts"
 import { isKafkaTopicName, topicOfName } from "./default-binding.ts"
+import { PublishedTopics, type PublishedTopicsLimits } from "./PublishedTopics.ts"
 import { TopicDirectory } from "./TopicDirectory.ts"
 import type { TopicInfo } from "./TopicInfo.ts"
 

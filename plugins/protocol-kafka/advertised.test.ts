@@ -2,7 +2,7 @@
 import { deepStrictEqual, equal, ok } from "node:assert"
 import { describe, test } from "node:test"
 import * as v from "valibot"
-import { BATCH_CRC, refusals, RECORD_LENGTH } from "../../core/mod.ts"
+import { BATCH_CRC, RECORD_LENGTH, refusals } from "../../core/mod.ts"
 import { advertisedOf, brokerIdOf } from "./advertised.ts"
 import { options } from "./options.ts"
 import { errorOfRefusal } from "./refusal-codes.ts"

@@ -2,6 +2,8 @@
  * Stand-ins for tests of this plugin: a socket that takes as much as it is told to, a clock and a turn that go on by hand, logs that
  * answer at once or later, and a client that speaks through the connection's own codec.
  */
+
+import * as v from "valibot"
 import {
   ALLOW,
   type AppendResult,
@@ -26,7 +28,6 @@ import type { Broker } from "./Broker.ts"
 import { Connection } from "./Connection.ts"
 import { Counts } from "./Counts.ts"
 import { options, type Settings } from "./options.ts"
-import * as v from "valibot"
 import { codecFor, isFlexible, Reader } from "./wire/codec.ts"
 import { endFrame, FrameReader, requestHeaderVersion, responseHeaderVersion } from "./wire/framing.ts"
 import { requestHeader, responseHeader } from "./wire/messages/headers.ts"

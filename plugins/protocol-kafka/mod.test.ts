@@ -4,12 +4,12 @@ import { describe, test } from "node:test"
 import { Context, Effect, Exit, Layer, Scope } from "effect"
 import * as v from "valibot"
 import {
+  type Accept,
   Access,
   Clock,
   Engines,
   Files,
   Ingress,
-  type Accept,
   Journal,
   KeyValueStore,
   ListenError,
@@ -19,8 +19,8 @@ import {
   MetaStore,
   MetricsRegistry,
   Net,
-  NodeFacts,
   type NetShape,
+  NodeFacts,
   PluginError,
   Random,
   Resources,

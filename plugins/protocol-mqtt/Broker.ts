@@ -18,15 +18,15 @@ import type {
   WheelTask
 } from "../../core/mod.ts"
 import { Message } from "../../core/mod.ts"
-import { Counts } from "./Counts.ts"
 import type { Connection } from "./Connection.ts"
+import { Counts } from "./Counts.ts"
 import { OutputBudget } from "./Output.ts"
 import { PublishEncoder } from "./PublishEncoder.ts"
+import { SESSION_TAKEN_OVER } from "./reasons.ts"
 import { Session } from "./Session.ts"
 import type { Settings } from "./Settings.ts"
 import { type ConnectPacket, SESSION_NEVER_EXPIRES, type WillMessage } from "./wire/connect.ts"
 import { headersResult, headersSizeMax, propertiesToHeaders } from "./wire/headers.ts"
-import { SESSION_TAKEN_OVER } from "./reasons.ts"
 
 /** The services of the shard, as plain objects. */
 export interface Services {

@@ -29,7 +29,7 @@ import {
   writeDisconnect,
   writePingresp
 } from "./wire/disconnect.ts"
-import { type PacketHandler, PacketStream, PAUSED } from "./wire/framing.ts"
+import { PAUSED, type PacketHandler, PacketStream } from "./wire/framing.ts"
 import * as Packet from "./wire/packet-types.ts"
 import { PROTOCOL_ERROR } from "./wire/reason-codes.ts"
 import { Refusal } from "./wire/refusal.ts"

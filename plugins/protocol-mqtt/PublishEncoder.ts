@@ -10,8 +10,8 @@ import { headersResult, headersToProperties, propertiesSizeMax } from "./wire/he
 import type { ProtocolVersion, Qos } from "./wire/packet-types.ts"
 import { SUBSCRIPTION_IDENTIFIER } from "./wire/property-table.ts"
 import { writeUserProperty, writeVariableProperty } from "./wire/property-writers.ts"
-import { isMqttString } from "./wire/utf8.ts"
 import { packetIdentifierPosition, publishFrameSize, writePublish } from "./wire/publish.ts"
+import { isMqttString } from "./wire/utf8.ts"
 
 const NONE = new Uint8Array(0)
 const NO_IDENTIFIERS: ReadonlyArray<number> = []
@@ -172,7 +172,7 @@ export class PublishEncoder {
 
 /** What MQTT has no field for in a record that a Kafka client produced: its timestamp, and a key that is not the topic name. */
 function writeForeign(target: Uint8Array, start: number, message: Message): number {
-  let position = writeUserProperty(target, start, TIMESTAMP, encoder.encode(String(message.timestamp)))
+  const position = writeUserProperty(target, start, TIMESTAMP, encoder.encode(String(message.timestamp)))
   if (message.keyStart < 0) return position
   const key = message.headers.subarray(message.keyStart, message.keyEnd)
   if (isMqttString(message.headers, message.keyStart, message.keyEnd) && key.length <= STRING_BYTES_MAX) {

@@ -7,7 +7,7 @@ import { checkTopicName, type Principal } from "../../core/mod.ts"
 import type { Connection } from "./Connection.ts"
 import * as Reason from "./reasons.ts"
 import type { Session } from "./Session.ts"
-import { connackSize, type ConnackPacket, returnCodeOf, writeConnack } from "./wire/connack.ts"
+import { type ConnackPacket, connackSize, returnCodeOf, writeConnack } from "./wire/connack.ts"
 import { type ConnectPacket, ConnectRefusal, decodeConnect } from "./wire/connect.ts"
 import { CLIENT_IDENTIFIER_NOT_VALID, TOPIC_NAME_INVALID } from "./wire/reason-codes.ts"
 

@@ -4,11 +4,11 @@
  * Source: MQTT 5.0 sections 3.8 to 3.11, 3.3.1.3; MQTT 3.1.1 the same.
  */
 import {
+  SUBSCRIBE as ACTION_SUBSCRIBE,
   ALLOW,
   checkTopicFilter,
-  parseShared,
-  SUBSCRIBE as ACTION_SUBSCRIBE,
   type Message,
+  parseShared,
   type Subscription
 } from "../../core/mod.ts"
 import type { Connection } from "./Connection.ts"
@@ -16,7 +16,7 @@ import * as Reason from "./reasons.ts"
 import type { Session } from "./Session.ts"
 import { NO_SUBSCRIPTION_EXISTED, TOPIC_FILTER_INVALID } from "./wire/reason-codes.ts"
 import { Refusal } from "./wire/refusal.ts"
-import { decodeSubscribe, subackSize, type SubscribePacket, writeSuback } from "./wire/subscribe.ts"
+import { decodeSubscribe, type SubscribePacket, subackSize, writeSuback } from "./wire/subscribe.ts"
 import { decodeUnsubscribe, unsubackSize, writeUnsuback } from "./wire/unsubscribe.ts"
 
 /** The one failure that a SUBACK before version 5 knows. */

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict"
 import { Context, Effect, Layer } from "effect"
-import { Clock, MetaStores, type MetaStoreShape, type NodeServices } from "../../core/mod.ts"
+import { Clock, type MetaStoreShape, MetaStores, type NodeServices } from "../../core/mod.ts"
 import { Simulation } from "../../core/platform/simulated.ts"
 import { plugin } from "../../plugins/meta-raft/mod.ts"
 import { metaStoreContract } from "./meta-store-contract.ts"

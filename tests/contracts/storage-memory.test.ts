@@ -1,5 +1,5 @@
-import { makeMemoryEngine } from "../../plugins/storage-memory/mod.ts"
 import { MemoryKeyValueStore } from "../../plugins/storage-memory/MemoryKeyValueStore.ts"
+import { makeMemoryEngine } from "../../plugins/storage-memory/mod.ts"
 import { engineContract } from "./engine-contract.ts"
 import { keyValueContract } from "./key-value-contract.ts"
 

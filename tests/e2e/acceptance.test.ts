@@ -4,8 +4,8 @@
  * reach 50 MQTT subscribers in order.
  */
 import { expect, test } from "bun:test"
-import { CompressionTypes, Kafka, logLevel, Partitioners } from "kafkajs"
 import { join } from "node:path"
+import { CompressionTypes, Kafka, logLevel, Partitioners } from "kafkajs"
 import { brokerSuite, ROOT } from "../support/broker.ts"
 import { type FleetReport, type FleetTask, fleetName, fleetQos } from "../support/mqtt-fleet.ts"
 import { RawKafka } from "../support/raw-kafka.ts"

@@ -4,9 +4,9 @@
  */
 import { afterEach, expect, test } from "bun:test"
 import { brokerSuite } from "../support/broker.ts"
-import { RawMqtt, uniqueLevel } from "../support/raw-mqtt.ts"
 import { type Reader, Writer } from "../support/kafka-fields.ts"
 import { API, RawKafka, readApiVersions } from "../support/raw-kafka.ts"
+import { RawMqtt, uniqueLevel } from "../support/raw-mqtt.ts"
 import {
   type BatchOptions,
   batch,

@@ -2,7 +2,7 @@
  * A process of many MQTT.js clients, so that load comes from beside the test. Run by `bun`; told what to do by one JSON argument;
  * writes one JSON line when all are ready and one at the end.
  */
-import { type IClientPublishOptions, type MqttClient, connectAsync } from "mqtt"
+import { connectAsync, type IClientPublishOptions, type MqttClient } from "mqtt"
 
 export interface FleetTask {
   readonly url: string

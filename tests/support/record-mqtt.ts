@@ -13,7 +13,7 @@ import { writeFileSync } from "node:fs"
 import { createServer, type Socket } from "node:net"
 import { fileURLToPath } from "node:url"
 import mqtt from "mqtt"
-import { generate, type Packet, parser as makeParser } from "mqtt-packet"
+import { generate, parser as makeParser, type Packet } from "mqtt-packet"
 
 type Version = 4 | 5
 interface Recording {

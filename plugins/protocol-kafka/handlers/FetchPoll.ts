@@ -11,10 +11,10 @@
  * Source: apache/kafka ReplicaManager.fetchMessages, readFromLog, DelayedFetch; KIP-74.
  */
 import {
+  type LogWaiter,
   type PartitionState,
   type ReadResult,
   recordBatch,
-  type LogWaiter,
   type Timer,
   type TopicInfo,
   type TurnTask

@@ -3,8 +3,8 @@ import { deepStrictEqual, equal } from "node:assert"
 import { describe, test } from "node:test"
 import {
   BACKLOG,
-  compress,
   CODEC_GZIP,
+  compress,
   DENY,
   DISK_FULL,
   FENCED,

@@ -1,7 +1,7 @@
 import assert from "node:assert"
 import { test } from "node:test"
 import fc from "fast-check"
-import { CLEARED, type PacketHandler, PacketStream, PAUSED } from "./framing.ts"
+import { CLEARED, PAUSED, type PacketHandler, PacketStream } from "./framing.ts"
 import { hex, hexOf } from "./testing.ts"
 import { encode, size } from "./variable-byte-integer.ts"
 

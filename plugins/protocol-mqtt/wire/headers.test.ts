@@ -14,8 +14,8 @@ import {
 } from "./headers.ts"
 import { PUBLISH, type Qos, WILL } from "./packet-types.ts"
 import { PropertyView, readUserProperties, scanProperties } from "./properties.ts"
-import { frameOf, hex, hexOf, oracleEncode, utf8 } from "./testing.ts"
 import { PublishView, scanPublish } from "./publish.ts"
+import { frameOf, hex, hexOf, oracleEncode, utf8 } from "./testing.ts"
 
 type Header = readonly [name: string | Uint8Array, value: string | Uint8Array | null]
 

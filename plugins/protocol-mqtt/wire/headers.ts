@@ -21,7 +21,7 @@ import { isMqttString } from "./utf8.ts"
  * The constant header bytes that say how a message was published, `mqtt.qos` and `mqtt.retain`, left out at their
  * defaults. Shared: never written to.
  */
-export { deliveryHeaders, deliveryHeadersCount as deliveryHeaderCount } from "../../../core/log/delivery-headers.ts"
+export { deliveryHeaders, deliveryHeadersCount as deliveryHeaderCount } from "../../../core/log/mod.ts"
 
 /** What the last call found beside the bytes it wrote. Reused: read it before the next call. */
 export class HeadersResult {

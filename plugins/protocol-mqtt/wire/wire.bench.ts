@@ -7,8 +7,8 @@ import { AcknowledgementView, scanAcknowledgement, writeAcknowledgement } from "
 import { decodeConnect } from "./connect.ts"
 import { PacketStream } from "./framing.ts"
 import {
-  headersSizeMax,
   headersResult,
+  headersSizeMax,
   headersToProperties,
   propertiesSizeMax,
   propertiesToHeaders

@@ -9,6 +9,11 @@ export function say(line: string): void {
   write(STDOUT, `${line}\n`)
 }
 
+/** One finished line of the log. */
+export function writeLog(line: string): void {
+  write(STDERR, `${line}\n`)
+}
+
 /** One line for the operator, with its time. */
 export function logLine(line: string): void {
   write(STDERR, `${new Date().toISOString()} ${line}\n`)

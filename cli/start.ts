@@ -10,7 +10,7 @@ import { Effect } from "effect"
 import type { Config } from "../core/config/mod.ts"
 import { type NodeOptions, StartError, startNode } from "../core/node/mod.ts"
 import { bunPlatform } from "../core/platform/bun/mod.ts"
-import { fail, logLine, oneLine, say } from "./output.ts"
+import { fail, logLine, oneLine, say, writeLog } from "./output.ts"
 import { readyLine, tryLines } from "./ready.ts"
 
 /** A graceful stop that takes longer has failed. */
@@ -30,7 +30,7 @@ export async function start(config: Config, version: string, insecure: boolean):
     declared: config.declared,
     plugins: config.plugins,
     insecure,
-    log: logLine
+    log: writeLog
   }
   if (insecure) logLine("WARN --insecure: whoever reaches these listeners may read and write everything")
   const serving = Effect.gen(function* () {

@@ -30,6 +30,6 @@ export interface NodeOptions {
   readonly plugins: ReadonlyArray<LoadedPlugin>
   /** Listeners that other machines reach are allowed though nobody has to log in. */
   readonly insecure: boolean
-  /** Takes one line for the operator. */
+  /** Takes one finished line of the log. */
   readonly log: (line: string) => void
 }

@@ -26,6 +26,7 @@ import { Resolutions } from "../router/Resolutions.ts"
 import { Router, ShardRouter } from "../router/Router.ts"
 import { Shard, type ShardShape } from "../shard/Shard.ts"
 import { SLOT_CLIENT, slotOf } from "../shard/slots.ts"
+import type { LogShape } from "../telemetry/Log.ts"
 import type { TelemetryShape } from "../telemetry/Telemetry.ts"
 import { PUBLISHED_TOPICS_LIMITS } from "../topics/PublishedTopics.ts"
 import { META_PREFIX, ShardTopics, Topics } from "../topics/Topics.ts"
@@ -50,6 +51,7 @@ export interface ShardParts {
   readonly meta: MetaStoreShape
   readonly net: SharedNet
   readonly telemetry: TelemetryShape
+  readonly log: LogShape
 }
 
 export interface BuiltShard {
@@ -85,7 +87,7 @@ export function buildShard(parts: ShardParts, scope: Scope.Scope): Effect.Effect
       random,
       defaults: options.defaults,
       published: PUBLISHED_TOPICS_LIMITS,
-      log: options.log
+      log: (message) => parts.log.warn("topics", message)
     })
     const resolutions = new Resolutions(topics, random.uint32())
     const router = new ShardRouter(port, random.uint32(), (name) => resolutions.invalidate(name))

@@ -10,10 +10,18 @@ import { Clock } from "../platform/Clock.ts"
 import { Files } from "../platform/Files.ts"
 import { Net } from "../platform/Net.ts"
 import { Random, uuidText } from "../platform/Random.ts"
-import { CONTRACT_VERSION, type ListenerFact, Listeners, MetaStores, NodeFacts } from "../plugin/Plugin.ts"
+import {
+  CONTRACT_VERSION,
+  type ListenerFact,
+  Listeners,
+  MetaStores,
+  NodeFacts,
+  type PlatformServices
+} from "../plugin/Plugin.ts"
 import { clusterInfo } from "../resources/cluster-info.ts"
 import { makeResources, Resources } from "../resources/Resources.ts"
 import { dealSlots } from "../shard/slots.ts"
+import { LineLog, Log } from "../telemetry/Log.ts"
 import { MetricsRegistry, Telemetry } from "../telemetry/Telemetry.ts"
 import type { TopicInfo } from "../topics/TopicInfo.ts"
 import { encodeTopic, topicKey } from "../topics/Topics.ts"
@@ -60,6 +68,11 @@ export function startNode(
       topicDefaults: options.defaultTopic,
       topicCount: () => shards[0]?.topics.size ?? 0
     }
+    const log = new LineLog({ level: "info", clock, sink: options.log })
+    yield* Scope.addFinalizer(
+      scope,
+      Effect.sync(() => log.flush())
+    )
     const resources = makeResources()
     yield* resources.register(clusterInfo(facts, listeners, clock))
     yield* telemetry.gauge("manifold_topics", "Topics", facts.topicCount)
@@ -68,6 +81,7 @@ export function startNode(
       Context.add(Random, random),
       Context.add(Files, files),
       Context.add(Telemetry, telemetry),
+      Context.add(Log, log),
       Context.add(Resources, resources),
       Context.add(Listeners, listeners),
       Context.add(NodeFacts, facts)
@@ -77,7 +91,7 @@ export function startNode(
     const links = new InThreadLinks(options.shards, clock)
     const slotOwners = dealSlots(options.shards)
     for (let index = 0; index < options.shards; index++) {
-      const parts = { index, options, links, slotOwners, platform, clock, random, meta, net, telemetry }
+      const parts = { index, options, links, slotOwners, platform, clock, random, meta, net, telemetry, log }
       shards.push(yield* buildShard(parts, scope))
     }
     for (const shard of shards) yield* shard.startProtocols
@@ -108,7 +122,7 @@ function checkContracts(options: NodeOptions): Effect.Effect<void, StartError> {
 
 function startMeta(
   options: NodeOptions,
-  platform: Context.Context<Net | Clock | Random | Files | Telemetry | Resources | Listeners | NodeFacts>,
+  platform: Context.Context<PlatformServices>,
   scope: Scope.Scope
 ): Effect.Effect<MetaStoreShape, StartError> {
   return Effect.gen(function* () {

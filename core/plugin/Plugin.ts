@@ -23,6 +23,7 @@ import type { Turn } from "../platform/Turn.ts"
 import type { Resources } from "../resources/Resources.ts"
 import type { Router } from "../router/Router.ts"
 import type { Shard } from "../shard/Shard.ts"
+import type { Log } from "../telemetry/Log.ts"
 import type { Telemetry } from "../telemetry/Telemetry.ts"
 import type { Topics } from "../topics/Topics.ts"
 
@@ -36,7 +37,7 @@ export class PluginError extends Schema.TaggedError<PluginError>()("PluginError"
 }) {}
 
 /** What stands before any plugin of a node is built. */
-export type PlatformServices = Net | Clock | Random | Files | Telemetry | Resources | Listeners | NodeFacts
+export type PlatformServices = Net | Clock | Random | Files | Telemetry | Log | Resources | Listeners | NodeFacts
 
 /** What a plugin may use that runs once a node. */
 export type NodeServices = PlatformServices | MetaStores

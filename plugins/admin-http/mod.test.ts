@@ -65,6 +65,7 @@ function makePlatform(refuse?: string) {
     Context.add(Random, { uint32: () => 7, fill: (target: Uint8Array) => void target.fill(7) }),
     Context.add(Files, { ensureWritableDirectory: unused, readText: unused }),
     Context.add(Telemetry, registry),
+    Context.add(Log, log),
     Context.add(Resources, resources),
     Context.add(Listeners, {
       announce: (fact: ListenerFact) =>
@@ -145,22 +146,19 @@ test("an address that cannot be had is one line that names it, and what stood be
   assert.deepEqual([platform.handlers.size, platform.listeners.size], [0, 0])
 })
 
-test("an internal error goes to the log under the incident that the caller was told; without a log it is answered all the same", async () => {
-  for (const hasLog of [true, false]) {
-    const platform = makePlatform()
-    const scope = Scope.makeUnsafe()
-    const broken = singleton("broken", () => Effect.die("inside"))
-    await Effect.runPromise(platform.resources.register(broken).pipe(Scope.provide(scope)))
-    const services = hasLog ? Context.add(platform.services, Log, platform.log) : platform.services
-    await platform.build({ tcp: "127.0.0.1:0" }, services, scope)
-    const answer = await platform.handlers.get("127.0.0.1:0")?.(new Request("http://localhost/api/v1/broken"), "")
-    assert.equal(answer?.status, 500)
-    const { incident } = v.parse(v.looseObject({ incident: v.string() }), await answer?.json())
-    const error = new Error("inside")
-    const event = ["admin-http", "a request could not be answered", { incident, path: "/api/v1/broken", error }]
-    assert.deepEqual(platform.lines, hasLog ? [event] : [])
-    await Effect.runPromise(Scope.close(scope, Exit.void))
-  }
+test("an internal error goes to the log under the incident that the caller was told", async () => {
+  const platform = makePlatform()
+  const scope = Scope.makeUnsafe()
+  const broken = singleton("broken", () => Effect.die("inside"))
+  await Effect.runPromise(platform.resources.register(broken).pipe(Scope.provide(scope)))
+  await platform.build({ tcp: "127.0.0.1:0" }, platform.services, scope)
+  const answer = await platform.handlers.get("127.0.0.1:0")?.(new Request("http://localhost/api/v1/broken"), "")
+  assert.equal(answer?.status, 500)
+  const { incident } = v.parse(v.looseObject({ incident: v.string() }), await answer?.json())
+  const error = new Error("inside")
+  const event = ["admin-http", "a request could not be answered", { incident, path: "/api/v1/broken", error }]
+  assert.deepEqual(platform.lines, [event])
+  await Effect.runPromise(Scope.close(scope, Exit.void))
 })
 
 test("the options are strict; one address is a list of one", () => {

@@ -1,5 +1,5 @@
 /** The administrator's face over HTTP: health, metrics and a route for every resource. It knows no other plugin. */
-import { Effect, Layer, Option } from "effect"
+import { Effect, Layer } from "effect"
 import {
   Clock,
   CONTRACT_VERSION,
@@ -36,7 +36,7 @@ export const plugin: HttpPlugin = {
         const listeners = yield* Listeners
         const telemetry = yield* Telemetry
         const random = yield* Random
-        const log = Option.getOrUndefined(yield* Effect.serviceOption(Log))
+        const log = yield* Log
         const services = {
           facts: yield* NodeFacts,
           resources: yield* Resources,

@@ -5,6 +5,7 @@ import {
   Clock,
   CONTRACT_VERSION,
   Listeners,
+  Log,
   Logs,
   Net,
   NodeFacts,
@@ -73,7 +74,7 @@ const makeBroker = (settings: Settings) =>
     const facts = yield* NodeFacts
     const services = yield* Effect.context<never>()
     const runPromise = Effect.runPromiseWith(services)
-    const runFork = Effect.runForkWith(services)
+    const log = yield* Log
     const broker: Broker = {
       topics,
       createTopic: (tenant, name) =>
@@ -98,7 +99,7 @@ const makeBroker = (settings: Settings) =>
       connections: new Set(),
       heldBytes: 0,
       output: new Writer(),
-      log: (message) => void runFork(Effect.logWarning(message))
+      log: (message) => log.warn("kafka", message)
     }
     return broker
   })

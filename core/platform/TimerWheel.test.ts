@@ -1,84 +1,188 @@
 import assert from "node:assert/strict"
 import { test } from "node:test"
 import fc from "fast-check"
-import type { ClockShape } from "./Clock.ts"
+import { Simulation } from "./simulated.ts"
 import { TICK_MS, TimerWheel, type WheelTask } from "./TimerWheel.ts"
 
-/** A clock that goes where it is told. */
-class HandClock implements ClockShape {
-  now = 0
-  readonly #timers: Array<{ at: number; task: () => void }> = []
-  nowMs = (): number => this.now
-  monotonicMs = (): number => this.now
-  microtask = (task: () => void): void => task()
-  immediate = (task: () => void): void => task()
-  after(delayMs: number, task: () => void): { cancel: () => void } {
-    const timer = { at: this.now + delayMs, task }
-    this.#timers.push(timer)
-    return { cancel: () => this.#timers.splice(this.#timers.indexOf(timer), 1) }
+/** Notes when it is called; goes on as `next` says. */
+class Noting implements WheelTask {
+  readonly calledMs: Array<number> = []
+  readonly next: (nowMs: number) => number
+  constructor(next: (nowMs: number) => number = () => 0) {
+    this.next = next
   }
-  get timers(): number {
-    return this.#timers.length
-  }
-  pass(ms: number): void {
-    const end = this.now + ms
-    for (;;) {
-      this.#timers.sort((left, right) => left.at - right.at)
-      const next = this.#timers[0]
-      if (next === undefined || next.at > end) break
-      this.#timers.shift()
-      this.now = next.at
-      next.task()
-    }
-    this.now = end
-  }
-}
-
-class Task implements WheelTask {
-  readonly calls: Array<number> = []
-  next = 0
   timeout(nowMs: number): number {
-    this.calls.push(nowMs)
-    return this.next
+    this.calledMs.push(nowMs)
+    return this.next(nowMs)
   }
 }
 
-test("a task is called once, not before its time and at most a tick late, also beyond one round", () => {
-  for (const due of [
-    0,
-    1,
-    TICK_MS - 1,
-    TICK_MS,
-    TICK_MS + 1,
-    10_000,
-    TICK_MS * 512,
-    TICK_MS * 512 + 7,
-    TICK_MS * 1_700
-  ]) {
-    const clock = new HandClock()
-    const wheel = new TimerWheel(clock)
-    const task = new Task()
+function make(startMs = 0): { simulation: Simulation; wheel: TimerWheel } {
+  const simulation = new Simulation(1)
+  simulation.run(startMs)
+  return { simulation, wheel: new TimerWheel(simulation.clock) }
+}
+
+test("a task is called once, no earlier than it asked and at most a tick later", () => {
+  fc.assert(
+    fc.property(
+      fc.nat(2_000),
+      fc.array(fc.record({ setAtMs: fc.nat(3_000), delayMs: fc.nat(400_000) }), { minLength: 1, maxLength: 25 }),
+      (startMs, wishes) => {
+        const { simulation, wheel } = make(startMs)
+        const tasks = wishes.map(({ setAtMs, delayMs }) => {
+          const task = new Noting()
+          const due = startMs + setAtMs + delayMs
+          simulation.clock.after(setAtMs, () => wheel.set(task, due))
+          return { task, due }
+        })
+        simulation.run()
+        for (const { task, due } of tasks) {
+          const [called = -1] = task.calledMs
+          assert.equal(task.calledMs.length, 1)
+          assert.ok(called >= due && called <= due + TICK_MS, `due ${due}, called ${called}`)
+        }
+        assert.equal(wheel.size, 0)
+      }
+    ),
+    { numRuns: 150 }
+  )
+})
+
+test("wherever in a tick the wheel is started, a border is not missed", () => {
+  for (const startMs of [0, 1, 124.5, 249, 249.9, 250]) {
+    const { simulation, wheel } = make(startMs)
+    const due = (Math.floor(startMs / TICK_MS) + 1) * TICK_MS
+    const task = new Noting()
     wheel.set(task, due)
-    clock.pass(due + TICK_MS * 3)
-    assert.equal(task.calls.length, 1, `due ${due}`)
-    const [called = -1] = task.calls
-    assert.ok(called >= due && called <= due + TICK_MS * 2, `due ${due}, called ${called}`)
-    assert.equal(clock.timers, 0, "nothing hangs on it, no timer runs")
+    simulation.run()
+    assert.ok((task.calledMs[0] ?? Infinity) <= due + TICK_MS, `started at ${startMs}: ${task.calledMs}`)
   }
 })
 
-test("what it returns is its next time; 0 takes it off", () => {
-  const clock = new HandClock()
-  const wheel = new TimerWheel(clock)
-  const task = new Task()
-  task.next = 5_000
+test("what is due already is called at the next tick", () => {
+  const { simulation, wheel } = make(10_000)
+  const task = new Noting()
+  wheel.set(task, 3)
+  simulation.run()
+  assert.ok((task.calledMs[0] ?? Infinity) <= 10_000 + TICK_MS)
+})
+
+test("with nothing on it no timer runs", () => {
+  const { simulation, wheel } = make()
+  const task = new Noting()
+  wheel.set(task, 60_000)
+  wheel.cancel(task)
+  wheel.cancel(task)
+  simulation.run()
+  assert.ok(simulation.clock.monotonicMs() <= TICK_MS)
+  assert.deepEqual(task.calledMs, [])
+})
+
+test("a later wish replaces an earlier one, and an earlier one a later", () => {
+  const { simulation, wheel } = make()
+  const later = new Noting()
+  const earlier = new Noting()
+  wheel.set(later, 1_000)
+  wheel.set(later, 5_000)
+  wheel.set(earlier, 50_000)
+  wheel.set(earlier, 2_000)
+  assert.equal(wheel.size, 2)
+  simulation.run()
+  assert.deepEqual(later.calledMs.map(Math.floor), [5_250])
+  assert.deepEqual(earlier.calledMs.map(Math.floor), [2_250])
+})
+
+test("a task that names a next time is called again, any number of times", () => {
+  const { simulation, wheel } = make()
+  const task = new Noting((nowMs) => (nowMs < 100_000 ? nowMs + 7_000 : 0))
+  wheel.set(task, 7_000)
+  simulation.run()
+  assert.equal(task.calledMs.length, 14)
+  for (let index = 1; index < task.calledMs.length; index++) {
+    const gap = (task.calledMs[index] ?? 0) - (task.calledMs[index - 1] ?? 0)
+    assert.ok(gap >= 7_000 && gap <= 7_000 + TICK_MS)
+  }
+})
+
+test("a task may set itself while it is called; what it returns then does not count", () => {
+  const { simulation, wheel } = make()
+  let left = 2
+  const task: Noting = new Noting((nowMs) => {
+    if (left-- > 0) wheel.set(task, nowMs + 1_000)
+    return left > 0 ? nowMs + 90_000 : 0
+  })
   wheel.set(task, 1_000)
-  clock.pass(2_000)
-  assert.equal(task.calls.length, 1)
-  task.next = 0
-  clock.pass(4_000)
-  assert.equal(task.calls.length, 2)
+  simulation.run()
+  assert.equal(task.calledMs.length, 3)
+  assert.ok((task.calledMs[2] ?? 0) < 4_500)
+})
+
+test("a task may cancel another that is due in the same tick", () => {
+  const { simulation, wheel } = make()
+  const second = new Noting()
+  const first = new Noting(() => {
+    wheel.cancel(second)
+    return 0
+  })
+  wheel.set(first, 500)
+  wheel.set(second, 500)
+  simulation.run()
+  assert.equal(first.calledMs.length, 1)
+  assert.equal(second.calledMs.length, 0)
+})
+
+test("after a stall of the loop every task that fell due is called, in whatever tick, also where one sets a new time", () => {
+  for (const stallMs of [300, 1_100, 20_000, 200_000, 5_000_000]) {
+    const { simulation, wheel } = make()
+    const again = new Noting((nowMs) => (nowMs < stallMs + 10_000 ? nowMs + 60_000 : 0))
+    wheel.set(again, 100)
+    const others = Array.from({ length: 40 }, (_, index) => {
+      const task = new Noting()
+      wheel.set(task, 100 + (stallMs * index) / 40)
+      return task
+    })
+    simulation.stall(stallMs)
+    simulation.run(stallMs + TICK_MS)
+    for (const [index, task] of others.entries()) assert.equal(task.calledMs.length, 1, `${stallMs}: ${index}`)
+    simulation.run()
+    assert.equal(again.calledMs.length, 2)
+  }
+})
+
+test("clear takes everything off, also from inside a task", () => {
+  const { simulation, wheel } = make()
+  const other = new Noting()
+  wheel.set(
+    new Noting(() => {
+      wheel.clear()
+      return 0
+    }),
+    100
+  )
+  wheel.set(other, 100)
+  wheel.set(new Noting(), 100_000)
+  simulation.run()
+  assert.equal(other.calledMs.length, 0)
   assert.equal(wheel.size, 0)
+  wheel.set(other, simulation.clock.monotonicMs() + 1_000)
+  simulation.run()
+  assert.equal(other.calledMs.length, 1)
+})
+
+test("timers that come late make tasks late by no more", () => {
+  const simulation = new Simulation(3, { timerLatenessMsMax: 40 })
+  const wheel = new TimerWheel(simulation.clock)
+  const tasks = Array.from({ length: 60 }, (_, index) => {
+    const task = new Noting()
+    wheel.set(task, index * 173)
+    return task
+  })
+  simulation.run()
+  for (const [index, task] of tasks.entries()) {
+    const late = (task.calledMs[0] ?? Infinity) - index * 173
+    assert.ok(late >= 0 && late <= TICK_MS + 40, `${late}`)
+  }
 })
 
 test("random histories: the last wish of a task holds, a cancelled one is not called", () => {
@@ -89,10 +193,9 @@ test("random histories: the last wish of a task holds, a cancelled one is not ca
   })
   fc.assert(
     fc.property(fc.array(step, { maxLength: 60, size: "max" }), (steps) => {
-      const clock = new HandClock()
-      const wheel = new TimerWheel(clock)
-      const tasks = Array.from({ length: 5 }, () => new Task())
-      const due = new Map<Task, number>()
+      const { simulation, wheel } = make()
+      const tasks = Array.from({ length: 5 }, () => new Noting())
+      const due = new Map<Noting, number>()
       for (const { task: index, delay, pass } of steps) {
         const task = tasks[index]
         if (task === undefined) continue
@@ -100,20 +203,20 @@ test("random histories: the last wish of a task holds, a cancelled one is not ca
           wheel.cancel(task)
           due.delete(task)
         } else {
-          wheel.set(task, clock.now + delay)
-          due.set(task, clock.now + delay)
+          wheel.set(task, simulation.clock.monotonicMs() + delay)
+          due.set(task, simulation.clock.monotonicMs() + delay)
         }
-        const before = tasks.map((each) => each.calls.length)
-        clock.pass(pass)
+        const before = tasks.map((each) => each.calledMs.length)
+        simulation.run(simulation.clock.monotonicMs() + pass)
         for (const [position, each] of tasks.entries()) {
           const wish = due.get(each)
-          const calls = each.calls.length - (before[position] ?? 0)
+          const calls = each.calledMs.length - (before[position] ?? 0)
           if (wish === undefined) assert.equal(calls, 0)
           else if (calls > 0) {
             assert.equal(calls, 1)
-            assert.ok((each.calls.at(-1) ?? 0) >= wish)
+            assert.ok((each.calledMs.at(-1) ?? 0) >= wish)
             due.delete(each)
-          } else assert.ok(clock.now <= wish + TICK_MS * 2, "it was called in time")
+          } else assert.ok(simulation.clock.monotonicMs() <= wish + TICK_MS, "it was called in time")
         }
       }
       assert.equal(wheel.size, due.size)

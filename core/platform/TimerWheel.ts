@@ -22,6 +22,7 @@ export class TimerWheel {
   readonly #due = new Map<WheelTask, number>()
   #timer: Timer | undefined
   #tick: number
+  #isTurning = false
 
   constructor(clock: ClockShape) {
     this.#clock = clock
@@ -34,7 +35,10 @@ export class TimerWheel {
 
   /** Calls `task` at `dueMs` (monotonic ms) or a little later; replaces an earlier wish of the same task. */
   set(task: WheelTask, dueMs: number): void {
-    if (this.#timer === undefined) this.#tick = Math.floor(this.#clock.monotonicMs() / TICK_MS)
+    // A wheel that stood still starts from now; one that turns has spokes before it that must not be skipped.
+    if (this.#timer === undefined && !this.#isTurning) {
+      this.#tick = Math.floor(this.#clock.monotonicMs() / TICK_MS)
+    }
     // What is due already hangs on the spoke that comes next.
     const due = Math.max(dueMs, this.#tick * TICK_MS)
     const before = this.#due.get(task)
@@ -67,10 +71,14 @@ export class TimerWheel {
   }
 
   #arm(): void {
-    if (this.#timer !== undefined || this.#due.size === 0) return
-    this.#timer = this.#clock.after(TICK_MS, () => {
+    if (this.#timer !== undefined || this.#isTurning || this.#due.size === 0) return
+    // To the next border of a tick: from anywhere between, what is due at the border would wait for two.
+    const now = this.#clock.monotonicMs()
+    this.#timer = this.#clock.after((Math.floor(now / TICK_MS) + 1) * TICK_MS - now, () => {
       this.#timer = undefined
+      this.#isTurning = true
       this.#turn()
+      this.#isTurning = false
       this.#arm()
     })
   }

@@ -15,6 +15,8 @@ import {
   ListenError,
   type ListenerFact,
   Listeners,
+  Log,
+  type LogShape,
   Logs,
   MetaStore,
   MetricsRegistry,
@@ -35,6 +37,8 @@ import {
 import { decodeAnswer, FakeSocket, makeBatch, makeTestBroker, type TestBroker, TestClient } from "./fakes.ts"
 import { plugin } from "./mod.ts"
 import { fetch, metadata, produce } from "./wire/apis.ts"
+
+const QUIET_LOG: LogShape = { debug: () => {}, info: () => {}, warn: () => {}, error: () => {}, isEnabled: () => false }
 
 interface Built {
   readonly broker: TestBroker
@@ -60,6 +64,7 @@ async function build(options: object, listen?: NetShape["listenTcp"]): Promise<B
     })
   const services = Context.make(Net, { listenTcp: listen ?? listenTcp } as unknown as NetShape).pipe(
     Context.add(Clock, broker.time),
+    Context.add(Log, QUIET_LOG),
     Context.add(Turn, broker.time),
     Context.add(Random, unused),
     Context.add(Files, unused),

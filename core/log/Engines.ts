@@ -77,7 +77,10 @@ export interface PartitionKey {
 export interface PartitionLimits {
   readonly sizeBytesMax: number
   readonly recordsMax: number
-  /** Milliseconds by the batch's newest timestamp; 0 = for ever. */
+  /**
+   * Milliseconds since a batch was appended; 0 = for ever. Not by the records' own timestamps: what a producer sends of long ago was
+   * acknowledged just now.
+   */
   readonly ageMsMax: number
 }
 

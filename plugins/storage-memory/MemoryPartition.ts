@@ -31,6 +31,7 @@ interface Batch {
   readonly start: number
   readonly end: number
   readonly maxTimestamp: number
+  readonly appendedAtMs: number
 }
 
 interface Chunk {
@@ -76,8 +77,15 @@ export class MemoryPartition implements Partition {
     recordBatch.writeBaseOffset(chunk.bytes, at, baseOffset)
     recordBatch.writeLeaderEpoch(chunk.bytes, at, this.leaderEpoch)
     chunk.used += length
-    const newest = recordBatch.maxTimestamp(chunk.bytes, at)
-    this.#batches.push({ baseOffset, records: recordCount, chunk, start: at, end: at + length, maxTimestamp: newest })
+    this.#batches.push({
+      baseOffset,
+      records: recordCount,
+      chunk,
+      start: at,
+      end: at + length,
+      maxTimestamp: recordBatch.maxTimestamp(chunk.bytes, at),
+      appendedAtMs: this.#nowMs()
+    })
     this.logEndOffset += recordCount
     this.sizeBytes += length
     this.#records += recordCount
@@ -177,7 +185,7 @@ export class MemoryPartition implements Partition {
       const over =
         this.sizeBytes > limits.sizeBytesMax ||
         this.#records > limits.recordsMax ||
-        oldest.maxTimestamp < oldestMs ||
+        oldest.appendedAtMs < oldestMs ||
         (this.#budget.used > this.#budget.max && this.sizeBytes > this.#budget.share)
       if (!over) break
       this.#forgetOldest()

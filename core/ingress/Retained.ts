@@ -28,6 +28,7 @@ function keyOf(tenant: number, name: Uint8Array, start: number, end: number): Ui
 interface Entry {
   readonly key: Uint8Array
   unapplied: Uint8Array | undefined
+  ticket: number
 }
 
 export class Retained implements TicketWaiter {
@@ -66,17 +67,21 @@ export class Retained implements TicketWaiter {
       this.#names.set(message.tenant, names)
     }
     const value = this.#encode(message)
-    const entry: Entry = { key, unapplied: value }
+    const ticket = this.#journal.submit({ writes: [{ key, value }] })
+    const entry: Entry = { key, unapplied: value, ticket }
     names.set(message.name, entry)
     if (this.#unapplied.length === 0) this.#journal.tickets.wait(this)
     this.#unapplied.push(entry)
-    return this.#journal.submit({ writes: [{ key, value }] })
+    return ticket
   }
 
-  /** Values that were submitted can be read from the store now. */
+  /** Values whose tickets are committed can be read from the store now; others may have been submitted meanwhile. */
   ticketsCommitted(): void {
-    for (const entry of this.#unapplied) entry.unapplied = undefined
-    this.#unapplied = []
+    const { tickets } = this.#journal
+    const left = this.#unapplied.findIndex((entry) => entry.ticket > tickets.committed)
+    const applied = this.#unapplied.splice(0, left < 0 ? this.#unapplied.length : left)
+    for (const entry of applied) entry.unapplied = undefined
+    if (this.#unapplied.length > 0) tickets.wait(this)
   }
 
   /** Visits what matches `filter`; expired messages are left out and removed. */

@@ -143,8 +143,8 @@ export class ShardIngress implements IngressShape {
       return this.#forward(message, resolution.owner)
     }
     if (resolution.home === undefined && resolution.creatable) {
-      topics.createForPublishUnsafe(message.tenant, resolution.name)
-      this.#parts.resolutions.refresh(resolution)
+      const created = topics.createForPublishUnsafe(message.tenant, resolution.name)
+      if (created !== undefined) this.#parts.resolutions.refresh(resolution, message.tenant)
       if (resolution.owner !== port.shard) return this.#forward(message, resolution.owner)
     }
     const { log } = resolution
@@ -197,22 +197,23 @@ export class ShardIngress implements IngressShape {
     const outcome = resolution === undefined ? REFUSED_TOPIC_NAME : this.#sequence(message, resolution)
     const answers = this.#answers[from]
     if (answers === undefined) return
-    if (outcome === ACCEPTED_PENDING) answers.push(this.pendingStream, this.pendingTicket, ticket, 0)
-    else if (answers.length > 0) answers.pushDone(outcome, ticket, 0)
-    else this.#published(from, ticket, outcome)
+    if (outcome === ACCEPTED_PENDING) answers.push(this.pendingStream, this.pendingTicket, ticket, message.qos)
+    else if (answers.length > 0) answers.pushDone(outcome, ticket, message.qos)
+    else this.#published(from, ticket, message.qos, outcome)
   }
 
   #answersTo(shard: number): TicketFifo {
     return new TicketFifo({
-      released: (outcome, ticket) => this.#published(shard, ticket, outcome),
+      released: (outcome, ticket, qos) => this.#published(shard, ticket, qos, outcome),
       releasedAll: () => {}
     })
   }
 
-  #published(target: number, ticket: number, outcome: number): void {
+  #published(target: number, ticket: number, qos: number, outcome: number): void {
     const outbox = this.#parts.port.begin(target, CHANNEL_PUBLISHED)
     outbox.uint53(ticket)
-    outbox.uint32(outcome + OUTCOME_BIAS)
+    // Nobody asks how a message of QoS 0 ended: what is noted of it would stay for ever.
+    outbox.uint32((qos === 0 ? ACCEPTED : outcome) + OUTCOME_BIAS)
     this.#parts.port.end(outbox)
   }
 

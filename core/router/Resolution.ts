@@ -24,6 +24,8 @@ export class Resolution {
   creatable = false
   /** Whether a retained message was published on the name here: then its owner sequences it, stored or not. */
   sequenced = false
+  /** Of the table that keeps it; 0 = none does. */
+  generation = 0
   /** Set by exact subscriptions and by changes of the name's topic. */
   stale = true
   routesVersion = -1

@@ -12,6 +12,8 @@ import { checkTopicNameBytes } from "./topic-filter.ts"
 
 /** Topic names kept resolved; one costs about 400 bytes beside its subscribers. */
 export const RESOLUTIONS_MAX = 65_536
+/** References to subscribers that they hold together, at most: many names times many subscribers of all of them. */
+export const DELIVERIES_MAX = 4_194_304
 
 const encoder = new TextEncoder()
 const scratch = new Uint8Array(65_535 * 3)
@@ -21,8 +23,13 @@ export class Resolutions {
   readonly #seed: number
   readonly #topics: ShardTopics
   #router: ShardRouter | undefined
+  readonly #deliveriesMax: number
+  #deliveryCount = 0
+  /** Rises when the tables are emptied. */
+  #generation = 1
 
-  constructor(topics: ShardTopics, seed: number) {
+  constructor(topics: ShardTopics, seed: number, deliveriesMax = DELIVERIES_MAX) {
+    this.#deliveriesMax = deliveriesMax
     this.#topics = topics
     this.#seed = seed
     topics.onChange((name) => {
@@ -33,6 +40,11 @@ export class Resolutions {
   /** The router is told of stale names and this table asks it who wants a name: they are joined after both are made. */
   join(router: ShardRouter): void {
     this.#router = router
+  }
+
+  /** References to subscribers in the resolutions that are kept. */
+  get deliveryCount(): number {
+    return this.#deliveryCount
   }
 
   /** The resolution of a message's topic name, up to date; undefined where the name is not valid. */
@@ -54,14 +66,25 @@ export class Resolutions {
   }
 
   /** Works a resolution out anew. */
-  refresh(resolution: Resolution, tenant = 0): void {
+  refresh(resolution: Resolution, tenant: number): void {
     const router = this.#router
     if (router === undefined) return
     resolution.stale = false
     resolution.routesVersion = router.versionOf(resolution)
     resolution.topicsVersion = this.#topics.version
+    const before = resolution.deliveries.length
     router.resolve(resolution)
     this.#resolveHome(resolution, tenant)
+    if (resolution.generation === this.#generation) this.#count(resolution.deliveries.length - before)
+  }
+
+  /** Counts references to subscribers; past the bound all names are worked out again when they come. */
+  #count(more: number): void {
+    this.#deliveryCount += more
+    if (this.#deliveryCount <= this.#deliveriesMax) return
+    for (const table of this.#tables.values()) table.clear()
+    this.#deliveryCount = 0
+    this.#generation += 1
   }
 
   /** The shard that sequences a topic name. */
@@ -83,7 +106,14 @@ export class Resolutions {
   #table(tenant: number): TopicNameTable<Resolution> {
     const table = this.#tables.get(tenant)
     if (table !== undefined) return table
-    const made = new TopicNameTable<Resolution>({ capacity: RESOLUTIONS_MAX, seed: this.#seed })
+    const made = new TopicNameTable<Resolution>({
+      capacity: RESOLUTIONS_MAX,
+      seed: this.#seed,
+      onEvict: (resolution) => {
+        resolution.generation = 0
+        this.#deliveryCount -= resolution.deliveries.length
+      }
+    })
     this.#tables.set(tenant, made)
     return made
   }
@@ -93,6 +123,8 @@ export class Resolutions {
     const resolution = new Resolution(message.name)
     this.refresh(resolution, message.tenant)
     table.insert(message.topic, message.topicStart, message.topicEnd, resolution)
+    resolution.generation = this.#generation
+    this.#count(resolution.deliveries.length)
     return resolution
   }
 

@@ -88,7 +88,9 @@ export class ShardRouter implements RouterShape {
   subscribeUnsafe(subscription: Subscription): number {
     const isNew = this.#local.add(subscription.filter, subscription)
     this.#invalidate(subscription.filter)
-    return isNew ? this.#tell(subscription.filter, true) : 0
+    if (isNew) return this.#tell(subscription.filter, true)
+    // Somebody else's filter: the others may not know it yet.
+    return this.tickets.issued > this.tickets.committed ? this.tickets.issued : 0
   }
 
   unsubscribeUnsafe(subscription: Subscription): boolean {

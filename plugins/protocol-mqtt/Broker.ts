@@ -17,7 +17,7 @@ import type {
   TurnShape,
   WheelTask
 } from "../../core/mod.ts"
-import { Message } from "../../core/mod.ts"
+import { ACCEPTED_PENDING, Message, TicketFifo } from "../../core/mod.ts"
 import type { Connection } from "./Connection.ts"
 import { Counts } from "./Counts.ts"
 import { OutputBudget } from "./Output.ts"
@@ -89,6 +89,13 @@ export class Broker {
   readonly #sessions = new Map<string, Session>()
   readonly #expiries = new Map<Session, Expiry>()
   readonly #wills = new Map<Session, PendingWill>()
+  /** Wills on their way into storage: nobody is there to be told, but how they end is counted. */
+  readonly #willsAwaited = new TicketFifo({
+    released: (outcome) => {
+      if (outcome < 0) this.counts.publishRefused += 1
+    },
+    releasedAll: () => {}
+  })
 
   constructor(settings: Settings, services: Services) {
     this.settings = settings
@@ -219,7 +226,10 @@ export class Broker {
     message.headers = message.headers.slice(0, message.headersEnd)
     message.begin()
     this.counts.willsPublished += 1
-    this.services.ingress.publishUnsafe(message, principal)
+    const { ingress } = this.services
+    const outcome = ingress.publishUnsafe(message, principal)
+    if (outcome === ACCEPTED_PENDING) this.#willsAwaited.push(ingress.pendingStream, ingress.pendingTicket, 0, 0)
+    else if (outcome < 0) this.counts.publishRefused += 1
   }
 
   /** Sets a message's headers from PUBLISH property bytes; they lie in a scratch buffer until the next call. */

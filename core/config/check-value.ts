@@ -9,7 +9,10 @@ export type Path = ReadonlyArray<string>
 /** How a fault names the place in which a setting was written. */
 export type Place = (path: Path) => string
 
-/** The value as the schema puts it out, or undefined after telling its faults; `at` is the path of `value` itself. */
+/**
+ * The value as the schema puts it out, its unknown keys told and left out, so that checking can go on; undefined where more than
+ * that is wrong with it. `at` is the path of `value` itself.
+ */
 export function checkValue<Schema extends v.GenericSchema>(
   schema: Schema,
   value: unknown,
@@ -17,14 +20,13 @@ export function checkValue<Schema extends v.GenericSchema>(
   place: Place,
   faults: Array<Fault>
 ): v.InferOutput<Schema> | undefined {
-  const told = faults.length
   const noTables = new Set<string>()
   const parsed = v.safeParse(schema, withoutUnknown(schema, value, at, { place, faults, noTables }))
   for (const issue of parsed.issues ?? []) {
     const path = [...at, ...(issue.path ?? []).map((item) => String(item.key))]
     if (!noTables.has(path.join("."))) faults.push(faultOf(issue, path, place))
   }
-  return parsed.success && faults.length === told ? parsed.output : undefined
+  return parsed.success ? parsed.output : undefined
 }
 
 /** Of a table, what its keys say that are right by themselves: further checks can go on with it. */

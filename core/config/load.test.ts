@@ -105,6 +105,40 @@ filter = "other"
   ])
 })
 
+test("filters may overlap where one is the better home, and be alike where they do not overlap", () => {
+  const filters = ["a/+", "a/b", "+/b", "+/+", "b/+", "c/+/d", "c/+/e"]
+  const text = filters.map((filter, index) => `[[binding]]\ntopic = "t${index}"\nfilter = "${filter}"\n`).join("")
+  assert.deepEqual(
+    loaded(text).declared.map(({ filter }) => filter),
+    filters
+  )
+})
+
+test("a binding's own engine and mode are judged together with what its rule leaves over", () => {
+  const other = fakeStorage("storage-other", [{ name: "other", modes: ["hybrid", "persistent"] }])
+  const plugins = { builtins: [...builtins, other] }
+  const rule = '[[topics.rule]]\nmatch = "o*"\nengine = "other"\nmode = "hybrid"\n'
+  const binding = (more: string): string => `${rule}[[binding]]\ntopic = "o"\nfilter = "o/+"\n${more}`
+  const declaredOf = (more: string): unknown => {
+    const [one] = loaded(binding(more), plugins).declared
+    return [one?.engine, one?.mode]
+  }
+  assert.deepEqual(declaredOf(""), ["other", "hybrid"])
+  assert.deepEqual(declaredOf('mode = "persistent"\n'), ["other", "persistent"])
+  assert.deepEqual(declaredOf('engine = "other"\n'), ["other", "hybrid"])
+  assert.deepEqual(linesOf(binding('engine = "memory"\n'), plugins), [
+    'manifold.toml:5: binding.0.mode: found "hybrid"; allowed: memory (what engine "memory" promises)'
+  ])
+  assert.deepEqual(linesOf(binding('mode = "memory"\n'), plugins), [
+    'manifold.toml:8: binding.0.mode: found "memory"; allowed: hybrid | persistent (what engine "other" promises)'
+  ])
+})
+
+test("an unknown key does not hide what else is wrong", () => {
+  const text = '[[binding]]\ntopic = "a/b"\nfilter = "#/a"\nfiltr = 1\n[[plugin]]\nuse = "nothing"\nusse = 1\n'
+  assert.equal(linesOf(text).length, 5)
+})
+
 /** A configuration and the whole lines that it is refused with, in order. */
 const refused: ReadonlyArray<readonly [string, string, ReadonlyArray<string>, ReadonlyArray<string>]> = [
   [
@@ -277,11 +311,13 @@ test("plugins from disk: named by path, told by their own names", () => {
   ])
   const twin = { plugin: { ...plugin, name: "protocol-mqtt" } }
   assert.deepEqual(linesOf(text, { external: new Map([["./mine/mod.ts", twin]]) }).length, 1)
-  const off = `${text}enabled = false\n`
-  assert.deepEqual(
-    externalPlugins(off.replace("options.tcp", "enabled = false\noptions.tcp").replace(/enabled = false\n$/, "")),
-    []
-  )
+  const again = `${text}[[plugin]]\nuse = "./twin.ts"\n`
+  assert.deepEqual(linesOf(again, { external: new Map([...external, ["./twin.ts", { plugin: { ...plugin } }]]) }), [
+    'manifold.toml:5: plugin.1.use: found "./twin.ts"; allowed: a plugin of a new name; there is another "third-party"'
+  ])
+  const off = text.replace("options.tcp", "enabled = false\noptions.tcp")
+  assert.deepEqual(externalPlugins(off), [])
+  assert.equal(optionsOf(loaded(off, { external }), "third-party"), undefined)
   assert.deepEqual(namesOf(loaded('[[plugin]]\nuse = "../other.ts"\nenabled = false\n')), [
     "storage-memory",
     "meta-raft"

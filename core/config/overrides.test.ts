@@ -48,6 +48,8 @@ const rows: ReadonlyArray<readonly [string, string, v.GenericSchema, unknown]> =
   ["nothing where a list is asked for", "", addressList, []],
   ["numbers", "1,2", v.array(v.number()), [1, 2]],
   ["a comma where a text is asked for", "a,b", v.string(), "a,b"],
+  ["a number where both are accepted", "12", v.union([v.string(), v.number()]), 12],
+  ["a number out of range stays one", "0", v.pipe(v.number(), v.minValue(1)), 0],
   ["what fits nothing stays what was written", "many", v.number(), "many"]
 ]
 for (const [name, text, schema, expected] of rows) {

@@ -14,7 +14,7 @@ import { type ChildProcess, spawn } from "node:child_process"
 import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs"
 import { tmpdir } from "node:os"
 import { join, resolve } from "node:path"
-import { within } from "./until.ts"
+import { until, within } from "./until.ts"
 
 export interface Address {
   readonly host: string
@@ -292,9 +292,22 @@ export async function startBroker(options: BrokerOptions = {}): Promise<Broker> 
 /** Words that a healthy broker never writes to its log. */
 const CRASH_WORDS = /InvariantViolation|uncaught|unhandled|TypeError|RangeError|ReferenceError|Segmentation/i
 
+/** What must be 0 again when every client has gone. */
+const PASSING_GAUGES =
+  /^manifold_(?:mqtt_connections|mqtt_output_bytes|forwarded_connections|kafka_connections|kafka_fetches_waiting) (\d+)$/gm
+
+/** Waits until nothing of the clients that went is left in the broker. */
+export async function settled(broker: Broker, gauges: RegExp = PASSING_GAUGES): Promise<void> {
+  if (broker.isExternal || !broker.addresses.has("admin-http.tcp")) return
+  await until("gauges of clients at 0", async () => {
+    const found = [...(await broker.metrics()).matchAll(gauges)]
+    return found.length > 0 && found.every((match) => match[1] === "0")
+  })
+}
+
 /**
- * A suite that runs once for each shard count against a broker of its own, started before its first test.
- * After its last test that broker must be alive, must have logged no crash, and must stop with exit code 0.
+ * A suite that runs once for each shard count against a broker of its own, started before its first test. After its last test
+ * that broker must be alive, must hold nothing of its clients, must have logged no crash, and must stop with exit code 0.
  */
 export function brokerSuite(
   name: string,
@@ -311,7 +324,11 @@ export function brokerSuite(
         if (broker === undefined) return
         const isAlive = broker.isAlive
         const log = broker.stderr
-        await broker.stop()
+        try {
+          if (isAlive) await settled(broker)
+        } finally {
+          await broker.stop()
+        }
         expect(isAlive).toBe(true)
         expect(CRASH_WORDS.exec(log)?.[0]).toBeUndefined()
       }, 20_000)

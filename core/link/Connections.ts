@@ -4,7 +4,7 @@
  *
  * Invariants
  *  - Bytes keep their order; after a close nothing follows.
- *  - At most {@link WINDOW_BYTES} a direction are on their way or held for a connection.
+ *  - At most {@link WINDOW_BYTES} a direction, and one piece as the socket reads it, are on their way or held for a connection.
  */
 import type { Accept, Socket, SocketReceiver } from "../platform/Net.ts"
 import { CLOSED } from "../platform/Net.ts"
@@ -94,6 +94,9 @@ class ForwardedSocket implements Socket {
   readonly id: number
   receiver: SocketReceiver | undefined
   open = true
+  terminated = false
+  /** The accepting end has said that nothing more comes. */
+  gone = false
   /** Bytes written that the real socket has not taken. */
   unsent = 0
   blocked = false
@@ -144,23 +147,40 @@ class ForwardedSocket implements Socket {
     this.paused = false
     while (!this.paused) {
       const bytes = this.waiting.shift()
-      if (bytes === undefined) return
+      if (bytes === undefined) break
       this.data(bytes)
     }
+    if (this.gone && this.waiting.length === 0) this.#closed()
   }
 
   end(): void {
-    this.#close(CLOSE)
+    if (this.open || this.gone) this.#tell(CLOSE)
   }
 
   terminate(): void {
-    this.#close(TERMINATE)
+    // Also after an end: what the peer does not read would hold the connection for ever.
+    if (!this.terminated) this.#tell(TERMINATE)
+    this.terminated = true
   }
 
-  #close(kind: number): void {
-    if (!this.open) return
+  /** The peer is gone. What it sent before is still read, as from a socket of our own. */
+  lost(): void {
     this.open = false
-    this.connections.send(this.from, this.id, kind, NO_BYTES, 0, 0)
+    this.gone = true
+    if (this.waiting.length === 0) this.#closed()
+  }
+
+  #tell(kind: number): void {
+    this.open = false
+    this.waiting.length = 0
+    if (this.gone) this.#closed()
+    else this.connections.send(this.from, this.id, kind, NO_BYTES, 0, 0)
+  }
+
+  #closed(): void {
+    const { receiver } = this
+    this.receiver = undefined
+    receiver?.closed()
   }
 }
 
@@ -248,8 +268,7 @@ export class Connections {
     } else if (kind === TAKEN) socket.credit(reader.uint53())
     else {
       this.#owned.delete(key)
-      socket.open = false
-      socket.receiver?.closed()
+      socket.lost()
     }
   }
 

@@ -4,7 +4,7 @@
  *
  * Frame: channel (1 byte), length (4 bytes, big-endian), body. Many frames travel in one piece.
  */
-import { assert } from "../assert.ts"
+import { assert, InvariantViolation } from "../assert.ts"
 import type { TurnShape, TurnTask } from "../platform/Turn.ts"
 import { ByteReader, ByteWriter } from "./bytes.ts"
 import type { Link } from "./Link.ts"
@@ -110,6 +110,7 @@ export class LinkPort implements TurnTask {
       const length = this.#reader.uint32()
       const start = position + 5
       position = start + length
+      assert(position <= bytes.length, "a frame between shards is complete")
       const handler = this.#handlers[channel]
       assert(handler !== undefined, "a frame's channel is known")
       handler(from, this.#reader.reset(bytes, start, position))
@@ -127,7 +128,7 @@ export class LinkPort implements TurnTask {
     if (target === this.shard) {
       const handler = this.#methods.get(method)
       assert(handler !== undefined, "a called method is answered")
-      return Promise.resolve(handler(this.shard, body))
+      return (async () => handler(this.shard, body))()
     }
     const { promise, resolve, reject } = Promise.withResolvers<CallBody>()
     this.ask(target, method, body, { resolve, reject })
@@ -140,11 +141,12 @@ export class LinkPort implements TurnTask {
    */
   ask(target: number, method: string, body: CallBody, answer: AnswerReceiver): void {
     const id = this.#nextCall++
+    const facts = factsText(body)
     this.#calls.set(id, answer)
     const outbox = this.begin(target, CHANNEL_CALL)
     outbox.uint53(id)
     outbox.text(method)
-    writeBody(outbox, body)
+    writeBody(outbox, facts, body)
     this.end(outbox)
   }
 
@@ -154,8 +156,11 @@ export class LinkPort implements TurnTask {
     const body = readBody(reader)
     const handler = this.#methods.get(method)
     assert(handler !== undefined, "a called method is answered")
-    const failed = (error: unknown): void =>
-      this.#reply(from, id, error instanceof Error ? error.message : String(error), { facts: null })
+    const failed = (error: unknown): void => {
+      if (error instanceof InvariantViolation) throw error
+      // An empty text would read as success.
+      this.#reply(from, id, (error instanceof Error ? error.message : String(error)) || "failed", { facts: null })
+    }
     try {
       const result = handler(from, body)
       // An answer that is there goes out before anything that happens after it.
@@ -167,10 +172,11 @@ export class LinkPort implements TurnTask {
   }
 
   #reply(target: number, id: number, error: string, body: CallBody): void {
+    const facts = factsText(body)
     const outbox = this.begin(target, CHANNEL_ANSWER)
     outbox.uint53(id)
     outbox.text(error)
-    writeBody(outbox, body)
+    writeBody(outbox, facts, body)
     this.end(outbox)
   }
 
@@ -186,8 +192,13 @@ export class LinkPort implements TurnTask {
   }
 }
 
-function writeBody(outbox: ByteWriter, body: CallBody): void {
-  outbox.text(JSON.stringify(body.facts ?? null))
+/** Made before its frame is begun: facts that are no JSON must not leave half a frame behind. */
+function factsText(body: CallBody): string {
+  return JSON.stringify(body.facts ?? null)
+}
+
+function writeBody(outbox: ByteWriter, facts: string, body: CallBody): void {
+  outbox.text(facts)
   const bytes = body.bytes ?? NO_BYTES
   outbox.block(bytes, 0, bytes.length)
 }

@@ -123,7 +123,10 @@ export class SimulatedSocket implements Socket {
     if (!this.#isOpen) return CLOSED
     const wanted = end - start
     let taken = Math.min(wanted, this.windowBytes - this.#outgoingBytes)
-    if (taken > 0 && this.#chance.chance(this.#limits.partialWritesOfEight, 8)) taken = this.#chance.below(taken + 1)
+    if (taken > 0 && this.#chance.chance(this.#limits.partialWritesOfEight, 8)) {
+      // Nothing, one byte and two are where mistakes live.
+      taken = this.#chance.below((this.#chance.chance(1, 2) ? Math.min(taken, 2) : taken) + 1)
+    }
     const copy = bytes.slice(start, start + taken)
     this.#host.trace(WRITE, this.number, copy)
     if (taken > 0) {

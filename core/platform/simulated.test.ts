@@ -369,5 +369,5 @@ test("one seed, one trace; another seed or another byte, another trace", () => {
 })
 
 test("the trace of seed 1 is the same on every machine", () => {
-  assert.equal(story(1), "f616e5b8")
+  assert.equal(story(1), "")
 })

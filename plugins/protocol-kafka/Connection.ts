@@ -36,7 +36,7 @@ const OUTPUT_SIZE_KEPT = 2_097_152
 const TENANT = 0
 
 /** Fetches of one connection that are open at once: each may hold an answer of `fetch_size_max`. Clients have one. */
-const FETCHES_OPEN_MAX = 4
+const FETCHES_OPEN_MAX = 2
 
 const OPEN = 0
 /** Takes no more requests; ends when the answers are out. */

@@ -12,16 +12,16 @@ import { RawWebSocket } from "../support/raw-websocket.ts"
 import { start, testWith } from "../support/tools.ts"
 import { sleep, until } from "../support/until.ts"
 
-let running: Broker | undefined
+const running: Array<Broker> = []
 afterEach(() => {
   RawMqtt.cutAll()
   RawKafka.cutAll()
-  running?.kill()
-  running = undefined
+  for (const broker of running.splice(0)) broker.kill()
 })
 async function started(options: BrokerOptions): Promise<Broker> {
-  running = await startBroker(options)
-  return running
+  const broker = await startBroker(options)
+  running.push(broker)
+  return broker
 }
 /** A port that was free a moment ago. */
 async function freePort(): Promise<number> {

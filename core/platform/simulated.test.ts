@@ -368,6 +368,6 @@ test("one seed, one trace; another seed or another byte, another trace", () => {
   assert.notEqual(story(1, 5_001), story(1))
 })
 
-test("the trace of seed 1 is the same on every machine", () => {
-  assert.equal(story(1), "")
+test("these traces are the same on every machine", () => {
+  assert.equal([1, 2, 3, 4].map((seed) => story(seed)).join(" "), "f616e5b8 c31f78b8 11aae104 a06796d5")
 })

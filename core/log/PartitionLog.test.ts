@@ -1,0 +1,293 @@
+import assert from "node:assert/strict"
+import { test } from "node:test"
+import fc from "fast-check"
+import { Message } from "../ingress/Message.ts"
+import { Simulation } from "../platform/simulated.ts"
+import type { TopicInfo } from "../topics/TopicInfo.ts"
+import { DISK_FULL, type Partition, READ_ONLY } from "./Engines.ts"
+import { checkRecords, defaultRecordLimits } from "./check-records.ts"
+import { GATHERED_BYTES_MAX, GATHERED_RECORDS_MAX, LINGER_MS, PartitionLog } from "./PartitionLog.ts"
+import { RecordBatchBuilder } from "./RecordBatchBuilder.ts"
+import { RecordCursor } from "./RecordCursor.ts"
+import { attributes, checkBatch, GATHERED, recordCount, writeBaseOffset } from "./record-batch.ts"
+
+const TOPIC: TopicInfo = {
+  tenant: 0,
+  name: "t",
+  id: "00000000-0000-4000-8000-000000000000",
+  partitions: 1,
+  engine: "memory",
+  mode: "memory",
+  origin: "publish"
+}
+
+/** Batches in an array; refuses when it is told to. */
+class ArrayPartition implements Partition {
+  readonly batches: Array<Uint8Array> = []
+  logStartOffset = 0
+  logEndOffset = 0
+  leaderEpoch = 3
+  sizeBytes = 0
+  refusal = 0
+  get highWatermark(): number {
+    return this.logEndOffset
+  }
+  tryAppendUnsafe(bytes: Uint8Array, start: number, end: number, records: number): number {
+    if (this.refusal !== 0) return this.refusal
+    const batch = new Uint8Array(bytes.subarray(start, end))
+    assert.equal(checkBatch(batch, 0, batch.length), 0)
+    assert.equal(checkRecords(batch, 0, batch.length, defaultRecordLimits), 0)
+    assert.equal(recordCount(batch, 0), records)
+    const baseOffset = this.logEndOffset
+    writeBaseOffset(batch, 0, baseOffset)
+    this.batches.push(batch)
+    this.logEndOffset += records
+    this.sizeBytes += batch.length
+    return baseOffset
+  }
+  readUnsafe(): Uint8Array {
+    return new Uint8Array(Buffer.concat(this.batches))
+  }
+  read(): Promise<Uint8Array> {
+    return Promise.resolve(this.readUnsafe())
+  }
+  offsetForTimestamp(timestamp: number): Promise<{ offset: number; timestamp: number } | undefined> {
+    return Promise.resolve(this.logEndOffset === 0 ? undefined : { offset: 0, timestamp })
+  }
+  deleteBefore(): Promise<number> {
+    return Promise.resolve(0)
+  }
+  truncateTo(): Promise<number> {
+    return Promise.resolve(0)
+  }
+}
+
+function make(): { simulation: Simulation; engine: ArrayPartition; log: PartitionLog } {
+  const simulation = new Simulation(1)
+  const engine = new ArrayPartition()
+  return { simulation, engine, log: new PartitionLog(TOPIC, 0, engine, simulation.clock) }
+}
+
+function messageOf(topic: string, payload: string | Uint8Array, qos = 0, retain = false): Message {
+  const message = new Message()
+  message.topic = new TextEncoder().encode(topic)
+  message.topicEnd = message.topic.length
+  message.payload = typeof payload === "string" ? new TextEncoder().encode(payload) : payload
+  message.payloadEnd = message.payload.length
+  message.qos = qos
+  message.retain = retain
+  message.timestamp = 1_700_000_000_000
+  message.begin()
+  return message
+}
+
+/** Every record stored, as "offset key=value". */
+function storedIn(engine: ArrayPartition): ReadonlyArray<string> {
+  const text = new TextDecoder()
+  const cursor = new RecordCursor()
+  const found: Array<string> = []
+  for (const batch of engine.batches) {
+    cursor.reset(batch, 0, batch.length)
+    while (cursor.next()) {
+      const key = text.decode(cursor.bytes.subarray(cursor.keyStart, cursor.keyEnd))
+      const value =
+        cursor.valueStart < 0 ? "null" : text.decode(cursor.bytes.subarray(cursor.valueStart, cursor.valueEnd))
+      found.push(`${cursor.offset} ${key}=${value}`)
+    }
+  }
+  return found
+}
+
+function clientBatch(records: number): Uint8Array {
+  const builder = new RecordBatchBuilder()
+  const value = new Uint8Array(10)
+  for (let index = 0; index < records; index++) builder.append(index, undefined, 0, 0, value, 0, 10)
+  return builder.bytes.slice(0, builder.finish())
+}
+
+test("messages get offsets when they are taken, and the batch that is sealed later has them", () => {
+  const { engine, log } = make()
+  for (let index = 0; index < 5; index++) assert.equal(log.takeUnsafe(messageOf("a/b", `m${index}`)), index)
+  assert.equal(engine.batches.length, 0)
+  assert.equal(log.nextOffset, 5)
+  assert.ok(log.sizeBytes > 0)
+  assert.equal(log.highWatermark(), 5)
+  assert.equal(engine.batches.length, 1)
+  assert.deepEqual(storedIn(engine), ["0 a/b=m0", "1 a/b=m1", "2 a/b=m2", "3 a/b=m3", "4 a/b=m4"])
+  assert.equal(attributes(engine.batches[0] ?? new Uint8Array(61), 0) & GATHERED, GATHERED)
+  assert.equal(log.highWatermark(), 5)
+  assert.equal(engine.batches.length, 1)
+})
+
+test("an empty payload is an empty value; with retain it is a deletion", () => {
+  const { engine, log } = make()
+  log.takeUnsafe(messageOf("a", ""))
+  log.takeUnsafe(messageOf("a", "", 1, true))
+  log.takeUnsafe(messageOf("a", "x", 1, true))
+  log.seal()
+  assert.deepEqual(storedIn(engine), ["0 a=", "1 a=null", "2 a=x"])
+})
+
+test("a client's batch goes behind what was gathered before it", () => {
+  const { engine, log } = make()
+  log.takeUnsafe(messageOf("a", "1"))
+  const batch = clientBatch(3)
+  assert.equal(log.appendUnsafe(batch, 0, batch.length, 3), 1)
+  assert.equal(log.takeUnsafe(messageOf("a", "2")), 4)
+  assert.equal(log.highWatermark(), 5)
+  assert.equal(engine.batches.length, 3)
+  assert.equal(log.gatheredBatches, 2)
+  assert.equal(log.gatheredRecords, 2)
+})
+
+test("a gathered batch is sealed at its bound of records and of bytes", () => {
+  const { engine, log } = make()
+  for (let index = 0; index < GATHERED_RECORDS_MAX; index++) log.takeUnsafe(messageOf("a", ""))
+  assert.equal(engine.batches.length, 1)
+  log.takeUnsafe(messageOf("a", new Uint8Array(GATHERED_BYTES_MAX - 200)))
+  assert.equal(engine.batches.length, 1)
+  log.takeUnsafe(messageOf("a", new Uint8Array(200)))
+  assert.equal(engine.batches.length, 2)
+})
+
+test("a message as large as any packet is taken whole, and the next ones too", () => {
+  const { engine, log } = make()
+  assert.equal(log.takeUnsafe(messageOf("a", "before")), 0)
+  assert.equal(log.takeUnsafe(messageOf("a", new Uint8Array(5_000_000).fill(120))), 1)
+  assert.equal(engine.logEndOffset, 2)
+  assert.equal(log.takeUnsafe(messageOf("a", "after")), 2)
+  log.seal()
+  assert.equal(storedIn(engine)[1]?.length, 5_000_000 + 4)
+  assert.equal(storedIn(engine)[2], "2 a=after")
+})
+
+test("every way of reading sees what was taken", async () => {
+  const reads: ReadonlyArray<(log: PartitionLog) => unknown> = [
+    (log) => log.readUnsafe(0, 1_000),
+    (log) => log.read(0, 1_000),
+    (log) => log.offsetForTimestamp(0),
+    (log) => log.highWatermark()
+  ]
+  for (const read of reads) {
+    const { engine, log } = make()
+    log.takeUnsafe(messageOf("a", "1"))
+    await read(log)
+    assert.equal(engine.batches.length, 1)
+  }
+})
+
+test("with nobody waiting no timer runs; with a waiter the batch lingers a moment and is announced once", () => {
+  const { simulation, engine, log } = make()
+  log.takeUnsafe(messageOf("a", "1"))
+  simulation.run()
+  assert.equal(simulation.clock.monotonicMs(), 0)
+  assert.equal(engine.batches.length, 0)
+  log.seal()
+  const told: Array<number> = []
+  const waiter = { partitionAdvanced: (): void => void told.push(simulation.clock.monotonicMs()) }
+  log.watch(waiter)
+  simulation.run(100)
+  log.takeUnsafe(messageOf("a", "2"))
+  simulation.run(100 + LINGER_MS / 2)
+  log.takeUnsafe(messageOf("a", "3"))
+  assert.deepEqual(told, [])
+  simulation.run(200)
+  assert.deepEqual(told, [100 + LINGER_MS])
+  assert.equal(engine.batches.length, 2)
+  log.unwatch(waiter)
+  log.takeUnsafe(messageOf("a", "4"))
+  log.seal()
+  simulation.run(300)
+  assert.equal(told.length, 1)
+})
+
+test("a batch that is sealed by its size or a reader takes its timer along", () => {
+  const { simulation, log } = make()
+  let told = 0
+  log.watch({ partitionAdvanced: () => (told += 1) })
+  for (let index = 0; index < GATHERED_RECORDS_MAX; index++) log.takeUnsafe(messageOf("a", ""))
+  assert.equal(told, 1)
+  log.takeUnsafe(messageOf("a", ""))
+  log.highWatermark()
+  assert.equal(told, 2)
+  simulation.run()
+  assert.equal(simulation.clock.monotonicMs(), 0)
+})
+
+test("a waiter may leave, and read, while it is told", () => {
+  const { log } = make()
+  const seen: Array<number> = []
+  const leaving = {
+    partitionAdvanced: (told: PartitionLog): void => {
+      seen.push(told.highWatermark())
+      told.unwatch(leaving)
+    }
+  }
+  const staying = { partitionAdvanced: (told: PartitionLog): void => void seen.push(told.highWatermark()) }
+  log.watch(leaving)
+  log.watch(staying)
+  log.takeUnsafe(messageOf("a", "1"))
+  log.seal()
+  log.takeUnsafe(messageOf("a", "2"))
+  log.seal()
+  assert.deepEqual(seen, [1, 1, 2])
+})
+
+test("what the engine refuses is refused, and offsets go on where the engine is", () => {
+  const { engine, log } = make()
+  assert.equal(log.takeUnsafe(messageOf("a", "0")), 0)
+  engine.refusal = DISK_FULL
+  const batch = clientBatch(1)
+  assert.equal(log.appendUnsafe(batch, 0, batch.length, 1), DISK_FULL)
+  assert.equal(log.takeUnsafe(messageOf("a", new Uint8Array(GATHERED_BYTES_MAX))), DISK_FULL)
+  engine.refusal = 0
+  assert.equal(log.takeUnsafe(messageOf("a", "1")), 0)
+  assert.equal(log.highWatermark(), 1)
+  assert.equal(log.gatheredRecords, 1)
+})
+
+test("closing seals what is gathered and stops the timer", () => {
+  const { simulation, engine, log } = make()
+  let told = 0
+  log.watch({ partitionAdvanced: () => (told += 1) })
+  log.takeUnsafe(messageOf("a", "1"))
+  log.close()
+  assert.equal(engine.batches.length, 1)
+  assert.equal(told, 1)
+  engine.refusal = READ_ONLY
+  simulation.run()
+  assert.equal(simulation.clock.monotonicMs(), 0)
+})
+
+test("any mix of messages, batches, reads and time: each offset holds what was taken for it", () => {
+  const step = fc.oneof(
+    { weight: 6, arbitrary: fc.record({ kind: fc.constant("take" as const), size: fc.nat(12_000) }) },
+    { weight: 2, arbitrary: fc.record({ kind: fc.constant("append" as const), size: fc.integer({ min: 1, max: 5 }) }) },
+    { weight: 1, arbitrary: fc.record({ kind: fc.constant("read" as const), size: fc.nat(9) }) },
+    { weight: 1, arbitrary: fc.record({ kind: fc.constant("pass" as const), size: fc.nat(30) }) },
+    { weight: 1, arbitrary: fc.record({ kind: fc.constant("watch" as const), size: fc.constant(0) }) }
+  )
+  fc.assert(
+    fc.property(fc.array(step, { maxLength: 80 }), (steps) => {
+      const { simulation, engine, log } = make()
+      const expected: Array<string> = []
+      for (const { kind, size } of steps) {
+        if (kind === "take") {
+          const offset = log.takeUnsafe(messageOf("k", "v".repeat(size)))
+          assert.equal(offset, expected.length)
+          expected.push(`${offset} k=${"v".repeat(size)}`)
+        } else if (kind === "append") {
+          const batch = clientBatch(size)
+          assert.equal(log.appendUnsafe(batch, 0, batch.length, size), expected.length)
+          for (let index = 0; index < size; index++) expected.push(`${expected.length} =${"\0".repeat(10)}`)
+        } else if (kind === "read") assert.equal(log.highWatermark(), expected.length)
+        else if (kind === "pass") simulation.run(simulation.clock.monotonicMs() + size)
+        else log.watch({ partitionAdvanced: () => {} })
+        assert.equal(log.nextOffset, expected.length)
+      }
+      log.seal()
+      assert.deepEqual(storedIn(engine), expected)
+    }),
+    { numRuns: 150 }
+  )
+})

@@ -164,21 +164,28 @@ describe("output", () => {
     equal(client.socket.paused, false)
     deepStrictEqual(correlations(client), [1, 2])
   })
-  test("more open requests than the bound stop reading until there is room", async () => {
-    const broker = makeTestBroker({ settings: { requests_in_flight_max: 3 } })
-    const client = new TestClient(broker)
-    const polls = Array.from({ length: 5 }, () => client.frame(fetch, 11, fetchOf()))
-    client.send(recordsOf(...polls).bytes)
-    equal(client.connection.inFlight, 3)
-    equal(client.socket.paused, true)
-    client.send(client.frame(apiVersions, 0, {}))
-    await broker.time.pass(500)
-    deepStrictEqual(correlations(client), [1, 2, 3])
-    equal(client.connection.inFlight, 3)
-    await broker.time.pass(500)
-    deepStrictEqual(correlations(client), [4, 5, 6])
-    equal(client.socket.paused, false)
-  })
+  // One bound is the option's; of fetches, each of which may hold a large answer, two are open at once.
+  for (const [requests_in_flight_max, open] of [
+    [1, 1],
+    [3, 2]
+  ] as const) {
+    test(`${open} open requests of ${requests_in_flight_max} allowed stop reading until there is room`, async () => {
+      const broker = makeTestBroker({ settings: { requests_in_flight_max } })
+      const client = new TestClient(broker)
+      const polls = Array.from({ length: open * 2 }, () => client.frame(fetch, 11, fetchOf()))
+      client.send(recordsOf(...polls).bytes)
+      equal(client.connection.inFlight, open)
+      equal(client.socket.paused, true)
+      client.send(client.frame(apiVersions, 0, {}))
+      await broker.time.pass(500)
+      const first = Array.from({ length: open }, (_, index) => index + 1)
+      deepStrictEqual(correlations(client), first)
+      equal(client.connection.inFlight, open)
+      await broker.time.pass(500)
+      deepStrictEqual(correlations(client), [...first.map((each) => each + open), open * 2 + 1])
+      equal(client.socket.paused, false)
+    })
+  }
   test("a burst of requests that are answered at once never stops reading", async () => {
     const client = new TestClient(makeTestBroker({ settings: { requests_in_flight_max: 4 } }))
     const frames = Array.from({ length: 50 }, () => client.frame(apiVersions, 0, {}))

@@ -80,6 +80,20 @@ brokerSuite("retained", {}, (broker) => {
     })
   })
 
+  test("a retained message comes at the lower of its own QoS and the granted one", async () => {
+    const publisher = await connect(4)
+    for (const qos of [0, 1, 2] as const) {
+      const topic = `${uniqueLevel()}/q`
+      await publisher.publishWhole({ topic, payload: "x", qos, retain: true })
+      await publisher.quiet(0)
+      for (const granted of [0, 1, 2] as const) {
+        const client = await connect(granted === 1 ? 5 : 4)
+        await client.subscribe(topic, granted)
+        expect([qos, granted, (await client.expect("publish")).qos]).toEqual([qos, granted, Math.min(qos, granted)])
+      }
+    }
+  })
+
   test("# gives no retained message of a topic name that begins with $", async () => {
     const publisher = await connect(4)
     const level = uniqueLevel("$r")

@@ -1,7 +1,7 @@
 /**
  * Gathers records into one record batch: what MQTT messages for one partition become, once a turn.
  *
- * Source: Kafka, "Message Format" (Record Batch, Record); DESIGN 4.
+ * Source: Kafka, "Message Format" (Record Batch, Record); docs/interop.md.
  * Invariants
  *  - The buffer is reused, grows by doubling, and never past `sizeMax`; an append that does not fit changes nothing.
  *  - Everything appended is copied before `append` returns. `bytes[0, length)` after `finish` is valid until the next

@@ -2,7 +2,7 @@
  * The record batch, version 2 (magic 2): field positions, accessors, and the checks that a batch passes before it is
  * stored and once when it leaves the disk.
  *
- * Source: Kafka, "Message Format" (Record Batch, Control Batches); DESIGN 4.
+ * Source: Kafka, "Message Format" (Record Batch, Control Batches); docs/interop.md.
  * Invariants
  *  - All integers are big endian. The CRC-32C covers the attributes and everything after: base offset, batch length
  *    and leader epoch may be rewritten without it.

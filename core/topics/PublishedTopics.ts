@@ -17,7 +17,7 @@ export interface PublishedTopicsLimits {
   readonly topicRecordsMax: number
 }
 
-/** DESIGN 7, "auto-created from an MQTT publish". */
+/** What the bounds are by default; docs/architecture.md lists them with the others. */
 export const PUBLISHED_TOPICS_LIMITS: PublishedTopicsLimits = {
   topicsMax: 10_000,
   creationsPerSecond: 100,

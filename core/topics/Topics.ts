@@ -53,7 +53,7 @@ export class Topics extends Context.Service<Topics, TopicsShape>()("manifold/cor
 
 /** Where topics stand in the meta store: `topics/<tenant>/<name>`. */
 export const META_PREFIX = "topics/"
-/** Retention of a created topic, DESIGN 7. */
+/** Retention of a created topic: 7 days. */
 const RETENTION_MS = 7 * 24 * 3_600_000
 
 const encoder = new TextEncoder()

@@ -2,7 +2,7 @@
  * The default binding: a bijection between plain MQTT topic names and plain Kafka topic names. `sensors/room1` is
  * `sensors.room1`; no other names are bound by default.
  *
- * Source: DESIGN, section 8; Kafka's `org.apache.kafka.common.internals.Topic` for what a topic may be called.
+ * Source: docs/interop.md, "Names"; Kafka's `org.apache.kafka.common.internals.Topic` for what a topic may be called.
  * Invariant: `nameOfTopic(topicOfName(name)) === name` and `topicOfName(nameOfTopic(topic)) === topic` wherever the inner one
  * is defined. Levels hold no `.` and no `/`, so neither separator can be mistaken.
  */

@@ -47,7 +47,7 @@ test("overlaps and covers that are easily got wrong", () => {
   assert.ok(!filterCovers("devices/+", "devices/#"))
 })
 
-/** DESIGN, section 8: from the best home to the worst. */
+/** From the best home to the worst. */
 const ranked = ["x/y", "a/b/c/+", "a/bb/#", "a/b/#", "a/b/+/+", "aa/+", "a/#", "a/+/c/+", "/+", "+/b", "+/+"]
 test("rank goes by exactness, literal levels, literal characters, wildcards", () => {
   for (const [place, better] of ranked.entries()) {

@@ -1,7 +1,7 @@
 /**
  * How two topic filters relate: whether they share a name, whether one covers the other, which is the better home of a name.
  *
- * Source: MQTT 5.0, section 4.7; DESIGN, section 8 (one home per topic name) and 12 (a SUBSCRIBE needs an allow that covers it).
+ * Source: MQTT 5.0, section 4.7; docs/interop.md, "Names" (one home per topic name).
  * All functions take valid filters and look at no name; limits on the length of names are left out of account.
  */
 import { hasWildcard } from "../router/topic-filter.ts"

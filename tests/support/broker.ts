@@ -1,7 +1,7 @@
 /**
  * Starts, watches and stops one broker process for black-box tests.
  *
- * The broker is driven through its command line alone: `manifold start`, the `ready` line on stdout, signals (DESIGN 13).
+ * The broker is driven through its command line alone: `manifold start`, the `ready` line on stdout, signals.
  * Every listener takes port 0, so suites never meet one another or a broker that is already there.
  *
  * Environment
@@ -45,7 +45,7 @@ const EXTERNAL = [
 /** Whether another broker is tried, given by the environment. */
 export const IS_EXTERNAL = EXTERNAL.length > 0
 
-/** Both shard counts that every end-to-end suite runs with (DESIGN 9). */
+/** Both shard counts that every end-to-end suite runs with. */
 export const SHARD_COUNTS: ReadonlyArray<number> = IS_EXTERNAL ? [1] : [1, 2]
 
 /** What starts the broker, before the word `start`. */

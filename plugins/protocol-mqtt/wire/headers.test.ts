@@ -81,7 +81,7 @@ function foreign(list: ReadonlyArray<Header>): ReadonlyArray<readonly [string, s
   return readUserProperties(properties, 0, properties.length, view)
 }
 
-test("the names of DESIGN, section 4", () => {
+test("the names in docs/interop.md", () => {
   const digits = [
     "01 01",
     "02 0000003c",

@@ -1,7 +1,7 @@
 /**
  * MQTT 5 properties of a message as headers of a record, and back.
  *
- * Source: MQTT 5.0, section 3.3.2.3; Kafka, "Message Format" (Record Header); DESIGN.md, section 4, is the table.
+ * Source: MQTT 5.0, section 3.3.2.3; Kafka, "Message Format" (Record Header); docs/interop.md is the table.
  * Invariants
  *  - User Properties keep name, value and order; a name that begins with `mqtt.` or `manifold-` is stored as
  *    `manifold-raw:` and the name, so that no client can write a header that we obey.

@@ -98,3 +98,70 @@ test("an empty payload clears at once, and a value set after it stays", () => {
   assert.deepEqual(found(retained, "#"), ["a=two"])
   assert.equal(retained.count, 1)
 })
+
+test("a message as large as any packet is kept whole", () => {
+  const { journal, retained } = make()
+  for (const length of [1_048_400, 1_048_576, 3_000_000]) {
+    retained.setUnsafe(messageOn("large", "x".repeat(length)))
+    journal.step()
+    assert.deepEqual(found(retained, "large"), [`large=${"x".repeat(length)}`])
+  }
+})
+
+test("names that a shard does not own any more are handed out once, with their messages", () => {
+  const { journal, retained } = make()
+  for (const name of ["a", "a/b", "a/b/c", "stays"]) retained.setUnsafe(messageOn(name, `of ${name}`))
+  while (journal.left > 0) journal.step()
+  const isOwner = (name: string): boolean => name === "stays"
+  const moved = retained.takeMisplaced(0, undefined, isOwner)
+  assert.deepEqual(moved.map(({ name }) => name).toSorted(), ["a", "a/b", "a/b/c"])
+  assert.deepEqual(
+    moved
+      .map((message) => decoder.decode(message.payload.subarray(message.payloadStart, message.payloadEnd)))
+      .toSorted(),
+    ["of a", "of a/b", "of a/b/c"]
+  )
+  assert.equal(retained.count, 1)
+  assert.deepEqual(retained.takeMisplaced(0, undefined, isOwner), [])
+  while (journal.left > 0) journal.step()
+  assert.equal(journal.values.size, 1)
+  assert.deepEqual(
+    retained.takeMisplaced(0, "stays", () => false).map(({ name }) => name),
+    ["stays"]
+  )
+  assert.deepEqual(
+    retained.takeMisplaced(0, "unknown", () => false),
+    []
+  )
+})
+
+test("tenants do not see each other's messages", () => {
+  const { journal, retained } = make()
+  const theirs = messageOn("a", "theirs")
+  theirs.tenant = 7
+  retained.setUnsafe(theirs)
+  retained.setUnsafe(messageOn("a", "ours"))
+  journal.step()
+  journal.step()
+  assert.deepEqual(found(retained, "#"), ["a=ours"])
+  assert.equal(journal.values.size, 2)
+})
+
+test("an expired message is not handed out, and is forgotten", () => {
+  const { journal, retained } = make()
+  const short = messageOn("a", "short", 1_000)
+  const header = encoder.encode("mqtt.message-expiry")
+  short.headers = Uint8Array.of(header.length * 2, ...header, 2, 0x31)
+  short.headersEnd = short.headers.length
+  short.headerCount = 1
+  // The record keeps the interval, one second from when it was published.
+  retained.setUnsafe(short)
+  retained.setUnsafe(messageOn("b", "long"))
+  journal.step()
+  journal.step()
+  assert.equal(found(retained, "+", 999).length, 2)
+  assert.equal(found(retained, "+", 1_000).length, 1)
+  assert.equal(retained.count, 1)
+  journal.step()
+  assert.equal(journal.values.size, 1)
+})

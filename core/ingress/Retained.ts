@@ -5,9 +5,11 @@
  * A value is one record batch of one record, the stored form, so that nothing of the message is lost and nothing else has to be
  * understood to read it. Key: "retained", tenant (4 bytes), topic name.
  */
+import { assert } from "../assert.ts"
 import type { JournalShape, TicketWaiter } from "../journal/Journal.ts"
 import type { KeyValueStoreShape } from "../kv/KeyValueStore.ts"
 import { deliveryHeaders, deliveryHeadersCount } from "../log/delivery-headers.ts"
+import { RECORD_BYTES_MAX } from "../log/PartitionLog.ts"
 import { RecordBatchBuilder } from "../log/RecordBatchBuilder.ts"
 import { RecordCursor } from "../log/RecordCursor.ts"
 import { TopicNameIndex } from "../router/TopicNameIndex.ts"
@@ -37,7 +39,7 @@ export class Retained implements TicketWaiter {
   readonly #store: KeyValueStoreShape
   readonly #names = new Map<number, TopicNameIndex<Entry>>()
   #unapplied: Array<Entry> = []
-  readonly #builder = new RecordBatchBuilder()
+  readonly #builder = new RecordBatchBuilder(RECORD_BYTES_MAX)
   readonly #cursor = new RecordCursor()
   readonly #message = new Message()
 
@@ -132,7 +134,7 @@ export class Retained implements TicketWaiter {
     const builder = this.#builder
     builder.reset()
     const extra = deliveryHeaders(message.qos, true)
-    builder.append(
+    const refusal = builder.append(
       message.timestamp,
       message.topic,
       message.topicStart,
@@ -149,6 +151,7 @@ export class Retained implements TicketWaiter {
       extra.length,
       deliveryHeadersCount(message.qos, true)
     )
+    assert(refusal === 0, "a message that came in a packet fits in a batch")
     return builder.bytes.slice(0, builder.finish())
   }
 

@@ -1,15 +1,14 @@
 import assert from "node:assert/strict"
 import { test } from "node:test"
 import fc from "fast-check"
-import { Message } from "../ingress/Message.ts"
+import { messageOf } from "../ingress/fakes.ts"
 import { Simulation } from "../platform/simulated.ts"
 import type { TopicInfo } from "../topics/TopicInfo.ts"
-import { DISK_FULL, type Partition, READ_ONLY } from "./Engines.ts"
-import { checkRecords, defaultRecordLimits } from "./check-records.ts"
+import { DISK_FULL, READ_ONLY } from "./Engines.ts"
+import { ArrayPartition, storedIn } from "./fakes.ts"
 import { GATHERED_BYTES_MAX, GATHERED_RECORDS_MAX, LINGER_MS, PartitionLog } from "./PartitionLog.ts"
 import { RecordBatchBuilder } from "./RecordBatchBuilder.ts"
-import { RecordCursor } from "./RecordCursor.ts"
-import { attributes, checkBatch, GATHERED, recordCount, writeBaseOffset } from "./record-batch.ts"
+import { attributes, GATHERED } from "./record-batch.ts"
 
 const TOPIC: TopicInfo = {
   tenant: 0,
@@ -21,81 +20,10 @@ const TOPIC: TopicInfo = {
   origin: "publish"
 }
 
-/** Batches in an array; refuses when it is told to. */
-class ArrayPartition implements Partition {
-  readonly batches: Array<Uint8Array> = []
-  logStartOffset = 0
-  logEndOffset = 0
-  leaderEpoch = 3
-  sizeBytes = 0
-  refusal = 0
-  get highWatermark(): number {
-    return this.logEndOffset
-  }
-  tryAppendUnsafe(bytes: Uint8Array, start: number, end: number, records: number): number {
-    if (this.refusal !== 0) return this.refusal
-    const batch = new Uint8Array(bytes.subarray(start, end))
-    assert.equal(checkBatch(batch, 0, batch.length), 0)
-    assert.equal(checkRecords(batch, 0, batch.length, defaultRecordLimits), 0)
-    assert.equal(recordCount(batch, 0), records)
-    const baseOffset = this.logEndOffset
-    writeBaseOffset(batch, 0, baseOffset)
-    this.batches.push(batch)
-    this.logEndOffset += records
-    this.sizeBytes += batch.length
-    return baseOffset
-  }
-  readUnsafe(): Uint8Array {
-    return new Uint8Array(Buffer.concat(this.batches))
-  }
-  read(): Promise<Uint8Array> {
-    return Promise.resolve(this.readUnsafe())
-  }
-  offsetForTimestamp(timestamp: number): Promise<{ offset: number; timestamp: number } | undefined> {
-    return Promise.resolve(this.logEndOffset === 0 ? undefined : { offset: 0, timestamp })
-  }
-  deleteBefore(): Promise<number> {
-    return Promise.resolve(0)
-  }
-  truncateTo(): Promise<number> {
-    return Promise.resolve(0)
-  }
-}
-
 function make(): { simulation: Simulation; engine: ArrayPartition; log: PartitionLog } {
   const simulation = new Simulation(1)
   const engine = new ArrayPartition()
   return { simulation, engine, log: new PartitionLog(TOPIC, 0, engine, simulation.clock) }
-}
-
-function messageOf(topic: string, payload: string | Uint8Array, qos = 0, retain = false): Message {
-  const message = new Message()
-  message.topic = new TextEncoder().encode(topic)
-  message.topicEnd = message.topic.length
-  message.payload = typeof payload === "string" ? new TextEncoder().encode(payload) : payload
-  message.payloadEnd = message.payload.length
-  message.qos = qos
-  message.retain = retain
-  message.timestamp = 1_700_000_000_000
-  message.begin()
-  return message
-}
-
-/** Every record stored, as "offset key=value". */
-function storedIn(engine: ArrayPartition): ReadonlyArray<string> {
-  const text = new TextDecoder()
-  const cursor = new RecordCursor()
-  const found: Array<string> = []
-  for (const batch of engine.batches) {
-    cursor.reset(batch, 0, batch.length)
-    while (cursor.next()) {
-      const key = text.decode(cursor.bytes.subarray(cursor.keyStart, cursor.keyEnd))
-      const value =
-        cursor.valueStart < 0 ? "null" : text.decode(cursor.bytes.subarray(cursor.valueStart, cursor.valueEnd))
-      found.push(`${cursor.offset} ${key}=${value}`)
-    }
-  }
-  return found
 }
 
 function clientBatch(records: number): Uint8Array {
@@ -122,8 +50,8 @@ test("messages get offsets when they are taken, and the batch that is sealed lat
 test("an empty payload is an empty value; with retain it is a deletion", () => {
   const { engine, log } = make()
   log.takeUnsafe(messageOf("a", ""))
-  log.takeUnsafe(messageOf("a", "", 1, true))
-  log.takeUnsafe(messageOf("a", "x", 1, true))
+  log.takeUnsafe(messageOf("a", "", { qos: 1, retain: true }))
+  log.takeUnsafe(messageOf("a", "x", { qos: 1, retain: true }))
   log.seal()
   assert.deepEqual(storedIn(engine), ["0 a=", "1 a=null", "2 a=x"])
 })

@@ -26,7 +26,7 @@ export const GATHERED_RECORDS_MAX = 250
 export const LINGER_MS = 10
 
 /** One message may be as large as a packet may be; a batch with such a record is sealed at once. */
-const RECORD_BYTES_MAX = 536_870_912
+export const RECORD_BYTES_MAX = 536_870_912
 /** Builders kept for the next batch, whichever partition it is for: a partition that gathers nothing holds none. */
 const SPARE_BUILDERS_MAX = 64
 const spareBuilders: Array<RecordBatchBuilder> = []

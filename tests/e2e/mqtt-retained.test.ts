@@ -89,7 +89,8 @@ brokerSuite("retained", {}, (broker) => {
       for (const granted of [0, 1, 2] as const) {
         const client = await connect(granted === 1 ? 5 : 4)
         await client.subscribe(topic, granted)
-        expect([qos, granted, (await client.expect("publish")).qos]).toEqual([qos, granted, Math.min(qos, granted)])
+        const delivered: number = (await client.expect("publish")).qos
+        expect([qos, granted, delivered]).toEqual([qos, granted, Math.min(qos, granted)])
       }
     }
   })

@@ -17,6 +17,7 @@ export interface JoinedShards {
   readonly links: InThreadLinks
 }
 
+/** Joins `shards` shards, two at least. */
 export function joinShards(simulation: Simulation, shards = 2): JoinedShards {
   const links = new InThreadLinks(shards, simulation.clock)
   const make = (shard: number): JoinedShard => {

@@ -1,0 +1,147 @@
+import assert from "node:assert/strict"
+import { test } from "node:test"
+import fc from "fast-check"
+import { topicFilter, topicName } from "../router/topic-arbitraries.ts"
+import { matches } from "../router/topic-filter.ts"
+import { topicOfName } from "./default-binding.ts"
+import { compareRank, filtersOverlap } from "./filter-relations.ts"
+import { TopicDirectory } from "./TopicDirectory.ts"
+import type { TopicInfo } from "./TopicInfo.ts"
+
+function topic(name: string, filter?: string, facts: Partial<TopicInfo> = {}): TopicInfo {
+  const bound = filter === undefined ? {} : { filter }
+  const plain = { tenant: 0, name, id: `id of ${name}`, partitions: 1, engine: "memory", mode: "memory" } as const
+  return { ...plain, origin: "manifest", ...bound, ...facts }
+}
+
+function directoryOf(...topics: ReadonlyArray<TopicInfo>): TopicDirectory {
+  const directory = new TopicDirectory()
+  for (const each of topics) assert.equal(directory.add(each), true)
+  return directory
+}
+
+const homeOf = (directory: TopicDirectory, name: string): string | undefined => directory.homeOf(0, name)?.name
+
+test("the default binding is the home of plain names, and of no others", () => {
+  const directory = directoryOf(topic("sensors.room1"), topic("plain"))
+  assert.equal(homeOf(directory, "sensors/room1"), "sensors.room1")
+  assert.equal(homeOf(directory, "plain"), "plain")
+  for (const name of ["sensors.room1", "sensors/room1/", "sensors/room2", "Sensors/room1", "/plain"]) {
+    assert.equal(homeOf(directory, name), undefined, name)
+  }
+})
+
+test("exact name before the longest literal prefix before fewest wildcards before the default binding", () => {
+  const directory = directoryOf(
+    topic("all", "#"),
+    topic("a-any", "a/#"),
+    topic("a-two", "a/+/+"),
+    topic("a-b-any", "a/b/#"),
+    topic("exact", "a/b/c"),
+    topic("a.x.y"),
+    topic("a")
+  )
+  const rows: ReadonlyArray<readonly [string, string]> = [
+    ["a/b/c", "exact"],
+    ["a/b/d", "a-b-any"],
+    ["a/b", "a-b-any"],
+    ["a/x", "a-any"],
+    ["a/x/y", "a-any"],
+    ["other/name", "all"],
+    ["a", "a-any"]
+  ]
+  for (const [name, home] of rows) assert.equal(homeOf(directory, name), home, name)
+})
+
+test("a topic with a filter of its own is not the default home of its name", () => {
+  const directory = directoryOf(topic("telemetry", "devices/+/telemetry"))
+  assert.equal(homeOf(directory, "telemetry"), undefined)
+  assert.equal(homeOf(directory, "devices/7/telemetry"), "telemetry")
+})
+
+test("the name that unkeyed records go out on", () => {
+  const directory = new TopicDirectory()
+  assert.equal(directory.ownName(topic("sensors.room1")), "sensors/room1")
+  assert.equal(directory.ownName(topic("with..dots")), undefined)
+  assert.equal(directory.ownName(topic("t", "devices/seven")), "devices/seven")
+  assert.equal(directory.ownName(topic("t", "devices/+")), undefined)
+  assert.equal(directory.ownName(topic("t", "devices/#")), undefined)
+})
+
+test("filters that overlap with equal rank are in conflict, others are not", () => {
+  const directory = directoryOf(topic("one", "a/+/c"), topic("plain"))
+  assert.equal(directory.conflicting(0, "a/b/+")?.name, undefined)
+  assert.equal(directory.conflicting(0, "a/+/c")?.name, "one")
+  assert.equal(directory.conflicting(0, "a/+/d"), undefined)
+  assert.equal(directory.conflicting(0, "a/#")?.name, "one")
+  assert.equal(directory.conflicting(0, "a/+/+"), undefined)
+  assert.equal(directory.conflicting(1, "a/+/c"), undefined)
+})
+
+test("adding twice under one id changes nothing; under another id it replaces, filter and all", () => {
+  const directory = directoryOf(topic("t", "old/+"))
+  assert.equal(directory.add(topic("t", "other/+")), false)
+  assert.equal(homeOf(directory, "other/x"), undefined)
+  assert.equal(directory.add(topic("t", "new/+", { id: "second" })), true)
+  assert.equal(directory.size, 1)
+  assert.equal(homeOf(directory, "old/x"), undefined)
+  assert.equal(homeOf(directory, "new/x"), "t")
+  assert.equal(directory.findById("id of t"), undefined)
+  assert.equal(directory.find(0, "t")?.id, "second")
+})
+
+test("removal takes name, id and binding away; what is not there is undefined", () => {
+  const directory = directoryOf(topic("t", "x/+"), topic("u"))
+  assert.equal(directory.remove("id of t")?.name, "t")
+  assert.equal(directory.remove("id of t"), undefined)
+  assert.equal(homeOf(directory, "x/y"), undefined)
+  assert.deepEqual(
+    directory.list(0).map(({ name }) => name),
+    ["u"]
+  )
+})
+
+test("tenants are apart", () => {
+  const directory = directoryOf(topic("t"), topic("t", undefined, { tenant: 1, id: "theirs" }))
+  assert.equal(directory.homeOf(1, "t")?.id, "theirs")
+  assert.equal(directory.homeOf(0, "t")?.id, "id of t")
+  assert.equal(directory.homeOf(2, "t"), undefined)
+  assert.deepEqual(directory.list(2), [])
+  directory.remove("theirs")
+  assert.equal(directory.homeOf(0, "t")?.id, "id of t")
+})
+
+test("any bindings without conflicts: the home is the best of all that match, found one by one", () => {
+  fc.assert(
+    fc.property(
+      fc.uniqueArray(topicFilter, { maxLength: 8 }),
+      fc.array(topicName, { maxLength: 12 }),
+      fc.nat(7),
+      (filters, names, gone) => {
+        const directory = new TopicDirectory()
+        const kept: Array<TopicInfo> = []
+        for (const [index, filter] of filters.entries()) {
+          const rival = kept.find((other) => {
+            const theirs = other.filter ?? ""
+            return compareRank(theirs, filter) === 0 && filtersOverlap(theirs, filter)
+          })
+          assert.equal(directory.conflicting(0, filter)?.id, rival?.id)
+          if (rival !== undefined) continue
+          const made = topic(`t${index}`, filter)
+          directory.add(made)
+          kept.push(made)
+        }
+        const leaving = kept.splice(gone, 1)[0]
+        if (leaving !== undefined) directory.remove(leaving.id)
+        for (const name of names) {
+          const matching = kept.filter(({ filter = "" }) => matches(filter, name))
+          const [best] = matching.toSorted((left, right) => compareRank(left.filter ?? "", right.filter ?? ""))
+          const plain = topicOfName(name)
+          const byDefault = kept.find((each) => each.name === plain && each.filter === undefined)
+          assert.equal(directory.homeOf(0, name)?.id, (best ?? byDefault)?.id, name)
+        }
+      }
+    ),
+    { numRuns: 400 }
+  )
+})

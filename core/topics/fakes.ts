@@ -1,0 +1,123 @@
+/** For tests: the topics of several shards in one simulation, over array engines and a meta store in a Map. */
+import { Effect, Scope } from "effect"
+import { type JoinedShards, joinShards } from "../link/fakes.ts"
+import type { Engines } from "../log/Engines.ts"
+import { ArrayEngine } from "../log/fakes.ts"
+import type { MetaChange, MetaEntry, MetaStoreShape } from "../meta/MetaStore.ts"
+import type { Simulation } from "../platform/simulated.ts"
+import { dealSlots } from "../shard/slots.ts"
+import { PUBLISHED_TOPICS_LIMITS, type PublishedTopicsLimits } from "./PublishedTopics.ts"
+import { META_PREFIX, ShardTopics, type TopicDefaults } from "./Topics.ts"
+
+export const DEFAULTS: TopicDefaults = {
+  autoCreate: true,
+  autoCreateMqtt: "memory",
+  forName: () => ({ partitions: 1, engine: "memory", mode: "memory" })
+}
+
+/** Get, compare-and-write and watch; answers after `delayMs` of virtual time where that is not 0. */
+export class FakeMeta implements MetaStoreShape {
+  readonly entries = new Map<string, MetaEntry>()
+  delayMs = 0
+  #revision = 0
+  readonly #watchers: Array<{ prefix: string; changed: (change: MetaChange) => void }> = []
+  readonly #simulation: Simulation
+
+  constructor(simulation: Simulation) {
+    this.#simulation = simulation
+  }
+
+  #later<A>(make: () => A): Effect.Effect<A> {
+    if (this.delayMs === 0) return Effect.sync(make)
+    return Effect.promise(
+      () => new Promise<A>((resolve) => void this.#simulation.clock.after(this.delayMs, () => resolve(make())))
+    )
+  }
+  get(key: string): Effect.Effect<MetaEntry | undefined> {
+    return this.#later(() => this.entries.get(key))
+  }
+  range(prefix: string): Effect.Effect<ReadonlyArray<MetaEntry>> {
+    return this.#later(() => [...this.entries.values()].filter(({ key }) => key.startsWith(prefix)))
+  }
+  transact({ compare, writes }: Parameters<MetaStoreShape["transact"]>[0]): ReturnType<MetaStoreShape["transact"]> {
+    return this.#later(() => {
+      const holds = compare.every(({ key, version }) => (this.entries.get(key)?.version ?? 0) === version)
+      if (!holds) return { committed: false, revision: this.#revision }
+      this.#revision += 1
+      for (const { key, value } of writes) {
+        if (value === undefined) this.entries.delete(key)
+        else this.entries.set(key, { key, value, version: this.#revision })
+        for (const { prefix, changed } of this.#watchers) {
+          if (key.startsWith(prefix)) changed({ key, value, revision: this.#revision })
+        }
+      }
+      return { committed: true, revision: this.#revision }
+    })
+  }
+  watch(prefix: string, changed: (change: MetaChange) => void): Effect.Effect<void, never, Scope.Scope> {
+    return Effect.sync(() => {
+      for (const { key, value, version } of this.entries.values()) {
+        if (key.startsWith(prefix)) changed({ key, value, revision: version })
+      }
+      this.#watchers.push({ prefix, changed })
+    })
+  }
+  grantLease(): Effect.Effect<number> {
+    return Effect.succeed(1)
+  }
+  keepLeaseAlive(): Effect.Effect<void> {
+    return Effect.void
+  }
+  revokeLease(): Effect.Effect<void> {
+    return Effect.void
+  }
+}
+
+export interface TopicsShard {
+  readonly topics: ShardTopics
+  readonly engine: ArrayEngine
+}
+
+export interface JoinedTopics {
+  readonly joined: JoinedShards
+  readonly meta: FakeMeta
+  readonly shards: ReadonlyArray<TopicsShard>
+  readonly logged: Array<string>
+}
+
+export interface JoinTopicsOptions {
+  readonly shards?: number
+  readonly defaults?: Partial<TopicDefaults>
+  readonly published?: Partial<PublishedTopicsLimits>
+}
+
+/** One `ShardTopics` a shard (at least two shards are joined, the first `shards` of them have topics). */
+export function joinTopics(simulation: Simulation, options: JoinTopicsOptions = {}): JoinedTopics {
+  const count = options.shards ?? 2
+  const joined = joinShards(simulation, count)
+  const meta = new FakeMeta(simulation)
+  const logged: Array<string> = []
+  const shards = joined.all.map(({ port }) => {
+    const engine = new ArrayEngine()
+    const engines: typeof Engines.Service = {
+      register: () => Effect.void,
+      get: (name) => (name === "memory" ? engine : undefined),
+      names: () => ["memory"]
+    }
+    const topics = new ShardTopics({
+      port,
+      slotOwners: dealSlots(count),
+      engines,
+      meta,
+      clock: simulation.clock,
+      random: simulation.random,
+      defaults: { ...DEFAULTS, ...options.defaults },
+      published: { ...PUBLISHED_TOPICS_LIMITS, ...options.published },
+      log: (message) => void logged.push(message)
+    })
+    const watched = meta.watch(META_PREFIX, (change) => topics.metaChanged(change))
+    Effect.runSync(Scope.provide(watched, Scope.makeUnsafe()))
+    return { topics, engine }
+  })
+  return { joined, meta, shards, logged }
+}

@@ -2,7 +2,6 @@
 export class Counts {
   connectionsAccepted = 0
   connectionsOpen = 0
-  sessionsOpen = 0
   publishReceived = 0
   publishSent = 0
   publishRefused = 0

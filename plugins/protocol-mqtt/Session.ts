@@ -55,6 +55,10 @@ export class Session implements Subscriber {
     return this.#subscriptions?.size ?? 0
   }
 
+  hasSubscription(filter: string): boolean {
+    return this.#subscriptions?.has(filter) === true
+  }
+
   /** Messages that wait for room in the window or for a connection. */
   get queueLength(): number {
     return this.#queue.length - this.#queueHead

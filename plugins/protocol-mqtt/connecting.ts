@@ -38,7 +38,7 @@ export function openConnection(connection: Connection, bytes: Uint8Array, start:
   const tenant = 0
   const assigned = packet.clientIdentifier === ""
   if (!assigned) {
-    if (packet.clientIdentifier.length > settings.client_identifier_bytes_max) {
+    if (Buffer.byteLength(packet.clientIdentifier) > settings.client_identifier_bytes_max) {
       return refuse(connection, CLIENT_IDENTIFIER_NOT_VALID)
     }
     const owner = shard.ownerOfClient(tenant, packet.clientIdentifier)
@@ -99,7 +99,7 @@ function effectiveKeepAlive(wished: number, maximum: number): number {
 
 function refuse(connection: Connection, reasonCode: number): ConnectOutcome {
   const code = connection.version === 5 ? reasonCode : returnCodeOf(reasonCode)
-  sendConnack(connection, { sessionPresent: false, reasonCode: code })
+  if (code >= 0) sendConnack(connection, { sessionPresent: false, reasonCode: code })
   return { kind: "refused", reasonCode }
 }
 

@@ -2,8 +2,6 @@
 export const NORMAL_DISCONNECTION = 0x00
 export const DISCONNECT_WITH_WILL = 0x04
 export const NOT_AUTHORIZED = 0x87
-export const SERVER_UNAVAILABLE = 0x88
-export const SERVER_BUSY = 0x89
 export const SERVER_SHUTTING_DOWN = 0x8b
 export const BAD_AUTHENTICATION_METHOD = 0x8c
 export const KEEP_ALIVE_TIMEOUT = 0x8d

@@ -64,7 +64,9 @@ function judge(connection: Connection, session: Session, filter: string): number
   const { broker } = connection
   if (checkTopicFilter(filter) !== 0) return TOPIC_FILTER_INVALID
   if (parseShared(filter) !== undefined) return Reason.SHARED_SUBSCRIPTIONS_NOT_SUPPORTED
-  if (session.subscriptionCount >= broker.settings.subscriptions_max) return Reason.QUOTA_EXCEEDED
+  if (session.subscriptionCount >= broker.settings.subscriptions_max && !session.hasSubscription(filter)) {
+    return Reason.QUOTA_EXCEEDED
+  }
   const allowed = broker.services.access.checkUnsafe(connection.principal, ACTION_SUBSCRIBE, filter)
   return allowed === ALLOW ? 0 : Reason.NOT_AUTHORIZED
 }

@@ -146,4 +146,15 @@ brokerSuite("will", {}, (broker) => {
     client.cut()
     await watcher.quiet()
   })
+
+  test("a topic of more levels than are held: 0x90, before 5 the end without a CONNACK, which knows no such code", async () => {
+    for (const version of [3, 4, 5] as const) {
+      const client = await RawMqtt.open(broker().mqtt, version)
+      client.send(encode.connect({ version, clientId: uniqueId(), will: { topic: "a/".repeat(300), payload: "x" } }))
+      await client.closed()
+      expect(client.drain().map((packet) => (packet.type === "connack" ? packet.code : packet.type))).toEqual(
+        version === 5 ? [0x90] : []
+      )
+    }
+  })
 })

@@ -1,5 +1,18 @@
-/** For tests: messages made of text, and what they say. */
+/** For tests: messages made of text, and everything between protocols and storage on several shards. */
+import { type AccessShape, allowAll } from "../access/Access.ts"
+import { assert } from "../assert.ts"
+import { MemoryJournal } from "../journal/MemoryJournal.ts"
+import type { KeyValueStoreShape, KeyValueWrite } from "../kv/KeyValueStore.ts"
+import type { LinkPort } from "../link/LinkPort.ts"
+import type { Simulation } from "../platform/simulated.ts"
+import { Delivery, type Subscriber, type Subscription } from "../router/Delivery.ts"
+import { Resolutions } from "../router/Resolutions.ts"
+import { ShardRouter } from "../router/Router.ts"
+import { type JoinedTopics, type JoinTopicsOptions, joinTopics, type TopicsShard } from "../topics/fakes.ts"
 import { Message } from "./Message.ts"
+import { ProducedBatches } from "./ProducedBatches.ts"
+import { Retained } from "./Retained.ts"
+import { ShardIngress } from "./ShardIngress.ts"
 
 const encoder = new TextEncoder()
 const decoder = new TextDecoder()
@@ -59,4 +72,79 @@ export function factsOf(message: Message): Record<string, unknown> {
     partition: message.partition,
     offset: message.offset
   }
+}
+
+/** A key-value store in a Map, without ranges. */
+export class MapStore implements KeyValueStoreShape {
+  readonly values = new Map<string, Uint8Array>()
+  get size(): number {
+    return this.values.size
+  }
+  get(key: Uint8Array): Uint8Array | undefined {
+    return this.values.get(key.toHex())
+  }
+  range(): [] {
+    return []
+  }
+  apply(writes: ReadonlyArray<KeyValueWrite>): void {
+    for (const { key, value } of writes) {
+      if (value === undefined) this.values.delete(key.toHex())
+      else this.values.set(key.toHex(), value.slice())
+    }
+  }
+}
+
+export interface IngressShard extends TopicsShard {
+  readonly port: LinkPort
+  readonly router: ShardRouter
+  readonly resolutions: Resolutions
+  readonly retained: Retained
+  readonly ingress: ShardIngress
+  readonly produced: ProducedBatches
+  readonly store: MapStore
+}
+
+/** Everything between protocols and storage, on two shards or more of one simulation. */
+export function joinIngress(
+  simulation: Simulation,
+  options: JoinTopicsOptions & { readonly access?: AccessShape } = {}
+): Omit<JoinedTopics, "shards"> & { readonly shards: ReadonlyArray<IngressShard> } {
+  const { clock } = simulation
+  const topicShards = joinTopics(simulation, options)
+  const shards = topicShards.shards.map(({ topics, engine }, index) => {
+    const joined = topicShards.joined.all[index]
+    assert(joined !== undefined, "every shard is joined")
+    const { port, turn } = joined
+    const store = new MapStore()
+    const journal = new MemoryJournal(turn, store)
+    const resolutions = new Resolutions(topics, 1)
+    const router = new ShardRouter(port, 2, (name) => resolutions.invalidate(name))
+    resolutions.join(router)
+    const retained = new Retained(journal, store, 3)
+    const access = options.access ?? allowAll
+    const ingress = new ShardIngress({ port, router, resolutions, topics, retained, journal, access, clock })
+    const produced = new ProducedBatches(topics, router, resolutions, clock)
+    return { topics, engine, port, router, resolutions, retained, ingress, produced, store }
+  })
+  return { ...topicShards, shards }
+}
+
+/** A subscriber that notes "publisher topic=payload" and how it was delivered. */
+export class NotingSubscriber implements Subscriber {
+  readonly seen: Array<string> = []
+  readonly deliveries: Array<{ readonly message: Message; readonly delivery: Delivery }> = []
+  deliverUnsafe(message: Message, delivery: Delivery): void {
+    this.seen.push(`${message.publisher} ${message.name}=${payloadOf(message)}`)
+    this.deliveries.push({ message: message.owned(), delivery })
+  }
+}
+
+/** Subscribes `subscriber` on a shard, QoS 2, nothing left out; with the ticket to wait for. */
+export function subscribe(
+  shard: IngressShard,
+  subscriber: Subscriber,
+  filter: string
+): { readonly subscription: Subscription; readonly ticket: number } {
+  const subscription = Delivery.subscription(subscriber, filter, 2, "", true, 0)
+  return { subscription, ticket: shard.router.subscribeUnsafe(subscription) }
 }

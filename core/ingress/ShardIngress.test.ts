@@ -1,0 +1,232 @@
+import assert from "node:assert/strict"
+import { test } from "node:test"
+import fc from "fast-check"
+import { ALLOW, DENY, type Principal } from "../access/Access.ts"
+import { storedIn } from "../log/fakes.ts"
+import { Simulation } from "../platform/simulated.ts"
+import { matches } from "../router/topic-filter.ts"
+import { SLOT_NAME, SLOT_TOPIC, slotOf } from "../shard/slots.ts"
+import { topicOfName } from "../topics/default-binding.ts"
+import {
+  type IngressShard,
+  joinIngress,
+  type MessageFacts,
+  messageOf,
+  NotingSubscriber,
+  payloadOf,
+  subscribe
+} from "./fakes.ts"
+import {
+  ACCEPTED,
+  ACCEPTED_PENDING,
+  ACCEPTED_UNMATCHED,
+  REFUSED_NOT_AUTHORIZED,
+  REFUSED_QUOTA,
+  REFUSED_TOPIC_NAME
+} from "./Ingress.ts"
+
+const PRINCIPAL: Principal = { tenant: 0, user: "", clientIdentifier: "c", peerAddress: "" }
+
+/** The shard of two that sequences a name. */
+function sequencerOf(name: string): number {
+  const plain = topicOfName(name)
+  return (plain === undefined ? slotOf(0, SLOT_NAME, name) : slotOf(0, SLOT_TOPIC, plain, 0)) % 2
+}
+
+function publish(shard: IngressShard, name: string, payload: string, facts: MessageFacts = {}): number {
+  return shard.ingress.publishUnsafe(messageOf(name, payload, { publisher: "p", qos: 1, ...facts }), PRINCIPAL)
+}
+
+/** A publish and, once everything has come to rest, how it ended. */
+function settled(
+  simulation: Simulation,
+  shard: IngressShard,
+  name: string,
+  facts: MessageFacts = {},
+  payload = "x"
+): number {
+  const outcome = publish(shard, name, payload, facts)
+  const { pendingStream, pendingTicket } = shard.ingress
+  simulation.run()
+  if (outcome !== ACCEPTED_PENDING) return outcome
+  assert.ok(pendingTicket <= pendingStream.committed, "every ticket is committed in the end")
+  return pendingStream.takeOutcome(pendingTicket)
+}
+
+/** Two shards, and a name sequenced by the second. */
+function make(options: Parameters<typeof joinIngress>[1] = {}) {
+  const simulation = new Simulation(1)
+  const parts = joinIngress(simulation, options)
+  const name = ["a/1", "a/2", "a/3", "a/4", "a/5"].find((candidate) => sequencerOf(candidate) === 1) ?? ""
+  const odd = ["a /1", "a /2", "a /3", "a /4", "a /5"].find((candidate) => sequencerOf(candidate) === 1) ?? ""
+  const [here, there] = parts.shards
+  assert.ok(here !== undefined && there !== undefined && name !== "" && odd !== "")
+  return { simulation, ...parts, here, there, name, odd }
+}
+
+test("a message goes to the log of its home on the shard that owns it, wherever it was published", () => {
+  const { simulation, here, there, name } = make()
+  assert.equal(settled(simulation, here, name, {}, "1"), ACCEPTED)
+  assert.equal(settled(simulation, there, name, {}, "2"), ACCEPTED)
+  assert.equal(settled(simulation, here, name, {}, "3"), ACCEPTED)
+  for (const log of there.topics.logs()) log.seal()
+  const partitions = [...there.engine.partitions.values()]
+  assert.deepEqual(partitions.flatMap(storedIn), [`0 ${name}=1`, `1 ${name}=2`, `2 ${name}=3`])
+  assert.equal(here.engine.partitions.size, 0)
+})
+
+test("what nobody wants and nothing stores is accepted as unmatched", () => {
+  const { simulation, here, there, odd } = make()
+  assert.equal(settled(simulation, here, odd), ACCEPTED_UNMATCHED)
+  assert.equal(settled(simulation, there, odd), ACCEPTED_UNMATCHED)
+  subscribe(there, new NotingSubscriber(), odd)
+  simulation.run()
+  assert.equal(settled(simulation, here, odd), ACCEPTED)
+})
+
+test("names that are none are refused and have no effect", () => {
+  const { simulation, here, there } = make()
+  for (const name of ["", "a/+", "#", "a\u0000b"]) {
+    assert.equal(settled(simulation, here, name, { retain: true }), REFUSED_TOPIC_NAME, JSON.stringify(name))
+  }
+  assert.deepEqual([here.topics.size, there.topics.size, here.retained.count, there.retained.count], [0, 0, 0, 0])
+})
+
+test("what may not be published has no effect at all", () => {
+  const access = { checkUnsafe: (_who: Principal, _action: number, name: string) => (name === "no" ? DENY : ALLOW) }
+  const { simulation, here, there } = make({ access })
+  const subscriber = new NotingSubscriber()
+  subscribe(here, subscriber, "#")
+  simulation.run()
+  assert.equal(settled(simulation, here, "no", { retain: true }), REFUSED_NOT_AUTHORIZED)
+  assert.equal(settled(simulation, there, "no", { retain: true }), REFUSED_NOT_AUTHORIZED)
+  assert.deepEqual(subscriber.seen, [])
+  assert.deepEqual([here.topics.size, there.topics.size, here.retained.count, there.retained.count], [0, 0, 0, 0])
+  assert.equal(here.ingress.counts.refusedAccess, 1)
+})
+
+test("a log that refuses refuses the message, also to the shard that forwarded it, and nobody gets it", () => {
+  const { simulation, here, there, name } = make()
+  assert.equal(settled(simulation, here, name), ACCEPTED)
+  const subscriber = new NotingSubscriber()
+  subscribe(here, subscriber, "#")
+  simulation.run()
+  for (const partition of there.engine.partitions.values()) partition.refusal = -3
+  const large = "x".repeat(40_000)
+  assert.equal(settled(simulation, there, name, {}, large), REFUSED_QUOTA)
+  assert.equal(settled(simulation, here, name, {}, large), REFUSED_QUOTA)
+  assert.deepEqual(subscriber.seen, [])
+  for (const partition of there.engine.partitions.values()) partition.refusal = 0
+  assert.equal(settled(simulation, here, name), ACCEPTED)
+})
+
+test("outcomes of QoS 0 messages, which nobody asks for, are not kept", () => {
+  const { simulation, here, there, name } = make()
+  settled(simulation, here, name)
+  for (const partition of there.engine.partitions.values()) partition.refusal = -3
+  for (let count = 0; count < 5; count++) {
+    assert.equal(publish(here, name, "x".repeat(40_000), { qos: 0 }), ACCEPTED_PENDING)
+    const { pendingStream, pendingTicket } = here.ingress
+    simulation.run()
+    assert.equal(pendingStream.takeOutcome(pendingTicket), 0)
+  }
+})
+
+test("a subscriber gets the place of a stored message, and none of one that is not stored", () => {
+  const { simulation, here, name, odd } = make()
+  const subscriber = new NotingSubscriber()
+  subscribe(here, subscriber, "#")
+  simulation.run()
+  settled(simulation, here, name)
+  settled(simulation, here, name)
+  settled(simulation, here, odd)
+  assert.deepEqual(
+    subscriber.deliveries.map(({ message }) => [message.partition, message.offset]),
+    [
+      [0, 0],
+      [0, 1],
+      [-1, -1]
+    ]
+  )
+})
+
+test("retained messages of all shards are replayed, the newest of each name; an empty payload clears", () => {
+  const { simulation, here, there, name, odd } = make()
+  const local = ["b/1", "b/2", "b/3", "b/4", "b/5", "b/6"].find((candidate) => sequencerOf(candidate) === 0) ?? ""
+  for (const each of [name, odd, local]) {
+    settled(simulation, here, each, { retain: true }, "old")
+    settled(simulation, there, each, { retain: true }, "new")
+  }
+  assert.deepEqual([here.retained.count, there.retained.count], [1, 2])
+  const replayed = (shard: IngressShard, filter: string): ReadonlyArray<string> => {
+    const found: Array<string> = []
+    shard.ingress.replayRetained(0, filter, (message) => {
+      assert.equal(message.retain, true)
+      found.push(`${message.name}=${payloadOf(message)}`)
+    })
+    simulation.run()
+    return found.toSorted()
+  }
+  const all = [`${name}=new`, `${odd}=new`, `${local}=new`].toSorted()
+  for (const shard of [here, there]) assert.deepEqual(replayed(shard, "#"), all)
+  settled(simulation, here, name, { retain: true }, "")
+  for (const shard of [here, there]) assert.deepEqual(replayed(shard, name), [])
+})
+
+test("random publishers and subscribers on three shards: every wanted message once, in its publisher's order", () => {
+  const names = ["a/1", "a/2", "a/b/c", "b", "x y/1", "x y/2", "$own/1"]
+  const filters = ["#", "a/+", "a/#", "a/1", "x y/+", "+/1", "b", "$own/#"]
+  const step = fc.record({
+    shard: fc.nat(2),
+    publisher: fc.nat(2),
+    name: fc.constantFrom(...names),
+    retain: fc.boolean(),
+    ends: fc.nat(3)
+  })
+  const wish = fc.record({ shard: fc.nat(2), filter: fc.constantFrom(...filters) })
+  fc.assert(
+    fc.property(
+      fc.integer(),
+      fc.array(wish, { maxLength: 8 }),
+      fc.array(step, { maxLength: 60, size: "max" }),
+      (seed, wishes, steps) => {
+        const simulation = new Simulation(seed)
+        const { shards } = joinIngress(simulation, { shards: 3 })
+        const at = (index: number): IngressShard => shards[index] as IngressShard
+        const subscribers = wishes.map(({ shard, filter }) => {
+          const subscriber = new NotingSubscriber()
+          const { ticket } = subscribe(at(shard), subscriber, filter)
+          return { subscriber, filter, ticket, tickets: at(shard).router.tickets }
+        })
+        simulation.run()
+        for (const { ticket, tickets } of subscribers) assert.ok(ticket <= tickets.committed)
+        const sent: Array<{ line: string; name: string; order: string }> = []
+        const pending: Array<readonly [IngressShard["ingress"]["pendingStream"], number]> = []
+        for (const [index, { shard, publisher, name, retain, ends }] of steps.entries()) {
+          // A publisher's connection is on one shard.
+          const who = `p${shard}${publisher}`
+          const outcome = publish(at(shard), name, String(index), { publisher: who, retain })
+          assert.ok(outcome >= 0)
+          const { pendingStream, pendingTicket } = at(shard).ingress
+          if (outcome === ACCEPTED_PENDING) pending.push([pendingStream, pendingTicket])
+          sent.push({ line: `${who} ${name}=${index}`, name, order: `${who} ${name}` })
+          for (let left = ends; left > 0; left--) simulation.step()
+        }
+        simulation.run()
+        for (const [stream, ticket] of pending) assert.ok(ticket <= stream.committed)
+        for (const { subscriber, filter } of subscribers) {
+          const wanted = sent.filter(({ name }) => matches(filter, name))
+          for (const order of new Set(wanted.map((each) => each.order))) {
+            const expected = wanted.filter((each) => each.order === order).map(({ line }) => line)
+            assert.deepEqual(
+              subscriber.seen.filter((line) => line.startsWith(`${order}=`)),
+              expected
+            )
+          }
+          assert.equal(subscriber.seen.length, wanted.length)
+        }
+      }
+    ),
+    { numRuns: 150 }
+  )
+})

@@ -135,4 +135,22 @@ brokerSuite("websocket", {}, (broker) => {
     socket.socket.destroy()
     await watcher.expect("publish")
   })
+
+  test("3.1.1: more than may be unacknowledged at once, sent in one go, is all taken", async () => {
+    const count = 6_000
+    const level = uniqueLevel()
+    const socket = await connected()
+    const packets = Array.from({ length: count }, (_, index) =>
+      encode.publish(4, { topic: `${level}/${index % 10}`, payload: "x".repeat(2_000), qos: 1, id: index + 1 })
+    )
+    const frames: Array<Uint8Array> = []
+    for (let index = 0; index < count; index += 20) {
+      frames.push(frame(OPCODE.binary, concat(...packets.slice(index, index + 20))))
+    }
+    socket.socket.write(concat(...frames))
+    const answers = await socket.bytes(4 * count)
+    for (let index = 0; index < count; index += 997) {
+      expect(hex(answers.subarray(4 * index, 4 * index + 4))).toBe(`4002${(index + 1).toString(16).padStart(4, "0")}`)
+    }
+  }, 20_000)
 })

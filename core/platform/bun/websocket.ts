@@ -21,6 +21,14 @@ import { formatAddress, listenReason, type OnFault } from "./tcp.ts"
 
 /** Bytes that may wait in the runtime for one connection. */
 export const BUFFERED_BYTES_MAX = 1_048_576
+/**
+ * Bytes of one peer that may come while reading is paused, and those of all peers of a listener. Bun cannot stop reading: one round
+ * of its loop can bring megabytes of a peer that does nothing wrong.
+ */
+export const UNREAD_BYTES_MAX = 16_777_216
+export const UNREAD_BYTES_TOTAL_MAX = 268_435_456
+/** What a frame costs beside its bytes. */
+const FRAME_BYTES = 128
 
 /** Close codes, RFC 6455 section 7.4.1. */
 const GOING_AWAY = 1001
@@ -32,27 +40,41 @@ interface Upgrade {
 }
 type Handle = import("bun").ServerWebSocket<Upgrade>
 
+/** Bytes that wait in all connections of a listener whose reading is paused. */
+interface Unread {
+  bytes: number
+}
+
 class WebSocketConnection implements Socket {
   readonly handle: Handle
   readonly peerAddress: string
   receiver: SocketReceiver | undefined
-  /** Frames that came while reading was paused; bounded by the peer's window, since Bun cannot stop reading. */
-  readonly #waiting: Array<Uint8Array> = []
+  /** Frames that came while reading was paused. */
+  #waiting: Array<Uint8Array> = []
+  /** The first of them that was not handed on. */
+  #head = 0
   #waitingBytes = 0
+  readonly #unread: Unread
   #paused = false
   #open = true
 
-  constructor(handle: Handle) {
+  constructor(handle: Handle, unread: Unread) {
     this.handle = handle
+    this.#unread = unread
     this.peerAddress = handle.data.peerAddress
   }
 
   write(bytes: Uint8Array, start: number, end: number): number {
     if (!this.#open) return CLOSED
-    if (this.handle.getBufferedAmount() >= BUFFERED_BYTES_MAX) return 0
-    const sent = this.handle.sendBinary(bytes.slice(start, end))
-    // -1 = queued by the runtime, which keeps it; 0 = dropped because the connection is going.
-    return sent === 0 ? CLOSED : end - start
+    let position = start
+    // Piece by piece, so that what the runtime holds stays near the bound however much is offered.
+    while (position < end && this.handle.getBufferedAmount() < BUFFERED_BYTES_MAX) {
+      const next = Math.min(end, position + BUFFERED_BYTES_MAX)
+      // -1 = queued by the runtime, which keeps it; 0 = dropped because the connection is going.
+      if (this.handle.sendBinary(bytes.slice(position, next)) === 0) return CLOSED
+      position = next
+    }
+    return position - start
   }
 
   receive(bytes: Uint8Array): void {
@@ -61,8 +83,13 @@ class WebSocketConnection implements Socket {
       return
     }
     this.#waiting.push(bytes)
-    this.#waitingBytes += bytes.length
-    if (this.#waitingBytes > BUFFERED_BYTES_MAX) this.terminate()
+    this.#count(bytes.length + FRAME_BYTES)
+    if (this.#waitingBytes > UNREAD_BYTES_MAX || this.#unread.bytes > UNREAD_BYTES_TOTAL_MAX) this.terminate()
+  }
+
+  #count(bytes: number): void {
+    this.#waitingBytes += bytes
+    this.#unread.bytes += bytes
   }
 
   pause(): void {
@@ -71,12 +98,15 @@ class WebSocketConnection implements Socket {
 
   resume(): void {
     this.#paused = false
-    while (!this.#paused) {
-      const bytes = this.#waiting.shift()
-      if (bytes === undefined) return
-      this.#waitingBytes -= bytes.length
+    while (!this.#paused && this.#head < this.#waiting.length) {
+      const bytes = this.#waiting[this.#head++]
+      if (bytes === undefined) break
+      this.#count(-bytes.length - FRAME_BYTES)
       this.receiver?.data(bytes)
     }
+    if (this.#head < this.#waiting.length) return
+    this.#waiting = []
+    this.#head = 0
   }
 
   end(): void {
@@ -89,6 +119,9 @@ class WebSocketConnection implements Socket {
 
   closed(): void {
     this.#open = false
+    this.#waiting = []
+    this.#head = 0
+    this.#count(-this.#waitingBytes)
     this.receiver?.closed()
     this.receiver = undefined
   }
@@ -105,6 +138,7 @@ export function listenWebSocket(
     try: () => {
       const parsed = parseAddress(address)
       if (parsed === undefined) throw new Error('expected "host:port"')
+      const unread: Unread = { bytes: 0 }
       return Bun.serve<Upgrade>({
         hostname: parsed.host,
         port: parsed.port,
@@ -120,7 +154,7 @@ export function listenWebSocket(
           backpressureLimit: BUFFERED_BYTES_MAX * 16,
           closeOnBackpressureLimit: true,
           open(handle) {
-            const connection = new WebSocketConnection(handle)
+            const connection = new WebSocketConnection(handle, unread)
             handle.data.connection = connection
             connection.receiver = accept(connection)
           },

@@ -17,6 +17,10 @@ import type { Broker } from "./Broker.ts"
 import type { Connection } from "./Connection.ts"
 import { AWAITS_PUBCOMP, OutboundWindow, type Sent } from "./OutboundWindow.ts"
 
+/** Stand in while there is nothing: an idle session keeps no array of its own. Never written to. */
+const NO_IDENTIFIERS: Array<number> = []
+const NOTHING_QUEUED: Array<Sent> = []
+
 export class Session implements Subscriber {
   readonly tenant: number
   readonly clientIdentifier: string
@@ -32,10 +36,10 @@ export class Session implements Subscriber {
   receivedCount = 0
   #subscriptions: Map<string, Subscription> | undefined
   /** Identifiers in flight since an earlier connection that this one has not seen yet, in order. */
-  #unsent: Array<number> = []
+  #unsent = NO_IDENTIFIERS
   /** How many of them may leave before the client acknowledges one. */
   #unsentAllowed = 0
-  #queue: Array<Sent> = []
+  #queue = NOTHING_QUEUED
   #queueHead = 0
   #queueBytes = 0
 
@@ -220,11 +224,11 @@ export class Session implements Subscriber {
     }
     this.#subscriptions = undefined
     this.broker.counts.queuedMessages -= this.queueLength
-    this.#queue = []
+    this.#queue = NOTHING_QUEUED
     this.#queueHead = 0
     this.#queueBytes = 0
     this.window = undefined
-    this.#unsent = []
+    this.#unsent = NO_IDENTIFIERS
     this.#received = undefined
     this.receivedCount = 0
   }
@@ -259,6 +263,7 @@ export class Session implements Subscriber {
       counts.droppedQueue += 1
       return
     }
+    if (this.#queue === NOTHING_QUEUED) this.#queue = []
     this.#queue.push(sent)
     this.#queueBytes += size
     counts.queuedMessages += 1
@@ -266,7 +271,7 @@ export class Session implements Subscriber {
 
   #compact(): void {
     if (this.#queueHead === this.#queue.length) {
-      if (this.#queueHead > 0) this.#queue = []
+      if (this.#queueHead > 0) this.#queue = NOTHING_QUEUED
       this.#queueHead = 0
     } else if (this.#queueHead > 1_024 && this.#queueHead * 2 > this.#queue.length) {
       this.#queue = this.#queue.slice(this.#queueHead)

@@ -3,7 +3,7 @@
  *
  * Source: MQTT 5.0 sections 3.1, 3.2; MQTT 3.1.1 the same.
  */
-import { checkTopicName, type Principal } from "../../core/mod.ts"
+import { checkTopicName, type Principal, type Socket } from "../../core/mod.ts"
 import type { Connection } from "./Connection.ts"
 import * as Reason from "./reasons.ts"
 import type { Session } from "./Session.ts"
@@ -50,7 +50,7 @@ export function openConnection(connection: Connection, bytes: Uint8Array, start:
   const clientIdentifier = assigned ? broker.assignClientIdentifier(tenant) : packet.clientIdentifier
   const opened = broker.openSession(packet, clientIdentifier, tenant)
   if (opened === undefined) return refuse(connection, Reason.QUOTA_EXCEEDED)
-  connection.principal = principalOf(connection, packet, clientIdentifier, tenant)
+  connection.principal = new Client(tenant, packet.username ?? "", clientIdentifier, connection.socket)
   connection.will = packet.will
   connection.packetSizeMax = packet.maximumPacketSize
   connection.requestProblemInformation = packet.requestProblemInformation
@@ -83,13 +83,23 @@ function accepted(
   }
 }
 
-function principalOf(
-  connection: Connection,
-  packet: ConnectPacket,
-  clientIdentifier: string,
-  tenant: number
-): Principal {
-  return { tenant, user: packet.username ?? "", clientIdentifier, peerAddress: connection.socket.peerAddress }
+/** The client as access rules see it. Its address is asked of the socket: a string for every idle connection is too much to keep. */
+class Client implements Principal {
+  readonly tenant: number
+  readonly user: string
+  readonly clientIdentifier: string
+  readonly #socket: Socket
+
+  constructor(tenant: number, user: string, clientIdentifier: string, socket: Socket) {
+    this.tenant = tenant
+    this.user = user
+    this.clientIdentifier = clientIdentifier
+    this.#socket = socket
+  }
+
+  get peerAddress(): string {
+    return this.#socket.peerAddress
+  }
 }
 
 function effectiveKeepAlive(wished: number, maximum: number): number {

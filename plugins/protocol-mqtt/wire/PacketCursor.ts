@@ -11,6 +11,8 @@ import { decodeString, isMqttString } from "./utf8.ts"
 import { decode, size } from "./variable-byte-integer.ts"
 
 const NOTHING = new Uint8Array(0)
+/** One for all cursors: packets are decoded one at a time, and sixty fields for every CONNECT are a lot of garbage. */
+const sharedProperties = new PropertyView()
 
 export class PacketCursor {
   readonly bytes: Uint8Array
@@ -18,8 +20,8 @@ export class PacketCursor {
   position: number
   /** 0, or the first fault. */
   reasonCode = 0
-  /** Of the last {@link readProperties}. */
-  readonly properties = new PropertyView()
+  /** Of the last {@link readProperties}; all absent before. Holds until the next cursor is made. */
+  readonly properties = sharedProperties
   propertiesStart = 0
   propertiesEnd = 0
   /** Where the last string or binary value lay. */
@@ -30,6 +32,7 @@ export class PacketCursor {
     this.bytes = bytes
     this.position = start
     this.end = end
+    sharedProperties.reset()
   }
 
   get atEnd(): boolean {

@@ -1,0 +1,112 @@
+/**
+ * What the executable costs before it does anything: time to the ready line, memory, memory of a connection that does nothing.
+ * The bounds are promises; each is measured several times and the best taken, because other work may run on the machine.
+ */
+import { describe, expect } from "bun:test"
+import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync } from "node:fs"
+import { connect, type Socket } from "node:net"
+import { tmpdir } from "node:os"
+import { join } from "node:path"
+import { ROOT } from "../support/broker.ts"
+import { encode } from "../support/mqtt-packets.ts"
+import { pathOf, start, type Tool, testWith } from "../support/tools.ts"
+import { sleep, until } from "../support/until.ts"
+
+const READY_MS_MAX = 150
+const IDLE_MIB_MAX = 60
+const CONNECTION_KIB_MAX = 3
+const CONNECTIONS = 5_000
+const TRIES = 5
+
+const dist = join(ROOT, "dist")
+const names = existsSync(dist) ? readdirSync(dist) : []
+const built = names.find((name) => name.startsWith(`manifold-${process.platform}-${process.arch}`))
+const executable: Tool =
+  process.platform !== "linux"
+    ? { missing: "memory is read from /proc" }
+    : built === undefined
+      ? { missing: "dist/ holds no executable for this machine (npm run compile)" }
+      : { path: join(dist, built) }
+
+/** Starts the executable on free ports, calls `use`, stops it. */
+async function running<T>(use: (pid: number, ready: string) => Promise<T>): Promise<T> {
+  const data = mkdtempSync(join(tmpdir(), "manifold-footprint-"))
+  const listeners = ["protocol-mqtt.tcp", "protocol-mqtt.websocket", "protocol-kafka.tcp", "admin-http.tcp"]
+  const set = listeners.flatMap((name) => ["--set", `${name}=127.0.0.1:0`])
+  const broker = start(pathOf(executable), ["start", "--data", data, ...set])
+  try {
+    const ready = await until("the ready line", () => /^ready .*\n/m.exec(broker.stdout())?.[0], 10_000)
+    const { pid } = broker.child
+    if (pid === undefined) throw new Error("the executable has no process")
+    return await use(pid, ready)
+  } finally {
+    broker.kill()
+    rmSync(data, { recursive: true, force: true })
+  }
+}
+
+function residentKib(pid: number): number {
+  return Number(/VmRSS:\s+(\d+)/.exec(readFileSync(`/proc/${pid}/status`, "utf8"))?.[1])
+}
+
+describe("footprint", () => {
+  testWith(
+    [executable],
+    `it is ready within ${READY_MS_MAX} ms and idles below ${IDLE_MIB_MAX} MiB`,
+    async () => {
+      const times: Array<number> = []
+      let resident = Number.POSITIVE_INFINITY
+      for (let attempt = 0; attempt < TRIES; attempt++) {
+        await running(async (pid, ready) => {
+          times.push(Number(/in=(\d+)ms/.exec(ready)?.[1]))
+          await sleep(500)
+          resident = Math.min(resident, residentKib(pid) / 1024)
+        })
+      }
+      console.log(`ready in ${times.join(", ")} ms; ${resident.toFixed(1)} MiB`)
+      expect(Math.min(...times)).toBeLessThan(READY_MS_MAX)
+      expect(resident).toBeLessThan(IDLE_MIB_MAX)
+    },
+    30_000
+  )
+
+  testWith(
+    [executable],
+    `an idle connection costs less than ${CONNECTION_KIB_MAX} KiB`,
+    async () => {
+      const costs: Array<number> = []
+      for (let attempt = 0; attempt < 3; attempt++) {
+        await running(async (pid, ready) => {
+          const port = Number(/protocol-mqtt\.tcp=127\.0\.0\.1:(\d+)/.exec(ready)?.[1])
+          const before = residentKib(pid)
+          const sockets = await connectAll(port)
+          await sleep(1_500)
+          costs.push((residentKib(pid) - before) / CONNECTIONS)
+          for (const socket of sockets) socket.destroy()
+        })
+      }
+      console.log(`${costs.map((cost) => cost.toFixed(2)).join(", ")} KiB a connection`)
+      expect(Math.min(...costs)).toBeLessThan(CONNECTION_KIB_MAX)
+    },
+    60_000
+  )
+})
+
+/** Opens the connections a hundred at a time; each has its CONNACK. */
+async function connectAll(port: number): Promise<ReadonlyArray<Socket>> {
+  const sockets: Array<Socket> = []
+  while (sockets.length < CONNECTIONS) {
+    const batch = Array.from({ length: 100 }, (_, index) => connected(port, `idle-${sockets.length + index}`))
+    sockets.push(...(await Promise.all(batch)))
+  }
+  return sockets
+}
+
+function connected(port: number, clientId: string): Promise<Socket> {
+  return new Promise((resolve, reject) => {
+    const socket = connect({ host: "127.0.0.1", port })
+    socket.once("error", reject)
+    socket.once("data", () => resolve(socket))
+    socket.write(encode.connect({ version: 4, clientId, keepAlive: 60 }))
+  })
+}

@@ -6,9 +6,10 @@ import { BootstrapError, ensureInstalled, runBun } from "./bootstrap.mjs"
 
 const TSC = "node_modules/typescript/bin/tsc"
 const BIOME = "node_modules/@biomejs/biome/bin/biome"
-/** What Bun is given, before the arguments that were typed. Only the first two go without the development tools. */
+/** What Bun is given, before the arguments that were typed. Those in PLAIN go without the development tools. */
 const VERBS = {
   start: ["cli/main.ts", "start"],
+  manifold: ["cli/main.ts"],
   compile: ["scripts/compile.ts"],
   dev: ["--watch", "cli/main.ts", "start"],
   test: ["scripts/test.ts"],
@@ -16,9 +17,10 @@ const VERBS = {
   lint: [BIOME, "lint", "--error-on-warnings"],
   format: [BIOME, "format"],
   bench: ["bench/main.ts"],
-  fuzz: ["scripts/fuzz.ts"]
+  fuzz: ["scripts/fuzz.ts"],
+  sim: ["tests/sim/main.ts"]
 }
-const PLAIN = ["start", "compile"]
+const PLAIN = ["start", "manifold", "compile"]
 
 const [verb, ...typed] = process.argv.slice(2)
 const command = VERBS[verb]

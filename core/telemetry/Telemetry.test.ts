@@ -172,9 +172,8 @@ test("a series leaves with its scope, its family with the last one", async () =>
   assert.deepEqual(samples(registry), ["g 2"])
   await Effect.runPromise(Scope.close(second, Exit.void))
   assert.equal(registry.renderPrometheus(), "")
-  await inScope(
-    registry.counterOf("g", "Now a counter", () => 1),
-    () => assert.match(registry.renderPrometheus(), /^# TYPE g counter$/m)
+  await inScope(registry.histogram("g", "Now a histogram", [1]), () =>
+    assert.match(registry.renderPrometheus(), /^# TYPE g histogram$/m)
   )
 })
 
@@ -219,18 +218,34 @@ test("a broken invariant is not hidden by a scrape", () => {
   return inScope(registered, () => assert.throws(() => registry.renderPrometheus(), InvariantViolation))
 })
 
-test("a name, a label, a type and a help text that do not fit are defects", async () => {
+test("a name, a label, a type, a help text and buckets that do not fit are defects, and leave nothing behind", async () => {
   const registry = new MetricsRegistry()
+  const { counter, gauge, histogram } = {
+    counter: (name: string, help = "A") => registry.counter(name, help),
+    gauge: (name: string) => registry.gauge(name, "A", () => 1),
+    histogram: (name: string, bounds: ReadonlyArray<number> = [1]) => registry.histogram(name, "A", bounds)
+  }
   const faults: ReadonlyArray<readonly [Effect.Effect<unknown, never, Scope.Scope>, RegExp]> = [
-    [registry.counter("no spaces", "A"), /Prometheus name/],
-    [registry.counter("0a", "A"), /Prometheus name/],
-    [registry.counter("a\n", "A"), /Prometheus name/],
-    [registry.counter("a", "A", { 'x="1",y': "z" }), /label name/],
-    [registry.counter("a", "A", { __name__: "z" }), /label name/],
-    [registry.counters("a", "A", "a b", () => []), /label name/],
-    [registry.counter("manifold_metrics_unreadable_total", "A"), /registry's own/],
-    [registry.counter("a", "A").pipe(Effect.andThen(registry.gauge("a", "A", () => 1))), /one type/],
-    [registry.counter("a", "A").pipe(Effect.andThen(registry.counter("a", "B"))), /one help text/]
+    [counter("no spaces_total"), /Prometheus name/],
+    [counter("0a_total"), /Prometheus name/],
+    [counter("a\n_total"), /Prometheus name/],
+    [gauge(""), /Prometheus name/],
+    [counter("a"), /ends in _total/],
+    [gauge("a_total"), /ends in _total/],
+    [histogram("a_total"), /ends in _total/],
+    [registry.counter("a_total", "A", { 'x="1",y': "z" }), /label name/],
+    [registry.counter("a_total", "A", { __name__: "z" }), /label name/],
+    [registry.counters("a_total", "A", "a b", () => []), /label name/],
+    [registry.histogram("a", "A", [1], { le: "1" }), /registry's own/],
+    [histogram("a", []), /bounded/],
+    [histogram("a", [2, 1]), /rise/],
+    [counter("manifold_metrics_unreadable_total"), /registry's own/],
+    [gauge("a").pipe(Effect.andThen(histogram("a"))), /one type/],
+    [counter("a_total").pipe(Effect.andThen(counter("a_total", "B"))), /one help text/],
+    [histogram("a").pipe(Effect.andThen(histogram("a", [2]))), /one set of buckets/],
+    [histogram("a").pipe(Effect.andThen(gauge("a_count"))), /belongs to one family/],
+    [gauge("a_bucket").pipe(Effect.andThen(histogram("a"))), /belongs to one family/],
+    [histogram("a").pipe(Effect.andThen(histogram("a_sum"))), /belongs to one family/]
   ]
   for (const [fault, reason] of faults) {
     await assert.rejects(
@@ -239,4 +254,109 @@ test("a name, a label, a type and a help text that do not fit are defects", asyn
     )
     assert.equal(registry.renderPrometheus(), "")
   }
+  const all = Effect.all([histogram("a"), gauge("b_count"), gauge("b_bucket"), gauge("b_sum")])
+  await inScope(all, () => assert.equal(samples(registry).length, 7))
+})
+
+test("a histogram is cumulative buckets, sum and count; those of several shards are added up", () => {
+  const registry = new MetricsRegistry()
+  const registered = Effect.gen(function* () {
+    const first = yield* registry.histogram("wait_seconds", "Wait", [0.1, 1], { area: "a" })
+    const second = yield* registry.histogram("wait_seconds", "Wait", [0.1, 1], { area: "a" })
+    yield* registry.histogram("wait_seconds", "Wait", [0.1, 1])
+    first.observe(0.1)
+    first.observe(0.5)
+    second.observe(0.5)
+    second.observe(7)
+  })
+  const expected = [
+    "# HELP wait_seconds Wait",
+    "# TYPE wait_seconds histogram",
+    'wait_seconds_bucket{le="0.1"} 0',
+    'wait_seconds_bucket{le="1"} 0',
+    'wait_seconds_bucket{le="+Inf"} 0',
+    "wait_seconds_sum 0",
+    "wait_seconds_count 0",
+    'wait_seconds_bucket{area="a",le="0.1"} 1',
+    'wait_seconds_bucket{area="a",le="1"} 3',
+    'wait_seconds_bucket{area="a",le="+Inf"} 4',
+    'wait_seconds_sum{area="a"} 8.1',
+    'wait_seconds_count{area="a"} 4',
+    ""
+  ]
+  return inScope(registered, () => assert.equal(registry.renderPrometheus(), expected.join("\n")))
+})
+
+test("a plugin's value that is no number costs that value: it is not added up as text", () => {
+  // A third party's plugin need not be TypeScript.
+  const values: ReadonlyArray<unknown> = ["1\nfake_total 9", 1n, undefined, null, {}]
+  const registry = new MetricsRegistry()
+  const registered = Effect.gen(function* () {
+    for (const value of values) yield* registry.gauge("g", "G", () => value as number)
+    yield* registry.gauge("g", "G", () => 1)
+    yield* registry.counters("c_total", "C", "kind", () => [
+      ["a", 1] as const,
+      ["b", "2" as unknown as number] as const
+    ])
+  })
+  return inScope(registered, () =>
+    assert.deepEqual(samples(registry), ["g 1", `manifold_metrics_unreadable_total ${values.length + 1}`])
+  )
+})
+
+test("another registry's snapshot is added up at every scrape, until its scope ends", async () => {
+  const [node, thread] = [new MetricsRegistry(), new MetricsRegistry()]
+  const register = (registry: MetricsRegistry, shard: string) =>
+    Effect.gen(function* () {
+      const counter = yield* registry.counter("sent_total", "Sent")
+      counter.value = 2
+      yield* registry.gauge("open", "Open", () => 3, { shard })
+      const histogram = yield* registry.histogram("wait_seconds", "Wait", [1])
+      histogram.observe(0.5)
+    })
+  const both = Effect.all([register(node, "0"), register(thread, "1")])
+  const look = (expected: ReadonlyArray<string>) => Effect.sync(() => assert.deepEqual(samples(node), expected))
+  const alone = [
+    'open{shard="0"} 3',
+    "sent_total 2",
+    'wait_seconds_bucket{le="1"} 1',
+    'wait_seconds_bucket{le="+Inf"} 1',
+    "wait_seconds_sum 0.5",
+    "wait_seconds_count 1"
+  ]
+  const together = [
+    'open{shard="0"} 3',
+    'open{shard="1"} 3',
+    "sent_total 4",
+    'wait_seconds_bucket{le="1"} 2',
+    'wait_seconds_bucket{le="+Inf"} 2',
+    "wait_seconds_sum 1",
+    "wait_seconds_count 2"
+  ]
+  const included = Effect.scoped(
+    // As from another thread: plain data, copied.
+    node.include(() => structuredClone(thread.snapshot())).pipe(Effect.andThen(look(together)))
+  )
+  await Effect.runPromise(Effect.scoped(Effect.all([both, look(alone), included, look(alone)], { discard: true })))
+})
+
+test("a registry that cannot be read, or contradicts this one, costs its own values and is counted", () => {
+  const [node, thread] = [new MetricsRegistry(), new MetricsRegistry()]
+  const registered = Effect.gen(function* () {
+    yield* node.gauge("a", "A", () => 1)
+    yield* node.gauge("h_count", "H", () => 1)
+    yield* thread.gauge("a", "Another help", () => 5)
+    yield* thread.histogram("h", "H", [1])
+    yield* thread.gauge("bad", "Bad", () => {
+      throw new Error("gone")
+    })
+    yield* thread.gauge("b", "B", () => 2)
+    yield* node.include(thread.snapshot)
+    yield* node.include(() => {
+      throw new Error("gone")
+    })
+  })
+  return inScope(registered, () =>
+    assert.deepEqual(samples(node), ["a 1", "b 2", "h_count 1", "manifold_metrics_unreadable_total 4"])
+  )
 })

@@ -1,18 +1,31 @@
 /**
  * Metrics: plain numbers on the hot path, text at scrape.
  *
- * A counter is an object with one number that its owner raises; a gauge is a function that is asked at scrape. Registries of
- * several shards are added up where name and labels agree.
+ * A counter is an object with one number that its owner raises; a gauge is a function that is asked at scrape. Shards of one thread
+ * share a registry, those of other threads have their own, which the node's includes; either way what agrees in name and labels is
+ * added up, and a shard is told apart only where its owner made it a label.
  *
- * Source: Prometheus text exposition format 0.0.4.
+ * Names are `manifold_<area>_<what>`, with the unit at the end; a counter's ends in `_total`.
  * Invariants
- *  - A family (name) has one type and one help text; a series (name and labels, in any order) is rendered once.
+ *  - A family (name) has one type, one help text and one set of buckets; a series (name and labels, in any order) is rendered once.
  *  - At most {@link SERIES_MAX} registrations, and at most {@link LABEL_VALUES_MAX} label values that come up while running for each of
  *    them: what is beyond is added up as "other". What a client names never becomes a label.
  *  - One owner's value that cannot be read costs that value, not the scrape.
  */
 import { Context, Effect, type Scope } from "effect"
 import { assert, InvariantViolation } from "../assert.ts"
+import { Histogram } from "./Histogram.ts"
+import { BUCKET_LABEL, type Labels, renderLabels, renderSnapshot } from "./prometheus-text.ts"
+import {
+  addCells,
+  type Family,
+  type FamilySnapshot,
+  isSameBounds,
+  type MetricsSnapshot,
+  type MetricType,
+  mergeSnapshots,
+  seriesNames
+} from "./snapshot.ts"
 
 export const SERIES_MAX = 10_000
 export const LABEL_VALUES_MAX = 1_000
@@ -20,8 +33,7 @@ export const LABEL_VALUES_MAX = 1_000
 const OTHER = "other"
 /** Values that threw when they were read; rendered once there are any. */
 const UNREADABLE = "manifold_metrics_unreadable_total"
-
-export type Labels = Readonly<Record<string, string>>
+const UNREADABLE_HELP = "Values that could not be read for a scrape"
 
 /** Raise `value`, never lower it. */
 export interface Counter {
@@ -42,35 +54,38 @@ export interface TelemetryShape {
     label: string,
     read: () => Iterable<readonly [string, number]>
   ): Effect.Effect<void, never, Scope.Scope>
+  /** Observations by range; `bounds` are the inclusive upper ends, rising. */
+  histogram(
+    name: string,
+    help: string,
+    bounds: ReadonlyArray<number>,
+    labels?: Labels
+  ): Effect.Effect<Histogram, never, Scope.Scope>
   /** Everything, in the text exposition format. */
   readonly renderPrometheus: () => string
 }
 
 export class Telemetry extends Context.Service<Telemetry, TelemetryShape>()("manifold/core/telemetry/Telemetry") {}
 
-/** Adds what one owner has into the sums by rendered labels. */
-type Collect = (sums: Map<string, number>) => void
+/** Reads what one owner has: numbers by rendered labels. All of it or, where it throws, nothing. */
+type Read = () => ReadonlyArray<readonly [labels: string, cells: ReadonlyArray<number>]>
 
-interface Family {
-  readonly type: "counter" | "gauge"
-  readonly help: string
-  readonly series: Set<Collect>
+interface Registered extends Family {
+  readonly reads: Set<Read>
 }
 
-/** One node's metrics; shards register into it and equal series are added up. */
+/** The metrics of a node, or of one thread of it. */
 export class MetricsRegistry implements TelemetryShape {
-  readonly #families = new Map<string, Family>()
+  readonly #families = new Map<string, Registered>()
+  /** The family that a rendered series belongs to, by the series' name. */
+  readonly #owners = new Map<string, string>()
+  readonly #included = new Set<() => MetricsSnapshot>()
   #seriesCount = 0
   #unreadable = 0
 
   counter(name: string, help: string, labels: Labels = {}): Effect.Effect<Counter, never, Scope.Scope> {
     const counter: Counter = { value: 0 }
-    return this.#register(
-      name,
-      "counter",
-      help,
-      single(labels, () => counter.value)
-    ).pipe(Effect.as(counter))
+    return this.counterOf(name, help, () => counter.value, labels).pipe(Effect.as(counter))
   }
 
   counterOf(
@@ -79,11 +94,11 @@ export class MetricsRegistry implements TelemetryShape {
     read: () => number,
     labels: Labels = {}
   ): Effect.Effect<void, never, Scope.Scope> {
-    return this.#register(name, "counter", help, single(labels, read))
+    return this.#register(name, { type: "counter", help, bounds: [] }, () => single(labels, read))
   }
 
   gauge(name: string, help: string, read: () => number, labels: Labels = {}): Effect.Effect<void, never, Scope.Scope> {
-    return this.#register(name, "gauge", help, single(labels, read))
+    return this.#register(name, { type: "gauge", help, bounds: [] }, () => single(labels, read))
   }
 
   counters(
@@ -92,122 +107,121 @@ export class MetricsRegistry implements TelemetryShape {
     label: string,
     read: () => Iterable<readonly [string, number]>
   ): Effect.Effect<void, never, Scope.Scope> {
-    return this.#register(name, "counter", help, many(label, read))
+    return this.#register(name, { type: "counter", help, bounds: [] }, () => many(label, read))
   }
 
-  readonly renderPrometheus = (): string => {
-    const lines: Array<string> = []
-    for (const [name, family] of [...this.#families].sort(byFirst)) {
-      const sums = new Map<string, number>()
-      for (const collect of family.series) this.#collect(collect, sums)
-      renderFamily(lines, name, family, sums)
-    }
-    if (this.#unreadable > 0) {
-      const help = "Values that could not be read for a scrape"
-      renderFamily(lines, UNREADABLE, { type: "counter", help }, new Map([["", this.#unreadable]]))
-    }
-    return lines.length === 0 ? "" : `${lines.join("\n")}\n`
+  histogram(
+    name: string,
+    help: string,
+    bounds: ReadonlyArray<number>,
+    labels: Labels = {}
+  ): Effect.Effect<Histogram, never, Scope.Scope> {
+    return Effect.suspend(() => {
+      const histogram = new Histogram(bounds)
+      return this.#register(name, { type: "histogram", help, bounds: [...bounds] }, () => {
+        assert(!Object.hasOwn(labels, BUCKET_LABEL), "the label of a histogram's buckets is the registry's own")
+        const rendered = renderLabels(labels)
+        return () => [[rendered, histogram.read()]]
+      }).pipe(Effect.as(histogram))
+    })
   }
 
-  #collect(collect: Collect, sums: Map<string, number>): void {
+  /** Adds what another registry last held to every scrape, as long as the scope is open. */
+  include(read: () => MetricsSnapshot): Effect.Effect<void, never, Scope.Scope> {
+    return Effect.acquireRelease(
+      // A function of its own, so that including the same one twice is two entries with two ends.
+      Effect.sync(() => {
+        const own = (): MetricsSnapshot => read()
+        this.#included.add(own)
+        return own
+      }),
+      (own) => Effect.sync(() => this.#included.delete(own))
+    ).pipe(Effect.asVoid)
+  }
+
+  /** What this registry and the ones it includes hold now. */
+  readonly snapshot = (): MetricsSnapshot => {
+    const own = new Map<string, FamilySnapshot>()
+    for (const [name, { type, help, bounds, reads }] of this.#families) {
+      const series = new Map<string, Array<number>>()
+      for (const read of reads) {
+        for (const [labels, cells] of this.#attempt(read) ?? []) addCells(series, labels, cells)
+      }
+      own.set(name, { type, help, bounds, series })
+    }
+    const included = [...this.#included].flatMap((read) => this.#attempt(read) ?? [])
+    const { merged, conflicts } = mergeSnapshots([own, ...included])
+    this.#unreadable += conflicts
+    if (this.#unreadable === 0) return merged
+    const series = new Map([["", [this.#unreadable]]])
+    const unreadable: FamilySnapshot = { type: "counter", help: UNREADABLE_HELP, bounds: [], series }
+    return mergeSnapshots([new Map([[UNREADABLE, unreadable]]), merged]).merged
+  }
+
+  readonly renderPrometheus = (): string => renderSnapshot(this.snapshot())
+
+  #attempt<Value>(read: () => Value): Value | undefined {
     try {
-      collect(sums)
+      return read()
     } catch (error) {
       if (error instanceof InvariantViolation) throw error
       this.#unreadable += 1
+      return undefined
     }
   }
 
-  #register(
-    name: string,
-    type: Family["type"],
-    help: string,
-    makeCollect: () => Collect
-  ): Effect.Effect<void, never, Scope.Scope> {
+  #register(name: string, family: Family, makeRead: () => Read): Effect.Effect<void, never, Scope.Scope> {
     const acquire = Effect.sync(() => {
-      assert(/^[a-zA-Z_:][a-zA-Z0-9_:]*$/.test(name), "a metric's name is a Prometheus name")
-      assert(name !== UNREADABLE, "a metric's name is not one of the registry's own")
+      checkName(name, family.type)
       assert(this.#seriesCount < SERIES_MAX, "metrics are bounded")
-      const family: Family = this.#families.get(name) ?? { type, help, series: new Set() }
-      assert(family.type === type, "a metric family has one type")
-      assert(family.help === help, "a metric family has one help text")
-      const collect = makeCollect()
-      this.#families.set(name, family)
+      const names = seriesNames(name, family.type)
+      const known: Registered = this.#families.get(name) ?? { ...family, reads: new Set() }
+      assert(known.type === family.type, "a metric family has one type")
+      assert(known.help === family.help, "a metric family has one help text")
+      assert(isSameBounds(known.bounds, family.bounds), "a metric family has one set of buckets")
+      for (const each of names) assert((this.#owners.get(each) ?? name) === name, "a series belongs to one family")
+      const read = makeRead()
+      this.#families.set(name, known)
+      for (const each of names) this.#owners.set(each, name)
       this.#seriesCount += 1
-      family.series.add(collect)
-      return { family, collect }
+      known.reads.add(read)
+      return { known, read, names }
     })
-    return Effect.acquireRelease(acquire, ({ family, collect }) =>
+    return Effect.acquireRelease(acquire, ({ known, read, names }) =>
       Effect.sync(() => {
         this.#seriesCount -= 1
-        family.series.delete(collect)
-        if (family.series.size === 0) this.#families.delete(name)
+        known.reads.delete(read)
+        if (known.reads.size > 0) return
+        this.#families.delete(name)
+        for (const each of names) this.#owners.delete(each)
       })
     ).pipe(Effect.asVoid)
   }
 }
 
+function checkName(name: string, type: MetricType): void {
+  assert(/^[a-zA-Z_:][a-zA-Z0-9_:]*$/.test(name), "a metric's name is a Prometheus name")
+  assert(name !== UNREADABLE, "a metric's name is not one of the registry's own")
+  assert(name.endsWith("_total") === (type === "counter"), "the name of a counter, and no other, ends in _total")
+}
+
 /** One value under labels that never change: they are rendered once. */
-function single(labels: Labels, read: () => number): () => Collect {
-  return () => {
-    const rendered = renderLabels(labels)
-    return (sums) => add(sums, rendered, read())
-  }
+function single(labels: Labels, read: () => number): Read {
+  const rendered = renderLabels(labels)
+  return () => [[rendered, [number(read())]]]
 }
 
-function many(label: string, read: () => Iterable<readonly [string, number]>): () => Collect {
-  return () => {
-    renderLabels({ [label]: "" })
-    return (sums) => {
-      // Read to its end first: a part of it would look like counters that fell.
-      for (const [index, [value, number]] of [...read()].entries()) {
-        add(sums, renderLabels({ [label]: index < LABEL_VALUES_MAX ? value : OTHER }), number)
-      }
-    }
-  }
+function many(label: string, read: () => Iterable<readonly [string, number]>): Read {
+  renderLabels({ [label]: "" })
+  return () =>
+    Array.from(read(), ([value, count], index) => [
+      renderLabels({ [label]: index < LABEL_VALUES_MAX ? value : OTHER }),
+      [number(count)]
+    ])
 }
 
-function add(sums: Map<string, number>, labels: string, value: number): void {
-  sums.set(labels, (sums.get(labels) ?? 0) + value)
-}
-
-function renderFamily(
-  lines: Array<string>,
-  name: string,
-  family: Pick<Family, "type" | "help">,
-  sums: ReadonlyMap<string, number>
-): void {
-  lines.push(`# HELP ${name} ${escapeHelp(family.help)}`, `# TYPE ${name} ${family.type}`)
-  for (const [labels, value] of [...sums].sort(byFirst)) lines.push(`${name}${labels} ${renderNumber(value)}`)
-}
-
-/** By code units: the same order on every machine. */
-function byFirst([left]: readonly [string, unknown], [right]: readonly [string, unknown]): number {
-  return left < right ? -1 : left > right ? 1 : 0
-}
-
-/** The labels in the order of their names, so that equal series are equal text. */
-function renderLabels(labels: Labels): string {
-  const pairs = Object.entries(labels)
-    .sort(byFirst)
-    .map(([name, value]) => {
-      assert(/^(?!__)[a-zA-Z_][a-zA-Z0-9_]*$/.test(name), "a label's name is a Prometheus label name")
-      return `${name}="${escapeLabel(value)}"`
-    })
-  return pairs.length === 0 ? "" : `{${pairs.join(",")}}`
-}
-
-/** Half a surrogate pair is made the replacement character here, since encoding would do so after series were told apart. */
-function escapeLabel(value: string): string {
-  return value.toWellFormed().replaceAll("\\", "\\\\").replaceAll('"', '\\"').replaceAll("\n", "\\n")
-}
-
-function escapeHelp(value: string): string {
-  return value.replaceAll("\\", "\\\\").replaceAll("\n", "\\n")
-}
-
-function renderNumber(value: number): string {
-  if (Number.isNaN(value)) return "NaN"
-  if (value === Number.POSITIVE_INFINITY) return "+Inf"
-  return value === Number.NEGATIVE_INFINITY ? "-Inf" : String(value)
+/** What a plugin gives is not always what its types say, and text would be added up as text. */
+function number(value: unknown): number {
+  if (typeof value !== "number") throw new TypeError("a metric's value is a number")
+  return value
 }

@@ -7,6 +7,7 @@
  * Invariant: the same seed and number of runs does the same; a failure names the target, the run and its bytes.
  */
 import assert from "node:assert"
+import { fuzzOptions } from "../../tests/support/fuzz-options.ts"
 import { checkRecords, type RecordLimits } from "./check-records.ts"
 import { compress, decompress } from "./compression.ts"
 import { crc32c } from "./crc32c.ts"
@@ -222,13 +223,8 @@ export function fuzzGood(seed: number, runs: number): void {
 
 export const targets = { fuzzVarint, fuzzBatch, fuzzDecompress, fuzzGood }
 
-function main(options: ReadonlyArray<string>): void {
-  const option = (name: string, otherwise: number): number => {
-    const index = options.indexOf(name)
-    return index < 0 ? otherwise : Number(options[index + 1])
-  }
-  const seed = option("--seed", 1)
-  const runs = option("--runs", 100_000)
+function main(): void {
+  const { seed, runs } = fuzzOptions(100_000)
   console.log(`seed ${seed}, ${runs} runs a target`)
   for (const [name, target] of Object.entries(targets)) {
     target(seed, runs)
@@ -236,4 +232,4 @@ function main(options: ReadonlyArray<string>): void {
   }
 }
 
-if (import.meta.main) main(process.argv.slice(2))
+if (import.meta.main) main()

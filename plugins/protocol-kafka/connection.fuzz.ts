@@ -2,9 +2,10 @@
  * Fuzzes whole connections: damaged streams through framing, decoding and handlers, in chunks of any size, over sockets that take
  * what they like. Nothing throws; every answer is a whole frame; the connection ends or stays, and leaves nothing behind.
  *
- * Run long by hand: `bun plugins/protocol-kafka/connection.fuzz.ts [seed] [iterations]`; it prints the seed that replays it.
+ * Run long by hand: `bun plugins/protocol-kafka/connection.fuzz.ts [--seed N] [--runs N]`; it prints the seed that replays it.
  */
 import fc from "fast-check"
+import { fuzzOptions } from "../../tests/support/fuzz-options.ts"
 import { makeTestBroker, TestClient } from "./fakes.ts"
 import { streamArbitrary } from "./wire/wire.fuzz.ts"
 
@@ -53,8 +54,7 @@ export async function fuzzConnections(seed: number, iterations: number): Promise
 }
 
 if (import.meta.main) {
-  const seed = Number(process.argv[2] ?? Date.now() % 2 ** 31)
-  const iterations = Number(process.argv[3] ?? 20_000)
+  const { seed, runs: iterations } = fuzzOptions(20_000)
   console.log(`seed ${seed}, ${iterations} iterations`)
   console.log(await fuzzConnections(seed, iterations))
 }

@@ -3,9 +3,10 @@
  * flipped, spliced, lengthened; some bytes are random from the start. Whatever comes, the outcome is a value or a
  * {@link MalformedMessage}; the reader stays within its bounds; what is held stays within what has come.
  *
- * Run long by hand: `bun plugins/protocol-kafka/wire/wire.fuzz.ts [seed] [iterations]`; it prints the seed that replays it.
+ * Run long by hand: `bun plugins/protocol-kafka/wire/wire.fuzz.ts [--seed N] [--runs N]`; it prints the seed that replays it.
  */
 import fc from "fast-check"
+import { fuzzOptions } from "../../../tests/support/fuzz-options.ts"
 import { APIS, apiOf } from "./apis.ts"
 import { codecFor, decodeRequest, isFlexible, MalformedMessage } from "./codec.ts"
 import { decodeRequestHeader, endFrame, FrameReader, requestHeaderVersion } from "./framing.ts"
@@ -131,8 +132,7 @@ export function fuzz(seed: number, iterations: number): Outcome {
 }
 
 if (import.meta.main) {
-  const seed = Number(process.argv[2] ?? Date.now() % 2 ** 31)
-  const iterations = Number(process.argv[3] ?? 200_000)
+  const { seed, runs: iterations } = fuzzOptions(200_000)
   console.log(`seed ${seed}, ${iterations} iterations`)
   console.log(fuzz(seed, iterations))
 }

@@ -2,7 +2,7 @@
  * Fuzzing of the whole wire codec: recorded and hand-made packets, mutated, and random bytes, through the stream and
  * into the decoder of each packet. Not part of the product.
  *
- *   bun plugins/protocol-mqtt/wire/wire.fuzz.ts [seed] [rounds]
+ *   bun plugins/protocol-mqtt/wire/wire.fuzz.ts [--seed N] [--runs N]
  *
  * Checked in each round: nothing throws; the same bytes give the same outcome whole, cut at random and with other bytes
  * behind them (so nothing beyond a packet's end is read); Reason Codes are among those that a decoder may give; the
@@ -10,6 +10,7 @@
  */
 import assert from "node:assert"
 import { readdirSync, readFileSync } from "node:fs"
+import { fuzzOptions } from "../../../tests/support/fuzz-options.ts"
 import { AcknowledgementView, scanAcknowledgement } from "./acknowledgements.ts"
 import { decodeAuth } from "./auth.ts"
 import { decodeConnect } from "./connect.ts"
@@ -239,8 +240,7 @@ function recordedPackets(): Array<Uint8Array> {
 }
 
 if (import.meta.main) {
-  const seed = Number(process.argv[2] ?? 1)
-  const rounds = Number(process.argv[3] ?? 1_000_000)
+  const { seed, runs: rounds } = fuzzOptions(1_000_000)
   fuzzWire(seed, rounds)
   console.log(`seed ${seed}: ${rounds} rounds, nothing found`)
 }

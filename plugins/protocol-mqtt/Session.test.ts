@@ -252,7 +252,8 @@ test("any history of sending, acknowledging, leaving and coming back: in order, 
     { weight: 4, arbitrary: fc.constant("ack" as const) },
     { weight: 1, arbitrary: fc.constant("leave" as const) },
     { weight: 1, arbitrary: fc.constant("come" as const) },
-    { weight: 1, arbitrary: fc.constant("block" as const) }
+    { weight: 1, arbitrary: fc.constant("block" as const) },
+    { weight: 1, arbitrary: fc.constant("drain" as const) }
   )
   fc.assert(
     fc.property(fc.array(step, { maxLength: 120, size: "max" }), fc.integer({ min: 1, max: 5 }), (steps, limit) => {
@@ -285,10 +286,8 @@ test("any history of sending, acknowledging, leaving and coming back: in order, 
           connection = undefined
           session.connection = undefined
         } else if (kind === "come") come()
-        else if (connection !== undefined) {
-          connection.takesMore = !connection.takesMore
-          session.drain()
-        }
+        else if (kind === "drain") session.drain()
+        else if (connection !== undefined) connection.takesMore = !connection.takesMore
         check()
       }
       come()

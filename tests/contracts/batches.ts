@@ -1,5 +1,5 @@
 /** Record batches for the contract suites: as a producer sends them, with wrong offsets and epochs that an engine must replace. */
-import { crc32c, RecordBatchBuilder, RecordCursor, recordBatch } from "../../core/mod.ts"
+import { compress, crc32c, RecordBatchBuilder, RecordCursor, recordBatch } from "../../core/mod.ts"
 
 /** What an engine may rewrite: base offset (8 bytes) and leader epoch (4 bytes). */
 const REWRITTEN: ReadonlyArray<readonly [number, number]> = [
@@ -23,6 +23,17 @@ export function makeBatch(timestamps: ReadonlyArray<number>, valueBytes = 20, ma
   recordBatch.writeInt32(bytes, recordBatch.CRC_POSITION, crc32c(bytes, recordBatch.ATTRIBUTES_POSITION, bytes.length))
   recordBatch.writeBaseOffset(bytes, 0, 987_654_321_987)
   recordBatch.writeLeaderEpoch(bytes, 0, 0x7fff_0000 + (mark & 0xff))
+  return bytes
+}
+
+/** The same records, compressed as a producer does it. */
+export function compressed(batch: Uint8Array, codec: number): Uint8Array {
+  const header = batch.subarray(0, recordBatch.RECORDS_POSITION)
+  const records = compress(codec, batch.subarray(recordBatch.RECORDS_POSITION))
+  const bytes = new Uint8Array(Buffer.concat([header, records]))
+  recordBatch.writeInt32(bytes, recordBatch.BATCH_LENGTH_POSITION, bytes.length - recordBatch.LENGTH_OVERHEAD)
+  recordBatch.writeInt16(bytes, recordBatch.ATTRIBUTES_POSITION, codec)
+  recordBatch.writeInt32(bytes, recordBatch.CRC_POSITION, crc32c(bytes, recordBatch.ATTRIBUTES_POSITION, bytes.length))
   return bytes
 }
 

@@ -13,6 +13,10 @@ import assert from "node:assert/strict"
 import { after, before, describe, test } from "node:test"
 import { Effect, Exit, Scope } from "effect"
 import {
+  CODEC_GZIP,
+  CODEC_LZ4,
+  CODEC_SNAPPY,
+  CODEC_ZSTD,
   checkRecords,
   defaultRecordLimits,
   type Engine,
@@ -21,7 +25,7 @@ import {
   type PartitionLimits,
   recordBatch
 } from "../../core/mod.ts"
-import { makeBatch, recordsOf, splitBatches, withoutRewritten } from "./batches.ts"
+import { compressed, makeBatch, recordsOf, splitBatches, withoutRewritten } from "./batches.ts"
 import { engineModel } from "./engine-model.ts"
 
 export interface EngineContractOptions {
@@ -281,6 +285,18 @@ export function engineContract(name: string, makeEngine: MakeEngine, options: En
       assert.deepEqual(await partition.offsetForTimestamp(0), { offset: base + 2, timestamp: 200 })
     })
 
+    test("a compressed batch is stored as it came, and times are found inside it", async () => {
+      const partition = await open()
+      for (const codec of [CODEC_GZIP, CODEC_SNAPPY, CODEC_LZ4, CODEC_ZSTD]) {
+        const batch = compressed(makeBatch([10, 30, 20], 400, codec), codec)
+        const base = await append(partition, batch)
+        const stored = await readAt(partition, base + 1, 100_000)
+        assert.deepEqual(withoutRewritten(stored), withoutRewritten(batch))
+        await partition.deleteBefore(base)
+        assert.deepEqual(await partition.offsetForTimestamp(11), { offset: base + 1, timestamp: 30 })
+      }
+    })
+
     test("deletion moves the log start into a batch, past its end, never back, never past the high watermark", async () => {
       const partition = await open()
       const base = await append(partition, makeBatch([1, 2, 3, 4], 500))
@@ -385,7 +401,7 @@ export function engineContract(name: string, makeEngine: MakeEngine, options: En
       })
 
       test("limit by records", async () => {
-        const partition = await open(freshKey(), { ...UNLIMITED, recordsMax: 10 })
+        const partition = await open(freshKey(), { ...UNLIMITED, recordsMax: 9 })
         const first = partition.logEndOffset
         for (let round = 0; round < 30; round++) await append(partition, makeBatch([1, 2, 3]))
         assert.equal(partition.logEndOffset, first + 90)

@@ -135,3 +135,11 @@ test("the size of an owned copy is at least what it holds", () => {
     })
   )
 })
+
+test("a large key counts too", () => {
+  const produced = messageOf("a", "")
+  produced.headers = new Uint8Array(50_000)
+  produced.keyStart = 0
+  produced.keyEnd = 50_000
+  assert.ok(produced.sizeBytes >= produced.owned().topic.length)
+})

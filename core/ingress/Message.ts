@@ -47,6 +47,8 @@ export class Message {
   wireStart = 0
   wireEnd = 0
   wireFormat = 0
+  /** How many places keep this owned copy; counted by those who keep it. */
+  holders = 0
   /** Differs between any two messages of this process: the key of what is derived from one. */
   sequence = 0
   #owned: Message | undefined
@@ -74,7 +76,12 @@ export class Message {
   /** Bytes that an owned copy holds. */
   get sizeBytes(): number {
     return (
-      this.topicEnd - this.topicStart + this.payloadEnd - this.payloadStart + this.headersEnd - this.headersStart + 128
+      this.topicEnd -
+      this.topicStart +
+      (this.payloadEnd - this.payloadStart) +
+      (this.headersEnd - this.headersStart) +
+      (this.keyStart < 0 ? 0 : this.keyEnd - this.keyStart) +
+      128
     )
   }
 

@@ -2,7 +2,7 @@ import assert from "node:assert/strict"
 import { test } from "node:test"
 import { Effect, Exit, Scope } from "effect"
 import * as v from "valibot"
-import { makeResources, type Resource, type Verb } from "./Resources.ts"
+import { makeResources, pathOf, type Resource, targetOf, type Verb } from "./Resources.ts"
 
 const get = () => Effect.succeed({})
 const list = () => Effect.succeed({ items: [] })
@@ -84,4 +84,45 @@ test("a verb's name is a plain segment, and unique among those with the same tar
   await assert.rejects(register(make("t", { verbs: [verb("a/b")] })), /plain path segment/)
   const info = { name: "i", description: "", schema: v.unknown(), singleton: true, get }
   await assert.rejects(register({ ...info, verbs: [verb("x", "collection"), verb("x", "item")] }), /one verb of "i"/)
+})
+
+test("a plural is the path; names and paths are unique each", async () => {
+  const topic = make("topic", { plural: "topics" })
+  assert.deepEqual([pathOf(topic), pathOf(make("cluster/info"))], ["topics", "cluster/info"])
+  const both = (second: Resource) => {
+    const resources = makeResources()
+    return Effect.runPromise(
+      Effect.scoped(resources.register(topic).pipe(Effect.andThen(resources.register(second)), Effect.as("registered")))
+    )
+  }
+  assert.equal(await both(make("user", { plural: "users" })), "registered")
+  await assert.rejects(both(make("topic", { plural: "others" })), /one resource is named "topic"/)
+  await assert.rejects(both(make("other", { plural: "topics" })), /one resource lies at "topics"/)
+  await assert.rejects(both(make("topics")), /one resource lies at "topics"/)
+  await assert.rejects(register(make("a", { plural: "A b" })), /plural "A b" is made of plain path segments/)
+  const info = { name: "info", description: "", schema: v.unknown(), singleton: true, get, plural: "infos" }
+  await assert.rejects(register(info), /has no plural/)
+})
+
+test("a kind fixes what a verb acts on, and a resource has one verb of each", async () => {
+  const kinds = { create: "collection", alter: "item", delete: "item" } as const
+  const all: Array<Verb> = []
+  for (const [kind, target] of Object.entries(kinds) as Array<[keyof typeof kinds, "collection" | "item"]>) {
+    const plain: Verb = { ...verb(kind), kind }
+    all.push(plain)
+    assert.equal(targetOf(plain), target)
+    assert.equal(await register(make("t", { verbs: [{ ...plain, target }] })), "registered")
+    const other = target === "item" ? "collection" : "item"
+    await assert.rejects(register(make("t", { verbs: [{ ...plain, target: other }] })), /acts on what its kind does/)
+    await assert.rejects(
+      register(make("t", { verbs: [plain, { ...plain, name: "x" }] })),
+      new RegExp(`one verb of "t" is of the kind "${kind}"`)
+    )
+    const info = { name: "i", description: "", schema: v.unknown(), singleton: true, get, verbs: [plain] }
+    if (kind === "alter") assert.equal(await register(info), "registered")
+    else await assert.rejects(register(info), /neither created nor deleted/)
+  }
+  const acts: ReadonlyArray<Verb> = [verb("a"), { ...verb("b"), kind: "act" }, verb("c", "collection")]
+  assert.equal(await register(make("t", { verbs: [...all, ...acts] })), "registered")
+  assert.deepEqual(acts.map(targetOf), ["item", "item", "collection"])
 })

@@ -3,8 +3,9 @@
  * verbs and console pages are made from them; nobody who shows a resource knows the plugin behind it.
  *
  * Invariants
- *  - A resource's name is unique and made of plain path segments; it lives as long as the scope that registered it.
- *  - A singleton has `get` and no `list`; a verb's name is unique among those with the same target.
+ *  - A resource's name and path are unique and made of plain path segments; it lives as long as the scope that registered it.
+ *  - A singleton has `get` and no `list`; a verb's name is unique among those with the same target, and at most one verb each
+ *    creates, alters and deletes.
  *  - `list` is paged: it never returns more than `limit` items, and `cursor` goes on exactly where a page ended.
  *  - Input is checked against its schema before `run` is called.
  */
@@ -44,10 +45,18 @@ export interface Page<Item> {
   readonly cursor?: string
 }
 
+/**
+ * What a verb does to what it acts on, so that whoever shows it can use the form that is usual there (HTTP: POST to the collection,
+ * PATCH and DELETE of an item). "create" returns the new item. Everything else is "act", known by its name alone.
+ */
+export type VerbKind = "act" | "create" | "alter" | "delete"
+
 export interface Verb {
   readonly name: string
   readonly description: string
-  /** What it acts on; absent = one item. A singleton's verbs act on the singleton, whatever stands here. */
+  /** Absent = "act". */
+  readonly kind?: VerbKind
+  /** What it acts on; absent = one item. "create" is the collection's always, a singleton's verbs act on the singleton. */
   readonly target?: "item" | "collection"
   /** An object; a request without a body is `{}`. */
   readonly input: GenericSchema
@@ -56,11 +65,15 @@ export interface Verb {
 }
 
 export interface Resource {
-  /** Path below /api/v1: "topics", "cluster/info". */
+  /** The word for one item: "topic", "cluster/info". */
   readonly name: string
+  /** The word for the collection, which is the path below /api/v1: "topics"; absent = the name. */
+  readonly plural?: string
   readonly description: string
   /** One item. */
   readonly schema: GenericSchema
+  /** The member of an item that `get` takes as its id; a text. Absent = items do not hold their id. */
+  readonly idMember?: string
   /** A resource with one item: `get("")` is all it has. */
   readonly singleton?: boolean
   list?(query: ListQuery): Effect.Effect<Page<unknown>, ResourceError>
@@ -76,34 +89,59 @@ export class Resources extends Context.Service<
   }
 >()("manifold/core/resources/Resources") {}
 
+/** Where the resource lies below /api/v1. */
+export function pathOf(resource: Resource): string {
+  return resource.plural ?? resource.name
+}
+
+/** What the verb acts on; of a singleton's verbs it says nothing. */
+export function targetOf(verb: Verb): "item" | "collection" {
+  return verb.kind === "create" ? "collection" : (verb.target ?? "item")
+}
+
 export function makeResources(): typeof Resources.Service {
-  const resources = new Map<string, Resource>()
+  const resources = new Set<Resource>()
   return {
     register: (resource) =>
       Effect.acquireRelease(
         Effect.sync(() => {
           check(resource)
-          assert(!resources.has(resource.name), `one resource is named "${resource.name}"`)
-          resources.set(resource.name, resource)
+          const { name } = resource
+          const path = pathOf(resource)
+          for (const other of resources) {
+            assert(other.name !== name, `one resource is named "${name}"`)
+            assert(pathOf(other) !== path, `one resource lies at "${path}"`)
+          }
+          resources.add(resource)
         }),
-        () => Effect.sync(() => resources.delete(resource.name))
+        () => Effect.sync(() => resources.delete(resource))
       ).pipe(Effect.asVoid),
-    all: () => [...resources.values()]
+    all: () => [...resources]
   }
 }
 
 /** The declaration of a resource is its owner's code, so a fault in it is a defect. */
 function check(resource: Resource): void {
   const { name, verbs = [] } = resource
+  const isSingleton = resource.singleton === true
   assert(NAME.test(name), `the resource's name "${name}" is made of plain path segments`)
-  if (resource.singleton === true) {
+  assert(NAME.test(pathOf(resource)), `the resource's plural "${pathOf(resource)}" is made of plain path segments`)
+  if (isSingleton) {
     assert(resource.get !== undefined && resource.list === undefined, `the singleton "${name}" has get and no list`)
+    assert(resource.plural === undefined, `the singleton "${name}" has no plural`)
   }
   const known = new Set<string>()
   for (const verb of verbs) {
+    const { kind = "act" } = verb
     assert(VERB_NAME.test(verb.name), `the verb "${verb.name}" of "${name}" is a plain path segment`)
-    const key = resource.singleton === true ? verb.name : `${verb.target ?? "item"} ${verb.name}`
+    const key = isSingleton ? verb.name : `${targetOf(verb)} ${verb.name}`
     assert(!known.has(key), `one verb of "${name}" is named "${verb.name}"`)
     known.add(key)
+    if (kind === "act") continue
+    assert(!known.has(`${kind}:`), `one verb of "${name}" is of the kind "${kind}"`)
+    known.add(`${kind}:`)
+    assert(!isSingleton || kind === "alter", `the singleton "${name}" is neither created nor deleted`)
+    const target = kind === "create" ? "collection" : "item"
+    assert((verb.target ?? target) === target, `the verb "${verb.name}" of "${name}" acts on what its kind does`)
   }
 }

@@ -2,7 +2,7 @@ import assert from "node:assert/strict"
 import { test } from "node:test"
 import { Deferred, Effect } from "effect"
 import { HEADER_LENGTH_MAX } from "./check-request.ts"
-import { makeHarness, outcome, problemOf, singleton, topicsResource } from "./fakes.ts"
+import { makeHarness, outcome, problemOf, singleton, topicsResource, usersResource } from "./fakes.ts"
 
 const JSON_HEADERS = { "content-type": "application/json" }
 
@@ -112,6 +112,19 @@ test("OPTIONS and a wrong method name what is allowed", async () => {
     }
   }
   assert.equal((await harness.send("HEAD", "/api/v1/topics/x/delete")).status, 405)
+  const users = makeHarness([usersResource()])
+  const ofKinds: ReadonlyArray<readonly [path: string, allow: string, refused: string]> = [
+    ["/api/v1/access/users", "GET, HEAD, POST, OPTIONS", "DELETE"],
+    ["/api/v1/access/users/x", "GET, HEAD, PATCH, DELETE, OPTIONS", "POST"],
+    ["/api/v1/access/users/import", "GET, HEAD, POST, PATCH, DELETE, OPTIONS", "PUT"],
+    ["/api/v1/access/users/x/lock", "POST, OPTIONS", "DELETE"]
+  ]
+  for (const [path, allow, method] of ofKinds) {
+    for (const each of ["OPTIONS", method]) {
+      const answer = await users.send(each, path)
+      assert.deepEqual([answer.status, answer.headers.get("allow")], [each === "OPTIONS" ? 204 : 405, allow])
+    }
+  }
   assert.equal(await outcome(await harness.send("OPTIONS", "/nothing")), "404 unknown-route")
   assert.equal(await outcome(await harness.send("DELETE", "/api/v1/nothing")), "404 unknown-route")
 })
@@ -251,6 +264,17 @@ test("a change that a page of another origin sends is refused; reading is left t
     assert.equal(`${JSON.stringify(headers)} ${await outcome(answer)}`, `${JSON.stringify(headers)} ${expected}`)
   }
   assert.equal(calls.length, 4)
+  const changed: Array<unknown> = []
+  const users = makeHarness([usersResource(changed)])
+  for (const [method, path] of [
+    ["POST", "/api/v1/access/users"],
+    ["PATCH", "/api/v1/access/users/x"],
+    ["DELETE", "/api/v1/access/users/x"]
+  ] as const) {
+    const answer = await users.send(method, path, { headers: { host, "sec-fetch-site": "cross-site" } })
+    assert.equal(`${method} ${await outcome(answer)}`, `${method} 403 cross-origin`)
+  }
+  assert.deepEqual(changed, [])
   const read = await harness.send("GET", "/api/v1/topics", { headers: { host, origin: "http://evil.example" } })
   assert.equal(read.status, 200)
 })

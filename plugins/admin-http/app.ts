@@ -13,7 +13,7 @@ import { type ClockShape, type NodeFacts, ResourceError, type Resources, type Te
 import { checkRequest } from "./check-request.ts"
 import { Problem, quote, textResponse } from "./problems.ts"
 import { parseQuery, rawPath, type Segment } from "./request-target.ts"
-import { type Action, actionsAt } from "./resource-routes.ts"
+import { type Action, actionsAt, type Outcome } from "./resource-routes.ts"
 import type { Settings } from "./Settings.ts"
 import { UnderWay, type Work } from "./UnderWay.ts"
 
@@ -154,7 +154,7 @@ async function runAction(c: AppContext, action: Action, settings: Settings): Pro
   const effect = await action(c.req.raw, { bytesMax: settings.body_bytes_max, signal: c.env.signal })
   c.env.isReading = false
   const exit = await Effect.runPromiseExit(effect, { signal: c.env.signal })
-  if (Exit.isSuccess(exit)) return jsonResponse(exit.value)
+  if (Exit.isSuccess(exit)) return outcomeResponse(exit.value)
   const error = Cause.squash(exit.cause)
   if (error instanceof ResourceError) throw Problem.ofResource(error)
   if (Cause.hasInterruptsOnly(exit.cause)) throw new Problem("unavailable", "the request was given up")
@@ -166,12 +166,16 @@ function plainJson(c: AppContext, value: unknown): Response {
   return jsonResponse(value)
 }
 
-/** A result as JSON; what returns nothing is answered 204. */
-function jsonResponse(value: unknown): Response {
-  if (value === undefined) return new Response(null, { status: 204 })
+function outcomeResponse({ value, isCreated, location }: Outcome): Response {
+  const headers = location === undefined ? {} : { location: `/${API_PREFIX.join("/")}/${location}` }
+  if (value === undefined) return new Response(null, { status: isCreated ? 201 : 204, headers })
+  return jsonResponse(value, isCreated ? 201 : 200, headers)
+}
+
+function jsonResponse(value: unknown, status = 200, headers: Readonly<Record<string, string>> = {}): Response {
   const text: string | undefined = JSON.stringify(value)
   if (text === undefined) throw new Error("a resource returned what is no JSON value")
-  return textResponse(text, JSON_TYPE)
+  return textResponse(text, JSON_TYPE, status, headers)
 }
 
 function unknownRoute(c: AppContext): Problem {

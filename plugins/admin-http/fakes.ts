@@ -7,6 +7,8 @@ import { options, type Settings } from "./Settings.ts"
 
 export class FakeClock implements ClockShape {
   #nowMs = 0
+  /** Tasks that nobody runs but the test. */
+  readonly immediates: Array<() => void> = []
   readonly #timers = new Set<{ readonly atMs: number; readonly task: () => void }>()
 
   /** Timers that have neither fired nor been cancelled. */
@@ -29,11 +31,11 @@ export class FakeClock implements ClockShape {
   }
 
   microtask(task: () => void): void {
-    queueMicrotask(task)
+    this.immediates.push(task)
   }
 
   immediate(task: () => void): void {
-    queueMicrotask(task)
+    this.immediates.push(task)
   }
 
   advance(ms: number): void {
@@ -131,6 +133,36 @@ export function topicsResource(calls: Array<unknown> = []): Resource {
         input: v.strictObject({}),
         run: (id, given) => Effect.sync(() => void calls.push([id, given]))
       }
+    ]
+  }
+}
+
+/** A resource with one verb of each kind; what it was asked stands in `calls`. */
+export function usersResource(calls: Array<unknown> = []): Resource {
+  const run = (name: string, result: (input: unknown) => unknown) => ({
+    name,
+    description: name,
+    input: v.looseObject({}),
+    run: (id: string, input: unknown) =>
+      Effect.sync(() => {
+        calls.push([name, id, input])
+        return result(input)
+      })
+  })
+  return {
+    name: "user",
+    plural: "access/users",
+    description: "Users",
+    schema: v.looseObject({ name: v.string() }),
+    idMember: "name",
+    list: () => Effect.succeed({ items: [] }),
+    get: (id) => Effect.succeed({ name: id }),
+    verbs: [
+      { ...run("create", (input) => input), kind: "create" },
+      { ...run("alter", (input) => input), kind: "alter" },
+      { ...run("delete", () => undefined), kind: "delete" },
+      { ...run("lock", () => undefined), kind: "act" },
+      { ...run("import", () => ({ imported: 2 })), target: "collection" }
     ]
   }
 }

@@ -6,6 +6,7 @@ import {
   Clock,
   Files,
   type HttpHandler,
+  InvariantViolation,
   ListenError,
   type ListenerFact,
   Listeners,
@@ -30,6 +31,7 @@ function makePlatform(refuse?: string) {
   const registry = new MetricsRegistry()
   const resources = makeResources()
   const lines: Array<unknown> = []
+  const clock = new FakeClock()
   const unused = () => Effect.die("not for this plugin")
   const net: NetShape = {
     listenTcp: unused,
@@ -61,7 +63,7 @@ function makePlatform(refuse?: string) {
     isEnabled: () => true
   }
   const services: Context.Context<PlatformServices> = Context.make(Net, net).pipe(
-    Context.add(Clock, new FakeClock()),
+    Context.add(Clock, clock),
     Context.add(Random, { uint32: () => 7, fill: (target: Uint8Array) => void target.fill(7) }),
     Context.add(Files, { ensureWritableDirectory: unused, readText: unused }),
     Context.add(Telemetry, registry),
@@ -84,7 +86,7 @@ function makePlatform(refuse?: string) {
         scope
       )
     )
-  return { handlers, listeners, registry, resources, services, log, lines, build }
+  return { handlers, listeners, registry, resources, services, clock, lines, build }
 }
 
 test("it listens on every address, announces the real ports, answers, and leaves nothing behind", async () => {
@@ -158,7 +160,27 @@ test("an internal error goes to the log under the incident that the caller was t
   const error = new Error("inside")
   const event = ["admin-http", "a request could not be answered", { incident, path: "/api/v1/broken", error }]
   assert.deepEqual(platform.lines, [event])
+  assert.deepEqual(platform.clock.immediates, [])
   await Effect.runPromise(Scope.close(scope, Exit.void))
+})
+
+test("a broken invariant is answered and logged, then thrown where nothing catches it", async () => {
+  const violation = new InvariantViolation("state is right")
+  for (const get of [
+    () => Effect.die(violation),
+    () => {
+      throw violation
+    }
+  ]) {
+    const platform = makePlatform()
+    const scope = Scope.makeUnsafe()
+    await Effect.runPromise(platform.resources.register(singleton("broken", get)).pipe(Scope.provide(scope)))
+    await platform.build({ tcp: "127.0.0.1:0" }, platform.services, scope)
+    const answer = await platform.handlers.get("127.0.0.1:0")?.(new Request("http://localhost/api/v1/broken"), "")
+    assert.deepEqual([answer?.status, platform.lines.length, platform.clock.immediates.length], [500, 1, 1])
+    assert.throws(() => platform.clock.immediates[0]?.(), violation)
+    await Effect.runPromise(Scope.close(scope, Exit.void))
+  }
 })
 
 test("the options are strict; one address is a list of one", () => {

@@ -4,6 +4,7 @@ import {
   Clock,
   CONTRACT_VERSION,
   type HttpPlugin,
+  InvariantViolation,
   isLoopback,
   Listeners,
   Log,
@@ -37,14 +38,22 @@ export const plugin: HttpPlugin = {
         const telemetry = yield* Telemetry
         const random = yield* Random
         const log = yield* Log
+        const clock = yield* Clock
         const services = {
           facts: yield* NodeFacts,
           resources: yield* Resources,
           telemetry,
-          clock: yield* Clock,
+          clock,
           newIncident: () => randomUuid(random),
-          onFault: (incident: string, path: string, error: unknown) =>
-            log?.error(NAME, "a request could not be answered", { incident, path, error: asError(error) })
+          onFault: (incident: string, path: string, error: unknown) => {
+            log.error(NAME, "a request could not be answered", { incident, path, error: asError(error) })
+            // Outside of the request, where nothing catches it: a broken invariant stops the process.
+            if (error instanceof InvariantViolation) {
+              clock.immediate(() => {
+                throw error
+              })
+            }
+          }
         }
         const app = makeApp(services, settings)
         yield* telemetry.counters("manifold_http_responses_total", "HTTP answers by status", "status", function* () {

@@ -4,7 +4,7 @@ import { Effect } from "effect"
 import fc from "fast-check"
 import * as v from "valibot"
 import { type Resource, ResourceError } from "../../core/mod.ts"
-import { makeHarness, outcome, problemOf, singleton, topicsResource } from "./fakes.ts"
+import { makeHarness, outcome, problemOf, singleton, topicsResource, usersResource } from "./fakes.ts"
 import { JSON_DEPTH_MAX } from "./json-body.ts"
 
 const JSON_HEADERS = { "content-type": "application/json" }
@@ -174,6 +174,74 @@ test("verbs of the collection and of an item run with their id and their checked
   assert.equal(await outcome(await harness.send("POST", "/api/v1/topics/a/toString")), "404 unknown-route")
   assert.equal(await outcome(await harness.send("POST", "/api/v1/topics/a/delete/b")), "404 unknown-route")
   assert.equal(calls.length, 2)
+})
+
+test("verbs that create, alter and delete have the methods that are usual for it, and no path of their own", async () => {
+  const calls: Array<unknown> = []
+  const harness = makeHarness([usersResource(calls)])
+  const users = "/api/v1/access/users"
+  const created = await harness.send("POST", users, post('{"name":"a/b \u00e9"}'))
+  assert.deepEqual([created.status, await created.json()], [201, { name: "a/b \u00e9" }])
+  const location = created.headers.get("location")
+  assert.equal(location, `${users}/a%2Fb%20%C3%A9`)
+  assert.deepEqual(await (await harness.send("GET", location)).json(), { name: "a/b \u00e9" })
+  const altered = await harness.send("PATCH", `${users}/x`, post('{"level":1}'))
+  assert.deepEqual([altered.status, altered.headers.get("location"), await altered.json()], [200, null, { level: 1 }])
+  assert.equal(await outcome(await harness.send("DELETE", `${users}/x`)), "204")
+  assert.equal(await outcome(await harness.send("POST", `${users}/x/lock`)), "204")
+  assert.equal(await outcome(await harness.send("POST", `${users}/import`)), "200")
+  assert.deepEqual(calls, [
+    ["create", "", { name: "a/b \u00e9" }],
+    ["alter", "x", { level: 1 }],
+    ["delete", "x", {}],
+    ["lock", "x", {}],
+    ["import", "", {}]
+  ])
+  const refused: ReadonlyArray<readonly [method: string, path: string, outcome: string]> = [
+    ["POST", `${users}/create`, "405 method-not-allowed"],
+    ["POST", `${users}/x/alter`, "404 unknown-route"],
+    ["POST", `${users}/x/delete`, "404 unknown-route"],
+    ["POST", `${users}/x/import`, "404 unknown-route"],
+    ["PATCH", users, "405 method-not-allowed"],
+    ["DELETE", users, "405 method-not-allowed"],
+    ["GET", "/api/v1/user", "404 unknown-route"],
+    ["GET", "/api/v1/access", "404 unknown-route"]
+  ]
+  for (const [method, path, expected] of refused) {
+    assert.equal(`${path} ${await outcome(await harness.send(method, path))}`, `${path} ${expected}`)
+  }
+  assert.equal(await outcome(await harness.send("PATCH", `${users}/x`, post("[]"))), "422 invalid")
+  assert.equal(await outcome(await harness.send("POST", `${users}?x`, post('{"name":"a"}'))), "400 unknown-query-key")
+  assert.equal(calls.length, 5)
+})
+
+test("what was created says where it is only if its id is known, and cannot inject a header with it", async () => {
+  const [create, ...others] = usersResource().verbs ?? []
+  assert.ok(create !== undefined)
+  const send = async (item: unknown, more: Partial<Resource> = {}) => {
+    const verbs = [{ ...create, run: () => Effect.succeed(item) }, ...others]
+    const answer = await makeHarness([{ ...usersResource(), ...more, verbs }]).send("POST", "/api/v1/access/users")
+    return [answer.status, answer.headers.get("location"), await answer.text()]
+  }
+  const at = (id: string): string => `/api/v1/access/users/${id}`
+  assert.deepEqual(await send({ name: "a\r\nX: 1" }), [201, at("a%0D%0AX%3A%201"), '{"name":"a\\r\\nX: 1"}'])
+  assert.deepEqual(await send({ name: "\ud800" }), [201, at("%EF%BF%BD"), '{"name":"\\ud800"}'])
+  assert.deepEqual(await send({ name: 1 }), [201, null, '{"name":1}'])
+  assert.deepEqual(await send({ id: "a" }), [201, null, '{"id":"a"}'])
+  assert.deepEqual(await send({}, { idMember: "constructor" }), [201, null, "{}"])
+  assert.deepEqual(await send(null), [201, null, "null"])
+  assert.deepEqual(await send(undefined), [201, null, ""])
+})
+
+test("a singleton is altered by PATCH at its own path", async () => {
+  const calls: Array<unknown> = []
+  const alter = usersResource(calls).verbs?.find(({ kind }) => kind === "alter")
+  assert.ok(alter !== undefined)
+  const harness = makeHarness([{ ...singleton("config", () => Effect.succeed({})), verbs: [alter] }])
+  assert.equal(await outcome(await harness.send("PATCH", "/api/v1/config", post('{"a":1}'))), "200")
+  assert.equal(await outcome(await harness.send("PATCH", "/api/v1/config/x", post("{}"))), "404 unknown-route")
+  assert.equal(await outcome(await harness.send("POST", "/api/v1/config/alter", post("{}"))), "404 unknown-route")
+  assert.deepEqual(calls, [["alter", "", { a: 1 }]])
 })
 
 test("a singleton's verbs stand behind its name, whatever their target", async () => {

@@ -1,10 +1,14 @@
 /**
  * Routes made from resources: which resource and action a path names, and what is sent back. Knows no resource by name.
  *
- *   GET  /api/v1/<resource>              the singleton, or a page of the list (?limit &cursor &filter)
- *   GET  /api/v1/<resource>/<id>         one item
- *   POST /api/v1/<resource>/<verb>       a verb of the collection or of the singleton
- *   POST /api/v1/<resource>/<id>/<verb>  a verb of one item
+ *   GET    /api/v1/<resource>              the singleton, or a page of the list (?limit &cursor &filter)
+ *   POST   /api/v1/<resource>              the verb that creates
+ *   PATCH  /api/v1/<resource>              the verb that alters, of a singleton
+ *   GET    /api/v1/<resource>/<id>         one item
+ *   PATCH  /api/v1/<resource>/<id>         the verb that alters
+ *   DELETE /api/v1/<resource>/<id>         the verb that deletes
+ *   POST   /api/v1/<resource>/<verb>       any other verb of the collection or of the singleton
+ *   POST   /api/v1/<resource>/<id>/<verb>  any other verb of one item
  *
  * Invariants
  *  - The resource with the longest name that fits is meant; resources are looked up at every request, so that one that a plugin
@@ -20,9 +24,12 @@ import {
   LIST_LIMIT_MAX,
   type ListQuery,
   type Page,
+  pathOf,
   type Resource,
   type ResourceError,
-  type Verb
+  targetOf,
+  type Verb,
+  type VerbKind
 } from "../../core/mod.ts"
 import { readJson } from "./json-body.ts"
 import { Problem, quote } from "./problems.ts"
@@ -31,8 +38,17 @@ import { parseQuery, type Segment } from "./request-target.ts"
 /** Faults of the input that one answer names. */
 const FAULTS_MAX = 20
 
+/** What came of an action. */
+export interface Outcome {
+  /** Undefined where there is nothing to say. */
+  readonly value: unknown
+  readonly isCreated: boolean
+  /** Path below /api/v1 of what was created; absent where its id is not known. */
+  readonly location?: string
+}
+
 /** One thing that can be done at a path. */
-export type Action = (request: Request, body: BodyLimits) => Promise<Effect.Effect<unknown, ResourceError>>
+export type Action = (request: Request, body: BodyLimits) => Promise<Effect.Effect<Outcome, ResourceError>>
 
 /** How long and how much of a body is read. */
 export interface BodyLimits {
@@ -47,7 +63,7 @@ export function actionsAt(
 ): ReadonlyMap<string, Action> | undefined {
   const resource = longestMatch(resources, segments)
   if (resource === undefined) return undefined
-  const rest = segments.slice(resource.name.split("/").length)
+  const rest = segments.slice(pathOf(resource).split("/").length)
   const actions = actionsOf(resource, rest)
   return actions.size === 0 ? undefined : actions
 }
@@ -55,9 +71,9 @@ export function actionsAt(
 function longestMatch(resources: ReadonlyArray<Resource>, segments: ReadonlyArray<Segment>): Resource | undefined {
   let best: Resource | undefined
   for (const resource of resources) {
-    const names = resource.name.split("/")
+    const names = pathOf(resource).split("/")
     if (!names.every((name, index) => segments[index]?.raw === name)) continue
-    if (best === undefined || names.length > best.name.split("/").length) best = resource
+    if (best === undefined || names.length > pathOf(best).split("/").length) best = resource
   }
   return best
 }
@@ -66,25 +82,37 @@ function actionsOf(resource: Resource, rest: ReadonlyArray<Segment>): ReadonlyMa
   const actions = new Map<string, Action>()
   const [first, second] = rest
   const isSingleton = resource.singleton === true
+  const addKind = (method: string, kind: VerbKind, id: string): void => {
+    const verb = resource.verbs?.find((each) => each.kind === kind)
+    if (verb !== undefined) actions.set(method, verbAction(resource, verb, id))
+  }
+  const addNamed = (verb: Verb | undefined, id: string): void => {
+    if (verb !== undefined) actions.set("POST", verbAction(resource, verb, id))
+  }
   if (first === undefined) {
     if (isSingleton && resource.get !== undefined) actions.set("GET", getAction(resource, ""))
     if (!isSingleton && resource.list !== undefined) actions.set("GET", listAction(resource))
+    if (isSingleton) addKind("PATCH", "alter", "")
+    else addKind("POST", "create", "")
     return actions
   }
   if (second === undefined) {
     if (!isSingleton && resource.get !== undefined) actions.set("GET", getAction(resource, first.decoded))
-    const verb = findVerb(resource, first, isSingleton ? undefined : "collection")
-    if (verb !== undefined) actions.set("POST", verbAction(verb, ""))
+    addNamed(findVerb(resource, first, isSingleton ? undefined : "collection"), "")
+    if (isSingleton) return actions
+    addKind("PATCH", "alter", first.decoded)
+    addKind("DELETE", "delete", first.decoded)
     return actions
   }
-  const verb = rest.length > 2 || isSingleton ? undefined : findVerb(resource, second, "item")
-  if (verb !== undefined) actions.set("POST", verbAction(verb, first.decoded))
+  if (rest.length === 2 && !isSingleton) addNamed(findVerb(resource, second, "item"), first.decoded)
   return actions
 }
 
+/** A verb that is known by its name alone; the others have methods of their own. */
 function findVerb(resource: Resource, segment: Segment, target: Verb["target"]): Verb | undefined {
   return resource.verbs?.find(
-    (verb) => verb.name === segment.raw && (target === undefined || (verb.target ?? "item") === target)
+    (verb) =>
+      verb.name === segment.raw && (verb.kind ?? "act") === "act" && (target === undefined || targetOf(verb) === target)
   )
 }
 
@@ -92,7 +120,7 @@ function getAction(resource: Resource, id: string): Action {
   return async (request) => {
     parseQuery(request.url, [])
     if (resource.get === undefined) throw new Error("an action is made for what there is")
-    return resource.get(id)
+    return resource.get(id).pipe(Effect.map(found))
   }
 }
 
@@ -100,11 +128,11 @@ function listAction(resource: Resource): Action {
   return async (request) => {
     const query = listQuery(request.url)
     if (resource.list === undefined) throw new Error("an action is made for what there is")
-    return resource.list(query).pipe(Effect.map((page) => checkPage(page, query.limit)))
+    return resource.list(query).pipe(Effect.map((page) => found(checkPage(page, query.limit))))
   }
 }
 
-function verbAction(verb: Verb, id: string): Action {
+function verbAction(resource: Resource, verb: Verb, id: string): Action {
   return async (request, body) => {
     parseQuery(request.url, [])
     const input = await readJson(request, body.bytesMax, body.signal)
@@ -112,8 +140,25 @@ function verbAction(verb: Verb, id: string): Action {
     if (typeof input !== "object" || input === null || Array.isArray(input)) throw notAnObject()
     const parsed = v.safeParse(verb.input, input)
     if (!parsed.success) throw invalid(parsed.issues)
-    return verb.run(id, parsed.output)
+    const outcome = verb.run(id, parsed.output)
+    return outcome.pipe(Effect.map(verb.kind === "create" ? (item) => created(resource, item) : found))
   }
+}
+
+function found(value: unknown): Outcome {
+  return { value, isCreated: false }
+}
+
+function created(resource: Resource, item: unknown): Outcome {
+  const id = memberOf(item, resource.idMember)
+  const outcome = { value: item, isCreated: true }
+  if (typeof id !== "string") return outcome
+  return { ...outcome, location: `${pathOf(resource)}/${encodeURIComponent(id.toWellFormed())}` }
+}
+
+function memberOf(item: unknown, member: string | undefined): unknown {
+  if (typeof item !== "object" || item === null || member === undefined) return undefined
+  return Object.entries(item).find(([name]) => name === member)?.[1]
 }
 
 /** The page as it is sent; an owner that returns more than it was asked for is at fault. */

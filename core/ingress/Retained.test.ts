@@ -3,7 +3,7 @@ import { test } from "node:test"
 import { type JournalEntry, type JournalShape, TicketStream } from "../journal/Journal.ts"
 import type { KeyValueStoreShape } from "../kv/KeyValueStore.ts"
 import { Message } from "./Message.ts"
-import { Retained } from "./Retained.ts"
+import { RETAINED_LIMITS, Retained } from "./Retained.ts"
 
 const encoder = new TextEncoder()
 const decoder = new TextDecoder()
@@ -35,7 +35,7 @@ class SteppedJournal implements JournalShape {
   }
 }
 
-function make(): { journal: SteppedJournal; retained: Retained } {
+function make(limits = RETAINED_LIMITS): { journal: SteppedJournal; retained: Retained } {
   const journal = new SteppedJournal()
   const store: KeyValueStoreShape = {
     get: (key) => journal.values.get(decoder.decode(key)),
@@ -45,7 +45,7 @@ function make(): { journal: SteppedJournal; retained: Retained } {
       return journal.values.size
     }
   }
-  return { journal, retained: new Retained(journal, store, 5) }
+  return { journal, retained: new Retained(journal, store, 5, limits) }
 }
 
 function messageOn(name: string, payload: string, expiresAtMs = 0): Message {
@@ -164,4 +164,23 @@ test("an expired message is not handed out, and is forgotten", () => {
   assert.equal(retained.count, 1)
   journal.step()
   assert.equal(journal.values.size, 1)
+})
+
+test("a bound on messages and one on bytes: more is refused, clearing and what is no larger is not", () => {
+  const { retained } = make({ messagesMax: 3, bytesMax: 2_000 })
+  for (const name of ["a", "b"]) retained.setUnsafe(messageOn(name, "12345"))
+  const bytes = retained.sizeBytes
+  assert.ok(bytes > 2 * 250, "names, payloads and what a record costs")
+  assert.equal(retained.refuses(messageOn("c", "x".repeat(2_000))), true)
+  retained.setUnsafe(messageOn("c", "12345"))
+  assert.equal(retained.refuses(messageOn("d", "1")), true)
+  assert.equal(retained.refuses(messageOn("a", "54321")), false)
+  assert.equal(retained.refuses(messageOn("a", "x".repeat(2_000))), true)
+  assert.equal(retained.refuses(messageOn("d", "")), false)
+  retained.setUnsafe(messageOn("a", ""))
+  assert.equal(retained.refuses(messageOn("d", "1")), false)
+  retained.setUnsafe(messageOn("b", ""))
+  retained.setUnsafe(messageOn("c", ""))
+  retained.setUnsafe(messageOn("c", ""))
+  assert.equal(retained.sizeBytes, 0)
 })

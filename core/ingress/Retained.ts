@@ -31,10 +31,26 @@ interface Entry {
   readonly key: Uint8Array
   unapplied: Uint8Array | undefined
   ticket: number
+  /** Bytes of key and value. */
+  readonly size: number
 }
 
+/** Bounds of one shard's retained messages. */
+export interface RetainedLimits {
+  readonly messagesMax: number
+  readonly bytesMax: number
+}
+
+/** Bounds of a node; each shard has its share. */
+export const RETAINED_LIMITS: RetainedLimits = { messagesMax: 1_000_000, bytesMax: 536_870_912 }
+/** What a record costs beyond the bytes of its message. */
+const RECORD_OVERHEAD_BYTES = 256
+
 export class Retained implements TicketWaiter {
+  /** Bytes of all keys and values. */
+  sizeBytes = 0
   readonly #journal: JournalShape
+  readonly #limits: RetainedLimits
   readonly #seed: number
   readonly #store: KeyValueStoreShape
   readonly #names = new Map<number, TopicNameIndex<Entry>>()
@@ -44,8 +60,9 @@ export class Retained implements TicketWaiter {
   readonly #message = new Message()
 
   /** `seed` keeps clients from aiming at collisions in the index of names. */
-  constructor(journal: JournalShape, store: KeyValueStoreShape, seed: number) {
+  constructor(journal: JournalShape, store: KeyValueStoreShape, seed: number, limits: RetainedLimits) {
     this.#journal = journal
+    this.#limits = limits
     this.#seed = seed
     this.#store = store
   }
@@ -56,12 +73,22 @@ export class Retained implements TicketWaiter {
     return count
   }
 
+  /** Whether a bound forbids this retained message. Clearing one, and one that is no larger than the one before, is always allowed. */
+  refuses(message: Message): boolean {
+    if (message.payloadStart === message.payloadEnd) return false
+    const before = this.#names.get(message.tenant)?.get(message.name)
+    const size = message.sizeBytes + RECORD_OVERHEAD_BYTES
+    if (before !== undefined && size <= before.size) return false
+    const isMore = before === undefined && this.count >= this.#limits.messagesMax
+    return isMore || this.sizeBytes + size - (before?.size ?? 0) > this.#limits.bytesMax
+  }
+
   /** Sets or, with an empty payload, clears the retained message of `message`'s name; the ticket of the journal to wait for. */
   setUnsafe(message: Message): number {
     const key = keyOf(message.tenant, message.topic, message.topicStart, message.topicEnd)
     let names = this.#names.get(message.tenant)
     if (message.payloadStart === message.payloadEnd) {
-      names?.delete(message.name)
+      this.#drop(names, message.name)
       return this.#journal.submit({ writes: [{ key, value: undefined }] })
     }
     if (names === undefined) {
@@ -70,7 +97,8 @@ export class Retained implements TicketWaiter {
     }
     const value = this.#encode(message)
     const ticket = this.#journal.submit({ writes: [{ key, value }] })
-    const entry: Entry = { key, unapplied: value, ticket }
+    const entry: Entry = { key, unapplied: value, ticket, size: message.sizeBytes + RECORD_OVERHEAD_BYTES }
+    this.sizeBytes += entry.size - (names.get(message.name)?.size ?? 0)
     names.set(message.name, entry)
     if (this.#unapplied.length === 0) this.#journal.tickets.wait(this)
     this.#unapplied.push(entry)
@@ -105,7 +133,7 @@ export class Retained implements TicketWaiter {
       const entry = expired[index]
       // A visitor may have set a newer one meanwhile.
       if (entry === undefined || names.get(name) !== entry) continue
-      names.delete(name)
+      this.#drop(names, name)
       this.#journal.submit({ writes: [{ key: entry.key, value: undefined }] })
     }
   }
@@ -126,8 +154,13 @@ export class Retained implements TicketWaiter {
       const entry = names.get(name)
       if (entry !== undefined) take(name, entry)
     }
-    for (const message of moved) names.delete(message.name)
+    for (const message of moved) this.#drop(names, message.name)
     return moved
+  }
+
+  #drop(names: TopicNameIndex<Entry> | undefined, name: string): void {
+    this.sizeBytes -= names?.get(name)?.size ?? 0
+    names?.delete(name)
   }
 
   #encode(message: Message): Uint8Array {

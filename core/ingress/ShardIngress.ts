@@ -147,6 +147,10 @@ export class ShardIngress implements IngressShape {
       if (created !== undefined) this.#parts.resolutions.refresh(resolution, message.tenant)
       if (resolution.owner !== port.shard) return this.#forward(message, resolution.owner)
     }
+    if (message.retain && this.#parts.retained.refuses(message)) {
+      this.counts.refusedStorage += 1
+      return REFUSED_QUOTA
+    }
     const { log } = resolution
     if (log !== undefined) {
       const offset = log.takeUnsafe(message)

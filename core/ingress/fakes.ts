@@ -11,7 +11,7 @@ import { ShardRouter } from "../router/Router.ts"
 import { type JoinedTopics, type JoinTopicsOptions, joinTopics, type TopicsShard } from "../topics/fakes.ts"
 import { Message } from "./Message.ts"
 import { ProducedBatches } from "./ProducedBatches.ts"
-import { Retained } from "./Retained.ts"
+import { RETAINED_LIMITS, Retained } from "./Retained.ts"
 import { ShardIngress } from "./ShardIngress.ts"
 
 const encoder = new TextEncoder()
@@ -120,7 +120,7 @@ export function joinIngress(
     const resolutions = new Resolutions(topics, 1)
     const router = new ShardRouter(port, 2, (name) => resolutions.invalidate(name))
     resolutions.join(router)
-    const retained = new Retained(journal, store, 3)
+    const retained = new Retained(journal, store, 3, RETAINED_LIMITS)
     const access = options.access ?? allowAll
     const ingress = new ShardIngress({ port, router, resolutions, topics, retained, journal, access, clock })
     const produced = new ProducedBatches(topics, router, resolutions, clock)

@@ -6,7 +6,7 @@ import { Context, Effect, Scope } from "effect"
 import { Access, allowAll } from "../access/Access.ts"
 import { Ingress } from "../ingress/Ingress.ts"
 import { ProducedBatches } from "../ingress/ProducedBatches.ts"
-import { Retained } from "../ingress/Retained.ts"
+import { RETAINED_LIMITS, Retained } from "../ingress/Retained.ts"
 import { ShardIngress } from "../ingress/ShardIngress.ts"
 import { Journal } from "../journal/Journal.ts"
 import { MemoryJournal } from "../journal/MemoryJournal.ts"
@@ -92,7 +92,10 @@ export function buildShard(parts: ShardParts, scope: Scope.Scope): Effect.Effect
     const resolutions = new Resolutions(topics, random.uint32())
     const router = new ShardRouter(port, random.uint32(), (name) => resolutions.invalidate(name))
     resolutions.join(router)
-    const retained = new Retained(journal, store, random.uint32())
+    const retained = new Retained(journal, store, random.uint32(), {
+      messagesMax: Math.max(1, Math.floor(RETAINED_LIMITS.messagesMax / options.shards)),
+      bytesMax: RETAINED_LIMITS.bytesMax / options.shards
+    })
     const ingress = new ShardIngress({
       port,
       router,

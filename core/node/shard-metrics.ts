@@ -40,6 +40,7 @@ export function registerShardMetrics(
   ]
   const gauges: ReadonlyArray<readonly [name: string, help: string, read: () => number]> = [
     ["retained_messages", "Retained messages", () => facts.retained.count],
+    ["retained_bytes", "Bytes of retained messages", () => facts.retained.sizeBytes],
     ["topics_published", "Topics created by a PUBLISH", () => published.count],
     ["forwarded_connections", "Connections owned here and accepted elsewhere", () => facts.connections.ownedCount]
   ]

@@ -56,6 +56,9 @@ export const META_PREFIX = "topics/"
 /** Retention of a created topic: 7 days. */
 const RETENTION_MS = 7 * 24 * 3_600_000
 
+/** A partition that gathered something and then nothing for so long gives its buffer back. */
+const IDLE_SEAL_MS = 1_000
+
 const encoder = new TextEncoder()
 const decoder = new TextDecoder()
 
@@ -183,8 +186,10 @@ export class ShardTopics implements TopicsShape {
     return info
   }
 
-  /** Looks after the byte bound of topics made by PUBLISH; called about once a second. */
+  /** Seals what lies gathered, and looks after the byte bound of topics made by PUBLISH; called about once a second. */
   housekeep(): void {
+    const before = this.#options.clock.monotonicMs() - IDLE_SEAL_MS
+    for (const log of this.logs()) if (log.lastWriteMs < before) log.seal()
     this.#evict(this.published.census())
   }
 

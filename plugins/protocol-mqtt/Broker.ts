@@ -20,6 +20,7 @@ import type {
 import { ACCEPTED_PENDING, Message, TicketFifo } from "../../core/mod.ts"
 import type { Connection } from "./Connection.ts"
 import { Counts } from "./Counts.ts"
+import { HeldMessages } from "./HeldMessages.ts"
 import { OutputBudget } from "./Output.ts"
 import { PublishEncoder } from "./PublishEncoder.ts"
 import { SESSION_TAKEN_OVER } from "./reasons.ts"
@@ -80,6 +81,7 @@ export class Broker {
   readonly counts = new Counts()
   readonly encoder = new PublishEncoder()
   readonly budget: OutputBudget
+  readonly held: HeldMessages
   readonly connections = new Set<Connection>()
   /** The scratch message of all PUBLISH packets of this shard. */
   readonly message = new Message()
@@ -101,6 +103,7 @@ export class Broker {
     this.settings = settings
     this.services = services
     this.budget = new OutputBudget(settings.output_bytes_total_max, services.turn)
+    this.held = new HeldMessages(settings.session_bytes_total_max)
   }
 
   get sessionCount(): number {
@@ -159,6 +162,7 @@ export class Broker {
   /** A connection is gone: the session ends or waits; the will, where one is due, is published or waits. */
   closeSession(session: Session, will: WillMessage | undefined, principal: Principal): void {
     session.connection = undefined
+    session.rest()
     const { wheel, clock } = this.services
     if (will !== undefined) {
       const delay = Math.min(will.delayInterval, session.expiryInterval)
@@ -184,6 +188,11 @@ export class Broker {
     session.end()
     const key = keyOf(session.tenant, session.clientIdentifier)
     if (this.#sessions.get(key) === session) this.#sessions.delete(key)
+  }
+
+  /** Publishes every will that still waits for its delay: for the end of the shard, which ends all sessions. */
+  publishPendingWills(): void {
+    for (const session of [...this.#wills.keys()]) this.publishPendingWill(session)
   }
 
   publishPendingWill(session: Session): void {

@@ -187,7 +187,7 @@ export class Connection implements SocketReceiver, PacketHandler, TurnTask, Whee
       if (window !== undefined && state === AWAITS_PUBREC) {
         if (reasonCode >= 0x80) session.freed(packetIdentifier)
         else {
-          window.released(packetIdentifier)
+          session.released(packetIdentifier)
           this.sendPubrel(packetIdentifier)
         }
       } else if (state === AWAITS_PUBCOMP) this.sendPubrel(packetIdentifier)

@@ -79,18 +79,26 @@ export class OutboundWindow {
     return this.stateOf(identifier) === FREE ? undefined : this.#sent?.[identifier & (this.#states.length - 1)]
   }
 
-  /** QoS 2: PUBREC came; the message is done with, the identifier stays in use. */
-  released(identifier: number): void {
+  /** QoS 2: PUBREC came; the message is done with and given back, the identifier stays in use. */
+  released(identifier: number): Sent | undefined {
     const place = identifier & (this.#states.length - 1)
     this.#states[place] = AWAITS_PUBCOMP
-    if (this.#sent !== undefined) this.#sent[place] = undefined
+    return this.#forget(place)
   }
 
-  free(identifier: number): void {
+  /** The identifier can be used again; its message, where one was kept, is given back. */
+  free(identifier: number): Sent | undefined {
     const place = identifier & (this.#states.length - 1)
     this.#states[place] = FREE
-    if (this.#sent !== undefined) this.#sent[place] = undefined
     this.count -= 1
+    return this.#forget(place)
+  }
+
+  #forget(place: number): Sent | undefined {
+    if (this.#sent === undefined) return undefined
+    const sent = this.#sent[place]
+    this.#sent[place] = undefined
+    return sent
   }
 
   /** Visits what is in use, in the order of first sending. */

@@ -4,6 +4,7 @@ import fc from "fast-check"
 import { Delivery, Message, type Subscription } from "../../core/mod.ts"
 import type { Broker } from "./Broker.ts"
 import type { Connection } from "./Connection.ts"
+import { HeldMessages } from "./HeldMessages.ts"
 import { AWAITS_PUBREC } from "./OutboundWindow.ts"
 import { Session } from "./Session.ts"
 
@@ -17,6 +18,7 @@ class FakeBroker {
   readonly settings = { queue_messages_max: 100, queue_bytes_max: 1_000_000 }
   readonly routed = new Set<Subscription>()
   readonly budget = { awaitRoom: (): void => {} }
+  held = new HeldMessages(10_000_000)
   readonly services = {
     clock: { nowMs: (): number => this.nowMs },
     router: {
@@ -170,7 +172,7 @@ test("after a resumption: in flight again in order, PUBREL where PUBREC had come
   send("5")
   const [one = 0, , three = 0] = before.inFlight
   assert.equal(session.window?.stateOf(one), AWAITS_PUBREC)
-  session.window?.released(one)
+  session.released(one)
   session.freed(three)
   const after = connect()
   session.resend(after as unknown as Connection)
@@ -300,4 +302,36 @@ test("any history of sending, acknowledging, leaving and coming back: in order, 
     }),
     { numRuns: 300 }
   )
+})
+
+test("what is in flight to a session that lives on is bounded by bytes too; all is given back", () => {
+  const { broker, session, connect, send } = make(60, 100)
+  broker.settings.queue_bytes_max = 1_000
+  const connection = connect()
+  // Each is about 500 bytes: the third finds the bound reached and waits.
+  for (const payload of ["a", "b", "c"]) send(payload.repeat(400))
+  assert.equal(connection.lines.length, 2)
+  assert.equal(session.queueLength, 1)
+  assert.ok(broker.held.used > 1_200)
+  session.freed(connection.inFlight[0] ?? 0)
+  assert.equal(connection.lines.length, 3)
+  session.freed(connection.inFlight[1] ?? 0)
+  session.freed(connection.inFlight[2] ?? 0)
+  assert.equal(broker.held.used, 0)
+  send("d".repeat(400))
+  send("e".repeat(400), 2)
+  session.released(connection.inFlight[4] ?? 0)
+  session.end()
+  assert.equal(broker.held.used, 0)
+})
+
+test("what all sessions keep together is bounded: more is dropped and counted", () => {
+  const { broker, session, send } = make()
+  broker.held = new HeldMessages(700)
+  send("a".repeat(400))
+  send("b".repeat(400))
+  send("c".repeat(400))
+  assert.deepEqual([session.queueLength, broker.counts.droppedQueue], [2, 1])
+  session.end()
+  assert.equal(broker.held.used, 0)
 })

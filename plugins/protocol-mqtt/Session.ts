@@ -35,6 +35,8 @@ export class Session implements Subscriber {
   #received: Uint32Array | undefined
   receivedCount = 0
   #subscriptions: Map<string, Subscription> | undefined
+  /** Characters of all topic filters. */
+  filterSize = 0
   /** Identifiers in flight since an earlier connection that this one has not seen yet, in order. */
   #unsent = NO_IDENTIFIERS
   /** How many of them may leave before the client acknowledges one. */
@@ -42,6 +44,8 @@ export class Session implements Subscriber {
   #queue = NOTHING_QUEUED
   #queueHead = 0
   #queueBytes = 0
+  /** Bytes of the messages in flight that are kept to be sent again. */
+  #windowBytes = 0
 
   constructor(broker: Broker, tenant: number, clientIdentifier: string, expiryInterval: number, windowLimit: number) {
     this.broker = broker
@@ -87,6 +91,7 @@ export class Session implements Subscriber {
     const made = DeliveryOf.subscription(this, filter, qos, publisher, retainAsPublished, identifier)
     const ticket = this.broker.services.router.subscribeUnsafe(made)
     if (before !== undefined) this.broker.services.router.unsubscribeUnsafe(before)
+    else this.filterSize += filter.length
     subscriptions.set(filter, made)
     return { ticket, isNew: before === undefined, subscription: made }
   }
@@ -96,6 +101,7 @@ export class Session implements Subscriber {
     const subscription = this.#subscriptions?.get(filter)
     if (subscription === undefined) return false
     this.#subscriptions?.delete(filter)
+    this.filterSize -= filter.length
     return this.broker.services.router.unsubscribeUnsafe(subscription)
   }
 
@@ -120,7 +126,6 @@ export class Session implements Subscriber {
     const word = packetIdentifier >>> 5
     bits[word] = (bits[word] ?? 0) & ~(1 << (packetIdentifier & 31))
     this.receivedCount -= 1
-    if (this.receivedCount === 0) this.#received = undefined
     return true
   }
 
@@ -144,7 +149,7 @@ export class Session implements Subscriber {
       return
     }
     const window = (this.window ??= new OutboundWindow(this.windowLimit))
-    if (connection === undefined || window.isFull || this.#hasWaiting || !connection.takesMore) {
+    if (connection === undefined || this.#isFull(window) || this.#hasWaiting || !connection.takesMore) {
       if (connection === undefined && !this.outlivesConnection) return
       this.#enqueue({ message: message.owned(), qos, retain, identifiers })
       if (connection !== undefined) this.broker.budget.awaitRoom(connection)
@@ -165,10 +170,11 @@ export class Session implements Subscriber {
 
   #sendQueue(connection: Connection, nowMs: number): void {
     const window = (this.window ??= new OutboundWindow(this.windowLimit))
-    while (this.#queueHead < this.#queue.length && !window.isFull && connection.takesMore) {
+    while (this.#queueHead < this.#queue.length && !this.#isFull(window) && connection.takesMore) {
       const next = this.#queue[this.#queueHead++]
       if (next === undefined) break
       this.#queueBytes -= next.message.sizeBytes
+      this.broker.held.release(next.message)
       this.broker.counts.queuedMessages -= 1
       const { message, qos, retain, identifiers } = next
       if (message.expiresAtMs !== 0 && message.expiresAtMs <= nowMs) this.broker.counts.droppedExpired += 1
@@ -193,9 +199,25 @@ export class Session implements Subscriber {
 
   /** An identifier is free again: the next message leaves. */
   freed(packetIdentifier: number): void {
-    this.window?.free(packetIdentifier)
+    this.#forget(this.window?.free(packetIdentifier))
     if (this.#unsent.length > 0) this.#unsentAllowed += 1
     this.drain()
+  }
+
+  /** PUBREC came for a QoS 2 message: it need not be kept any more. */
+  released(packetIdentifier: number): void {
+    this.#forget(this.window?.released(packetIdentifier))
+  }
+
+  #forget(sent: Sent | undefined): void {
+    if (sent === undefined) return
+    this.#windowBytes -= sent.message.sizeBytes
+    this.broker.held.release(sent.message)
+  }
+
+  /** No more identifiers, or too many bytes kept: one message always fits. */
+  #isFull(window: OutboundWindow): boolean {
+    return window.isFull || this.#windowBytes >= this.broker.settings.queue_bytes_max
   }
 
   /** Sends again what was in flight on an earlier connection and not yet on this one. */
@@ -211,10 +233,15 @@ export class Session implements Subscriber {
       } else {
         // As if it had been sent and acknowledged [MQTT-3.1.2-25].
         this.broker.counts.droppedTooLarge += 1
-        this.window?.free(identifier)
+        this.#forget(this.window?.free(identifier))
       }
     }
     if (count > 0) this.#unsent.splice(0, count)
+  }
+
+  /** Its connection has ended: what only a busy one needs is let go. */
+  rest(): void {
+    if (this.receivedCount === 0) this.#received = undefined
   }
 
   /** Forgets everything and takes its subscriptions off the router. */
@@ -223,7 +250,10 @@ export class Session implements Subscriber {
       this.broker.services.router.unsubscribeUnsafe(subscription)
     }
     this.#subscriptions = undefined
+    this.filterSize = 0
     this.broker.counts.queuedMessages -= this.queueLength
+    for (const { message } of this.#queue.slice(this.#queueHead)) this.broker.held.release(message)
+    this.window?.forEach((_identifier, _state, sent) => this.#forget(sent))
     this.#queue = NOTHING_QUEUED
     this.#queueHead = 0
     this.#queueBytes = 0
@@ -252,17 +282,27 @@ export class Session implements Subscriber {
       this.broker.counts.droppedTooLarge += 1
       return
     }
-    const sent = this.outlivesConnection ? { message: message.owned(), qos, retain, identifiers } : undefined
+    let sent: Sent | undefined
+    if (this.outlivesConnection) {
+      sent = { message: message.owned(), qos, retain, identifiers }
+      this.broker.held.hold(sent.message)
+      this.#windowBytes += sent.message.sizeBytes
+    }
     connection.sendPublish(message, qos, retain, identifiers, nowMs, window.take(qos, sent))
   }
 
   #enqueue(sent: Sent): void {
     const { settings, counts } = this.broker
     const size = sent.message.sizeBytes
-    if (this.queueLength >= settings.queue_messages_max || this.#queueBytes + size > settings.queue_bytes_max) {
+    const isOver =
+      this.queueLength >= settings.queue_messages_max ||
+      this.#queueBytes + size > settings.queue_bytes_max ||
+      this.broker.held.isFull
+    if (isOver) {
       counts.droppedQueue += 1
       return
     }
+    this.broker.held.hold(sent.message)
     if (this.#queue === NOTHING_QUEUED) this.#queue = []
     this.#queue.push(sent)
     this.#queueBytes += size

@@ -31,16 +31,20 @@ export const options = v.strictObject({
   topic_alias_maximum: v.optional(whole(0, 65_535), 64),
   /** Messages that wait for one session, beyond those in flight. */
   queue_messages_max: v.optional(whole(0, 10_000_000), 100_000),
-  /** Bytes that wait for one session. */
+  /** Bytes that wait for one session; as many again may be in flight to it. */
   queue_bytes_max: v.optional(whole(0, 4_294_967_296), 67_108_864),
+  /** Bytes of messages that all sessions of a shard keep; a message that several keep counts once. */
+  session_bytes_total_max: v.optional(whole(1_048_576, 68_719_476_736), 536_870_912),
   /** Bytes that wait for the socket of one connection; beyond, QoS 0 is dropped and QoS 1 and 2 are queued. */
   output_bytes_max: v.optional(whole(65_536, 1_073_741_824), 16_777_216),
   /** Bytes that wait for all sockets of a shard. */
   output_bytes_total_max: v.optional(whole(1_048_576, 17_179_869_184), 268_435_456),
   /** Seconds; 4,294,967,295 = sessions may live for ever. */
   session_expiry_max: v.optional(whole(0, 4_294_967_295), 4_294_967_295),
-  /** Sessions that outlive their connection, at most, on one shard. */
+  /** Sessions, connected or not, on one shard. */
   sessions_max: v.optional(whole(1, 10_000_000), 1_000_000),
+  /** Bytes of one session's topic filters. */
+  subscription_bytes_max: v.optional(whole(1_024, 1_073_741_824), 1_048_576),
   /** Topic filters of one session. */
   subscriptions_max: v.optional(whole(1, 1_000_000), 10_000),
   /** Seconds until a connection must have sent its CONNECT. */

@@ -27,6 +27,7 @@ export function registerMetrics(telemetry: TelemetryShape, broker: Broker): Effe
     ["sessions", "Sessions, connected or not", () => broker.sessionCount],
     ["queued_messages", "Messages that wait for a session", () => counts.queuedMessages],
     ["output_bytes", "Bytes that wait for sockets", () => broker.budget.used],
+    ["held_bytes", "Bytes of messages that sessions keep", () => broker.held.used],
     ["wills_pending", "Wills that wait for their delay", () => broker.pendingWillCount],
     ["subscriptions", "Subscriptions", () => broker.services.router.subscriptionCount]
   ]

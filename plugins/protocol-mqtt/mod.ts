@@ -84,6 +84,7 @@ function stop(broker: Broker): Effect.Effect<void> {
   return Effect.gen(function* () {
     const connections = [...broker.connections]
     for (const connection of connections) connection.close(Reason.SERVER_SHUTTING_DOWN)
+    broker.publishPendingWills()
     broker.services.wheel.clear()
     if (connections.length === 0) return
     yield* Effect.callback<void>((resume) => {

@@ -64,9 +64,10 @@ function judge(connection: Connection, session: Session, filter: string): number
   const { broker } = connection
   if (checkTopicFilter(filter) !== 0) return TOPIC_FILTER_INVALID
   if (parseShared(filter) !== undefined) return Reason.SHARED_SUBSCRIPTIONS_NOT_SUPPORTED
-  if (session.subscriptionCount >= broker.settings.subscriptions_max && !session.hasSubscription(filter)) {
-    return Reason.QUOTA_EXCEEDED
-  }
+  const { subscriptions_max, subscription_bytes_max } = broker.settings
+  const isOver =
+    session.subscriptionCount >= subscriptions_max || session.filterSize + filter.length > subscription_bytes_max
+  if (isOver && !session.hasSubscription(filter)) return Reason.QUOTA_EXCEEDED
   const allowed = broker.services.access.checkUnsafe(connection.principal, ACTION_SUBSCRIBE, filter)
   return allowed === ALLOW ? 0 : Reason.NOT_AUTHORIZED
 }

@@ -253,7 +253,9 @@ export class Session implements Subscriber {
     this.filterSize = 0
     this.broker.counts.queuedMessages -= this.queueLength
     for (const { message } of this.#queue.slice(this.#queueHead)) this.broker.held.release(message)
-    this.window?.forEach((_identifier, _state, sent) => this.#forget(sent))
+    this.window?.forEach((_identifier, _state, sent) => {
+      this.#forget(sent)
+    })
     this.#queue = NOTHING_QUEUED
     this.#queueHead = 0
     this.#queueBytes = 0

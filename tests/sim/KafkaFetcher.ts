@@ -1,4 +1,6 @@
 /** A simulated Kafka consumer without a group: it learns of topics, follows their partitions by long polls, and now and then goes back. */
+
+import { KafkaActor } from "./KafkaActor.ts"
 import {
   decodeFetch,
   decodeMetadata,
@@ -8,7 +10,6 @@ import {
   type FetchWish,
   type TopicPartition
 } from "./kafka-packets.ts"
-import { KafkaActor } from "./KafkaActor.ts"
 import type { LogModel } from "./LogModel.ts"
 import type { World } from "./World.ts"
 

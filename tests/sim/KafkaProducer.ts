@@ -1,7 +1,7 @@
 /** A simulated Kafka producer: batches of a few records to one or more partitions, keyed with topic names, with other keys, or not at all. */
 import { batch, type CodecName, partitionOf } from "../support/record-batch.ts"
-import { decodeMetadata, decodeProduce, encodeMetadata, encodeProduce } from "./kafka-packets.ts"
 import { KafkaActor } from "./KafkaActor.ts"
+import { decodeMetadata, decodeProduce, encodeMetadata, encodeProduce } from "./kafka-packets.ts"
 import type { LogModel } from "./LogModel.ts"
 import { BOUND_NAMES, KAFKA_MADE_TOPICS } from "./Scenario.ts"
 import type { SimMessage, World } from "./World.ts"

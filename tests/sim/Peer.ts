@@ -3,8 +3,8 @@
  * in every way that a real client can: in order, at a chosen byte, at once, or without a word.
  */
 import { CLOSED, type SocketReceiver } from "../../core/mod.ts"
-import type { SimulatedSocket } from "../../core/platform/simulated-net.ts"
 import type { Simulation } from "../../core/platform/simulated.ts"
+import type { SimulatedSocket } from "../../core/platform/simulated-net.ts"
 
 /** Who uses a {@link Peer}. Nothing is called after the peer has left by itself, except where it left in order. */
 export interface PeerOwner {

@@ -6,9 +6,9 @@
  */
 import type { DecodedOf } from "../support/mqtt-decode.ts"
 import { type PropertyValue, propertiesOf } from "../support/mqtt-packets.ts"
+import { matches } from "./matches.ts"
 import type { RetainedModel } from "./RetainedModel.ts"
 import type { Persona, Qos } from "./Scenario.ts"
-import { matches } from "./matches.ts"
 import { type SimMessage, show, type World } from "./World.ts"
 
 /** One SUBSCRIBE of one topic filter. */

@@ -6,7 +6,6 @@
  */
 import { Context, Effect, Exit, Layer, Scope } from "effect"
 import * as v from "valibot"
-import { startNode } from "../../core/node/mod.ts"
 import {
   Clock,
   type ClockShape,
@@ -21,6 +20,7 @@ import {
   type RouterShape,
   Telemetry
 } from "../../core/mod.ts"
+import { startNode } from "../../core/node/mod.ts"
 import type { Simulation } from "../../core/platform/simulated.ts"
 import { ShardRouter } from "../../core/router/Router.ts"
 import { plugin as metaRaft } from "../../plugins/meta-raft/mod.ts"

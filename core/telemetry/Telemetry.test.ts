@@ -177,6 +177,53 @@ test("a series leaves with its scope, its family with the last one", async () =>
   )
 })
 
+test("the names of a histogram's series are free again when it leaves, and only then", async () => {
+  const registry = new MetricsRegistry()
+  const [first, second] = [Scope.makeUnsafe(), Scope.makeUnsafe()]
+  for (const scope of [first, second]) {
+    await Effect.runPromise(registry.histogram("h", "H", [1]).pipe(Scope.provide(scope)))
+  }
+  await Effect.runPromise(Scope.close(first, Exit.void))
+  await assert.rejects(
+    inScope(
+      registry.gauge("h_count", "H", () => 1),
+      () => {}
+    ),
+    /belongs to one family/
+  )
+  await Effect.runPromise(Scope.close(second, Exit.void))
+  await inScope(
+    registry.gauge("h_count", "H", () => 1),
+    () => assert.deepEqual(samples(registry), ["h_count 1"])
+  )
+})
+
+test("the bounds of a histogram are its own, whatever becomes of the list they were given in", () => {
+  const registry = new MetricsRegistry()
+  const bounds = [1, 2]
+  const registered = Effect.gen(function* () {
+    yield* registry.histogram("h", "H", bounds)
+    bounds[1] = 7
+    yield* registry.histogram("h", "H", [1, 2])
+  })
+  return inScope(registered, () => assert.equal(samples(registry)[1], 'h_bucket{le="2"} 0'))
+})
+
+test("a registry that is included twice counts twice, and each ends by itself", async () => {
+  const [node, thread] = [new MetricsRegistry(), new MetricsRegistry()]
+  const look = (expected: string) => Effect.sync(() => assert.deepEqual(samples(node), [expected]))
+  const included = node.include(thread.snapshot)
+  await inScope(
+    Effect.gen(function* () {
+      yield* thread.gauge("g", "G", () => 1)
+      yield* included
+      yield* Effect.scoped(included.pipe(Effect.andThen(look("g 2"))))
+      yield* look("g 1")
+    }),
+    () => {}
+  )
+})
+
 test("the registry is bounded, and what leaves makes room", async () => {
   const registry = new MetricsRegistry()
   const full = Effect.forEach(Array.from({ length: SERIES_MAX }), () => registry.gauge("g", "G", () => 1))

@@ -148,20 +148,21 @@ test("an address that cannot be had is one line that names it, and what stood be
   assert.deepEqual([platform.handlers.size, platform.listeners.size], [0, 0])
 })
 
-test("an internal error goes to the log under the incident that the caller was told", async () => {
-  const platform = makePlatform()
-  const scope = Scope.makeUnsafe()
-  const broken = singleton("broken", () => Effect.die("inside"))
-  await Effect.runPromise(platform.resources.register(broken).pipe(Scope.provide(scope)))
-  await platform.build({ tcp: "127.0.0.1:0" }, platform.services, scope)
-  const answer = await platform.handlers.get("127.0.0.1:0")?.(new Request("http://localhost/api/v1/broken"), "")
-  assert.equal(answer?.status, 500)
-  const { incident } = v.parse(v.looseObject({ incident: v.string() }), await answer?.json())
-  const error = new Error("inside")
-  const event = ["admin-http", "a request could not be answered", { incident, path: "/api/v1/broken", error }]
-  assert.deepEqual(platform.lines, [event])
-  assert.deepEqual(platform.clock.immediates, [])
-  await Effect.runPromise(Scope.close(scope, Exit.void))
+test("an internal error goes to the log under the incident that the caller was told, and stops nothing", async () => {
+  for (const thrown of ["inside", new Error("inside")]) {
+    const platform = makePlatform()
+    const scope = Scope.makeUnsafe()
+    const broken = singleton("broken", () => Effect.die(thrown))
+    await Effect.runPromise(platform.resources.register(broken).pipe(Scope.provide(scope)))
+    await platform.build({ tcp: "127.0.0.1:0" }, platform.services, scope)
+    const answer = await platform.handlers.get("127.0.0.1:0")?.(new Request("http://localhost/api/v1/broken"), "")
+    assert.equal(answer?.status, 500)
+    const { incident } = v.parse(v.looseObject({ incident: v.string() }), await answer?.json())
+    const error = new Error("inside")
+    const event = ["admin-http", "a request could not be answered", { incident, path: "/api/v1/broken", error }]
+    assert.deepEqual([platform.lines, platform.clock.immediates], [[event], []])
+    await Effect.runPromise(Scope.close(scope, Exit.void))
+  }
 })
 
 test("a broken invariant is answered and logged, then thrown where nothing catches it", async () => {

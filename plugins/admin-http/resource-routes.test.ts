@@ -229,6 +229,7 @@ test("what was created says where it is only if its id is known, and cannot inje
   assert.deepEqual(await send({ name: 1 }), [201, null, '{"name":1}'])
   assert.deepEqual(await send({ id: "a" }), [201, null, '{"id":"a"}'])
   assert.deepEqual(await send({}, { idMember: "constructor" }), [201, null, "{}"])
+  assert.deepEqual(await send(Object.create({ name: "inherited" })), [201, null, "{}"])
   assert.deepEqual(await send(null), [201, null, "null"])
   assert.deepEqual(await send(undefined), [201, null, ""])
 })

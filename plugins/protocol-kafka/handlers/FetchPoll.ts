@@ -203,6 +203,8 @@ export class FetchPoll implements LogWaiter, TurnTask, Waiting {
       last = { bytes: more.bytes, start: 0, end }
       wanted.views.push(last)
       size += end
+      // The log may have gone on since the first reading: the high watermark that is told covers all that is given.
+      wanted.state = more
     }
     return size
   }

@@ -347,6 +347,29 @@ test("a log that goes on while another shard is asked is not missed", async () =
   equal(recordsHex(decodeAnswer(fetch, 11, frame).body), hex(stored))
 })
 
+test("the high watermark covers what a later piece brought while another shard was asked", async () => {
+  const broker = makeTestBroker()
+  const client = new TestClient(broker)
+  const { read } = broker.logs
+  broker.logs.read = (topic, partition, offset, sizeMax) => {
+    const result = read.call(broker.logs, topic, partition, offset, sizeMax)
+    return partition === 1 ? Promise.resolve(result) : result
+  }
+  // Two pieces when it is read; the second one has grown when it is taken.
+  const first = append(broker, 0, "a")
+  append(broker, 0, "b")
+  client.send(client.frame(fetch, 11, requestOf([{}, { partition: 1 }])))
+  partitionOf(broker).isJoined = true
+  append(broker, 0, "c")
+  await broker.time.settle()
+  const [frame] = client.received()
+  ok(frame !== undefined)
+  const answer = decodeAnswer(fetch, 11, frame).body
+  const found = answer.responses[0]?.partitions[0]
+  equal((found?.records?.end ?? 0) - (found?.records?.start ?? 0), first.length * 3)
+  deepStrictEqual([found?.highWatermark, found?.lastStableOffset], [3, 3])
+})
+
 function fail(): never {
   throw new Error("there is none")
 }

@@ -2,36 +2,25 @@
  * One simulated MQTT client: it keeps its side of the protocol to the letter, over connections that end in every possible way, and
  * holds the broker to its side.
  *
- * What it checks by itself: answers match what was asked; packet identifiers and Receive Maximum; session present; no end of a
- * connection without a reason. What a session is promised is the {@link SessionModel}'s.
+ * What it checks by itself: session present; no answer out of turn; no end of a connection without a reason. Publishing, subscribing
+ * and receiving have classes of their own; what a session is promised is the {@link SessionModel}'s.
  */
 import { type Decoded, type DecodedOf, decode, packetLength } from "../support/mqtt-decode.ts"
-import { type AckType, encode, type Properties, propertyOf } from "../support/mqtt-packets.ts"
+import { encode, type Properties, propertyOf } from "../support/mqtt-packets.ts"
+import { MqttPublisher } from "./MqttPublisher.ts"
+import { MqttReceiver } from "./MqttReceiver.ts"
+import { MqttSubscriber } from "./MqttSubscriber.ts"
+import { PacketIdentifiers } from "./PacketIdentifiers.ts"
 import { Peer, type PeerOwner } from "./Peer.ts"
-import type { RetainedModel, RetainedWrite } from "./RetainedModel.ts"
-import { FILTERS, LIVE_NAMES, type Persona, type Qos, RETAINED_QOS, SESSION_NEVER_EXPIRES } from "./Scenario.ts"
-import { NUMBER_PROPERTY, SessionModel, type SimSubscription } from "./SessionModel.ts"
+import type { RetainedModel } from "./RetainedModel.ts"
+import { LIVE_NAMES, type Persona, SESSION_NEVER_EXPIRES } from "./Scenario.ts"
+import { SessionModel } from "./SessionModel.ts"
 import { WillWatch } from "./WillWatch.ts"
-import { type SimMessage, show, type World } from "./World.ts"
+import type { SimMessage, World } from "./World.ts"
 
 /** An answer takes no longer than this, ms: generous, since bytes may travel one by one. */
 const ANSWER_MS_MAX = 20_000
 const SHUTTING_DOWN = 0x8b
-
-/** A QoS 1 or 2 message, or an empty retained one, on its way to the broker. */
-interface Outgoing {
-  readonly name: string
-  readonly qos: Qos
-  readonly message: SimMessage | undefined
-  readonly write: RetainedWrite | undefined
-  readonly sentAt: number
-  /** QoS 2: PUBREC came. */
-  isReleased: boolean
-}
-
-type Request =
-  | { readonly kind: "subscribe"; readonly wishes: ReadonlyArray<SimSubscription> }
-  | { readonly kind: "unsubscribe"; readonly dones: ReadonlyArray<() => void> }
 
 /** What is known of the broker's side of a session before a CONNECT. */
 type Presence = "present" | "absent" | "expired" | "unknown"
@@ -44,10 +33,10 @@ export class MqttActor implements PeerOwner {
   readonly halfOpen: Array<Peer> = []
   readonly #world: World
   readonly #retained: RetainedModel
-  readonly #retainedNames: ReadonlyArray<string>
   readonly #wills: WillWatch
-  /** Told of every message that the broker acknowledged. */
-  readonly #taken: (message: SimMessage, sentAt: number) => void
+  readonly #publisher: MqttPublisher
+  readonly #subscriber: MqttSubscriber
+  readonly #receiver: MqttReceiver
   #peer: Peer | undefined
   #state: "idle" | "connecting" | "connected" | "leaving" = "idle"
   #lastSentMs = 0
@@ -61,15 +50,7 @@ export class MqttActor implements PeerOwner {
   #expected: Presence = "absent"
   /** When the connection that was last accepted was lost. */
   #leftAtMs = 0
-  #windowMax = 1
-  readonly #outgoing = new Map<number, Outgoing>()
-  readonly #requests = new Map<number, Request>()
   #pingsOwed = 0
-  #nextIdentifier = 1
-  /** QoS 1 and 2 messages that came on this connection and are not acknowledged, by packet identifier. */
-  readonly #unacknowledged = new Set<number>()
-  readonly #acknowledgements: Array<Uint8Array> = []
-  #isAcknowledging = false
   #isLast = false
   #isStopExpected = false
   #isToldOfStop = false
@@ -84,9 +65,12 @@ export class MqttActor implements PeerOwner {
     this.#world = world
     this.#retained = retained
     this.persona = persona
-    this.#retainedNames = retainedNames
-    this.#taken = taken
     this.#wills = new WillWatch(world, persona, taken)
+    const identifiers = new PacketIdentifiers()
+    const send = (bytes: Uint8Array): void => this.#send(bytes)
+    this.#publisher = new MqttPublisher(world, retained, persona, retainedNames, identifiers, send, taken)
+    this.#subscriber = new MqttSubscriber(world, persona, identifiers, send)
+    this.#receiver = new MqttReceiver(world, persona, send)
     this.session = this.#newSession()
   }
 
@@ -96,19 +80,13 @@ export class MqttActor implements PeerOwner {
 
   /** Whether everything that was begun on the open connection is done. */
   get isSettled(): boolean {
-    return (
-      this.#state === "connected" &&
-      this.#outgoing.size === 0 &&
-      this.#requests.size === 0 &&
-      this.#pingsOwed === 0 &&
-      this.#unacknowledged.size === 0 &&
-      this.#acknowledgements.length === 0
-    )
+    const owed = this.#publisher.size + this.#subscriber.size + this.#receiver.size + this.#pingsOwed
+    return this.#state === "connected" && owed === 0
   }
 
   get pending(): string {
-    const { size } = this.#outgoing
-    return `${this.persona.clientId}: ${this.#state}, ${size} unacknowledged, ${this.#requests.size} requests, ${this.#pingsOwed} pings, ${this.#unacknowledged.size} held`
+    const sizes = `${this.#publisher.size} messages, ${this.#subscriber.size} requests, ${this.#receiver.size} received`
+    return `${this.persona.clientId}: ${this.#state}, ${sizes}, ${this.#pingsOwed} pings`
   }
 
   /** Acts again and again until nobody has steps left. */
@@ -153,7 +131,12 @@ export class MqttActor implements PeerOwner {
     this.#expected = clean ? "absent" : known
     // Until the CONNACK is here, nobody knows whether the broker has seen the CONNECT.
     if (this.#expected !== "present" && this.#sessionExpiry > 0) this.#presence = "unknown"
-    this.#forgetConnection()
+    this.#subscriber.reset()
+    this.#receiver.reset()
+    this.#pingsOwed = 0
+    // Another connection may allow the broker less than the one before.
+    this.#receiver.receiveMaximum =
+      persona.version === 5 && world.chance.chance(1, 3) ? world.pick([1, 2, 4]) : persona.receiveMaximum
     const peer = new Peer(world.simulation, world.node.mqttAddress, this)
     this.#peer = peer
     this.#state = "connecting"
@@ -164,7 +147,7 @@ export class MqttActor implements PeerOwner {
         ? []
         : [
             ["sessionExpiry", this.#sessionExpiry],
-            ["receiveMaximum", persona.receiveMaximum]
+            ["receiveMaximum", this.#receiver.receiveMaximum]
           ]
     world.note(`${persona.clientId} CONNECT${clean ? " clean" : ""}${will === undefined ? "" : " with will"}`)
     const connect = { version: persona.version, clientId: persona.clientId, clean, keepAlive: persona.keepAlive }
@@ -259,19 +242,19 @@ export class MqttActor implements PeerOwner {
         this.#connack(packet)
         return
       case "publish":
-        this.#publish(packet)
+        this.#receiver.publish(this.session, packet)
         return
       case "puback":
       case "pubrec":
       case "pubcomp":
-        this.#acknowledged(packet.type, packet)
+        this.#publisher.acknowledged(packet.type, packet.id, packet.code)
         return
       case "pubrel":
-        this.#pubrel(packet.id)
+        this.#receiver.pubrel(this.session, packet.id)
         return
       case "suback":
       case "unsuback":
-        this.#answered(packet)
+        this.#subscriber.answered(this.session, packet)
         return
       case "pingresp":
         this.#world.check(this.#pingsOwed > 0, () => `${this.persona.clientId} got PINGRESP without a PINGREQ`)
@@ -299,17 +282,14 @@ export class MqttActor implements PeerOwner {
       () => `${clientId}: session present is ${sessionPresent}, the session is ${known}`
     )
     this.#state = "connected"
-    this.#windowMax = Math.min(windowMax, Number(propertyOf(properties, "receiveMaximum") ?? 65_535))
+    this.#publisher.windowMax = Math.min(windowMax, Number(propertyOf(properties, "receiveMaximum") ?? 65_535))
     this.#presence = this.#sessionExpiry > 0 ? "present" : "absent"
     if (!sessionPresent && !this.#isClean) this.#replaceSession()
     this.#wills.accepted(sessionPresent)
     this.session.connected()
     if (!sessionPresent) return
     world.counts.resumed += 1
-    for (const [identifier, outgoing] of this.#outgoing) {
-      if (outgoing.isReleased) this.#send(encode.ack("pubrel", identifier))
-      else this.#transmit(identifier, outgoing, true)
-    }
+    this.#publisher.resume()
   }
 
   /** Whether the broker still has the session, as far as this client can know. */
@@ -320,178 +300,16 @@ export class MqttActor implements PeerOwner {
     return awayMs < sessionExpiry * 1_000 - 100 ? "present" : "expired"
   }
 
-  #publish(packet: DecodedOf<"publish">): void {
-    const world = this.#world
-    const { clientId, receiveMaximum } = this.persona
-    const { session } = this
-    const held = packet.qos === 2 ? session.held.get(packet.id) : undefined
-    const message = session.received(packet, held !== undefined)
-    if (packet.qos === 0) return
-    const where = (): string => `${clientId}: packet identifier ${packet.id}`
-    world.check(!this.#unacknowledged.has(packet.id), () => `${where()} is used twice`)
-    if (session.held.has(packet.id)) {
-      world.check(packet.qos === 2 && packet.dup && held === message, () => `${where()} is used again before PUBCOMP`)
-    }
-    this.#unacknowledged.add(packet.id)
-    world.check(
-      this.#unacknowledged.size <= receiveMaximum,
-      () => `${clientId} has ${this.#unacknowledged.size} unacknowledged, its Receive Maximum is ${receiveMaximum}`
-    )
-    if (packet.qos === 2 && message !== undefined) session.held.set(packet.id, message)
-    this.#acknowledge(encode.ack(packet.qos === 1 ? "puback" : "pubrec", packet.id), packet.qos === 1 ? packet.id : 0)
-  }
-
-  #pubrel(identifier: number): void {
-    this.session.held.delete(identifier)
-    this.#acknowledge(encode.ack("pubcomp", identifier), identifier)
-  }
-
-  /** Sends acknowledgements in their order, each a while after it is due. */
-  #acknowledge(frame: Uint8Array, done: number): void {
-    this.#acknowledgements.push(Buffer.concat([Buffer.of(done >> 8, done & 255), frame]))
-    if (!this.#isAcknowledging) this.#acknowledgeNext()
-  }
-
-  #acknowledgeNext(): void {
-    const peer = this.#peer
-    const { acknowledgeMsMax } = this.persona
-    this.#isAcknowledging = this.#acknowledgements.length > 0
-    if (!this.#isAcknowledging) return
-    const delayMs = acknowledgeMsMax === 0 ? 0 : this.#world.chance.below(acknowledgeMsMax + 1)
-    this.#world.after(this.#world.isSettling ? Math.min(delayMs, 5) : delayMs, () => {
-      if (this.#peer !== peer || this.#state !== "connected") return
-      const next = this.#acknowledgements.shift()
-      if (next === undefined) return
-      const done = (next[0] ?? 0) * 256 + (next[1] ?? 0)
-      if (done !== 0) this.#unacknowledged.delete(done)
-      this.#send(next.subarray(2))
-      this.#acknowledgeNext()
-    })
-  }
-
-  #acknowledged(type: AckType, { id, code }: { readonly id: number; readonly code: number }): void {
-    const world = this.#world
-    const outgoing = this.#outgoing.get(id)
-    const where = (): string => `${this.persona.clientId}: ${type} ${id} (${code})`
-    if (outgoing === undefined) throw world.violation(`${where()} answers nothing`)
-    const expected = outgoing.qos === 1 ? "puback" : outgoing.isReleased ? "pubcomp" : "pubrec"
-    world.check(type === expected, () => `${where()} where ${expected} was due`)
-    // 0x10: nobody wants it; 0x92: it was released before, and the answer was lost.
-    world.check(
-      code === 0 || code === (type === "pubcomp" ? 0x92 : 0x10),
-      () => `${where()} refuses ${outgoing.message === undefined ? "" : show(outgoing.message)}`
-    )
-    if (type !== "pubcomp") {
-      world.counts.acknowledged += 1
-      if (outgoing.write !== undefined) outgoing.write.isAcknowledged = true
-      if (outgoing.message !== undefined) {
-        outgoing.message.acknowledgedAt = world.moment()
-        this.#taken(outgoing.message, outgoing.sentAt)
-      }
-    }
-    if (type === "pubrec") {
-      outgoing.isReleased = true
-      this.#send(encode.ack("pubrel", id))
-    } else this.#outgoing.delete(id)
-  }
-
-  #answered({ type, id, codes }: DecodedOf<"suback" | "unsuback">): void {
-    const world = this.#world
-    const request = this.#requests.get(id)
-    const where = (): string => `${this.persona.clientId}: ${type} ${id} [${codes.join(" ")}]`
-    this.#requests.delete(id)
-    if (request?.kind === "subscribe" && type === "suback") {
-      const { wishes } = request
-      const isGranted = codes.length === wishes.length && wishes.every(({ qos }, index) => codes[index] === qos)
-      world.check(isGranted, () => `${where()} is not what was asked`)
-      for (const wish of wishes) this.session.granted(wish)
-    } else if (request?.kind === "unsubscribe" && type === "unsuback") {
-      for (const done of request.dones) done()
-    } else world.fail(`${where()} answers nothing`)
-  }
-
   #actConnected(): void {
     const world = this.#world
     const choice = world.chance.below(32)
-    if (choice < 18) for (let count = 1 + world.chance.below(6); count > 0; count--) this.#publishNew()
-    else if (choice < 23) this.#subscribe()
-    else if (choice < 25) this.#unsubscribe()
+    if (choice < 18) for (let count = 1 + world.chance.below(6); count > 0; count--) this.#publisher.publish()
+    else if (choice < 23) this.#subscriber.subscribe(this.session)
+    else if (choice < 25) this.#subscriber.unsubscribe(this.session)
     else if (choice < 26) this.ping()
     else if (choice < 27) this.disconnect()
     else if (choice < 28) this.#takeOver()
     else if (choice < 30) this.#stopReading()
-  }
-
-  #publishNew(): void {
-    const world = this.#world
-    const { chance } = world
-    const { clientId, version, payloadBytesMax } = this.persona
-    const retained = this.#retainedNames.length > 0 && chance.chance(1, 4)
-    const name = retained ? world.pick(this.#retainedNames) : world.pick(LIVE_NAMES)
-    const qos = RETAINED_QOS.get(name) ?? world.pick<Qos>([0, 1, 1, 2])
-    if (qos > 0 && this.#outgoing.size >= this.#windowMax) return
-    const isClearing = retained && chance.chance(1, 5)
-    const message = isClearing
-      ? undefined
-      : world.message({
-          publisher: clientId,
-          source: "mqtt",
-          topic: name,
-          qos,
-          retain: retained,
-          hasProperty: version === 5,
-          paddingMax: payloadBytesMax
-        })
-    const write = retained ? this.#retained.writing(name, message) : undefined
-    const sentAt = message?.sentAt ?? world.moment()
-    const outgoing: Outgoing = { name, qos, message, write, sentAt, isReleased: false }
-    const identifier = qos === 0 ? 0 : this.#identifier()
-    if (qos > 0) this.#outgoing.set(identifier, outgoing)
-    this.#transmit(identifier, outgoing, false)
-  }
-
-  #transmit(id: number, { name, qos, message, write }: Outgoing, dup: boolean): void {
-    const { version } = this.persona
-    if (message !== undefined) message.transmissions += 1
-    const properties: Properties =
-      message?.hasProperty === true ? [["userProperty", [NUMBER_PROPERTY, String(message.id)]]] : []
-    this.#world.note(
-      `${this.persona.clientId} -> PUBLISH ${id} ${name} q${qos}${dup ? " dup" : ""} ${message?.id ?? ""}`
-    )
-    const payload = message?.payload ?? ""
-    const retain = write !== undefined
-    this.#send(encode.publish(version, { topic: name, payload, qos, retain, dup, id, properties }))
-  }
-
-  #subscribe(): void {
-    const world = this.#world
-    const { chance } = world
-    const { version } = this.persona
-    const identifier = version === 5 && chance.chance(1, 2) ? 1 + chance.below(200) : 0
-    const filters = new Set(Array.from({ length: 1 + chance.below(3) }, () => world.pick(FILTERS)))
-    const wishes = [...filters].map((filter) => ({
-      filter,
-      qos: world.pick<Qos>([0, 1, 2]),
-      noLocal: version === 5 && chance.chance(1, 4),
-      retainAsPublished: version === 5 && chance.chance(1, 4),
-      identifier
-    }))
-    const id = this.#identifier()
-    this.#requests.set(id, { kind: "subscribe", wishes: wishes.map((wish) => this.session.asked(wish)) })
-    world.note(
-      `${this.persona.clientId} -> SUBSCRIBE ${id} ${wishes.map(({ filter, qos }) => `${filter} q${qos}`).join(", ")}`
-    )
-    this.#send(encode.subscribe(version, id, wishes, identifier === 0 ? [] : [["subscriptionIdentifier", identifier]]))
-  }
-
-  #unsubscribe(): void {
-    const world = this.#world
-    const { filters } = this.session
-    const filter = filters.length === 0 ? "never/subscribed" : world.pick(filters)
-    const id = this.#identifier()
-    this.#requests.set(id, { kind: "unsubscribe", dones: [this.session.leaving(filter)] })
-    world.note(`${this.persona.clientId} -> UNSUBSCRIBE ${id} ${filter}`)
-    this.#send(encode.unsubscribe(this.persona.version, id, [filter]))
   }
 
   #takeOver(): void {
@@ -553,14 +371,6 @@ export class MqttActor implements PeerOwner {
     if (this.#sessionExpiry === 0) this.#replaceSession()
   }
 
-  #forgetConnection(): void {
-    this.#requests.clear()
-    this.#pingsOwed = 0
-    this.#unacknowledged.clear()
-    this.#acknowledgements.length = 0
-    this.#isAcknowledging = false
-  }
-
   #newSession(): SessionModel {
     const session = new SessionModel(this.#world, this.#retained, this.persona, this.sessions.length + 1)
     this.sessions.push(session)
@@ -570,20 +380,7 @@ export class MqttActor implements PeerOwner {
   #replaceSession(): void {
     this.session.hasEnded = true
     this.session = this.#newSession()
-    this.#outgoing.clear()
-  }
-
-  /** A packet identifier that is not in use. */
-  #identifier(): number {
-    while (this.#outgoing.has(this.#nextIdentifier) || this.#requests.has(this.#nextIdentifier)) this.#step()
-    const identifier = this.#nextIdentifier
-    this.#step()
-    return identifier
-  }
-
-  #step(): void {
-    // Few identifiers, so that they come again soon.
-    this.#nextIdentifier = (this.#nextIdentifier % 60) + 1
+    this.#publisher.clear()
   }
 
   #keepAlive(peer: Peer): void {

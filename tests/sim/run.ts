@@ -213,9 +213,16 @@ class Run {
     world.check(node.armedCount(LINGER_MS) === lingers, () => "everybody left, and a partition is still watched")
   }
 
-  /** Some come back, and the broker stops under them. */
+  /** The broker stops, with nobody there or under those that come back. */
   async #stop(): Promise<void> {
     const world = this.#world
+    if (world.chance.chance(1, 3)) {
+      // Nobody is there: nobody is waited for.
+      const begunMs = world.nowMs
+      await world.node.stop()
+      world.check(world.nowMs - begunMs < 100, () => `nobody was there, and the stop took ${world.nowMs - begunMs} ms`)
+      return
+    }
     for (const actor of this.#actors) actor.connectLast()
     await this.#until(() => this.#actors.every(({ isSettled }) => isSettled), "connections before the stop")
     for (const actor of this.#actors) actor.expectStop()

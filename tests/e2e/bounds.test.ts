@@ -59,8 +59,8 @@ brokerSuite("bounds", { set: SETTINGS }, (broker) => {
         if (qos === 1) for (const id of ids) expect(await publisher.expect("puback")).toMatchObject({ id })
       }
       expect(performance.now() - start).toBeLessThan(10_000)
-      // 300 MB were promised to the slow ones; what each may hold is a few MiB.
-      expect((broker().residentBytes() - before) / MIB).toBeLessThan(120)
+      // 300 MB were promised to the slow ones; what each may hold is a few MiB, and between two shards as much again.
+      expect((broker().residentBytes() - before) / MIB).toBeLessThan(160)
       await fast.quiet(0)
     }, 25_000)
   }
@@ -200,7 +200,7 @@ brokerSuite("bounds", { set: SETTINGS }, (broker) => {
     expect((broker().residentBytes() - before) / MIB).toBeLessThan(250)
   }, 15_000)
 
-  test("10,000 sessions that come and go leave nothing behind", async () => {
+  test("15,000 sessions that come and go leave nothing behind", async () => {
     const round = async (): Promise<void> => {
       for (let turn = 0; turn < 25; turn++) {
         const clients = await Promise.all(
@@ -222,9 +222,14 @@ brokerSuite("bounds", { set: SETTINGS }, (broker) => {
     RawMqtt.cutAll()
     await settled(broker(), GAUGES)
     const before = broker().residentBytes()
-    for (let measuring = 0; measuring < 2; measuring++) await round()
-    RawMqtt.cutAll()
-    await settled(broker(), GAUGES)
-    expect((broker().residentBytes() - before) / MIB).toBeLessThan(40)
+    // Between two collections memory rises and falls by some 50 MiB; what leaks raises the lowest point, too.
+    let lowest = Number.POSITIVE_INFINITY
+    for (let measuring = 0; measuring < 4; measuring++) {
+      await round()
+      RawMqtt.cutAll()
+      await settled(broker(), GAUGES)
+      lowest = Math.min(lowest, broker().residentBytes())
+    }
+    expect((lowest - before) / MIB).toBeLessThan(30)
   }, 30_000)
 })

@@ -53,20 +53,22 @@ brokerSuite("slow clients", { set }, (broker, shards) => {
     }
   }, 20_000)
 
-  // On one shard: there the stalled one's output leaves no room for the others'.
-  test.if(shards === 1)("the others go on as soon as there is room", async () => {
-    const publisher = await connect()
-    const other = await connect()
-    const topic = `${uniqueLevel()}/small`
-    await other.subscribe(topic, 1)
-    const subscriber = await stalledSubscriber()
-    expect(await waitingBytes(broker())).toBeGreaterThan(OUTPUT_BYTES_TOTAL_MAX)
-    for (let id = 1; id <= 5; id++) publisher.publish({ topic, payload: String(id), qos: 1, id })
-    await sleep(100)
-    expect(other.drain()).toEqual([])
-    subscriber.cut()
-    expect((await other.messages(5)).map((message) => Buffer.from(message.payload).toString())).toEqual([..."12345"])
-  })
+  // On one shard only: with two, the stalled one's output lies on the other shard and leaves room here.
+  if (shards === 1) {
+    test("the others go on as soon as there is room", async () => {
+      const publisher = await connect()
+      const other = await connect()
+      const topic = `${uniqueLevel()}/small`
+      await other.subscribe(topic, 1)
+      const subscriber = await stalledSubscriber()
+      expect(await waitingBytes(broker())).toBeGreaterThan(OUTPUT_BYTES_TOTAL_MAX)
+      for (let id = 1; id <= 5; id++) publisher.publish({ topic, payload: String(id), qos: 1, id })
+      await sleep(100)
+      expect(other.drain()).toEqual([])
+      subscriber.cut()
+      expect((await other.messages(5)).map((message) => Buffer.from(message.payload).toString())).toEqual([..."12345"])
+    })
+  }
 
   test("what is sent again keeps to the Maximum Packet Size of the new connection", async () => {
     const clientId = uniqueId()

@@ -198,6 +198,37 @@ test("a new connection with a smaller window gets no more at once than it allows
   )
 })
 
+test("a PUBCOMP for what an earlier connection had released makes no room beyond the smaller window", () => {
+  const { session, connect, send } = make(60, 5)
+  const before = connect()
+  for (const payload of ["1", "2", "3", "4"]) send(payload, 2)
+  for (const identifier of before.inFlight.slice(0, 2)) session.released(identifier)
+  session.limitWindow(1)
+  const after = connect()
+  session.resend(after as unknown as Connection)
+  const [one = 0, two = 0] = before.inFlight
+  assert.deepEqual(after.lines, [`pubrel ${one}`, `pubrel ${two}`])
+  session.freed(one)
+  session.freed(two)
+  assert.deepEqual(after.lines.slice(2), ["3 q2 dup"])
+  session.freed(before.inFlight[2] ?? 0)
+  assert.deepEqual(after.lines.slice(2), ["3 q2 dup", "4 q2 dup"])
+})
+
+test("what is acknowledged before it was sent again is not sent again, and makes no room that is not there", () => {
+  const { session, connect, send } = make(60, 5)
+  const before = connect()
+  for (const payload of ["1", "2", "3", "4"]) send(payload)
+  session.limitWindow(1)
+  const after = connect()
+  session.resend(after as unknown as Connection)
+  session.freed(before.inFlight[2] ?? 0)
+  assert.deepEqual(after.lines, ["1 q1 dup"])
+  session.freed(before.inFlight[0] ?? 0)
+  session.freed(before.inFlight[1] ?? 0)
+  assert.deepEqual(after.lines, ["1 q1 dup", "2 q1 dup", "4 q1 dup"])
+})
+
 test("delivery: the lower QoS, retain as published, subscription identifiers, no local", () => {
   const { session, connect } = make()
   const connection = connect()

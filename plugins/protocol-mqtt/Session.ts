@@ -39,8 +39,6 @@ export class Session implements Subscriber {
   filterSize = 0
   /** Identifiers in flight since an earlier connection that this one has not seen yet, in order. */
   #unsent = NO_IDENTIFIERS
-  /** How many of them may leave before the client acknowledges one. */
-  #unsentAllowed = 0
   #queue = NOTHING_QUEUED
   #queueHead = 0
   #queueBytes = 0
@@ -185,11 +183,10 @@ export class Session implements Subscriber {
 
   /**
    * After a resumption: what was in flight again, in order, then what waits [MQTT-4.4.0-1]. The Receive Maximum of the new
-   * connection may be smaller: what does not fit is sent again as the client acknowledges.
+   * connection may be smaller: what does not fit is sent again as the client acknowledges [MQTT-3.3.4-9].
    */
   resend(connection: Connection): void {
     this.#unsent = []
-    this.#unsentAllowed = this.windowLimit
     this.window?.forEach((identifier, state) => {
       if (state === AWAITS_PUBCOMP) connection.sendPubrel(identifier)
       else this.#unsent.push(identifier)
@@ -200,7 +197,11 @@ export class Session implements Subscriber {
   /** An identifier is free again: the next message leaves. */
   freed(packetIdentifier: number): void {
     this.#forget(this.window?.free(packetIdentifier))
-    if (this.#unsent.length > 0) this.#unsentAllowed += 1
+    if (this.#unsent.length > 0) {
+      // A client may acknowledge what it has from the earlier connection before it gets it again.
+      const place = this.#unsent.indexOf(packetIdentifier)
+      if (place >= 0) this.#unsent.splice(place, 1)
+    }
     this.drain()
   }
 
@@ -220,20 +221,25 @@ export class Session implements Subscriber {
     return window.isFull || this.#windowBytes >= this.broker.settings.queue_bytes_max
   }
 
-  /** Sends again what was in flight on an earlier connection and not yet on this one. */
+  /**
+   * Sends again what was in flight on an earlier connection and not yet on this one. All that is in use and not among it counts
+   * against the limit: what was sent on this connection, and the PUBRELs whose PUBCOMP is due.
+   */
   #sendUnsent(connection: Connection, nowMs: number): void {
+    const { window } = this
+    if (window === undefined || this.#unsent.length === 0) return
     let count = 0
-    while (count < this.#unsent.length && this.#unsentAllowed > 0 && connection.takesMore) {
+    while (count < this.#unsent.length && connection.takesMore) {
+      if (window.count - (this.#unsent.length - count) >= window.limit) break
       const identifier = this.#unsent[count++] ?? 0
-      const sent = this.window?.sentAs(identifier)
+      const sent = window.sentAs(identifier)
       if (sent === undefined) continue
       if (connection.fitsPacketSize(sent.message, sent.qos, sent.retain, sent.identifiers)) {
-        this.#unsentAllowed -= 1
         connection.resendPublish(sent, identifier, nowMs)
       } else {
         // As if it had been sent and acknowledged [MQTT-3.1.2-25].
         this.broker.counts.droppedTooLarge += 1
-        this.#forget(this.window?.free(identifier))
+        this.#forget(window.free(identifier))
       }
     }
     if (count > 0) this.#unsent.splice(0, count)

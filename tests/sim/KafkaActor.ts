@@ -4,7 +4,7 @@ import { Peer, type PeerOwner } from "./Peer.ts"
 import type { World } from "./World.ts"
 
 /** A response takes no longer than this beyond what it may wait for, ms. */
-const ANSWER_MS_MAX = 60_000
+const ANSWER_MS_MAX = 900_000
 
 export class KafkaActor implements PeerOwner {
   readonly name: string

@@ -20,7 +20,7 @@ export class RetainedProbe implements PeerOwner {
   /** Nobody writes any more: exactly one value a name. */
   readonly #isFinal: boolean
   #floors: ReadonlyMap<string, number> = new Map()
-  #mayBeEmpty: ReadonlySet<string> = new Set()
+  readonly #mayBeEmpty = new Set<string>()
   readonly #got = new Map<string, Array<number>>()
   #isDone = false
 
@@ -44,7 +44,10 @@ export class RetainedProbe implements PeerOwner {
   packet(bytes: Uint8Array): void {
     const packet = decode(bytes, 5)
     if (packet.type === "connack") this.#subscribe()
-    else if (packet.type === "publish") this.#published(packet)
+    else if (packet.type === "suback") {
+      // What was cleared before the SUBSCRIBE arrived is not there either.
+      for (const name of RETAINED_NAMES) if (this.#retained.mayBeEmpty(name)) this.#mayBeEmpty.add(name)
+    } else if (packet.type === "publish") this.#published(packet)
   }
 
   ended(): void {
@@ -54,7 +57,7 @@ export class RetainedProbe implements PeerOwner {
   #subscribe(): void {
     const world = this.#world
     this.#floors = this.#retained.floors("#")
-    this.#mayBeEmpty = new Set(RETAINED_NAMES.filter((name) => this.#retained.mayBeEmpty(name)))
+    for (const name of RETAINED_NAMES) if (this.#retained.mayBeEmpty(name)) this.#mayBeEmpty.add(name)
     const filters = FILTERS.map((filter) => ({ filter, qos: 2 as const }))
     this.#peer.send(encode.subscribe(5, 1, filters))
     world.after(LOOK_MS, () => this.#judge())

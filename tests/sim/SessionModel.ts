@@ -198,7 +198,7 @@ export class SessionModel {
     const key = `${message.publisher} ${topic} ${kind}`
     const newest = this.#newest.get(key) ?? 0
     world.check(
-      message.id > newest || !this.#isOrdered(message, qos, asked),
+      message.id > newest || receipt !== undefined || !this.#isOrdered(message, qos, asked),
       () => `${what()} came after the later message ${newest} of the same publisher`
     )
     this.#newest.set(key, Math.max(newest, message.id))

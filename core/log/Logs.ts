@@ -285,15 +285,18 @@ async function readPieces(log: PartitionLog | undefined, offset: number, maxByte
   const pieces = [first.bytes]
   let size = first.bytes.length
   let next = nextOffset(first.bytes)
-  while (size < sizeMax && next < first.highWatermark) {
-    const { refusal, bytes } = await readFrom(log, next, sizeMax - size)
+  // The log may grow between two pieces: the answer tells the state that the last of them was read in.
+  let state: PartitionState = first
+  while (size < sizeMax && next < state.highWatermark) {
+    const { bytes, ...later } = await readFrom(log, next, sizeMax - size)
     // A first batch comes whole, also where it does not fit any more.
-    if (refusal !== 0 || bytes.length === 0 || size + bytes.length > sizeMax) break
+    if (later.refusal !== 0 || bytes.length === 0 || size + bytes.length > sizeMax) break
     pieces.push(bytes)
     size += bytes.length
     next = nextOffset(bytes)
+    state = later
   }
-  return pieces.length === 1 ? first : { ...first, bytes: Buffer.concat(pieces, size) }
+  return { ...state, bytes: pieces.length === 1 ? first.bytes : Buffer.concat(pieces, size) }
 }
 
 /** One past the last offset in whole stored batches. */

@@ -1,0 +1,7 @@
+/**
+ * The contract suites, for whoever writes a storage or meta plugin: `import { engineContract } from "manifold/contracts"`. Each is
+ * called once in a test file of yours and runs under `bun test`, and under any runner of `node:test`.
+ */
+export { engineContract } from "./engine-contract.ts"
+export { keyValueContract } from "./key-value-contract.ts"
+export { metaStoreContract } from "./meta-store-contract.ts"

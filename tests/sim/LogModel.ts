@@ -83,6 +83,8 @@ export class LogModel {
     seen.highWatermark = Math.max(seen.highWatermark, answer.highWatermark)
     seen.logStartOffset = Math.max(seen.logStartOffset, answer.logStartOffset)
     for (const [message, bound] of this.#bounds) {
+      // Nobody is told when a will is stored.
+      if (message.source === "will") continue
       if (message.acknowledgedAt < askedAt && answer.highWatermark < bound && this.#whereOf(message) === where) {
         this.#bounds.set(message, answer.highWatermark)
       }

@@ -15,15 +15,15 @@ import { Peer, type PeerOwner } from "./Peer.ts"
 import type { RetainedModel } from "./RetainedModel.ts"
 import { LIVE_NAMES, type Persona, SESSION_NEVER_EXPIRES } from "./Scenario.ts"
 import { SessionModel } from "./SessionModel.ts"
+import { SessionPresence } from "./SessionPresence.ts"
 import { WillWatch } from "./WillWatch.ts"
 import type { SimMessage, World } from "./World.ts"
 
 /** An answer takes no longer than this, ms: generous, since bytes may travel one by one. */
 const ANSWER_MS_MAX = 20_000
 const SHUTTING_DOWN = 0x8b
-
-/** What is known of the broker's side of a session before a CONNECT. */
-type Presence = "present" | "absent" | "expired" | "unknown"
+/** What was on its way between two shards when its connection ended has arrived by then, ms. */
+const LINK_MS_MAX = 500
 
 export class MqttActor implements PeerOwner {
   readonly persona: Persona
@@ -40,17 +40,10 @@ export class MqttActor implements PeerOwner {
   #peer: Peer | undefined
   #state: "idle" | "connecting" | "connected" | "leaving" = "idle"
   #lastSentMs = 0
-  #isClean = false
-  /** A clean start was asked for, and no CONNACK came. */
-  #owesCleanStart = false
-  /** Session expiry of the connection that was last asked for, seconds. */
-  #sessionExpiry = 0
-  #presence: Presence = "absent"
-  /** What session present must say. */
-  #expected: Presence = "absent"
-  /** When the connection that was last accepted was lost. */
-  #leftAtMs = 0
+  readonly #presence: SessionPresence
   #pingsOwed = 0
+  /** No new connection before this time: it could overtake the CONNECT or the DISCONNECT of the one before. */
+  #connectsAtMs = 0
   #isLast = false
   #isStopExpected = false
   #isToldOfStop = false
@@ -65,6 +58,7 @@ export class MqttActor implements PeerOwner {
     this.#world = world
     this.#retained = retained
     this.persona = persona
+    this.#presence = new SessionPresence(world, persona)
     this.#wills = new WillWatch(world, persona, taken)
     const identifiers = new PacketIdentifiers()
     const send = (bytes: Uint8Array): void => this.#send(bytes)
@@ -75,7 +69,7 @@ export class MqttActor implements PeerOwner {
   }
 
   get isIdle(): boolean {
-    return this.#state === "idle"
+    return this.#state === "idle" && this.#world.nowMs >= this.#connectsAtMs
   }
 
   /** Whether everything that was begun on the open connection is done. */
@@ -102,7 +96,7 @@ export class MqttActor implements PeerOwner {
   act(): void {
     const world = this.#world
     if (this.#state === "idle") {
-      if (world.chance.chance(1, 2)) this.connect(world.chance.chance(this.persona.cleanOf16, 16))
+      if (this.isIdle && world.chance.chance(1, 2)) this.connect(world.chance.chance(this.persona.cleanOf16, 16))
       return
     }
     if (world.stepsLeft <= 0) return
@@ -119,18 +113,9 @@ export class MqttActor implements PeerOwner {
   connect(isClean: boolean): void {
     const world = this.#world
     const { persona } = this
-    const known = this.#knownPresence()
-    // A clean start stays one until the broker has said so; and what may have expired cannot be told from what came after it.
-    const isForced =
-      this.#owesCleanStart || known === "expired" || (persona.version === 4 && persona.sessionExpiry === 0)
-    const clean = isClean || isForced
+    this.#presence.connecting(isClean, this.#isLast)
+    const clean = this.#presence.isClean
     if (clean) this.#replaceSession()
-    this.#isClean = clean
-    this.#owesCleanStart = clean
-    this.#sessionExpiry = this.#isLast || (clean && persona.version === 4) ? 0 : persona.sessionExpiry
-    this.#expected = clean ? "absent" : known
-    // Until the CONNACK is here, nobody knows whether the broker has seen the CONNECT.
-    if (this.#expected !== "present" && this.#sessionExpiry > 0) this.#presence = "unknown"
     this.#subscriber.reset()
     this.#receiver.reset()
     this.#pingsOwed = 0
@@ -146,7 +131,7 @@ export class MqttActor implements PeerOwner {
       persona.version === 4
         ? []
         : [
-            ["sessionExpiry", this.#sessionExpiry],
+            ["sessionExpiry", this.#presence.expiry],
             ["receiveMaximum", this.#receiver.receiveMaximum]
           ]
     world.note(`${persona.clientId} CONNECT${clean ? " clean" : ""}${will === undefined ? "" : " with will"}`)
@@ -233,6 +218,7 @@ export class MqttActor implements PeerOwner {
     world.check(wasLeaving, () => `the broker ended the connection of ${clientId} (${this.#state}) without a reason`)
     world.note(`${clientId} ended`)
     this.#wills.left(true)
+    this.#awaitLinks()
     this.#gone()
   }
 
@@ -274,30 +260,15 @@ export class MqttActor implements PeerOwner {
     const world = this.#world
     const { clientId, windowMax } = this.persona
     world.check(code === 0, () => `${clientId} was refused with ${code}`)
-    world.check(!sessionPresent || !this.#isClean, () => `${clientId}: session present after a clean start`)
-    this.#owesCleanStart = false
-    const known = this.#expected
-    world.check(
-      known === "unknown" || sessionPresent === (known === "present"),
-      () => `${clientId}: session present is ${sessionPresent}, the session is ${known}`
-    )
+    this.#presence.accepted(sessionPresent)
     this.#state = "connected"
     this.#publisher.windowMax = Math.min(windowMax, Number(propertyOf(properties, "receiveMaximum") ?? 65_535))
-    this.#presence = this.#sessionExpiry > 0 ? "present" : "absent"
-    if (!sessionPresent && !this.#isClean) this.#replaceSession()
+    if (!sessionPresent && !this.#presence.isClean) this.#replaceSession()
     this.#wills.accepted(sessionPresent)
     this.session.connected()
     if (!sessionPresent) return
     world.counts.resumed += 1
     this.#publisher.resume()
-  }
-
-  /** Whether the broker still has the session, as far as this client can know. */
-  #knownPresence(): Presence {
-    const { sessionExpiry } = this.persona
-    if (this.#presence !== "present" || sessionExpiry === SESSION_NEVER_EXPIRES) return this.#presence
-    const awayMs = this.#world.nowMs - this.#leftAtMs
-    return awayMs < sessionExpiry * 1_000 - 100 ? "present" : "expired"
   }
 
   #actConnected(): void {
@@ -347,6 +318,7 @@ export class MqttActor implements PeerOwner {
       peer.finishWithin(last, world.chance.below(last.length))
       this.halfOpen.push(peer)
     } else peer?.cut()
+    if (this.#state === "connecting") this.#awaitLinks()
     if (this.#state === "leaving") this.#wills.left(false)
     else this.#wills.cut(peer?.isOpen === false)
     this.#gone()
@@ -362,13 +334,17 @@ export class MqttActor implements PeerOwner {
     this.#gone()
   }
 
+  #awaitLinks(): void {
+    if (this.#world.scenario.immediateMsMax > 0) this.#connectsAtMs = this.#world.nowMs + LINK_MS_MAX
+  }
+
   /** The connection is over for this client. */
   #gone(): void {
-    if (this.#state === "connected" || this.#state === "leaving") this.#leftAtMs = this.#world.nowMs
+    if (this.#state === "connected" || this.#state === "leaving") this.#presence.left()
     this.#state = "idle"
     this.#peer = undefined
     // A session that ends with its connection is over for its client too.
-    if (this.#sessionExpiry === 0) this.#replaceSession()
+    if (this.#presence.expiry === 0) this.#replaceSession()
   }
 
   #newSession(): SessionModel {

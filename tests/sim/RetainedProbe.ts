@@ -11,6 +11,8 @@ import { show, type World } from "./World.ts"
 
 /** What is retained has come by then, ms: it may travel byte by byte. */
 const LOOK_MS = 20_000
+/** After a SUBACK every shard has been asked by then, ms. */
+const ASKED_MS = 200
 const FILTERS = ["state/+", "+/s/telemetry", "odd state/#"]
 
 export class RetainedProbe implements PeerOwner {
@@ -45,8 +47,8 @@ export class RetainedProbe implements PeerOwner {
     const packet = decode(bytes, 5)
     if (packet.type === "connack") this.#subscribe()
     else if (packet.type === "suback") {
-      // What was cleared before the SUBSCRIBE arrived is not there either.
-      for (const name of RETAINED_NAMES) if (this.#retained.mayBeEmpty(name)) this.#mayBeEmpty.add(name)
+      // What was cleared before all shards were asked is not there either.
+      this.#world.after(ASKED_MS, () => this.#noteEmpty())
     } else if (packet.type === "publish") this.#published(packet)
   }
 
@@ -54,10 +56,14 @@ export class RetainedProbe implements PeerOwner {
     this.#world.check(this.#isDone, () => "the broker ended the connection of a client that looks at what is retained")
   }
 
+  #noteEmpty(): void {
+    for (const name of RETAINED_NAMES) if (this.#retained.mayBeEmpty(name)) this.#mayBeEmpty.add(name)
+  }
+
   #subscribe(): void {
     const world = this.#world
     this.#floors = this.#retained.floors("#")
-    for (const name of RETAINED_NAMES) if (this.#retained.mayBeEmpty(name)) this.#mayBeEmpty.add(name)
+    this.#noteEmpty()
     const filters = FILTERS.map((filter) => ({ filter, qos: 2 as const }))
     this.#peer.send(encode.subscribe(5, 1, filters))
     world.after(LOOK_MS, () => this.#judge())

@@ -40,6 +40,8 @@ export interface Persona {
 export interface Scenario {
   readonly shards: number
   readonly network: SimulationOptions
+  /** How long a busy loop may put off what is to run after the waiting events, ms: ends of turns, frames to other shards. */
+  readonly immediateMsMax: number
   readonly mqttBounds: Readonly<Record<string, number>>
   /** Whether the bounds may drop QoS 1 and 2 messages. */
   readonly isQueueTight: boolean
@@ -106,6 +108,7 @@ export function drawScenario(seed: number, shards: number, steps: number): Scena
   const chance = Xoshiro128.seeded(seed, STREAM_SCENARIO)
   const pick = <Value>(values: ReadonlyArray<Value>): Value => values[chance.below(values.length)] as Value
   const isQueueTight = chance.chance(1, 8)
+  const timerLatenessMsMax = pick([0, 0, 3])
   const receiveMaximum = pick([5, 10, 65_535])
   const persona = (index: number): Persona => {
     const version = pick<Version>([4, 5])
@@ -134,8 +137,10 @@ export function drawScenario(seed: number, shards: number, steps: number): Scena
       windowBytesMin: 64,
       windowBytesMax: pick([256, 4_096, 65_536]),
       partialWritesOfEight: chance.below(6),
-      timerLatenessMsMax: pick([0, 0, 3])
+      timerLatenessMsMax
     },
+    // Late timers would come out of order.
+    immediateMsMax: timerLatenessMsMax === 0 ? pick([0, 2, 20]) : 0,
     mqttBounds: {
       receive_maximum: receiveMaximum,
       inflight_max: pick([1, 3, 10, 1_000]),

@@ -2,7 +2,7 @@
  * A whole node on the simulated platform: the real `startNode` with the memory engine, the meta store and both protocols, and a
  * probe that reads its metrics and counts the timers that it has running.
  *
- * Invariant: nothing here changes what the node does; the clock that it is given only counts.
+ * Invariant: nothing here changes what the node may do; the clock that it is given counts, and is busy at times.
  */
 import { Context, Effect, Exit, Layer, Scope } from "effect"
 import * as v from "valibot"
@@ -50,7 +50,7 @@ export class SimulatedNode {
   async start(scenario: Scenario): Promise<void> {
     const simulation = this.#simulation
     const services = Context.make(Net, simulation.net).pipe(
-      Context.add(Clock, this.#countingClock(simulation.clock)),
+      Context.add(Clock, this.#nodeClock(simulation.clock, scenario)),
       Context.add(Random, simulation.random),
       Context.add(Files, simulation.files)
     )
@@ -127,11 +127,20 @@ export class SimulatedNode {
     return this.routers.every((router) => router instanceof ShardRouter && router.isEmpty)
   }
 
-  #countingClock(clock: ClockShape): ClockShape {
+  /** Counts timers, and lets the loop be busy now and then. */
+  #nodeClock(clock: ClockShape, { immediateMsMax, chance }: Scenario): ClockShape {
     const timers = this.#timers
     const armed = this.#armed
+    let lastMs = 0
     return {
       ...clock,
+      immediate: (task) => {
+        const nowMs = clock.monotonicMs()
+        const delayMs = immediateMsMax > 0 && chance.chance(1, 4) ? chance.below(immediateMsMax * 8 + 1) / 8 : 0
+        lastMs = Math.max(lastMs, nowMs + delayMs)
+        if (lastMs === nowMs) clock.immediate(task)
+        else clock.after(lastMs - nowMs, task)
+      },
       after: (delayMs, task) => {
         const key = {}
         timers.set(key, delayMs)

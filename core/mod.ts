@@ -1,6 +1,7 @@
 /** The public entry of the core: what plugins, ours and third parties', import (as `manifold` outside this repository). */
 export * from "./access/Access.ts"
 export { assert, InvariantViolation } from "./assert.ts"
+export { addressList } from "./config/address-list.ts"
 export * from "./ingress/Ingress.ts"
 export { Message } from "./ingress/Message.ts"
 export { Journal, type JournalEntry, type JournalShape, TicketStream, type TicketWaiter } from "./journal/Journal.ts"

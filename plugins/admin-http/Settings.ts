@@ -1,11 +1,6 @@
 /** The options of `[[plugin]] use = "admin-http"`, their bounds and defaults. */
 import * as v from "valibot"
-import { parseAddress } from "../../core/mod.ts"
-
-const address = v.pipe(
-  v.string(),
-  v.check((text) => parseAddress(text) !== undefined, 'expected "host:port"')
-)
+import { addressList } from "../../core/mod.ts"
 
 /** One text or a list of them. */
 const listOf = (item: v.GenericSchema<string, string>) =>
@@ -21,7 +16,7 @@ const whole = (minimum: number, maximum: number) =>
 
 export const options = v.strictObject({
   /** Listeners for HTTP. */
-  tcp: v.optional(listOf(address), ["127.0.0.1:8080"]),
+  tcp: v.optional(addressList, ["127.0.0.1:8080"]),
   /** Further names that the Host header of a loopback listener may hold, for a reverse proxy on this machine. */
   hosts: v.optional(listOf(hostName), []),
   /** Largest request body, bytes. */

@@ -1,23 +1,14 @@
 /** Options of `[[plugin]] use = "protocol-kafka"`, as a person writes them. Sizes in bytes, times in ms. */
 import * as v from "valibot"
-import { parseAddress } from "../../core/mod.ts"
+import { addressList } from "../../core/mod.ts"
 import { REQUEST_SIZE_MAX_DEFAULT } from "./wire/framing.ts"
 
-const address = v.pipe(
-  v.string(),
-  v.check((text) => parseAddress(text) !== undefined, 'expected "host:port"')
-)
-/** A single string is accepted for a list. */
-const addresses = v.pipe(
-  v.union([address, v.array(address)]),
-  v.transform((given) => (typeof given === "string" ? [given] : given))
-)
 const positive = v.pipe(v.number(), v.integer(), v.minValue(1))
 
 const settings = v.strictObject({
-  tcp: v.optional(addresses, ["127.0.0.1:9092"]),
+  tcp: v.optional(addressList, ["127.0.0.1:9092"]),
   /** One for each listener, in order, as in Kafka's advertised.listeners; absent = the listener's own address. Port 0 = its port. */
-  advertised: v.optional(addresses),
+  advertised: v.optional(addressList),
   /** Largest request, as Kafka's socket.request.max.bytes. */
   request_size_max: v.optional(v.pipe(positive, v.maxValue(0x7fff_ffff)), REQUEST_SIZE_MAX_DEFAULT),
   /** Bytes that all connections of a shard may hold of requests that are not whole. */

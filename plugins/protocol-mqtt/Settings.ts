@@ -1,26 +1,15 @@
 /** The options of `[[plugin]] use = "protocol-mqtt"`, their bounds and defaults. */
 import * as v from "valibot"
-import { parseAddress } from "../../core/mod.ts"
-
-const address = v.pipe(
-  v.string(),
-  v.check((text) => parseAddress(text) !== undefined, 'expected "host:port"')
-)
-
-/** One address or a list of them. */
-const addresses = v.pipe(
-  v.union([v.array(address), address]),
-  v.transform((value) => (typeof value === "string" ? [value] : value))
-)
+import { addressList } from "../../core/mod.ts"
 
 const whole = (minimum: number, maximum: number) =>
   v.pipe(v.number(), v.integer(), v.minValue(minimum), v.maxValue(maximum))
 
 export const options = v.strictObject({
   /** Listeners for MQTT over TCP. */
-  tcp: v.optional(addresses, ["127.0.0.1:1883"]),
+  tcp: v.optional(addressList, ["127.0.0.1:1883"]),
   /** Listeners for MQTT over WebSocket, path /mqtt. */
-  websocket: v.optional(addresses, ["127.0.0.1:8083"]),
+  websocket: v.optional(addressList, ["127.0.0.1:8083"]),
   /** Largest packet a client may send, bytes; announced in CONNACK. */
   packet_size_max: v.optional(whole(1_024, 268_435_460), 1_048_576),
   /** Unacknowledged QoS 1 and 2 messages a client may have towards us. */

@@ -11,9 +11,16 @@ import {
   type TopicPartition
 } from "./kafka-packets.ts"
 import type { LogModel } from "./LogModel.ts"
-import type { World } from "./World.ts"
+import { show, type World } from "./World.ts"
 
-const WAIT_MS_MAX = 2_000
+const WAIT_MS_MAX = 8_000
+/** A small answer is here so long after it was due, ms; over the slowest network it takes longer. */
+const SLACK_MS = 700
+const SLOW_SLACK_MS = 3_000
+const SLOW_DELAY_MS = 5
+/** Looks under way, at most. */
+const LOOKS_MAX = 20
+const SMALL_BYTES_MAX = 2_000
 
 export class KafkaFetcher {
   readonly actor: KafkaActor
@@ -56,6 +63,18 @@ export class KafkaFetcher {
         partitionSizeMax: this.#world.pick([1, 1_000, 1_000_000])
       })
     }
+  }
+
+  /** Looks at one partition now, from where it stands. */
+  look(where: TopicPartition): void {
+    if (this.actor.dueCount >= LOOKS_MAX) return
+    this.#fetch([this.#wish(where)], { waitMsMax: 0, sizeMin: 0, sizeMax: 5_000, partitionSizeMax: 5_000 })
+  }
+
+  /** Waits for what comes next in one partition. */
+  wait(where: TopicPartition): void {
+    const bounds = { waitMsMax: WAIT_MS_MAX, sizeMin: 1, sizeMax: 1_000_000, partitionSizeMax: 1_000_000 }
+    this.#fetch([this.#wish(where)], bounds)
   }
 
   /** Asks which topics there are. */
@@ -103,6 +122,7 @@ export class KafkaFetcher {
     const askedAt = world.moment()
     const floors = wishes.map((wish) => this.#log.highWatermarkOf(wish))
     const askedMs = world.nowMs
+    const isAlone = this.actor.dueCount === 0
     world.note(`${this.actor.name} -> Fetch of ${wishes.length} partitions, up to ${bounds.waitMsMax} ms`)
     this.actor.request(
       (correlation) => encodeFetch(correlation, wishes, bounds),
@@ -125,6 +145,7 @@ export class KafkaFetcher {
             this.#positions.set(nameOf(wish), answer.logStartOffset < 0 ? 0 : answer.logStartOffset)
           else this.#answered(wish, answer, askedAt, floors[index] ?? 0)
         }
+        if (size <= SMALL_BYTES_MAX && isAlone) this.#checkWait(wishes, bounds, askedAt, askedMs)
         // An answer that is not full enough comes only when the time is up.
         const isEarly = world.nowMs - askedMs < bounds.waitMsMax && !world.isSettling
         world.check(
@@ -133,6 +154,24 @@ export class KafkaFetcher {
         )
       }
     )
+  }
+
+  /** A small answer came neither long after its time, nor long after there was something to tell. */
+  #checkWait(
+    wishes: ReadonlyArray<FetchWish>,
+    { waitMsMax, sizeMin }: FetchBounds,
+    askedAt: number,
+    askedMs: number
+  ): void {
+    const world = this.#world
+    const waitedMs = world.nowMs - askedMs
+    const slackMs = (world.scenario.network.delayMsMax ?? 0) > SLOW_DELAY_MS ? SLOW_SLACK_MS : SLACK_MS
+    world.check(waitedMs <= waitMsMax + slackMs, () => `fetch: ${waitedMs} ms instead of ${waitMsMax}`)
+    if (sizeMin > 1) return
+    for (const wish of wishes) {
+      const missed = this.#log.missedBy(wish, wish.offset, askedAt, slackMs)
+      if (missed !== undefined) world.fail(`fetch: waited ${waitedMs} ms, and ${show(missed)} was there`)
+    }
   }
 
   #answered(

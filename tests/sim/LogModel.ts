@@ -3,7 +3,7 @@
  * records that were sent, in the order of their publishers, and everything that was acknowledged before they asked.
  */
 import { partitionOf, readBatches, type StoredBatch, type StoredRecord } from "../support/record-batch.ts"
-import type { FetchAnswer } from "./kafka-packets.ts"
+import type { FetchAnswer, TopicPartition } from "./kafka-packets.ts"
 import { type SimMessage, show, type World } from "./World.ts"
 
 interface SeenRecord {
@@ -27,6 +27,8 @@ export class LogModel {
   readonly #offsets = new Map<SimMessage, Array<number>>()
   /** Acknowledged messages, and the lowest high watermark that was told to somebody who asked after that. */
   readonly #bounds = new Map<SimMessage, number>()
+  /** When messages were acknowledged, ms. */
+  readonly #acknowledgedMs = new Map<SimMessage, number>()
   /** Batches that producers sent: message, partition, key, and the offset that an acknowledgement named. */
   readonly #produced = new Map<SimMessage, { readonly where: string; readonly key: string | null; offset: number }>()
 
@@ -68,6 +70,22 @@ export class LogModel {
     const produced = this.#produced.get(message)
     if (produced !== undefined) produced.offset = offset
     this.#bounds.set(message, Number.POSITIVE_INFINITY)
+    if (message.source !== "will") this.#acknowledgedMs.set(message, this.#world.nowMs)
+  }
+
+  /**
+   * A message that a Fetch from `offset`, asked at the moment `askedAt`, should have brought: acknowledged while it waited, at least
+   * `sinceMs` ago.
+   */
+  missedBy(where: TopicPartition, offset: number, askedAt: number, sinceMs: number): SimMessage | undefined {
+    const name = `${where.topic}/${where.partition}`
+    const untilMs = this.#world.nowMs - sinceMs
+    for (const [message, atMs] of this.#acknowledgedMs) {
+      if (message.acknowledgedAt < askedAt || atMs > untilMs || this.#whereOf(message) !== name) continue
+      const [first] = this.#offsets.get(message) ?? []
+      if (first === undefined || first >= offset) return message
+    }
+    return undefined
   }
 
   /** The answer to a Fetch from `offset` that was sent at the moment `askedAt`. */

@@ -164,6 +164,10 @@ export class MqttActor implements PeerOwner {
     this.connect(true)
   }
 
+  publishTo(name: string): void {
+    if (this.#state === "connected") this.#publisher.publishTo(name, 1, false)
+  }
+
   /** Publishes to every name, QoS 0. */
   publishEverywhere(): void {
     if (this.#state !== "connected") return

@@ -73,13 +73,18 @@ export class MqttPublisher {
     }
   }
 
+  /** Publishes something, to one of all names. */
   publish(): void {
+    const { chance } = this.#world
+    const retained = this.#names.length > 0 && chance.chance(1, 4)
+    const name = retained ? this.#world.pick(this.#names) : this.#world.pick(LIVE_NAMES)
+    this.publishTo(name, RETAINED_QOS.get(name) ?? this.#world.pick<Qos>([0, 1, 1, 2]), retained)
+  }
+
+  publishTo(name: string, qos: Qos, retained: boolean): void {
     const world = this.#world
     const { chance } = world
     const { clientId, version, payloadBytesMax } = this.#persona
-    const retained = this.#names.length > 0 && chance.chance(1, 4)
-    const name = retained ? world.pick(this.#names) : world.pick(LIVE_NAMES)
-    const qos = RETAINED_QOS.get(name) ?? world.pick<Qos>([0, 1, 1, 2])
     if (qos > 0 && this.#outgoing.size >= this.windowMax) return
     const isClearing = retained && chance.chance(1, 5)
     const message = isClearing

@@ -5,6 +5,7 @@
  * have been kept; everybody leaves, and nothing may be left of them; some come back, and the broker stops under them.
  */
 import { Simulation } from "../../core/platform/simulated.ts"
+import type { KafkaActor } from "./KafkaActor.ts"
 import { KafkaFetcher } from "./KafkaFetcher.ts"
 import { KafkaProducer } from "./KafkaProducer.ts"
 import { LogModel } from "./LogModel.ts"
@@ -12,7 +13,7 @@ import { MqttActor } from "./MqttActor.ts"
 import { Peer } from "./Peer.ts"
 import { RetainedModel } from "./RetainedModel.ts"
 import { RetainedProbe } from "./RetainedProbe.ts"
-import { drawScenario, RETAINED_NAMES } from "./Scenario.ts"
+import { drawScenario, LIVE_NAMES, RETAINED_NAMES } from "./Scenario.ts"
 import { SimulatedNode } from "./SimulatedNode.ts"
 import { type SimMessage, World } from "./World.ts"
 
@@ -89,6 +90,7 @@ class Run {
   readonly #actors: ReadonlyArray<MqttActor>
   readonly #producers: ReadonlyArray<KafkaProducer>
   readonly #fetchers: ReadonlyArray<KafkaFetcher>
+  readonly #auditor: KafkaFetcher
 
   constructor(world: World, rejected: ReadonlyArray<unknown>) {
     this.#world = world
@@ -110,6 +112,11 @@ class Run {
       { length: fetchers },
       (_, index) => new KafkaFetcher(world, this.#log, `fetcher-${index}`)
     )
+    this.#auditor = new KafkaFetcher(world, this.#log, "auditor")
+  }
+
+  get #kafkaActors(): ReadonlyArray<KafkaActor> {
+    return [...this.#producers, ...this.#fetchers, this.#auditor].map(({ actor }) => actor)
   }
 
   async story(): Promise<void> {
@@ -127,6 +134,13 @@ class Run {
     if (message.acknowledgedAt === 0) message.acknowledgedAt = this.#world.moment()
     for (const { sessions } of this.#actors) for (const session of sessions) session.taken(message, since)
     if (message.source !== "kafka") this.#log.acknowledged(message)
+    if (message.source === "mqtt" && this.#world.chance.chance(1, 4)) this.#audit(message)
+  }
+
+  /** Somebody looks for a message the moment it is acknowledged. */
+  #audit({ topic }: SimMessage): void {
+    const [home, partition] = this.#log.homeOf(topic)?.split("/") ?? []
+    if (home !== undefined) this.#auditor.look({ topic: home, partition: Number(partition) })
   }
 
   async #act(): Promise<void> {
@@ -178,16 +192,29 @@ class Run {
     reader.learn()
     await this.#until(() => reader.actor.dueCount === 0, "the list of topics")
     await this.#until(() => !reader.readOn() && reader.actor.dueCount === 0, "all partitions")
-    // Once more from every end, for what came in the meantime.
+    for (let round = 0; round < 2; round++) await this.#wakeUp(reader)
+    await this.#until(() => !reader.readOn() && reader.actor.dueCount === 0, "the ends of all partitions")
     reader.actor.leave("finish")
     this.#log.checkSettled(this.#actors.flatMap(({ sessions }) => sessions))
+  }
+
+  /** Somebody waits at the end of a partition, alone, and is woken; that it is in time is the reader's to check. */
+  async #wakeUp(reader: KafkaFetcher): Promise<void> {
+    const name = this.#world.pick(LIVE_NAMES)
+    const [topic, partition] = this.#log.homeOf(name)?.split("/") ?? []
+    if (topic === undefined) return
+    reader.wait({ topic, partition: Number(partition) })
+    await this.#pass(500)
+    this.#world.pick(this.#actors).publishTo(name)
+    await this.#until(() => reader.actor.dueCount === 0, "the answer to a waiting fetch")
+    await this.#until(() => this.#actors.every(({ isSettled }) => isSettled), "the end of what was published")
   }
 
   /** Everybody leaves for good; nothing may be left of them. */
   async #leave(timers: ReadonlyArray<number>): Promise<void> {
     const world = this.#world
     const { node } = world
-    for (const { actor } of [...this.#producers, ...this.#fetchers]) actor.leave("finish")
+    for (const actor of this.#kafkaActors) actor.leave("finish")
     for (const actor of this.#actors) actor.disconnect()
     await this.#until(() => this.#actors.every(({ isIdle }) => isIdle), "the end of all connections")
     for (const actor of this.#actors) if (actor.needsClearing) actor.connectLast()
@@ -196,12 +223,7 @@ class Run {
     for (const actor of this.#actors) actor.publishEverywhere()
     for (const actor of this.#actors) actor.disconnect()
     await this.#until(() => this.#actors.every(({ isIdle }) => isIdle), "the end of all connections")
-    for (const { halfOpen } of [
-      ...this.#actors,
-      ...this.#producers.map(({ actor }) => actor),
-      ...this.#fetchers.map(({ actor }) => actor)
-    ])
-      Peer.leftOpen(halfOpen)
+    for (const { halfOpen } of [...this.#actors, ...this.#kafkaActors]) Peer.leftOpen(halfOpen)
     await this.#pass(EXPIRED_MS)
     for (const gauge of GAUGES)
       world.check(node.metric(gauge) === 0, () => `everybody left, and ${gauge} is ${node.metric(gauge)}`)

@@ -209,13 +209,15 @@ export class SessionModel {
 
   /**
    * Whether the first copy that came must be the first that was stored: not where an earlier copy of what a publisher sent again
-   * could not reach this session, because it was not subscribed yet, or away and subscribed with QoS 0.
+   * could not reach this session, because it was not subscribed yet, or with QoS 0 and away, or wanted nothing of its own.
    */
   #isOrdered(message: SimMessage, qos: number, asked: ReadonlyArray<SimSubscription>): boolean {
     if (message.transmissions === 1) return true
     // The first copy may have been dropped.
     if (this.#world.scenario.isQueueTight) return false
-    return qos > 0 && asked.some((each) => each.qos > 0 && each.grantedAt > 0 && each.grantedAt < message.sentAt)
+    const isOwn = message.publisher === this.persona.clientId
+    const stood = asked.filter((each) => each.grantedAt > 0 && each.grantedAt < message.sentAt)
+    return qos > 0 && stood.some((each) => each.qos > 0 && !(isOwn && each.noLocal))
   }
 
   #replayed(

@@ -175,11 +175,6 @@ export class PartitionLog {
     return this.#engine.offsetForTimestamp(timestamp)
   }
 
-  /** Whether the engine takes anything now: 0 or a refusal. */
-  get refusal(): number {
-    return this.#builder !== undefined && this.#builder.byteLength > GATHERED_BYTES_MAX * 2 ? BACKLOG : 0
-  }
-
   close(): void {
     this.seal()
     this.#linger?.cancel()

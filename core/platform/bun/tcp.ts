@@ -5,15 +5,8 @@
  */
 import { Effect, type Scope } from "effect"
 import { InvariantViolation } from "../../assert.ts"
-import {
-  type Accept,
-  CLOSED,
-  ListenError,
-  type Listening,
-  parseAddress,
-  type Socket,
-  type SocketReceiver
-} from "../Net.ts"
+import { type Accept, CLOSED, type ListenError, type Listening, type Socket, type SocketReceiver } from "../Net.ts"
+import { formatAddress, openListener } from "./listening.ts"
 
 type Handle = import("bun").Socket<Connection>
 
@@ -68,56 +61,37 @@ export function listenTcp(
   accept: Accept,
   onFault: OnFault
 ): Effect.Effect<Listening, ListenError, Scope.Scope> {
-  const opened = Effect.try({
-    try: () => {
-      const parsed = parseAddress(address)
-      if (parsed === undefined) throw new Error('expected "host:port"')
-      return Bun.listen<Connection>({
-        hostname: parsed.host,
-        port: parsed.port,
-        exclusive: true,
-        socket: {
-          binaryType: "uint8array",
-          open(handle) {
-            handle.setNoDelay(true)
-            const connection = new Connection(handle)
-            handle.data = connection
-            connection.receiver = accept(connection)
-          },
-          data(handle, bytes) {
-            handle.data.receiver?.data(bytes)
-          },
-          drain(handle) {
-            handle.data.receiver?.drain()
-          },
-          close(handle) {
-            handle.data?.closed()
-          },
-          error(handle, error) {
-            if (error instanceof InvariantViolation) throw error
-            handle.terminate()
-            onFault(error)
-          }
+  const opened = openListener(address, (hostname, port) =>
+    Bun.listen<Connection>({
+      hostname,
+      port,
+      exclusive: true,
+      socket: {
+        binaryType: "uint8array",
+        open(handle) {
+          handle.setNoDelay(true)
+          const connection = new Connection(handle)
+          handle.data = connection
+          connection.receiver = accept(connection)
+        },
+        data(handle, bytes) {
+          handle.data.receiver?.data(bytes)
+        },
+        drain(handle) {
+          handle.data.receiver?.drain()
+        },
+        close(handle) {
+          handle.data?.closed()
+        },
+        error(handle, error) {
+          if (error instanceof InvariantViolation) throw error
+          handle.terminate()
+          onFault(error)
         }
-      })
-    },
-    catch: (error) => new ListenError({ address, reason: listenReason(error) })
-  })
+      }
+    })
+  )
   return Effect.acquireRelease(opened, (listener) => Effect.sync(() => listener.stop(false))).pipe(
     Effect.map((listener) => ({ address: formatAddress(address, listener.port) }))
   )
-}
-
-/** The address as it was asked for, with the port that it got. */
-export function formatAddress(asked: string, port: number): string {
-  return `${asked.slice(0, asked.lastIndexOf(":"))}:${port}`
-}
-
-/** One line that says why a listener could not be opened. */
-export function listenReason(error: unknown): string {
-  const code = error instanceof Error && "code" in error ? String(error.code) : ""
-  if (code === "EADDRINUSE") return "the port is in use"
-  if (code === "EACCES") return "not permitted to use this port"
-  if (code === "EADDRNOTAVAIL") return "this machine has no such address"
-  return error instanceof Error ? error.message : String(error)
 }

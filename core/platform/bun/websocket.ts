@@ -10,14 +10,14 @@ import { InvariantViolation } from "../../assert.ts"
 import {
   type Accept,
   CLOSED,
-  ListenError,
+  type ListenError,
   type Listening,
-  parseAddress,
   type Socket,
   type SocketReceiver,
   type WebSocketOptions
 } from "../Net.ts"
-import { formatAddress, listenReason, type OnFault } from "./tcp.ts"
+import { formatAddress, openListener } from "./listening.ts"
+import type { OnFault } from "./tcp.ts"
 
 /** Bytes that may wait in the runtime for one connection. */
 export const BUFFERED_BYTES_MAX = 1_048_576
@@ -134,54 +134,49 @@ export function listenWebSocket(
   accept: Accept,
   onFault: OnFault
 ): Effect.Effect<Listening, ListenError, Scope.Scope> {
-  const opened = Effect.try({
-    try: () => {
-      const parsed = parseAddress(address)
-      if (parsed === undefined) throw new Error('expected "host:port"')
-      const unread: Unread = { bytes: 0 }
-      return Bun.serve<Upgrade>({
-        hostname: parsed.host,
-        port: parsed.port,
-        reusePort: false,
-        development: false,
-        fetch: (request, server) => upgrade(request, server, options),
-        error: () => new Response("", { status: 400 }),
-        websocket: {
-          idleTimeout: 0,
-          sendPings: false,
-          perMessageDeflate: false,
-          maxPayloadLength: options.frameSizeMax,
-          backpressureLimit: BUFFERED_BYTES_MAX * 16,
-          closeOnBackpressureLimit: true,
-          open(handle) {
-            const connection = new WebSocketConnection(handle, unread)
-            handle.data.connection = connection
-            connection.receiver = accept(connection)
-          },
-          message(handle, data) {
-            if (typeof data === "string") {
-              handle.close(UNSUPPORTED_DATA, "binary frames only")
-              return
-            }
-            try {
-              handle.data.connection?.receive(new Uint8Array(data.buffer, data.byteOffset, data.byteLength))
-            } catch (error) {
-              if (error instanceof InvariantViolation) throw error
-              handle.terminate()
-              onFault(error)
-            }
-          },
-          drain(handle) {
-            handle.data.connection?.receiver?.drain()
-          },
-          close(handle) {
-            handle.data.connection?.closed()
+  const unread: Unread = { bytes: 0 }
+  const opened = openListener(address, (hostname, port) =>
+    Bun.serve<Upgrade>({
+      hostname,
+      port,
+      reusePort: false,
+      development: false,
+      fetch: (request, server) => upgrade(request, server, options),
+      error: () => new Response("", { status: 400 }),
+      websocket: {
+        idleTimeout: 0,
+        sendPings: false,
+        perMessageDeflate: false,
+        maxPayloadLength: options.frameSizeMax,
+        backpressureLimit: BUFFERED_BYTES_MAX * 16,
+        closeOnBackpressureLimit: true,
+        open(handle) {
+          const connection = new WebSocketConnection(handle, unread)
+          handle.data.connection = connection
+          connection.receiver = accept(connection)
+        },
+        message(handle, data) {
+          if (typeof data === "string") {
+            handle.close(UNSUPPORTED_DATA, "binary frames only")
+            return
           }
+          try {
+            handle.data.connection?.receive(new Uint8Array(data.buffer, data.byteOffset, data.byteLength))
+          } catch (error) {
+            if (error instanceof InvariantViolation) throw error
+            handle.terminate()
+            onFault(error)
+          }
+        },
+        drain(handle) {
+          handle.data.connection?.receiver?.drain()
+        },
+        close(handle) {
+          handle.data.connection?.closed()
         }
-      })
-    },
-    catch: (error) => new ListenError({ address, reason: listenReason(error) })
-  })
+      }
+    })
+  )
   return Effect.acquireRelease(opened, (server) => Effect.sync(() => void server.stop(false))).pipe(
     Effect.map((server) => ({ address: formatAddress(address, server.port ?? 0) }))
   )

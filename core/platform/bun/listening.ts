@@ -1,0 +1,32 @@
+/** What every listener on Bun has in common: the address taken apart, and one line where it cannot be opened. */
+import { Effect } from "effect"
+import { ListenError, parseAddress } from "../Net.ts"
+
+/** Opens a listener on "host:port"; what `open` throws becomes a {@link ListenError}. */
+export function openListener<Listener>(
+  address: string,
+  open: (host: string, port: number) => Listener
+): Effect.Effect<Listener, ListenError> {
+  return Effect.try({
+    try: () => {
+      const parsed = parseAddress(address)
+      if (parsed === undefined) throw new Error('expected "host:port"')
+      return open(parsed.host, parsed.port)
+    },
+    catch: (error) => new ListenError({ address, reason: listenReason(error) })
+  })
+}
+
+/** The address as it was asked for, with the port that it got. */
+export function formatAddress(asked: string, port: number): string {
+  return `${asked.slice(0, asked.lastIndexOf(":"))}:${port}`
+}
+
+/** One line that says why a listener could not be opened. */
+function listenReason(error: unknown): string {
+  const code = error instanceof Error && "code" in error ? String(error.code) : ""
+  if (code === "EADDRINUSE") return "the port is in use"
+  if (code === "EACCES") return "not permitted to use this port"
+  if (code === "EADDRNOTAVAIL") return "this machine has no such address"
+  return error instanceof Error ? error.message : String(error)
+}

@@ -11,6 +11,7 @@ const VERBS = {
   start: ["cli/main.ts", "start"],
   manifold: ["cli/main.ts"],
   compile: ["scripts/compile.ts"],
+  bundle: ["scripts/bundle.ts"],
   dev: ["--watch", "cli/main.ts", "start"],
   test: ["scripts/test.ts"],
   check: [TSC, "--noEmit", "-p", "tsconfig.json"],
@@ -20,7 +21,7 @@ const VERBS = {
   fuzz: ["scripts/fuzz.ts"],
   sim: ["tests/sim/main.ts"]
 }
-const PLAIN = ["start", "manifold", "compile"]
+const PLAIN = ["start", "manifold", "compile", "bundle"]
 
 const [verb, ...typed] = process.argv.slice(2)
 const command = VERBS[verb]

@@ -1,9 +1,18 @@
 import assert from "node:assert"
 import { test } from "node:test"
 import fc from "fast-check"
-import { type Arguments, readArguments, UsageError } from "./arguments.ts"
+import { type Arguments, type Flag, readArguments as read, UsageError, type VerbForm } from "./arguments.ts"
 
-const none = { config: undefined, sets: [], insecure: false }
+const verbs: ReadonlyArray<VerbForm> = [
+  { name: "start", flags: ["--config", "--data", "--set", "--insecure"] },
+  { name: "check-config", flags: ["--config", "--data", "--set"] },
+  { name: "plugin list", flags: ["--config"] },
+  { name: "plugin check", flags: ["--config"], operandsMax: 1 },
+  { name: "version", flags: [] },
+  { name: "help", flags: [] }
+]
+const readArguments = (words: ReadonlyArray<string>): Arguments => read(words, verbs)
+const none = { config: undefined, sets: [], switches: new Set<Flag>(), values: new Map(), operands: [] }
 
 const rows: ReadonlyArray<readonly [string, Arguments]> = [
   ["", { ...none, verb: "help" }],
@@ -18,7 +27,10 @@ const rows: ReadonlyArray<readonly [string, Arguments]> = [
   ["start --set a.b=c --set=d.e=f=g", { ...none, verb: "start", sets: ["a.b=c", "d.e=f=g"] }],
   ["start --set node.data=a --data b", { ...none, verb: "start", sets: ["node.data=a", "node.data=b"] }],
   ["start --data b --set node.data=a", { ...none, verb: "start", sets: ["node.data=b", "node.data=a"] }],
-  ["start --insecure", { ...none, verb: "start", insecure: true }],
+  ["start --insecure", { ...none, verb: "start", switches: new Set<Flag>(["--insecure"]) }],
+  ["plugin list --config a", { ...none, verb: "plugin list", config: "a" }],
+  ["plugin check one --config a", { ...none, verb: "plugin check", config: "a", operands: ["one"] }],
+  ["plugin list -h", { ...none, verb: "help" }],
   ["check-config --config a.toml --set a.b=", { ...none, verb: "check-config", config: "a.toml", sets: ["a.b="] }]
 ]
 for (const [line, expected] of rows) {
@@ -28,8 +40,11 @@ for (const [line, expected] of rows) {
 }
 
 const refused: ReadonlyArray<readonly [string, string]> = [
-  ["strat", 'unknown verb "strat"; known: start, check-config, version, help; did you mean "start"?'],
-  ["check", 'unknown verb "check"; known: start, check-config, version, help'],
+  [
+    "strat",
+    'unknown verb "strat"; known: start, check-config, plugin list, plugin check, version, help; did you mean "start"?'
+  ],
+  ["check", 'unknown verb "check"; known: start, check-config, plugin list, plugin check, version, help'],
   [
     "start --confg a",
     'unknown argument of start "--confg"; known: --config, --data, --set, --insecure; did you mean "--config"?'
@@ -37,6 +52,10 @@ const refused: ReadonlyArray<readonly [string, string]> = [
   ["start a.toml", 'unknown argument of start "a.toml"; known: --config, --data, --set, --insecure'],
   ["check-config --insecure", 'unknown argument of check-config "--insecure"; known: --config, --data, --set'],
   ["version --config", 'unknown argument of version "--config"; known: none'],
+  ["plugin", 'unknown verb of plugin ""; known: list, check'],
+  ["plugin lst", 'unknown verb of plugin "lst"; known: list, check; did you mean "list"?'],
+  ["plugin list one", 'unknown argument of plugin list "one"; known: --config'],
+  ["plugin check one two", 'unknown argument of plugin check "two"; known: --config'],
   ["start --config", "--config needs a value: --config manifold.toml"],
   ["start --set", "--set needs a value: --set protocol-mqtt.tcp=127.0.0.1:1883"],
   ["start --data=", "--data needs a value: --data ./data"],
@@ -50,7 +69,18 @@ for (const [line, message] of refused) {
 
 test("any words are arguments or a usage error of one line", () => {
   const word = fc.oneof(
-    fc.constantFrom("start", "--set", "--config", "--data", "--insecure", "--set=a.b=c", "-h"),
+    fc.constantFrom(
+      "start",
+      "plugin",
+      "list",
+      "check",
+      "--set",
+      "--config",
+      "--data",
+      "--insecure",
+      "--set=a.b=c",
+      "-h"
+    ),
     fc.string()
   )
   fc.assert(

@@ -1,76 +1,112 @@
 /**
- * What was typed after `manifold`: a verb and its flags, or a fault that names the nearest right word.
+ * What was typed after `manifold`: a verb, its flags and operands, or a fault that names the nearest right word.
  *
- * Values stand behind their flag (`--config FILE`) or are tied to it (`--config=FILE`). Of a flag given twice the later counts, but
- * every `--set` counts, in order; `--data DIR` is a `--set node.data=DIR` at its place.
+ * A verb is one word or two (`start`, `config print`). Values stand behind their flag (`--config FILE`) or are tied to it
+ * (`--config=FILE`). Of a flag given twice the later counts, but every `--set` counts, in order; `--data DIR` is a
+ * `--set node.data=DIR` at its place.
  */
 import { nearestOf } from "../core/config/mod.ts"
 
 export interface Arguments {
-  readonly verb: Verb
+  /** The name of a verb of the table. */
+  readonly verb: string
   /** The configuration file; undefined = ./manifold.toml if it is there. */
   readonly config: string | undefined
   readonly sets: ReadonlyArray<string>
-  readonly insecure: boolean
+  /** Flags without a value, and those with one, beside the three above. */
+  readonly switches: ReadonlySet<Flag>
+  readonly values: ReadonlyMap<Flag, string>
+  readonly operands: ReadonlyArray<string>
 }
 
-export type Verb = "start" | "check-config" | "version" | "help"
+/** What the command line of a verb may hold. */
+export interface VerbForm {
+  /** What is typed: "start", "config print". */
+  readonly name: string
+  readonly flags: ReadonlyArray<Flag>
+  /** At most so many words that are no flags; absent = none. */
+  readonly operandsMax?: number
+}
 
 /** What was typed makes no sense; the message says what would. */
 export class UsageError extends Error {
   override readonly name = "UsageError"
 }
 
-type Flag = "--config" | "--data" | "--set" | "--insecure"
+/** Every flag, with an example of its value; undefined = it takes none. */
+const FLAGS = {
+  "--config": "manifold.toml",
+  "--data": "./data",
+  "--set": "protocol-mqtt.tcp=127.0.0.1:1883",
+  "--insecure": undefined
+} as const satisfies Readonly<Record<string, string | undefined>>
 
-const FLAGS: Readonly<Record<Verb, ReadonlyArray<Flag>>> = {
-  start: ["--config", "--data", "--set", "--insecure"],
-  "check-config": ["--config", "--data", "--set"],
-  version: [],
-  help: []
-}
-const VERBS = Object.keys(FLAGS) as ReadonlyArray<Verb>
+export type Flag = keyof typeof FLAGS
+
 /** What people type for a verb out of habit. */
-const OTHER_NAMES: ReadonlyMap<string, Verb> = new Map([
+const OTHER_NAMES: ReadonlyMap<string, string> = new Map([
   ["--help", "help"],
   ["-h", "help"],
   ["--version", "version"],
   ["-v", "version"],
   ["-V", "version"]
 ])
-const EXAMPLES: Readonly<Record<Flag, string>> = {
-  "--config": "--config manifold.toml",
-  "--data": "--data ./data",
-  "--set": "--set protocol-mqtt.tcp=127.0.0.1:1883",
-  "--insecure": "--insecure"
-}
 
 /** Reads the arguments after the program's name. Throws {@link UsageError}. */
-export function readArguments(words: ReadonlyArray<string>): Arguments {
-  const [first = "help", ...rest] = words
-  const verb = OTHER_NAMES.get(first) ?? VERBS.find((known) => known === first)
-  if (verb === undefined) throw new UsageError(unknown("verb", first, VERBS))
+export function readArguments(words: ReadonlyArray<string>, verbs: ReadonlyArray<VerbForm>): Arguments {
+  const { verb, rest } = takeVerb(words, verbs)
   const sets: Array<string> = []
-  let config: string | undefined
-  let insecure = false
+  const switches = new Set<Flag>()
+  const values = new Map<Flag, string>()
+  const operands: Array<string> = []
   for (let index = 0; index < rest.length; index++) {
     const word = rest[index] ?? ""
-    if (OTHER_NAMES.get(word) === "help") return { verb: "help", config: undefined, sets: [], insecure: false }
+    if (OTHER_NAMES.get(word) === "help") return nothing("help")
     const equals = word.startsWith("--") ? word.indexOf("=") : -1
     const name = equals < 0 ? word : word.slice(0, equals)
-    const flag = FLAGS[verb].find((known) => known === name)
-    if (flag === undefined) throw new UsageError(unknown(`argument of ${verb}`, name, FLAGS[verb]))
-    if (flag === "--insecure") {
-      if (equals >= 0) throw new UsageError("--insecure takes no value")
-      insecure = true
+    const flag = verb.flags.find((known) => known === name)
+    if (flag === undefined) {
+      if (word.startsWith("-") || operands.length >= (verb.operandsMax ?? 0)) {
+        throw new UsageError(unknown(`argument of ${verb.name}`, name, verb.flags))
+      }
+      operands.push(word)
+      continue
+    }
+    const example = FLAGS[flag]
+    if (example === undefined) {
+      if (equals >= 0) throw new UsageError(`${flag} takes no value`)
+      switches.add(flag)
       continue
     }
     const value = equals < 0 ? rest[++index] : word.slice(equals + 1)
-    if (value === undefined || value === "") throw new UsageError(`${flag} needs a value: ${EXAMPLES[flag]}`)
-    if (flag === "--config") config = value
-    else sets.push(flag === "--data" ? `node.data=${value}` : value)
+    if (value === undefined || value === "") throw new UsageError(`${flag} needs a value: ${flag} ${example}`)
+    if (flag === "--set" || flag === "--data") sets.push(flag === "--data" ? `node.data=${value}` : value)
+    else values.set(flag, value)
   }
-  return { verb, config, sets, insecure }
+  const config = values.get("--config")
+  values.delete("--config")
+  return { verb: verb.name, config, sets, switches, values, operands }
+}
+
+function nothing(verb: string): Arguments {
+  return { verb, config: undefined, sets: [], switches: new Set(), values: new Map(), operands: [] }
+}
+
+/** The verb at the beginning, one word or two, and the words behind it. */
+function takeVerb(
+  words: ReadonlyArray<string>,
+  verbs: ReadonlyArray<VerbForm>
+): { readonly verb: VerbForm; readonly rest: ReadonlyArray<string> } {
+  const first = OTHER_NAMES.get(words[0] ?? "help") ?? words[0] ?? "help"
+  const find = (name: string): VerbForm | undefined => verbs.find((known) => known.name === name)
+  const two = find(`${first} ${words[1] ?? ""}`)
+  if (two !== undefined) return { verb: two, rest: words.slice(2) }
+  const one = find(first)
+  if (one !== undefined) return { verb: one, rest: words.slice(1) }
+  const names = verbs.map(({ name }) => name)
+  const below = names.filter((name) => name.startsWith(`${first} `)).map((name) => name.slice(first.length + 1))
+  if (below.length === 0) throw new UsageError(unknown("verb", first, names))
+  throw new UsageError(unknown(`verb of ${first}`, words[1] ?? "", below))
 }
 
 function unknown(what: string, found: string, known: ReadonlyArray<string>): string {

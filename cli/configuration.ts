@@ -1,10 +1,11 @@
 /** Finds and reads the configuration that the command line asks for. */
 import { existsSync, readFileSync } from "node:fs"
 import { dirname, resolve } from "node:path"
-import { externalPlugins, type Loaded, loadConfig } from "../core/config/mod.ts"
+import { type Config, externalPlugins, formatFault, type Loaded, loadConfig } from "../core/config/mod.ts"
 import { loadPluginFile, type PluginFile } from "../core/plugin/load-plugin.ts"
 import type { Arguments } from "./arguments.ts"
 import { builtins } from "./builtins.ts"
+import { fail } from "./output.ts"
 
 /** Read without being asked for, where it lies in the working directory. */
 export const DEFAULT_FILE = "manifold.toml"
@@ -36,6 +37,13 @@ export function namesPluginFiles({ text }: ConfigFile): boolean {
 export async function loadConfiguration(given: Arguments, { text, file }: ConfigFile): Promise<Loaded> {
   const external = await importPlugins(text ?? "", dirname(resolve(file)))
   return loadConfig({ text, file, environment: process.env, sets: given.sets, builtins, external })
+}
+
+/** The configuration; undefined where it has faults, which have been told. */
+export async function loadOrTell(given: Arguments, file: ConfigFile): Promise<Config | undefined> {
+  const { config, faults } = await loadConfiguration(given, file)
+  for (const fault of faults) fail(formatFault(fault))
+  return config
 }
 
 /** Imports the plugins that the manifest names by path; a relative path starts at the manifest's folder. */

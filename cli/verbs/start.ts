@@ -7,22 +7,27 @@
  *  - Whatever goes wrong is one line on stderr and exit code 1, never a silent hang.
  */
 import { Effect } from "effect"
-import type { Config } from "../core/config/mod.ts"
-import { type NodeOptions, StartError, startNode } from "../core/node/mod.ts"
-import { bunPlatform } from "../core/platform/bun/mod.ts"
-import { fail, logLine, oneLine, say, writeLog } from "./output.ts"
-import { readyLine, tryLines } from "./ready.ts"
+import { type NodeOptions, StartError, startNode } from "../../core/node/mod.ts"
+import { bunPlatform } from "../../core/platform/bun/mod.ts"
+import type { Arguments } from "../arguments.ts"
+import { type ConfigFile, loadOrTell } from "../configuration.ts"
+import { fail, logLine, oneLine, say, writeLog } from "../output.ts"
+import { readyLine, tryLines } from "../ready.ts"
+import { VERSION } from "../version.ts"
 
 /** A graceful stop that takes longer has failed. */
 const STOP_TIMEOUT_MS = 15_000
 
 /** Runs until a signal; returns the exit code. */
-export async function start(config: Config, version: string, insecure: boolean): Promise<number> {
+export async function start(given: Arguments, file: ConfigFile): Promise<number> {
+  const config = await loadOrTell(given, file)
+  if (config === undefined) return 1
+  const insecure = given.switches.has("--insecure")
   const stopped = onFirstSignal()
   const { partitions, engine, mode } = config.topics
   const options: NodeOptions = {
     id: config.node.id,
-    version,
+    version: VERSION,
     dataDirectory: config.node.data,
     shards: config.node.shards,
     defaults: config.defaults,

@@ -1,0 +1,54 @@
+/** The table of verbs: what is typed, what it says of itself, and what it does. A verb's work is in a file of its own in verbs/. */
+import type { Arguments, Flag, VerbForm } from "./arguments.ts"
+import type { ConfigFile } from "./configuration.ts"
+import { say } from "./output.ts"
+import { checkConfig } from "./verbs/check-config.ts"
+import { start } from "./verbs/start.ts"
+import { VERSION } from "./version.ts"
+
+/** Does the work and returns the exit code. */
+export type Verb = VerbForm & { /** What stands behind its name in the help. */ readonly usage: string } & (
+    | { readonly reads: "nothing"; readonly run: (given: Arguments) => Promise<number> }
+    /** It gets the file that was asked for; plugins from disk can import the host's modules by then. */
+    | { readonly reads: "configuration"; readonly run: (given: Arguments, file: ConfigFile) => Promise<number> }
+  )
+
+const CONFIGURATION: ReadonlyArray<Flag> = ["--config", "--data", "--set"]
+const CONFIGURATION_USAGE = "[--config FILE] [--data DIR] [--set key=value]..."
+
+export const verbs: ReadonlyArray<Verb> = [
+  {
+    name: "start",
+    flags: [...CONFIGURATION, "--insecure"],
+    usage: `${CONFIGURATION_USAGE} [--insecure]`,
+    reads: "configuration",
+    run: start
+  },
+  {
+    name: "check-config",
+    flags: CONFIGURATION,
+    usage: CONFIGURATION_USAGE,
+    reads: "configuration",
+    run: checkConfig
+  },
+  { name: "version", flags: [], usage: "", reads: "nothing", run: async () => tell(VERSION) },
+  { name: "help", flags: [], usage: "", reads: "nothing", run: async () => tell(help()) }
+]
+
+function tell(text: string): number {
+  say(text)
+  return 0
+}
+
+const ABOUT_FLAGS = `  --config FILE     the configuration; without it ./manifold.toml if it is there, else the defaults
+  --data DIR        the data directory (node.data)
+  --set key=value   one setting, for instance protocol-mqtt.tcp=127.0.0.1:1883; lists by comma.
+                    Order: file, then environment (MANIFOLD_PROTOCOL_MQTT__TCP), then --set; the later wins
+  --insecure        allow addresses that other machines reach, though nobody has to log in`
+
+function help(): string {
+  const width = Math.max(...verbs.map(({ name }) => name.length))
+  const lines = verbs.map(({ name, usage }) => `  manifold ${name.padEnd(width)}  ${usage}`.trimEnd())
+  const title = `manifold ${VERSION}: one messaging runtime, one stored log. MQTT in, Kafka out.`
+  return [title, "", ...lines, "", ABOUT_FLAGS].join("\n")
+}

@@ -86,11 +86,33 @@ export interface PartitionLimits {
 
 export type Mode = "memory" | "hybrid" | "persistent"
 
+/** How a partition is to be kept, and whom its engine tells. */
+export interface PartitionOptions {
+  readonly limits: PartitionLimits
+  /** What an acknowledgement promises: one of the engine's modes. */
+  readonly mode: Mode
+  readonly events: PartitionEvents
+}
+
+/**
+ * What an engine tells of a partition whose appends are committed later than {@link Partition.tryAppendUnsafe} returns; never called
+ * from within one of the partition's own calls.
+ */
+export interface PartitionEvents {
+  /** The high watermark has risen. */
+  committed(): void
+  /**
+   * A write or a sync failed: what lay above the high watermark is lost, the log ends there again and its leader epoch has risen.
+   * `reason` is for a person.
+   */
+  failed(reason: string): void
+}
+
 export interface Engine {
   /** The modes that this engine can promise. */
   readonly modes: ReadonlyArray<Mode>
   /** Opens a partition for the life of the surrounding scope; the same key gives the same log again. */
-  open(key: PartitionKey, limits: PartitionLimits): Effect.Effect<Partition, StorageError, Scope.Scope>
+  open(key: PartitionKey, options: PartitionOptions): Effect.Effect<Partition, StorageError, Scope.Scope>
   /** Forgets a partition and what it holds. A key that is not there is no error. */
   remove(key: PartitionKey): Effect.Effect<void, StorageError>
 }

@@ -175,6 +175,14 @@ export class PartitionLog {
     return this.#engine.offsetForTimestamp(timestamp)
   }
 
+  /** The engine's high watermark has risen: see {@link PartitionEvents}. */
+  committed(): void {
+    this.#advance()
+  }
+
+  /** The engine has lost what was not committed. */
+  failed(): void {}
+
   close(): void {
     this.seal()
     this.#linger?.cancel()

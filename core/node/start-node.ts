@@ -61,6 +61,7 @@ export function startNode(
     const facts: typeof NodeFacts.Service = {
       id: options.id,
       version: options.version,
+      dataDirectory: options.dataDirectory,
       shards: options.shards,
       startedAtMs: clock.nowMs(),
       state: () => state,

@@ -132,6 +132,8 @@ export class NodeFacts extends Context.Service<
   {
     readonly id: string
     readonly version: string
+    /** The data directory; a plugin keeps its files in a folder of its own name there. */
+    readonly dataDirectory: string
     readonly shards: number
     readonly startedAtMs: number
     /** "starting" until every listener accepts, "stopping" from the first moment of the graceful stop. */

@@ -10,6 +10,7 @@ type State = ReturnType<(typeof NodeFacts.Service)["state"]>
 function makeInfo(state: State, uptimeMs: number) {
   const facts: typeof NodeFacts.Service = {
     id: "node-1",
+    dataDirectory: "data",
     version: "0.1.0",
     shards: 2,
     startedAtMs: 1_000,

@@ -319,7 +319,16 @@ export class ShardTopics implements TopicsShape {
     const engine = this.#options.engines.get(info.engine)
     if (engine === undefined) return
     const key = { tenant: info.tenant, topicId: info.id, partition }
-    const opening = Scope.provide(engine.open(key, this.#limits(info)), open.scope)
+    const log = (): PartitionLog | undefined => open.logs[partition]
+    const events = {
+      committed: () => log()?.committed(),
+      failed: (reason: string) => {
+        this.#options.log(`partition ${info.name}/${partition}: ${reason}`)
+        log()?.failed()
+      }
+    }
+    const options = { limits: this.#limits(info), mode: info.mode, events }
+    const opening = Scope.provide(engine.open(key, options), open.scope)
     const fiber = Effect.runFork(opening)
     const exit = fiber.pollUnsafe()
     const opened = (result: Exit.Exit<Partition, { readonly message: string }>): void => {

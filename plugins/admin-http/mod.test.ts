@@ -46,6 +46,7 @@ function makePlatform(refuse?: string) {
   }
   const facts: typeof NodeFacts.Service = {
     id: "node-1",
+    dataDirectory: "data",
     version: "0.1.0",
     shards: 1,
     startedAtMs: 0,

@@ -8,7 +8,7 @@ import {
   Engines,
   KeyValueStores,
   type PartitionKey,
-  type PartitionLimits,
+  type PartitionOptions,
   type StoragePlugin
 } from "../../core/mod.ts"
 import { MemoryBudget } from "./MemoryBudget.ts"
@@ -37,7 +37,7 @@ export function makeMemoryEngine(settings: Options, nowMs: () => number): Engine
   const nameOf = (key: PartitionKey): string => `${key.tenant}/${key.topicId}/${key.partition}`
   return {
     modes: ["memory"],
-    open: (key: PartitionKey, limits: PartitionLimits) =>
+    open: (key: PartitionKey, { limits }: PartitionOptions) =>
       Effect.sync(() => {
         const name = nameOf(key)
         const known = partitions.get(name)

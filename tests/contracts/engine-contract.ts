@@ -44,6 +44,7 @@ export const UNLIMITED: PartitionLimits = {
   ageMsMax: 0
 }
 
+const NO_EVENTS = { committed: () => {}, failed: () => {} }
 const NOW_MS = 1_700_000_000_000
 
 /** How long a commit may take, in turns of the loop. */
@@ -104,7 +105,9 @@ export function engineContract(name: string, makeEngine: MakeEngine, options: En
 
     const freshKey = (): PartitionKey => ({ tenant: 0, topicId: `contract-${++topics}`, partition: 0 })
     const open = (key: PartitionKey = freshKey(), limits: PartitionLimits = UNLIMITED): Promise<Partition> =>
-      Effect.runPromise(Scope.provide(engine.open(key, limits), scope))
+      Effect.runPromise(
+        Scope.provide(engine.open(key, { limits, mode: engine.modes[0] ?? "memory", events: NO_EVENTS }), scope)
+      )
     const remove = (key: PartitionKey): Promise<void> => Effect.runPromise(engine.remove(key))
 
     test("it names the modes that it can promise", () => {

@@ -74,6 +74,7 @@ export function makeHarness(
   const faults: Array<Fault> = []
   const facts: typeof NodeFacts.Service = {
     id: "node-1",
+    dataDirectory: "data",
     version: "0.1.0",
     shards: 1,
     startedAtMs: 0,

@@ -165,10 +165,19 @@ export class ShardIngress implements IngressShape {
       this.counts.refusedStorage += 1
       return REFUSED_QUOTA
     }
+    // Before anything is routed: what a subscriber does with it may store more in the same log.
+    const tickets = message.qos > 0 ? log?.tickets : undefined
+    const ticket = tickets?.issued ?? 0
     router.dispatchUnsafe(message, resolution)
     if (message.retain) {
       this.pendingStream = this.#parts.journal.tickets
       this.pendingTicket = this.#parts.retained.setUnsafe(message)
+      if (tickets === undefined) return ACCEPTED_PENDING
+    }
+    if (tickets !== undefined) {
+      // A retained message's state is in memory by the end of this turn, which no commit of its record precedes.
+      this.pendingStream = tickets
+      this.pendingTicket = ticket
       return ACCEPTED_PENDING
     }
     if (log === undefined && resolution.deliveries.length === 0 && resolution.remoteShards.length === 0) {

@@ -27,6 +27,8 @@ export const BACKLOG = -1
 export const READ_ONLY = -2
 export const DISK_FULL = -3
 export const FENCED = -4
+/** The engine broke down: it threw, answered what this contract rules out, or lost what was not committed. Told by core. */
+export const FAILED = -7
 
 /** One partition's data plane. Offsets count records; positions and sizes count bytes. */
 export interface Partition {

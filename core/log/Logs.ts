@@ -7,11 +7,12 @@
  *  - `append` is answered after the commit that the topic's mode promises, and after the batch was routed to subscribers.
  */
 import { Context } from "effect"
+import type { TicketStream, TicketWaiter } from "../journal/Journal.ts"
 import { CHANNEL_PARTITION, type LinkPort } from "../link/LinkPort.ts"
 import type { TurnShape } from "../platform/Turn.ts"
 import type { TopicInfo } from "../topics/TopicInfo.ts"
 import type { ShardTopics } from "../topics/Topics.ts"
-import type { OffsetAndTimestamp } from "./Engines.ts"
+import { FAILED, type OffsetAndTimestamp } from "./Engines.ts"
 import type { PartitionLog, PartitionWaiter } from "./PartitionLog.ts"
 import { baseOffset, batchSize, lastOffsetDelta } from "./record-batch.ts"
 
@@ -123,7 +124,8 @@ export class ShardLogs implements LogsShape {
     this.#append = append
     port.answer("partition.append", (_from, { facts, bytes = EMPTY }) => {
       const { topicId, partition, value } = facts as PartitionFacts
-      return { facts: this.#appendLocal(this.#log(topicId, partition), bytes, 0, bytes.length, value) }
+      const result = this.#appendLocal(this.#log(topicId, partition), bytes, 0, bytes.length, value)
+      return result instanceof Promise ? result.then((late) => ({ facts: late })) : { facts: result }
     })
     port.answer("partition.state", (_from, { facts }) => {
       const { topicId, partition } = facts as PartitionFacts
@@ -260,12 +262,36 @@ export class ShardLogs implements LogsShape {
     start: number,
     end: number,
     recordCount: number
-  ): AppendResult {
+  ): AppendResult | Promise<AppendResult> {
     if (log === undefined) return { refusal: NOT_AVAILABLE, baseOffset: -1, logStartOffset: -1 }
     const baseOffset = this.#append(log, bytes, start, end, recordCount)
-    const refusal = baseOffset < 0 ? baseOffset : 0
-    return { refusal, baseOffset: refusal === 0 ? baseOffset : -1, logStartOffset: log.logStartOffset }
+    const { tickets } = log
+    if (baseOffset < 0 || tickets === undefined) return appendResult(log, baseOffset, 0)
+    return whenCommitted(tickets, log.producedTicket, (outcome) => appendResult(log, baseOffset, outcome))
   }
+}
+
+function appendResult(log: PartitionLog, baseOffset: number, outcome: number): AppendResult {
+  const refusal = Math.min(baseOffset, outcome, 0)
+  return { refusal, baseOffset: refusal === 0 ? baseOffset : -1, logStartOffset: log.logStartOffset }
+}
+
+/** `result` of the ticket's outcome: at once where it is committed. */
+function whenCommitted<Result>(
+  tickets: TicketStream,
+  ticket: number,
+  result: (outcome: number) => Result
+): Result | Promise<Result> {
+  if (ticket <= tickets.committed) return result(tickets.takeOutcome(ticket))
+  return new Promise((resolve) => {
+    const waiter: TicketWaiter = {
+      ticketsCommitted: () => {
+        if (ticket <= tickets.committed) resolve(result(tickets.takeOutcome(ticket)))
+        else tickets.wait(waiter)
+      }
+    }
+    tickets.wait(waiter)
+  })
 }
 
 function stateOf(log: PartitionLog | undefined): PartitionState {
@@ -320,5 +346,9 @@ function readFrom(log: PartitionLog | undefined, offset: number, maxBytes: numbe
   }
   const bytes = log.readUnsafe(offset, maxBytes)
   if (bytes !== undefined) return { ...state, bytes }
-  return log.read(offset, maxBytes).then((cold) => ({ ...state, bytes: cold }))
+  return log.read(offset, maxBytes).then(
+    (cold) => ({ ...state, bytes: cold }),
+    // The engine's own error; the log was told of it where it is one that nobody expects.
+    () => ({ ...state, refusal: FAILED, bytes: EMPTY })
+  )
 }

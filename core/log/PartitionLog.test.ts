@@ -3,6 +3,7 @@ import { test } from "node:test"
 import fc from "fast-check"
 import { messageOf } from "../ingress/fakes.ts"
 import { Simulation } from "../platform/simulated.ts"
+import { TurnLoop } from "../platform/Turn.ts"
 import type { TopicInfo } from "../topics/TopicInfo.ts"
 import { DISK_FULL, READ_ONLY } from "./Engines.ts"
 import { ArrayPartition, storedIn } from "./fakes.ts"
@@ -23,7 +24,8 @@ const TOPIC: TopicInfo = {
 function make(): { simulation: Simulation; engine: ArrayPartition; log: PartitionLog } {
   const simulation = new Simulation(1)
   const engine = new ArrayPartition()
-  return { simulation, engine, log: new PartitionLog(TOPIC, 0, engine, simulation.clock) }
+  const parts = { clock: simulation.clock, turn: new TurnLoop(simulation.clock) }
+  return { simulation, engine, log: new PartitionLog(TOPIC, 0, engine, parts) }
 }
 
 function clientBatch(records: number): Uint8Array {

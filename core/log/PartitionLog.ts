@@ -7,15 +7,18 @@
  *    batch: it is sealed first.
  *  - A gathered batch is sealed when it is big enough, when somebody reads, or {@link LINGER_MS} after the first record that a
  *    waiting reader has not seen: with nobody reading no timer runs, and under load a reader gets few, large batches.
- *  - Mode memory only: a message that is taken is as safe as the mode promises before its batch is sealed. Modes that sync seal at
- *    the end of each turn.
+ *  - In mode memory a message that is taken is as safe as it will be before its batch is sealed. The other modes seal at the end of
+ *    each turn and give tickets ({@link PartitionLog.tickets}), which end when the high watermark has passed their record.
  */
 import { assert } from "../assert.ts"
 import type { Message } from "../ingress/Message.ts"
+import type { TicketStream } from "../journal/Journal.ts"
 import type { ClockShape, Timer } from "../platform/Clock.ts"
+import type { TurnShape, TurnTask } from "../platform/Turn.ts"
 import type { TopicInfo } from "../topics/TopicInfo.ts"
+import { Commits } from "./Commits.ts"
 import { deliveryHeaders, deliveryHeadersCount } from "./delivery-headers.ts"
-import { BACKLOG, type Partition } from "./Engines.ts"
+import { BACKLOG, FAILED, type Partition } from "./Engines.ts"
 import { RecordBatchBuilder } from "./RecordBatchBuilder.ts"
 
 /** A gathered batch is sealed at this size. */
@@ -36,7 +39,12 @@ export interface PartitionWaiter {
   partitionAdvanced(log: PartitionLog): void
 }
 
-export class PartitionLog {
+export interface PartitionLogParts {
+  readonly clock: ClockShape
+  readonly turn: TurnShape
+}
+
+export class PartitionLog implements TurnTask {
   readonly topic: TopicInfo
   readonly partition: number
   /** When something was last taken, ms on the monotonic clock. */
@@ -44,17 +52,37 @@ export class PartitionLog {
   /** Records and batches taken since the partition was opened, for metrics. */
   gatheredBatches = 0
   gatheredRecords = 0
+  /** The ticket of the last batch that {@link PartitionLog.appendUnsafe} took. */
+  producedTicket = 0
+  /** Gathered records that the engine refused or lost. */
+  refusedRecords = 0
   readonly #engine: Partition
   readonly #clock: ClockShape
+  readonly #turn: TurnShape
+  /** Undefined in mode memory. */
+  readonly #commits: Commits | undefined
+  #endOffset: number
+  #isSealDue = false
   readonly #waiters = new Set<PartitionWaiter>()
   #builder: RecordBatchBuilder | undefined
   #linger: Timer | undefined
 
-  constructor(topic: TopicInfo, partition: number, engine: Partition, clock: ClockShape) {
+  constructor(topic: TopicInfo, partition: number, engine: Partition, { clock, turn }: PartitionLogParts) {
     this.topic = topic
     this.partition = partition
     this.#engine = engine
     this.#clock = clock
+    this.#turn = turn
+    this.#commits = topic.mode === "memory" ? undefined : new Commits()
+    this.#endOffset = engine.logEndOffset
+  }
+
+  /**
+   * Receipts for records of QoS 1 and 2 and for produced batches; the last one issued is that of the last one taken. Undefined
+   * where what is taken is at once as safe as its mode promises.
+   */
+  get tickets(): TicketStream | undefined {
+    return this.#commits?.tickets
   }
 
   get logStartOffset(): number {
@@ -65,9 +93,9 @@ export class PartitionLog {
     return this.#engine.leaderEpoch
   }
 
-  /** One past the last record that may be read; seals what is gathered, so that what was acknowledged is counted. */
+  /** One past the last record that may be read, all that were acknowledged among them. */
   highWatermark(): number {
-    this.seal()
+    this.#sealForReader()
     return this.#engine.highWatermark
   }
 
@@ -77,13 +105,13 @@ export class PartitionLog {
 
   /** The offset that the next record will get. */
   get nextOffset(): number {
-    return this.#engine.logEndOffset + (this.#builder?.recordCount ?? 0)
+    return this.#endOffset + (this.#builder?.recordCount ?? 0)
   }
 
   /** Takes one message; returns its offset, or why not (a refusal of the engine's). */
   takeUnsafe(message: Message): number {
     const builder = (this.#builder ??= spareBuilders.pop() ?? new RecordBatchBuilder(RECORD_BYTES_MAX))
-    const offset = this.#engine.logEndOffset + builder.recordCount
+    const offset = this.#endOffset + builder.recordCount
     const extra = deliveryHeaders(message.qos, message.retain)
     const deleted = message.retain && message.payloadStart === message.payloadEnd
     const refusal = builder.append(
@@ -105,7 +133,15 @@ export class PartitionLog {
     )
     if (refusal !== 0) return BACKLOG
     this.lastWriteMs = this.#clock.monotonicMs()
-    if (builder.byteLength >= GATHERED_BYTES_MAX || builder.recordCount >= GATHERED_RECORDS_MAX) {
+    const isFull = builder.byteLength >= GATHERED_BYTES_MAX || builder.recordCount >= GATHERED_RECORDS_MAX
+    if (this.#commits !== undefined) {
+      if (message.qos > 0) this.#commits.tickets.issue()
+      if (isFull) this.seal()
+      else if (!this.#isSealDue) {
+        this.#isSealDue = true
+        this.#turn.deferWork(this)
+      }
+    } else if (isFull) {
       const refused = this.seal()
       if (refused < 0) return refused
     } else if (this.#waiters.size > 0 && this.#linger === undefined) {
@@ -117,37 +153,61 @@ export class PartitionLog {
     return offset
   }
 
+  endTurn(): void {
+    this.#isSealDue = false
+    this.seal()
+  }
+
   /** Appends a client's batch as it was sent; returns its base offset, or why not. */
   appendUnsafe(bytes: Uint8Array, start: number, end: number, recordCount: number): number {
     const refusal = this.seal()
     if (refusal < 0) return refusal
-    const baseOffset = this.#engine.tryAppendUnsafe(bytes, start, end, recordCount)
-    if (baseOffset >= 0) {
-      this.lastWriteMs = this.#clock.monotonicMs()
-      this.#advance()
-    }
+    const baseOffset = this.#append(bytes, start, end, recordCount)
+    if (baseOffset < 0) return baseOffset
+    this.lastWriteMs = this.#clock.monotonicMs()
+    this.producedTicket = this.#commits?.tickets.issue() ?? 0
+    this.#appended(recordCount)
     return baseOffset
   }
 
-  /** Hands the gathered batch to the engine; 0, or the engine's refusal, which loses the batch as the mode allows. */
+  /** Hands the gathered batch to the engine; 0, or the engine's refusal, with which the batch is gone. */
   seal(): number {
     const builder = this.#builder
     if (builder === undefined || builder.recordCount === 0) return 0
     this.#linger?.cancel()
     this.#linger = undefined
     const records = builder.recordCount
-    const expected = this.#engine.logEndOffset
-    const length = builder.finish()
-    const baseOffset = this.#engine.tryAppendUnsafe(builder.bytes, 0, length, records)
-    builder.reset()
+    // Taken out first: an engine that tells of a failure out of its append must not find it here.
     this.#builder = undefined
-    if (spareBuilders.length < SPARE_BUILDERS_MAX) spareBuilders.push(builder)
-    if (baseOffset < 0) return baseOffset
-    assert(baseOffset === expected, "a gathered batch gets the offsets that its messages were given")
+    const baseOffset = this.#append(builder.bytes, 0, builder.finish(), records)
+    giveBack(builder)
+    if (baseOffset < 0) {
+      this.refusedRecords += records
+      this.#commits?.refused(baseOffset, this.#engine.highWatermark)
+      return baseOffset
+    }
     this.gatheredBatches += 1
     this.gatheredRecords += records
-    this.#advance()
+    this.#appended(records)
     return 0
+  }
+
+  /** The engine's high watermark has risen. */
+  committed(): void {
+    this.#commits?.settle(this.#engine.highWatermark)
+    this.#advance()
+  }
+
+  /** The engine lost what it had not committed; what lies gathered was given offsets behind that, and goes with it. */
+  failed(): void {
+    const builder = this.#builder
+    if (builder !== undefined) {
+      this.refusedRecords += builder.recordCount
+      this.#builder = undefined
+      giveBack(builder)
+    }
+    this.#endOffset = this.#engine.logEndOffset
+    this.#commits?.lost(FAILED, this.#engine.highWatermark)
   }
 
   /** Asks to be told of every advance until {@link PartitionLog.unwatch}. */
@@ -159,29 +219,22 @@ export class PartitionLog {
     this.#waiters.delete(waiter)
   }
 
-  /** See {@link Partition.readUnsafe}; what is gathered is sealed first. */
+  /** See {@link Partition.readUnsafe}. */
   readUnsafe(offset: number, maxBytes: number): Uint8Array | undefined {
-    this.seal()
+    this.#sealForReader()
     return this.#engine.readUnsafe(offset, maxBytes)
   }
 
+  /** See {@link Partition.read}. */
   read(offset: number, maxBytes: number): Promise<Uint8Array> {
-    this.seal()
+    this.#sealForReader()
     return this.#engine.read(offset, maxBytes)
   }
 
   offsetForTimestamp(timestamp: number): ReturnType<Partition["offsetForTimestamp"]> {
-    this.seal()
+    this.#sealForReader()
     return this.#engine.offsetForTimestamp(timestamp)
   }
-
-  /** The engine's high watermark has risen: see {@link PartitionEvents}. */
-  committed(): void {
-    this.#advance()
-  }
-
-  /** The engine has lost what was not committed. */
-  failed(): void {}
 
   close(): void {
     this.seal()
@@ -189,7 +242,41 @@ export class PartitionLog {
     this.#waiters.clear()
   }
 
+  /** In mode memory what was acknowledged can lie gathered; in the others it is committed, and more is not to be seen. */
+  #sealForReader(): void {
+    if (this.#commits === undefined) this.seal()
+  }
+
+  /** Appends at the offset that was counted on; an engine that has moved its end without a word has lost what it had. */
+  #append(bytes: Uint8Array, start: number, end: number, recordCount: number): number {
+    if (this.#engine.logEndOffset !== this.#endOffset) {
+      this.failed()
+      return FAILED
+    }
+    const baseOffset = this.#engine.tryAppendUnsafe(bytes, start, end, recordCount)
+    assert(baseOffset < 0 || baseOffset === this.#endOffset, "a batch gets the offsets that were counted on")
+    return baseOffset
+  }
+
+  #appended(records: number): void {
+    this.#endOffset += records
+    const commits = this.#commits
+    if (commits !== undefined) {
+      commits.appended(this.#endOffset)
+      const highWatermark = this.#engine.highWatermark
+      commits.settle(highWatermark)
+      // The rest is told of when it is committed.
+      if (highWatermark < this.#endOffset) return
+    }
+    this.#advance()
+  }
+
   #advance(): void {
     for (const waiter of this.#waiters) waiter.partitionAdvanced(this)
   }
+}
+
+function giveBack(builder: RecordBatchBuilder): void {
+  builder.reset()
+  if (spareBuilders.length < SPARE_BUILDERS_MAX) spareBuilders.push(builder)
 }

@@ -2,7 +2,7 @@
 import { Effect } from "effect"
 import { assert } from "../assert.ts"
 import { checkRecords, defaultRecordLimits } from "./check-records.ts"
-import type { Engine, Partition, PartitionKey } from "./Engines.ts"
+import type { Engine, Partition, PartitionEvents, PartitionKey, PartitionOptions } from "./Engines.ts"
 import { RecordCursor } from "./RecordCursor.ts"
 import { checkBatch, recordCount, writeBaseOffset } from "./record-batch.ts"
 
@@ -47,15 +47,39 @@ export class ArrayPartition implements Partition {
   }
 }
 
+/** One whose appends are committed when the test says so. */
+export class LatePartition extends ArrayPartition {
+  events: PartitionEvents | undefined
+  #highWatermark = 0
+  override get highWatermark(): number {
+    return this.#highWatermark
+  }
+  commit(offset = this.logEndOffset): void {
+    this.#highWatermark = offset
+    this.events?.committed()
+  }
+  fail(): void {
+    while (this.logEndOffset > this.#highWatermark) {
+      const batch = this.batches.pop()
+      assert(batch !== undefined, "what was not committed is still there")
+      this.logEndOffset -= recordCount(batch, 0)
+    }
+    this.leaderEpoch += 1
+    this.events?.failed("the disk said no")
+  }
+}
+
 /** An engine of such partitions, by `tenant/topicId/partition`. */
 export class ArrayEngine implements Engine {
-  readonly modes = ["memory"] as const
+  readonly modes = ["memory", "persistent"] as const
   readonly partitions = new Map<string, ArrayPartition>()
 
-  open(key: PartitionKey): Effect.Effect<Partition> {
+  /** In mode persistent a partition is a {@link LatePartition}. */
+  open(key: PartitionKey, { mode, events }: PartitionOptions): Effect.Effect<Partition> {
     return Effect.sync(() => {
       const name = nameOf(key)
-      const known = this.partitions.get(name) ?? new ArrayPartition()
+      const known = this.partitions.get(name) ?? (mode === "memory" ? new ArrayPartition() : new LatePartition())
+      if (known instanceof LatePartition) known.events = events
       this.partitions.set(name, known)
       return known
     })

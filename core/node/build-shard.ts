@@ -84,6 +84,8 @@ export function buildShard(parts: ShardParts, scope: Scope.Scope): Effect.Effect
       engines,
       meta: parts.meta,
       clock,
+      turn,
+      engineLabel: (engine) => labelOf(engine, options),
       random,
       defaults: options.defaults,
       published: PUBLISHED_TOPICS_LIMITS,
@@ -153,6 +155,14 @@ export function buildShard(parts: ShardParts, scope: Scope.Scope): Effect.Effect
     }
     return { topics, startProtocols: Effect.forEach(options.plugins, start, { discard: true }) }
   })
+}
+
+/** An engine with the plugin that brings it, for the log. */
+function labelOf(engine: string, { plugins }: NodeOptions): string {
+  const brings = plugins.find(
+    ({ plugin }) => plugin.kind === "storage" && plugin.engines.some((e) => e.name === engine)
+  )
+  return `plugin ${brings?.plugin.name ?? "?"}, engine ${engine}`
 }
 
 function housekeeping(topics: ShardTopics, clock: ClockShape, scope: Scope.Scope): Effect.Effect<void> {

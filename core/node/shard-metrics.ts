@@ -36,7 +36,8 @@ export function registerShardMetrics(
     ["produced_unnamed_total", "Produced records that no topic name is for", () => facts.produced.unnamedCount],
     ["produced_unreadable_total", "Produced batches unreadable for delivery", () => facts.produced.unreadableCount],
     ["gathered_batches_total", "Record batches gathered from messages", () => sum(facts.topics, "gatheredBatches")],
-    ["gathered_records_total", "Records in gathered batches", () => sum(facts.topics, "gatheredRecords")]
+    ["gathered_records_total", "Records in gathered batches", () => sum(facts.topics, "gatheredRecords")],
+    ["gathered_refused_total", "Gathered records that an engine refused", () => sum(facts.topics, "refusedRecords")]
   ]
   const gauges: ReadonlyArray<readonly [name: string, help: string, read: () => number]> = [
     ["retained_messages", "Retained messages", () => facts.retained.count],
@@ -50,7 +51,7 @@ export function registerShardMetrics(
   })
 }
 
-function sum(topics: ShardTopics, field: "gatheredBatches" | "gatheredRecords"): number {
+function sum(topics: ShardTopics, field: "gatheredBatches" | "gatheredRecords" | "refusedRecords"): number {
   let total = 0
   for (const log of topics.logs()) total += log[field]
   return total

@@ -95,6 +95,7 @@ export function startNode(
       const parts = { index, options, links, slotOwners, platform, clock, random, meta, net, telemetry, log }
       shards.push(yield* buildShard(parts, scope))
     }
+    for (const shard of shards) yield* shard.topics.settled()
     for (const shard of shards) yield* shard.startProtocols
     for (const { plugin, options: settings } of options.plugins) {
       if (plugin.kind !== "http") continue

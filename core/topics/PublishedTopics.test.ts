@@ -4,6 +4,7 @@ import { messageOf } from "../ingress/fakes.ts"
 import { ArrayPartition } from "../log/fakes.ts"
 import { PartitionLog } from "../log/PartitionLog.ts"
 import { Simulation } from "../platform/simulated.ts"
+import { TurnLoop } from "../platform/Turn.ts"
 import { PublishedTopics, type PublishedTopicsLimits } from "./PublishedTopics.ts"
 import type { TopicInfo } from "./TopicInfo.ts"
 
@@ -29,7 +30,10 @@ function make(shards = 1, limits: Partial<PublishedTopicsLimits> = {}) {
       mode: "memory",
       origin: "publish"
     }
-    const log = new PartitionLog(info, 0, new ArrayPartition(), simulation.clock)
+    const log = new PartitionLog(info, 0, new ArrayPartition(), {
+      clock: simulation.clock,
+      turn: new TurnLoop(simulation.clock)
+    })
     const evicted = published.add(info, log).map((each) => each.name)
     log.takeUnsafe(messageOf("a", new Uint8Array(bytes)))
     return { log, evicted }

@@ -9,15 +9,16 @@
  *  - A shard hears of a topic before any message that is stored in it reaches the shard from its owner.
  *  - A partition's log is open on its owner from the moment the topic is known there, or its name refuses storage.
  */
-import { Context, Effect, type Scope as EffectScope, Exit, Schema, Scope } from "effect"
+import { Context, Effect, Schema } from "effect"
 import { CHANNEL_TOPIC, type LinkPort } from "../link/LinkPort.ts"
-import type { Engines, Mode, Partition, PartitionLimits } from "../log/Engines.ts"
-import { PartitionLog } from "../log/PartitionLog.ts"
+import type { Mode, PartitionLimits } from "../log/Engines.ts"
+import type { PartitionLog } from "../log/PartitionLog.ts"
 import type { MetaChange, MetaStoreShape } from "../meta/MetaStore.ts"
 import type { ClockShape } from "../platform/Clock.ts"
 import { type RandomShape, randomUuid } from "../platform/Random.ts"
 import { SLOT_NAME, SLOT_TOPIC, slotOf } from "../shard/slots.ts"
 import { isKafkaTopicName, topicOfName } from "./default-binding.ts"
+import { OpenPartitions, type OpenPartitionsOptions } from "./OpenPartitions.ts"
 import { PublishedTopics, type PublishedTopicsLimits } from "./PublishedTopics.ts"
 import { TopicDirectory } from "./TopicDirectory.ts"
 import type { TopicInfo } from "./TopicInfo.ts"
@@ -62,22 +63,14 @@ const IDLE_SEAL_MS = 1_000
 const encoder = new TextEncoder()
 const decoder = new TextDecoder()
 
-interface OpenTopic {
-  readonly info: TopicInfo
-  readonly logs: Array<PartitionLog | undefined>
-  readonly scope: EffectScope.Closeable
-}
-
-export interface ShardTopicsOptions {
+export interface ShardTopicsOptions extends OpenPartitionsOptions {
   readonly port: LinkPort
   readonly slotOwners: Uint16Array
-  readonly engines: typeof Engines.Service
   readonly meta: MetaStoreShape
   readonly clock: ClockShape
   readonly random: RandomShape
   readonly defaults: TopicDefaults
   readonly published: PublishedTopicsLimits
-  readonly log: (message: string) => void
 }
 
 export class ShardTopics implements TopicsShape {
@@ -86,11 +79,12 @@ export class ShardTopics implements TopicsShape {
   /** Rises with every change that can move the home of names other than the one it names. */
   version = 0
   readonly #options: ShardTopicsOptions
-  readonly #open = new Map<string, OpenTopic>()
+  readonly #open: OpenPartitions
   readonly #listeners: Array<TopicsListener> = []
 
   constructor(options: ShardTopicsOptions) {
     this.#options = options
+    this.#open = new OpenPartitions(options, (info) => this.#changed(info))
     this.published = new PublishedTopics(options.published, options.port.shards, options.clock)
     options.port.handle(CHANNEL_TOPIC, (_from, reader) => {
       const added = reader.uint8() === 1
@@ -147,12 +141,17 @@ export class ShardTopics implements TopicsShape {
 
   /** The open log of a partition that this shard owns. */
   logUnsafe(topic: TopicInfo, partition: number): PartitionLog | undefined {
-    return this.#open.get(topic.id)?.logs[partition]
+    return this.#open.logUnsafe(topic, partition)
   }
 
   /** All open logs, for metrics and for a graceful stop. */
-  *logs(): Iterable<PartitionLog> {
-    for (const topic of this.#open.values()) for (const log of topic.logs) if (log !== undefined) yield log
+  logs(): Iterable<PartitionLog> {
+    return this.#open.logs()
+  }
+
+  /** Done when every partition that is being opened now is open, or will not be for a while. */
+  settled(): Effect.Effect<void> {
+    return this.#open.settled()
   }
 
   /**
@@ -238,7 +237,7 @@ export class ShardTopics implements TopicsShape {
 
   /** Closes every partition; for the end of the shard. */
   closeAll(): Effect.Effect<void> {
-    return Effect.forEach([...this.#open.keys()], (id) => this.#close(id), { discard: true })
+    return this.#open.closeAll()
   }
 
   #owner(slot: number): number {
@@ -306,43 +305,9 @@ export class ShardTopics implements TopicsShape {
     if (before?.id === info.id) return
     if (before !== undefined) this.#remove(before.id)
     this.directory.add(info)
-    const open: OpenTopic = { info, logs: [], scope: Scope.makeUnsafe() }
-    this.#open.set(info.id, open)
-    for (let partition = 0; partition < info.partitions; partition++) {
-      if (this.ownerOf(info, partition) === this.#options.port.shard) this.#openPartition(open, partition)
-    }
+    const isOwned = (partition: number): boolean => this.ownerOf(info, partition) === this.#options.port.shard
+    this.#open.open(info, isOwned, this.#limits(info))
     this.#changed(info)
-  }
-
-  #openPartition(open: OpenTopic, partition: number): void {
-    const { info } = open
-    const engine = this.#options.engines.get(info.engine)
-    if (engine === undefined) return
-    const key = { tenant: info.tenant, topicId: info.id, partition }
-    const log = (): PartitionLog | undefined => open.logs[partition]
-    const events = {
-      committed: () => log()?.committed(),
-      failed: (reason: string) => {
-        this.#options.log(`partition ${info.name}/${partition}: ${reason}`)
-        log()?.failed()
-      }
-    }
-    const options = { limits: this.#limits(info), mode: info.mode, events }
-    const opening = Scope.provide(engine.open(key, options), open.scope)
-    const fiber = Effect.runFork(opening)
-    const exit = fiber.pollUnsafe()
-    const opened = (result: Exit.Exit<Partition, { readonly message: string }>): void => {
-      if (Exit.isSuccess(result)) {
-        open.logs[partition] = new PartitionLog(info, partition, result.value, this.#options.clock)
-      } else this.#options.log(`partition ${info.name}/${partition} cannot be opened: ${String(result.cause)}`)
-    }
-    if (exit !== undefined) opened(exit)
-    else {
-      fiber.addObserver((late) => {
-        opened(late)
-        this.#changed(info)
-      })
-    }
   }
 
   #limits(info: TopicInfo): PartitionLimits {
@@ -358,24 +323,8 @@ export class ShardTopics implements TopicsShape {
     const info = this.directory.remove(id)
     if (info === undefined) return
     this.published.remove(id)
-    const engine = this.#options.engines.get(info.engine)
-    const forget = Effect.forEach(
-      Array.from({ length: info.partitions }, (_, partition) => partition),
-      (partition) => engine?.remove({ tenant: info.tenant, topicId: id, partition }) ?? Effect.void,
-      { discard: true }
-    )
-    Effect.runFork(this.#close(id).pipe(Effect.andThen(Effect.ignore(forget))))
+    this.#open.remove(info)
     this.#changed(info)
-  }
-
-  #close(id: string): Effect.Effect<void> {
-    return Effect.suspend(() => {
-      const open = this.#open.get(id)
-      if (open === undefined) return Effect.void
-      this.#open.delete(id)
-      for (const log of open.logs) log?.close()
-      return Scope.close(open.scope, Exit.void)
-    })
   }
 
   #changed(info: TopicInfo): void {

@@ -97,7 +97,7 @@ export function joinTopics(simulation: Simulation, options: JoinTopicsOptions = 
   const joined = joinShards(simulation, count)
   const meta = new FakeMeta(simulation)
   const logged: Array<string> = []
-  const shards = joined.all.map(({ port }) => {
+  const shards = joined.all.map(({ port, turn }) => {
     const engine = new ArrayEngine()
     const engines: typeof Engines.Service = {
       register: () => Effect.void,
@@ -110,6 +110,8 @@ export function joinTopics(simulation: Simulation, options: JoinTopicsOptions = 
       engines,
       meta,
       clock: simulation.clock,
+      turn,
+      engineLabel: (engine) => `engine ${engine}`,
       random: simulation.random,
       defaults: { ...DEFAULTS, ...options.defaults },
       published: { ...PUBLISHED_TOPICS_LIMITS, ...options.published },

@@ -6,6 +6,8 @@
  */
 import {
   ACCEPTED_UNMATCHED,
+  BACKLOG,
+  DISK_FULL,
   REFUSED_NOT_AUTHORIZED,
   REFUSED_QUOTA,
   REFUSED_TOPIC_NAME,
@@ -135,5 +137,6 @@ export class AnswerLine implements TicketRelease {
 function reasonOf(outcome: number): number {
   if (outcome === REFUSED_NOT_AUTHORIZED) return Reason.NOT_AUTHORIZED
   if (outcome === REFUSED_TOPIC_NAME) return TOPIC_NAME_INVALID
-  return outcome === REFUSED_QUOTA ? Reason.QUOTA_EXCEEDED : UNSPECIFIED_ERROR
+  const isFull = outcome === REFUSED_QUOTA || outcome === BACKLOG || outcome === DISK_FULL
+  return isFull ? Reason.QUOTA_EXCEEDED : UNSPECIFIED_ERROR
 }

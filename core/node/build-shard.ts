@@ -67,9 +67,10 @@ export function buildShard(parts: ShardParts, scope: Scope.Scope): Effect.Effect
     const engines = makeEngines()
     const stores = makeKeyValueStores()
     const storage = parts.platform.pipe(Context.add(Engines, engines), Context.add(KeyValueStores, stores))
+    const builder = { scope, clock, log: parts.log }
     for (const { plugin, options: settings } of options.plugins) {
       if (plugin.kind !== "storage") continue
-      yield* buildPlugin(plugin, () => plugin.layer(settings), storage, scope)
+      yield* buildPlugin(plugin, () => plugin.layer(settings), storage, builder)
     }
     const store = stores.get(stores.names()[0] ?? "")
     if (store === undefined) {
@@ -151,7 +152,7 @@ export function buildShard(parts: ShardParts, scope: Scope.Scope): Effect.Effect
     const start = ({ plugin, options: settings }: LoadedPlugin): Effect.Effect<void, StartError> => {
       if (plugin.kind !== "protocol" || (plugin.runs === "node" && index !== 0)) return Effect.void
       const own = Context.add(services, Net, parts.net.forPlugin(plugin.name))
-      return buildPlugin(plugin, () => plugin.layer(settings), own, scope)
+      return buildPlugin(plugin, () => plugin.layer(settings), own, builder)
     }
     return { topics, startProtocols: Effect.forEach(options.plugins, start, { discard: true }) }
   })

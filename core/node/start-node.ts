@@ -25,7 +25,7 @@ import { LineLog, Log } from "../telemetry/Log.ts"
 import { MetricsRegistry, Telemetry } from "../telemetry/Telemetry.ts"
 import type { TopicInfo } from "../topics/TopicInfo.ts"
 import { encodeTopic, topicKey } from "../topics/Topics.ts"
-import { buildPlugin } from "./build-plugin.ts"
+import { buildPlugin, type PluginBuilder } from "./build-plugin.ts"
 import { type BuiltShard, buildShard } from "./build-shard.ts"
 import type { DeclaredTopic, NodeOptions } from "./NodeOptions.ts"
 import { makeListeners, makeMetaStores } from "./registries.ts"
@@ -87,7 +87,7 @@ export function startNode(
       Context.add(Listeners, listeners),
       Context.add(NodeFacts, facts)
     )
-    const meta = yield* startMeta(options, platform, scope)
+    const meta = yield* startMeta(options, platform, { scope, clock, log })
     yield* declareTopics(options, meta)
     const links = new InThreadLinks(options.shards, clock)
     const slotOwners = dealSlots(options.shards)
@@ -100,7 +100,7 @@ export function startNode(
     for (const { plugin, options: settings } of options.plugins) {
       if (plugin.kind !== "http") continue
       const own = Context.add(platform, Net, net.forPlugin(plugin.name))
-      yield* buildPlugin(plugin, () => plugin.layer(settings), own, scope)
+      yield* buildPlugin(plugin, () => plugin.layer(settings), own, { scope, clock, log })
     }
     state = "ready"
     yield* Scope.addFinalizer(
@@ -125,13 +125,13 @@ function checkContracts(options: NodeOptions): Effect.Effect<void, StartError> {
 function startMeta(
   options: NodeOptions,
   platform: Context.Context<PlatformServices>,
-  scope: Scope.Scope
+  builder: PluginBuilder
 ): Effect.Effect<MetaStoreShape, StartError> {
   return Effect.gen(function* () {
     const stores = makeMetaStores()
     const services = Context.add(platform, MetaStores, stores)
     for (const { plugin, options: settings } of options.plugins) {
-      if (plugin.kind === "meta") yield* buildPlugin(plugin, () => plugin.layer(settings), services, scope)
+      if (plugin.kind === "meta") yield* buildPlugin(plugin, () => plugin.layer(settings), services, builder)
     }
     const store = stores.get(stores.names()[0] ?? "")
     if (store !== undefined) return store

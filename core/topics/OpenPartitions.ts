@@ -9,6 +9,7 @@ import { Cause, Effect, Exit, Scope } from "effect"
 import type { Engine, Engines, Partition, PartitionLimits } from "../log/Engines.ts"
 import { GuardedPartition, lineOf } from "../log/GuardedPartition.ts"
 import { PartitionLog } from "../log/PartitionLog.ts"
+import { atMost } from "../platform/at-most.ts"
 import type { ClockShape } from "../platform/Clock.ts"
 import type { TurnShape } from "../platform/Turn.ts"
 import type { TopicInfo } from "./TopicInfo.ts"
@@ -71,7 +72,9 @@ export class OpenPartitions {
       engine === undefined ? [] : numbers,
       (partition) =>
         Effect.suspend(() => engine?.remove(keyOf(info, partition)) ?? Effect.void).pipe(
-          Effect.catchCause((cause) => this.#tell(info, partition, `cannot be removed: ${reasonOf(cause)}`))
+          Effect.catchCause((cause) =>
+            Effect.sync(() => this.#tell(info, partition, `cannot be removed: ${reasonOf(cause)}`))
+          )
         ),
       { discard: true }
     )
@@ -141,20 +144,15 @@ export class OpenPartitions {
       if (topic === undefined) return Effect.void
       this.#topics.delete(id)
       for (const log of topic.logs) log?.close()
-      return Scope.close(topic.scope, Exit.void).pipe(
-        Effect.timeoutOrElse({
-          duration: CLOSE_TIMEOUT_MS,
-          orElse: () => this.#tell(topic.info, 0, `has not closed after ${CLOSE_TIMEOUT_MS / 1000} s`)
-        }),
-        Effect.catchCause((cause) => this.#tell(topic.info, 0, `failed to close: ${reasonOf(cause)}`))
-      )
+      return atMost(Scope.close(topic.scope, Exit.void), CLOSE_TIMEOUT_MS, this.#options.clock, {
+        failed: (cause) => this.#tell(topic.info, 0, `failed to close: ${reasonOf(cause)}`),
+        late: () => this.#tell(topic.info, 0, `has not closed after ${CLOSE_TIMEOUT_MS / 1000} s`)
+      })
     })
   }
 
-  #tell(info: TopicInfo, partition: number, what: string): Effect.Effect<void> {
-    return Effect.sync(() => {
-      this.#options.log(`partition ${info.name}/${partition}: ${this.#options.engineLabel(info.engine)} ${what}`)
-    })
+  #tell(info: TopicInfo, partition: number, what: string): void {
+    this.#options.log(`partition ${info.name}/${partition}: ${this.#options.engineLabel(info.engine)} ${what}`)
   }
 }
 

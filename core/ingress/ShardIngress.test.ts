@@ -2,7 +2,8 @@ import assert from "node:assert/strict"
 import { test } from "node:test"
 import fc from "fast-check"
 import { ALLOW, DENY, type Principal } from "../access/Access.ts"
-import { storedIn } from "../log/fakes.ts"
+import { FAILED } from "../log/Engines.ts"
+import { LatePartition, storedIn } from "../log/fakes.ts"
 import { Simulation } from "../platform/simulated.ts"
 import { matches } from "../router/topic-filter.ts"
 import { SLOT_NAME, SLOT_TOPIC, slotOf } from "../shard/slots.ts"
@@ -147,6 +148,45 @@ test("a subscriber gets the place of a stored message, and none of one that is n
       [0, 1],
       [-1, -1]
     ]
+  )
+})
+
+test("what a mode promises is waited for, on this shard and on the one that forwarded; QoS 0 waits for nothing", () => {
+  const defaults = {
+    autoCreateMqtt: "default" as const,
+    forName: () => ({ partitions: 1, engine: "memory", mode: "persistent" as const })
+  }
+  const { simulation, shards, name } = make({ defaults })
+  const [first, second] = shards as [IngressShard, IngressShard]
+  assert.equal(publish(second, name, "0", { qos: 0 }), ACCEPTED)
+  const waiting = [first, second].map((shard) => {
+    assert.equal(publish(shard, name, "x", { retain: shard === first }), ACCEPTED_PENDING)
+    return { stream: shard.ingress.pendingStream, ticket: shard.ingress.pendingTicket }
+  })
+  const done = (): ReadonlyArray<boolean> => waiting.map(({ stream, ticket }) => ticket <= stream.committed)
+  simulation.run()
+  assert.deepEqual(done(), [false, false])
+  const [partition] = [...second.engine.partitions.values()]
+  assert.ok(partition instanceof LatePartition)
+  assert.equal(partition.logEndOffset, 3)
+  partition.commit()
+  simulation.run()
+  assert.deepEqual(done(), [true, true])
+  assert.deepEqual(
+    waiting.map(({ stream, ticket }) => stream.takeOutcome(ticket)),
+    [0, 0]
+  )
+
+  const later = [first, second].map((shard) => {
+    publish(shard, name, "y")
+    return { stream: shard.ingress.pendingStream, ticket: shard.ingress.pendingTicket }
+  })
+  simulation.run()
+  partition.fail()
+  simulation.run()
+  assert.deepEqual(
+    later.map(({ stream, ticket }) => stream.takeOutcome(ticket)),
+    [FAILED, FAILED]
   )
 })
 

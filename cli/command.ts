@@ -2,9 +2,9 @@
  * Runs the verb that was typed. Exit codes: 0 it went well, 1 it failed, 2 what was typed makes no sense; each failure is told on
  * stderr, one line a fault.
  */
-import { join } from "node:path"
 import { type Arguments, readArguments, UsageError } from "./arguments.ts"
 import { namesPluginFiles, readFile, UnreadableFile } from "./configuration.ts"
+import { importWithPlugins } from "./import-with-plugins.ts"
 import { fail } from "./output.ts"
 import { type Verb, verbs } from "./verbs.ts"
 
@@ -43,13 +43,4 @@ async function configured(
     publish()
   }
   return await verb.run(given, file)
-}
-
-/**
- * By a computed name, so that the executable keeps it apart (scripts/compile.ts): it costs 10 MiB of memory, and few manifests need
- * it.
- */
-async function importWithPlugins(): Promise<typeof import("./with-plugins.ts")> {
-  const isSource = import.meta.path.endsWith(".ts")
-  return await import(join(import.meta.dir, isSource ? "with-plugins.ts" : "dist/with-plugins.js"))
 }

@@ -4,7 +4,7 @@ import { dirname, resolve } from "node:path"
 import { type Config, externalPlugins, formatFault, type Loaded, loadConfig } from "../core/config/mod.ts"
 import { loadPluginFile, type PluginFile } from "../core/plugin/load-plugin.ts"
 import type { Arguments } from "./arguments.ts"
-import { builtins } from "./builtins.ts"
+import { builtins, included, leftOut } from "./builtins.ts"
 import { fail } from "./output.ts"
 
 /** Read without being asked for, where it lies in the working directory. */
@@ -28,15 +28,15 @@ export function readFile(asked: string | undefined): ConfigFile {
   return { text, file: text === undefined ? "defaults" : (asked ?? DEFAULT_FILE) }
 }
 
-/** Whether the manifest names plugins by path, which may import the host's modules. */
+/** Whether the manifest names plugins that lie on disk, which may import the host's modules. */
 export function namesPluginFiles({ text }: ConfigFile): boolean {
-  return externalPlugins(text ?? "").length > 0
+  return onDisk(text ?? "").length > 0
 }
 
 /** What became of the configuration; plugins from disk have been imported. */
 export async function loadConfiguration(given: Arguments, { text, file }: ConfigFile): Promise<Loaded> {
   const external = await importPlugins(text ?? "", dirname(resolve(file)))
-  return loadConfig({ text, file, environment: process.env, sets: given.sets, builtins, external })
+  return loadConfig({ text, file, environment: process.env, sets: given.sets, builtins, leftOut, external })
 }
 
 /** The configuration; undefined where it has faults, which have been told. */
@@ -46,16 +46,21 @@ export async function loadOrTell(given: Arguments, file: ConfigFile): Promise<Co
   return config
 }
 
-/** Imports the plugins that the manifest names by path; a relative path starts at the manifest's folder. */
+/** The plugins that the manifest names by path and that are not compiled in. */
+function onDisk(text: string): ReadonlyArray<string> {
+  return externalPlugins(text).filter((use) => !included.has(use))
+}
+
+/** Those that are compiled in, and imports the others that the manifest names; a relative path starts at the manifest's folder. */
 async function importPlugins(text: string, folder: string): Promise<ReadonlyMap<string, PluginFile>> {
   const files = await Promise.all(
-    externalPlugins(text).map(async (use): Promise<readonly [string, PluginFile]> => {
+    onDisk(text).map(async (use): Promise<readonly [string, PluginFile]> => {
       const path = resolve(folder, use)
       if (!existsSync(path)) return [use, { fault: `a file that is there; ${path} is not` }]
       return [use, await loadPluginFile(path)]
     })
   )
-  return new Map(files)
+  return new Map([...[...included].map(([use, plugin]) => [use, { plugin }] as const), ...files])
 }
 
 function readText(asked: string | undefined): string | undefined {

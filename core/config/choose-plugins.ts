@@ -13,6 +13,8 @@ const DEFAULT_FACES: ReadonlyArray<Plugin["kind"]> = ["protocol", "http"]
 /** The plugins that there are to choose from. */
 export interface Available {
   readonly builtins: ReadonlyArray<Plugin>
+  /** Names of built-in plugins that this executable was built without. */
+  readonly leftOut: ReadonlyArray<string>
   /** Those that the manifest names by path, already imported, by what it calls them. */
   readonly external: ReadonlyMap<string, PluginFile>
 }
@@ -48,6 +50,10 @@ export function loadPlugins(
   const sections = [...SECTIONS.slice(0, 2), ...all.map(({ name }) => name)]
   for (const { section, key, source } of overrides) {
     if (sections.includes(section)) continue
+    if (available.leftOut.includes(section)) {
+      faults.push({ key: `${section}.${key}`, source, found: show(section), allowed: notBuiltIn(available) })
+      continue
+    }
     const { allowed, nearest, found } = unknownKey([section], source, sections)
     const fault = { key: `${section}.${key}`, source, found, allowed }
     faults.push(nearest === undefined ? fault : { ...fault, nearest: `${nearest}.${key}` })
@@ -57,10 +63,11 @@ export function loadPlugins(
 
 function choose(
   entries: PluginEntries | undefined,
-  { builtins, external }: Available,
+  available: Available,
   place: Place,
   faults: Array<Fault>
 ): ReadonlyArray<Chosen> {
+  const { builtins, leftOut, external } = available
   const names = builtins.map(({ name }) => name)
   const listed = new Map<string, { readonly isOn: boolean; readonly chosen: Omit<Chosen, "plugin"> }>()
   const chosen: Array<Chosen> = []
@@ -79,6 +86,7 @@ function choose(
       if (isTaken) fault(`a plugin of a new name; there is another "${plugin.name}"`)
       else if (enabled) chosen.push({ plugin, options, entry })
     } else if (file !== undefined) fault(file.fault)
+    else if (leftOut.includes(use) && enabled) fault(notBuiltIn(available))
     else if (!names.includes(use) && enabled) {
       const unknown = unknownKey([use], place(path), names)
       const allowed = `${unknown.allowed}, or a path that begins with ./ ../ or /`
@@ -91,6 +99,13 @@ function choose(
     if (isOn) chosen.push({ plugin, ...(entry?.chosen ?? { options: {}, entry: undefined }) })
   }
   return chosen
+}
+
+/** What is allowed instead of a built-in plugin that was left out. */
+function notBuiltIn({ builtins, external }: Available): string {
+  const files = [...external].flatMap(([use, file]) => ("plugin" in file ? [use] : []))
+  const has = [...builtins.map(({ name }) => name), ...files]
+  return `a plugin that was compiled in; this one is not in this executable; it has: ${has.join(", ")}`
 }
 
 /** A plugin's options: those of the file, then what came over them. */

@@ -27,6 +27,8 @@ export interface ConfigSource {
   /** The `--set` arguments, in order. */
   readonly sets: ReadonlyArray<string>
   readonly builtins: ReadonlyArray<Plugin>
+  /** Names of built-in plugins that this executable was built without. */
+  readonly leftOut?: ReadonlyArray<string>
   /** The plugins that the file names by path, already imported, by what it calls them. */
   readonly external?: ReadonlyMap<string, PluginFile>
 }
@@ -57,7 +59,8 @@ export function loadConfig(source: ConfigSource): Loaded {
   const faults: Array<Fault> = []
   const raw = parseText(source, faults)
   if (raw === undefined) return { config: undefined, faults }
-  const available: Available = { builtins: source.builtins, external: source.external ?? new Map() }
+  const { builtins, leftOut = [], external = new Map() } = source
+  const available: Available = { builtins, leftOut, external }
   const overrides = collectOverrides(source, available, faults)
   const overridden = new Map<string, string>()
   for (const override of overrides) apply(raw, override, overridden)
@@ -129,7 +132,7 @@ function checkList<Schema extends v.GenericSchema>(
 }
 
 function collectOverrides(source: ConfigSource, available: Available, faults: Array<Fault>): ReadonlyArray<Override> {
-  const names = [...OVERRIDABLE.keys(), ...allPlugins(available).map(({ name }) => name)]
+  const names = [...OVERRIDABLE.keys(), ...allPlugins(available).map(({ name }) => name), ...available.leftOut]
   const overrides = [...environmentOverrides(source.environment, names)]
   for (const argument of source.sets) {
     const override = setOverride(argument)

@@ -1,0 +1,68 @@
+/**
+ * Which plugins an executable or a bundle holds: those that the given manifest names, and the built-in ones that need no entry.
+ *
+ * The manifest is judged here as `manifold check-config` judges it, before anything is built; for that the plugins that it names by
+ * path are imported once.
+ */
+import { dirname, join, resolve } from "node:path"
+import { builtins } from "../../cli/builtins.ts"
+import { readFile } from "../../cli/configuration.ts"
+import { publishHostModules } from "../../cli/host-modules.ts"
+import { externalPlugins, formatFault, loadConfig } from "../../core/config/mod.ts"
+import { loadPluginFile } from "../../core/plugin/load-plugin.ts"
+import { ROOT } from "../bootstrap.mjs"
+
+export interface Contents {
+  /** Names of ours, in the order of cli/builtins.ts, and of those left out. */
+  readonly builtins: ReadonlyArray<string>
+  readonly leftOut: ReadonlyArray<string>
+  /** Third parties' plugins: the file of each by what the manifest calls it. */
+  readonly included: ReadonlyMap<string, string>
+}
+
+/** The manifest has faults, one line each. */
+export class ManifestFaults extends Error {
+  override readonly name = "ManifestFaults"
+  readonly lines: ReadonlyArray<string>
+
+  constructor(lines: ReadonlyArray<string>) {
+    super(lines.join("\n"))
+    this.lines = lines
+  }
+}
+
+/** What the manifest in `file` names; undefined = all of ours. Throws {@link ManifestFaults}, or UnreadableFile. */
+export async function contentsOf(file: string | undefined): Promise<Contents> {
+  if (file === undefined) return contents(() => true, new Map())
+  const { text } = readFile(file)
+  const files = new Map(externalPlugins(text ?? "").map((use) => [use, resolve(dirname(file), use)]))
+  if (files.size > 0) publishHostModules()
+  const external = new Map(
+    await Promise.all([...files].map(async ([use, path]) => [use, await loadPluginFile(path)] as const))
+  )
+  // The environment and --set are those of a start, not of a build.
+  const { config, faults } = loadConfig({ text, file, environment: {}, sets: [], builtins, external })
+  if (config === undefined) throw new ManifestFaults(faults.map(formatFault))
+  const chosen = new Set(config.plugins.map(({ plugin }) => plugin.name))
+  return contents((name) => chosen.has(name), files)
+}
+
+function contents(isChosen: (name: string) => boolean, included: ReadonlyMap<string, string>): Contents {
+  const names = builtins.map(({ name }) => name)
+  return { builtins: names.filter(isChosen), leftOut: names.filter((name) => !isChosen(name)), included }
+}
+
+/** The source of the module that stands in for cli/builtins.ts. */
+export function builtinsModule({ builtins, leftOut, included }: Contents): string {
+  const ours = builtins.map((name) => join(ROOT, "plugins", name, "mod.ts"))
+  const imports = [...ours, ...included.values()].map(
+    (path, index) => `import { plugin as plugin${index} } from ${JSON.stringify(path)}`
+  )
+  const entries = [...included.keys()].map((use, index) => `[${JSON.stringify(use)}, plugin${ours.length + index}]`)
+  return [
+    ...imports,
+    `export const builtins = [${ours.map((_, index) => `plugin${index}`).join(", ")}]`,
+    `export const included = new Map([${entries.join(", ")}])`,
+    `export const leftOut = ${JSON.stringify(leftOut)}`
+  ].join("\n")
+}

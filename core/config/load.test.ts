@@ -325,6 +325,25 @@ test("plugins from disk: named by path, told by their own names", () => {
   assert.equal(plugin.contractVersion, CONTRACT_VERSION)
 })
 
+test("a plugin that was left out of the executable is told as such, wherever it is named", () => {
+  const without = { leftOut: ["protocol-coap"] }
+  const allowed =
+    "a plugin that was compiled in; this one is not in this executable; it has: storage-memory, meta-raft, protocol-mqtt"
+  const text = '[[plugin]]\nuse = "protocol-coap"\n'
+  const [line = "", ...more] = linesOf(text, without)
+  assert.ok(line.startsWith(`manifold.toml:2: plugin.0.use: found "protocol-coap"; allowed: ${allowed}`), line)
+  assert.deepEqual(more, [])
+  const off = `${text}enabled = false\n`
+  assert.deepEqual(namesOf(loaded(off, without)), ["storage-memory", "meta-raft"])
+  const set = linesOf("", { ...without, sets: ["protocol-coap.tcp=x"] })
+  const environment = linesOf("", { ...without, environment: { MANIFOLD_PROTOCOL_COAP__TCP: "x" } })
+  assert.ok(
+    set[0]?.startsWith(`--set protocol-coap.tcp: protocol-coap.tcp: found "protocol-coap"; allowed: ${allowed}`)
+  )
+  assert.ok(environment[0]?.startsWith("MANIFOLD_PROTOCOL_COAP__TCP: protocol-coap.tcp: "), environment[0])
+  assert.equal(linesOf('[[plugin]]\nuse = "protocol-coop"\n', without)[0]?.includes("executable"), false)
+})
+
 test("the words of a key path cannot reach what every object has", () => {
   const text = "__proto__ = 5\n[node]\nconstructor = 1\n__proto__ = 2\n[topics]\ntoString = 1\n"
   assert.equal(linesOf(text).length, 4)

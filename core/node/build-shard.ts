@@ -22,6 +22,7 @@ import { Net } from "../platform/Net.ts"
 import type { RandomShape } from "../platform/Random.ts"
 import { Turn, TurnLoop } from "../platform/Turn.ts"
 import { KeyValueStores, type PlatformServices } from "../plugin/Plugin.ts"
+import { type NodeResources, Resources } from "../resources/Resources.ts"
 import { Resolutions } from "../router/Resolutions.ts"
 import { Router, ShardRouter } from "../router/Router.ts"
 import { Shard, type ShardShape } from "../shard/Shard.ts"
@@ -50,6 +51,7 @@ export interface ShardParts {
   readonly random: RandomShape
   readonly meta: MetaStoreShape
   readonly net: SharedNet
+  readonly resources: NodeResources
   readonly telemetry: TelemetryShape
   readonly log: LogShape
 }
@@ -70,7 +72,8 @@ export function buildShard(parts: ShardParts, scope: Scope.Scope): Effect.Effect
     const builder = { scope, clock, log: parts.log }
     for (const { plugin, options: settings } of options.plugins) {
       if (plugin.kind !== "storage") continue
-      yield* buildPlugin(plugin, () => plugin.layer(settings), storage, builder)
+      const own = Context.add(storage, Resources, parts.resources.forPlugin(plugin.name, index))
+      yield* buildPlugin(plugin, () => plugin.layer(settings), own, builder)
     }
     const store = stores.get(stores.names()[0] ?? "")
     if (store === undefined) {
@@ -151,7 +154,10 @@ export function buildShard(parts: ShardParts, scope: Scope.Scope): Effect.Effect
     )
     const start = ({ plugin, options: settings }: LoadedPlugin): Effect.Effect<void, StartError> => {
       if (plugin.kind !== "protocol" || (plugin.runs === "node" && index !== 0)) return Effect.void
-      const own = Context.add(services, Net, parts.net.forPlugin(plugin.name))
+      const own = services.pipe(
+        Context.add(Net, parts.net.forPlugin(plugin.name)),
+        Context.add(Resources, parts.resources.forPlugin(plugin.name, index))
+      )
       return buildPlugin(plugin, () => plugin.layer(settings), own, builder)
     }
     return { topics, startProtocols: Effect.forEach(options.plugins, start, { discard: true }) }

@@ -19,6 +19,7 @@ import {
   type PlatformServices
 } from "../plugin/Plugin.ts"
 import { clusterInfo } from "../resources/cluster-info.ts"
+import { resourceList } from "../resources/resource-list.ts"
 import { makeResources, Resources } from "../resources/Resources.ts"
 import { dealSlots } from "../shard/slots.ts"
 import { LineLog, Log } from "../telemetry/Log.ts"
@@ -76,6 +77,7 @@ export function startNode(
     )
     const resources = makeResources()
     yield* resources.register(clusterInfo(facts, listeners, clock))
+    yield* resources.register(resourceList(resources))
     yield* telemetry.gauge("manifold_topics", "Topics", facts.topicCount)
     const platform = Context.make(Net, net.forPlugin("node")).pipe(
       Context.add(Clock, clock),
@@ -92,7 +94,7 @@ export function startNode(
     const links = new InThreadLinks(options.shards, clock)
     const slotOwners = dealSlots(options.shards)
     for (let index = 0; index < options.shards; index++) {
-      const parts = { index, options, links, slotOwners, platform, clock, random, meta, net, telemetry, log }
+      const parts = { index, options, links, slotOwners, platform, clock, random, meta, net, resources, telemetry, log }
       shards.push(yield* buildShard(parts, scope))
     }
     for (const shard of shards) yield* shard.topics.settled()

@@ -3,7 +3,8 @@
  * verbs and console pages are made from them; nobody who shows a resource knows the plugin behind it.
  *
  * Invariants
- *  - A resource's name and path are unique and made of plain path segments; it lives as long as the scope that registered it.
+ *  - A resource's name and path are unique and made of plain path segments; it lives as long as the scope that registered it. What a
+ *    plugin registers under one name on several shards is one resource (gather-shards.ts says how).
  *  - A singleton has `get` and no `list`; a verb's name is unique among those with the same target, and at most one verb each
  *    creates, alters and deletes.
  *  - `list` is paged: it never returns more than `limit` items, and `cursor` goes on exactly where a page ended.
@@ -12,6 +13,7 @@
 import { Context, Effect, Schema, type Scope } from "effect"
 import type { GenericSchema } from "valibot"
 import { assert } from "../assert.ts"
+import { gatherShards } from "./gather-shards.ts"
 
 const NAME = /^[a-z][a-z0-9-]*(\/[a-z][a-z0-9-]*)*$/
 const VERB_NAME = /^[a-z][a-z0-9-]*$/
@@ -99,24 +101,74 @@ export function targetOf(verb: Verb): "item" | "collection" {
   return verb.kind === "create" ? "collection" : (verb.target ?? "item")
 }
 
-export function makeResources(): typeof Resources.Service {
+/** The resources of a node. */
+export interface NodeResources {
+  readonly register: (typeof Resources.Service)["register"]
+  readonly all: (typeof Resources.Service)["all"]
+  /** The service as one plugin on one shard sees it. */
+  forPlugin(plugin: string, shard: number): typeof Resources.Service
+}
+
+/** What one plugin registered under one name, by shard, and what stands for it. */
+interface Gathered {
+  readonly plugin: string
+  readonly parts: Map<number, Resource>
+  readonly resource: Resource
+}
+
+export function makeResources(): NodeResources {
   const resources = new Set<Resource>()
+  const gathered = new Map<string, Gathered>()
+  const all = (): ReadonlyArray<Resource> => [...resources]
+  const add = (resource: Resource): void => {
+    check(resource)
+    const { name } = resource
+    const path = pathOf(resource)
+    for (const other of resources) {
+      assert(other.name !== name, `one resource is named "${name}"`)
+      assert(pathOf(other) !== path, `one resource lies at "${path}"`)
+    }
+    resources.add(resource)
+  }
+  const join = (plugin: string, shard: number, part: Resource): void => {
+    const { name } = part
+    const known = gathered.get(name)
+    if (known?.plugin !== plugin) {
+      const parts = new Map([[shard, part]])
+      const resource = gatherShards(part, parts)
+      add(resource)
+      gathered.set(name, { plugin, parts, resource })
+      return
+    }
+    check(part)
+    assert(part.singleton !== true, `the singleton "${name}" is registered by one shard`)
+    assert(pathOf(part) === pathOf(known.resource), `the resource "${name}" has one path on every shard`)
+    assert(!known.parts.has(shard), `a shard registers "${name}" once`)
+    known.parts.set(shard, part)
+  }
+  const leave = (name: string, shard: number): void => {
+    const known = gathered.get(name)
+    if (known === undefined) return
+    known.parts.delete(shard)
+    if (known.parts.size > 0) return
+    gathered.delete(name)
+    resources.delete(known.resource)
+  }
   return {
+    all,
     register: (resource) =>
       Effect.acquireRelease(
-        Effect.sync(() => {
-          check(resource)
-          const { name } = resource
-          const path = pathOf(resource)
-          for (const other of resources) {
-            assert(other.name !== name, `one resource is named "${name}"`)
-            assert(pathOf(other) !== path, `one resource lies at "${path}"`)
-          }
-          resources.add(resource)
-        }),
+        Effect.sync(() => add(resource)),
         () => Effect.sync(() => resources.delete(resource))
       ).pipe(Effect.asVoid),
-    all: () => [...resources]
+    forPlugin: (plugin, shard) => ({
+      all,
+      register: (part) =>
+        Effect.acquireRelease(
+          Effect.sync(() => join(plugin, shard, part)),
+          () => Effect.sync(() => leave(part.name, shard))
+        )
+    })
   }
 }
 

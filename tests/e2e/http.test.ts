@@ -94,6 +94,18 @@ brokerSuite("http", { config: '[node]\nid = "lighthouse"\n' }, (broker, shards) 
     expect(text).toMatch(/"version":"\d+\.\d+\.\d+/)
   })
 
+  test("/api/v1/resources tells of every resource, itself included, each under a name that can be asked for", async () => {
+    const answer = await fetch(`${broker().url}/api/v1/resources`)
+    const { items } = (await answer.json()) as { items: ReadonlyArray<{ name: string; path: string }> }
+    expect(items.map(({ name }) => name)).toEqual(expect.arrayContaining(["cluster/info", "resource"]))
+    for (const { name, path } of items) {
+      const one = await fetch(`${broker().url}/api/v1/resources/${encodeURIComponent(name)}`)
+      expect(one.status).toBe(200)
+      expect(await one.json()).toEqual(items.find((item) => item.name === name))
+      expect((await fetch(`${broker().url}/api/v1/${path}`)).status).toBe(200)
+    }
+  })
+
   test("an unknown path is 404, another method is refused, nothing answers 500", async () => {
     for (const path of [
       "/",

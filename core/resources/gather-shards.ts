@@ -1,0 +1,91 @@
+/**
+ * One resource made of the parts that the shards of a node register: a plugin that runs on every shard tells of what its shard has,
+ * and whoever shows the resource sees all of it.
+ *
+ * Invariants
+ *  - An item belongs to one shard, and its id is the same nowhere else: who asks for it asks the shards in turn until one does not
+ *    say "not-found".
+ *  - A list goes from shard to shard; its cursor is the shard and that shard's own cursor.
+ *  - A verb of the collection is run by the first shard.
+ */
+import { Effect } from "effect"
+import { type ListQuery, type Page, type Resource, ResourceError, targetOf, type Verb } from "./Resources.ts"
+
+/** The parts by shard. Read at every call, since shards come and go one by one. */
+export type Parts = ReadonlyMap<number, Resource>
+
+/** The resource that stands for all parts; it is called what `first` is called. */
+export function gatherShards(first: Resource, parts: Parts): Resource {
+  if (first.singleton === true) return first
+  const { list, get, verbs } = first
+  return {
+    name: first.name,
+    description: first.description,
+    schema: first.schema,
+    ...(first.plural === undefined ? {} : { plural: first.plural }),
+    ...(first.idMember === undefined ? {} : { idMember: first.idMember }),
+    ...(list === undefined ? {} : { list: (query: ListQuery) => listAll(first.name, parts, query) }),
+    ...(get === undefined ? {} : { get: (id: string) => askInTurn(inOrder(parts), id, (part) => part.get?.(id)) }),
+    ...(verbs === undefined ? {} : { verbs: verbs.map((verb) => gatherVerb(verb, parts)) })
+  }
+}
+
+function gatherVerb(verb: Verb, parts: Parts): Verb {
+  const target = targetOf(verb)
+  return {
+    ...verb,
+    run: (id, input) => {
+      const asked = target === "collection" ? inOrder(parts).slice(0, 1) : inOrder(parts)
+      return askInTurn(asked, id, (part) =>
+        part.verbs?.find((each) => each.name === verb.name && targetOf(each) === target)?.run(id, input)
+      )
+    }
+  }
+}
+
+function inOrder(parts: Parts): ReadonlyArray<Resource> {
+  return [...parts].toSorted(([one], [other]) => one - other).map(([, part]) => part)
+}
+
+/** The answer of the first part that does not say that it has no such item. */
+function askInTurn(
+  parts: ReadonlyArray<Resource>,
+  id: string,
+  ask: (part: Resource) => Effect.Effect<unknown, ResourceError> | undefined
+): Effect.Effect<unknown, ResourceError> {
+  const [part, ...others] = parts
+  if (part === undefined) return Effect.fail(gone(id))
+  const answer = ask(part) ?? Effect.fail(gone(id))
+  if (others.length === 0) return answer
+  return answer.pipe(
+    Effect.catch((error) => (error.reason === "not-found" ? askInTurn(others, id, ask) : Effect.fail(error)))
+  )
+}
+
+function gone(id: string): ResourceError {
+  return new ResourceError({ reason: "not-found", code: "not-found", message: `there is no ${JSON.stringify(id)}` })
+}
+
+/** A page that begins where `query.cursor` says and takes from as many shards as it needs. */
+function listAll(name: string, parts: Parts, query: ListQuery): Effect.Effect<Page<unknown>, ResourceError> {
+  return Effect.gen(function* () {
+    const [, from = "0", cursor = ""] = /^(\d{1,5}):(.*)$/s.exec(query.cursor) ?? []
+    if (query.cursor !== "" && !query.cursor.startsWith(`${from}:`)) {
+      const message = `${JSON.stringify(query.cursor.slice(0, 80))} is no cursor of a list of ${name}`
+      return yield* new ResourceError({ reason: "invalid", code: "invalid-cursor", message })
+    }
+    const items: Array<unknown> = []
+    for (const shard of [...parts.keys()].toSorted((one, other) => one - other)) {
+      if (shard < Number(from)) continue
+      const own = shard === Number(from) ? cursor : ""
+      if (items.length === query.limit) return { items, cursor: `${shard}:${own}` }
+      const wanted = { ...query, limit: query.limit - items.length, cursor: own }
+      const page: Page<unknown> = (yield* parts.get(shard)?.list?.(wanted) ?? Effect.succeed({ items: [] })) ?? {
+        items: []
+      }
+      items.push(...page.items)
+      if (page.cursor !== undefined) return { items, cursor: `${shard}:${page.cursor}` }
+    }
+    return { items }
+  })
+}

@@ -5,7 +5,7 @@ import { TicketFifo } from "../journal/TicketFifo.ts"
 import { ByteReader, ByteWriter } from "../link/bytes.ts"
 import { CHANNEL_DELIVER, CHANNEL_PUBLISH, CHANNEL_PUBLISHED, type LinkPort } from "../link/LinkPort.ts"
 import type { ClockShape } from "../platform/Clock.ts"
-import type { Resolution } from "../router/Resolution.ts"
+import { LANES, type Resolution } from "../router/Resolution.ts"
 import type { Resolutions } from "../router/Resolutions.ts"
 import type { ShardRouter } from "../router/Router.ts"
 import type { ShardTopics } from "../topics/Topics.ts"
@@ -57,6 +57,7 @@ export class ShardIngress implements IngressShape {
   pendingStream: TicketStream
   pendingTicket = 0
   readonly #parts: ShardIngressParts
+  /** Of messages handed to other shards, and of answers owed to them: by shard and lane. */
   readonly #forwards: ReadonlyArray<TicketStream>
   readonly #answers: ReadonlyArray<TicketFifo>
   readonly #received = new Message()
@@ -65,11 +66,11 @@ export class ShardIngress implements IngressShape {
     const { port } = parts
     this.#parts = parts
     this.pendingStream = parts.journal.tickets
-    this.#forwards = Array.from({ length: port.shards }, () => new TicketStream())
-    this.#answers = Array.from({ length: port.shards }, (_, shard) => this.#answersTo(shard))
+    this.#forwards = Array.from({ length: port.shards * LANES }, () => new TicketStream())
+    this.#answers = Array.from({ length: port.shards * LANES }, (_, line) => this.#answersTo(line))
     port.handle(CHANNEL_PUBLISH, (from, reader) => this.#receive(from, reader))
     port.handle(CHANNEL_PUBLISHED, (from, reader) => {
-      const stream = this.#forwards[from]
+      const stream = this.#forwards[from * LANES + reader.uint8()]
       const ticket = reader.uint53()
       stream?.setOutcome(ticket, reader.uint32() - OUTCOME_BIAS)
       stream?.commit(ticket)
@@ -140,12 +141,12 @@ export class ShardIngress implements IngressShape {
     // Once retained, a name's messages all go the way of the retained ones: none overtakes another of its publisher.
     if (message.retain) resolution.sequenced = true
     if (resolution.owner !== port.shard && (stored || resolution.sequenced)) {
-      return this.#forward(message, resolution.owner)
+      return this.#forward(message, resolution)
     }
     if (resolution.home === undefined && resolution.creatable) {
       const created = topics.createForPublishUnsafe(message.tenant, resolution.name)
       if (created !== undefined) this.#parts.resolutions.refresh(resolution, message.tenant)
-      if (resolution.owner !== port.shard) return this.#forward(message, resolution.owner)
+      if (resolution.owner !== port.shard) return this.#forward(message, resolution)
     }
     if (message.retain && this.#parts.retained.refuses(message)) {
       this.counts.refusedStorage += 1
@@ -187,12 +188,13 @@ export class ShardIngress implements IngressShape {
     return ACCEPTED
   }
 
-  #forward(message: Message, owner: number): number {
+  #forward(message: Message, { owner, lane }: Resolution): number {
     const { port } = this.#parts
-    const stream = this.#forwards[owner]
+    const stream = this.#forwards[owner * LANES + lane]
     if (stream === undefined) return REFUSED_QUOTA
     const ticket = stream.issue()
     const outbox = port.begin(owner, CHANNEL_PUBLISH)
+    outbox.uint8(lane)
     outbox.uint53(ticket)
     message.encode(outbox)
     port.end(outbox)
@@ -203,27 +205,29 @@ export class ShardIngress implements IngressShape {
   }
 
   #receive(from: number, reader: ByteReader): void {
+    const line = from * LANES + reader.uint8()
     const ticket = reader.uint53()
     const message = this.#received
     message.decode(reader)
     const resolution = this.#parts.resolutions.resolveUnsafe(message)
     const outcome = resolution === undefined ? REFUSED_TOPIC_NAME : this.#sequence(message, resolution)
-    const answers = this.#answers[from]
+    const answers = this.#answers[line]
     if (answers === undefined) return
     if (outcome === ACCEPTED_PENDING) answers.push(this.pendingStream, this.pendingTicket, ticket, message.qos)
     else if (answers.length > 0) answers.pushDone(outcome, ticket, message.qos)
-    else this.#published(from, ticket, message.qos, outcome)
+    else this.#published(line, ticket, message.qos, outcome)
   }
 
-  #answersTo(shard: number): TicketFifo {
+  #answersTo(line: number): TicketFifo {
     return new TicketFifo({
-      released: (outcome, ticket, qos) => this.#published(shard, ticket, qos, outcome),
+      released: (outcome, ticket, qos) => this.#published(line, ticket, qos, outcome),
       releasedAll: () => {}
     })
   }
 
-  #published(target: number, ticket: number, qos: number, outcome: number): void {
-    const outbox = this.#parts.port.begin(target, CHANNEL_PUBLISHED)
+  #published(line: number, ticket: number, qos: number, outcome: number): void {
+    const outbox = this.#parts.port.begin(Math.floor(line / LANES), CHANNEL_PUBLISHED)
+    outbox.uint8(line % LANES)
     outbox.uint53(ticket)
     // Nobody asks how a message of QoS 0 ended: what is noted of it would stay for ever.
     outbox.uint32((qos === 0 ? ACCEPTED : outcome) + OUTCOME_BIAS)

@@ -5,6 +5,12 @@ import { bucketOf } from "./buckets.ts"
 import type { Delivery } from "./Delivery.ts"
 import { NO_DELIVERIES } from "./Delivery.ts"
 
+/**
+ * Lines of answers between two shards, each in order. Topics of mode memory, which are acknowledged at once, have the first; the
+ * others are spread over the rest, so that one whose commits hang holds up few others.
+ */
+export const LANES = 16
+
 const NO_SHARDS: ReadonlyArray<number> = []
 
 export class Resolution {
@@ -20,6 +26,8 @@ export class Resolution {
   log: PartitionLog | undefined
   /** The shard that sequences the name: owner of its home partition, or of the name itself. */
   owner = 0
+  /** Which line of answers a message takes that is forwarded to the owner: {@link LANES}. */
+  lane = 0
   /** Whether a first PUBLISH may create the home topic. */
   creatable = false
   /** Whether a retained message was published on the name here: then its owner sequences it, stored or not. */

@@ -5,7 +5,7 @@
 import type { Message } from "../ingress/Message.ts"
 import { partitionForKey } from "../log/murmur2.ts"
 import type { ShardTopics } from "../topics/Topics.ts"
-import { Resolution } from "./Resolution.ts"
+import { LANES, Resolution } from "./Resolution.ts"
 import type { ShardRouter } from "./Router.ts"
 import { TopicNameTable } from "./TopicNameTable.ts"
 import { checkTopicNameBytes } from "./topic-filter.ts"
@@ -134,6 +134,7 @@ export class Resolutions {
     resolution.home = home
     resolution.log = undefined
     resolution.partition = 0
+    resolution.lane = home === undefined || home.mode === "memory" ? 0 : laneOf(home.id)
     if (home === undefined) {
       resolution.creatable = topics.creatable(resolution.name)
       resolution.owner = topics.ownerOfName(tenant, resolution.name)
@@ -147,4 +148,9 @@ export class Resolutions {
     resolution.owner = topics.ownerOf(home, resolution.partition)
     resolution.log = topics.logUnsafe(home, resolution.partition)
   }
+}
+
+/** By the last digits of the topic's id. */
+function laneOf(topicId: string): number {
+  return 1 + (Number.parseInt(topicId.slice(-4), 16) % (LANES - 1))
 }

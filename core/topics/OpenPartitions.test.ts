@@ -135,8 +135,9 @@ test("closing: what fails or never ends is told of, and the rest is closed", asy
         () => close
       )
     const { simulation, partitions, logged, isOpen } = make({ open })
+    const closeAll = partitions.closeAll()
     partitions.open(TOPIC, () => true, LIMITS)
-    const closed = Effect.runPromise(partitions.closeAll())
+    const closed = Effect.runPromise(closeAll)
     await rest()
     simulation.run(CLOSE_TIMEOUT_MS + 1)
     await closed

@@ -81,8 +81,11 @@ export class OpenPartitions {
     Effect.runFork(this.#close(info.id).pipe(Effect.andThen(forget)))
   }
 
+  /** Closes all that is open when it runs. */
   closeAll(): Effect.Effect<void> {
-    return Effect.forEach([...this.#topics.keys()], (id) => this.#close(id), { discard: true, concurrency: 64 })
+    return Effect.suspend(() =>
+      Effect.forEach([...this.#topics.keys()], (id) => this.#close(id), { discard: true, concurrency: 64 })
+    )
   }
 
   /** Done when all that is being opened now is open or failed, {@link OPEN_TIMEOUT_MS} after it began at the latest. */

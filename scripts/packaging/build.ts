@@ -18,6 +18,12 @@ const IMPORT_WITH_PLUGINS = join(CLI, "import-with-plugins.ts")
 /** It exists in builds alone. */
 const WITH_PLUGINS = join(CLI, "with-plugins.js")
 
+/**
+ * The first line of the bundle, for `./manifold.js start`: what `bun manifold.js` reads and does before our first line runs (.env,
+ * bunfig.toml, fetching packages that a plugin lacks) is nothing that a broker should. `bun` takes the same flags.
+ */
+const HASHBANG = "#!/usr/bin/env -S bun --no-env-file --no-install --config=/dev/null"
+
 /** The build failed; the message says why, in as many lines as there are reasons. */
 export class BuildError extends Error {
   override readonly name = "BuildError"
@@ -76,7 +82,8 @@ export async function bundle(contents: Contents): Promise<string> {
     export const importWithPlugins = () =>
       import(URL.createObjectURL(new Blob([text], { type: "text/javascript" })))`
   const withPlugins = await bundleWithPlugins(files)
-  return await bundleOne(MAIN, { ...files, [WITH_PLUGINS]: withPlugins, [IMPORT_WITH_PLUGINS]: inside })
+  const text = await bundleOne(MAIN, { ...files, [WITH_PLUGINS]: withPlugins, [IMPORT_WITH_PLUGINS]: inside })
+  return text.replace(/^#!.*/, HASHBANG)
 }
 
 async function bundleWithPlugins(files: Readonly<Record<string, string>>): Promise<string> {

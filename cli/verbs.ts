@@ -1,5 +1,6 @@
 /** The table of verbs: what is typed, what it says of itself, and what it does. A verb's work is in a file of its own in verbs/. */
 import type { Arguments, Flag, VerbForm } from "./arguments.ts"
+import { builtins, included } from "./builtins.ts"
 import type { ConfigFile } from "./configuration.ts"
 import { say } from "./output.ts"
 import { checkConfig } from "./verbs/check-config.ts"
@@ -49,6 +50,7 @@ const ABOUT_FLAGS = `  --config FILE     the configuration; without it ./manifol
 function help(): string {
   const width = Math.max(...verbs.map(({ name }) => name.length))
   const lines = verbs.map(({ name, usage }) => `  manifold ${name.padEnd(width)}  ${usage}`.trimEnd())
-  const title = `manifold ${VERSION}: one messaging runtime, one stored log. MQTT in, Kafka out.`
-  return [title, "", ...lines, "", ABOUT_FLAGS].join("\n")
+  const title = `manifold ${VERSION}: one messaging runtime, one stored log, many protocols.`
+  const plugins = [...builtins.map(({ name }) => name), ...included.keys()].join(", ")
+  return [title, "", ...lines, "", ABOUT_FLAGS, "", `Plugins in this build: ${plugins}`].join("\n")
 }

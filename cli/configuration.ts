@@ -34,9 +34,13 @@ export function namesPluginFiles({ text }: ConfigFile): boolean {
 }
 
 /** What became of the configuration; plugins from disk have been imported. */
-export async function loadConfiguration(given: Arguments, { text, file }: ConfigFile): Promise<Loaded> {
+export async function loadConfiguration(
+  { sets }: Pick<Arguments, "sets">,
+  { text, file }: ConfigFile,
+  environment: Readonly<Record<string, string | undefined>> = process.env
+): Promise<Loaded> {
   const external = await importPlugins(text ?? "", dirname(resolve(file)))
-  return loadConfig({ text, file, environment: process.env, sets: given.sets, builtins, leftOut, external })
+  return loadConfig({ text, file, environment, sets, builtins, leftOut, external })
 }
 
 /** The configuration; undefined where it has faults, which have been told. */

@@ -1,83 +1,283 @@
-/** The executable: built once, run in an empty folder with an empty environment. */
+/**
+ * Executables: built as a user builds them, run in empty folders with an empty environment.
+ *
+ * Environment
+ *  - MANIFOLD_TEST_TARGETS=linux-x64-musl,windows-x64 (or `all`): other targets than this machine's to build and check. Bun fetches the
+ *    runtime of each once, 40 MB, from the npm registry; without the variable they are skipped.
+ */
 import assert from "node:assert"
-import { spawn, spawnSync } from "node:child_process"
-import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs"
+import { spawn } from "node:child_process"
+import { existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
 import { after, before, test } from "node:test"
 import { ROOT } from "./bootstrap.mjs"
+import { formatOfFile, targetOf } from "./packaging/executable-format.ts"
+import { fileName, hostTarget, TARGETS } from "./packaging/targets.ts"
 
-/** What the executable publishes to plugins; no package of this repository. */
+/** Long, because the machine may be busy. */
+const TIMEOUT_MS = 60_000
+/** What the host publishes to plugins; no package of this repository. */
 const HOST = JSON.stringify("manifold")
 const PLUGIN = `import * as v from "valibot"
 import { Effect, Layer } from "effect"
 import { CONTRACT_VERSION, Listeners } from ${HOST}
+import { address } from "./address.ts"
 const announce = Effect.gen(function* () {
   const listeners = yield* Listeners
-  yield* listeners.announce({ plugin: "third-party", listener: "here", address: "127.0.0.1:7" })
+  yield* listeners.announce({ plugin: "third-party", listener: "here", address })
 })
 export const plugin = {
   name: "third-party", version: "1.0.0", contractVersion: CONTRACT_VERSION, kind: "protocol", runs: "shard",
   options: v.strictObject({}), layer: () => Layer.effectDiscard(announce)
 }
 `
+const MQTT = '[[plugin]]\nuse = "protocol-mqtt"\n[plugin.options]\ntcp = "127.0.0.1:0"\nwebsocket = []\n'
+const THIRD = `[[plugin]]\nuse = "./third.ts"\n${MQTT}`
+const OTHERS = `${MQTT}[[plugin]]\nuse = "protocol-kafka"\nenabled = false\n`
+const KAFKA = `${MQTT}[[plugin]]\nuse = "protocol-kafka"\n`
+/** What only protocol-kafka says: names of error codes, of options, of metrics, of messages. */
+const KAFKA_STRINGS = [
+  "NOT_LEADER_OR_FOLLOWER",
+  "INVALID_TOPIC_EXCEPTION",
+  "requests_in_flight_max",
+  "manifold_kafka",
+  "FindCoordinator"
+]
+/** Bytecode and source of the Kafka plugin are several hundred kilobytes. */
+const KAFKA_BYTES_MIN = 300_000
 
-let folder = ""
-let executable = ""
-before(() => {
-  folder = mkdtempSync(join(tmpdir(), "manifold-compile-"))
-  executable = join(folder, "manifold")
-  const args = [join(ROOT, "scripts/compile.ts"), "--outfile", executable]
-  const { status, stderr } = spawnSync(process.execPath, args, { encoding: "utf8" })
-  assert.strictEqual(status, 0, stderr)
-})
-after(() => rmSync(folder, { recursive: true, force: true }))
-
-/** Runs a verb in a folder of its own with `files` in it. */
-function inFolder(name: string, files: Readonly<Record<string, string>>): string {
-  const home = join(folder, name)
-  mkdirSync(home)
-  for (const [file, text] of Object.entries(files)) writeFileSync(join(home, file), text)
-  return home
+interface Ended {
+  readonly status: number | null
+  readonly stdout: string
+  readonly stderr: string
 }
 
-test("it reads no .env and no bunfig.toml of the folder that it is started in", () => {
-  const home = inFolder("settings", {
-    ".env": "MANIFOLD_NODE__SHARDS=nonsense\n",
-    "bunfig.toml": 'preload = ["./none.ts"]\n'
+let folder = ""
+const executable = (name: string): string => join(folder, name)
+/** A folder of its own with `files` in it; returns its path. */
+function home(name: string, files: Readonly<Record<string, string>>): string {
+  const path = join(folder, name)
+  mkdirSync(path)
+  for (const [file, text] of Object.entries(files)) {
+    mkdirSync(join(path, file, ".."), { recursive: true })
+    writeFileSync(join(path, file), text)
+  }
+  return path
+}
+
+function compile(...words: ReadonlyArray<string>): Promise<Ended> {
+  return run(process.execPath, [join(ROOT, "scripts/compile.ts"), ...words], folder, process.env)
+}
+
+/** Runs to the end; what prints a ready line is stopped with SIGTERM. Without `env` the environment is empty. */
+async function run(
+  file: string,
+  words: ReadonlyArray<string>,
+  cwd: string,
+  env: NodeJS.ProcessEnv = {}
+): Promise<Ended> {
+  const child = spawn(file, words, { cwd, env, stdio: ["ignore", "pipe", "pipe"], timeout: TIMEOUT_MS })
+  let stdout = ""
+  let stderr = ""
+  child.stderr.on("data", (text) => {
+    stderr += String(text)
   })
-  const { status, stdout, stderr } = spawnSync(executable, ["check-config"], { cwd: home, env: {}, encoding: "utf8" })
+  child.stdout.on("data", (text) => {
+    stdout += String(text)
+    if (/^ready .*\n/m.test(stdout)) child.kill("SIGTERM")
+  })
+  const status = await new Promise<number | null>((done, fail) => {
+    child.once("error", fail)
+    child.once("close", done)
+  })
+  return { status, stdout, stderr }
+}
+
+/** Starts it, stops it, returns its ready line. */
+async function readyLine(file: string, cwd: string, ...words: ReadonlyArray<string>): Promise<string> {
+  const { status, stdout, stderr } = await run(file, ["start", ...words], cwd)
+  assert.strictEqual(status, 0, stdout + stderr)
+  return /^ready .*/m.exec(stdout)?.[0] ?? ""
+}
+
+before(
+  async () => {
+    folder = mkdtempSync(join(tmpdir(), "manifold-compile-"))
+    const edge = home("edge-source", { "edge.toml": OTHERS })
+    const own = home("own-source", {
+      "manifold.toml": THIRD,
+      "third.ts": PLUGIN,
+      "address.ts": 'export const address: string = "127.0.0.1:7"\n',
+      // Not the host's: a plugin that was compiled with it could not be started.
+      "node_modules/effect/package.json": '{ "name": "effect", "version": "0.0.0", "main": "index.js" }',
+      "node_modules/effect/index.js": 'throw new Error("this is not the effect of the host")\n'
+    })
+    // At the same time: builds know nothing of each other.
+    const built = await Promise.all([
+      compile("--outfile", "full"),
+      compile("--outfile", "edge", "--config", join(edge, "edge.toml")),
+      compile("--outfile", "own", "--config", join(own, "manifold.toml"))
+    ])
+    for (const { status, stdout, stderr } of built) assert.strictEqual(status, 0, stdout + stderr)
+    rmSync(own, { recursive: true })
+    rmSync(edge, { recursive: true })
+  },
+  { timeout: TIMEOUT_MS }
+)
+after(() => rmSync(folder, { recursive: true, force: true }))
+
+test("builds leave nothing behind but what was asked for", () => {
+  assert.deepStrictEqual(readdirSync(folder).toSorted(), ["edge", "full", "own"])
+  const places = [ROOT, join(ROOT, "cli"), join(ROOT, "dist"), process.cwd()].filter((path) => existsSync(path))
+  const left = places.flatMap((path) => readdirSync(path)).filter((name) => /with-plugins\.js|\.bun-build/.test(name))
+  assert.deepStrictEqual(left, [])
+})
+
+test("started in an empty folder with an empty environment it gets ready and stops gracefully", async () => {
+  const listeners = ["protocol-mqtt.tcp", "protocol-mqtt.websocket", "protocol-kafka.tcp", "admin-http.tcp"]
+  const sets = listeners.flatMap((name) => ["--set", `${name}=127.0.0.1:0`])
+  const ready = await readyLine(executable("full"), home("empty", {}), ...sets)
+  for (const name of listeners) assert.match(ready, new RegExp(` ${name.replace(".", "\\.")}=127\\.0\\.0\\.1:\\d+`))
+})
+
+test("it reads no .env and no bunfig.toml of the folder that it is started in", async () => {
+  const cwd = home("settings", {
+    ".env": "MANIFOLD_NODE__SHARDS=nonsense\n",
+    "bunfig.toml": 'preload = ["./none.ts"]\n',
+    "tsconfig.json": "nonsense",
+    "package.json": "nonsense"
+  })
+  const { status, stdout, stderr } = await run(executable("full"), ["check-config"], cwd)
   assert.deepStrictEqual({ status, stderr }, { status: 0, stderr: "" })
   assert.match(stdout, /defaults/)
 })
 
 test("a plugin from disk gets the host's own modules; the start is a graceful one", async () => {
-  const config = '[[plugin]]\nuse = "./third.ts"\n[[plugin]]\nuse = "protocol-mqtt"\n[plugin.options]\n'
-  const home = inFolder("plugins", {
-    "third.ts": PLUGIN,
-    "manifold.toml": `${config}tcp = "127.0.0.1:0"\nwebsocket = []\n`
-  })
-  const child = spawn(executable, ["start"], { cwd: home, env: {}, stdio: ["ignore", "pipe", "pipe"] })
-  try {
-    let output = ""
-    const ended = new Promise<number | null>((done) => child.once("close", done))
-    child.stderr.on("data", (text) => {
-      output += String(text)
-    })
-    child.stdout.on("data", (text) => {
-      output += String(text)
-      if (/^ready .*\n/m.test(output)) child.kill("SIGTERM")
-    })
-    assert.strictEqual(await ended, 0, output)
-    assert.match(output, /^ready .*third-party\.here=127\.0\.0\.1:7 .*protocol-mqtt\.tcp=127\.0\.0\.1:\d+/m)
-  } finally {
-    child.kill("SIGKILL")
+  const files = { "third.ts": PLUGIN, "address.ts": 'export const address = "127.0.0.1:9"\n', "manifold.toml": THIRD }
+  for (const name of ["full", "edge"]) {
+    const ready = await readyLine(executable(name), home(`disk-${name}`, files))
+    assert.match(ready, /third-party\.here=127\.0\.0\.1:9 .*protocol-mqtt\.tcp=127\.0\.0\.1:\d+/)
   }
 })
 
-test("an unknown target names the nearest known one", () => {
-  const args = [join(ROOT, "scripts/compile.ts"), "--target", "linux-arm6"]
-  const { status, stderr } = spawnSync(process.execPath, args, { encoding: "utf8" })
-  assert.strictEqual(status, 2)
-  assert.match(stderr, /linux-arm6.*did you mean "linux-arm64"/)
+test("an executable holds no code of a plugin that its manifest does not name", () => {
+  const [full, edge] = [readFileSync(executable("full")), readFileSync(executable("edge"))]
+  for (const text of KAFKA_STRINGS)
+    assert.deepStrictEqual([full.includes(text), edge.includes(text)], [true, false], text)
+  const runtime = statSync(process.execPath).size
+  const saved = full.length - edge.length
+  assert.ok(saved > KAFKA_BYTES_MIN, `${full.length - runtime} bytes of ours, ${edge.length - runtime} without Kafka`)
 })
+
+test("it knows only what is in it", async () => {
+  const cwd = home("edge-run", { "manifold.toml": OTHERS, "kafka.toml": KAFKA })
+  const run1 = (...words: ReadonlyArray<string>): Promise<Ended> => run(executable("edge"), words, cwd)
+  const help = await run1("help")
+  assert.match(help.stdout, /^Plugins in this build: storage-memory, meta-raft, protocol-mqtt$/m)
+  assert.doesNotMatch(help.stdout, /kafka/i)
+  // The manifest that it was built from switches off what was left out.
+  const ready = await readyLine(executable("edge"), cwd)
+  assert.match(ready, / protocol-mqtt\.tcp=/)
+  assert.doesNotMatch(ready, /kafka|admin-http/)
+  const allowed =
+    "a plugin that was compiled in; this one is not in this executable; it has: storage-memory, meta-raft, protocol-mqtt"
+  assert.deepStrictEqual(await run1("start", "--config", "kafka.toml"), {
+    status: 1,
+    stdout: "",
+    stderr: `manifold: kafka.toml:7: plugin.1.use: found "protocol-kafka"; allowed: ${allowed}\n`
+  })
+  const set = await run1("start", "--set", "protocol-kafka.tcp=127.0.0.1:0")
+  assert.strictEqual(set.status, 1)
+  assert.match(set.stderr, /--set protocol-kafka\.tcp: .*not in this executable; it has: /)
+})
+
+test("a third party's plugin that was compiled in starts with no file of it on disk, beside one from disk", async () => {
+  const cwd = home("own-run", { "manifold.toml": THIRD })
+  assert.match(await readyLine(executable("own"), cwd), / third-party\.here=127\.0\.0\.1:7 protocol-mqtt\.tcp=/)
+  const help = await run(executable("own"), ["help"], cwd)
+  assert.match(help.stdout, /^Plugins in this build: storage-memory, meta-raft, protocol-mqtt, \.\/third\.ts$/m)
+  const both = home("own-and-disk", {
+    "manifold.toml": `${THIRD}[[plugin]]\nuse = "./fourth.ts"\n`,
+    "fourth.ts": PLUGIN.replaceAll('"third-party"', '"fourth-party"').replace(
+      /^import \{ address.*$/m,
+      'const address = "127.0.0.1:8"'
+    )
+  })
+  const ready = await readyLine(executable("own"), both)
+  assert.match(ready, / third-party\.here=127\.0\.0\.1:7 /)
+  assert.match(ready, / fourth-party\.here=127\.0\.0\.1:8 /)
+})
+
+test("a manifest with faults is refused as check-config refuses it, and nothing is built", async () => {
+  const cwd = home("faults", {
+    "bad.toml": `${MQTT}tpc = "x"\n[[plugin]]\nuse = "protocol-coap"\n[[plugin]]\nuse = "./none.ts"\n[node]\nshards = 0\n`,
+    "broken.ts": "export const plugin = {}\n",
+    "broken.toml": '[[plugin]]\nuse = "./broken.ts"\n',
+    "text.toml": "[node\n"
+  })
+  for (const file of ["bad.toml", "broken.toml", "text.toml", "none.toml"]) {
+    const words = ["--config", join(cwd, file)]
+    const checked = await run(process.execPath, [join(ROOT, "cli/main.ts"), "check-config", ...words], cwd)
+    const built = await compile(...words, "--outfile", join(cwd, "built"))
+    assert.deepStrictEqual(built, { status: 1, stdout: "", stderr: checked.stderr })
+    assert.match(built.stderr, /^manifold: /)
+  }
+  assert.deepStrictEqual(readdirSync(cwd).toSorted(), ["bad.toml", "broken.toml", "broken.ts", "text.toml"])
+})
+
+test("what makes no sense ends with 2 and says what would", async () => {
+  const wrong: ReadonlyArray<readonly [ReadonlyArray<string>, RegExp]> = [
+    [["--target", "linux-arm6"], /linux-arm6.*did you mean "linux-arm64"/],
+    [["--target", "all", "--outfile", "x"], /--outfile takes one --target/],
+    [["--targets", "all"], /--targets.*known: --target, --config, --outfile/],
+    [["linux-x64"], /linux-x64/]
+  ]
+  for (const [words, message] of wrong) {
+    const { status, stdout, stderr } = await compile(...words)
+    assert.deepStrictEqual({ status, stdout }, { status: 2, stdout: "" }, stderr)
+    assert.match(stderr, message)
+    assert.doesNotMatch(stderr, /\n./)
+  }
+})
+
+const asked = process.env["MANIFOLD_TEST_TARGETS"]?.split(",") ?? []
+const others = TARGETS.filter((target) => target !== hostTarget())
+const chosen = others.filter((target) => asked.includes("all") || asked.includes(target))
+if (chosen.length === 0) test.skip("other targets [skipped: MANIFOLD_TEST_TARGETS names none of them]", () => {})
+for (const target of chosen) {
+  test(
+    `${target}: built here, of the right format`,
+    async () => {
+      const file = executable(fileName(target))
+      const { status, stdout, stderr } = await compile("--target", target, "--outfile", file)
+      assert.strictEqual(status, 0, stdout + stderr)
+      assert.strictEqual(targetOf(formatOfFile(file)), target)
+      assert.ok(readFileSync(file).includes("manifold_kafka"))
+      rmSync(file)
+    },
+    { timeout: TIMEOUT_MS }
+  )
+}
+
+const MUSL_LIBRARY = "libstdc++.so.6"
+const muslLoader = `/lib/ld-musl-${process.arch === "x64" ? "x86_64" : "aarch64"}.so.1`
+const muslMissing = !existsSync(muslLoader)
+  ? `there is no ${muslLoader} here`
+  : !["/lib", "/usr/lib", "/usr/local/lib"].some((path) => existsSync(join(path, MUSL_LIBRARY)))
+    ? `there is no ${MUSL_LIBRARY} for musl here`
+    : undefined
+const musl = "an executable for musl runs"
+if (muslMissing !== undefined) test.skip(`${musl} [skipped: ${muslMissing}]`, () => {})
+else {
+  test(
+    musl,
+    async () => {
+      const file = executable("musl")
+      const { status, stderr } = await compile("--target", `linux-${process.arch}-musl`, "--outfile", file)
+      assert.strictEqual(status, 0, stderr)
+      assert.match(await readyLine(file, home("musl-run", { "manifold.toml": MQTT })), / protocol-mqtt\.tcp=/)
+    },
+    { timeout: TIMEOUT_MS }
+  )
+}

@@ -6,10 +6,9 @@
  */
 import { dirname, join, resolve } from "node:path"
 import { builtins } from "../../cli/builtins.ts"
-import { readFile } from "../../cli/configuration.ts"
+import { loadConfiguration, readFile } from "../../cli/configuration.ts"
 import { publishHostModules } from "../../cli/host-modules.ts"
-import { externalPlugins, formatFault, loadConfig } from "../../core/config/mod.ts"
-import { loadPluginFile } from "../../core/plugin/load-plugin.ts"
+import { externalPlugins, formatFault } from "../../core/config/mod.ts"
 import { ROOT } from "../bootstrap.mjs"
 
 export interface Contents {
@@ -34,14 +33,11 @@ export class ManifestFaults extends Error {
 /** What the manifest in `file` names; undefined = all of ours. Throws {@link ManifestFaults}, or UnreadableFile. */
 export async function contentsOf(file: string | undefined): Promise<Contents> {
   if (file === undefined) return contents(() => true, new Map())
-  const { text } = readFile(file)
-  const files = new Map(externalPlugins(text ?? "").map((use) => [use, resolve(dirname(file), use)]))
+  const read = readFile(file)
+  const files = new Map(externalPlugins(read.text ?? "").map((use) => [use, resolve(dirname(file), use)]))
   if (files.size > 0) publishHostModules()
-  const external = new Map(
-    await Promise.all([...files].map(async ([use, path]) => [use, await loadPluginFile(path)] as const))
-  )
   // The environment and --set are those of a start, not of a build.
-  const { config, faults } = loadConfig({ text, file, environment: {}, sets: [], builtins, external })
+  const { config, faults } = await loadConfiguration({ sets: [] }, read, {})
   if (config === undefined) throw new ManifestFaults(faults.map(formatFault))
   const chosen = new Set(config.plugins.map(({ plugin }) => plugin.name))
   return contents((name) => chosen.has(name), files)

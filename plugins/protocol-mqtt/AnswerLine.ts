@@ -86,8 +86,12 @@ export class AnswerLine implements TicketRelease {
 
   released(outcome: number, kind: number, value: number): void {
     const connection = this.#connection
-    // A refused QoS 2 message was never taken: its identifier is free, whoever is still there to hear of it.
-    if (outcome < 0 && kind === Packet.PUBREC) connection.answersFor?.releaseReceived(value)
+    if (kind === Packet.PUBREC) {
+      const session = connection.answersFor
+      session?.received?.answered(value, outcome)
+      // A refused QoS 2 message was never taken: its identifier is free, whoever is still there to hear of it.
+      if (outcome < 0) session?.releaseReceived(value)
+    }
     if (kind === Packet.PUBACK) this.pubacksOwed -= 1
     if (connection.isClosed) return
     if (kind === FRAME) {

@@ -262,23 +262,6 @@ test("subscribing again replaces; the router has one of each filter; ending take
   assert.deepEqual([session.subscriptionCount, broker.routed.size], [0, 0])
 })
 
-test("identifiers of QoS 2 messages taken: any history agrees with a set", () => {
-  fc.assert(
-    fc.property(fc.array(fc.tuple(fc.boolean(), fc.constantFrom(1, 2, 31, 32, 33, 65_534, 65_535))), (steps) => {
-      const { session } = make()
-      const model = new Set<number>()
-      for (const [takes, identifier] of steps) {
-        assert.equal(session.hasReceived(identifier), model.has(identifier))
-        if (takes && !model.has(identifier)) {
-          session.received(identifier)
-          model.add(identifier)
-        } else if (!takes) assert.equal(session.releaseReceived(identifier), model.delete(identifier))
-        assert.equal(session.receivedCount, model.size)
-      }
-    })
-  )
-})
-
 test("any history of sending, acknowledging, leaving and coming back: in order, at least once, nothing made up", () => {
   const step = fc.oneof(
     { weight: 5, arbitrary: fc.constant("send" as const) },

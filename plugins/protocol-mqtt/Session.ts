@@ -16,6 +16,7 @@ import {
 import type { Broker } from "./Broker.ts"
 import type { Connection } from "./Connection.ts"
 import { AWAITS_PUBCOMP, OutboundWindow, type Sent } from "./OutboundWindow.ts"
+import type { ReceivedIdentifiers } from "./ReceivedIdentifiers.ts"
 
 /** Stand in while there is nothing: an idle session keeps no array of its own. Never written to. */
 const NO_IDENTIFIERS: Array<number> = []
@@ -31,9 +32,8 @@ export class Session implements Subscriber {
   /** The client's Receive Maximum or our bound, whichever is smaller. */
   window: OutboundWindow | undefined
   windowLimit: number
-  /** Packet identifiers of QoS 2 messages taken and not yet released, one bit each. */
-  #received: Uint32Array | undefined
-  receivedCount = 0
+  /** Of QoS 2 messages taken and not yet released; undefined where there was none for a while. */
+  received: ReceivedIdentifiers | undefined
   #subscriptions: Map<string, Subscription> | undefined
   /** Characters of all topic filters. */
   filterSize = 0
@@ -51,6 +51,10 @@ export class Session implements Subscriber {
     this.clientIdentifier = clientIdentifier
     this.expiryInterval = expiryInterval
     this.windowLimit = windowLimit
+  }
+
+  get receivedCount(): number {
+    return this.received?.count ?? 0
   }
 
   get outlivesConnection(): boolean {
@@ -105,26 +109,12 @@ export class Session implements Subscriber {
 
   /** Whether a QoS 2 message with this identifier was taken and not yet released. */
   hasReceived(packetIdentifier: number): boolean {
-    const bits = this.#received
-    return bits !== undefined && ((bits[packetIdentifier >>> 5] ?? 0) & (1 << (packetIdentifier & 31))) !== 0
-  }
-
-  /** Notes the identifier of a QoS 2 message that is taken; it must not be noted already. */
-  received(packetIdentifier: number): void {
-    const bits = (this.#received ??= new Uint32Array(2048))
-    const word = packetIdentifier >>> 5
-    bits[word] = (bits[word] ?? 0) | (1 << (packetIdentifier & 31))
-    this.receivedCount += 1
+    return this.received?.has(packetIdentifier) === true
   }
 
   /** PUBREL came, or the message was refused: the identifier is free again; false where it was not noted. */
   releaseReceived(packetIdentifier: number): boolean {
-    const bits = this.#received
-    if (bits === undefined || !this.hasReceived(packetIdentifier)) return false
-    const word = packetIdentifier >>> 5
-    bits[word] = (bits[word] ?? 0) & ~(1 << (packetIdentifier & 31))
-    this.receivedCount -= 1
-    return true
+    return this.received?.release(packetIdentifier) === true
   }
 
   deliverUnsafe(message: Message, delivery: Delivery): void {
@@ -247,7 +237,7 @@ export class Session implements Subscriber {
 
   /** Its connection has ended: what only a busy one needs is let go. */
   rest(): void {
-    if (this.receivedCount === 0) this.#received = undefined
+    if (this.receivedCount === 0) this.received = undefined
   }
 
   /** Forgets everything and takes its subscriptions off the router. */
@@ -267,8 +257,7 @@ export class Session implements Subscriber {
     this.#queueBytes = 0
     this.window = undefined
     this.#unsent = NO_IDENTIFIERS
-    this.#received = undefined
-    this.receivedCount = 0
+    this.received = undefined
   }
 
   /** Sets the window for a new connection; what is in flight stays so even where the limit fell. */

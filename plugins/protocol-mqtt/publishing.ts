@@ -6,6 +6,7 @@
 import { ACCEPTED_PENDING, type Message, REFUSED_TOPIC_NAME } from "../../core/mod.ts"
 import type { Connection } from "./Connection.ts"
 import { wireFormatOf } from "./PublishEncoder.ts"
+import { ReceivedIdentifiers } from "./ReceivedIdentifiers.ts"
 import * as Reason from "./reasons.ts"
 import type { Session } from "./Session.ts"
 import { TopicAliases } from "./TopicAliases.ts"
@@ -83,20 +84,26 @@ function publishAcknowledged(
   const { answers, broker, version } = connection
   const kind = qos === 1 ? Packet.PUBACK : Packet.PUBREC
   if (qos === 2 && session.hasReceived(packetIdentifier)) {
-    // The message is here already; only its PUBREC may be missing [MQTT-4.3.3-10].
-    answers.acknowledge(0, kind, packetIdentifier)
+    // The message is here already; only its PUBREC may be missing [MQTT-4.3.3-10], which says as much as the first one's does.
+    const stream = session.received?.waitAgain(packetIdentifier)
+    if (stream === undefined) answers.acknowledge(0, kind, packetIdentifier)
+    else answers.wait(stream, 1, kind, packetIdentifier)
     return 0
   }
   if (answers.pubacksOwed + session.receivedCount >= broker.settings.receive_maximum) {
     return Reason.RECEIVE_MAXIMUM_EXCEEDED
   }
-  if (qos === 2) session.received(packetIdentifier)
+  if (qos === 2) {
+    session.received ??= new ReceivedIdentifiers()
+    session.received.take(packetIdentifier)
+  }
   const { ingress } = broker.services
   const outcome = ingress.publishUnsafe(message, connection.principal)
   if (outcome !== ACCEPTED_PENDING) {
     answers.acknowledge(outcome, kind, packetIdentifier)
     return 0
   }
+  if (qos === 2) session.received?.wait(packetIdentifier)
   answers.wait(ingress.pendingStream, ingress.pendingTicket, kind, packetIdentifier)
   // Version 5 clients are slowed by Receive Maximum; older ones know no such thing.
   return version !== 5 && answers.length >= UNACKNOWLEDGED_MAX_BEFORE_5 ? PAUSED : 0

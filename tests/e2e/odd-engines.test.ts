@@ -8,7 +8,7 @@ import { tmpdir } from "node:os"
 import { join } from "node:path"
 import { type BrokerOptions, brokerSuite, SHARD_COUNTS, startBroker } from "../support/broker.ts"
 import { RawKafka } from "../support/raw-kafka.ts"
-import { RawMqtt } from "../support/raw-mqtt.ts"
+import { RawMqtt, uniqueLevel } from "../support/raw-mqtt.ts"
 import { batch, readBatches } from "../support/record-batch.ts"
 
 /** What the executable and the sources publish to plugins; no package of this repository. */
@@ -144,6 +144,26 @@ brokerSuite("odd engines", SUITE, (broker) => {
     expect(await puback("odd/late")).toBe(0)
     expect(valuesOf((await waiting).records)).toEqual(["x"])
     expect(performance.now() - startMs).toBeGreaterThan(LATE_MS * 0.9)
+  })
+
+  test("a QoS 2 message that is sent again is answered no sooner, and not otherwise, than the first one", async () => {
+    for (const [topic, code] of [
+      ["odd/late", 0],
+      ["odd/fails", 0x80]
+    ] as const) {
+      const clientId = uniqueLevel("again")
+      const connect = { version: 5, clientId, clean: false, properties: [["sessionExpiry", 60]] } as const
+      const first = await RawMqtt.connect(broker().mqtt, connect)
+      const startMs = performance.now()
+      first.publish({ topic, payload: clientId, qos: 2, id: 9 })
+      const second = await RawMqtt.connect(broker().mqtt, connect)
+      second.publish({ topic, payload: clientId, qos: 2, id: 9, dup: true })
+      expect((await second.expect("pubrec")).code).toBe(code)
+      if (code === 0) expect(performance.now() - startMs).toBeGreaterThan(LATE_MS * 0.9)
+      const kafka = await RawKafka.open(broker().kafka)
+      const stored = valuesOf(await kafka.readAll(topic.replace("/", "."), 0)).filter((value) => value === clientId)
+      expect(stored).toEqual(code === 0 ? [clientId] : [])
+    }
   })
 
   test("what is never committed is never acknowledged, and never seen", async () => {

@@ -46,6 +46,8 @@ export interface Scenario {
   /** Whether the bounds may drop QoS 1 and 2 messages. */
   readonly isQueueTight: boolean
   readonly binding: { readonly topic: string; readonly filter: string; readonly partitions: number }
+  /** The topic of the binding is committed up to so much later than it is appended, ms; 0 = it is in memory, where nothing waits. */
+  readonly commitMsMax: number
   /** Partitions of topics that Kafka clients create. */
   readonly kafkaPartitions: number
   readonly personas: ReadonlyArray<Persona>
@@ -130,8 +132,10 @@ export function drawScenario(seed: number, shards: number, steps: number): Scena
       payloadBytesMax: pick([10, 200, 200, 4_000])
     }
   }
+  const commitMsMax = pick([0, 0, 1, 10, 100])
   return {
     shards,
+    commitMsMax,
     network: {
       delayMsMax: pick([1, 4, 20]),
       windowBytesMin: 64,

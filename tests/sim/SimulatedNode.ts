@@ -27,6 +27,7 @@ import { plugin as metaRaft } from "../../plugins/meta-raft/mod.ts"
 import { plugin as protocolKafka } from "../../plugins/protocol-kafka/mod.ts"
 import { plugin as protocolMqtt } from "../../plugins/protocol-mqtt/mod.ts"
 import { plugin as storageMemory } from "../../plugins/storage-memory/mod.ts"
+import { LATE_ENGINE, lateEngine } from "./LateEngine.ts"
 import type { Scenario } from "./Scenario.ts"
 
 const NO_OPTIONS = v.strictObject({})
@@ -69,9 +70,14 @@ export class SimulatedNode {
         forName: () => ({ partitions: scenario.kafkaPartitions, engine: "memory", mode: "memory" })
       },
       defaultTopic: { engine: "memory", mode: "memory", partitions: scenario.kafkaPartitions },
-      declared: [{ ...scenario.binding, engine: "memory", mode: "memory" }],
+      declared: [
+        scenario.commitMsMax === 0
+          ? { ...scenario.binding, engine: "memory", mode: "memory" }
+          : { ...scenario.binding, engine: LATE_ENGINE, mode: "persistent" }
+      ],
       plugins: [
         load(storageMemory),
+        load(lateEngine(scenario.chance, scenario.commitMsMax)),
         load(metaRaft),
         // Bounds below what the schema allows, so that little traffic reaches them.
         load(protocolMqtt, { tcp: "127.0.0.1:0", websocket: [] }, scenario.mqttBounds),

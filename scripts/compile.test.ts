@@ -85,7 +85,8 @@ async function run(
   })
   child.stdout.on("data", (text) => {
     stdout += String(text)
-    if (/^ready .*\n/m.test(stdout)) child.kill("SIGTERM")
+    // Once: a second signal would end it at once.
+    if (!child.killed && /^ready .*\n/m.test(stdout)) child.kill("SIGTERM")
   })
   const status = await new Promise<number | null>((done, fail) => {
     child.once("error", fail)

@@ -4,10 +4,10 @@
  * ours.
  *
  * Exit codes: 0 built, 1 not (a fault of the manifest, of the build, or not the format that was asked for), 2 what was typed makes
- * no sense. An executable is there whole or not at all: it is built under another name, checked, then renamed.
+ * no sense. An executable is there whole or not at all: it is built in a folder of its own, checked, then renamed.
  */
-import { mkdirSync, renameSync, rmSync, statSync } from "node:fs"
-import { basename, dirname, join, relative, resolve } from "node:path"
+import { mkdirSync, mkdtempSync, renameSync, rmSync, statSync } from "node:fs"
+import { dirname, join, relative, resolve } from "node:path"
 import { ROOT } from "./bootstrap.mjs"
 import { BuildError, compileExecutable } from "./packaging/build.ts"
 import { type Contents, contentsOf } from "./packaging/contents.ts"
@@ -32,22 +32,22 @@ await runToEnd(async () => {
 async function compile(contents: Contents, target: Target, file: string): Promise<void> {
   const startedMs = performance.now()
   mkdirSync(dirname(file), { recursive: true })
-  // Bun puts .exe behind the name of what it builds for Windows where it does not stand.
-  const unfinished = join(
-    dirname(file),
-    `.${process.pid}-${basename(file, ".exe")}${file.endsWith(".exe") ? ".exe" : ""}`
-  )
+  // Beside the file, so that it can be renamed; the working directory, because that is where Bun puts what is not finished.
+  const workshop = mkdtempSync(join(dirname(file), ".manifold-"))
+  const home = process.cwd()
   try {
+    process.chdir(workshop)
+    // Bun puts .exe behind the name of what it builds for Windows where it does not stand.
+    const unfinished = join(workshop, fileName(target))
     const scriptBytes = await compileExecutable(contents, target, unfinished)
     const built = targetOf(formatOfFile(unfinished))
     if (built !== target) throw new BuildError(`${target} was asked for, ${built} was built`)
     renameSync(unfinished, file)
     const names = [...contents.builtins, ...contents.included.keys()].join(", ")
-    const ms = Math.round(performance.now() - startedMs)
-    console.log(
-      `${relative(process.cwd(), file)}: ${show(statSync(file).size)}, of it ${show(scriptBytes)} JavaScript; ${names}; in ${ms} ms`
-    )
+    const sizes = `${show(statSync(file).size)}, of it ${show(scriptBytes)} JavaScript`
+    console.log(`${relative(home, file)}: ${sizes}; ${names}; in ${Math.round(performance.now() - startedMs)} ms`)
   } finally {
-    rmSync(unfinished, { force: true })
+    process.chdir(home)
+    rmSync(workshop, { recursive: true, force: true })
   }
 }

@@ -22,6 +22,8 @@ export interface NodeOptions {
   readonly id: string
   readonly version: string
   readonly dataDirectory: string
+  /** Whether the data directory is made at start, before any plugin asks for it; true where it is left out. */
+  readonly makesDataDirectory?: boolean
   readonly shards: number
   readonly defaults: TopicDefaults
   /** For cluster/info and the ready line. */

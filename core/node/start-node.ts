@@ -7,7 +7,7 @@ import { Context, Effect, Scope } from "effect"
 import { InThreadLinks } from "../link/Link.ts"
 import type { MetaStoreShape } from "../meta/MetaStore.ts"
 import { Clock } from "../platform/Clock.ts"
-import { Files } from "../platform/Files.ts"
+import { type FileError, Files, type FilesShape } from "../platform/Files.ts"
 import { Net } from "../platform/Net.ts"
 import { Random, uuidText } from "../platform/Random.ts"
 import {
@@ -48,13 +48,7 @@ export function startNode(
     const files = yield* Files
     const net = new SharedNet(yield* Net, options.insecure, scope)
     yield* checkContracts(options)
-    yield* files
-      .ensureWritableDirectory(options.dataDirectory)
-      .pipe(
-        Effect.mapError(
-          ({ pathname, reason }) => new StartError({ message: `node.data: cannot use "${pathname}": ${reason}` })
-        )
-      )
+    if (options.makesDataDirectory !== false) yield* makeDataDirectory(files, options.dataDirectory)
     let state: "starting" | "ready" | "stopping" = "starting"
     const shards: Array<BuiltShard> = []
     const listeners = makeListeners()
@@ -113,6 +107,12 @@ export function startNode(
     )
     return { listeners: listeners.all() }
   })
+}
+
+function makeDataDirectory(files: FilesShape, pathname: string): Effect.Effect<void, StartError> {
+  const failed = ({ reason }: FileError) =>
+    new StartError({ message: `node.data: cannot use "${pathname}": ${reason}` })
+  return files.ensureWritableDirectory(pathname).pipe(Effect.mapError(failed))
 }
 
 function checkContracts(options: NodeOptions): Effect.Effect<void, StartError> {

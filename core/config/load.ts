@@ -21,6 +21,8 @@ import { modeOf, topicDefaults } from "./topic-defaults.ts"
 export interface ConfigSource {
   /** The file's text; undefined = no file, the defaults. */
   readonly text: string | undefined
+  /** What a program gives instead of a file: the same words as a plain object. */
+  readonly values?: Readonly<Record<string, unknown>>
   /** Its name, for faults. */
   readonly file: string
   readonly environment: Readonly<Record<string, string | undefined>>
@@ -102,7 +104,7 @@ export function loadConfig(source: ConfigSource): Loaded {
 
 function parseText(source: ConfigSource, faults: Array<Fault>): Raw | undefined {
   try {
-    return source.text === undefined ? {} : parse(source.text)
+    return source.text === undefined ? { ...source.values } : parse(source.text)
   } catch (error) {
     if (!(error instanceof TomlError)) throw error
     const message = error.message.split("\n")[0]?.replace("Invalid TOML document: ", "") ?? ""

@@ -51,6 +51,13 @@ export const topics = v.strictObject({
 /** The sections of a manifest. */
 export const SECTIONS: ReadonlyArray<string> = ["node", "topics", "binding", "plugin"]
 
+/** A manifest as a person writes it, but for its plugins, whose options are their own. */
+export interface ManifestInput {
+  readonly node?: v.InferInput<typeof node>
+  readonly topics?: v.InferInput<typeof topics>
+  readonly binding?: ReadonlyArray<v.InferInput<typeof binding>>
+}
+
 export type Topics = v.InferOutput<typeof topics>
 /** Entries by their place in the file; those with faults are left out. */
 export type Bindings = ReadonlyMap<number, v.InferOutput<typeof binding>>

@@ -22,7 +22,7 @@ import { options, type Settings } from "./Settings.ts"
 
 const NAME = "admin-http"
 
-export const plugin: HttpPlugin = {
+export const plugin = {
   name: NAME,
   version: "0.1.0",
   contractVersion: CONTRACT_VERSION,
@@ -75,7 +75,7 @@ export const plugin: HttpPlugin = {
         }
       })
     )
-}
+} satisfies HttpPlugin
 
 function asError(error: unknown): Error {
   return error instanceof Error ? error : new Error(String(error))

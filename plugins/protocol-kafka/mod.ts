@@ -138,7 +138,7 @@ const stopConnections = (broker: Broker) =>
     })
   })
 
-export const plugin: ProtocolPlugin = {
+export const plugin = {
   name: NAME,
   version: "0.1.0",
   contractVersion: CONTRACT_VERSION,
@@ -146,4 +146,4 @@ export const plugin: ProtocolPlugin = {
   runs: "shard",
   options,
   layer: (settings) => Layer.effectDiscard(start(settings as Settings))
-}
+} satisfies ProtocolPlugin

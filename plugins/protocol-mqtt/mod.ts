@@ -28,7 +28,7 @@ const FRAME_SLACK_BYTES = 65_536
 /** How long a graceful stop waits for clients to read their DISCONNECT. */
 const STOP_GRACE_MS = 200
 
-export const plugin: ProtocolPlugin = {
+export const plugin = {
   name: "protocol-mqtt",
   version: "0.1.0",
   contractVersion: CONTRACT_VERSION,
@@ -77,7 +77,7 @@ export const plugin: ProtocolPlugin = {
         }
       })
     )
-}
+} satisfies ProtocolPlugin
 
 /** Tells every client, gives them a moment to read it, and lets go of everything. */
 function stop(broker: Broker): Effect.Effect<void> {

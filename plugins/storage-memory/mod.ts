@@ -55,7 +55,7 @@ export function makeMemoryEngine(settings: Options, nowMs: () => number): Engine
   }
 }
 
-export const plugin: StoragePlugin = {
+export const plugin = {
   name: "storage-memory",
   version: "0.1.0",
   contractVersion: CONTRACT_VERSION,
@@ -73,4 +73,4 @@ export const plugin: StoragePlugin = {
         yield* stores.register("memory", new MemoryKeyValueStore())
       })
     )
-}
+} satisfies StoragePlugin

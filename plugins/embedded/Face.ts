@@ -39,6 +39,8 @@ export interface TopicDescription {
 }
 
 const READ_BYTES_MAX = 1_048_576
+/** Characters of a filter in a message for a person. */
+const SHOWN_MAX = 80
 
 export class Face implements Lines {
   /** No more is taken. */
@@ -132,7 +134,8 @@ export class Face implements Lines {
     }
     if (this.isClosed) refuse("closed", "the broker is closed")
     const refusal = checkTopicFilter(filter)
-    if (refusal !== 0) refuse("topic-filter", `a topic filter that ${TOPIC_REFUSALS[refusal] ?? "is none"}`)
+    if (refusal !== 0)
+      refuse("topic-filter", `"${filter.slice(0, SHOWN_MAX)}" ${TOPIC_REFUSALS[refusal] ?? "is no topic filter"}`)
     if (parseShared(filter) !== undefined) refuse("shared", "shared subscriptions are not part of this release")
     const isAllowed = access.checkUnsafe(principal, SUBSCRIBE, filter) === ALLOW
     if (!isAllowed) refuse("not-authorized", "access rules forbid it")

@@ -14,6 +14,9 @@ export interface PublishOptions extends MessageProperties {
   readonly retain?: boolean
 }
 
+/** Characters of a name in a message for a person. */
+const SHOWN_MAX = 80
+
 interface Waiting {
   readonly topicName: string
   readonly resolve: () => void
@@ -82,7 +85,7 @@ export class SinglePublishes extends PublishLine {
 export function readProperties(topicName: string, options: PublishOptions): EncodedProperties | PublishError {
   const refusal = checkTopicName(topicName)
   if (refusal !== 0) {
-    const message = `a topic name that ${TOPIC_REFUSALS[refusal] ?? "is none"}`
+    const message = `"${topicName.slice(0, SHOWN_MAX)}" ${TOPIC_REFUSALS[refusal] ?? "is no topic name"}`
     return new PublishError({ topicName, reason: "topic-name", message })
   }
   const properties = encodeProperties(options)

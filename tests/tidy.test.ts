@@ -15,8 +15,8 @@ const BESIDE = /\.(?:test|bench|fuzz)\.ts$|\/fakes\.ts$|\/testing\.ts$|[/-]arbit
 const read = (path: string): string => readFileSync(join(ROOT, path), "utf8")
 const find = (...patterns: ReadonlyArray<string>): ReadonlyArray<string> =>
   patterns.flatMap((pattern) => [...new Bun.Glob(pattern).scanSync(ROOT)].toSorted())
-const product = find("mod.ts", "{core,plugins,cli}/**/*.ts").filter((path) => !BESIDE.test(path))
-const everything = find("mod.ts", "{core,plugins,cli,bench,scripts,tests}/**/*.{ts,mts,mjs}")
+const product = find("mod.ts", "{core,plugins,cli,embedded}/**/*.ts").filter((path) => !BESIDE.test(path))
+const everything = find("mod.ts", "{core,plugins,cli,embedded,bench,scripts,tests}/**/*.{ts,mts,mjs}")
 
 interface Import {
   readonly path: string
@@ -39,6 +39,10 @@ const place = ({ path, target }: Import): string => join(dirname(path), target)
 function mayImport(home: string, target: string): boolean {
   if (home === "core") return target.startsWith("core/")
   if (home.startsWith("plugins/")) return target.startsWith(`${home}/`) || /^core\/(?:[a-z]+\/)?mod\.ts$/.test(target)
+  // The library is the command's sibling: it shares its list of plugins and its version, not what it does.
+  if (home === "embedded") {
+    return /^(?:embedded|core)\/|^plugins\/[a-z0-9-]+\/mod\.ts$|^cli\/(?:builtins|version)\.ts$/.test(target)
+  }
   if (home === "cli") return /^(?:cli|core)\/|^plugins\/[a-z0-9-]+\/mod\.ts$/.test(target)
   return true
 }
@@ -62,6 +66,9 @@ test("the border would be seen", () => {
   expect(mayImport("plugins/protocol-mqtt", "core/log/PartitionLog.ts")).toBe(false)
   expect(mayImport("plugins/protocol-mqtt", "core/mod.ts")).toBe(true)
   expect(mayImport("cli", "plugins/protocol-mqtt/Session.ts")).toBe(false)
+  expect(mayImport("embedded", "plugins/embedded/Face.ts")).toBe(false)
+  expect(mayImport("embedded", "cli/configuration.ts")).toBe(false)
+  expect(mayImport("core", "embedded/mod.ts")).toBe(false)
   expect(product.length).toBeGreaterThan(50)
   expect(product.flatMap(importsOf).length).toBeGreaterThan(200)
 })

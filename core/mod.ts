@@ -21,7 +21,7 @@ export {
 export * from "./log/mod.ts"
 export * from "./meta/MetaStore.ts"
 export { Clock, type ClockShape, type Timer } from "./platform/Clock.ts"
-export { FileError, Files, type FilesShape } from "./platform/Files.ts"
+export * from "./platform/Files.ts"
 export * from "./platform/Net.ts"
 export { Random, type RandomShape, randomUuid, uuidBytes, uuidText } from "./platform/Random.ts"
 export { TimerWheel, type WheelTask } from "./platform/TimerWheel.ts"

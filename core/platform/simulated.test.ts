@@ -325,21 +325,26 @@ test("HTTP listeners answer", async () => {
   assert.equal(await Effect.runPromise(Effect.scoped(program)), "/a 10.0.0.2")
 })
 
-test("files: what was put there, and faults", async () => {
-  const { files } = new Simulation(1)
-  files.contents.set("/etc/manifold.toml", "[node]")
-  assert.equal(await Effect.runPromise(files.readText("/etc/manifold.toml")), "[node]")
-  await Effect.runPromise(files.ensureWritableDirectory("/data"))
-  assert.ok(files.directories.has("/data"))
-  files.faults.set("/full", "the disk is full")
-  for (const faulty of [
-    files.readText("/absent"),
-    files.ensureWritableDirectory("/full"),
-    files.ensureWritableDirectory("/etc/manifold.toml")
-  ]) {
-    const exit = await Effect.runPromise(Effect.exit(faulty as Effect.Effect<unknown, unknown>))
-    assert.ok(Exit.isFailure(exit))
-  }
+test("files: operations are in the trace, and a sync is done by an event of its own", async () => {
+  const hashes = ["a", "b"].map((content) => {
+    const simulation = new Simulation(1)
+    Effect.runSync(simulation.files.ensureWritableDirectory("/data"))
+    const file = simulation.files.openUnsafe(`/data/${content}`, "create")
+    file.writeUnsafe(Uint8Array.of(65), 0, 1, 0)
+    return simulation.traceHash
+  })
+  assert.notEqual(hashes[0], hashes[1])
+  const simulation = new Simulation(1)
+  Effect.runSync(simulation.files.ensureWritableDirectory("/data"))
+  let isSynced = false
+  const synced = simulation.files.openUnsafe("/data/file", "create").sync()
+  void synced.then(() => {
+    isSynced = true
+  })
+  await new Promise((resolve) => setImmediate(resolve))
+  assert.equal(isSynced, false)
+  await simulation.runAsync()
+  await synced
 })
 
 /** A story that touches everything; returns its trace hash. */

@@ -12,10 +12,9 @@
  *  - Tasks run in the order of their time, equal times in the order in which they were asked for; microtasks before anything else.
  *  - The same seed and the same calls give the same trace hash on every machine.
  */
-import { Effect } from "effect"
 import { assert } from "../assert.ts"
 import type { ClockShape } from "./Clock.ts"
-import { FileError, type FilesShape } from "./Files.ts"
+import { SimulatedFiles } from "./simulated-files.ts"
 import { SimulatedNet, type SimulatedNetOptions } from "./simulated-net.ts"
 import { Xoshiro128 } from "./Xoshiro128.ts"
 
@@ -91,9 +90,10 @@ export class Simulation {
       },
       options
     )
-    this.files = new SimulatedFiles((operation, pathname) =>
-      this.#trace(FILE, operation.length, encoder.encode(`${operation} ${pathname}`))
-    )
+    this.files = new SimulatedFiles({
+      trace: (operation, pathname) => this.#trace(FILE, operation.length, encoder.encode(`${operation} ${pathname}`)),
+      later: (task) => void this.#push(this.#nowMs, FILE, 0, task)
+    })
   }
 
   /** FNV-1a (32 bits) over all that happened so far, eight hexadecimal digits. */
@@ -240,37 +240,4 @@ function precedes(left: Pending, right: Pending): boolean {
 /** Two turns of the host's loop: one for promises, one for fibers that they start. */
 async function settlePromises(): Promise<void> {
   for (let turn = 0; turn < 2; turn++) await new Promise((resolve) => setImmediate(resolve))
-}
-
-/** Files in memory. */
-export class SimulatedFiles implements FilesShape {
-  readonly directories = new Set<string>()
-  readonly contents = new Map<string, string>()
-  /** Paths that fail, with the reason. */
-  readonly faults = new Map<string, string>()
-  readonly #trace: (operation: string, pathname: string) => void
-
-  constructor(trace: (operation: string, pathname: string) => void) {
-    this.#trace = trace
-  }
-
-  ensureWritableDirectory(pathname: string): Effect.Effect<void, FileError> {
-    return Effect.suspend(() => {
-      this.#trace("directory", pathname)
-      const fault = this.faults.get(pathname) ?? (this.contents.has(pathname) ? "the path is a file" : undefined)
-      if (fault !== undefined) return Effect.fail(new FileError({ pathname, reason: fault }))
-      this.directories.add(pathname)
-      return Effect.void
-    })
-  }
-
-  readText(pathname: string): Effect.Effect<string, FileError> {
-    return Effect.suspend(() => {
-      this.#trace("read", pathname)
-      const text = this.contents.get(pathname)
-      const fault = this.faults.get(pathname) ?? (text === undefined ? "no such file" : undefined)
-      if (fault !== undefined) return Effect.fail(new FileError({ pathname, reason: fault }))
-      return Effect.succeed(text ?? "")
-    })
-  }
 }

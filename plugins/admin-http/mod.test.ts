@@ -66,7 +66,7 @@ function makePlatform(refuse?: string) {
   const services: Context.Context<PlatformServices> = Context.make(Net, net).pipe(
     Context.add(Clock, clock),
     Context.add(Random, { uint32: () => 7, fill: (target: Uint8Array) => void target.fill(7) }),
-    Context.add(Files, { ensureWritableDirectory: unused, readText: unused }),
+    Context.add(Files, {} as never),
     Context.add(Telemetry, registry),
     Context.add(Log, log),
     Context.add(Resources, resources),

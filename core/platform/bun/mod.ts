@@ -1,11 +1,10 @@
 /** The platform on Bun: network, time, chance and files of the real machine. */
 import { randomFillSync } from "node:crypto"
-import { mkdir, readFile, unlink, writeFile } from "node:fs/promises"
-import { join } from "node:path"
-import { Effect, Layer } from "effect"
+import { Layer } from "effect"
 import { Clock, type ClockShape } from "../Clock.ts"
-import { FileError, Files, type FilesShape } from "../Files.ts"
+import { Files } from "../Files.ts"
 import { Net, type NetShape } from "../Net.ts"
+import { makeNodeFiles } from "../node-files.ts"
 import { Random, type RandomShape } from "../Random.ts"
 import { serveHttp } from "./http.ts"
 import { listenTcp, type OnFault } from "./tcp.ts"
@@ -35,38 +34,11 @@ export function bunNet(onFault: OnFault): NetShape {
   }
 }
 
-export const bunFiles: FilesShape = {
-  ensureWritableDirectory: (pathname) =>
-    Effect.tryPromise({
-      try: async () => {
-        await mkdir(pathname, { recursive: true })
-        const probe = join(pathname, `.probe-${process.pid}`)
-        await writeFile(probe, "")
-        await unlink(probe)
-      },
-      catch: (error) => new FileError({ pathname, reason: fileReason(error) })
-    }),
-  readText: (pathname) =>
-    Effect.tryPromise({
-      try: () => readFile(pathname, "utf8"),
-      catch: (error) => new FileError({ pathname, reason: fileReason(error) })
-    })
-}
-
 export function bunPlatform(onFault: OnFault): Layer.Layer<Net | Clock | Random | Files> {
   return Layer.mergeAll(
     Layer.succeed(Net, bunNet(onFault)),
     Layer.succeed(Clock, bunClock),
     Layer.succeed(Random, bunRandom),
-    Layer.succeed(Files, bunFiles)
+    Layer.sync(Files, makeNodeFiles)
   )
-}
-
-function fileReason(error: unknown): string {
-  const code = error instanceof Error && "code" in error ? String(error.code) : ""
-  if (code === "EACCES" || code === "EPERM" || code === "EROFS") return "not permitted to write there"
-  if (code === "ENOTDIR" || code === "EEXIST") return "the path is a file, not a directory"
-  if (code === "ENOENT") return "no such file"
-  if (code === "ENOSPC") return "the disk is full"
-  return error instanceof Error ? error.message : String(error)
 }

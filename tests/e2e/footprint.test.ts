@@ -1,12 +1,14 @@
 /**
  * What the executable costs before it does anything: time to the ready line, memory, memory of a connection that does nothing.
- * The bounds are promises; each is measured several times and the best taken, because other work may run on the machine.
+ * The bounds are promises. Of the time the median is taken, as an operator waits for it, from before the process to its line; of
+ * memory, measured several times, the best, because other work may run on the machine.
  */
 import { describe, expect } from "bun:test"
-import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync } from "node:fs"
+import { existsSync, mkdtempSync, readFileSync, rmSync } from "node:fs"
 import { connect, type Socket } from "node:net"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
+import { fileName, hostTarget } from "../../scripts/packaging/targets.ts"
 import { ROOT } from "../support/broker.ts"
 import { encode } from "../support/mqtt-packets.ts"
 import { pathOf, start, type Tool, testWith } from "../support/tools.ts"
@@ -16,29 +18,30 @@ const READY_MS_MAX = 150
 const IDLE_MIB_MAX = 60
 const CONNECTION_KIB_MAX = 3
 const CONNECTIONS = 5_000
+const STARTS = 20
 const TRIES = 5
 
-const dist = join(ROOT, "dist")
-const names = existsSync(dist) ? readdirSync(dist) : []
-const built = names.find((name) => name.startsWith(`manifold-${process.platform}-${process.arch}`))
+const built = join(ROOT, "dist", fileName(hostTarget()))
 const executable: Tool =
   process.platform !== "linux"
     ? { missing: "memory is read from /proc" }
-    : built === undefined
-      ? { missing: "dist/ holds no executable for this machine (npm run compile)" }
-      : { path: join(dist, built) }
+    : existsSync(built)
+      ? { path: built }
+      : { missing: "dist/ holds no executable for this machine (npm run compile)" }
 
-/** Starts the executable on free ports, calls `use`, stops it. */
-async function running<T>(use: (pid: number, ready: string) => Promise<T>): Promise<T> {
+/** Starts the executable on free ports, calls `use` with the time to its ready line, stops it. */
+async function running<T>(use: (pid: number, ready: string, readyMs: number) => Promise<T>): Promise<T> {
   const data = mkdtempSync(join(tmpdir(), "manifold-footprint-"))
   const listeners = ["protocol-mqtt.tcp", "protocol-mqtt.websocket", "protocol-kafka.tcp", "admin-http.tcp"]
   const set = listeners.flatMap((name) => ["--set", `${name}=127.0.0.1:0`])
+  const startedMs = performance.now()
   const broker = start(pathOf(executable), ["start", "--data", data, ...set])
   try {
     const ready = await until("the ready line", () => /^ready .*\n/m.exec(broker.stdout())?.[0], 10_000)
+    const readyMs = performance.now() - startedMs
     const { pid } = broker.child
     if (pid === undefined) throw new Error("the executable has no process")
-    return await use(pid, ready)
+    return await use(pid, ready, readyMs)
   } finally {
     broker.kill()
     rmSync(data, { recursive: true, force: true })
@@ -52,20 +55,32 @@ function residentKib(pid: number): number {
 describe("footprint", () => {
   testWith(
     [executable],
-    `it is ready within ${READY_MS_MAX} ms and idles below ${IDLE_MIB_MAX} MiB`,
+    `it is ready within ${READY_MS_MAX} ms, median of ${STARTS} starts`,
     async () => {
       const times: Array<number> = []
-      let resident = Number.POSITIVE_INFINITY
+      for (let attempt = 0; attempt < STARTS; attempt++) {
+        await running(async (_pid, _ready, readyMs) => times.push(Math.round(readyMs)))
+      }
+      times.sort((left, right) => left - right)
+      console.log(`ready in ${times.join(", ")} ms`)
+      expect(times[STARTS / 2]).toBeLessThan(READY_MS_MAX)
+    },
+    60_000
+  )
+
+  testWith(
+    [executable],
+    `it idles below ${IDLE_MIB_MAX} MiB`,
+    async () => {
+      const sizes: Array<number> = []
       for (let attempt = 0; attempt < TRIES; attempt++) {
-        await running(async (pid, ready) => {
-          times.push(Number(/in=(\d+)ms/.exec(ready)?.[1]))
+        await running(async (pid) => {
           await sleep(500)
-          resident = Math.min(resident, residentKib(pid) / 1024)
+          sizes.push(residentKib(pid) / 1024)
         })
       }
-      console.log(`ready in ${times.join(", ")} ms; ${resident.toFixed(1)} MiB`)
-      expect(Math.min(...times)).toBeLessThan(READY_MS_MAX)
-      expect(resident).toBeLessThan(IDLE_MIB_MAX)
+      console.log(`${sizes.map((size) => size.toFixed(1)).join(", ")} MiB`)
+      expect(Math.min(...sizes)).toBeLessThan(IDLE_MIB_MAX)
     },
     30_000
   )

@@ -2,6 +2,7 @@
  * Runs the verb that was typed. Exit codes: 0 it went well, 1 it failed, 2 what was typed makes no sense; each failure is told on
  * stderr, one line a fault.
  */
+import type { PluginLoader } from "../core/plugin/load-plugin.ts"
 import { type Arguments, readArguments, UsageError } from "./arguments.ts"
 import { namesPluginFiles, readFile, UnreadableFile } from "./configuration.ts"
 import { importWithPlugins } from "./import-with-plugins.ts"
@@ -12,14 +13,14 @@ const FAILED = 1
 const USAGE = 2
 
 /**
- * Runs what was typed and returns the exit code. `publish` makes the host's modules known to plugins from disk; without it a
- * manifest that names one is handed to with-plugins.ts.
+ * Runs what was typed and returns the exit code. `loader` gives what loads plugins from disk; without it, what names one is handed to
+ * with-plugins.ts.
  */
-export async function run(words: ReadonlyArray<string>, publish?: () => void): Promise<number> {
+export async function run(words: ReadonlyArray<string>, loader?: () => PluginLoader): Promise<number> {
   try {
     const given = readArguments(words, verbs)
     const verb = verbs.find(({ name }) => name === given.verb) as Verb
-    return verb.reads === "nothing" ? await verb.run(given) : await configured(verb, given, words, publish)
+    return verb.reads === "nothing" ? await verb.run(given) : await configured(verb, given, words, loader)
   } catch (error) {
     if (error instanceof UsageError) {
       fail(`${error.message} (manifold help tells more)`)
@@ -35,12 +36,10 @@ async function configured(
   verb: Extract<Verb, { reads: "configuration" }>,
   given: Arguments,
   words: ReadonlyArray<string>,
-  publish: (() => void) | undefined
+  loader: (() => PluginLoader) | undefined
 ): Promise<number> {
   const file = readFile(given.config)
-  if (namesPluginFiles(file)) {
-    if (publish === undefined) return await (await importWithPlugins()).run(words)
-    publish()
-  }
-  return await verb.run(given, file)
+  if (!namesPluginFiles(file) && verb.loadsPlugins?.(given) !== true) return await verb.run(given, file)
+  if (loader === undefined) return await (await importWithPlugins()).run(words)
+  return await verb.run(given, { ...file, loader: loader() })
 }

@@ -1,8 +1,18 @@
 /** Finds and reads the configuration that the command line asks for. */
 import { existsSync, readFileSync } from "node:fs"
 import { dirname, resolve } from "node:path"
-import { type Config, externalPlugins, formatFault, type Loaded, loadConfig } from "../core/config/mod.ts"
-import { loadPluginFile, type PluginFile } from "../core/plugin/load-plugin.ts"
+import { InvariantViolation } from "../core/assert.ts"
+import {
+  type Config,
+  type ExternalPlugin,
+  externalPlugins,
+  formatFault,
+  type Loaded,
+  loadConfig
+} from "../core/config/mod.ts"
+
+import type { PluginFile, PluginLoader } from "../core/plugin/load-plugin.ts"
+import { isPath, packagePath } from "../core/plugin/locate-plugin.ts"
 import type { Arguments } from "./arguments.ts"
 import { builtins, included, leftOut } from "./builtins.ts"
 import { fail } from "./output.ts"
@@ -20,6 +30,8 @@ export interface ConfigFile {
   readonly text: string | undefined
   /** Its name, for a person. */
   readonly file: string
+  /** Loads plugins from disk; it is there wherever {@link namesPluginFiles}. */
+  readonly loader?: PluginLoader
 }
 
 /** The file that was asked for, or {@link DEFAULT_FILE} where it is there. Throws {@link UnreadableFile}. */
@@ -28,18 +40,24 @@ export function readFile(asked: string | undefined): ConfigFile {
   return { text, file: text === undefined ? "defaults" : (asked ?? DEFAULT_FILE) }
 }
 
-/** Whether the manifest names plugins that lie on disk, which may import the host's modules. */
-export function namesPluginFiles({ text }: ConfigFile): boolean {
-  return onDisk(text ?? "").length > 0
+/** Whether the manifest names plugins that lie on disk. */
+export function namesPluginFiles(file: ConfigFile): boolean {
+  return onDisk(file).length > 0
 }
 
-/** What became of the configuration; plugins from disk have been imported. */
+/** The folder that the manifest lies in: relative paths of plugins, and the node_modules of packages, begin there. */
+export function folderOf({ file }: ConfigFile): string {
+  return dirname(resolve(file))
+}
+
+/** What became of the configuration; plugins from disk have been loaded. */
 export async function loadConfiguration(
   { sets }: Pick<Arguments, "sets">,
-  { text, file }: ConfigFile,
+  source: ConfigFile,
   environment: Readonly<Record<string, string | undefined>> = process.env
 ): Promise<Loaded> {
-  const external = await importPlugins(text ?? "", dirname(resolve(file)))
+  const { text, file } = source
+  const external = await loadExternal(source)
   return loadConfig({ text, file, environment, sets, builtins, leftOut, external })
 }
 
@@ -50,21 +68,21 @@ export async function loadOrTell(given: Arguments, file: ConfigFile): Promise<Co
   return config
 }
 
-/** The plugins that the manifest names by path and that are not compiled in. */
-function onDisk(text: string): ReadonlyArray<string> {
-  return externalPlugins(text).filter((use) => !included.has(use))
+/** The plugins that are compiled in, and those that the manifest names, loaded one after the other; by `use`. */
+export async function loadExternal(file: ConfigFile): Promise<ReadonlyMap<string, PluginFile>> {
+  const found = new Map<string, PluginFile>([...included].map(([use, plugin]) => [use, { plugin }]))
+  for (const { use, digest } of onDisk(file)) {
+    if (file.loader === undefined) throw new InvariantViolation("plugins from disk have a loader")
+    found.set(use, await file.loader.load(use, folderOf(file), digest))
+  }
+  return found
 }
 
-/** Those that are compiled in, and imports the others that the manifest names; a relative path starts at the manifest's folder. */
-async function importPlugins(text: string, folder: string): Promise<ReadonlyMap<string, PluginFile>> {
-  const files = await Promise.all(
-    onDisk(text).map(async (use): Promise<readonly [string, PluginFile]> => {
-      const path = resolve(folder, use)
-      if (!existsSync(path)) return [use, { fault: `a file that is there; ${path} is not` }]
-      return [use, await loadPluginFile(path)]
-    })
-  )
-  return new Map([...[...included].map(([use, plugin]) => [use, { plugin }] as const), ...files])
+/** The plugins that the manifest names by path, or that are packages beside it, and that are no part of this build. */
+function onDisk(file: ConfigFile): ReadonlyArray<ExternalPlugin> {
+  const ours = new Set([...included.keys(), ...builtins.map(({ name }) => name), ...leftOut])
+  const isThere = (use: string): boolean => isPath(use) || existsSync(packagePath(use, folderOf(file)))
+  return externalPlugins(file.text ?? "").filter(({ use }) => !ours.has(use) && isThere(use))
 }
 
 function readText(asked: string | undefined): string | undefined {

@@ -10,8 +10,13 @@ import { VERSION } from "./version.ts"
 /** Does the work and returns the exit code. */
 export type Verb = VerbForm & { /** What stands behind its name in the help. */ readonly usage: string } & (
     | { readonly reads: "nothing"; readonly run: (given: Arguments) => Promise<number> }
-    /** It gets the file that was asked for; plugins from disk can import the host's modules by then. */
-    | { readonly reads: "configuration"; readonly run: (given: Arguments, file: ConfigFile) => Promise<number> }
+    | {
+        readonly reads: "configuration"
+        /** Whether it loads plugins from disk that the manifest does not name. */
+        readonly loadsPlugins?: (given: Arguments) => boolean
+        /** It gets the file that was asked for, with a loader where plugins from disk are to be loaded. */
+        readonly run: (given: Arguments, file: ConfigFile) => Promise<number>
+      }
   )
 
 const CONFIGURATION: ReadonlyArray<Flag> = ["--config", "--data", "--set"]

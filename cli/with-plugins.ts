@@ -1,10 +1,21 @@
 /**
- * The command once more, with everything that a plugin from disk may import by name. In the executable it is an entry of its own,
- * loaded only where a manifest names such a plugin: all of effect is much more than the broker's part of it.
+ * The command once more, with everything that plugins from disk need. In the executable it is an entry of its own, loaded only where
+ * such a plugin is named: all of effect is much more than the broker's part of it.
  */
+import { bunClock } from "../core/platform/bun/mod.ts"
+import { bunModules } from "../core/platform/bun/modules.ts"
+import { PluginLoader } from "../core/plugin/load-plugin.ts"
 import { run as runCommand } from "./command.ts"
-import { publishHostModules } from "./host-modules.ts"
+import { hostModules } from "./host-modules.ts"
+
+let loader: PluginLoader | undefined
+
+/** The one loader of this process. */
+export function pluginLoader(): PluginLoader {
+  loader ??= new PluginLoader({ modules: bunModules, clock: bunClock, host: hostModules })
+  return loader
+}
 
 export function run(words: ReadonlyArray<string>): Promise<number> {
-  return runCommand(words, publishHostModules)
+  return runCommand(words, pluginLoader)
 }

@@ -2,6 +2,8 @@
 import type { LoadedPlugin } from "../node/NodeOptions.ts"
 import type { PluginFile } from "../plugin/load-plugin.ts"
 import type { Plugin } from "../plugin/Plugin.ts"
+import { thrownMessage } from "../plugin/PluginFault.ts"
+import { checkNeeds } from "./check-needs.ts"
 import { checkValue, entryOf, type Path, type Place, unknownKey } from "./check-value.ts"
 import { type Fault, show } from "./faults.ts"
 import { type Override, readValue } from "./overrides.ts"
@@ -10,12 +12,15 @@ import { type PluginEntries, SECTIONS } from "./schema.ts"
 /** What a manifest without `[[plugin]]` starts beside the built-in storage and meta plugins, which need no entry. */
 const DEFAULT_FACES: ReadonlyArray<Plugin["kind"]> = ["protocol", "http"]
 
+/** What else a manifest may name. */
+const NOT_BUILT_IN = "a package in the node_modules beside the manifest, or a path that begins with ./ or /"
+
 /** The plugins that there are to choose from. */
 export interface Available {
   readonly builtins: ReadonlyArray<Plugin>
   /** Names of built-in plugins that this executable was built without. */
   readonly leftOut: ReadonlyArray<string>
-  /** Those that the manifest names by path, already imported, by what it calls them. */
+  /** Those that the manifest names and that are not built in, already loaded, by what it calls them. */
   readonly external: ReadonlyMap<string, PluginFile>
 }
 
@@ -39,7 +44,9 @@ export function loadPlugins(
   place: Place,
   faults: Array<Fault>
 ): ReadonlyArray<LoadedPlugin> {
+  const before = faults.length
   const chosen = choose(entries, available, place, faults)
+  const areFound = faults.length === before
   const loaded = chosen.map((one) => ({ plugin: one.plugin, options: readOptions(one, overrides, place, faults) }))
   const all = allPlugins(available)
   for (const plugin of all) {
@@ -58,6 +65,8 @@ export function loadPlugins(
     const fault = { key: `${section}.${key}`, source, found, allowed }
     faults.push(nearest === undefined ? fault : { ...fault, nearest: `${nearest}.${key}` })
   }
+  // A plugin that is not found may be the one that brings what is needed: then that is the fault.
+  if (areFound) checkNeeds(loaded, entries, available.builtins, place, faults)
   return loaded
 }
 
@@ -71,11 +80,12 @@ function choose(
   const names = builtins.map(({ name }) => name)
   const listed = new Map<string, { readonly isOn: boolean; readonly chosen: Omit<Chosen, "plugin"> }>()
   const chosen: Array<Chosen> = []
-  for (const [index, { use, enabled, options }] of entries ?? []) {
+  for (const [index, { use, enabled, digest, options }] of entries ?? []) {
     const entry = ["plugin", String(index)]
     const path = [...entry, "use"]
-    const fault = (allowed: string): void => {
-      faults.push({ key: path.join("."), source: place(path), found: show(use), allowed })
+    const fault = (allowed: string, key: "use" | "digest" = "use"): void => {
+      const at = [...entry, key]
+      faults.push({ key: at.join("."), source: place(at), found: show(key === "use" ? use : digest), allowed })
     }
     if (listed.has(use)) fault("each plugin once")
     listed.set(use, { isOn: enabled, chosen: { options, entry } })
@@ -85,11 +95,13 @@ function choose(
       const isTaken = names.includes(plugin.name) || chosen.some((other) => other.plugin.name === plugin.name)
       if (isTaken) fault(`a plugin of a new name; there is another "${plugin.name}"`)
       else if (enabled) chosen.push({ plugin, options, entry })
-    } else if (file !== undefined) fault(file.fault)
+    } else if (file !== undefined) fault(file.fault, file.key)
+    else if (digest !== undefined && names.includes(use))
+      fault(`none for ${use}, which is part of this build`, "digest")
     else if (leftOut.includes(use) && enabled) fault(notBuiltIn(available))
     else if (!names.includes(use) && enabled) {
       const unknown = unknownKey([use], place(path), names)
-      const allowed = `${unknown.allowed}, or a path that begins with ./ ../ or /`
+      const allowed = `${unknown.allowed}, ${NOT_BUILT_IN}`
       faults.push({ ...unknown, key: path.join("."), allowed })
     }
   }
@@ -109,7 +121,19 @@ function notBuiltIn({ builtins, external }: Available): string {
 }
 
 /** A plugin's options: those of the file, then what came over them. */
-function readOptions(
+function readOptions(chosen: Chosen, overrides: ReadonlyArray<Override>, place: Place, faults: Array<Fault>): unknown {
+  try {
+    return checkOptions(chosen, overrides, place, faults)
+  } catch (error) {
+    // A third party's schema is code, too.
+    const { plugin, entry } = chosen
+    const found = `a schema of options that throws: ${thrownMessage(error)}`
+    faults.push({ key: plugin.name, source: place(entry ?? []), found, allowed: "one that says what is wrong" })
+    return undefined
+  }
+}
+
+function checkOptions(
   { plugin, options, entry }: Chosen,
   overrides: ReadonlyArray<Override>,
   place: Place,

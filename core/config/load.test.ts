@@ -2,7 +2,7 @@ import assert from "node:assert"
 import { test } from "node:test"
 import fc from "fast-check"
 import * as v from "valibot"
-import { CONTRACT_VERSION } from "../plugin/Plugin.ts"
+import { CONTRACT_VERSION, type Plugin } from "../plugin/Plugin.ts"
 import { externalPlugins } from "./external.ts"
 import { builtins, fakeProtocol, fakeStorage, load } from "./fakes.ts"
 import { formatFault } from "./faults.ts"
@@ -64,8 +64,10 @@ test("[[plugin]] replaces the default protocols and admin-http; storage and meta
     "meta-raft",
     "protocol-kafka"
   ])
+  const metaStores = builtins.filter(({ kind }) => kind === "meta")
+  const other = { builtins: [...builtins, ...metaStores.map((plugin) => ({ ...plugin, name: "meta-other" }))] }
   const off = '[[plugin]]\nuse = "protocol-mqtt"\nenabled = false\n[[plugin]]\nuse = "meta-raft"\nenabled = false\n'
-  assert.deepEqual(namesOf(loaded(off)), ["storage-memory"])
+  assert.deepEqual(namesOf(loaded(off, other)), ["storage-memory", "meta-other"])
   assert.deepEqual(namesOf(loaded("plugin = []")), ["storage-memory", "meta-raft"])
 })
 
@@ -222,7 +224,7 @@ const refused: ReadonlyArray<readonly [string, string, ReadonlyArray<string>, Re
     '[[plugin]]\nuse = "protocol-mqqt"\n[[plugin]]\nuse = "protocol-kafka"\n[[plugin]]\nuse = "protocol-kafka"\n[[plugin]]\nuse = "elsewhere"\nenabled = false\n',
     [],
     [
-      'manifold.toml:2: plugin.0.use: found unknown "protocol-mqqt"; allowed: storage-memory, meta-raft, protocol-mqtt, protocol-kafka, admin-http, or a path that begins with ./ ../ or /; did you mean "protocol-mqtt"?',
+      'manifold.toml:2: plugin.0.use: found unknown "protocol-mqqt"; allowed: storage-memory, meta-raft, protocol-mqtt, protocol-kafka, admin-http, a package in the node_modules beside the manifest, or a path that begins with ./ or /; did you mean "protocol-mqtt"?',
       'manifold.toml:6: plugin.2.use: found "protocol-kafka"; allowed: each plugin once'
     ]
   ],
@@ -292,14 +294,14 @@ test("engines are those of the plugins that are loaded, with the modes they prom
   assert.deepEqual(linesOf('[topics]\nengine = "other"\n', { builtins: [...builtins, other] }), [
     'manifold.toml:1: topics.mode: found "memory"; allowed: hybrid | persistent (what engine "other" promises)'
   ])
-  assert.deepEqual(linesOf('[[plugin]]\nuse = "storage-memory"\nenabled = false\n').length, 2)
+  assert.deepEqual(linesOf('[[plugin]]\nuse = "storage-memory"\nenabled = false\n').length, 3)
 })
 
 test("plugins from disk: named by path, told by their own names", () => {
   const plugin = fakeProtocol("third-party", v.strictObject({ tcp: v.optional(v.string(), "none") }))
   const text = '[[plugin]]\nuse = "./mine/mod.ts"\noptions.tcp = "file"\n'
   const external = new Map([["./mine/mod.ts", { plugin }]])
-  assert.deepEqual(externalPlugins(text), ["./mine/mod.ts"])
+  assert.deepEqual(externalPlugins(text), [{ use: "./mine/mod.ts" }])
   assert.deepEqual(optionsOf(loaded(text, { external }), "third-party"), { tcp: "file" })
   const set = loaded(text, { external, environment: { MANIFOLD_THIRD_PARTY__TCP: "environment" } })
   assert.deepEqual(optionsOf(set, "third-party"), { tcp: "environment" })
@@ -325,6 +327,84 @@ test("plugins from disk: named by path, told by their own names", () => {
   assert.equal(plugin.contractVersion, CONTRACT_VERSION)
 })
 
+/** Which of the services that a node cannot do without is missing, and what is told. */
+const needs: ReadonlyArray<readonly [string, string, ReadonlyArray<Plugin>, ReadonlyArray<string>]> = [
+  [
+    "no meta store, for it is switched off",
+    '[[plugin]]\nuse = "meta-raft"\nenabled = false\n',
+    builtins,
+    [
+      "manifold.toml:3: plugin.0.enabled: found false; allowed: true for meta-raft, or another plugin that brings a meta store"
+    ]
+  ],
+  [
+    "no meta store at all",
+    "",
+    builtins.filter(({ kind }) => kind !== "meta"),
+    ["manifold.toml: plugin: found none that brings a meta store; allowed: a plugin that brings a meta store"]
+  ],
+  [
+    "no key-value store",
+    '[[plugin]]\nuse = "storage-memory"\nenabled = false\n',
+    [...builtins, { ...fakeStorage("other", [{ name: "memory", modes: ["memory"] }]), keyValueStore: false } as Plugin],
+    [
+      "manifold.toml:3: plugin.0.enabled: found false; allowed: true for storage-memory, or another plugin that brings a key-value store"
+    ]
+  ],
+  [
+    "an engine that two bring",
+    "",
+    [...builtins, fakeStorage("other", [{ name: "memory", modes: ["memory"] }])],
+    [
+      'manifold.toml: plugin: found engine "memory"; allowed: each engine once; storage-memory and other both bring it: switch one off'
+    ]
+  ]
+]
+for (const [name, text, plugins, expected] of needs) {
+  test(`what a node needs: ${name}`, () => assert.deepEqual(linesOf(text, { builtins: plugins }), expected))
+}
+
+test("a plugin that is not found is the fault, not what it might have brought", () => {
+  const text = '[[plugin]]\nuse = "./meta.ts"\n[[plugin]]\nuse = "meta-raft"\nenabled = false\n'
+  const external = new Map([["./meta.ts", { fault: "a module that loads" }]])
+  assert.deepEqual(linesOf(text, { external }), [
+    'manifold.toml:2: plugin.0.use: found "./meta.ts"; allowed: a module that loads'
+  ])
+})
+
+test("digests: their form, their place in the file, and none for what is built in", () => {
+  const hex = "0123456789abcdef".repeat(4)
+  const right = `[[plugin]]\nuse = "./a.ts"\ndigest = "sha256-${hex}"\n`
+  assert.deepEqual(externalPlugins(right), [{ use: "./a.ts", digest: `sha256-${hex}` }])
+  const external = new Map([["./a.ts", { fault: `sha256-${"0".repeat(64)}, what lies there`, key: "digest" as const }]])
+  const [line = "", ...more] = linesOf(right, { external })
+  assert.ok(line.startsWith('manifold.toml:3: plugin.0.digest: found "sha256-0123'), line)
+  assert.ok(line.endsWith(`; allowed: sha256-${"0".repeat(64)}, what lies there`), line)
+  assert.deepEqual(more, [])
+  for (const digest of [`sha256-${hex.toUpperCase()}`, `sha256-${hex.slice(1)}`, `sha512-${hex}`, ""]) {
+    const text = `[[plugin]]\nuse = "./a.ts"\ndigest = "${digest}"\n`
+    // What cannot be verified must not be loaded.
+    assert.deepEqual(externalPlugins(text), [])
+    assert.match(linesOf(text).join("\n"), /^manifold\.toml:3: plugin\.0\.digest: .*64 of 0-9 a-f/)
+  }
+  assert.deepEqual(externalPlugins(`${right}[[plugin]]\nuse = "./a.ts"\n`), [])
+  const builtIn = `[[plugin]]\nuse = "protocol-mqtt"\ndigest = "sha256-${hex}"\n`
+  assert.match(linesOf(builtIn).join("\n"), /^manifold\.toml:3: plugin\.0\.digest: .*part of this build$/)
+})
+
+test("a schema of options that throws is told, and nothing else of it is asked", () => {
+  const throwing = v.pipe(
+    v.strictObject({ a: v.optional(v.string(), "b") }),
+    v.check(() => {
+      throw new Error("no such luck")
+    })
+  )
+  const external = new Map([["./a.ts", { plugin: fakeProtocol("third-party", throwing) }]])
+  assert.deepEqual(linesOf('[[plugin]]\nuse = "./a.ts"\n', { external }), [
+    "manifold.toml:1: third-party: found a schema of options that throws: no such luck; allowed: one that says what is wrong"
+  ])
+})
+
 test("a plugin that was left out of the executable is told as such, wherever it is named", () => {
   const without = { leftOut: ["protocol-coap"] }
   const allowed =
@@ -340,7 +420,7 @@ test("a plugin that was left out of the executable is told as such, wherever it 
   assert.ok(
     set[0]?.startsWith(`--set protocol-coap.tcp: protocol-coap.tcp: found "protocol-coap"; allowed: ${allowed}`)
   )
-  assert.ok(environment[0]?.startsWith("MANIFOLD_PROTOCOL_COAP__TCP: protocol-coap.tcp: "), environment[0])
+  assert.ok(environment[0]?.startsWith("MANIFOLD_PROTOCOL_COAP__TCP: protocol-coap.tcp: "), environment[0] ?? "")
   assert.equal(linesOf('[[plugin]]\nuse = "protocol-coop"\n', without)[0]?.includes("executable"), false)
 })
 

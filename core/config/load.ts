@@ -31,7 +31,7 @@ export interface ConfigSource {
   readonly builtins: ReadonlyArray<Plugin>
   /** Names of built-in plugins that this executable was built without. */
   readonly leftOut?: ReadonlyArray<string>
-  /** The plugins that the file names by path, already imported, by what it calls them. */
+  /** The plugins that the file names and that are not built in, already loaded, by what it calls them. */
   readonly external?: ReadonlyMap<string, PluginFile>
 }
 

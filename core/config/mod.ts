@@ -1,6 +1,6 @@
 /** Reading and checking the configuration. */
 export { address, addressList } from "./address-list.ts"
-export { externalPlugins } from "./external.ts"
+export { type ExternalPlugin, externalPlugins } from "./external.ts"
 export { type Fault, formatFault, nearestOf } from "./faults.ts"
 export { type Config, type ConfigSource, type Loaded, loadConfig } from "./load.ts"
 export type { ManifestInput } from "./schema.ts"

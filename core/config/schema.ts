@@ -1,5 +1,6 @@
 /** The shape of `manifold.toml`: its keys are a contract that scripts rely on; more may be added, none renamed. */
 import * as v from "valibot"
+import { DIGEST_FORM } from "../plugin/plugin-digest.ts"
 
 const PARTITIONS_MAX = 10_000
 const SHARDS_MAX = 64
@@ -30,6 +31,9 @@ export const binding = v.strictObject({
 export const pluginEntry = v.strictObject({
   use: v.pipe(v.string(), v.minLength(1)),
   enabled: v.optional(v.boolean(), true),
+  digest: v.optional(
+    v.pipe(v.string(), v.regex(DIGEST_FORM, '"sha256-" and 64 of 0-9 a-f, as plugin check prints it'))
+  ),
   options: v.optional(v.record(v.string(), v.unknown()), {})
 })
 

@@ -81,6 +81,8 @@ export interface StoragePlugin extends PluginBase {
   readonly runs: "shard"
   /** The engines that its layer registers, and the modes each can promise: what the configuration may name. */
   readonly engines: ReadonlyArray<EngineFact>
+  /** Whether its layer registers a key-value store; a node needs one that does. */
+  readonly keyValueStore?: boolean
   readonly layer: (options: unknown) => Layer.Layer<never, PluginError, StorageServices>
 }
 

@@ -62,6 +62,7 @@ export const plugin = {
   kind: "storage",
   runs: "shard",
   engines: [{ name: "memory", modes: ["memory"] }],
+  keyValueStore: true,
   options,
   layer: (settings) =>
     Layer.effectDiscard(

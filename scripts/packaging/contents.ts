@@ -4,11 +4,11 @@
  * The manifest is judged here as `manifold check-config` judges it, before anything is built; for that the plugins that it names by
  * path are imported once.
  */
-import { dirname, join, resolve } from "node:path"
+import { join } from "node:path"
 import { builtins } from "../../cli/builtins.ts"
-import { loadConfiguration, readFile } from "../../cli/configuration.ts"
-import { publishHostModules } from "../../cli/host-modules.ts"
-import { externalPlugins, formatFault } from "../../core/config/mod.ts"
+import { loadConfiguration, loadExternal, readFile } from "../../cli/configuration.ts"
+import { pluginLoader } from "../../cli/with-plugins.ts"
+import { formatFault } from "../../core/config/mod.ts"
 import { ROOT } from "../bootstrap.mjs"
 
 export interface Contents {
@@ -33,12 +33,14 @@ export class ManifestFaults extends Error {
 /** What the manifest in `file` names; undefined = all of ours. Throws {@link ManifestFaults}, or UnreadableFile. */
 export async function contentsOf(file: string | undefined): Promise<Contents> {
   if (file === undefined) return contents(() => true, new Map())
-  const read = readFile(file)
-  const files = new Map(externalPlugins(read.text ?? "").map((use) => [use, resolve(dirname(file), use)]))
-  if (files.size > 0) publishHostModules()
+  const read = { ...readFile(file), loader: pluginLoader() }
   // The environment and --set are those of a start, not of a build.
   const { config, faults } = await loadConfiguration({ sets: [] }, read, {})
   if (config === undefined) throw new ManifestFaults(faults.map(formatFault))
+  const external = [...(await loadExternal(read))]
+  const files = new Map(
+    external.flatMap(([use, found]) => ("place" in found ? [[use, found.place.entry] as const] : []))
+  )
   const chosen = new Set(config.plugins.map(({ plugin }) => plugin.name))
   return contents((name) => chosen.has(name), files)
 }

@@ -1,0 +1,99 @@
+/**
+ * Loading code from disk on Bun, from source and in an executable: its runtime plugins (`Bun.plugin`) are asked for every module.
+ *
+ * What was tried on Bun 1.4.5: `onResolve` is asked for specifiers with an extension or a colon only, and not for `data:`; `onLoad` is
+ * asked for every file, cannot decline, and what it throws is what the import throws; the modules inside an executable need to be kept
+ * from it by the filter. A CommonJS module that `onLoad` gives has no exports for whoever imports it.
+ */
+import { readFileSync } from "node:fs"
+import { isBuiltin } from "node:module"
+import { extname, sep } from "node:path"
+import { pathToFileURL } from "node:url"
+import type { OnLoadResult } from "bun"
+import { moduleFiles } from "../module-files.ts"
+import { type ModuleGuard, type ModuleImport, type Modules, ModuleSyntaxError } from "../Modules.ts"
+
+/** Where the host's own files lie while it runs from source; undefined = it is one file, all of it loaded. */
+const HOST_FOLDER = sourceRoot(import.meta.path)
+/** Every path but those inside an executable. */
+const ON_DISK = /^(?!\/\$bunfs\/|[A-Za-z]:[\\/]~BUN[\\/])/
+
+const KINDS: Readonly<Record<string, ModuleImport["kind"]>> = {
+  "import-statement": "import",
+  "dynamic-import": "dynamic-import",
+  "require-call": "require"
+}
+
+export const bunModules: Modules = {
+  files: moduleFiles,
+  scan: (path, text) => {
+    const transpiler = new Bun.Transpiler({ loader: loaderOf(path) })
+    try {
+      // The first line of a script is for the shell; the scanner does not know it.
+      const found = transpiler.scanImports(text.replace(/^#!/, "//"))
+      return found.flatMap(({ path: specifier, kind }) => {
+        const known = KINDS[kind]
+        return known === undefined ? [] : [{ specifier, kind: known }]
+      })
+    } catch (error) {
+      throw syntaxError(error)
+    }
+  },
+  isBuiltin,
+  publish: (modules) => {
+    Bun.plugin({
+      name: "manifold host modules",
+      setup(build) {
+        for (const [name, exports] of modules) build.module(name, () => ({ exports, loader: "object" }))
+      }
+    })
+  },
+  guard: (guard) => {
+    Bun.plugin({
+      name: "manifold guard",
+      setup(build) {
+        build.onResolve({ filter: /.*/ }, ({ path, importer }) => {
+          guard.resolve(path, importer)
+          return undefined
+        })
+        build.onLoad({ filter: ON_DISK }, ({ path }) => load(path, guard))
+      }
+    })
+  },
+  import: (path) => import(pathToFileURL(path).href)
+}
+
+function load(path: string, guard: ModuleGuard): OnLoadResult {
+  const bytes = guard.load(path)
+  if (bytes !== undefined) return resultOf(path, bytes)
+  if (HOST_FOLDER !== undefined && path.startsWith(HOST_FOLDER)) return resultOf(path, readFileSync(path))
+  throw new Error(`allowed: code from plugins' own folders; one asks for ${path}, which lies outside: bundle it`)
+}
+
+function resultOf(path: string, bytes: Uint8Array): OnLoadResult {
+  const extension = extname(path)
+  if (/^\.[cm]?[jt]sx?$/.test(extension)) return { contents: bytes, loader: loaderOf(path) }
+  const text = new TextDecoder().decode(bytes)
+  return { exports: { default: extension === ".json" ? JSON.parse(text) : text }, loader: "object" }
+}
+
+function loaderOf(path: string): "ts" | "tsx" | "js" | "jsx" {
+  const extension = extname(path)
+  if (extension === ".tsx" || extension === ".jsx") return extension === ".tsx" ? "tsx" : "jsx"
+  return extension.endsWith("ts") ? "ts" : "js"
+}
+
+/** What the transpiler throws: a message with its position, or several. */
+function syntaxError(thrown: unknown): ModuleSyntaxError {
+  const first = thrown instanceof AggregateError ? (thrown.errors as ReadonlyArray<unknown>)[0] : thrown
+  const { message, position } = (first ?? {}) as {
+    readonly message?: string
+    readonly position?: { readonly line: number; readonly column: number } | null
+  }
+  return new ModuleSyntaxError(message ?? String(first), position?.line ?? 0, position?.column ?? 0)
+}
+
+function sourceRoot(path: string): string | undefined {
+  const below = ["core", "platform", "bun", "modules.ts"].join(sep)
+  return path.endsWith(below) ? path.slice(0, -below.length) : undefined
+}

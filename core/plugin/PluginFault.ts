@@ -1,0 +1,31 @@
+/** Why a plugin is not loaded: one line that says what would be right, and what there is instead. */
+
+const LINE_MAX = 300
+
+/** Its message is one line, whatever it was made of. */
+export class PluginFault extends Error {
+  override readonly name = "PluginFault"
+
+  constructor(message: string) {
+    super(oneLine(message))
+  }
+}
+
+/** The first line of a text that a plugin's author wrote, without what would move a terminal's cursor, cut short. */
+export function oneLine(text: string): string {
+  const line = (/[^\r\n]+/.exec(text)?.[0] ?? "").replaceAll(/[\u0000-\u001f\u007f-\u009f]/g, "?").trim()
+  return line.length > LINE_MAX ? `${line.slice(0, LINE_MAX - 3)}...` : line
+}
+
+/** What something that was thrown says; it may be anything, and may throw again when it is looked at. */
+export function thrownMessage(thrown: unknown): string {
+  try {
+    if (typeof thrown !== "object" || thrown === null) return oneLine(String(thrown))
+    const { name, message } = thrown as { readonly name?: unknown; readonly message?: unknown }
+    if (typeof message !== "string" || message === "") return oneLine(String(thrown))
+    const isPlain = typeof name !== "string" || name === "Error" || name === "PluginFault"
+    return oneLine(isPlain ? message : `${name}: ${message}`)
+  } catch {
+    return "something that cannot be shown"
+  }
+}

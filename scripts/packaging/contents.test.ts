@@ -1,0 +1,104 @@
+/** What a build holds, by its manifest; what a plugin that is compiled in gets when it imports the host. */
+import assert from "node:assert"
+import { mkdtempSync, rmSync, writeFileSync } from "node:fs"
+import { tmpdir } from "node:os"
+import { join } from "node:path"
+import { after, before, test } from "node:test"
+import { builtins, included, leftOut } from "../../cli/builtins.ts"
+import { UnreadableFile } from "../../cli/configuration.ts"
+import { ROOT } from "../bootstrap.mjs"
+import { BuildError, bundle, compileExecutable } from "./build.ts"
+import { builtinsModule, contentsOf, ManifestFaults } from "./contents.ts"
+import { hostTarget } from "./targets.ts"
+
+let folder = ""
+before(() => {
+  folder = mkdtempSync(join(tmpdir(), "manifold-contents-"))
+})
+after(() => rmSync(folder, { recursive: true, force: true }))
+
+const ALL = builtins.map(({ name }) => name)
+/** Storage and meta: they need no entry. */
+const ALWAYS = builtins.filter(({ kind }) => kind === "storage" || kind === "meta").map(({ name }) => name)
+
+function manifest(text: string): string {
+  const file = join(folder, "manifest.toml")
+  writeFileSync(file, text)
+  return file
+}
+
+test("from source all of ours are there, nothing is compiled in or left out", () => {
+  assert.deepStrictEqual([included.size, leftOut.length], [0, 0])
+  assert.ok(ALL.length > ALWAYS.length && ALWAYS.length > 1)
+})
+
+for (const { name } of builtins) {
+  test(`${name} lies in the folder of its name`, async () => {
+    const { plugin } = await import(join(ROOT, "plugins", name, "mod.ts"))
+    assert.strictEqual(
+      plugin,
+      builtins.find((other) => other.name === name)
+    )
+  })
+}
+
+const held: ReadonlyArray<readonly [string, string | undefined, ReadonlyArray<string>]> = [
+  ["no manifest", undefined, ALL],
+  ["a manifest without a list of plugins", "[node]\nshards = 2\n", ALL],
+  ["one protocol", '[[plugin]]\nuse = "protocol-mqtt"\n', [...ALWAYS, "protocol-mqtt"]],
+  [
+    "one that is switched off",
+    '[[plugin]]\nuse = "protocol-mqtt"\n[[plugin]]\nuse = "admin-http"\nenabled = false\n',
+    [...ALWAYS, "protocol-mqtt"]
+  ],
+  ["an empty list", "plugin = []\n", ALWAYS]
+]
+for (const [what, text, names] of held) {
+  test(`${what}: ${names.join(", ")}`, async () => {
+    const contents = await contentsOf(text === undefined ? undefined : manifest(text))
+    assert.deepStrictEqual(contents.builtins.toSorted(), names.toSorted())
+    assert.deepStrictEqual(
+      contents.leftOut,
+      ALL.filter((name) => !names.includes(name))
+    )
+    assert.strictEqual(contents.included.size, 0)
+    const source = builtinsModule(contents)
+    for (const name of ALL) assert.strictEqual(source.includes(`plugins/${name}/mod.ts`), names.includes(name), name)
+  })
+}
+
+test("the environment of the build is none of the manifest's", async () => {
+  process.env["MANIFOLD_NODE__SHARDS"] = "nonsense"
+  try {
+    assert.deepStrictEqual((await contentsOf(manifest(""))).builtins, ALL)
+  } finally {
+    delete process.env["MANIFOLD_NODE__SHARDS"]
+  }
+})
+
+test("faults are told, all of them; a file that is not there, too", async () => {
+  const file = manifest('[[plugin]]\nuse = "protocol-mqtt"\noptions.tpc = 1\n[node]\nshards = 0\n')
+  await assert.rejects(contentsOf(file), (error) => error instanceof ManifestFaults && error.lines.length === 2)
+  await assert.rejects(contentsOf(join(folder, "none.toml")), UnreadableFile)
+})
+
+test("the module of a build says names that are no identifiers, and keeps paths as they are", () => {
+  const use = './odd "name"\\.ts'
+  const source = builtinsModule({ builtins: ["meta-raft"], leftOut: ["a"], included: new Map([[use, "/x/y z.ts"]]) })
+  assert.ok(source.includes(`from ${JSON.stringify(join(ROOT, "plugins/meta-raft/mod.ts"))}`))
+  assert.ok(source.includes('from "/x/y z.ts"'))
+  assert.ok(source.includes(`[${JSON.stringify(use)}, plugin1]`))
+  assert.ok(source.includes('export const leftOut = ["a"]'))
+})
+
+test("what cannot be bundled is a BuildError that names it, and leaves no file", async () => {
+  const entry = join(folder, "lacks.ts")
+  writeFileSync(entry, 'import { x } from "a-package-that-is-not-there"\nexport const plugin = x\n')
+  const contents = { builtins: ALWAYS, leftOut: [], included: new Map([["./lacks.ts", entry]]) }
+  const isTold = (error: unknown): boolean =>
+    error instanceof BuildError && error.message.includes("a-package-that-is-not-there")
+  await assert.rejects(bundle(contents), isTold)
+  const outfile = join(folder, "built")
+  await assert.rejects(compileExecutable(contents, hostTarget(), outfile), isTold)
+  assert.strictEqual(await Bun.file(outfile).exists(), false)
+})

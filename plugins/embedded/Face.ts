@@ -84,7 +84,7 @@ export class Face implements Lines {
     return stream
   }
 
-  async *read(topic: string, partition: number, options: ReadOptions = {}): AsyncGenerator<StoredRecord, void> {
+  async *read(topic: string, partition = 0, options: ReadOptions = {}): AsyncGenerator<StoredRecord, void> {
     yield* RecordReader.open(this.#services, this, topic, partition).records(options)
   }
 

@@ -87,6 +87,7 @@ export abstract class PublishLine implements TicketRelease, TurnTask, Closable {
       return refusal
     }
     const outcome = ingress.publishUnsafe(message, principal)
+    if (outcome >= 0) counts.published += 1
     if (outcome === ACCEPTED_PENDING) {
       if (waiting === 0) this.#lines.busy.add(this)
       this.#bytes += sizeBytes
@@ -96,11 +97,7 @@ export abstract class PublishLine implements TicketRelease, TurnTask, Closable {
       counts.pending += 1
       this.#fifo.pushDone(outcome, token, 0)
       return ACCEPTED_PENDING
-    } else if (outcome < 0) {
-      counts.refused += 1
-      return outcome
-    }
-    counts.published += 1
+    } else if (outcome < 0) counts.refused += 1
     return outcome
   }
 

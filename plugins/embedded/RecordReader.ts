@@ -102,11 +102,13 @@ export class RecordReader {
   /** The records from `offset` on, as many as fit in `bytesMax`; none at the high watermark. */
   async step(offset: number, bytesMax: number): Promise<ReadStep> {
     this.#checkOpen()
+    if (!Number.isSafeInteger(offset)) throw this.#error("out-of-range")
     const result = await this.#services.logs.read(this.#topic, this.#partition, offset, bytesMax)
     if (result.refusal !== 0) throw this.#refusal(result)
     const records: Array<StoredRecord> = []
-    const nextOffset = this.#decode(result.bytes, offset, records)
-    return { records, nextOffset, logStartOffset: result.logStartOffset, highWatermark: result.highWatermark }
+    const { logStartOffset, highWatermark } = result
+    const nextOffset = this.#decode(result.bytes, offset, highWatermark, records)
+    return { records, nextOffset, logStartOffset, highWatermark }
   }
 
   /** Every record from where `options` says, one after the other. */
@@ -162,8 +164,8 @@ export class RecordReader {
     busy.delete(wait)
   }
 
-  /** Decodes whole batches; returns the offset after the last record. */
-  #decode(bytes: Uint8Array, from: number, records: Array<StoredRecord>): number {
+  /** Decodes whole batches, from one offset up to another; returns where to go on. */
+  #decode(bytes: Uint8Array, from: number, to: number, records: Array<StoredRecord>): number {
     const cursor = this.#cursor
     let next = from
     let position = 0
@@ -174,14 +176,15 @@ export class RecordReader {
       // A transaction's marker is no record of anybody's.
       if (!cursor.isControl) {
         while (cursor.next()) {
-          if (cursor.offset >= from) records.push(new StoredRecord(this.#topic.name, this.#partition, cursor))
+          if (cursor.offset >= from && cursor.offset < to)
+            records.push(new StoredRecord(this.#topic.name, this.#partition, cursor))
         }
         if (cursor.refusal !== 0) throw this.#error("unreadable")
       }
       position += size
     }
     cursor.release()
-    return next
+    return Math.min(next, to)
   }
 
   #checkOpen(): void {

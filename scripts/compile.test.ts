@@ -17,6 +17,8 @@ import { fileName, hostTarget, TARGETS } from "./packaging/targets.ts"
 
 /** Long, because the machine may be busy. */
 const TIMEOUT_MS = 60_000
+/** Where a runtime may have to be fetched first. */
+const FETCH_TIMEOUT_MS = 180_000
 /** What the host publishes to plugins; no package of this repository. */
 const HOST = JSON.stringify("manifold")
 const PLUGIN = `import * as v from "valibot"
@@ -34,6 +36,7 @@ export const plugin = {
 `
 const MQTT = '[[plugin]]\nuse = "protocol-mqtt"\n[plugin.options]\ntcp = "127.0.0.1:0"\nwebsocket = []\n'
 const THIRD = `[[plugin]]\nuse = "./third.ts"\n${MQTT}`
+const PACKAGE = `[[plugin]]\nuse = "a-package"\n${THIRD}`
 const OTHERS = `${MQTT}[[plugin]]\nuse = "protocol-kafka"\nenabled = false\n`
 const KAFKA = `${MQTT}[[plugin]]\nuse = "protocol-kafka"\n`
 /** What only protocol-kafka says: names of error codes, of options, of metrics, of messages. */
@@ -46,6 +49,12 @@ const KAFKA_STRINGS = [
 ]
 /** Bytecode and source of the Kafka plugin are several hundred kilobytes. */
 const KAFKA_BYTES_MIN = 300_000
+
+/** The same plugin, by another name and in one file. */
+function named(name: string, address: string): string {
+  const constant = `const address = ${JSON.stringify(address)}`
+  return PLUGIN.replaceAll('"third-party"', JSON.stringify(name)).replace(/^import \{ address.*$/m, constant)
+}
 
 interface Ended {
   readonly status: number | null
@@ -77,7 +86,7 @@ async function run(
   cwd: string,
   env: NodeJS.ProcessEnv = {}
 ): Promise<Ended> {
-  const child = spawn(file, words, { cwd, env, stdio: ["ignore", "pipe", "pipe"], timeout: TIMEOUT_MS })
+  const child = spawn(file, words, { cwd, env, stdio: ["ignore", "pipe", "pipe"], timeout: FETCH_TIMEOUT_MS })
   let stdout = ""
   let stderr = ""
   child.stderr.on("data", (text) => {
@@ -107,9 +116,11 @@ before(
     folder = mkdtempSync(join(tmpdir(), "manifold-compile-"))
     const edge = home("edge-source", { "edge.toml": OTHERS })
     const own = home("own-source", {
-      "manifold.toml": THIRD,
+      "manifold.toml": PACKAGE,
       "third.ts": PLUGIN,
       "address.ts": 'export const address: string = "127.0.0.1:7"\n',
+      "node_modules/a-package/package.json": '{ "name": "a-package", "exports": "./lib/main.ts" }',
+      "node_modules/a-package/lib/main.ts": named("from-a-package", "127.0.0.1:6"),
       // Not the host's: a plugin that was compiled with it could not be started.
       "node_modules/effect/package.json": '{ "name": "effect", "version": "0.0.0", "main": "index.js" }',
       "node_modules/effect/index.js": 'throw new Error("this is not the effect of the host")\n'
@@ -194,16 +205,15 @@ test("it knows only what is in it", async () => {
 })
 
 test("a third party's plugin that was compiled in starts with no file of it on disk, beside one from disk", async () => {
-  const cwd = home("own-run", { "manifold.toml": THIRD })
-  assert.match(await readyLine(executable("own"), cwd), / third-party\.here=127\.0\.0\.1:7 protocol-mqtt\.tcp=/)
+  const cwd = home("own-run", { "manifold.toml": PACKAGE })
+  const alone = await readyLine(executable("own"), cwd)
+  assert.match(alone, / from-a-package\.here=127\.0\.0\.1:6 third-party\.here=127\.0\.0\.1:7 protocol-mqtt\.tcp=/)
   const help = await run(executable("own"), ["help"], cwd)
-  assert.match(help.stdout, /^Plugins in this build: storage-memory, meta-raft, protocol-mqtt, \.\/third\.ts$/m)
+  const names = "storage-memory, meta-raft, protocol-mqtt, a-package, ./third.ts"
+  assert.ok(help.stdout.endsWith(`Plugins in this build: ${names}\n`), help.stdout)
   const both = home("own-and-disk", {
     "manifold.toml": `${THIRD}[[plugin]]\nuse = "./fourth.ts"\n`,
-    "fourth.ts": PLUGIN.replaceAll('"third-party"', '"fourth-party"').replace(
-      /^import \{ address.*$/m,
-      'const address = "127.0.0.1:8"'
-    )
+    "fourth.ts": named("fourth-party", "127.0.0.1:8")
   })
   const ready = await readyLine(executable("own"), both)
   assert.match(ready, / third-party\.here=127\.0\.0\.1:7 /)
@@ -257,7 +267,7 @@ for (const target of chosen) {
       assert.ok(readFileSync(file).includes("manifold_kafka"))
       rmSync(file)
     },
-    { timeout: TIMEOUT_MS }
+    { timeout: FETCH_TIMEOUT_MS }
   )
 }
 
@@ -279,6 +289,6 @@ else {
       assert.strictEqual(status, 0, stderr)
       assert.match(await readyLine(file, home("musl-run", { "manifold.toml": MQTT })), / protocol-mqtt\.tcp=/)
     },
-    { timeout: TIMEOUT_MS }
+    { timeout: FETCH_TIMEOUT_MS }
   )
 }

@@ -120,7 +120,7 @@ export class RecordReader {
   }: ReadOptions): AsyncGenerator<StoredRecord, void> {
     let offset = await this.#begin(from ?? "beginning")
     let end: number | undefined
-    while (signal?.aborted !== true) {
+    while (signal?.aborted !== true && !(follow && this.#lines.isClosed)) {
       const step = await this.step(offset, bytesMax)
       end ??= step.highWatermark
       for (const record of step.records) {
@@ -130,7 +130,6 @@ export class RecordReader {
       offset = step.nextOffset
       if (!follow && offset >= end) return
       if (offset >= step.highWatermark) await this.#advance(offset, signal)
-      if (follow && this.#lines.isClosed) return
     }
   }
 

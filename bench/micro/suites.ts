@@ -5,5 +5,6 @@ export const SUITES: Readonly<Record<string, () => Promise<{ readonly suite: Mic
   crc32c: () => import("./crc32c.ts"),
   "record-batch": () => import("./record-batch.ts"),
   "publish-scan": () => import("./publish-scan.ts"),
-  "topic-match": () => import("./topic-match.ts")
+  "topic-match": () => import("./topic-match.ts"),
+  "in-process": () => import("./in-process.ts")
 }

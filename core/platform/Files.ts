@@ -77,8 +77,11 @@ export interface FilesShape {
   list(pathname: string): Effect.Effect<ReadonlyArray<string>, FileError>
   /** Removes a file; one that is not there is no error. */
   remove(pathname: string): Effect.Effect<void, FileError>
-  /** Gives a file another name on the same disk, at once: whoever opens `to` finds the old file or the new one whole. */
-  rename(from: string, to: string): Effect.Effect<void, FileError>
+  /**
+   * Gives a file another name on the same disk, at once: whoever opens `to` finds the old file or the new one whole. A plain call, so
+   * that nothing is written between the last look at the old file and the first use of the new one. Throws {@link FileError}.
+   */
+  renameUnsafe(from: string, to: string): void
   /** Makes names that were made, removed or changed in a directory durable. */
   syncDirectory(pathname: string): Effect.Effect<void, FileError>
   /**

@@ -14,10 +14,11 @@ import {
   openSync,
   read,
   readSync,
+  renameSync,
   rmSync,
   writeSync
 } from "node:fs"
-import { mkdir, open, readdir, readFile, rename, unlink, writeFile } from "node:fs/promises"
+import { mkdir, open, readdir, readFile, unlink, writeFile } from "node:fs/promises"
 import { dirname, join } from "node:path"
 import type { DatabaseSync } from "node:sqlite"
 import { Effect, type Scope } from "effect"
@@ -53,7 +54,13 @@ export function makeNodeFiles(): FilesShape {
         return entries.map((entry) => (entry.isDirectory() ? `${entry.name}/` : entry.name))
       }),
     remove: (pathname) => tried(pathname, async () => rmSync(pathname, { force: true })),
-    rename: (from, to) => tried(from, () => rename(from, to)),
+    renameUnsafe: (from, to) => {
+      try {
+        renameSync(from, to)
+      } catch (error) {
+        throw fileError(from, error)
+      }
+    },
     syncDirectory: (pathname) => tried(pathname, () => syncDirectory(pathname)),
     lock: (pathname) => shareLock(locks, pathname)
   }

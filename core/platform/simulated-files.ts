@@ -93,14 +93,13 @@ export class SimulatedFiles implements FilesShape {
     return this.#effect("remove", pathname, () => void this.#contents.delete(pathname))
   }
 
-  rename(from: string, to: string): Effect.Effect<void, FileError> {
-    return this.#effect("rename", from, () => {
-      this.check("rename to", to)
-      const content = this.#content(from)
-      this.#directory(dirname(to))
-      this.#contents.delete(from)
-      this.#contents.set(to, content)
-    })
+  renameUnsafe(from: string, to: string): void {
+    this.check("rename", from)
+    this.check("rename to", to)
+    const content = this.#content(from)
+    this.#directory(dirname(to))
+    this.#contents.delete(from)
+    this.#contents.set(to, content)
   }
 
   syncDirectory(pathname: string): Effect.Effect<void, FileError> {

@@ -23,17 +23,18 @@ export function readWords<const O extends Options>(options: O) {
   }
 }
 
-/** Does the work; tells what went wrong, one line a fault, and ends with the exit code. */
-export async function runToEnd(work: () => Promise<void>): Promise<void> {
+/** Does the work; tells what went wrong, one line a fault, and ends with the exit code, whatever an imported plugin still does. */
+export async function runToEnd(work: () => Promise<void>): Promise<never> {
   try {
     await work()
+    return process.exit(0)
   } catch (error) {
     const isTold = [UsageError, UnreadableFile, ManifestFaults, BuildError, FormatError].some(
       (kind) => error instanceof kind
     )
     if (!isTold) throw error
     for (const line of (error as Error).message.split("\n")) console.error(`manifold: ${line}`)
-    process.exitCode = error instanceof UsageError ? USAGE : FAILED
+    return process.exit(error instanceof UsageError ? USAGE : FAILED)
   }
 }
 

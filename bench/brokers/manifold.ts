@@ -4,9 +4,10 @@
  * Twice: under the default manifest, where a PUBLISH makes its topic and every message is stored, and with
  * `topics.auto_create_mqtt=off`, where a message that nobody stores is routed and forgotten.
  */
-import { existsSync, mkdtempSync, readdirSync, rmSync, statSync } from "node:fs"
-import { arch, platform, tmpdir } from "node:os"
+import { existsSync, mkdtempSync, rmSync } from "node:fs"
+import { tmpdir } from "node:os"
 import { join } from "node:path"
+import { fileName, hostTarget } from "../../scripts/packaging/targets.ts"
 import type { Broker } from "./Broker.ts"
 import { BROKER_CORE, launch } from "./launch.ts"
 
@@ -68,14 +69,8 @@ function command(build: Build): string[] | undefined {
   return build !== "executable" && existsSync(PROGRAM) ? [process.execPath, PROGRAM] : undefined
 }
 
-/** The newest `dist/manifold-*` whose name fits this platform and processor. */
+/** The executable in `dist/` that is for this machine. */
 function hostExecutable(): string | undefined {
-  const folder = join(ROOT, "dist")
-  if (!existsSync(folder)) return undefined
-  const fitting = readdirSync(folder)
-    .filter((name) => name.startsWith("manifold-") && name.includes(platform()) && name.includes(arch()))
-    .filter((name) => !name.includes("musl"))
-    .map((name) => join(folder, name))
-    .sort((one, other) => statSync(other).mtimeMs - statSync(one).mtimeMs)
-  return fitting[0]
+  const path = join(ROOT, "dist", fileName(hostTarget()))
+  return existsSync(path) ? path : undefined
 }

@@ -1,6 +1,6 @@
 /** The broker as a library: in-process publish and subscribe beside real clients, and nothing left when it is closed. */
 import { afterEach, describe, expect, test } from "bun:test"
-import { mkdtempSync, readdirSync, rmSync } from "node:fs"
+import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs"
 import { createServer } from "node:net"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
@@ -324,4 +324,25 @@ test("the example says what its page says", async () => {
     "stored: 2 devices/valve/telemetry closed",
     'refused: topic-name: "devices/#" is a topic name and holds a wildcard'
   ])
+}, 30_000)
+
+test("the blocks of docs/embedding.md are one program, and say what they claim", async () => {
+  const page = readFileSync(join(ROOT, "docs/embedding.md"), "utf8")
+  const blocks = [...page.matchAll(/^```ts\n(.*?)^```$/gms)].map((match) => match[1] ?? "")
+  expect(blocks.length).toBeGreaterThan(8)
+  // Beside the packages, so that the program finds effect where a user's would.
+  const folder = mkdtempSync(join(ROOT, "node_modules/.embedding-"))
+  try {
+    const program = join(folder, "program.ts")
+    writeFileSync(program, blocks.join("").replaceAll('"./mod.ts"', JSON.stringify(join(ROOT, "mod.ts"))))
+    const { stdout, stderr, code, left } = await runProgram(program)
+    expect([stderr, code, left]).toEqual(["", 0, []])
+    const lines = stdout.trimEnd().split("\n")
+    expect(lines[0]).toMatch(/^127\.0\.0\.1:\d+$/)
+    const claims = [...page.matchAll(/^ *(?:if .*)?console\.log\(.*\) \/\/ (.*)$/gm)].map((match) => match[1] ?? "")
+    expect(claims.slice(1).filter((claim) => !lines.includes(claim))).toEqual([])
+    expect(claims.length).toBe(4)
+  } finally {
+    rmSync(folder, { recursive: true, force: true })
+  }
 }, 30_000)

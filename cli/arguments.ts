@@ -38,6 +38,7 @@ const FLAGS = {
   "--config": "manifold.toml",
   "--data": "./data",
   "--set": "protocol-mqtt.tcp=127.0.0.1:1883",
+  "--output": "json",
   "--insecure": undefined
 } as const satisfies Readonly<Record<string, string | undefined>>
 

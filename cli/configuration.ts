@@ -12,7 +12,7 @@ import {
 } from "../core/config/mod.ts"
 
 import type { PluginFile, PluginLoader } from "../core/plugin/load-plugin.ts"
-import { isPath, packagePath } from "../core/plugin/locate-plugin.ts"
+import { isPackageName, isPath, packagePath } from "../core/plugin/locate-plugin.ts"
 import type { Arguments } from "./arguments.ts"
 import { builtins, included, leftOut } from "./builtins.ts"
 import { fail } from "./output.ts"
@@ -42,7 +42,7 @@ export function readFile(asked: string | undefined): ConfigFile {
 
 /** Whether the manifest names plugins that lie on disk. */
 export function namesPluginFiles(file: ConfigFile): boolean {
-  return onDisk(file).length > 0
+  return pluginsOnDisk(file).length > 0
 }
 
 /** The folder that the manifest lies in: relative paths of plugins, and the node_modules of packages, begin there. */
@@ -71,18 +71,43 @@ export async function loadOrTell(given: Arguments, file: ConfigFile): Promise<Co
 /** The plugins that are compiled in, and those that the manifest names, loaded one after the other; by `use`. */
 export async function loadExternal(file: ConfigFile): Promise<ReadonlyMap<string, PluginFile>> {
   const found = new Map<string, PluginFile>([...included].map(([use, plugin]) => [use, { plugin }]))
-  for (const { use, digest } of onDisk(file)) {
+  for (const { use, digest } of pluginsOnDisk(file)) {
     if (file.loader === undefined) throw new InvariantViolation("plugins from disk have a loader")
-    found.set(use, await file.loader.load(use, folderOf(file), digest))
+    found.set(use, await loadPlugin(file.loader, use, folderOf(file), digest))
   }
   return found
 }
 
+/** Loads one plugin; where that ends the process, it is told whose code was at it, and the exit code is not 0. */
+export async function loadPlugin(
+  loader: PluginLoader,
+  use: string,
+  folder: string,
+  digest?: string
+): Promise<PluginFile> {
+  const ended = (): void => {
+    fail(`plugin ${JSON.stringify(use)}: the process ended while it was loaded; allowed: a module that loads`)
+    process.exitCode = 1
+  }
+  process.on("exit", ended)
+  try {
+    return await loader.load(use, folder, digest)
+  } finally {
+    process.off("exit", ended)
+  }
+}
+
 /** The plugins that the manifest names by path, or that are packages beside it, and that are no part of this build. */
-function onDisk(file: ConfigFile): ReadonlyArray<ExternalPlugin> {
+export function pluginsOnDisk(file: ConfigFile): ReadonlyArray<ExternalPlugin> {
   const ours = new Set([...included.keys(), ...builtins.map(({ name }) => name), ...leftOut])
-  const isThere = (use: string): boolean => isPath(use) || existsSync(packagePath(use, folderOf(file)))
-  return externalPlugins(file.text ?? "").filter(({ use }) => !ours.has(use) && isThere(use))
+  return externalPlugins(file.text ?? "").filter(
+    ({ use }) => !ours.has(use) && (isPath(use) || isInstalled(use, folderOf(file)))
+  )
+}
+
+/** Whether there is a package `use` beside a manifest in the folder. */
+export function isInstalled(use: string, folder: string): boolean {
+  return isPackageName(use) && existsSync(packagePath(use, folder))
 }
 
 function readText(asked: string | undefined): string | undefined {

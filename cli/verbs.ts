@@ -4,6 +4,8 @@ import { builtins, included } from "./builtins.ts"
 import type { ConfigFile } from "./configuration.ts"
 import { say } from "./output.ts"
 import { checkConfig } from "./verbs/check-config.ts"
+import { checkLoadsPlugin, pluginCheck } from "./verbs/plugin-check.ts"
+import { pluginList } from "./verbs/plugin-list.ts"
 import { start } from "./verbs/start.ts"
 import { VERSION } from "./version.ts"
 
@@ -36,6 +38,22 @@ export const verbs: ReadonlyArray<Verb> = [
     usage: CONFIGURATION_USAGE,
     reads: "configuration",
     run: checkConfig
+  },
+  {
+    name: "plugin list",
+    flags: ["--config", "--output"],
+    usage: "[--config FILE] [--output table|json]",
+    reads: "configuration",
+    run: pluginList
+  },
+  {
+    name: "plugin check",
+    flags: ["--config", "--output"],
+    operandsMax: 1,
+    usage: "[NAME | PATH | PACKAGE] [--config FILE] [--output table|json]",
+    reads: "configuration",
+    loadsPlugins: checkLoadsPlugin,
+    run: pluginCheck
   },
   { name: "version", flags: [], usage: "", reads: "nothing", run: async () => tell(VERSION) },
   { name: "help", flags: [], usage: "", reads: "nothing", run: async () => tell(help()) }

@@ -146,6 +146,7 @@ const faults: ReadonlyArray<readonly [string, unknown, ReadonlyArray<RegExp>]> =
     { plugin: [{ use: { ...mine, name: "protocol-mqtt" } }] },
     [/plugin\.0\.use.*new name/]
   ],
+  ["a value with the face's name", { plugin: [{ use: { ...mine, name: "embedded" } }] }, [/plugin: found "embedded"/]],
   ["a value's wrong option", { plugin: [{ use: mine, options: { greting: 1 } }] }, [/mine\.greting.*"greeting"/]],
   [
     "an address that is none",

@@ -5,6 +5,7 @@ import { VERSION } from "../cli/version.ts"
 import { type Fault, formatFault, loadConfig } from "../core/config/mod.ts"
 import type { Plugin } from "../core/mod.ts"
 import type { NodeOptions } from "../core/node/mod.ts"
+import { plugin as embedded } from "../plugins/embedded/mod.ts"
 import type { Configuration, Surroundings } from "./Configuration.ts"
 
 /** What is wrong with the configuration: a line a fault, each with its key, what was found and what is allowed. */
@@ -46,6 +47,10 @@ export function loadConfiguration(
   const loaded = loadConfig({ text: undefined, values, file: SOURCE, environment, sets: [], builtins, external })
   if (loaded.config === undefined) return errorOf(loaded.faults)
   const { node, topics, defaults, declared, plugins } = loaded.config
+  if (plugins.some(({ plugin }) => plugin.name === embedded.name)) {
+    const allowed = "a name of its own; this one is the program's face"
+    return errorOf([{ key: "plugin", source: SOURCE, found: JSON.stringify(embedded.name), allowed }])
+  }
   return {
     id: node.id,
     version: VERSION,

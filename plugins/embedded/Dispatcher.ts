@@ -19,6 +19,7 @@ export class Dispatcher implements TurnTask {
   #ready: Array<Receiver> = []
   #spare: Array<Receiver> = []
   #isScheduled = false
+  #isHandingOut = false
   readonly #again = (): void => this.endTurn()
 
   constructor(turn: TurnShape, clock: ClockShape) {
@@ -35,11 +36,15 @@ export class Dispatcher implements TurnTask {
   }
 
   endTurn(): void {
+    // A handler may close the broker, which hands out what waits: the round that it is called in does so already.
+    if (this.#isHandingOut) return
     const ready = this.#ready
     this.#ready = this.#spare
     this.#spare = ready
     this.#isScheduled = true
+    this.#isHandingOut = true
     for (let index = 0; index < ready.length; index++) ready[index]?.handOutUnsafe()
+    this.#isHandingOut = false
     ready.length = 0
     this.#isScheduled = this.#ready.length > 0
     if (this.#isScheduled) this.#clock.immediate(this.#again)

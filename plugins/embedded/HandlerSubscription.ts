@@ -6,6 +6,7 @@
  *    the queue meanwhile.
  *  - What a handler throws is the program's own: it goes to `onError`, or where there is none it is thrown from the loop, as that of
  *    any event handler would be. The next message is handed out all the same.
+ *  - When the broker has closed it is not called any more: what waits for one that is still busy then is forgotten.
  */
 import type { Receiver } from "./Dispatcher.ts"
 import { Inbox, type SubscribeOptions } from "./Inbox.ts"
@@ -59,6 +60,11 @@ export class HandlerSubscription extends Inbox implements Receiver {
       const fault = this.takeFault()
       if (fault !== undefined) this.#report(fault)
     }
+  }
+
+  override close(): void {
+    super.close()
+    if (this.#isHandling) this.forget()
   }
 
   protected changedUnsafe(): void {

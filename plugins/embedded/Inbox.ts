@@ -30,6 +30,12 @@ const QUEUE_BYTES_MAX = 67_108_864
 /** The head of a queue is given back when so many have left it. */
 const COMPACT_AT = 1_024
 
+/** A bound that is one: a program without types may pass anything. */
+function bound(name: string, value: number): number {
+  if (Number.isSafeInteger(value) && value > 0) return value
+  throw new RangeError(`${name} is a whole number above 0`)
+}
+
 export abstract class Inbox implements Subscriber, Closable {
   readonly filter: string
   /** Messages that were dropped because the queue was full. */
@@ -50,8 +56,8 @@ export abstract class Inbox implements Subscriber, Closable {
   constructor(services: Services, filter: string, options: SubscribeOptions, ended: (inbox: Inbox) => void) {
     this.services = services
     this.filter = filter
-    this.#queueMessagesMax = options.queueMessagesMax ?? QUEUE_MESSAGES_MAX
-    this.#queueBytesMax = options.queueBytesMax ?? QUEUE_BYTES_MAX
+    this.#queueMessagesMax = bound("queueMessagesMax", options.queueMessagesMax ?? QUEUE_MESSAGES_MAX)
+    this.#queueBytesMax = bound("queueBytesMax", options.queueBytesMax ?? QUEUE_BYTES_MAX)
     this.#dropsAll = options.overflow === "drop"
     this.#ended = ended
     this.#subscription = Delivery.subscription(this, filter, options.qos ?? 2, "", false, 0)

@@ -2,7 +2,7 @@
  * Publishing many messages on one topic name: everything but the payload is made ready once, and no promise is made for a message.
  *
  * Invariants
- *  - `publishUnsafe` copies the payload before it returns, throws nothing and allocates nothing of its own.
+ *  - `publishUnsafe` copies the payload before it returns and allocates nothing of its own.
  *  - `flush` settles when everything that was taken before it is as safe as its mode promises and was handed to who subscribes.
  */
 import { ACCEPTED_PENDING, Message } from "../../core/mod.ts"
@@ -10,7 +10,7 @@ import { type PublishError, publishError, REFUSED_CLOSED } from "./errors.ts"
 import { fillMessage, type Lines, PublishLine } from "./PublishLine.ts"
 import type { EncodedProperties } from "./properties.ts"
 import type { Services } from "./Services.ts"
-import { setProperties } from "./SinglePublishes.ts"
+import { NO_BYTES, setProperties } from "./SinglePublishes.ts"
 
 interface Flush {
   /** Tells when so many are acknowledged. */
@@ -49,6 +49,7 @@ export class Publisher extends PublishLine {
    * says that too much waits: await a flush, then go on.
    */
   publishUnsafe(payload: Uint8Array): number {
+    if (!(payload instanceof Uint8Array)) throw new TypeError(NO_BYTES)
     const message = this.#message
     const nowMs = this.services.clock.nowMs()
     message.payload = payload

@@ -103,7 +103,7 @@ export class RecordReader {
   async step(offset: number, bytesMax: number): Promise<ReadStep> {
     this.#checkOpen()
     if (!Number.isSafeInteger(offset)) throw this.#error("out-of-range")
-    const result = await this.#services.logs.read(this.#topic, this.#partition, offset, bytesMax)
+    const result = await this.#services.logs.read(this.#topic, this.#partition, offset, bytesMax > 0 ? bytesMax : 1)
     if (result.refusal !== 0) throw this.#refusal(result)
     const records: Array<StoredRecord> = []
     const { logStartOffset, highWatermark } = result

@@ -25,6 +25,8 @@ interface Waiting {
 }
 
 const encoder = new TextEncoder()
+/** For a program without types. */
+export const NO_BYTES = "a payload is a Uint8Array"
 
 export class SinglePublishes extends PublishLine {
   readonly #message = new Message()
@@ -38,6 +40,7 @@ export class SinglePublishes extends PublishLine {
     if (properties instanceof PublishError) return Promise.reject(properties)
     const message = this.#message
     const body = typeof payload === "string" ? encoder.encode(payload) : payload
+    if (!(body instanceof Uint8Array)) return Promise.reject(new TypeError(NO_BYTES))
     const { nowMs } = this.services.clock
     fillMessage(message, encoder.encode(topicName), options.qos ?? 1, options.retain ?? false)
     message.payload = body
@@ -88,7 +91,9 @@ export function readProperties(topicName: string, options: PublishOptions): Enco
     const message = `"${topicName.slice(0, SHOWN_MAX)}" ${TOPIC_REFUSALS[refusal] ?? "is no topic name"}`
     return new PublishError({ topicName, reason: "topic-name", message })
   }
-  const properties = encodeProperties(options)
+  const { qos = 1 } = options
+  const isQos = qos === 0 || qos === 1 || qos === 2
+  const properties = isQos ? encodeProperties(options) : "QoS is 0, 1 or 2"
   if (typeof properties !== "string") return properties
   return new PublishError({ topicName, reason: "properties", message: properties })
 }

@@ -125,6 +125,32 @@ test("what never commits is rejected at the end: closed", async () => {
   await assert.rejects(settled(face.publish("a", "2"), rest), { reason: "closed" })
 })
 
+test("what is done at once does not overtake what waits for its commit", async () => {
+  const fixture = faceOf({ defaults: LATE })
+  const { face, rest } = fixture
+  const order: Array<string> = []
+  const note = (name: string, promise: Promise<void>): void => void promise.then(() => order.push(name))
+  note("stored", face.publish("a", "1"))
+  note("at once", face.publish("not plain", "2"))
+  await rest()
+  assert.deepEqual(order, [])
+  latePartition(fixture).commit()
+  await rest()
+  assert.deepEqual(order, ["stored", "at once"])
+})
+
+test("a publisher's messages expire from when each was published", async () => {
+  const { face, simulation, rest } = faceOf()
+  const publisher = face.publisher("a", { expirySeconds: 1 })
+  const stream = await settled(face.messages("a"), rest)
+  publisher.publishUnsafe(Uint8Array.of(1))
+  await simulation.runAsync(simulation.clock.monotonicMs() + 5_000)
+  publisher.publishUnsafe(Uint8Array.of(2))
+  await rest()
+  const { value } = await stream.next()
+  assert.deepEqual([value?.payload[0], value?.expirySeconds], [2, 1])
+})
+
 test("in mode memory a promise settles at the end of the turn, with what was published behind it", async () => {
   const { face, rest } = faceOf()
   const order: Array<string> = []
@@ -163,6 +189,16 @@ test("bad properties are refused before anything is published", async () => {
   const { face, counts } = faceOf()
   await assert.rejects(face.publish("a", "", { expirySeconds: -1 }), { reason: "properties" })
   assert.throws(() => face.publisher("a", { responseTopic: "#" }), { reason: "properties" })
+  assert.equal(counts.published, 0)
+})
+
+test("what a program without types may pass is refused, not stored", async () => {
+  const { face, counts } = faceOf()
+  for (const payload of [5, undefined, null, [1], { length: 3 }]) {
+    await assert.rejects(face.publish("a", payload as unknown as string), TypeError)
+    assert.throws(() => face.publisher("a").publishUnsafe(payload as unknown as Uint8Array), TypeError)
+  }
+  await assert.rejects(face.publish("a", "", { qos: 3 as 2 }), { reason: "properties" })
   assert.equal(counts.published, 0)
 })
 

@@ -310,6 +310,51 @@ test("the end gives a handler what waits, ends iterators after what waits, and t
   assert.deepEqual([counts.subscriptions, shards[0]?.router.subscriptionCount], [0, 0])
 })
 
+test("a handler may close the broker: no handler is called within another, nor after the end", async () => {
+  const { face, rest } = faceOf()
+  const seen: Array<string> = []
+  let depth = 0
+  const closing = ({ text }: ReceivedMessage): void => {
+    assert.equal(depth, 0)
+    depth += 1
+    seen.push(text)
+    face.stopTaking(() => {})
+    face.end()
+    depth -= 1
+  }
+  await settled(face.subscribe("a", closing), rest)
+  await settled(
+    face.subscribe("a", ({ text }) => seen.push(`other ${text}`)),
+    rest
+  )
+  for (const text of ["1", "2"]) void face.publish("a", text)
+  await rest()
+  assert.deepEqual(seen, ["1", "2", "other 1", "other 2"])
+})
+
+test("what waits for a handler that is busy at the end is forgotten", async () => {
+  const { face, counts, simulation, rest } = faceOf()
+  const seen: Array<string> = []
+  const slowly = async ({ text }: ReceivedMessage): Promise<void> => {
+    seen.push(text)
+    await new Promise<void>((resolve) => void simulation.clock.after(500, resolve))
+  }
+  await settled(face.subscribe("a", slowly), rest)
+  for (const text of ["1", "2"]) void face.publish("a", text)
+  await rest()
+  face.stopTaking(() => {})
+  face.end()
+  await simulation.runAsync(simulation.clock.monotonicMs() + 2_000)
+  assert.deepEqual([seen, counts.queued], [["1"], 0])
+})
+
+test("a bound that is none is refused", async () => {
+  const { face } = faceOf()
+  for (const queueMessagesMax of [0, -1, 0.5, Number.NaN]) {
+    await assert.rejects(face.messages("a", { queueMessagesMax }), RangeError)
+  }
+})
+
 test("a subscription that is being made when the end comes is refused", async () => {
   const { face } = faceOf({ shards: 2 })
   const joining = face.messages("a/+")

@@ -107,7 +107,7 @@ function optionRows(schema: Readonly<Record<string, unknown>>): ReadonlyArray<Re
     const preset = isRecord(option) ? option["default"] : undefined
     const value =
       preset === undefined ? (needed.includes(name) ? "has to be given" : "") : `default ${JSON.stringify(preset)}`
-    return [name, typeOf(option), value].map(oneLine)
+    return [name, typeOf(option), value].map((cell) => oneLine(cell))
   })
 }
 

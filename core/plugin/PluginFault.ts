@@ -1,20 +1,23 @@
 /** Why a plugin is not loaded: one line that says what would be right, and what there is instead. */
 
+/** Characters of what a third party says. */
 const LINE_MAX = 300
+/** Characters of a fault, which may hold several paths. */
+const FAULT_MAX = 2_000
 
 /** Its message is one line, whatever it was made of. */
 export class PluginFault extends Error {
   override readonly name = "PluginFault"
 
   constructor(message: string) {
-    super(oneLine(message))
+    super(oneLine(message, FAULT_MAX))
   }
 }
 
 /** The first line of a text that a plugin's author wrote, without what would move a terminal's cursor, cut short. */
-export function oneLine(text: string): string {
+export function oneLine(text: string, lengthMax = LINE_MAX): string {
   const line = (/[^\r\n]+/.exec(text)?.[0] ?? "").replaceAll(/[\u0000-\u001f\u007f-\u009f]/g, "?").trim()
-  return line.length > LINE_MAX ? `${line.slice(0, LINE_MAX - 3)}...` : line
+  return line.length > lengthMax ? `${line.slice(0, lengthMax - 3)}...` : line
 }
 
 /** What something that was thrown says; it may be anything, and may throw again when it is looked at. */

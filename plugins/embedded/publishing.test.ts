@@ -1,6 +1,7 @@
 /** What the program publishes: what its promises promise, what is refused, bounds, the end. */
 import assert from "node:assert/strict"
 import { test } from "node:test"
+import { NotingSubscriber, payloadOf, subscribe } from "../../core/ingress/fakes.ts"
 import { REFUSED_QUOTA } from "../../core/ingress/Ingress.ts"
 import { BACKLOG } from "../../core/log/Engines.ts"
 import { LatePartition } from "../../core/log/fakes.ts"
@@ -139,6 +140,20 @@ test("what is done at once does not overtake what waits for its commit", async (
   assert.deepEqual(order, ["stored", "at once"])
 })
 
+test("who keeps a publisher's messages keeps each of them", () => {
+  const { face, shards } = faceOf()
+  const [shard] = shards
+  assert.ok(shard !== undefined)
+  const keeper = new NotingSubscriber()
+  subscribe(shard, keeper, "a")
+  const publisher = face.publisher("a")
+  for (const text of ["1", "2"]) publisher.publishUnsafe(new TextEncoder().encode(text))
+  assert.deepEqual(
+    keeper.deliveries.map(({ message }) => `${message.offset} ${payloadOf(message)}`),
+    ["0 1", "1 2"]
+  )
+})
+
 test("a publisher's messages expire from when each was published", async () => {
   const { face, simulation, rest } = faceOf()
   const publisher = face.publisher("a", { expirySeconds: 1 })
@@ -241,12 +256,17 @@ test("too many messages without an acknowledgement are refused, and taken again 
   assert.ok(publisher.publishUnsafe(one) >= 0)
 })
 
-test("too many bytes without an acknowledgement are refused", () => {
-  const { face } = faceOf({ defaults: LATE })
+test("too many bytes without an acknowledgement are refused, and taken again after a flush", async () => {
+  const fixture = faceOf({ defaults: LATE })
+  const { face, rest } = fixture
   const publisher = face.publisher("a")
   const big = new Uint8Array(PENDING_BYTES_MAX / 4)
   const taken = [1, 2, 3, 4, 5].map(() => publisher.publishUnsafe(big) >= 0)
   assert.deepEqual(taken, [true, true, true, true, false])
+  await rest()
+  latePartition(fixture).commit()
+  await settled(publisher.flush(), rest)
+  for (let count = 0; count < 4; count++) assert.ok(publisher.publishUnsafe(big) >= 0)
 })
 
 test("a name that no topic can be made for is routed, and told to nobody as a failure", async () => {

@@ -129,6 +129,23 @@ test("the bound of bytes holds, and one message always fits", async () => {
   assert.deepEqual([stream.queued, stream.dropped], [1, 1])
 })
 
+test("a queue that is read never fills, however much passes through it, and keeps its order", async () => {
+  const { face, rest } = faceOf()
+  const stream = await settled(face.messages("a", { queueBytesMax: 3_000_000 }), rest)
+  const got: Array<number> = []
+  for (let round = 0; round < 5; round++) {
+    for (let number = 0; number < 3_000; number++) void face.publish("a", `${round * 3_000 + number}`)
+    await rest()
+    // Some are left over, so that the queue is never empty and its head has to be given back.
+    for (let left = 2_990; left > 0; left--) got.push(Number((await stream.next()).value?.text))
+  }
+  assert.deepEqual([stream.dropped, stream.isOver, stream.queued], [0, false, 50])
+  assert.deepEqual(
+    got,
+    Array.from({ length: 5 * 2_990 }, (_, number) => number)
+  )
+})
+
 test("QoS 1 that finds the queue full ends the subscription, after what waits and with an error", async () => {
   const { face, counts, shards, rest } = faceOf()
   const stream = await settled(face.messages("a", { queueMessagesMax: 3 }), rest)

@@ -224,6 +224,46 @@ test("in process alone: nothing listens, and asking for an address says so", asy
   expect(broker.topics().map(({ name }) => name)).toEqual(["a.b"])
 })
 
+test("a read without follow ends where the end was, also where a step reaches further", async () => {
+  await using broker = await openBroker()
+  // Reading seals: three batches, the first larger than a step, the others smaller.
+  for (const payload of [new Uint8Array(10_000), "1"]) {
+    await broker.publish("a/b", payload)
+    await broker.readStep("a.b", 0, 0)
+  }
+  const seen: Array<number> = []
+  for await (const { offset } of broker.read("a.b", 0, { bytesMax: 5_000 })) {
+    seen.push(offset)
+    await broker.publish("a/b", "beyond")
+  }
+  expect(seen).toEqual([0, 1])
+})
+
+test("what retention has forgotten is out of range, with the first offset that there is", async () => {
+  await using broker = await openBroker()
+  const publisher = broker.publisher("a/b")
+  for (let count = 0; count < 5_000; count++) publisher.publishUnsafe(Uint8Array.of(1))
+  await publisher.flush()
+  const error = await broker.readStep("a.b", 0, 0).catch((refused) => refused)
+  expect(error).toMatchObject({ _tag: "ReadError", reason: "out-of-range", highWatermark: 5_000 })
+  let next = error.logStartOffset
+  expect(next).toBeGreaterThan(0)
+  for await (const { offset } of broker.read("a.b")) expect(offset).toBe(next++)
+  expect(next).toBe(5_000)
+})
+
+test("a handler's error without onError is the program's uncaught exception, and its broker goes on", async () => {
+  const { stdout, code } = await runProgram(
+    "-e",
+    `import { openBroker } from ${JSON.stringify(join(ROOT, "mod.ts"))}
+    process.on("uncaughtException", (error) => console.log("uncaught:", error.message))
+    await using broker = await openBroker()
+    await broker.subscribe("a", ({ text }) => { console.log(text); throw new Error(text) })
+    for (const text of ["1", "2"]) await broker.publish("a", text)`
+  )
+  expect([stdout.trimEnd().split("\n"), code]).toEqual([["1", "uncaught: 1", "2", "uncaught: 2"], 0])
+})
+
 test("as an Effect: the scope's end is the broker's", async () => {
   const program = Effect.gen(function* () {
     const broker = yield* start({ plugin: [{ use: "protocol-mqtt" }] })

@@ -185,22 +185,26 @@ test("an executable holds no code of a plugin that its manifest does not name", 
 
 test("it knows only what is in it", async () => {
   const cwd = home("edge-run", { "manifold.toml": OTHERS, "kafka.toml": KAFKA })
-  const run1 = (...words: ReadonlyArray<string>): Promise<Ended> => run(executable("edge"), words, cwd)
-  const help = await run1("help")
+  const runEdge = (...words: ReadonlyArray<string>): Promise<Ended> => run(executable("edge"), words, cwd)
+  const help = await runEdge("help")
   assert.match(help.stdout, /^Plugins in this build: storage-memory, meta-raft, protocol-mqtt$/m)
   assert.doesNotMatch(help.stdout, /kafka/i)
+  const listed = await runEdge("plugin", "list")
+  assert.strictEqual(listed.status, 0, listed.stderr)
+  const names = listed.stdout.split("\n").map((line) => line.split(" ")[0])
+  assert.deepStrictEqual(names, ["NAME", "storage-memory", "meta-raft", "protocol-mqtt", ""])
   // The manifest that it was built from switches off what was left out.
   const ready = await readyLine(executable("edge"), cwd)
   assert.match(ready, / protocol-mqtt\.tcp=/)
   assert.doesNotMatch(ready, /kafka|admin-http/)
   const allowed =
     "a plugin that was compiled in; this one is not in this executable; it has: storage-memory, meta-raft, protocol-mqtt"
-  assert.deepStrictEqual(await run1("start", "--config", "kafka.toml"), {
+  assert.deepStrictEqual(await runEdge("start", "--config", "kafka.toml"), {
     status: 1,
     stdout: "",
     stderr: `manifold: kafka.toml:7: plugin.1.use: found "protocol-kafka"; allowed: ${allowed}\n`
   })
-  const set = await run1("start", "--set", "protocol-kafka.tcp=127.0.0.1:0")
+  const set = await runEdge("start", "--set", "protocol-kafka.tcp=127.0.0.1:0")
   assert.strictEqual(set.status, 1)
   assert.match(set.stderr, /--set protocol-kafka\.tcp: .*not in this executable; it has: /)
 })
@@ -212,6 +216,9 @@ test("a third party's plugin that was compiled in starts with no file of it on d
   const help = await run(executable("own"), ["help"], cwd)
   const names = "storage-memory, meta-raft, protocol-mqtt, a-package, ./third.ts"
   assert.ok(help.stdout.endsWith(`Plugins in this build: ${names}\n`), help.stdout)
+  const listed = await run(executable("own"), ["plugin", "list"], cwd)
+  assert.match(listed.stdout, /^from-a-package +protocol +1\.0\.0 .* starts/m, listed.stderr)
+  assert.match(listed.stdout, /^third-party +protocol +1\.0\.0 .* starts/m)
   const both = home("own-and-disk", {
     "manifold.toml": `${THIRD}[[plugin]]\nuse = "./fourth.ts"\n`,
     "fourth.ts": named("fourth-party", "127.0.0.1:8")

@@ -65,6 +65,10 @@ const listeners: ReadonlyArray<readonly [NonNullable<Configuration["plugin"]>[nu
     { use: "protocol-mqtt", options: { tcp: [] } },
     { tcp: [], websocket: [] }
   ],
+  [
+    { use: "protocol-mqtt", options: { tcp: undefined, websocket: undefined } },
+    { tcp: ["127.0.0.1:0"], websocket: [] }
+  ],
   [{ use: "protocol-kafka" }, { tcp: ["127.0.0.1:0"] }],
   [
     { use: "admin-http", options: { requests_max: 5 } },
@@ -147,6 +151,13 @@ const faults: ReadonlyArray<readonly [string, unknown, ReadonlyArray<RegExp>]> =
     [/plugin\.0\.use.*new name/]
   ],
   ["a value with the face's name", { plugin: [{ use: { ...mine, name: "embedded" } }] }, [/plugin: found "embedded"/]],
+  ["a value that is no plugin", { plugin: [{ use: {} }] }, [/plugin\.0\.use.*"name"/]],
+  [
+    "a value for another contract",
+    { plugin: [{ use: { ...mine, contractVersion: 0 } }] },
+    [/plugin\.0\.use.*plugin mine written for contract version 1/]
+  ],
+  ["a value without a schema", { plugin: [{ use: { ...mine, options: {} } }] }, [/plugin\.0\.use.*strictObject/]],
   ["a value's wrong option", { plugin: [{ use: mine, options: { greting: 1 } }] }, [/mine\.greting.*"greeting"/]],
   [
     "an address that is none",

@@ -3,8 +3,10 @@ import { Schema } from "effect"
 import { builtins } from "../cli/builtins.ts"
 import { VERSION } from "../cli/version.ts"
 import { type Fault, formatFault, loadConfig } from "../core/config/mod.ts"
-import type { Plugin } from "../core/mod.ts"
 import type { NodeOptions } from "../core/node/mod.ts"
+import { checkPlugin } from "../core/plugin/check-plugin.ts"
+import type { PluginFile } from "../core/plugin/load-plugin.ts"
+import { PluginFault } from "../core/plugin/PluginFault.ts"
 import { plugin as embedded } from "../plugins/embedded/mod.ts"
 import type { Configuration, Surroundings } from "./Configuration.ts"
 
@@ -33,16 +35,13 @@ const LISTENERS: ReadonlyMap<string, ReadonlyArray<string>> = new Map([
 ])
 const FREE_PORT = "127.0.0.1:0"
 
-type Entry = NonNullable<Configuration["plugin"]>[number]
-
 /** What the node is built from, or every fault of the configuration. */
 export function loadConfiguration(
   configuration: Configuration,
   surroundings: Surroundings
 ): NodeOptions | ConfigurationError {
-  const given = new Map<string, Plugin>()
-  const values = { ...configuration, plugin: pluginsOf(configuration.plugin, given) }
-  const external = new Map([...given].map(([name, plugin]) => [name, { plugin }]))
+  const external = new Map<string, PluginFile>()
+  const values = { ...configuration, plugin: pluginsOf(configuration.plugin, external) }
   const environment = surroundings.environment ?? {}
   const loaded = loadConfig({ text: undefined, values, file: SOURCE, environment, sets: [], builtins, external })
   if (loaded.config === undefined) return errorOf(loaded.faults)
@@ -70,32 +69,45 @@ function errorOf(faults: ReadonlyArray<Fault>): ConfigurationError {
   return new ConfigurationError({ message: faults.map(formatFault).join("\n"), faults })
 }
 
-/** The entries as a manifest has them: by name; values are put into `given`. A manifest's faults are left as they are, to be told. */
-function pluginsOf(entries: Configuration["plugin"], given: Map<string, Plugin>): unknown {
-  if (entries === undefined) return []
-  return Array.isArray(entries) ? entries.map((entry: Entry) => entryOf(entry, given)) : entries
+/**
+ * The entries as a manifest has them: by name. Plugins that came as values are judged as those from disk are, and put into `external`; what
+ * is no entry is left as it is, to be told.
+ */
+function pluginsOf(entries: unknown = [], external: Map<string, PluginFile>): unknown {
+  return Array.isArray(entries) ? entries.map((entry, index) => entryOf(entry, index, external)) : entries
 }
 
-function entryOf(entry: Entry, given: Map<string, Plugin>): unknown {
-  if (typeof entry !== "object" || entry === null) return entry
-  const { use } = entry
-  if (typeof use === "string") return { ...entry, options: withListeners(use, entry.options) }
-  if (typeof use !== "object" || use === null) return entry
-  const isBuiltin = builtins.includes(use)
-  if (!isBuiltin) given.set(use.name, use)
-  return {
-    ...entry,
-    use: use.name,
-    options: isBuiltin ? withListeners(use.name, entry.options) : (entry.options ?? {})
+function entryOf(entry: unknown, index: number, external: Map<string, PluginFile>): unknown {
+  if (!isRecord(entry)) return entry
+  const { use, options = {} } = entry
+  if (typeof use === "string") return { ...entry, options: withListeners(use, options) }
+  if (!isRecord(use)) return entry
+  const builtin = builtins.find((plugin: unknown) => plugin === use)
+  if (builtin !== undefined) return { ...entry, use: builtin.name, options: withListeners(builtin.name, options) }
+  const name = typeof use["name"] === "string" && use["name"] !== "" ? use["name"] : `value ${index}`
+  external.set(name, judge(use))
+  return { ...entry, use: name, options }
+}
+
+function judge(use: unknown): PluginFile {
+  try {
+    return { plugin: checkPlugin({ plugin: use }) }
+  } catch (error) {
+    if (error instanceof PluginFault) return { fault: error.message }
+    throw error
   }
 }
 
 /** A listener that is not named is not opened; a protocol that names none gets one on a free port. */
-function withListeners(name: string, options: unknown = {}): unknown {
+function withListeners(name: string, options: unknown): unknown {
   const listeners = LISTENERS.get(name)
-  if (listeners === undefined || typeof options !== "object" || options === null || Array.isArray(options))
-    return options
-  const isNamed = listeners.some((listener) => listener in options)
+  if (listeners === undefined || !isRecord(options)) return options
+  const given = Object.fromEntries(Object.entries(options).filter(([, value]) => value !== undefined))
+  const isNamed = listeners.some((listener) => listener in given)
   const unnamed = listeners.map((listener, index) => [listener, !isNamed && index === 0 ? FREE_PORT : []])
-  return { ...Object.fromEntries(unnamed), ...options }
+  return { ...Object.fromEntries(unnamed), ...given }
+}
+
+function isRecord(value: unknown): value is Readonly<Record<string, unknown>> {
+  return typeof value === "object" && value !== null && !Array.isArray(value)
 }

@@ -87,7 +87,10 @@ function choose(
       const at = [...entry, key]
       faults.push({ key: at.join("."), source: place(at), found: show(key === "use" ? use : digest), allowed })
     }
-    if (listed.has(use)) fault("each plugin once")
+    if (listed.has(use)) {
+      fault("each plugin once")
+      continue
+    }
     listed.set(use, { isOn: enabled, chosen: { options, entry } })
     const file = external.get(use)
     if (file !== undefined && "plugin" in file) {

@@ -32,3 +32,20 @@ export function thrownMessage(thrown: unknown): string {
     return "something that cannot be shown"
   }
 }
+
+/** Where in `folder` something was thrown, as far as it says: ` (at mod.ts:3:7)`, else nothing. */
+export function thrownPlace(thrown: unknown, folder: string): string {
+  try {
+    const { stack, position } = thrown as { readonly stack?: unknown; readonly position?: unknown }
+    const { file, line, column } = (position ?? {}) as Readonly<Record<string, unknown>>
+    const lines = [typeof file === "string" ? `${file}:${line}:${column}` : "", typeof stack === "string" ? stack : ""]
+    for (const text of lines.flatMap((each) => each.split("\n"))) {
+      const start = text.indexOf(folder)
+      const place = start < 0 ? null : /^[/\\]([^:]+:\d+:\d+)/.exec(text.slice(start + folder.length))
+      if (place?.[1] !== undefined) return ` (at ${oneLine(place[1])})`
+    }
+  } catch {
+    // It says nothing then.
+  }
+  return ""
+}

@@ -204,6 +204,14 @@ for (const [index, [error, says]] of thrown.entries()) {
   })
 }
 
+test("where a module throws is told, by its way from the plugin's folder", async () => {
+  const { modules, folder, load } = host({ "p/mod.ts": "" })
+  const error = new Error("boom")
+  error.stack = `Error: boom\n    at other (/elsewhere.ts:1:1)\n    at run (${join(folder.path, "p/sub/a.ts")}:12:7)\n`
+  modules.exports.set(join(folder.path, "p/mod.ts"), () => Promise.reject(error))
+  assert.equal(faultOf(await load("./p")), "a module that loads; this one says: boom (at sub/a.ts:12:7)")
+})
+
 test("what is wrong with a plugin's place or shape is a fault, too", async () => {
   const { load } = host({ "p/mod.ts": "" })
   assert.match(faultOf(await load("../p")), /inside the manifest's folder/)

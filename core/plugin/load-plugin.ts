@@ -11,7 +11,7 @@ import type { Modules } from "../platform/Modules.ts"
 import { checkPlugin } from "./check-plugin.ts"
 import { locatePlugin, type PluginPlace } from "./locate-plugin.ts"
 import type { Plugin } from "./Plugin.ts"
-import { PluginFault, thrownMessage } from "./PluginFault.ts"
+import { PluginFault, thrownMessage, thrownPlace } from "./PluginFault.ts"
 import { PluginGuard } from "./PluginGuard.ts"
 import { type CodeRules, walkPlugin } from "./plugin-code.ts"
 import { digestOf } from "./plugin-digest.ts"
@@ -94,7 +94,8 @@ export class PluginLoader {
       return await Promise.race([this.#rules.modules.import(place.entry), late])
     } catch (error) {
       if (error instanceof PluginFault) throw error
-      throw new PluginFault(`a module that loads; this one says: ${thrownMessage(error)}`)
+      const says = `${thrownMessage(error)}${thrownPlace(error, place.folder)}`
+      throw new PluginFault(`a module that loads; this one says: ${says}`)
     } finally {
       timer.cancel()
     }

@@ -4,18 +4,23 @@ import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "n
 import { createServer } from "node:net"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
-import { Effect } from "effect"
+import { Effect, Layer } from "effect"
+import * as v from "valibot"
 import {
+  CONTRACT_VERSION,
   type Configuration,
   ConfigurationError,
   openBroker,
+  PluginError,
+  type ProtocolPlugin,
   type ReceivedMessage,
   StartError,
-  start
+  start,
+  Topics
 } from "../../mod.ts"
 import { parseAddress, ROOT } from "../support/broker.ts"
-import { RawKafka } from "../support/raw-kafka.ts"
 import { textOf } from "../support/mqtt-packets.ts"
+import { RawKafka } from "../support/raw-kafka.ts"
 import { RawMqtt, uniqueLevel } from "../support/raw-mqtt.ts"
 import { batch, readBatches } from "../support/record-batch.ts"
 import { sleep, until, within } from "../support/until.ts"
@@ -214,6 +219,52 @@ test("two brokers side by side know nothing of each other", async () => {
   await two.publish("a/b", "3")
   expect(seen).toEqual(["one 1", "two 2", "two 3"])
   expect([one.id, two.id]).toEqual(["one", "two"])
+})
+
+test("a program that awaits every publish lets the network in", async () => {
+  await using broker = await openBroker({ plugin: [{ use: "protocol-mqtt" }] })
+  const client = await RawMqtt.connect(parseAddress(broker.address("protocol-mqtt")))
+  let isHeard = false
+  await broker.subscribe("from/outside", () => {
+    isHeard = true
+  })
+  client.publish({ topic: "from/outside", payload: "", qos: 0 })
+  let published = 0
+  while (!isHeard && published < 1_000_000) {
+    await broker.publish("from/inside", "")
+    published += 1
+  }
+  expect(isHeard).toBe(true)
+})
+
+test("a plugin of the program's own runs beside ours, with its options", async () => {
+  const seen: Array<unknown> = []
+  const mine: ProtocolPlugin = {
+    name: "mine",
+    version: "1.0.0",
+    contractVersion: CONTRACT_VERSION,
+    kind: "protocol",
+    runs: "node",
+    options: v.strictObject({ greeting: v.string(), times: v.optional(v.number(), 2) }),
+    layer: (options) =>
+      Layer.effectDiscard(
+        Effect.gen(function* () {
+          const topics = yield* Topics
+          seen.push(options, topics.list(0).length)
+          yield* Effect.addFinalizer(() => Effect.sync(() => seen.push("closed")))
+        })
+      )
+  }
+  const broker = await openBroker({ plugin: [{ use: mine, options: { greeting: "hello" } }] })
+  expect(seen).toEqual([{ greeting: "hello", times: 2 }, 0])
+  await broker.close()
+  expect(seen.at(-1)).toBe("closed")
+  const failing: ProtocolPlugin = {
+    ...mine,
+    layer: () => Layer.effectDiscard(Effect.fail(new PluginError({ plugin: "mine", message: "no" })))
+  }
+  const options = { greeting: "hello" }
+  await expect(openBroker({ plugin: [{ use: failing, options }] })).rejects.toThrow("plugin mine: no")
 })
 
 test("in process alone: nothing listens, and asking for an address says so", async () => {

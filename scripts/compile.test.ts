@@ -174,6 +174,25 @@ test("a plugin from disk gets the host's own modules; the start is a graceful on
   }
 })
 
+test("a package from disk by name, held by its digest to what plugin check saw, and to its folder", async () => {
+  const code = "node_modules/@some/package/main.ts"
+  const cwd = home("disk-package", { [code]: named("from-disk", "127.0.0.1:5"), "beside.ts": "export default 1\n" })
+  writeFileSync(join(cwd, "node_modules/@some/package/package.json"), '{ "exports": { ".": "./main.ts" } }')
+  const runFull = (...words: ReadonlyArray<string>): Promise<Ended> => run(executable("full"), words, cwd)
+  const checked = await runFull("plugin", "check", "@some/package")
+  const digest = /^digest = "sha256-[0-9a-f]{64}"$/m.exec(checked.stdout)?.[0] ?? checked.stderr
+  writeFileSync(join(cwd, "manifold.toml"), `[[plugin]]\nuse = "@some/package"\n${digest}\n${MQTT}`)
+  assert.match(await readyLine(executable("full"), cwd), / from-disk\.here=127\.0\.0\.1:5 /)
+  writeFileSync(join(cwd, code), named("from-disk", "127.0.0.1:4"))
+  const changed = await runFull("start")
+  assert.deepStrictEqual([changed.status, changed.stdout], [1, ""])
+  assert.match(changed.stderr, /^manifold: manifold\.toml:3: plugin\.0\.digest: .*@some\/package.*\n$/)
+  writeFileSync(join(cwd, code), `await ${"import"}("../../../" + "beside.ts")\n`)
+  const leaves = await runFull("plugin", "check", "./node_modules/@some/package")
+  assert.deepStrictEqual([leaves.status, leaves.stdout], [1, ""])
+  assert.match(leaves.stderr, /^manifold: .*main\.ts imports "\.\.\/\.\.\/\.\.\/beside\.ts", which lies outside.*\n$/)
+})
+
 test("an executable holds no code of a plugin that its manifest does not name", () => {
   const [full, edge] = [readFileSync(executable("full")), readFileSync(executable("edge"))]
   for (const text of KAFKA_STRINGS)

@@ -143,6 +143,8 @@ function realEntry(folder: string, path: string, files: ModuleFiles): string {
     throw new PluginFault(`a plugin whose code lies in its folder ${folder}; ${how}: copy it into the folder`)
   }
   const isCode = MODULE_EXTENSIONS.some((extension) => extension !== ".json" && real.endsWith(extension))
+  // In the name of a module it begins a query.
+  if (real.includes("?")) throw new PluginFault(`a path without "?"; this one is ${real}`)
   if (!isCode) throw new PluginFault(`a module that ends in .ts .mts .js or .mjs; ${basename(real)} does not`)
   return real
 }

@@ -63,7 +63,7 @@ export interface OpenFile {
   truncateUnsafe(size: number): void
   /** Makes what was written before the call durable (fdatasync), off the loop. Rejects with {@link FileError}. */
   sync(): Promise<void>
-  /** Gives the file back; a second time does nothing. A sync under way is finished first. */
+  /** Gives the file back; a second time does nothing. Syncs and reads under way end as if it were open. */
   close(): void
 }
 

@@ -122,15 +122,25 @@ class NodeFile implements OpenFile {
   }
 
   async read(target: Uint8Array, start: number, end: number, position: number): Promise<number> {
+    const descriptor = this.#opened()
     let at = start
-    while (at < end) {
-      const count = await this.#pooled<number>((descriptor, done) => {
-        read(descriptor, target, at, end - at, position + at - start, done)
-      })
-      if (count === 0) break
-      at += count
+    this.#underWay += 1
+    try {
+      while (at < end) {
+        const count = await new Promise<number>((resolve, reject) => {
+          const done = (error: Error | null, bytes: number): void => (error === null ? resolve(bytes) : reject(error))
+          read(descriptor, target, at, end - at, position + at - start, done)
+        })
+        if (count === 0) break
+        at += count
+      }
+      return at - start
+    } catch (error) {
+      throw fileError(this.pathname, error)
+    } finally {
+      this.#underWay -= 1
+      this.#closeWhenIdle()
     }
-    return at - start
   }
 
   writeUnsafe(bytes: Uint8Array, start: number, end: number, position: number): void {
@@ -157,7 +167,16 @@ class NodeFile implements OpenFile {
   }
 
   sync(): Promise<void> {
-    return this.#pooled<void>((descriptor, done) => fdatasync(descriptor, (error) => done(error, undefined)))
+    const descriptor = this.#opened()
+    this.#underWay += 1
+    return new Promise((resolve, reject) => {
+      fdatasync(descriptor, (error) => {
+        this.#underWay -= 1
+        this.#closeWhenIdle()
+        if (error === null) resolve()
+        else reject(fileError(this.pathname, error))
+      })
+    })
   }
 
   close(): void {
@@ -169,21 +188,6 @@ class NodeFile implements OpenFile {
   #opened(): number {
     assert(this.#isOpen, "a file is used between its opening and its closing")
     return this.#descriptor
-  }
-
-  #pooled<Value>(
-    work: (descriptor: number, done: (error: Error | null, value: Value) => void) => void
-  ): Promise<Value> {
-    const descriptor = this.#opened()
-    return new Promise((resolve, reject) => {
-      this.#underWay += 1
-      work(descriptor, (error, value) => {
-        this.#underWay -= 1
-        this.#closeWhenIdle()
-        if (error === null) resolve(value)
-        else reject(fileError(this.pathname, error))
-      })
-    })
   }
 
   #closeWhenIdle(): void {

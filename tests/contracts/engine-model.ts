@@ -7,7 +7,7 @@ import { test } from "node:test"
 import fc from "fast-check"
 import { type Partition, type PartitionKey, recordBatch } from "../../core/mod.ts"
 import { makeBatch, splitBatches, withoutRewritten } from "./batches.ts"
-import { append, assertInvariants, committed, readAt } from "./engine-contract.ts"
+import { append, assertInvariants, committed, readAt } from "./engine-operations.ts"
 
 interface ModelBatch {
   readonly baseOffset: number
@@ -16,7 +16,7 @@ interface ModelBatch {
   readonly bytes: Uint8Array
 }
 
-class Model {
+export class Model {
   batches: Array<ModelBatch> = []
   start: number
   end: number
@@ -26,6 +26,15 @@ class Model {
     this.start = partition.logStartOffset
     this.end = partition.logEndOffset
     this.epoch = partition.leaderEpoch
+  }
+
+  /** What can be seen without reading. */
+  compare(partition: Partition): void {
+    assertInvariants(partition)
+    assert.equal(partition.logStartOffset, this.start, "log start offset")
+    assert.equal(partition.logEndOffset, this.end, "log end offset")
+    assert.equal(partition.highWatermark, this.end, "high watermark")
+    assert.equal(partition.leaderEpoch, this.epoch, "leader epoch")
   }
 
   append(timestamps: ReadonlyArray<number>, bytes: Uint8Array): number {
@@ -67,7 +76,7 @@ class Model {
   }
 }
 
-type Operation =
+export type Operation =
   | { readonly kind: "append"; readonly timestamps: ReadonlyArray<number>; readonly valueBytes: number }
   | { readonly kind: "deleteBefore" | "truncateTo"; readonly at: number }
   | { readonly kind: "read"; readonly at: number; readonly maxBytes: number }
@@ -77,7 +86,7 @@ type Operation =
 /** A place in the log: from a little before its start (0) to a little past its end (1). */
 const place = fc.double({ min: 0, max: 1, noNaN: true })
 
-const operation: fc.Arbitrary<Operation> = fc.oneof(
+export const operation: fc.Arbitrary<Operation> = fc.oneof(
   {
     weight: 10,
     arbitrary: fc.record({
@@ -111,11 +120,7 @@ export function engineModel(
         for (const [index, step] of operations.entries()) {
           if (step.kind === "reopen") partition = await open(key)
           else await act(partition, model, step, index)
-          assertInvariants(partition)
-          assert.equal(partition.logStartOffset, model.start, "log start offset")
-          assert.equal(partition.logEndOffset, model.end, "log end offset")
-          assert.equal(partition.highWatermark, model.end, "high watermark")
-          assert.equal(partition.leaderEpoch, model.epoch, "leader epoch")
+          model.compare(partition)
         }
       }),
       { numRuns: runs }
@@ -123,7 +128,7 @@ export function engineModel(
   })
 }
 
-async function act(partition: Partition, model: Model, step: Operation, mark: number): Promise<void> {
+export async function act(partition: Partition, model: Model, step: Operation, mark: number): Promise<void> {
   const offsetAt = (at: number): number => Math.floor(model.start - 2 + at * (model.end - model.start + 4))
   switch (step.kind) {
     case "append": {

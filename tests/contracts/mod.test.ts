@@ -3,5 +3,11 @@ import { test } from "node:test"
 import * as contracts from "manifold/contracts"
 
 test("third parties import the suites by the package's name", () => {
-  assert.deepEqual(Object.keys(contracts).sort(), ["engineContract", "keyValueContract", "metaStoreContract"])
+  assert.deepEqual(Object.keys(contracts).sort(), [
+    "batches",
+    "engineContract",
+    "keyValueContract",
+    "metaStoreContract",
+    "testServices"
+  ])
 })

@@ -1,0 +1,426 @@
+/**
+ * One partition in one file of JSON lines.
+ *
+ * Invariants
+ *  - Mode hybrid: the high watermark is the end of the log, for the operating system has what was written. Mode persistent: it is what a
+ *    sync has made durable; one sync serves all that wait.
+ *  - After a sync that failed nothing above the high watermark is there: the file is cut, the leader epoch rises, and that is durable
+ *    before the next batch is taken.
+ *  - What cuts or replaces the file runs one at a time (`#alone`).
+ */
+import { Buffer } from "node:buffer"
+import { Effect } from "effect"
+import {
+  BACKLOG,
+  type ClockShape,
+  DISK_FULL,
+  FileError,
+  type FilesShape,
+  type LogShape,
+  type OffsetAndTimestamp,
+  type Partition,
+  type PartitionOptions,
+  READ_ONLY,
+  recordBatch,
+  type Timer
+} from "manifold"
+import { BlockReader } from "./BlockReader.ts"
+import type { Blocks } from "./Blocks.ts"
+import { damaged, storageError } from "./errors.ts"
+import { LineFile, lineOf } from "./LineFile.ts"
+import { encodeBatch, encodeState } from "./line.ts"
+import { type Found, recover } from "./scan.ts"
+import { nextOffset, Tail } from "./Tail.ts"
+
+export interface PartitionParts {
+  readonly files: FilesShape
+  readonly clock: ClockShape
+  readonly log: LogShape
+  /** Bytes of the newest batches that are kept in memory. */
+  readonly tailBytesMax: number
+  /** Bytes that may wait for a sync in mode persistent; beyond them batches are refused. */
+  readonly unsyncedBytesMax: number
+  /** How long mode hybrid lets what was written wait for a sync, in ms. */
+  readonly flushMs: number
+}
+
+/** A file is not rewritten to save less than this. */
+const DEAD_BYTES_MIN = 1_048_576
+const EMPTY = new Uint8Array(0)
+
+export class JsonlPartition implements Partition {
+  logStartOffset: number
+  highWatermark: number
+  logEndOffset: number
+  leaderEpoch: number
+  readonly #parts: PartitionParts
+  readonly #options: PartitionOptions
+  readonly #file: LineFile
+  readonly #blocks: Blocks
+  readonly #reader: BlockReader
+  readonly #tail: Tail
+  /** Where in the file what is not forgotten begins. */
+  #live = 0
+  /** Records below were synced; their lines end at `#durableSize` in the file. */
+  #durable = 0
+  #durableSize = 0
+  /** Why no batch is taken now, or 0. */
+  #refusal = 0
+  #isClosed = false
+  /** A write that failed and has not been told of. */
+  #failure: unknown
+  /** One sync at a time; it settles when it is done or its failure is dealt with. */
+  #syncing: Promise<void> | undefined
+  #isSyncHeld = false
+  #flush: Timer | undefined
+  /** Settles when what cuts or replaces the file is done. */
+  #last: Promise<unknown> = Promise.resolve()
+  #isRewriting = false
+  #deadBytesMin = DEAD_BYTES_MIN
+
+  /** Opens the file `name` in `folder`, or makes it, and reads it through. Rejects with `StorageError`. */
+  static async open(
+    parts: PartitionParts,
+    folder: string,
+    name: string,
+    options: PartitionOptions
+  ): Promise<JsonlPartition> {
+    const file = new LineFile(parts.files, folder, name)
+    try {
+      await Effect.runPromise(parts.files.remove(file.newPathname))
+      const found = await recover(file)
+      if (file.size > found.size) {
+        const fields = { file: file.pathname, bytes: file.size - found.size, offset: found.end }
+        parts.log.warn("storage-jsonl", "cut what a crash left half written", fields)
+        file.cut(found.size)
+      }
+      const partition = new JsonlPartition(parts, options, file, found)
+      partition.#live = (await partition.#reader.lineOf(found.start, found.end)).position
+      partition.#writeState("open")
+      await file.sync()
+      partition.#synced(found.end, file.size)
+      return partition
+    } catch (error) {
+      file.close()
+      throw storageError(error)
+    }
+  }
+
+  private constructor(parts: PartitionParts, options: PartitionOptions, file: LineFile, found: Found) {
+    this.#parts = parts
+    this.#options = options
+    this.#file = file
+    this.#blocks = found.blocks
+    this.#reader = new BlockReader(file, found.blocks)
+    this.#tail = new Tail(parts.tailBytesMax)
+    this.logStartOffset = found.start
+    this.highWatermark = found.end
+    this.logEndOffset = found.end
+    this.leaderEpoch = found.isClean ? found.epoch : found.epoch + 1
+  }
+
+  get sizeBytes(): number {
+    return this.logStartOffset === this.logEndOffset ? 0 : this.#file.size - this.#live
+  }
+
+  /** Bytes of the file, forgotten lines among them. */
+  get fileBytes(): number {
+    return this.#file.size
+  }
+
+  get pathname(): string {
+    return this.#file.pathname
+  }
+
+  tryAppendUnsafe(bytes: Uint8Array, start: number, end: number, recordCount: number): number {
+    if (this.#isClosed) return READ_ONLY
+    if (this.#refusal !== 0) return this.#refusal
+    const isPersistent = this.#options.mode === "persistent"
+    const position = this.#file.size
+    if (isPersistent && position - this.#durableSize > this.#parts.unsyncedBytesMax) return BACKLOG
+    const offset = this.logEndOffset
+    const at = this.#parts.clock.nowMs()
+    const batch = this.#tail.append(bytes, start, end, offset, this.leaderEpoch)
+    try {
+      this.#file.append(encodeBatch(batch, 0, batch.length, at, this.#durable))
+    } catch (error) {
+      this.#tail.undo(batch)
+      if (error instanceof FileError && error.code === "disk-full") return DISK_FULL
+      this.#refusal = READ_ONLY
+      this.#failure = error
+      this.#syncSoon()
+      return READ_ONLY
+    }
+    this.#blocks.add(offset, position, recordBatch.maxTimestamp(batch, 0), at)
+    this.logEndOffset += recordCount
+    if (!isPersistent) this.highWatermark = this.logEndOffset
+    this.#trim(at)
+    this.#syncSoon()
+    return offset
+  }
+
+  readUnsafe(offset: number, maxBytes: number): Uint8Array | undefined {
+    if (offset < this.logStartOffset || offset > this.highWatermark) return undefined
+    return offset === this.highWatermark ? EMPTY : this.#tail.read(offset, this.highWatermark, maxBytes)
+  }
+
+  async read(offset: number, maxBytes: number): Promise<Uint8Array> {
+    const resident = this.readUnsafe(offset, maxBytes)
+    if (resident !== undefined) return resident
+    if (offset < this.logStartOffset || offset > this.highWatermark) return EMPTY
+    const { highWatermark, leaderEpoch } = this
+    const batches: Array<Uint8Array> = []
+    let size = 0
+    try {
+      await this.#reader.visit(offset, maxBytes, (batch) => {
+        const isFirst = batches.length === 0
+        if (isFirst && nextOffset(batch, 0) <= offset) return true
+        if (recordBatch.baseOffset(batch, 0) >= highWatermark || (!isFirst && size + batch.length > maxBytes))
+          return false
+        batches.push(batch)
+        size += batch.length
+        return size < maxBytes
+      })
+    } catch (error) {
+      // What was read before the damage is good; a log that was cut meanwhile was read amiss.
+      if (batches.length === 0 && leaderEpoch === this.leaderEpoch) throw storageError(error)
+    }
+    // What was asked for may have been forgotten or cut while the disk was read.
+    if (offset < this.logStartOffset || leaderEpoch !== this.leaderEpoch) return EMPTY
+    const [first] = batches
+    if (first === undefined || recordBatch.baseOffset(first, 0) > offset) throw damaged(offset)
+    return batches.length === 1 ? first : Buffer.concat(batches, size)
+  }
+
+  async offsetForTimestamp(timestamp: number): Promise<OffsetAndTimestamp | undefined> {
+    try {
+      return await this.#reader.findTimestamp(timestamp, this)
+    } catch (error) {
+      throw storageError(error)
+    }
+  }
+
+  deleteBefore(offset: number): Promise<number> {
+    return this.#alone(async () => {
+      const target = Math.min(offset, this.highWatermark)
+      if (this.#refusal !== 0 || target <= this.logStartOffset) return this.logStartOffset
+      const line = await this.#reader.lineOf(target, this.logEndOffset)
+      this.#forget(target, line.position)
+      this.#writeState("open")
+      if (this.#options.mode === "persistent") await this.#file.sync()
+      return this.logStartOffset
+    })
+  }
+
+  truncateTo(offset: number): Promise<number> {
+    return this.#alone(async () => {
+      if (this.#refusal !== 0) return this.logEndOffset
+      this.#refusal = BACKLOG
+      await this.#syncing
+      const line = await this.#reader.lineOf(Math.max(offset, this.logStartOffset), this.logEndOffset)
+      // Where no batch is kept the log ends where it was asked to, even below what was its start.
+      const end = line.offset > this.logStartOffset ? line.offset : Math.min(line.offset, offset)
+      await this.#cut(line.position, end)
+      return this.logEndOffset
+    })
+  }
+
+  /** Commits what is there, marks the file as closed in good order, and gives it back. */
+  close(): Promise<void> {
+    this.#isClosed = true
+    return this.#alone(async () => {
+      this.#flush?.cancel()
+      try {
+        await this.#syncing
+        if (this.#refusal !== 0) return
+        await this.#sync()
+        this.#writeState("closed")
+        await this.#file.sync()
+      } finally {
+        this.#file.close()
+      }
+    })
+  }
+
+  /** Gives the file back as it is: it is to be removed. */
+  abandon(): Promise<void> {
+    this.#isClosed = true
+    return this.#alone(async () => {
+      this.#flush?.cancel()
+      await this.#syncing
+      this.#file.close()
+    })
+  }
+
+  /** Has what was written synced: at once in mode persistent, within the flush time in mode hybrid. */
+  #syncSoon(): void {
+    if (this.#syncing !== undefined || this.#isSyncHeld) return
+    if (this.#options.mode === "persistent" || this.#failure !== undefined) this.#startSync()
+    else this.#flush ??= this.#parts.clock.after(this.#parts.flushMs, () => this.#startSync())
+  }
+
+  #startSync(): void {
+    this.#flush = undefined
+    if (this.#syncing !== undefined || this.#isSyncHeld || this.#isClosed) return
+    // A microtask later, so that nothing is told from within an append, and the appends of one turn share a sync.
+    this.#syncing = Promise.resolve()
+      .then(() => (this.#failure === undefined ? this.#sync() : Promise.reject(this.#failure)))
+      .catch((error: unknown) => this.#lose(error))
+      .then(() => {
+        this.#syncing = undefined
+        if (this.#durable < this.logEndOffset || this.#failure !== undefined) this.#syncSoon()
+      })
+  }
+
+  async #sync(): Promise<void> {
+    const { logEndOffset, leaderEpoch } = this
+    const { size } = this.#file
+    await this.#file.sync()
+    if (leaderEpoch === this.leaderEpoch) this.#synced(logEndOffset, size)
+  }
+
+  #synced(end: number, size: number): void {
+    this.#durable = end
+    this.#durableSize = size
+    if (this.highWatermark >= end) return
+    this.highWatermark = end
+    this.#options.events.committed()
+  }
+
+  /** A write or a sync failed: what was promised stays, what was not is given up, and it is not tried again. */
+  async #lose(error: unknown): Promise<void> {
+    this.#failure = undefined
+    const { events, mode } = this.#options
+    if (mode === "hybrid") {
+      // All of it was acknowledged, and nobody knows what of it the disk has: the next opening reads and tells.
+      this.#refusal = READ_ONLY
+      this.leaderEpoch += 1
+      events.failed(`${lineOf(error)}; the partition takes no more batches until the next start`)
+      return
+    }
+    this.#refusal = BACKLOG
+    const cut = this.#cut(this.#durableSize, this.highWatermark)
+    events.failed(lineOf(error))
+    await cut.catch((another: unknown) => {
+      const fields = { file: this.#file.pathname, reason: lineOf(another) }
+      this.#parts.log.error("storage-jsonl", "a partition takes no more batches until the next start", fields)
+    })
+  }
+
+  /** Ends the log at `end`, whose line begins at `position`, under a new leader epoch; batches are refused until that is durable. */
+  async #cut(position: number, end: number): Promise<void> {
+    this.logEndOffset = end
+    this.highWatermark = Math.min(this.highWatermark, end)
+    this.logStartOffset = Math.min(this.logStartOffset, end)
+    this.leaderEpoch += 1
+    this.#durable = Math.min(this.#durable, end)
+    this.#durableSize = Math.min(this.#durableSize, position)
+    this.#live = Math.min(this.#live, position)
+    this.#blocks.cut(position)
+    this.#tail.clear()
+    try {
+      this.#file.cut(position)
+      // Twice: behind the new end nothing of the old one may come back, whatever of the state's line is on the disk.
+      await this.#file.sync()
+      this.#writeState("open")
+      await this.#file.sync()
+      this.#synced(end, this.#file.size)
+      this.#refusal = 0
+    } catch (error) {
+      this.#refusal = READ_ONLY
+      throw error
+    }
+  }
+
+  #writeState(state: "open" | "closed"): void {
+    const { logStartOffset: start, logEndOffset: next, leaderEpoch: epoch } = this
+    const at = this.#parts.clock.nowMs()
+    this.#file.append(encodeState({ state, start, next, epoch, at, durable: this.#durable }))
+  }
+
+  /** Forgets by whole blocks what the limits do not allow; the newest block stays. */
+  #trim(nowMs: number): void {
+    const { sizeBytesMax, recordsMax, ageMsMax } = this.#options.limits
+    const oldestMs = ageMsMax === 0 ? Number.NEGATIVE_INFINITY : nowMs - ageMsMax
+    const { list } = this.#blocks
+    let kept = 0
+    for (; kept < list.length - 1; kept++) {
+      const block = list[kept]
+      const next = list[kept + 1]
+      if (block === undefined || next === undefined || next.offset > this.highWatermark) break
+      const isOver =
+        this.#file.size - Math.max(block.position, this.#live) > sizeBytesMax ||
+        this.logEndOffset - Math.max(block.offset, this.logStartOffset) > recordsMax ||
+        block.lastAt < oldestMs
+      if (!isOver) break
+    }
+    const first = list[kept]
+    if (kept === 0 || first === undefined) return
+    this.#forget(first.offset, first.position)
+    try {
+      this.#writeState("open")
+    } catch {
+      // Told by the next append, which fails too. Until it is written, a restart brings back what was forgotten, and forgets it anew.
+    }
+  }
+
+  /** Moves the log start to `offset`; the line that holds it begins at `position`. */
+  #forget(offset: number, position: number): void {
+    this.logStartOffset = Math.max(this.logStartOffset, offset)
+    this.#live = Math.max(this.#live, position)
+    this.#blocks.dropFirst(this.#blocks.find(offset))
+    if (this.#isRewriting || this.#live < this.#deadBytesMin || this.#live < this.#file.size - this.#live) return
+    this.#isRewriting = true
+    void this.#alone(() => this.#rewrite())
+      .catch((error: unknown) => {
+        this.#deadBytesMin = this.#live * 2
+        const fields = { file: this.#file.pathname, reason: lineOf(error) }
+        this.#parts.log.warn("storage-jsonl", "a file keeps what was forgotten", fields)
+      })
+      .then(() => {
+        this.#isRewriting = false
+      })
+  }
+
+  /** Writes the file anew without what was forgotten, while it goes on growing. */
+  async #rewrite(): Promise<void> {
+    const { logStartOffset: start, leaderEpoch: epoch } = this
+    const isOff = (): boolean => this.#isClosed || this.leaderEpoch !== epoch
+    const line = await this.#reader.lineOf(start, this.logEndOffset)
+    const at = this.#parts.clock.nowMs()
+    const head = encodeState({ state: "open", start, next: line.offset, epoch, at, durable: this.#durable })
+    const copy = await this.#file.copy(head, line.position, isOff)
+    if (copy === undefined) return
+    this.#isSyncHeld = true
+    try {
+      await this.#syncing
+      if (isOff()) {
+        await this.#file.drop(copy)
+        return
+      }
+      await this.#file.replaceBy(copy)
+      this.#blocks.shift(copy.shift)
+      this.#live = head.length
+      this.#durableSize = Math.max(head.length, this.#durableSize + copy.shift)
+      this.#deadBytesMin = DEAD_BYTES_MIN
+    } finally {
+      this.#isSyncHeld = false
+      this.#syncSoon()
+    }
+  }
+
+  /** Runs `work` when what was begun before has ended. */
+  async #alone<Value>(work: () => Promise<Value>): Promise<Value> {
+    const before = this.#last
+    const { promise, resolve } = Promise.withResolvers<void>()
+    this.#last = promise
+    await before
+    try {
+      return await work()
+    } catch (error) {
+      throw storageError(error)
+    } finally {
+      resolve()
+    }
+  }
+}

@@ -21,10 +21,11 @@ const TIMEOUT_MS = 60_000
 const FETCH_TIMEOUT_MS = 180_000
 /** What the host publishes to plugins; no package of this repository. */
 const HOST = JSON.stringify("manifold")
+const BESIDE = JSON.stringify("./address.ts")
 const PLUGIN = `import * as v from "valibot"
 import { Effect, Layer } from "effect"
 import { CONTRACT_VERSION, Listeners } from ${HOST}
-import { address } from "./address.ts"
+import { address } from ${BESIDE}
 const announce = Effect.gen(function* () {
   const listeners = yield* Listeners
   yield* listeners.announce({ plugin: "third-party", listener: "here", address })

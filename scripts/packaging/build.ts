@@ -78,7 +78,7 @@ export async function compileExecutable(contents: Contents, target: Target, outf
 export async function bundle(contents: Contents): Promise<string> {
   const files = { [BUILTINS]: builtinsModule(contents) }
   // As a text it costs neither time nor memory until a manifest names a plugin from disk.
-  const inside = `import text from "./with-plugins.js" with { type: "text" }
+  const inside = `import text from ${JSON.stringify(WITH_PLUGINS)} with { type: "text" }
     export const importWithPlugins = () =>
       import(URL.createObjectURL(new Blob([text], { type: "text/javascript" })))`
   const withPlugins = await bundleWithPlugins(files)

@@ -20,7 +20,15 @@ export class Unusable extends Schema.TaggedError<Unusable>()("Unusable", { messa
 export class StorageError extends Schema.TaggedError<StorageError>()("StorageError", {
   engine: Schema.String,
   reason: Schema.Union([DiskFull, ChecksumMismatch, Unusable])
-}) {}
+}) {
+  override get message(): string {
+    const { reason } = this
+    if (reason._tag === "DiskFull") return `${reason.pathname}: the disk is full`
+    return reason._tag === "ChecksumMismatch"
+      ? `what is stored at offset ${reason.baseOffset} is damaged`
+      : reason.message
+  }
+}
 
 /** Why an append was refused; a base offset is never negative. */
 export const BACKLOG = -1

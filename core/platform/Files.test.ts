@@ -58,7 +58,7 @@ for (const [name, make] of [
 
     test("a directory is made with its parents, and again is no error; a file is none", async () => {
       const { files, folder } = await fresh()
-      await run(files.ensureWritableDirectory(folder))
+      await Promise.all(Array.from({ length: 8 }, () => run(files.ensureWritableDirectory(folder))))
       assert.deepEqual(await run(files.list(folder)), [])
       put(files, join(folder, "file"), "x")
       await refused("wrong-kind", () => run(files.ensureWritableDirectory(join(folder, "file"))))
@@ -187,6 +187,10 @@ for (const [name, make] of [
       for (const scope of scopes) await run(Scope.provide(files.lock(path), scope))
       for (const scope of scopes) await run(Scope.close(scope, Exit.void))
       await run(Effect.scoped(files.lock(path)))
+      assert.deepEqual(
+        (await run(files.list(folder))).filter((file) => file !== "lock"),
+        []
+      )
       await refused("not-found", () => run(Effect.scoped(files.lock(join(folder, "none", "lock")))))
     })
   })

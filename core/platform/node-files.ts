@@ -36,13 +36,14 @@ const FLAGS: Record<OpenMode, number> = {
 /** The files of this machine. One a node: what shares it shares its locks. */
 export function makeNodeFiles(): FilesShape {
   const locks = new Map<string, Lock>()
+  let probes = 0
   return {
     ensureWritableDirectory: (pathname) =>
       tried(pathname, async () => {
         await mkdir(pathname, { recursive: true }).catch((error: { code?: unknown }) => {
           throw error.code === "EEXIST" ? Object.assign(new Error("a file"), { code: "ENOTDIR" }) : error
         })
-        const probe = join(pathname, `.probe-${process.pid}`)
+        const probe = join(pathname, `.probe-${process.pid}-${++probes}`)
         await writeFile(probe, "")
         await unlink(probe)
       }),
@@ -228,7 +229,7 @@ function takeLock(pathname: string): DatabaseSync {
   const { DatabaseSync } = process.getBuiltinModule("node:sqlite")
   const database = new DatabaseSync(pathname)
   try {
-    database.exec("PRAGMA journal_mode = OFF; PRAGMA busy_timeout = 0; BEGIN EXCLUSIVE")
+    database.exec("PRAGMA journal_mode = MEMORY; PRAGMA busy_timeout = 0; BEGIN EXCLUSIVE")
     return database
   } catch (error) {
     database.close()

@@ -34,14 +34,12 @@ const TOPIC_ID = /^[a-z0-9-]{1,64}$/
 export function makeJsonlEngine(parts: EngineParts): JsonlEngine {
   const opened = new Map<string, Opened>()
   const partitions = new Map<string, JsonlPartition>()
-  const folders = new Set<string>()
 
-  const prepare = async (folder: string): Promise<void> => {
-    if (folders.has(folder)) return
-    await Effect.runPromise(parts.files.ensureWritableDirectory(folder))
-    await Effect.runPromise(parts.files.syncDirectory(parts.folder))
-    folders.add(folder)
-  }
+  /** Makes a tenant's folder, durably. */
+  const prepare = (folder: string): Promise<void> =>
+    Effect.runPromise(
+      Effect.andThen(parts.files.ensureWritableDirectory(folder), parts.files.syncDirectory(parts.folder))
+    )
 
   const acquire = async (key: PartitionKey, options: PartitionOptions): Promise<JsonlPartition> => {
     const { name, folder, file } = placeOf(parts.folder, key)
@@ -87,7 +85,11 @@ export function makeJsonlEngine(parts: EngineParts): JsonlEngine {
     await partition?.abandon()
     forget(name)
     for (const each of [file, `${file}.new`]) await Effect.runPromise(parts.files.remove(`${folder}/${each}`))
-    if (folders.has(folder)) await Effect.runPromise(parts.files.syncDirectory(folder))
+    const sync = parts.files.syncDirectory(folder)
+    // A tenant that never had a partition has no folder.
+    await Effect.runPromise(
+      Effect.catch(sync, (error) => (error.code === "not-found" ? Effect.void : Effect.fail(error)))
+    )
   }
 
   const tried = <Value>(work: () => Promise<Value>): Effect.Effect<Value, StorageError> =>

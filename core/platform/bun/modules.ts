@@ -13,8 +13,8 @@ import type { OnLoadResult } from "bun"
 import { moduleFiles } from "../module-files.ts"
 import { type ModuleGuard, type ModuleImport, type Modules, ModuleSyntaxError } from "../Modules.ts"
 
-/** Where the host's own files lie while it runs from source; undefined = it is one file, all of it loaded. */
-const HOST_FOLDER = sourceRoot(import.meta.path)
+/** This file, below the root of the source; in an executable or a bundle it is another. */
+const OWN_PLACE = ["", "core", "platform", "bun", "modules.ts"].join(sep)
 /** Every path but those inside an executable. */
 const ON_DISK = /^(?!\/\$bunfs\/|[A-Za-z]:[\\/]~BUN[\\/])/
 
@@ -66,7 +66,8 @@ export const bunModules: Modules = {
 function load(path: string, guard: ModuleGuard): OnLoadResult {
   const bytes = guard.load(path)
   if (bytes !== undefined) return resultOf(path, bytes)
-  if (HOST_FOLDER !== undefined && path.startsWith(HOST_FOLDER)) return resultOf(path, readFileSync(path))
+  const host = hostFolder(import.meta.path)
+  if (host !== undefined && path.startsWith(host)) return resultOf(path, readFileSync(path))
   throw new Error(`allowed: code from plugins' own folders; one asks for ${path}, which lies outside: bundle it`)
 }
 
@@ -93,7 +94,14 @@ function syntaxError(thrown: unknown): ModuleSyntaxError {
   return new ModuleSyntaxError(message ?? String(first), position?.line ?? 0, position?.column ?? 0)
 }
 
-function sourceRoot(path: string): string | undefined {
-  const below = ["core", "platform", "bun", "modules.ts"].join(sep)
-  return path.endsWith(below) ? path.slice(0, -below.length) : undefined
+/**
+ * Where the host's own files lie while it runs from source: its root, or the node_modules that it and its packages are installed in;
+ * undefined = it is one file, all of it loaded.
+ */
+function hostFolder(path: string): string | undefined {
+  if (!path.endsWith(OWN_PLACE)) return undefined
+  const root = path.slice(0, 1 - OWN_PLACE.length)
+  const packages = `${sep}node_modules${sep}`
+  const end = root.lastIndexOf(packages)
+  return end < 0 ? root : root.slice(0, end + packages.length)
 }

@@ -98,6 +98,14 @@ test("started in an empty folder with an empty environment it gets ready and sto
     assert.match(stdout, new RegExp(`^ready .* ${name.replace(".", "\\.")}=127\\.0\\.0\\.1:\\d+`))
 })
 
+test("the same source and manifest give the same bytes, with no path of the machine in them", () => {
+  const again = join(folder, "again.js")
+  bundle("--outfile", again)
+  const text = readFileSync(again, "utf8")
+  assert.ok(text === readFileSync(all, "utf8"))
+  assert.strictEqual(text.includes(ROOT), false)
+})
+
 test("exit codes and faults are those of the command", async () => {
   const cwd = home("faults", edge, { "kafka.toml": '[[plugin]]\nuse = "protocol-kafka"\n' })
   assert.strictEqual((await run(cwd, ["strat"])).status, 2)

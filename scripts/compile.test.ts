@@ -203,6 +203,13 @@ test("an executable holds no code of a plugin that its manifest does not name", 
   assert.ok(saved > KAFKA_BYTES_MIN, `${full.length - runtime} bytes of ours, ${edge.length - runtime} without Kafka`)
 })
 
+test("no path of the machine that built it is in it", () => {
+  for (const name of ["full", "own"]) {
+    const bytes = readFileSync(executable(name))
+    for (const path of [ROOT, folder]) assert.strictEqual(bytes.includes(path), false, `${name}: ${path}`)
+  }
+})
+
 test("it knows only what is in it", async () => {
   const cwd = home("edge-run", { "manifold.toml": OTHERS, "kafka.toml": KAFKA })
   const runEdge = (...words: ReadonlyArray<string>): Promise<Ended> => run(executable("edge"), words, cwd)

@@ -7,8 +7,8 @@
 import { Effect, Exit, Layer, Scope } from "effect"
 import type { ListenerFact } from "../core/mod.ts"
 import { type StartError, startNode } from "../core/node/mod.ts"
-import { bunPlatform } from "../core/platform/bun/mod.ts"
-import { type Face, plugin as embedded } from "../plugins/embedded/mod.ts"
+import { hostPlatform } from "../core/platform/host.ts"
+import { plugin as embedded, type Face } from "../plugins/embedded/mod.ts"
 import { Broker } from "./Broker.ts"
 import type { Configuration, Surroundings } from "./Configuration.ts"
 import { ConfigurationError, loadConfiguration } from "./load-configuration.ts"
@@ -79,7 +79,7 @@ function startFace(
     // First of the protocols, so that it is the last to go: the program sees what clients leave behind, their wills among it.
     const own = { plugin: embedded, options: { opened: (face: Face) => faces.push(face) } }
     const platform = yield* Layer.build(
-      bunPlatform((error) => options.log(`a connection was closed: ${String(error)}`))
+      hostPlatform((error) => options.log(`a connection was closed: ${String(error)}`))
     )
     const node = startNode({ ...options, plugins: [own, ...options.plugins] })
     const { listeners } = yield* Effect.provide(node, platform)

@@ -7,8 +7,9 @@ import * as v from "valibot"
 import * as schemas from "../../core/config/schema.ts"
 import { topicDefaults } from "../../core/config/topic-defaults.ts"
 import { startNode } from "../../core/node/mod.ts"
-import { bunClock, bunPlatform } from "../../core/platform/bun/mod.ts"
+import { bunPlatform } from "../../core/platform/bun/mod.ts"
 import { Clock, type ClockShape } from "../../core/platform/Clock.ts"
+import { systemClock } from "../../core/platform/system.ts"
 import { plugin as embedded, type Face } from "../../plugins/embedded/mod.ts"
 import { plugin as metaRaft } from "../../plugins/meta-raft/mod.ts"
 import { plugin as storageMemory } from "../../plugins/storage-memory/mod.ts"
@@ -20,7 +21,7 @@ const PAYLOAD_BYTES = 64
 const waiting: Array<() => void> = []
 /** Time is real, turns are the benchmark's, and no timer ever fires. */
 const handClock: ClockShape = {
-  ...bunClock,
+  ...systemClock,
   after: () => ({ cancel: () => {} }),
   microtask: (task) => void waiting.push(task),
   immediate: (task) => void waiting.push(task)

@@ -8,7 +8,7 @@
  */
 import { Effect } from "effect"
 import { type NodeOptions, StartError, startNode } from "../../core/node/mod.ts"
-import { bunPlatform } from "../../core/platform/bun/mod.ts"
+import { hostPlatform } from "../../core/platform/host.ts"
 import type { Arguments } from "../arguments.ts"
 import { type ConfigFile, loadOrTell } from "../configuration.ts"
 import { fail, logLine, oneLine, say, writeLog } from "../output.ts"
@@ -45,7 +45,7 @@ export async function start(given: Arguments, file: ConfigFile): Promise<number>
     for (const line of tryLines(listeners)) say(line)
     return yield* Effect.never
   })
-  const platform = bunPlatform((error) => logLine(`ERROR a connection was closed: ${oneLine(error)}`))
+  const platform = hostPlatform((error) => logLine(`ERROR a connection was closed: ${oneLine(error)}`))
   const program = Effect.scoped(
     Effect.raceFirst(
       serving,

@@ -19,8 +19,8 @@ import {
   type PlatformServices
 } from "../plugin/Plugin.ts"
 import { clusterInfo } from "../resources/cluster-info.ts"
-import { resourceList } from "../resources/resource-list.ts"
 import { makeResources, Resources } from "../resources/Resources.ts"
+import { resourceList } from "../resources/resource-list.ts"
 import { dealSlots } from "../shard/slots.ts"
 import { LineLog, Log } from "../telemetry/Log.ts"
 import { MetricsRegistry, Telemetry } from "../telemetry/Telemetry.ts"

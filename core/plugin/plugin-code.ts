@@ -8,7 +8,7 @@
  */
 import { dirname, extname, resolve } from "node:path"
 import { fileURLToPath } from "node:url"
-import { type ModuleImport, type Modules, ModuleSyntaxError } from "../platform/Modules.ts"
+import { type ModuleImport, ModuleSyntaxError, type Modules } from "../platform/Modules.ts"
 import { isInside, isPath, MODULE_EXTENSIONS, type PluginPlace, pathIn } from "./locate-plugin.ts"
 import { PluginFault, thrownMessage } from "./PluginFault.ts"
 

@@ -1,11 +1,8 @@
 /** HTTP listeners on Bun.serve. What the handler throws is answered 500 with no details and told to `onFault`. */
 import { Effect, type Scope } from "effect"
+import { REQUEST_BODY_BYTES_MAX } from "../http-limits.ts"
+import { formatAddress, type OnFault, openListener } from "../listening.ts"
 import type { HttpHandler, ListenError, Listening } from "../Net.ts"
-import { formatAddress, openListener } from "./listening.ts"
-import type { OnFault } from "./tcp.ts"
-
-/** Largest request body in bytes; handlers may ask for less. */
-export const REQUEST_BODY_BYTES_MAX = 16_777_216
 
 /** Seconds without a byte after which a connection is closed. */
 const IDLE_SECONDS = 30

@@ -1,30 +1,15 @@
-/** The platform on Bun: network, time, chance and files of the real machine. */
-import { randomFillSync } from "node:crypto"
+/** The platform on Bun. */
 import { Layer } from "effect"
-import { Clock, type ClockShape } from "../Clock.ts"
+import { Clock } from "../Clock.ts"
 import { Files } from "../Files.ts"
+import type { OnFault } from "../listening.ts"
 import { Net, type NetShape } from "../Net.ts"
 import { makeNodeFiles } from "../node-files.ts"
-import { Random, type RandomShape } from "../Random.ts"
+import { Random } from "../Random.ts"
+import { systemClock, systemRandom } from "../system.ts"
 import { serveHttp } from "./http.ts"
-import { listenTcp, type OnFault } from "./tcp.ts"
+import { listenTcp } from "./tcp.ts"
 import { listenWebSocket } from "./websocket.ts"
-
-export const bunClock: ClockShape = {
-  nowMs: () => Date.now(),
-  monotonicMs: () => performance.now(),
-  after: (delayMs, task) => {
-    const timer = setTimeout(task, delayMs)
-    return { cancel: () => clearTimeout(timer) }
-  },
-  microtask: (task) => queueMicrotask(task),
-  immediate: (task) => void setImmediate(task)
-}
-
-export const bunRandom: RandomShape = {
-  uint32: () => crypto.getRandomValues(new Uint32Array(1))[0] ?? 0,
-  fill: (target, start, end) => void randomFillSync(target, start, end - start)
-}
 
 export function bunNet(onFault: OnFault): NetShape {
   return {
@@ -37,8 +22,8 @@ export function bunNet(onFault: OnFault): NetShape {
 export function bunPlatform(onFault: OnFault): Layer.Layer<Net | Clock | Random | Files> {
   return Layer.mergeAll(
     Layer.succeed(Net, bunNet(onFault)),
-    Layer.succeed(Clock, bunClock),
-    Layer.succeed(Random, bunRandom),
+    Layer.succeed(Clock, systemClock),
+    Layer.succeed(Random, systemRandom),
     Layer.sync(Files, makeNodeFiles)
   )
 }

@@ -10,8 +10,8 @@ import { isBuiltin } from "node:module"
 import { extname, sep } from "node:path"
 import { pathToFileURL } from "node:url"
 import type { OnLoadResult } from "bun"
+import { type ModuleGuard, type ModuleImport, ModuleSyntaxError, type Modules } from "../Modules.ts"
 import { moduleFiles } from "../module-files.ts"
-import { type ModuleGuard, type ModuleImport, type Modules, ModuleSyntaxError } from "../Modules.ts"
 
 /** This file, below the root of the source; in an executable or a bundle it is another. */
 const OWN_PLACE = ["", "core", "platform", "bun", "modules.ts"].join(sep)

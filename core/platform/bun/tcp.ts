@@ -5,8 +5,8 @@
  */
 import { Effect, type Scope } from "effect"
 import { InvariantViolation } from "../../assert.ts"
+import { formatAddress, type OnFault, openListener } from "../listening.ts"
 import { type Accept, CLOSED, type ListenError, type Listening, type Socket, type SocketReceiver } from "../Net.ts"
-import { formatAddress, openListener } from "./listening.ts"
 
 type Handle = import("bun").Socket<Connection>
 
@@ -51,9 +51,6 @@ class Connection implements Socket {
     this.receiver = undefined
   }
 }
-
-/** Told what a receiver threw; the connection is closed already. */
-export type OnFault = (error: unknown) => void
 
 /** Listens on `address` for the life of the scope. */
 export function listenTcp(

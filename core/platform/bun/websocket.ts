@@ -7,6 +7,7 @@
  */
 import { Effect, type Scope } from "effect"
 import { InvariantViolation } from "../../assert.ts"
+import { formatAddress, type OnFault, openListener } from "../listening.ts"
 import {
   type Accept,
   CLOSED,
@@ -16,23 +17,14 @@ import {
   type SocketReceiver,
   type WebSocketOptions
 } from "../Net.ts"
-import { formatAddress, openListener } from "./listening.ts"
-import type { OnFault } from "./tcp.ts"
-
-/** Bytes that may wait in the runtime for one connection. */
-export const BUFFERED_BYTES_MAX = 1_048_576
-/**
- * Bytes of one peer that may come while reading is paused, and those of all peers of a listener. Bun cannot stop reading: one round
- * of its loop can bring megabytes of a peer that does nothing wrong.
- */
-export const UNREAD_BYTES_MAX = 16_777_216
-export const UNREAD_BYTES_TOTAL_MAX = 268_435_456
-/** What a frame costs beside its bytes. */
-const FRAME_BYTES = 128
-
-/** Close codes, RFC 6455 section 7.4.1. */
-const GOING_AWAY = 1001
-const UNSUPPORTED_DATA = 1003
+import {
+  BUFFERED_BYTES_MAX,
+  GOING_AWAY,
+  IncomingFrames,
+  negotiate,
+  UNSUPPORTED_DATA,
+  type Unread
+} from "../websocket.ts"
 
 interface Upgrade {
   readonly peerAddress: string
@@ -40,28 +32,17 @@ interface Upgrade {
 }
 type Handle = import("bun").ServerWebSocket<Upgrade>
 
-/** Bytes that wait in all connections of a listener whose reading is paused. */
-interface Unread {
-  bytes: number
-}
-
 class WebSocketConnection implements Socket {
   readonly handle: Handle
   readonly peerAddress: string
   receiver: SocketReceiver | undefined
-  /** Frames that came while reading was paused. */
-  #waiting: Array<Uint8Array> = []
-  /** The first of them that was not handed on. */
-  #head = 0
-  #waitingBytes = 0
-  readonly #unread: Unread
-  #paused = false
+  readonly incoming: IncomingFrames
   #open = true
 
   constructor(handle: Handle, unread: Unread) {
     this.handle = handle
-    this.#unread = unread
     this.peerAddress = handle.data.peerAddress
+    this.incoming = new IncomingFrames(unread, (bytes) => this.receiver?.data(bytes))
   }
 
   write(bytes: Uint8Array, start: number, end: number): number {
@@ -77,36 +58,12 @@ class WebSocketConnection implements Socket {
     return position - start
   }
 
-  receive(bytes: Uint8Array): void {
-    if (!this.#paused) {
-      this.receiver?.data(bytes)
-      return
-    }
-    this.#waiting.push(bytes)
-    this.#count(bytes.length + FRAME_BYTES)
-    if (this.#waitingBytes > UNREAD_BYTES_MAX || this.#unread.bytes > UNREAD_BYTES_TOTAL_MAX) this.terminate()
-  }
-
-  #count(bytes: number): void {
-    this.#waitingBytes += bytes
-    this.#unread.bytes += bytes
-  }
-
   pause(): void {
-    this.#paused = true
+    this.incoming.pause()
   }
 
   resume(): void {
-    this.#paused = false
-    while (!this.#paused && this.#head < this.#waiting.length) {
-      const bytes = this.#waiting[this.#head++]
-      if (bytes === undefined) break
-      this.#count(-bytes.length - FRAME_BYTES)
-      this.receiver?.data(bytes)
-    }
-    if (this.#head < this.#waiting.length) return
-    this.#waiting = []
-    this.#head = 0
+    this.incoming.resume()
   }
 
   end(): void {
@@ -119,9 +76,7 @@ class WebSocketConnection implements Socket {
 
   closed(): void {
     this.#open = false
-    this.#waiting = []
-    this.#head = 0
-    this.#count(-this.#waitingBytes)
+    this.incoming.clear()
     this.receiver?.closed()
     this.receiver = undefined
   }
@@ -160,8 +115,10 @@ export function listenWebSocket(
             handle.close(UNSUPPORTED_DATA, "binary frames only")
             return
           }
+          const { connection } = handle.data
           try {
-            handle.data.connection?.receive(new Uint8Array(data.buffer, data.byteOffset, data.byteLength))
+            const bytes = new Uint8Array(data.buffer, data.byteOffset, data.byteLength)
+            if (connection?.incoming.push(bytes) === false) handle.terminate()
           } catch (error) {
             if (error instanceof InvariantViolation) throw error
             handle.terminate()
@@ -187,14 +144,10 @@ function upgrade(
   server: import("bun").Server<Upgrade>,
   options: WebSocketOptions
 ): Response | undefined {
-  if (new URL(request.url).pathname !== options.path) return new Response("not found\n", { status: 404 })
-  if (request.headers.get("upgrade")?.toLowerCase() !== "websocket") {
-    return new Response("this path speaks WebSocket\n", { status: 426, headers: { Upgrade: "websocket" } })
-  }
-  const offered = (request.headers.get("sec-websocket-protocol") ?? "").split(",").map((name) => name.trim())
-  const chosen = options.subprotocols.find((name) => offered.includes(name))
-  if (chosen === undefined) {
-    return new Response(`offer one of these subprotocols: ${options.subprotocols.join(", ")}\n`, { status: 400 })
+  const chosen = negotiate(new URL(request.url).pathname, (name) => request.headers.get(name), options)
+  if (typeof chosen !== "string") {
+    const headers: Record<string, string> = chosen.status === 426 ? { Upgrade: "websocket" } : {}
+    return new Response(chosen.text, { status: chosen.status, headers })
   }
   const data: Upgrade = { peerAddress: server.requestIP(request)?.address ?? "", connection: undefined }
   const upgraded = server.upgrade(request, { data, headers: { "Sec-WebSocket-Protocol": chosen } })

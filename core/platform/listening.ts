@@ -1,6 +1,9 @@
-/** What every listener on Bun has in common: the address taken apart, and one line where it cannot be opened. */
+/** What listeners have in common on every runtime: the address taken apart, and one line where it cannot be opened. */
 import { Effect } from "effect"
-import { ListenError, parseAddress } from "../Net.ts"
+import { ListenError, parseAddress } from "./Net.ts"
+
+/** Told of what the owner of a connection threw, and of what a handler of requests did; the connection is closed by then. */
+export type OnFault = (error: unknown) => void
 
 /** Opens a listener on "host:port"; what `open` throws becomes a {@link ListenError}. */
 export function openListener<Listener>(
@@ -15,6 +18,19 @@ export function openListener<Listener>(
     },
     catch: (error) => new ListenError({ address, reason: listenReason(error) })
   })
+}
+
+/** The same where opening takes its time. */
+export function openListenerLate<Listener>(
+  address: string,
+  open: (host: string, port: number) => Promise<Listener>
+): Effect.Effect<Listener, ListenError> {
+  return Effect.flatMap(openListener(address, open), (opening) =>
+    Effect.tryPromise({
+      try: () => opening,
+      catch: (error) => new ListenError({ address, reason: listenReason(error) })
+    })
+  )
 }
 
 /** The address as it was asked for, with the port that it got. */

@@ -2,8 +2,7 @@
  * The command once more, with everything that plugins from disk need. In the executable it is an entry of its own, loaded only where
  * such a plugin is named: all of effect is much more than the broker's part of it.
  */
-
-import { bunModules } from "../core/platform/bun/modules.ts"
+import { hostModuleLoader } from "../core/platform/module-loader.ts"
 import { systemClock } from "../core/platform/system.ts"
 import { PluginLoader } from "../core/plugin/load-plugin.ts"
 import { run as runCommand } from "./command.ts"
@@ -13,7 +12,7 @@ let loader: PluginLoader | undefined
 
 /** The one loader of this process. */
 export function pluginLoader(): PluginLoader {
-  loader ??= new PluginLoader({ modules: bunModules, clock: systemClock, host: hostModules })
+  loader ??= new PluginLoader({ modules: hostModuleLoader, clock: systemClock, host: hostModules })
   return loader
 }
 

@@ -1,4 +1,4 @@
-/** The platform of the runtime that this process runs on. */
+/** The platform of the runtime that this process runs on. A build for Bun replaces it by Bun's own. */
 import type { Layer } from "effect"
 import { bunPlatform } from "./bun/mod.ts"
 import type { Clock } from "./Clock.ts"

@@ -2,8 +2,8 @@
 import { mkdirSync, mkdtempSync, realpathSync, rmSync, symlinkSync, writeFileSync } from "node:fs"
 import { tmpdir } from "node:os"
 import { dirname, join } from "node:path"
+import { type ModuleGuard, type ModuleImport, ModuleSyntaxError, type Modules } from "../platform/Modules.ts"
 import { moduleFiles } from "../platform/module-files.ts"
-import { type ModuleGuard, type ModuleImport, type Modules, ModuleSyntaxError } from "../platform/Modules.ts"
 
 /** A temporary folder; `close` removes it. */
 export class TestFolder {

@@ -24,6 +24,13 @@ const WITH_PLUGINS = join(CLI, "with-plugins.js")
  */
 const HASHBANG = "#!/usr/bin/env -S bun --no-env-file --no-install --config=/dev/null"
 
+/** What chooses between runtimes, for the one that is built for. */
+const PLATFORM = join(ROOT, "core/platform")
+const bunAlone: Readonly<Record<string, string>> = {
+  [join(PLATFORM, "host.ts")]: 'export { bunPlatform as hostPlatform } from "./bun/mod.ts"',
+  [join(PLATFORM, "module-loader.ts")]: 'export { bunModules as hostModuleLoader } from "./bun/modules.ts"'
+}
+
 /** The build failed; the message says why, in as many lines as there are reasons. */
 export class BuildError extends Error {
   override readonly name = "BuildError"
@@ -50,7 +57,7 @@ const common = {
 
 /** Writes the executable to `outfile`; returns the bytes of JavaScript in it. Throws {@link BuildError}. */
 export async function compileExecutable(contents: Contents, target: Target, outfile: string): Promise<number> {
-  const files = { [BUILTINS]: builtinsModule(contents) }
+  const files = { ...bunAlone, [BUILTINS]: builtinsModule(contents) }
   const beside = `import { join } from "node:path"
     export const importWithPlugins = () => import(join(import.meta.dir, "with-plugins.js"))`
   const withPlugins = await bundleWithPlugins(files)
@@ -76,7 +83,7 @@ export async function compileExecutable(contents: Contents, target: Target, outf
 
 /** The whole command as one JavaScript file. Throws {@link BuildError}. */
 export async function bundle(contents: Contents): Promise<string> {
-  const files = { [BUILTINS]: builtinsModule(contents) }
+  const files = { ...bunAlone, [BUILTINS]: builtinsModule(contents) }
   // As a text it costs neither time nor memory until a manifest names a plugin from disk.
   const inside = `import text from ${JSON.stringify(WITH_PLUGINS)} with { type: "text" }
     export const importWithPlugins = () =>

@@ -7,7 +7,7 @@ import { mkdirSync, mkdtempSync, realpathSync, rmSync, symlinkSync, writeFileSyn
 import { tmpdir } from "node:os"
 import { dirname, join } from "node:path"
 import { after, before, describe, test } from "node:test"
-import { IS_EXTERNAL, runCommand } from "../support/broker.ts"
+import { IS_EXTERNAL, RUNS_ON_DENO, runCommand } from "../support/broker.ts"
 
 /** A plugin that is right; `more` is its own text before what it exports. */
 const right = (more = "", facts = ""): string => `${more}
@@ -164,7 +164,7 @@ const cases: ReadonlyArray<Case> = [
     name: "an import out of the folder by a computed name without an extension",
     files: { "a/mod.ts": right(`const c = "c"\n${computed('"../" + c')}`), "c.ts": 'console.error("c ran")' },
     manifest: entry("./a"),
-    says: ["./a", "c.ts", "lies outside"]
+    says: ["./a", "lies outside"]
   },
   {
     name: "an import through a link out of the folder",
@@ -240,7 +240,7 @@ const cases: ReadonlyArray<Case> = [
     name: "CommonJS",
     files: { "a/mod.js": "module.exports = { plugin: {} }", "a/package.json": '{ "main": "mod.js" }' },
     manifest: entry("./a"),
-    says: ["./a", 'exports "plugin"']
+    says: ["./a", RUNS_ON_DENO ? "module is not defined" : 'exports "plugin"']
   },
   {
     name: "one that throws while it is loaded",

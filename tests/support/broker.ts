@@ -54,6 +54,9 @@ export function brokerCommand(): ReadonlyArray<string> {
   return given === undefined ? [process.execPath, "cli/main.ts"] : given.split(" ")
 }
 
+/** Whether the broker runs on Deno, which words some faults of plugins otherwise. */
+export const RUNS_ON_DENO = brokerCommand().some((word) => /(?:^|\/)deno$/.test(word))
+
 const LISTENERS: Record<string, string> = {
   "protocol-mqtt.tcp": "127.0.0.1:0",
   "protocol-mqtt.websocket": "127.0.0.1:0",

@@ -66,7 +66,7 @@ export const bunModules: Modules = {
 function load(path: string, guard: ModuleGuard): OnLoadResult {
   const bytes = guard.load(path)
   if (bytes !== undefined) return resultOf(path, bytes)
-  const host = hostFolder(import.meta.path)
+  const host = hostFolder(import.meta.filename)
   if (host !== undefined && path.startsWith(host)) return resultOf(path, readFileSync(path))
   throw new Error(`allowed: code from plugins' own folders; one asks for ${path}, which lies outside: bundle it`)
 }

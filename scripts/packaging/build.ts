@@ -27,8 +27,12 @@ const HASHBANG = "#!/usr/bin/env -S bun --no-env-file --no-install --config=/dev
 /** What chooses between runtimes, for the one that is built for. */
 const PLATFORM = join(ROOT, "core/platform")
 const bunAlone: Readonly<Record<string, string>> = {
-  [join(PLATFORM, "host.ts")]: 'export { bunPlatform as hostPlatform } from "./bun/mod.ts"',
-  [join(PLATFORM, "module-loader.ts")]: 'export { bunModules as hostModuleLoader } from "./bun/modules.ts"'
+  [join(PLATFORM, "host.ts")]: reexport("bunPlatform as hostPlatform", "./bun/mod.ts"),
+  [join(PLATFORM, "module-loader.ts")]: reexport("bunModules as hostModuleLoader", "./bun/modules.ts")
+}
+
+function reexport(names: string, path: string): string {
+  return `export { ${names} } from ${JSON.stringify(path)}`
 }
 
 /** The build failed; the message says why, in as many lines as there are reasons. */

@@ -39,7 +39,8 @@ const FLAGS = {
   "--data": "./data",
   "--set": "protocol-mqtt.tcp=127.0.0.1:1883",
   "--output": "json",
-  "--insecure": undefined
+  "--insecure": undefined,
+  "--origin": undefined
 } as const satisfies Readonly<Record<string, string | undefined>>
 
 export type Flag = keyof typeof FLAGS

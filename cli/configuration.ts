@@ -4,6 +4,7 @@ import { dirname, resolve } from "node:path"
 import { InvariantViolation } from "../core/assert.ts"
 import {
   type Config,
+  type ConfigSource,
   type ExternalPlugin,
   externalPlugins,
   formatFault,
@@ -52,13 +53,22 @@ export function folderOf({ file }: ConfigFile): string {
 
 /** What became of the configuration; plugins from disk have been loaded. */
 export async function loadConfiguration(
+  given: Pick<Arguments, "sets">,
+  source: ConfigFile,
+  environment?: ConfigSource["environment"]
+): Promise<Loaded> {
+  return loadConfig(await configSource(given, source, environment))
+}
+
+/** All layers of the configuration; plugins from disk have been loaded. */
+export async function configSource(
   { sets }: Pick<Arguments, "sets">,
   source: ConfigFile,
-  environment: Readonly<Record<string, string | undefined>> = process.env
-): Promise<Loaded> {
+  environment: ConfigSource["environment"] = process.env
+): Promise<ConfigSource> {
   const { text, file } = source
   const external = await loadExternal(source)
-  return loadConfig({ text, file, environment, sets, builtins, leftOut, external })
+  return { text, file, environment, sets, builtins, leftOut, external }
 }
 
 /** The configuration; undefined where it has faults, which have been told. */

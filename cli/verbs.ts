@@ -4,6 +4,7 @@ import { builtins, included } from "./builtins.ts"
 import type { ConfigFile } from "./configuration.ts"
 import { say } from "./output.ts"
 import { checkConfig } from "./verbs/check-config.ts"
+import { configPrint } from "./verbs/config-print.ts"
 import { checkLoadsPlugin, pluginCheck } from "./verbs/plugin-check.ts"
 import { pluginList } from "./verbs/plugin-list.ts"
 import { start } from "./verbs/start.ts"
@@ -40,6 +41,13 @@ export const verbs: ReadonlyArray<Verb> = [
     run: checkConfig
   },
   {
+    name: "config print",
+    flags: [...CONFIGURATION, "--origin", "--output"],
+    usage: `${CONFIGURATION_USAGE} [--origin] [--output toml|json]`,
+    reads: "configuration",
+    run: configPrint
+  },
+  {
     name: "plugin list",
     flags: ["--config", "--output"],
     usage: "[--config FILE] [--output table|json]",
@@ -68,6 +76,7 @@ const ABOUT_FLAGS = `  --config FILE     the configuration; without it ./manifol
   --data DIR        the data directory (node.data)
   --set key=value   one setting, for instance protocol-mqtt.tcp=127.0.0.1:1883; lists by comma.
                     Order: file, then environment (MANIFOLD_PROTOCOL_MQTT__TCP), then --set; the later wins
+  --origin          behind each key, the layer that set it
   --insecure        allow addresses that other machines reach, though nobody has to log in`
 
 function help(): string {

@@ -50,10 +50,21 @@ export function unknownKey(path: Path, source: string, known: ReadonlyArray<stri
   return nearest === undefined ? fault : { ...fault, nearest }
 }
 
-/** The schema's entries, where it is one of a table. */
+/** The schema's entries, where it is one of a table that takes no other keys. */
 function entriesOf(schema: unknown): Readonly<Record<string, unknown>> | undefined {
-  const { type, entries } = unwrap(schema)
-  return type === "strict_object" && isRecord(entries) ? entries : undefined
+  return unwrap(schema)["type"] === "strict_object" ? fieldsOf(schema) : undefined
+}
+
+/** The schema's entries, where it is one of a table with names of its own. */
+export function fieldsOf(schema: unknown): Readonly<Record<string, unknown>> | undefined {
+  const { entries } = unwrap(schema)
+  return isRecord(entries) ? entries : undefined
+}
+
+/** Whether what the schema asks for is a table with names of its own, or a list of such tables. */
+export function tablesIn(schema: unknown): "table" | "tables" | undefined {
+  if (fieldsOf(schema) !== undefined) return "table"
+  return fieldsOf(unwrap(schema)["item"]) === undefined ? undefined : "tables"
 }
 
 interface Told {
@@ -65,7 +76,7 @@ interface Told {
 
 /** The schema of one entry, where there is one. */
 export function entryOf(schema: unknown, key: string): unknown {
-  const entries = entriesOf(schema)
+  const entries = fieldsOf(schema)
   return entries !== undefined && Object.hasOwn(entries, key) ? entries[key] : undefined
 }
 

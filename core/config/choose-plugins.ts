@@ -4,9 +4,9 @@ import type { PluginFile } from "../plugin/load-plugin.ts"
 import type { Plugin } from "../plugin/Plugin.ts"
 import { thrownMessage } from "../plugin/PluginFault.ts"
 import { checkNeeds } from "./check-needs.ts"
-import { checkValue, entryOf, type Path, type Place, unknownKey } from "./check-value.ts"
-import { type Fault, show } from "./faults.ts"
-import { type Override, readValue } from "./overrides.ts"
+import { checkValue, type Path, type Place, unknownKey } from "./check-value.ts"
+import { type Fault, NOT_SHOWN, SECRET_ITSELF, show } from "./faults.ts"
+import { type Override, putSetting, sourceOf } from "./overrides.ts"
 import { type PluginEntries, SECTIONS } from "./schema.ts"
 
 /** What a manifest without `[[plugin]]` starts beside the built-in storage and meta plugins, which need no entry. */
@@ -14,6 +14,9 @@ const DEFAULT_FACES: ReadonlyArray<Plugin["kind"]> = ["protocol", "http"]
 
 /** What else a manifest may name. */
 const NOT_BUILT_IN = "a package in the node_modules beside the manifest, or a path that begins with ./ or /"
+
+/** Of the name of a setting nobody knows. */
+const KEY_SHOWN_MAX = 80
 
 /** The plugins that there are to choose from. */
 export interface Available {
@@ -55,8 +58,14 @@ export function loadPlugins(
     if (isIdle) readOptions({ plugin, options: {}, entry: undefined }, overrides, place, faults)
   }
   const sections = [...SECTIONS.slice(0, 2), ...all.map(({ name }) => name)]
-  for (const { section, key, source } of overrides) {
+  for (const { section, keys, source } of overrides) {
     if (sections.includes(section)) continue
+    const key = keys.join(".").slice(0, KEY_SHOWN_MAX)
+    if (SECTIONS.includes(section)) {
+      const allowed = `[[${section}]] in the file; from outside: node, topics, and a plugin's options by its name`
+      faults.push({ key: `${section}.${key}`, source, found: "a setting of a list of tables", allowed })
+      continue
+    }
     if (available.leftOut.includes(section)) {
       faults.push({ key: `${section}.${key}`, source, found: show(section), allowed: notBuiltIn(available) })
       continue
@@ -110,10 +119,15 @@ function choose(
   }
   for (const plugin of builtins) {
     const entry = listed.get(plugin.name)
-    const isOn = entry?.isOn ?? (entries === undefined || !DEFAULT_FACES.includes(plugin.kind))
+    const isOn = entry?.isOn ?? isImplied(plugin, entries !== undefined)
     if (isOn) chosen.push({ plugin, ...(entry?.chosen ?? { options: {}, entry: undefined }) })
   }
   return chosen
+}
+
+/** Whether a built-in plugin that the manifest does not name is started. */
+export function isImplied({ kind }: Plugin, hasList: boolean): boolean {
+  return !hasList || !DEFAULT_FACES.includes(kind)
 }
 
 /** What is allowed instead of a built-in plugin that was left out. */
@@ -142,16 +156,36 @@ function checkOptions(
   place: Place,
   faults: Array<Fault>
 ): unknown {
-  const given = new Map<string, unknown>(Object.entries(options))
+  const { table, sources } = givenOptions(plugin, options, overrides, faults)
+  const placeOption: Place = (path) => {
+    const below = path.slice(1)
+    if (below.length === 0) return [place(entry ?? []), ...sources.values()].join(", ")
+    return sourceOf(sources, below) ?? place([...(entry ?? []), "options", ...below])
+  }
+  return checkValue(plugin.options, table, [plugin.name], placeOption, faults)
+}
+
+/** What a plugin is told: the file's options and what came over them, with the source of each of the latter by its path. */
+export function givenOptions(
+  plugin: Plugin,
+  options: Readonly<Record<string, unknown>>,
+  overrides: ReadonlyArray<Override>,
+  faults: Array<Fault>
+): { readonly table: Readonly<Record<string, unknown>>; readonly sources: ReadonlyMap<string, string> } {
   const sources = new Map<string, string>()
-  for (const { section, key, text, source } of overrides) {
-    if (section !== plugin.name) continue
-    given.set(key, readValue(text, entryOf(plugin.options, key)))
-    sources.set(key, source)
+  let table = options
+  for (const override of overrides) {
+    if (override.section !== plugin.name) continue
+    const { keys, text, source } = override
+    const put = putSetting(table, plugin.options, override)
+    const refusal = text === NOT_SHOWN ? SECRET_ITSELF : "refusal" in put ? put.refusal : undefined
+    if (refusal !== undefined) {
+      const key = [plugin.name, ...keys].join(".")
+      faults.push({ key, source, found: show(text, key), allowed: refusal })
+    }
+    if ("refusal" in put) continue
+    table = put.table
+    sources.set(put.path.join("."), source)
   }
-  const placeOption: Place = ([, key, ...below]) => {
-    if (key === undefined) return [place(entry ?? []), ...sources.values()].join(", ")
-    return sources.get(key) ?? place([...(entry ?? []), "options", key, ...below])
-  }
-  return checkValue(plugin.options, Object.fromEntries(given), [plugin.name], placeOption, faults)
+  return { table, sources }
 }

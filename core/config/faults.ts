@@ -19,12 +19,24 @@ export function formatFault(fault: Fault): string {
   return `${fault.source}: ${fault.key}: found ${fault.found}; allowed: ${fault.allowed}${hint}`
 }
 
-const SECRET = /password|secret|token|credential/i
+const SECRET = /pass(?:word|wd|phrase)|secret|token|credential|api_?key|access_?key$/i
+/** The user's part of a URL with a password in it. */
+const LOGIN = /:\/\/[^/@\s:]*:[^/@\s]+@/
 
-/** How a value is shown in a fault: as JSON, cut short; what is a secret by its name, `key` or one inside, not at all. */
+/** What stands for a secret where it would have been shown. */
+export const NOT_SHOWN = "(not shown)"
+/** What is allowed where that was given back. */
+export const SECRET_ITSELF = "the secret itself, which config print does not tell"
+
+/** Whether `value` must not be shown: what its key is called, or what it holds, makes it a secret. */
+export function isSecret(key: string, value: unknown): boolean {
+  return SECRET.test(key) || (typeof value === "string" && LOGIN.test(value))
+}
+
+/** How a value is shown in a fault: as JSON, cut short; what is a secret, the value or one inside, not at all. */
 export function show(value: unknown, key = ""): string {
   if (value === undefined) return "nothing"
-  const text = JSON.stringify({ [key]: value }, (name, inner: unknown) => (SECRET.test(name) ? "(not shown)" : inner))
+  const text = JSON.stringify({ [key]: value }, (name, inner: unknown) => (isSecret(name, inner) ? NOT_SHOWN : inner))
   const shown = text.slice(JSON.stringify(key).length + 2, -1)
   return shown.length > SHOWN_MAX ? `${shown.slice(0, SHOWN_MAX - 3)}...` : shown
 }

@@ -3,10 +3,12 @@ import { test } from "node:test"
 import fc from "fast-check"
 import * as v from "valibot"
 import { CONTRACT_VERSION, type Plugin } from "../plugin/Plugin.ts"
+import { fieldsOf } from "./check-value.ts"
 import { externalPlugins } from "./external.ts"
 import { builtins, fakeProtocol, fakeStorage, load } from "./fakes.ts"
 import { formatFault } from "./faults.ts"
 import type { Config, ConfigSource } from "./load.ts"
+import * as schemas from "./schema.ts"
 
 function loaded(text: string | undefined, more: Partial<ConfigSource> = {}): Config {
   const { config, faults } = load(text, more)
@@ -51,6 +53,51 @@ test("file, then environment, then --set; the later wins", () => {
     receive_maximum: 7,
     greeting: ""
   })
+})
+
+/** A value of each key that is not its default, as it is set from outside and as it is read. */
+const settings: ReadonlyArray<readonly [section: string, key: string, text: string, value: unknown]> = [
+  ["node", "id", "n.2", "n.2"],
+  ["node", "data", "12", "12"],
+  ["node", "shards", "3", 3],
+  ["topics", "auto_create", "false", false],
+  ["topics", "auto_create_mqtt", "off", "off"],
+  ["topics", "partitions", "4", 4],
+  ["topics", "engine", "other", "other"],
+  ["topics", "mode", "persistent", "persistent"],
+  ["protocol-mqtt", "tcp", "a:1, b:2", ["a:1", "b:2"]],
+  ["protocol-mqtt", "websocket", "", []],
+  ["protocol-mqtt", "receive_maximum", "7", 7],
+  ["protocol-mqtt", "greeting", "a,b", "a,b"],
+  ["protocol-mqtt", "password", "12345678", "12345678"],
+  ["protocol-kafka", "tcp", "a:1", ["a:1"]],
+  ["admin-http", "tcp", "a:1", ["a:1"]]
+]
+
+test("every key of [node], of [topics] and of every plugin can be set, by variable and by --set", () => {
+  const other = fakeStorage("storage-other", [{ name: "other", modes: ["memory", "persistent"] }])
+  const plugins = [...builtins, other]
+  const known = [
+    ...Object.keys(schemas.node.entries).map((key) => `node.${key}`),
+    ...Object.keys(schemas.topics.entries).map((key) => `topics.${key}`),
+    ...plugins.flatMap(({ name, options }) => Object.keys(fieldsOf(options) ?? {}).map((key) => `${name}.${key}`))
+  ]
+  const tried = settings.map(([section, key]) => `${section}.${key}`)
+  assert.deepEqual([...tried, "topics.rule"].toSorted(), known.toSorted())
+  const sets = settings.map(([section, key, text]) => `${section}.${key}=${text}`)
+  const variables = settings.map(([section, key, text]) => [
+    `MANIFOLD_${section.replace("-", "_")}__${key}`.toUpperCase(),
+    text
+  ])
+  for (const more of [{ sets }, { environment: Object.fromEntries(variables) }]) {
+    const config = loaded(undefined, { ...more, builtins: plugins })
+    const { autoCreate, autoCreateMqtt } = config.defaults
+    const topics = { ...config.topics, auto_create: autoCreate, auto_create_mqtt: autoCreateMqtt }
+    for (const [section, key, , value] of settings) {
+      const found = section === "node" ? config.node : section === "topics" ? topics : optionsOf(config, section)
+      assert.deepEqual((found as Record<string, unknown>)[key], value, `${section}.${key}`)
+    }
+  }
 })
 
 test("what was set is an own copy: the next load does not see it", () => {
@@ -251,6 +298,49 @@ const refused: ReadonlyArray<readonly [string, string, ReadonlyArray<string>, Re
     ]
   ],
   [
+    "what cannot be set from outside",
+    "",
+    ["topics.rule=a", "binding.topic=a", "plugin.0.use=x", "node.data.x=1"],
+    [
+      '--set topics.rule: topics.rule: found "a"; allowed: tables in the file: a list of tables cannot be written in one line',
+      "--set binding.topic: binding.topic: found a setting of a list of tables; allowed: [[binding]] in the file; from outside: node, topics, and a plugin's options by its name",
+      "--set plugin.0.use: plugin.0.use: found a setting of a list of tables; allowed: [[plugin]] in the file; from outside: node, topics, and a plugin's options by its name",
+      '--set node.data.x: node.data: found {"x":"1"}; allowed: a text'
+    ]
+  ],
+  [
+    "tables within tables without end",
+    `[node]\nid${".a".repeat(50_000)} = 1\n`,
+    [],
+    ["manifold.toml:1: node: found more than 32 tables within tables; allowed: 32 or fewer"]
+  ],
+  [
+    "lists within lists without end",
+    `[node]\nid = ${"[".repeat(50_000)}\n`,
+    [],
+    [
+      "manifold.toml:2: column 1006: found document contains excessively nested structures. aborting.; allowed: TOML 1.0"
+    ]
+  ],
+  [
+    "a table twice, in lines that end with CR LF, behind a byte order mark",
+    '\uFEFF[node]\r\nid = "a"\r\n[node]\r\nshards = 1\r\n',
+    [],
+    ["manifold.toml:3: column 2: found trying to redefine an already defined table or value; allowed: TOML 1.0"]
+  ],
+  [
+    "a fault behind a byte order mark and CR LF has its line",
+    '\uFEFF[node]\r\nid = "a b"\r\n',
+    [],
+    ['manifold.toml:2: node.id: found "a b"; allowed: 1 to 64 of A-Z a-z 0-9 . _ -']
+  ],
+  [
+    "a whole number that is too large for one",
+    "[node]\nshards = 99999999999999999999\n",
+    [],
+    ["manifold.toml:2: column 10: found integer value cannot be represented losslessly; allowed: TOML 1.0"]
+  ],
+  [
     "text that is no TOML",
     '[node]\nid = "a"\nshards = = 2\n',
     [],
@@ -275,6 +365,21 @@ test("a fault of the environment names the variable", () => {
       'MANIFOLD_PROTOCOL_MQTT__TPC: protocol-mqtt.tpc: found unknown "tpc"; allowed: tcp, websocket, receive_maximum, greeting, password; did you mean "tcp"?'
     ]
   )
+})
+
+test("a variable that is nearly a setting is a fault", () => {
+  const allowed = "allowed: MANIFOLD_SECTION__KEY, with two underscores between them; did you mean"
+  assert.deepEqual(linesOf(undefined, { environment: { MANIFOLD_NODE_ID: "a", MANIFOLD_URL: "b" } }), [
+    `environment: MANIFOLD_NODE_ID: found unknown "MANIFOLD_NODE_ID"; ${allowed} "MANIFOLD_NODE__ID"?`
+  ])
+})
+
+test("an empty value is one: a list without entries, and for the rest a fault", () => {
+  const environment = { MANIFOLD_NODE__ID: "", MANIFOLD_NODE__SHARDS: "", MANIFOLD_PROTOCOL_MQTT__TCP: "" }
+  assert.deepEqual(linesOf(undefined, { environment }), [
+    'MANIFOLD_NODE__ID: node.id: found ""; allowed: 1 to 64 of A-Z a-z 0-9 . _ -',
+    'MANIFOLD_NODE__SHARDS: node.shards: found ""; allowed: a number'
+  ])
 })
 
 test("a secret is not shown, neither by itself nor inside", () => {

@@ -2,7 +2,6 @@
  * From what a person wrote to what a node is built from: file, then environment, then `--set`; every fault is found before
  * anything starts, and all of them are told.
  */
-import { parse, TomlError } from "smol-toml"
 import type * as v from "valibot"
 import type { Mode } from "../log/Engines.ts"
 import type { DeclaredTopic, LoadedPlugin } from "../node/NodeOptions.ts"
@@ -10,12 +9,11 @@ import type { PluginFile } from "../plugin/load-plugin.ts"
 import type { Plugin } from "../plugin/Plugin.ts"
 import type { TopicDefaults } from "../topics/Topics.ts"
 import { checkBindings, checkTopics } from "./check-topics.ts"
-import { checkValue, entryOf, isTable, type Path, type Place, rightPart, unknownKey } from "./check-value.ts"
-import { type Available, allPlugins, loadPlugins } from "./choose-plugins.ts"
+import { checkValue, type Place, rightPart, unknownKey } from "./check-value.ts"
+import { loadPlugins } from "./choose-plugins.ts"
 import { type Fault, show } from "./faults.ts"
-import { environmentOverrides, type Override, readValue, setOverride } from "./overrides.ts"
+import { readLayers } from "./layers.ts"
 import * as schemas from "./schema.ts"
-import { lineOf, tomlLines } from "./toml-lines.ts"
 import { modeOf, topicDefaults } from "./topic-defaults.ts"
 
 export interface ConfigSource {
@@ -49,28 +47,11 @@ export type Loaded =
   | { readonly config: Config; readonly faults: readonly [] }
   | { readonly config: undefined; readonly faults: ReadonlyArray<Fault> }
 
-type Raw = Record<string, unknown>
-
-/** The sections whose keys can be set from outside; a plugin's name is a section too. */
-const OVERRIDABLE: ReadonlyMap<string, unknown> = new Map<string, unknown>([
-  ["node", schemas.node],
-  ["topics", schemas.topics]
-])
-
 export function loadConfig(source: ConfigSource): Loaded {
   const faults: Array<Fault> = []
-  const raw = parseText(source, faults)
-  if (raw === undefined) return { config: undefined, faults }
-  const { builtins, leftOut = [], external = new Map() } = source
-  const available: Available = { builtins, leftOut, external }
-  const overrides = collectOverrides(source, available, faults)
-  const overridden = new Map<string, string>()
-  for (const override of overrides) apply(raw, override, overridden)
-  const lines = tomlLines(source.text ?? "")
-  const place = (path: Path): string => {
-    const line = lineOf(lines, path)
-    return overridden.get(path.join(".")) ?? (line === undefined ? source.file : `${source.file}:${line}`)
-  }
+  const layers = readLayers(source, faults)
+  if (layers === undefined) return { config: undefined, faults }
+  const { raw, available, overrides, place } = layers
   for (const key of Object.keys(raw)) {
     if (!schemas.SECTIONS.includes(key)) faults.push(unknownKey([key], place([key]), schemas.SECTIONS))
   }
@@ -102,18 +83,6 @@ export function loadConfig(source: ConfigSource): Loaded {
   return { config, faults: [] }
 }
 
-function parseText(source: ConfigSource, faults: Array<Fault>): Raw | undefined {
-  try {
-    return source.text === undefined ? { ...source.values } : parse(source.text)
-  } catch (error) {
-    if (!(error instanceof TomlError)) throw error
-    const message = error.message.split("\n")[0]?.replace("Invalid TOML document: ", "") ?? ""
-    const at = `${source.file}:${error.line}`
-    faults.push({ key: `column ${error.column}`, source: at, found: message, allowed: "TOML 1.0" })
-    return undefined
-  }
-}
-
 /** The entries of a list of tables that are right, by their place in the file. */
 function checkList<Schema extends v.GenericSchema>(
   schema: Schema,
@@ -131,26 +100,4 @@ function checkList<Schema extends v.GenericSchema>(
     if (checked !== undefined) right.set(index, checked)
   }
   return right
-}
-
-function collectOverrides(source: ConfigSource, available: Available, faults: Array<Fault>): ReadonlyArray<Override> {
-  const names = [...OVERRIDABLE.keys(), ...allPlugins(available).map(({ name }) => name), ...available.leftOut]
-  const overrides = [...environmentOverrides(source.environment, names)]
-  for (const argument of source.sets) {
-    const override = setOverride(argument)
-    if (override !== undefined) overrides.push(override)
-    else faults.push({ key: argument, source: "--set", found: show(argument), allowed: "section.key=value" })
-  }
-  return overrides
-}
-
-/** Puts an override of a section into the raw manifest; what it means is judged with the rest. */
-function apply(raw: Raw, override: Override, overridden: Map<string, string>): void {
-  const schema = OVERRIDABLE.get(override.section)
-  const before = raw[override.section] ?? {}
-  // A section that is no table is a fault of the file: it must stay to be told.
-  if (schema === undefined || !isTable(before)) return
-  const value = readValue(override.text, entryOf(schema, override.key))
-  raw[override.section] = { ...before, [override.key]: value }
-  overridden.set(`${override.section}.${override.key}`, override.source)
 }

@@ -13,7 +13,7 @@ const name = v.pipe(v.string(), v.minLength(1), v.maxLength(NAME_LENGTH_MAX))
 const engine = v.string()
 const mode = v.string()
 
-const rule = v.strictObject({
+export const rule = v.strictObject({
   match: name,
   engine: v.optional(engine),
   mode: v.optional(mode),

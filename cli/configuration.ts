@@ -1,5 +1,5 @@
 /** Finds and reads the configuration that the command line asks for. */
-import { existsSync, readFileSync } from "node:fs"
+import { existsSync } from "node:fs"
 import { dirname, resolve } from "node:path"
 import { InvariantViolation } from "../core/assert.ts"
 import {
@@ -17,6 +17,7 @@ import { isPackageName, isPath, packagePath } from "../core/plugin/locate-plugin
 import type { Arguments } from "./arguments.ts"
 import { builtins, included, leftOut } from "./builtins.ts"
 import { fail } from "./output.ts"
+import { NoText, readText } from "./read-text.ts"
 
 /** Read without being asked for, where it lies in the working directory. */
 export const DEFAULT_FILE = "manifold.toml"
@@ -37,7 +38,7 @@ export interface ConfigFile {
 
 /** The file that was asked for, or {@link DEFAULT_FILE} where it is there. Throws {@link UnreadableFile}. */
 export function readFile(asked: string | undefined): ConfigFile {
-  const text = readText(asked)
+  const text = readFileText(asked)
   return { text, file: text === undefined ? "defaults" : (asked ?? DEFAULT_FILE) }
 }
 
@@ -120,10 +121,12 @@ export function isInstalled(use: string, folder: string): boolean {
   return isPackageName(use) && existsSync(packagePath(use, folder))
 }
 
-function readText(asked: string | undefined): string | undefined {
+function readFileText(asked: string | undefined): string | undefined {
+  const file = asked ?? DEFAULT_FILE
   try {
-    return readFileSync(asked ?? DEFAULT_FILE, "utf8")
+    return readText(file)
   } catch (error) {
+    if (error instanceof NoText) throw new UnreadableFile(`cannot read the configuration ${file}: ${error.message}`)
     const code = error instanceof Error && "code" in error ? String(error.code) : String(error)
     if (code === "ENOENT" && asked === undefined) return undefined
     const reasons: Readonly<Record<string, string>> = {
@@ -131,6 +134,6 @@ function readText(asked: string | undefined): string | undefined {
       EACCES: "not permitted to read it",
       EISDIR: "it is a directory"
     }
-    throw new UnreadableFile(`cannot read the configuration ${asked ?? DEFAULT_FILE}: ${reasons[code] ?? code}`)
+    throw new UnreadableFile(`cannot read the configuration ${file}: ${reasons[code] ?? code}`)
   }
 }

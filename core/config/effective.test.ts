@@ -151,7 +151,7 @@ test("as plain data: the values, and the origins by path", () => {
   assert.equal(origins["plugin.0.options.token"], undefined)
 })
 
-test("a secret is not printed, and what stands for it is refused wherever it comes from", () => {
+test("a secret is not printed, and what stands for it is refused, wherever it was given", () => {
   const text = `[[plugin]]
 use = "./mine.ts"
 [plugin.options]

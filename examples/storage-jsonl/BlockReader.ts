@@ -1,7 +1,7 @@
 /** Finds batches in the file: by offset and by time, through the sparse index. */
 import { type OffsetAndTimestamp, type Partition, RecordCursor, recordBatch } from "manifold"
 import type { Blocks } from "./Blocks.ts"
-import { damaged } from "./errors.ts"
+import { damaged, storageError } from "./errors.ts"
 import type { LineFile } from "./LineFile.ts"
 import { scan } from "./scan.ts"
 import { nextOffset } from "./Tail.ts"
@@ -22,7 +22,7 @@ export class BlockReader {
    * Shows batches from the block that holds `offset` on, of some `bytes` of the file and the whole block at least, until `look` gives
    * false. The bytes are taken in one read: what happens to the file meanwhile does not show. A damaged line rejects.
    */
-  visit(offset: number, bytes: number, look: (batch: Uint8Array, position: number) => boolean): Promise<void> {
+  async visit(offset: number, bytes: number, look: (batch: Uint8Array, position: number) => boolean): Promise<void> {
     const { list } = this.#blocks
     const first = Math.max(0, this.#blocks.find(offset))
     const from = list[first]?.position ?? this.#file.size
@@ -31,12 +31,16 @@ export class BlockReader {
     while (last + 1 < list.length && endOf(last + 1) - from <= Math.min(bytes, READ_BYTES_MAX)) last += 1
     const to = endOf(last)
     let expected = list[first]?.offset ?? offset
-    return scan(this.#file, from, to, to - from, (line, position) => {
-      if (line === undefined) throw damaged(expected)
-      if (!("batch" in line)) return true
-      expected = nextOffset(line.batch, 0)
-      return look(line.batch, position)
-    })
+    try {
+      await scan(this.#file, from, to, to - from, (line, position) => {
+        if (line === undefined) throw damaged(expected)
+        if (!("batch" in line)) return true
+        expected = nextOffset(line.batch, 0)
+        return look(line.batch, position)
+      })
+    } catch (error) {
+      throw storageError(error)
+    }
   }
 
   /** The line of the batch that holds `offset`, or, where none does, of the next one; at the log's end where it will be written. */

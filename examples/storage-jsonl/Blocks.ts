@@ -4,6 +4,7 @@
  *
  * Invariant: blocks rise in offset and position; each begins with the line of a batch.
  */
+import type { Partition, PartitionLimits } from "manifold"
 
 /** A block is ended by the first line that begins beyond so many bytes of it. */
 const BLOCK_BYTES = 65_536
@@ -49,6 +50,30 @@ export class Blocks {
     return low - 1
   }
 
+  /**
+   * The first block of `log` that may stay under `limits`, undefined where all may. The newest one may always, and so may what is not
+   * committed. `size` is where the file ends.
+   */
+  firstWithin(
+    { sizeBytesMax, recordsMax, ageMsMax }: PartitionLimits,
+    nowMs: number,
+    log: Partition,
+    size: number
+  ): Block | undefined {
+    const oldestMs = ageMsMax === 0 ? Number.NEGATIVE_INFINITY : nowMs - ageMsMax
+    let first: Block | undefined
+    for (let next = 1; next < this.#blocks.length; next++) {
+      const oldest = this.#blocks[next - 1]
+      const after = this.#blocks[next]
+      if (oldest === undefined || after === undefined || after.offset > log.highWatermark) break
+      const sizeBytes = Math.min(size - oldest.position, log.sizeBytes)
+      const records = log.logEndOffset - Math.max(oldest.offset, log.logStartOffset)
+      if (sizeBytes <= sizeBytesMax && records <= recordsMax && oldest.lastAt >= oldestMs) break
+      first = after
+    }
+    return first
+  }
+
   /** Forgets the oldest `count` blocks. */
   dropFirst(count: number): void {
     if (count > 0) this.#blocks = this.#blocks.slice(count)
@@ -59,8 +84,8 @@ export class Blocks {
     this.#blocks = this.#blocks.filter((block) => block.position < position)
   }
 
-  /** The file was rewritten: everything lies `bytes` further back, or nearer where it is negative. */
-  shift(bytes: number): void {
-    for (const block of this.#blocks) block.position += bytes
+  /** The file was rewritten without its beginning: everything lies `bytes` further back, the oldest block at `first` at the earliest. */
+  shift(bytes: number, first: number): void {
+    for (const block of this.#blocks) block.position = Math.max(block.position + bytes, first)
   }
 }

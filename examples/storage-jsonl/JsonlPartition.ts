@@ -8,11 +8,11 @@
  *    before the next batch is taken.
  *  - What cuts or replaces the file runs one at a time (`#alone`).
  */
-import { Buffer } from "node:buffer"
 import { Effect } from "effect"
 import {
   BACKLOG,
   type ClockShape,
+  copyBytes,
   DISK_FULL,
   FileError,
   type FilesShape,
@@ -21,15 +21,15 @@ import {
   type Partition,
   type PartitionOptions,
   READ_ONLY,
-  recordBatch,
-  type Timer
+  recordBatch
 } from "manifold"
 import { BlockReader } from "./BlockReader.ts"
 import type { Blocks } from "./Blocks.ts"
-import { damaged, storageError } from "./errors.ts"
+import { damaged, storageError, unusable } from "./errors.ts"
 import { LineFile, lineOf } from "./LineFile.ts"
 import { encodeBatch, encodeState } from "./line.ts"
 import { type Found, recover } from "./scan.ts"
+import { SyncLoop } from "./SyncLoop.ts"
 import { nextOffset, Tail } from "./Tail.ts"
 
 export interface PartitionParts {
@@ -40,12 +40,12 @@ export interface PartitionParts {
   readonly tailBytesMax: number
   /** Bytes that may wait for a sync in mode persistent; beyond them batches are refused. */
   readonly unsyncedBytesMax: number
+  /** A file is not rewritten to save less than this. */
+  readonly deadBytesMin: number
   /** How long mode hybrid lets what was written wait for a sync, in ms. */
   readonly flushMs: number
 }
 
-/** A file is not rewritten to save less than this. */
-const DEAD_BYTES_MIN = 1_048_576
 const EMPTY = new Uint8Array(0)
 
 export class JsonlPartition implements Partition {
@@ -59,6 +59,7 @@ export class JsonlPartition implements Partition {
   readonly #blocks: Blocks
   readonly #reader: BlockReader
   readonly #tail: Tail
+  readonly #loop: SyncLoop
   /** Where in the file what is not forgotten begins. */
   #live = 0
   /** Records below were synced; their lines end at `#durableSize` in the file. */
@@ -69,14 +70,10 @@ export class JsonlPartition implements Partition {
   #isClosed = false
   /** A write that failed and has not been told of. */
   #failure: unknown
-  /** One sync at a time; it settles when it is done or its failure is dealt with. */
-  #syncing: Promise<void> | undefined
-  #isSyncHeld = false
-  #flush: Timer | undefined
   /** Settles when what cuts or replaces the file is done. */
   #last: Promise<unknown> = Promise.resolve()
   #isRewriting = false
-  #deadBytesMin = DEAD_BYTES_MIN
+  #deadBytesMin: number
 
   /** Opens the file `name` in `folder`, or makes it, and reads it through. Rejects with `StorageError`. */
   static async open(
@@ -113,6 +110,12 @@ export class JsonlPartition implements Partition {
     this.#blocks = found.blocks
     this.#reader = new BlockReader(file, found.blocks)
     this.#tail = new Tail(parts.tailBytesMax)
+    const delayMs = options.mode === "persistent" ? 0 : parts.flushMs
+    const isDue = (): boolean =>
+      this.#failure !== undefined || (this.#refusal !== READ_ONLY && this.#durable < this.logEndOffset)
+    this.#loop = new SyncLoop(parts.clock, delayMs, () => this.#syncOrLose(), isDue)
+    this.#deadBytesMin = parts.deadBytesMin
+    this.#durable = found.durable
     this.logStartOffset = found.start
     this.highWatermark = found.end
     this.logEndOffset = found.end
@@ -148,14 +151,14 @@ export class JsonlPartition implements Partition {
       if (error instanceof FileError && error.code === "disk-full") return DISK_FULL
       this.#refusal = READ_ONLY
       this.#failure = error
-      this.#syncSoon()
+      this.#loop.now()
       return READ_ONLY
     }
     this.#blocks.add(offset, position, recordBatch.maxTimestamp(batch, 0), at)
     this.logEndOffset += recordCount
     if (!isPersistent) this.highWatermark = this.logEndOffset
     this.#trim(at)
-    this.#syncSoon()
+    this.#loop.soon()
     return offset
   }
 
@@ -183,21 +186,21 @@ export class JsonlPartition implements Partition {
       })
     } catch (error) {
       // What was read before the damage is good; a log that was cut meanwhile was read amiss.
-      if (batches.length === 0 && leaderEpoch === this.leaderEpoch) throw storageError(error)
+      if (batches.length === 0 && leaderEpoch === this.leaderEpoch) throw error
     }
     // What was asked for may have been forgotten or cut while the disk was read.
     if (offset < this.logStartOffset || leaderEpoch !== this.leaderEpoch) return EMPTY
     const [first] = batches
     if (first === undefined || recordBatch.baseOffset(first, 0) > offset) throw damaged(offset)
-    return batches.length === 1 ? first : Buffer.concat(batches, size)
+    if (batches.length === 1) return first
+    const joined = new Uint8Array(size)
+    let at = 0
+    for (const batch of batches) at = copyBytes(batch, 0, batch.length, joined, at)
+    return joined
   }
 
-  async offsetForTimestamp(timestamp: number): Promise<OffsetAndTimestamp | undefined> {
-    try {
-      return await this.#reader.findTimestamp(timestamp, this)
-    } catch (error) {
-      throw storageError(error)
-    }
+  offsetForTimestamp(timestamp: number): Promise<OffsetAndTimestamp | undefined> {
+    return this.#reader.findTimestamp(timestamp, this)
   }
 
   deleteBefore(offset: number): Promise<number> {
@@ -215,12 +218,28 @@ export class JsonlPartition implements Partition {
   truncateTo(offset: number): Promise<number> {
     return this.#alone(async () => {
       if (this.#refusal !== 0) return this.logEndOffset
+      const { leaderEpoch } = this
       this.#refusal = BACKLOG
-      await this.#syncing
-      const line = await this.#reader.lineOf(Math.max(offset, this.logStartOffset), this.logEndOffset)
-      // Where no batch is kept the log ends where it was asked to, even below what was its start.
-      const end = line.offset > this.logStartOffset ? line.offset : Math.min(line.offset, offset)
-      await this.#cut(line.position, end)
+      await this.#loop.hold()
+      try {
+        const line = await this.#reader.lineOf(Math.max(offset, this.logStartOffset), this.logEndOffset)
+        // Where no batch is kept the log ends where it was asked to, even below what was its start.
+        const end = line.offset > this.logStartOffset ? line.offset : Math.min(line.offset, offset)
+        if (end < this.logEndOffset) await this.#rewrite({ position: line.position, end })
+        else {
+          this.leaderEpoch += 1
+          this.#writeState("open")
+        }
+        await this.#file.sync()
+        this.#synced(end, this.#file.size)
+      } catch (error) {
+        // Cut, but nobody knows whether the disk has it.
+        if (this.leaderEpoch > leaderEpoch) this.#refusal = READ_ONLY
+        throw error
+      } finally {
+        if (this.#refusal === BACKLOG) this.#refusal = 0
+        this.#loop.release()
+      }
       return this.logEndOffset
     })
   }
@@ -229,9 +248,8 @@ export class JsonlPartition implements Partition {
   close(): Promise<void> {
     this.#isClosed = true
     return this.#alone(async () => {
-      this.#flush?.cancel()
+      await this.#loop.stop()
       try {
-        await this.#syncing
         if (this.#refusal !== 0) return
         await this.#sync()
         this.#writeState("closed")
@@ -246,37 +264,26 @@ export class JsonlPartition implements Partition {
   abandon(): Promise<void> {
     this.#isClosed = true
     return this.#alone(async () => {
-      this.#flush?.cancel()
-      await this.#syncing
+      await this.#loop.stop()
       this.#file.close()
     })
   }
 
-  /** Has what was written synced: at once in mode persistent, within the flush time in mode hybrid. */
-  #syncSoon(): void {
-    if (this.#syncing !== undefined || this.#isSyncHeld) return
-    if (this.#options.mode === "persistent" || this.#failure !== undefined) this.#startSync()
-    else this.#flush ??= this.#parts.clock.after(this.#parts.flushMs, () => this.#startSync())
-  }
-
-  #startSync(): void {
-    this.#flush = undefined
-    if (this.#syncing !== undefined || this.#isSyncHeld || this.#isClosed) return
-    // A microtask later, so that nothing is told from within an append, and the appends of one turn share a sync.
-    this.#syncing = Promise.resolve()
-      .then(() => (this.#failure === undefined ? this.#sync() : Promise.reject(this.#failure)))
-      .catch((error: unknown) => this.#lose(error))
-      .then(() => {
-        this.#syncing = undefined
-        if (this.#durable < this.logEndOffset || this.#failure !== undefined) this.#syncSoon()
-      })
+  /** One pass of the loop. */
+  async #syncOrLose(): Promise<void> {
+    try {
+      if (this.#failure !== undefined) throw this.#failure
+      await this.#sync()
+    } catch (error) {
+      await this.#lose(error)
+    }
   }
 
   async #sync(): Promise<void> {
-    const { logEndOffset, leaderEpoch } = this
+    const { logEndOffset } = this
     const { size } = this.#file
     await this.#file.sync()
-    if (leaderEpoch === this.leaderEpoch) this.#synced(logEndOffset, size)
+    this.#synced(logEndOffset, size)
   }
 
   #synced(end: number, size: number): void {
@@ -291,45 +298,42 @@ export class JsonlPartition implements Partition {
   async #lose(error: unknown): Promise<void> {
     this.#failure = undefined
     const { events, mode } = this.#options
+    this.leaderEpoch += 1
     if (mode === "hybrid") {
       // All of it was acknowledged, and nobody knows what of it the disk has: the next opening reads and tells.
       this.#refusal = READ_ONLY
-      this.leaderEpoch += 1
       events.failed(`${lineOf(error)}; the partition takes no more batches until the next start`)
       return
     }
     this.#refusal = BACKLOG
-    const cut = this.#cut(this.#durableSize, this.highWatermark)
+    this.#cutTo(this.#durableSize, this.highWatermark)
     events.failed(lineOf(error))
-    await cut.catch((another: unknown) => {
-      const fields = { file: this.#file.pathname, reason: lineOf(another) }
-      this.#parts.log.error("storage-jsonl", "a partition takes no more batches until the next start", fields)
-    })
-  }
-
-  /** Ends the log at `end`, whose line begins at `position`, under a new leader epoch; batches are refused until that is durable. */
-  async #cut(position: number, end: number): Promise<void> {
-    this.logEndOffset = end
-    this.highWatermark = Math.min(this.highWatermark, end)
-    this.logStartOffset = Math.min(this.logStartOffset, end)
-    this.leaderEpoch += 1
-    this.#durable = Math.min(this.#durable, end)
-    this.#durableSize = Math.min(this.#durableSize, position)
-    this.#live = Math.min(this.#live, position)
-    this.#blocks.cut(position)
-    this.#tail.clear()
     try {
-      this.#file.cut(position)
-      // Twice: behind the new end nothing of the old one may come back, whatever of the state's line is on the disk.
+      // Every epoch so far stands in what was synced, so the file can be cut in place. Synced twice: behind the new end nothing of the
+      // old one may come back, whatever of the new line is on the disk.
+      this.#file.cut(this.#durableSize)
       await this.#file.sync()
       this.#writeState("open")
       await this.#file.sync()
-      this.#synced(end, this.#file.size)
+      this.#synced(this.logEndOffset, this.#file.size)
       this.#refusal = 0
-    } catch (error) {
+    } catch (another) {
       this.#refusal = READ_ONLY
-      throw error
+      const fields = { file: this.#file.pathname, reason: lineOf(another) }
+      this.#parts.log.error("storage-jsonl", "a partition takes no more batches until the next start", fields)
     }
+  }
+
+  /** Ends the log, in memory, at `end`, whose line begins at `position`. */
+  #cutTo(position: number, end: number): void {
+    this.logEndOffset = end
+    this.highWatermark = Math.min(this.highWatermark, end)
+    this.logStartOffset = Math.min(this.logStartOffset, end)
+    this.#durable = Math.min(this.#durable, end)
+    this.#durableSize = Math.min(this.#durableSize, position)
+    this.#live = Math.min(this.#live, position)
+    this.#blocks.cut(this.logStartOffset === end ? 0 : position)
+    this.#tail.clear()
   }
 
   #writeState(state: "open" | "closed"): void {
@@ -338,24 +342,10 @@ export class JsonlPartition implements Partition {
     this.#file.append(encodeState({ state, start, next, epoch, at, durable: this.#durable }))
   }
 
-  /** Forgets by whole blocks what the limits do not allow; the newest block stays. */
+  /** Forgets by whole blocks what the limits do not allow. */
   #trim(nowMs: number): void {
-    const { sizeBytesMax, recordsMax, ageMsMax } = this.#options.limits
-    const oldestMs = ageMsMax === 0 ? Number.NEGATIVE_INFINITY : nowMs - ageMsMax
-    const { list } = this.#blocks
-    let kept = 0
-    for (; kept < list.length - 1; kept++) {
-      const block = list[kept]
-      const next = list[kept + 1]
-      if (block === undefined || next === undefined || next.offset > this.highWatermark) break
-      const isOver =
-        this.#file.size - Math.max(block.position, this.#live) > sizeBytesMax ||
-        this.logEndOffset - Math.max(block.offset, this.logStartOffset) > recordsMax ||
-        block.lastAt < oldestMs
-      if (!isOver) break
-    }
-    const first = list[kept]
-    if (kept === 0 || first === undefined) return
+    const first = this.#blocks.firstWithin(this.#options.limits, nowMs, this, this.#file.size)
+    if (first === undefined) return
     this.#forget(first.offset, first.position)
     try {
       this.#writeState("open")
@@ -373,6 +363,7 @@ export class JsonlPartition implements Partition {
     this.#isRewriting = true
     void this.#alone(() => this.#rewrite())
       .catch((error: unknown) => {
+        if (this.#isClosed) return
         this.#deadBytesMin = this.#live * 2
         const fields = { file: this.#file.pathname, reason: lineOf(error) }
         this.#parts.log.warn("storage-jsonl", "a file keeps what was forgotten", fields)
@@ -382,30 +373,40 @@ export class JsonlPartition implements Partition {
       })
   }
 
-  /** Writes the file anew without what was forgotten, while it goes on growing. */
-  async #rewrite(): Promise<void> {
-    const { logStartOffset: start, leaderEpoch: epoch } = this
-    const isOff = (): boolean => this.#isClosed || this.leaderEpoch !== epoch
-    const line = await this.#reader.lineOf(start, this.logEndOffset)
+  /**
+   * Writes the file anew without what was forgotten, while it goes on growing; or, to cut it, up to `cut` and under a new leader epoch.
+   * A cut in place could lose, with the lines, that an epoch was ever given out.
+   */
+  async #rewrite(cut?: { readonly position: number; readonly end: number }): Promise<void> {
+    const before = this.leaderEpoch
+    const epoch = cut === undefined ? before : before + 1
+    const isOff = (): boolean => this.#isClosed || this.leaderEpoch !== before
+    const { size } = this.#file
+    const end = cut?.end ?? this.logEndOffset
+    const start = Math.min(this.logStartOffset, end)
+    const line = start === end ? { position: size, offset: end } : await this.#reader.lineOf(start, end)
     const at = this.#parts.clock.nowMs()
-    const head = encodeState({ state: "open", start, next: line.offset, epoch, at, durable: this.#durable })
-    const copy = await this.#file.copy(head, line.position, isOff)
-    if (copy === undefined) return
-    this.#isSyncHeld = true
+    const durable = Math.min(this.#durable, end)
+    const head = encodeState({ state: "open", start, next: line.offset, epoch, at, durable })
+    const to = cut === undefined ? undefined : Math.max(line.position, cut.position)
+    const copy = await this.#file.copy(head, line.position, to, isOff)
+    if (copy === undefined) throw unusable(`${this.#file.pathname} was closed or cut meanwhile`)
+    await this.#loop.hold()
     try {
-      await this.#syncing
       if (isOff()) {
         await this.#file.drop(copy)
         return
       }
-      await this.#file.replaceBy(copy)
-      this.#blocks.shift(copy.shift)
-      this.#live = head.length
-      this.#durableSize = Math.max(head.length, this.#durableSize + copy.shift)
-      this.#deadBytesMin = DEAD_BYTES_MIN
+      await this.#file.replaceBy(copy, () => {
+        if (cut !== undefined) this.#cutTo(cut.position, end)
+        this.leaderEpoch = epoch
+        this.#blocks.shift(copy.shift, head.length)
+        this.#live = Math.max(head.length, this.#live + copy.shift)
+        this.#durableSize = Math.max(head.length, this.#durableSize + copy.shift)
+        this.#deadBytesMin = this.#parts.deadBytesMin
+      })
     } finally {
-      this.#isSyncHeld = false
-      this.#syncSoon()
+      if (cut === undefined) this.#loop.release()
     }
   }
 

@@ -66,17 +66,20 @@ export class LineFile {
     return this.#file.read(target, start, end, position)
   }
 
-  /** Begins a file that holds `head` and what is here from `from` on; undefined where `isOff` says so meanwhile. */
-  async copy(head: Uint8Array, from: number, isOff: () => boolean): Promise<Copy | undefined> {
+  /**
+   * Begins a file that holds `head` and what is here from `from` up to `to`, or up to where this one will end; undefined where `isOff`
+   * says so meanwhile.
+   */
+  async copy(head: Uint8Array, from: number, to: number | undefined, isOff: () => boolean): Promise<Copy | undefined> {
     const target = this.#files.openUnsafe(this.newPathname, "create")
-    const copy = { target, copied: from, shift: head.length - from }
+    const copy = { target, copied: from, to, shift: head.length - from }
     try {
       target.truncateUnsafe(0)
       target.writeUnsafe(head, 0, head.length, 0)
       const buffer = new Uint8Array(COPY_BYTES)
-      while (copy.copied < this.size && !isOff()) {
-        const end = Math.min(buffer.length, this.size - copy.copied)
-        const count = await this.#file.read(buffer, 0, end, copy.copied)
+      while (copy.copied < (to ?? this.size) && !isOff()) {
+        const wanted = Math.min(buffer.length, (to ?? this.size) - copy.copied)
+        const count = await this.#file.read(buffer, 0, wanted, copy.copied)
         if (isOff()) break
         target.writeUnsafe(buffer, 0, count, copy.copied + copy.shift)
         copy.copied += count
@@ -92,10 +95,11 @@ export class LineFile {
 
   /**
    * Puts a copy in the file's place. What was written since it began is copied too: most of it before the new file is synced, what is
-   * left in the same moment in which the names change. Nobody else may sync or cut the file meanwhile. All that had been synced is
-   * durable at every moment; what was not is so after the next {@link LineFile.sync}.
+   * left in the same moment in which the names change and `replaced` is called: positions are others from then on. Nobody else may sync
+   * or cut the file meanwhile. All that had been synced is durable at every moment; what was not is so after the next
+   * {@link LineFile.sync}.
    */
-  async replaceBy(copy: Copy): Promise<void> {
+  async replaceBy(copy: Copy, replaced: () => void): Promise<void> {
     try {
       this.#copyRest(copy)
       await copy.target.sync()
@@ -107,8 +111,9 @@ export class LineFile {
     }
     this.#file.close()
     this.#file = copy.target
-    this.size += copy.shift
+    this.size = copy.copied + copy.shift
     this.#isNameNew = true
+    replaced()
   }
 
   async drop(copy: Copy): Promise<void> {
@@ -121,10 +126,10 @@ export class LineFile {
   }
 
   #copyRest(copy: Copy): void {
-    const rest = new Uint8Array(this.size - copy.copied)
+    const rest = new Uint8Array((copy.to ?? this.size) - copy.copied)
     this.#file.readUnsafe(rest, 0, rest.length, copy.copied)
     copy.target.writeUnsafe(rest, 0, rest.length, copy.copied + copy.shift)
-    copy.copied = this.size
+    copy.copied += rest.length
   }
 }
 
@@ -133,6 +138,7 @@ export interface Copy {
   readonly target: OpenFile
   /** So far the other file is in this one. */
   copied: number
+  readonly to: number | undefined
   /** What a position in the other file becomes in this one, less itself. */
   readonly shift: number
 }

@@ -18,6 +18,8 @@ import { ENGINE } from "./errors.ts"
 import { filesResource } from "./files-resource.ts"
 
 const NAME = "storage-jsonl"
+/** Forgotten bytes stay in a file until there are so many, and more of them than others. */
+const DEAD_BYTES_MIN = 1_048_576
 
 /** Options of `[plugin.options]`. */
 export const options = v.strictObject({
@@ -58,6 +60,7 @@ export const plugin: StoragePlugin = {
           partitionsMax: settings.partitions_max,
           tailBytesMax: settings.tail_bytes_max,
           unsyncedBytesMax: settings.unsynced_bytes_max,
+          deadBytesMin: DEAD_BYTES_MIN,
           flushMs: settings.flush_ms
         })
         const engines = yield* Engines

@@ -51,6 +51,8 @@ export interface Found {
   readonly start: number
   readonly end: number
   readonly epoch: number
+  /** The records below were synced, as far as the lines tell. */
+  readonly durable: number
   /** Where the last good line ends; what follows was torn by a crash. */
   readonly size: number
   /** The file was closed in good order, or is new. */
@@ -67,6 +69,7 @@ export async function recover(file: LineFile): Promise<Found> {
   let end = 0
   let epoch = 0
   let size = 0
+  let durable = 0
   let isClean = true
   let isTorn = false
   let isDamaged = false
@@ -83,6 +86,7 @@ export async function recover(file: LineFile): Promise<Found> {
       const { batch } = line
       blocks.add(line.offset, position, recordBatch.maxTimestamp(batch, 0), line.at)
       end = nextOffset(batch, 0)
+      durable = line.durable
       epoch = Math.max(epoch, recordBatch.partitionLeaderEpoch(batch, 0))
       isClean = false
       size = lineEnd
@@ -90,6 +94,7 @@ export async function recover(file: LineFile): Promise<Found> {
       if (line.next !== end) blocks = new Blocks()
       start = line.start
       end = line.next
+      durable = line.durable
       epoch = Math.max(epoch, line.epoch)
       isClean = line.state === "closed"
       size = lineEnd
@@ -98,5 +103,5 @@ export async function recover(file: LineFile): Promise<Found> {
   })
   if (isDamaged) throw damaged(end)
   const first = blocks.list[0]?.offset ?? end
-  return { blocks, start: Math.min(Math.max(start, first), end), end, epoch, size, isClean }
+  return { blocks, start: Math.min(Math.max(start, first), end), end, epoch, durable, size, isClean }
 }

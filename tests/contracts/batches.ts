@@ -39,7 +39,8 @@ export function compressed(batch: Uint8Array, codec: number): Uint8Array {
 
 /** The batch without what an engine may rewrite. */
 export function withoutRewritten(bytes: Uint8Array): Uint8Array {
-  const copy = bytes.slice()
+  // Not `slice`, which of a Buffer gives a view.
+  const copy = new Uint8Array(bytes)
   for (const [start, end] of REWRITTEN) copy.fill(0, start, end)
   return copy
 }

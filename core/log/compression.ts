@@ -14,7 +14,7 @@ import { gunzipSync, gzipSync, zstdCompressSync, zstdDecompressSync } from "node
 import { lz4Compress, lz4Decompress } from "./lz4.ts"
 import { BATCH_CODEC, COMPRESSION_CORRUPT, COMPRESSION_TOO_LARGE } from "./refusals.ts"
 import { snappyCompress, snappyDecompress } from "./snappy.ts"
-import { isWholeZstd } from "./zstd-frame.ts"
+import { zstdFrames } from "./zstd-frame.ts"
 
 /** The codec numbers of the attributes field. */
 export const CODEC_NONE = 0
@@ -47,11 +47,27 @@ export function decompress(
     case CODEC_LZ4:
       return lz4Decompress(bytes, start, end, sizeMax)
     case CODEC_ZSTD:
-      if (!isWholeZstd(bytes, start, end)) return COMPRESSION_CORRUPT
-      return inflate(zstdDecompressSync, bytes.subarray(start, end), sizeMax)
+      return zstdDecompress(bytes, start, end, sizeMax)
     default:
       return BATCH_CODEC
   }
+}
+
+/** Frame by frame; most payloads are one. */
+function zstdDecompress(bytes: Uint8Array, start: number, end: number, sizeMax: number): Uint8Array | number {
+  const frames = zstdFrames(bytes, start, end)
+  if (frames === undefined) return COMPRESSION_CORRUPT
+  const [only, second] = frames
+  if (only !== undefined && second === undefined) return inflate(zstdDecompressSync, only, sizeMax)
+  const parts: Array<Uint8Array> = []
+  let size = 0
+  for (const frame of frames) {
+    const part = inflate(zstdDecompressSync, frame, sizeMax - size)
+    if (typeof part === "number") return part
+    parts.push(part)
+    size += part.length
+  }
+  return new Uint8Array(Buffer.concat(parts, size))
 }
 
 type Inflate = (bytes: Uint8Array, options: { maxOutputLength: number }) => Uint8Array

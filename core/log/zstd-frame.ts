@@ -1,6 +1,6 @@
 /**
- * Tells whether bytes are whole zstd frames and nothing else, without inflating them. The runtime's decompressor stops
- * silently at a cut or at bytes after the last frame, and gives what it has.
+ * Finds the frames of zstd in bytes, without inflating them. The runtimes' decompressors stop silently at a cut or at bytes after the
+ * last frame, Deno's also at a skippable frame, and give what they have.
  *
  * Source: RFC 8878, sections 3.1.1 (Zstandard frames) and 3.1.2 (skippable frames).
  * Invariant: every step consumes input; nothing is allocated.
@@ -21,13 +21,17 @@ function littleEndian32(bytes: Uint8Array, position: number): number {
   )
 }
 
-/** Whether `bytes[start, end)` is one or more whole frames. */
-export function isWholeZstd(bytes: Uint8Array, start: number, end: number): boolean {
+/** The frames of `bytes[start, end)` that hold data, as views; undefined where it is not whole frames and nothing else. */
+export function zstdFrames(bytes: Uint8Array, start: number, end: number): ReadonlyArray<Uint8Array> | undefined {
+  const frames: Array<Uint8Array> = []
   let position = start
   do {
-    position = frameEnd(bytes, position, end)
-  } while (position >= 0 && position < end)
-  return position === end
+    const from = position
+    position = frameEnd(bytes, from, end)
+    if (position < 0 || position > end) return undefined
+    if (littleEndian32(bytes, from) === FRAME_MAGIC) frames.push(bytes.subarray(from, position))
+  } while (position < end)
+  return frames
 }
 
 /** The position after the frame at `position` (past `end` where its checksum is cut), or -1 where it is cut or none. */

@@ -22,8 +22,8 @@ import {
   type Engine,
   type Mode,
   type Partition,
-  type PartitionKey,
   type PartitionEvents,
+  type PartitionKey,
   type PartitionLimits,
   recordBatch
 } from "../../core/mod.ts"

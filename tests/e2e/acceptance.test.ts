@@ -5,11 +5,13 @@
  */
 import { expect, test } from "bun:test"
 import { join } from "node:path"
+import { isDeepStrictEqual } from "node:util"
 import { CompressionTypes, Kafka, logLevel, Partitioners } from "kafkajs"
 import { brokerSuite, ROOT } from "../support/broker.ts"
 import { type FleetReport, type FleetTask, fleetName, fleetQos } from "../support/mqtt-fleet.ts"
 import { RawKafka } from "../support/raw-kafka.ts"
 import { partitionOf, readBatches, type StoredBatch } from "../support/record-batch.ts"
+import { programCommand } from "../support/runtime.ts"
 import { pathOf, run, type Started, start, testWith, tools } from "../support/tools.ts"
 import { until } from "../support/until.ts"
 
@@ -26,8 +28,8 @@ filter = "devices/+/telemetry"
 partitions = ${PARTITIONS}
 `
 
-const fleet = (task: FleetTask): Started =>
-  start(process.execPath, ["tests/support/mqtt-fleet.ts", JSON.stringify(task)])
+const [command = "", ...first] = programCommand("tests/support/mqtt-fleet.ts")
+const fleet = (task: FleetTask): Started => start(command, [...first, JSON.stringify(task)])
 const isReady = (started: Started) => until("the MQTT.js clients", () => started.stdout().includes('"ready"'), 20_000)
 async function reportOf(started: Started, timeoutMs: number): Promise<FleetReport> {
   const { stdout, code, stderr } = await started.end(timeoutMs)
@@ -129,7 +131,7 @@ brokerSuite("acceptance", { config: CONFIG }, (broker) => {
           ...(qos === 0 ? [] : [["mqtt.qos", String(qos)]])
         ]
         if (
-          !Bun.deepEquals(
+          !isDeepStrictEqual(
             record.headers.map((header) => [header.name, String(Buffer.from(header.value ?? []))]),
             wanted
           )

@@ -1,5 +1,6 @@
 /** The broker as a library: in-process publish and subscribe beside real clients, and nothing left when it is closed. */
 import { afterEach, describe, expect, test } from "bun:test"
+import { spawn } from "node:child_process"
 import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs"
 import { createServer } from "node:net"
 import { tmpdir } from "node:os"
@@ -23,6 +24,7 @@ import { textOf } from "../support/mqtt-packets.ts"
 import { RawKafka } from "../support/raw-kafka.ts"
 import { RawMqtt, uniqueLevel } from "../support/raw-mqtt.ts"
 import { batch, readBatches } from "../support/record-batch.ts"
+import { programCommand } from "../support/runtime.ts"
 import { sleep, until, within } from "../support/until.ts"
 
 afterEach(() => {
@@ -355,15 +357,21 @@ test("a listener that other machines reach is refused, as by the command", async
 })
 
 /** Runs a program to its end in a folder of its own; what it wrote, and what it left there. */
-async function runProgram(...args: ReadonlyArray<string>) {
+async function runProgram(program: string, ...args: ReadonlyArray<string>) {
   const folder = mkdtempSync(join(tmpdir(), "manifold-embedded-"))
   try {
-    const child = Bun.spawn([process.execPath, ...args], { cwd: folder, stdout: "pipe", stderr: "pipe" })
-    const [stdout, stderr, code] = await within(
-      `the end of ${args.join(" ")}`,
-      Promise.all([new Response(child.stdout).text(), new Response(child.stderr).text(), child.exited]),
-      25_000
-    ).finally(() => child.kill("SIGKILL"))
+    const [command = "", ...first] = programCommand(program)
+    const child = spawn(command, [...first, ...args], { cwd: folder, stdio: ["ignore", "pipe", "pipe"] })
+    let stdout = ""
+    let stderr = ""
+    child.stdout.on("data", (text) => {
+      stdout += String(text)
+    })
+    child.stderr.on("data", (text) => {
+      stderr += String(text)
+    })
+    const ended = new Promise<number | null>((done) => child.once("close", done))
+    const code = await within(`the end of ${program}`, ended, 25_000).finally(() => child.kill("SIGKILL"))
     return { stdout, stderr, code, endedAtMs: Date.now(), left: readdirSync(folder) }
   } finally {
     rmSync(folder, { recursive: true, force: true })

@@ -13,7 +13,8 @@ import { afterAll, beforeAll, describe, expect } from "bun:test"
 import { type ChildProcess, spawn } from "node:child_process"
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs"
 import { tmpdir } from "node:os"
-import { join, resolve } from "node:path"
+import { join } from "node:path"
+import { programCommand, programPath, ROOT } from "./runtime.ts"
 import { until, within } from "./until.ts"
 
 export interface Address {
@@ -35,8 +36,8 @@ export interface BrokerOptions {
   readonly readyMs?: number
 }
 
-/** The repository's root: the working directory of every broker that is started. */
-export const ROOT = resolve(import.meta.dir, "../..")
+/** The working directory of every broker that is started. */
+export { ROOT }
 
 const EXTERNAL = [
   ["protocol-mqtt.tcp", process.env.MANIFOLD_TEST_MQTT],
@@ -51,7 +52,7 @@ export const SHARD_COUNTS: ReadonlyArray<number> = IS_EXTERNAL ? [1] : [1, 2]
 /** What starts the broker, before the word `start`. */
 export function brokerCommand(): ReadonlyArray<string> {
   const given = process.env.MANIFOLD_TEST_COMMAND
-  return given === undefined ? [process.execPath, "cli/main.ts"] : given.split(" ")
+  return given === undefined ? programCommand("cli/main.ts") : given.split(" ")
 }
 
 /** Whether the broker runs on Deno, which words some faults of plugins otherwise. */
@@ -212,7 +213,8 @@ export class Broker {
   }
 
   signal(name: NodeJS.Signals): void {
-    this.#child?.kill(name)
+    // Not by the child's own method: Deno then tells of the signal as its end, whatever it does.
+    if (this.#child !== undefined && this.isAlive) process.kill(this.pid, name)
   }
 
   /** Waits for the end of the process. */
@@ -225,7 +227,7 @@ export class Broker {
   async stop(): Promise<void> {
     if (this.#child === undefined) return
     const wasAlive = this.isAlive
-    this.#child.kill("SIGTERM")
+    this.signal("SIGTERM")
     try {
       const { code, signal, stderr } = await this.end()
       if (!wasAlive) throw new Error(`the broker died before it was stopped (${code ?? signal}):\n${stderr}`)
@@ -244,7 +246,7 @@ export class Broker {
 
 /** Ends a broker with the tests that started it, whatever ends them; where there is no such tool, it may be left behind. */
 const TIED_TO_TESTS: ReadonlyArray<string> =
-  Bun.which("setpriv") === null ? [] : ["setpriv", "--pdeathsig", "KILL", "--"]
+  programPath("setpriv") === undefined ? [] : ["setpriv", "--pdeathsig", "KILL", "--"]
 
 /** Starts a broker in a data directory of its own and waits for its ready line. */
 export async function startBroker(options: BrokerOptions = {}): Promise<Broker> {

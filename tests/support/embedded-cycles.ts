@@ -9,11 +9,12 @@ import { readdirSync } from "node:fs"
 import { openBroker } from "../../mod.ts"
 import { parseAddress } from "./broker.ts"
 import { RawMqtt } from "./raw-mqtt.ts"
+import { collectGarbage } from "./runtime.ts"
 
 const [kind = "alone", cycles = "1", first = "0"] = process.argv.slice(2)
 const descriptors = (): number => readdirSync("/proc/self/fd").length
 const heapBytes = (): number => {
-  Bun.gc(true)
+  collectGarbage()
   return process.memoryUsage().heapUsed
 }
 

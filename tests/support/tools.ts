@@ -8,14 +8,15 @@ import { type ChildProcess, spawn, spawnSync } from "node:child_process"
 import { existsSync } from "node:fs"
 import { join } from "node:path"
 import { type Ended, ROOT } from "./broker.ts"
+import { programPath } from "./runtime.ts"
 import { within } from "./until.ts"
 
 /** A program's path, or why there is none. */
 export type Tool = { readonly path: string } | { readonly missing: string }
 
 function onPath(name: string): Tool {
-  const path = Bun.which(name) ?? Bun.which(name, { PATH: "/usr/sbin:/usr/local/bin:/usr/bin" })
-  return path === null ? { missing: `${name} is not installed` } : { path }
+  const path = programPath(name)
+  return path === undefined ? { missing: `${name} is not installed` } : { path }
 }
 
 function pythonWith(module: string): Tool {

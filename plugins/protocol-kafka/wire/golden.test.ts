@@ -7,8 +7,8 @@ import { describe, test } from "node:test"
 import { APIS, apiOf } from "./apis.ts"
 import { codecFor, isFlexible } from "./codec.ts"
 import { decodeRequestHeader, requestHeaderVersion } from "./framing.ts"
-import vectors from "./golden/apache-schemas.golden.json"
-import clients from "./golden/real-clients.golden.json"
+import vectors from "./golden/apache-schemas.golden.json" with { type: "json" }
+import clients from "./golden/real-clients.golden.json" with { type: "json" }
 import { comparable } from "./message-arbitrary.ts"
 import { requestHeader } from "./messages/headers.ts"
 import { Reader } from "./reader.ts"

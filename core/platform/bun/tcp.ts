@@ -8,12 +8,17 @@ import { InvariantViolation } from "../../assert.ts"
 import { formatAddress, type OnFault, openListener } from "../listening.ts"
 import { type Accept, CLOSED, type ListenError, type Listening, type Socket, type SocketReceiver } from "../Net.ts"
 
+/** How long a connection that we have ended may take to be ended by the peer. */
+const LINGER_MS = 2_000
+
 type Handle = import("bun").Socket<Connection>
 
 class Connection implements Socket {
   readonly handle: Handle
   receiver: SocketReceiver | undefined
   #open = true
+  /** Set while the connection is ended: it is cut when the peer does not end it too. */
+  #linger: ReturnType<typeof setTimeout> | undefined
 
   constructor(handle: Handle) {
     this.handle = handle
@@ -25,7 +30,7 @@ class Connection implements Socket {
   }
 
   write(bytes: Uint8Array, start: number, end: number): number {
-    if (!this.#open) return CLOSED
+    if (!this.#open || this.isEnding) return CLOSED
     return this.handle.write(bytes, start, end - start)
   }
 
@@ -38,7 +43,17 @@ class Connection implements Socket {
   }
 
   end(): void {
-    if (this.#open) this.handle.end()
+    if (!this.#open || this.isEnding) return
+    this.#linger = setTimeout(() => this.terminate(), LINGER_MS)
+    // What the peer still sends is taken off the line: closed with an unread byte, the connection would be reset, and the peer might
+    // never see what was sent last.
+    this.handle.shutdown()
+    this.handle.resume()
+  }
+
+  /** What comes from the peer now is nobody's. */
+  get isEnding(): boolean {
+    return this.#linger !== undefined
   }
 
   terminate(): void {
@@ -47,6 +62,7 @@ class Connection implements Socket {
 
   closed(): void {
     this.#open = false
+    clearTimeout(this.#linger)
     this.receiver?.closed()
     this.receiver = undefined
   }
@@ -63,6 +79,7 @@ export function listenTcp(
       hostname,
       port,
       exclusive: true,
+      allowHalfOpen: true,
       socket: {
         binaryType: "uint8array",
         open(handle) {
@@ -72,7 +89,10 @@ export function listenTcp(
           connection.receiver = accept(connection)
         },
         data(handle, bytes) {
-          handle.data.receiver?.data(bytes)
+          if (!handle.data.isEnding) handle.data.receiver?.data(bytes)
+        },
+        end(handle) {
+          handle.end()
         },
         drain(handle) {
           handle.data.receiver?.drain()

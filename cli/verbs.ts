@@ -5,6 +5,7 @@ import type { ConfigFile } from "./configuration.ts"
 import { say } from "./output.ts"
 import { checkConfig } from "./verbs/check-config.ts"
 import { configPrint } from "./verbs/config-print.ts"
+import { configSchema } from "./verbs/config-schema.ts"
 import { checkLoadsPlugin, pluginCheck } from "./verbs/plugin-check.ts"
 import { pluginList } from "./verbs/plugin-list.ts"
 import { start } from "./verbs/start.ts"
@@ -47,6 +48,7 @@ export const verbs: ReadonlyArray<Verb> = [
     reads: "configuration",
     run: configPrint
   },
+  { name: "config schema", flags: ["--config"], usage: "[--config FILE]", reads: "configuration", run: configSchema },
   {
     name: "plugin list",
     flags: ["--config", "--output"],

@@ -53,9 +53,11 @@ export function loadPlugins(
   const loaded = chosen.map((one) => ({ plugin: one.plugin, options: readOptions(one, overrides, place, faults) }))
   const all = allPlugins(available)
   for (const plugin of all) {
-    const isIdle = !chosen.some((one) => one.plugin === plugin)
-    // Told to a plugin that is not started, a setting does nothing; it has to be one all the same.
-    if (isIdle) readOptions({ plugin, options: {}, entry: undefined }, overrides, place, faults)
+    if (chosen.some((one) => one.plugin === plugin)) continue
+    // Told to a plugin that is not started, a setting does nothing; it has to be one all the same. What else it lacks is no fault.
+    const found: Array<Fault> = []
+    readOptions({ plugin, options: {}, entry: undefined }, overrides, place, found)
+    faults.push(...found.filter((fault) => overrides.some(({ source }) => source === fault.source)))
   }
   const sections = [...SECTIONS.slice(0, 2), ...all.map(({ name }) => name)]
   for (const { section, keys, source } of overrides) {

@@ -7,6 +7,10 @@ const SHARDS_MAX = 64
 /** As Kafka limits the name of a topic. */
 const NAME_LENGTH_MAX = 249
 
+/** What a topic or a filter may be is judged by `check-topics.ts`; these patterns tell editors. */
+const TOPIC_PATTERN = "^(?!\\.{1,2}$)[A-Za-z0-9._-]+$"
+const FILTER_PATTERN = "^(?!\\$share/)(?:(?:\\+|[^+#/\\u0000]*)/)*(?:\\+|#|[^+#/\\u0000]*)$"
+
 const partitions = v.pipe(v.number(), v.integer(), v.minValue(1), v.maxValue(PARTITIONS_MAX))
 const name = v.pipe(v.string(), v.minLength(1), v.maxLength(NAME_LENGTH_MAX))
 /** Engines and their modes are what the plugins bring: `check-topics.ts` judges them. */
@@ -14,42 +18,83 @@ const engine = v.string()
 const mode = v.string()
 
 export const rule = v.strictObject({
-  match: name,
-  engine: v.optional(engine),
-  mode: v.optional(mode),
-  partitions: v.optional(partitions)
+  match: v.pipe(name, v.description("a topic's name, in which * stands for any characters, dots too")),
+  engine: v.pipe(v.optional(engine), v.description("where partitions are kept; else as in [topics]")),
+  mode: v.pipe(v.optional(mode), v.description("what an acknowledgement promises; else as in [topics]")),
+  partitions: v.pipe(v.optional(partitions), v.description("partitions of such a topic; else as in [topics]"))
 })
 
 export const binding = v.strictObject({
-  topic: name,
-  filter: v.pipe(v.string(), v.minLength(1)),
-  partitions: v.optional(partitions),
-  engine: v.optional(engine),
-  mode: v.optional(mode)
+  topic: v.pipe(
+    name,
+    v.metadata({ pattern: TOPIC_PATTERN }),
+    v.description("the topic that is the home of the topic names, made if it is not there")
+  ),
+  filter: v.pipe(
+    v.string(),
+    v.minLength(1),
+    v.metadata({ pattern: FILTER_PATTERN }),
+    v.description("an MQTT topic filter: + for one level, # at the end for all below")
+  ),
+  partitions: v.pipe(
+    v.optional(partitions),
+    v.description("partitions of the topic; else as its rule or [topics] says")
+  ),
+  engine: v.pipe(v.optional(engine), v.description("where its partitions are kept; else as its rule or [topics] says")),
+  mode: v.pipe(v.optional(mode), v.description("what an acknowledgement promises; else as its rule or [topics] says"))
 })
 
 export const pluginEntry = v.strictObject({
-  use: v.pipe(v.string(), v.minLength(1)),
-  enabled: v.optional(v.boolean(), true),
-  digest: v.optional(
-    v.pipe(v.string(), v.regex(DIGEST_FORM, '"sha256-" and 64 of 0-9 a-f, as plugin check prints it'))
+  use: v.pipe(
+    v.string(),
+    v.minLength(1),
+    v.description("a built-in plugin, a package in the node_modules beside the manifest, or a path from it")
   ),
-  options: v.optional(v.record(v.string(), v.unknown()), {})
+  enabled: v.pipe(v.optional(v.boolean(), true), v.description("false leaves the plugin out")),
+  digest: v.pipe(
+    v.optional(v.pipe(v.string(), v.regex(DIGEST_FORM, '"sha256-" and 64 of 0-9 a-f, as plugin check prints it'))),
+    v.description("of a plugin from disk: what its code has to be, as plugin check prints it")
+  ),
+  options: v.pipe(v.optional(v.record(v.string(), v.unknown()), {}), v.description("what the plugin itself defines"))
 })
 
 export const node = v.strictObject({
-  id: v.optional(v.pipe(v.string(), v.regex(/^[A-Za-z0-9._-]{1,64}$/, "1 to 64 of A-Z a-z 0-9 . _ -")), "node-1"),
-  data: v.optional(v.pipe(v.string(), v.minLength(1)), "./data"),
-  shards: v.optional(v.pipe(v.number(), v.integer(), v.minValue(1), v.maxValue(SHARDS_MAX)), 1)
+  id: v.pipe(
+    v.optional(v.pipe(v.string(), v.regex(/^[A-Za-z0-9._-]{1,64}$/, "1 to 64 of A-Z a-z 0-9 . _ -")), "node-1"),
+    v.description("what the node calls itself")
+  ),
+  data: v.pipe(
+    v.optional(v.pipe(v.string(), v.minLength(1)), "./data"),
+    v.description("the data directory; --data DIR")
+  ),
+  shards: v.pipe(
+    v.optional(v.pipe(v.number(), v.integer(), v.minValue(1), v.maxValue(SHARDS_MAX)), 1),
+    v.description("event loops that share the work; all in one thread for now")
+  )
 })
 
 export const topics = v.strictObject({
-  auto_create: v.optional(v.boolean(), true),
-  auto_create_mqtt: v.optional(v.picklist(["memory", "default", "off"]), "memory"),
-  partitions: v.optional(partitions, 1),
-  engine: v.optional(engine, "memory"),
-  mode: v.optional(mode, "memory"),
-  rule: v.optional(v.array(rule), [])
+  auto_create: v.pipe(
+    v.optional(v.boolean(), true),
+    v.description("topics are made for a Kafka client that asks for an unknown one")
+  ),
+  auto_create_mqtt: v.pipe(
+    v.optional(v.picklist(["memory", "default", "off"]), "memory"),
+    v.description("topics are made by a PUBLISH: memory (1 MiB or 1,000 records each) | default | off")
+  ),
+  partitions: v.pipe(v.optional(partitions, 1), v.description("partitions of a created topic")),
+  engine: v.pipe(
+    v.optional(engine, "memory"),
+    v.description("where partitions are kept; memory is what there is in this release")
+  ),
+  mode: v.pipe(
+    v.optional(mode, "memory"),
+    v.description("what an acknowledgement promises: it is in memory, and lost on restart")
+  ),
+  rule: v.pipe(
+    v.optional(v.array(rule), []),
+    v.description("the first rule that matches a topic's name wins over partitions, engine and mode above")
+  )
 })
 
 /** The sections of a manifest. */

@@ -19,10 +19,11 @@ const size = v.pipe(v.number(), v.integer(), v.minValue(65_536))
 
 /** Options of `[[plugin]] use = "storage-memory"`; all sizes in bytes. */
 export const options = v.strictObject({
-  /** Bound of one partition that has no narrower one. */
-  partition_bytes_max: v.optional(size, 67_108_864),
-  /** Bound of all partitions of a shard together. */
-  total_bytes_max: v.optional(size, 1_073_741_824)
+  partition_bytes_max: v.pipe(
+    v.optional(size, 67_108_864),
+    v.description("bytes of one partition that has no narrower bound")
+  ),
+  total_bytes_max: v.pipe(v.optional(size, 1_073_741_824), v.description("bytes of all partitions of a shard together"))
 })
 
 type Options = v.InferOutput<typeof options>

@@ -95,15 +95,15 @@ describe.skipIf(IS_EXTERNAL)("storage-jsonl", () => {
             for (const [publisher, sent] of acknowledged) {
               if (!publisher.startsWith(mode)) continue
               const found = values.filter((value) => value.startsWith(`${publisher} `))
-              const missing = sent.filter((value) => !found.includes(value))
+              const kept = new Set(found)
+              const missing = sent.filter((value) => !kept.has(value))
               expect(missing, `acknowledged to ${publisher}`).toEqual([])
               expect(found).toEqual(found.toSorted((left, right) => numberOf(left) - numberOf(right)))
             }
-            let last = -1
-            for (const { isCrcRight, baseOffset, records } of readBatches(stored)) {
-              expect(isCrcRight && Number(baseOffset) === last + 1).toBe(true)
-              last = Number(baseOffset) + records.length - 1
-            }
+            const batches = readBatches(stored)
+            const bases = batches.map(({ baseOffset }) => baseOffset)
+            expect(bases).toEqual([0, ...batches.map(({ lastOffset }) => lastOffset + 1)].slice(0, batches.length))
+            expect(batches.filter(({ isCrcRight }) => !isCrcRight)).toEqual([])
           }
           for (const { id, leaderEpoch } of items) {
             expect(leaderEpoch).toBeGreaterThan(epochs.get(id) ?? -1)
@@ -138,7 +138,7 @@ describe.skipIf(IS_EXTERNAL)("storage-jsonl", () => {
     const sent = (["none", "gzip", "snappy", "lz4", "zstd"] as const).map((codec: CodecName) =>
       batch(
         [
-          { key: "k", value: `${codec}`.repeat(50), headers: [{ key: "h", value: Buffer.from("v") }] },
+          { key: "k", value: `${codec}`.repeat(50), headers: [{ name: "h", value: Buffer.from("v") }] },
           { key: null, value: Buffer.from([0xff, 0]) }
         ],
         { codec }
@@ -345,6 +345,7 @@ async function publishOn(
         const { code } = await client.expect("puback", 5_000)
         if (code === 0) done.push(value)
       }
+      await sleep(1)
     }
   } catch {
     // The broker was killed.
@@ -371,6 +372,7 @@ async function produceTo(
       )
       const { error } = await kafka.produce(`kept.${mode}`, 0, bytes)
       if (error === 0) done.push(...values)
+      await sleep(1)
     }
   } catch {
     // The broker was killed.

@@ -43,6 +43,7 @@ function listenReason(error: unknown): string {
   const code = error instanceof Error && "code" in error ? String(error.code) : ""
   if (code === "EADDRINUSE") return "the port is in use"
   if (code === "EACCES") return "not permitted to use this port"
-  if (code === "EADDRNOTAVAIL") return "this machine has no such address"
+  // node:net of Deno says EINVAL of it.
+  if (code === "EADDRNOTAVAIL" || code === "EINVAL") return "this machine has no such address"
   return error instanceof Error ? error.message : String(error)
 }

@@ -14,6 +14,8 @@ export const BUFFERED_BYTES_MAX = 1_048_576
  */
 export const UNREAD_BYTES_MAX = 16_777_216
 export const UNREAD_BYTES_TOTAL_MAX = 268_435_456
+/** What a receiver gets at a time, at most. */
+const PIECE_BYTES_MAX = 524_288
 /** What a frame costs beside its bytes. */
 const FRAME_BYTES = 128
 
@@ -63,13 +65,23 @@ export class IncomingFrames {
 
   /** Hands a frame on, or keeps it; false where too much is kept and the connection has to go. */
   push(bytes: Uint8Array): boolean {
+    if (bytes.length <= PIECE_BYTES_MAX) {
+      if (bytes.length > 0) this.#pushPiece(bytes)
+    } else {
+      for (let start = 0; start < bytes.length; start += PIECE_BYTES_MAX) {
+        this.#pushPiece(bytes.subarray(start, start + PIECE_BYTES_MAX))
+      }
+    }
+    return this.#waitingBytes <= UNREAD_BYTES_MAX && this.#unread.bytes <= UNREAD_BYTES_TOTAL_MAX
+  }
+
+  #pushPiece(bytes: Uint8Array): void {
     if (!this.#isPaused) {
       this.#deliver(bytes)
-      return true
+      return
     }
     this.#waiting.push(bytes)
     this.#count(bytes.length + FRAME_BYTES)
-    return this.#waitingBytes <= UNREAD_BYTES_MAX && this.#unread.bytes <= UNREAD_BYTES_TOTAL_MAX
   }
 
   pause(): void {

@@ -90,6 +90,15 @@ export function listenWebSocket(
   onFault: OnFault
 ): Effect.Effect<Listening, ListenError, Scope.Scope> {
   const unread: Unread = { bytes: 0 }
+  const guarded = (handle: Handle, work: () => void): void => {
+    try {
+      work()
+    } catch (error) {
+      if (error instanceof InvariantViolation) throw error
+      handle.terminate()
+      onFault(error)
+    }
+  }
   const opened = openListener(address, (hostname, port) =>
     Bun.serve<Upgrade>({
       hostname,
@@ -108,22 +117,19 @@ export function listenWebSocket(
         open(handle) {
           const connection = new WebSocketConnection(handle, unread)
           handle.data.connection = connection
-          connection.receiver = accept(connection)
+          guarded(handle, () => {
+            connection.receiver = accept(connection)
+          })
         },
         message(handle, data) {
           if (typeof data === "string") {
             handle.close(UNSUPPORTED_DATA, "binary frames only")
             return
           }
-          const { connection } = handle.data
-          try {
+          guarded(handle, () => {
             const bytes = new Uint8Array(data.buffer, data.byteOffset, data.byteLength)
-            if (connection?.incoming.push(bytes) === false) handle.terminate()
-          } catch (error) {
-            if (error instanceof InvariantViolation) throw error
-            handle.terminate()
-            onFault(error)
-          }
+            if (handle.data.connection?.incoming.push(bytes) === false) handle.terminate()
+          })
         },
         drain(handle) {
           handle.data.connection?.receiver?.drain()

@@ -40,6 +40,8 @@ class Connection implements Socket {
   #held: Uint8Array | undefined
   #wasFull = false
   #isEnding = false
+  /** The peer sends no more. */
+  #hasEnd = false
   #isOpen = true
   #linger: ReturnType<typeof setTimeout> | undefined
 
@@ -47,6 +49,17 @@ class Connection implements Socket {
     this.#handle = handle
     this.#onFault = onFault
     this.peerAddress = handle.remoteAddr.hostname
+  }
+
+  /** Asks who receives, and reads. */
+  start(accept: Accept): void {
+    try {
+      this.#handle.setNoDelay(true)
+      this.receiver = accept(this)
+      this.read()
+    } catch (error) {
+      this.#failed(error)
+    }
   }
 
   write(bytes: Uint8Array, start: number, end: number): number {
@@ -105,7 +118,7 @@ class Connection implements Socket {
 
   /** Reads on, unless it does already or must not. */
   read(): void {
-    if (!this.#isOpen || this.#isReading || this.#isPaused) return
+    if (!this.#isOpen || this.#isReading || this.#isPaused || this.#hasEnd) return
     this.#isReading = true
     this.#handle.read(this.#target).then(
       (count) => {
@@ -150,7 +163,8 @@ class Connection implements Socket {
 
   /** The peer sends no more. What it is owed still goes out. */
   #peerEnded(): void {
-    if (this.#isEnding || this.#owed === 0) this.terminate()
+    this.#hasEnd = true
+    if (this.#owed === 0) this.terminate()
     else this.end()
   }
 
@@ -187,7 +201,8 @@ class Connection implements Socket {
 
   /** All that was taken is sent: the end of the stream. */
   #finish(): void {
-    this.#handle.closeWrite().catch(() => this.terminate())
+    if (this.#hasEnd) this.terminate()
+    else this.#handle.closeWrite().catch(() => this.terminate())
   }
 
   #failed(error: unknown): void {
@@ -227,10 +242,7 @@ async function acceptAll(
   while (state.isOpen) {
     try {
       const handle = await listener.accept()
-      handle.setNoDelay(true)
-      const connection = new Connection(handle, onFault)
-      connection.receiver = accept(connection)
-      connection.read()
+      new Connection(handle, onFault).start(accept)
     } catch (error) {
       if (!state.isOpen) return
       if (error instanceof InvariantViolation) throw error

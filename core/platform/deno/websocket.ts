@@ -10,7 +10,7 @@ import { createServer, type IncomingMessage, type Server, STATUS_CODES } from "n
 import type { AddressInfo } from "node:net"
 import type { Duplex } from "node:stream"
 import { Effect, type Scope } from "effect"
-import { type WebSocket, WebSocketServer } from "ws"
+import { type ServerOptions, type WebSocket, WebSocketServer } from "ws"
 import { InvariantViolation } from "../../assert.ts"
 import { formatAddress, type OnFault, openListenerLate } from "../listening.ts"
 import {
@@ -37,6 +37,11 @@ const LINGER_MS = 2_000
 /** How long a client may take to ask for the upgrade. */
 const REQUEST_MS = 10_000
 
+interface UpgradeOptions extends ServerOptions {
+  /** How long a peer that has closed may keep its connection; the types of ws do not know it. */
+  readonly closeTimeout: number
+}
+
 class WebSocketConnection implements Socket {
   readonly peerAddress: string
   receiver: SocketReceiver | undefined
@@ -52,6 +57,12 @@ class WebSocketConnection implements Socket {
     this.#onFault = onFault
     this.peerAddress = peerAddress
     this.#incoming = new IncomingFrames(unread, (bytes) => this.receiver?.data(bytes))
+  }
+
+  start(accept: Accept): void {
+    this.#guarded(() => {
+      this.receiver = accept(this)
+    })
   }
 
   write(bytes: Uint8Array, start: number, end: number): number {
@@ -92,6 +103,9 @@ class WebSocketConnection implements Socket {
   }
 
   terminate(): void {
+    // What was read already is nobody's from now on.
+    this.#isEnding = true
+    this.#incoming.clear()
     this.#socket.terminate()
   }
 
@@ -155,14 +169,16 @@ export function listenWebSocket(
 
 function serverOf(options: WebSocketOptions, accept: Accept, onFault: OnFault): Server {
   const unread: Unread = { bytes: 0 }
-  const upgrades = new WebSocketServer({
+  const settings: UpgradeOptions = {
     noServer: true,
     clientTracking: false,
     perMessageDeflate: false,
     maxPayload: options.frameSizeMax,
+    closeTimeout: LINGER_MS,
     // Chosen below, before ws is asked.
     handleProtocols: (offered) => options.subprotocols.find((name) => offered.has(name)) ?? false
-  })
+  }
+  const upgrades = new WebSocketServer(settings)
   const server = createServer({ headersTimeout: REQUEST_MS, requestTimeout: REQUEST_MS }, (request, response) => {
     const answer = judge(request, options)
     const { status, text } = typeof answer === "string" ? { status: 400, text: "upgrade failed\n" } : answer
@@ -193,7 +209,7 @@ function serve(webSocket: WebSocket, socket: Duplex, connection: WebSocketConnec
   // ws closes by itself after an error, with the code of RFC 6455 that fits; a peer that does not answer that is cut.
   webSocket.on("error", () => connection.close(GOING_AWAY))
   socket.on("drain", () => connection.drained())
-  connection.receiver = accept(connection)
+  connection.start(accept)
 }
 
 function judge(request: IncomingMessage, options: WebSocketOptions): string | NotLetIn {
@@ -205,6 +221,9 @@ function judge(request: IncomingMessage, options: WebSocketOptions): string | No
 }
 
 function refuse(socket: Duplex, { status, text }: NotLetIn): void {
+  socket.on("error", () => socket.destroy())
+  const linger = setTimeout(() => socket.destroy(), LINGER_MS)
+  socket.once("close", () => clearTimeout(linger))
   const upgrade = status === 426 ? "Upgrade: websocket\r\n" : ""
   const head = `HTTP/1.1 ${status} ${STATUS_CODES[status]}\r\n${upgrade}Content-Length: ${text.length}\r\nConnection: close\r\n\r\n`
   socket.end(head + text)

@@ -210,7 +210,7 @@ test("a fault of the environment names the variable", () => {
 })
 
 test("a variable that is nearly a setting is a fault", () => {
-  const allowed = "allowed: MANIFOLD_SECTION__KEY, with two underscores between them; did you mean"
+  const allowed = "allowed: MANIFOLD_SECTION__KEY, in capitals, with two underscores between them; did you mean"
   assert.deepEqual(linesOf(undefined, { environment: { MANIFOLD_NODE_ID: "a", MANIFOLD_URL: "b" } }), [
     `environment: MANIFOLD_NODE_ID: found unknown "MANIFOLD_NODE_ID"; ${allowed} "MANIFOLD_NODE__ID"?`
   ])

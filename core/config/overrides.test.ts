@@ -116,7 +116,7 @@ test("a variable that is nearly a setting is told; what belongs to others is not
     assert.equal(more.length, 0)
     return fault === undefined ? undefined : formatFault(fault)
   }
-  const allowed = "allowed: MANIFOLD_SECTION__KEY, with two underscores between them; did you mean"
+  const allowed = "allowed: MANIFOLD_SECTION__KEY, in capitals, with two underscores between them; did you mean"
   assert.equal(
     told("MANIFOLD_NODE_DATA"),
     `environment: MANIFOLD_NODE_DATA: found unknown "MANIFOLD_NODE_DATA"; ${allowed} "MANIFOLD_NODE__DATA"?`
@@ -124,6 +124,8 @@ test("a variable that is nearly a setting is told; what belongs to others is not
   assert.match(told("MANIFOLD_NODE_SHARD") ?? "", /did you mean "MANIFOLD_NODE__SHARDS"\?$/)
   assert.match(told("MANIFOLD_DATA") ?? "", /did you mean "MANIFOLD_NODE__DATA"\?$/)
   assert.match(told("MANIFOLD_PROTOCOL_MQTT_TCP") ?? "", /did you mean "MANIFOLD_PROTOCOL_MQTT__TCP"\?$/)
+  assert.match(told("MANIFOLD_node__data") ?? "", /did you mean "MANIFOLD_NODE__DATA"\?$/)
+  assert.match(told("MANIFOLD_NODE__") ?? "", /unknown "MANIFOLD_NODE__"/)
   assert.match(told("MANIFOLD_NODE_X") ?? "", /unknown "MANIFOLD_NODE_X"/)
   for (const name of [
     "MANIFOLD_URL",

@@ -24,6 +24,7 @@ type Table = Readonly<Record<string, unknown>>
 /** What stands between the words of a variable's name. */
 const BETWEEN = "__"
 const PREFIX = "MANIFOLD_"
+const VARIABLE = /^MANIFOLD_([A-Z0-9_]+?)__([A-Z0-9_]+)$/
 /** Tables within tables that a setting may go through. */
 const KEYS_MAX = 8
 /** What Kubernetes tells every container of a Service, whatever that is called. */
@@ -37,7 +38,7 @@ export function environmentOverrides(
   const byName = new Map([...sections].map((section) => [variableName(section), section]))
   const found: Array<Override> = []
   for (const [source, text] of Object.entries(environment).sort()) {
-    const match = /^MANIFOLD_([A-Z0-9_]+?)__([A-Z0-9_]+)$/.exec(source)
+    const match = VARIABLE.exec(source)
     if (match?.[1] === undefined || match[2] === undefined || text === undefined) continue
     const section = byName.get(match[1]) ?? match[1].toLowerCase()
     const all = match[2].toLowerCase()
@@ -48,8 +49,8 @@ export function environmentOverrides(
 }
 
 /**
- * Variables that are meant for a setting and name none: those that begin with a section and have one underscore behind it, and those
- * that are a key of [node] or [topics] alone. What else begins with MANIFOLD_ is somebody else's: a Kubernetes Service may be called so.
+ * Variables that are meant for a setting and name none: those that begin with a section and have one underscore behind it, those that
+ * are a key of [node] or [topics] alone, and those with two underscores that are not in capitals. What else begins with MANIFOLD_ is somebody else's: a Kubernetes Service may be called so.
  */
 export function mistakenVariables(
   environment: Readonly<Record<string, string | undefined>>,
@@ -66,13 +67,14 @@ export function mistakenVariables(
   }
   const faults: Array<Fault> = []
   for (const [found, text] of Object.entries(environment).sort()) {
-    if (!found.startsWith(PREFIX) || found.includes(BETWEEN) || text === undefined || SERVICE_LINK.test(found)) continue
-    const word = found.slice(PREFIX.length)
+    // What has the form of a setting is judged as one.
+    if (!found.startsWith(PREFIX) || VARIABLE.test(found) || text === undefined || SERVICE_LINK.test(found)) continue
+    const word = found.slice(PREFIX.length).toUpperCase()
     const near = known.filter(({ section }) => word.startsWith(`${section}_`)).map(({ name }) => name)
     const alone = known.find(({ key }) => key === word)
-    if (near.length === 0 && alone === undefined) continue
+    if (near.length === 0 && alone === undefined && !found.includes(BETWEEN)) continue
     const nearest = alone?.name ?? nearestOf(found, near)
-    const allowed = `${PREFIX}SECTION${BETWEEN}KEY, with two underscores between them`
+    const allowed = `${PREFIX}SECTION${BETWEEN}KEY, in capitals, with two underscores between them`
     const fault = { key: found, source: "environment", found: `unknown ${show(found)}`, allowed }
     faults.push(nearest === undefined ? fault : { ...fault, nearest })
   }

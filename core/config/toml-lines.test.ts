@@ -81,3 +81,14 @@ test("any text has lines, each of them one of its own", () => {
     })
   )
 })
+
+test("a line of dots costs no more than its length", () => {
+  const dots = ".a".repeat(400_000)
+  const startedAt = performance.now()
+  const lines = tomlLines(`[t${dots}]\n\n[u]\na${dots} = 1\n`)
+  assert.equal(lineOf(lines, ["t", "a", "a"]), 1)
+  assert.equal(lineOf(lines, ["u", "a", "a"]), 4)
+  assert.ok(lines.size < 200)
+  // It takes some tens of milliseconds; the square of the length took a minute.
+  assert.ok(performance.now() - startedAt < 5_000)
+})

@@ -7,6 +7,9 @@ const TABLE = /^\s*\[([^[\]]+)\]\s*(?:#.*)?$/
 const ARRAY_TABLE = /^\s*\[\[([^[\]]+)\]\]\s*(?:#.*)?$/
 const KEY = /^\s*((?:[A-Za-z0-9_-]+|"[^"]*"|'[^']*')(?:\s*\.\s*(?:[A-Za-z0-9_-]+|"[^"]*"|'[^']*'))*)\s*=(.*)$/
 
+/** Deeper paths are not kept apart: a line of dots would cost the square of its length. */
+const DEPTH_MAX = 40
+
 /** Lines by path, counted from 1. */
 export function tomlLines(text: string): ReadonlyMap<string, number> {
   const lines = new Map<string, number>()
@@ -42,7 +45,7 @@ export function tomlLines(text: string): ReadonlyMap<string, number> {
     }
     const key = KEY.exec(line)
     if (key?.[1] === undefined) continue
-    const path = key[1].split(".").map(unquote).join(".")
+    const path = key[1].split(".", DEPTH_MAX).map(unquote).join(".")
     note(prefix === "" ? path : `${prefix}.${path}`, index + 1)
     multiline = openString(key[2] ?? "")
   }
@@ -61,7 +64,7 @@ export function lineOf(lines: ReadonlyMap<string, number>, path: ReadonlyArray<s
 /** A table's path, with the number of the array table that it belongs to put in. */
 function pathOf(header: string, counts: ReadonlyMap<string, number>): string {
   let path = ""
-  for (const part of header.split(".").map(unquote)) {
+  for (const part of header.split(".", DEPTH_MAX).map(unquote)) {
     const count = counts.get(path)
     if (count !== undefined) path = `${path}.${count - 1}`
     path = path === "" ? part : `${path}.${part}`

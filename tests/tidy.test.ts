@@ -130,6 +130,42 @@ test("packages have exact versions, and the lock file says the same", () => {
   expect([lock.version, lock.packages[""].version]).toEqual([version, version])
 })
 
+test("deno.json says the same of packages and types as package.json and tsconfig.json", () => {
+  const { dependencies, devDependencies, exports } = JSON.parse(read("package.json"))
+  const versions: Record<string, string> = { ...dependencies, ...devDependencies }
+  const { imports, compilerOptions } = JSON.parse(read("deno.json")) as {
+    readonly imports: Readonly<Record<string, string>>
+    readonly compilerOptions: Readonly<Record<string, unknown>>
+  }
+  const wrong = Object.entries(imports).filter(([name, target]) => {
+    const [, found, version, part = ""] = /^npm:((?:@[^@/]+\/)?[^@/]+)@([^/]+)(\/.+)?$/.exec(target) ?? []
+    if (found === undefined) return !existsSync(join(ROOT, target))
+    return version !== versions[found] || name !== `${found}${part}`
+  })
+  expect(wrong).toEqual([])
+  expect(imports["manifold/contracts"]).toBe(exports["./contracts"])
+  expect(
+    Object.keys(dependencies).filter(
+      (name) => name !== "bun" && !Object.keys(imports).some((key) => key === name || key.startsWith(`${name}/`))
+    )
+  ).toEqual([])
+  const tsconfig = read("tsconfig.json").replace(/^\s*\/\/.*$/gm, "")
+  const { compilerOptions: wanted } = JSON.parse(tsconfig)
+  // What Deno does of itself, or has in the import map.
+  const own = [
+    "target",
+    "module",
+    "moduleResolution",
+    "moduleDetection",
+    "allowImportingTsExtensions",
+    "noEmit",
+    "paths"
+  ]
+  const shared = Object.entries(wanted).filter(([key]) => !own.includes(key) && key !== "types")
+  const { types: _types, ...options } = compilerOptions
+  expect(options).toEqual(Object.fromEntries(shared))
+})
+
 test("the lock file names no registry, and there is only one", () => {
   expect(
     read("package-lock.json").match(

@@ -1,0 +1,2 @@
+/** The types of Node declare it where Deno's type check does not look. */
+declare var console: Console

@@ -69,7 +69,7 @@ export function readArguments(words: ReadonlyArray<string>, verbs: ReadonlyArray
     const flag = verb.flags.find((known) => known === name)
     if (flag === undefined) {
       if (word.startsWith("-") || operands.length >= (verb.operandsMax ?? 0)) {
-        throw new UsageError(unknown(`argument of ${verb.name}`, name, verb.flags))
+        throw new UsageError(unknownWord(`argument of ${verb.name}`, name, verb.flags))
       }
       operands.push(word)
       continue
@@ -107,11 +107,18 @@ function takeVerb(
   if (one !== undefined) return { verb: one, rest: words.slice(1) }
   const names = verbs.map(({ name }) => name)
   const below = names.filter((name) => name.startsWith(`${first} `)).map((name) => name.slice(first.length + 1))
-  if (below.length === 0) throw new UsageError(unknown("verb", first, names))
-  throw new UsageError(unknown(`verb of ${first}`, words[1] ?? "", below))
+  if (below.length === 0) throw new UsageError(unknownWord("verb", first, names))
+  throw new UsageError(unknownWord(`verb of ${first}`, words[1] ?? "", below))
 }
 
-function unknown(what: string, found: string, known: ReadonlyArray<string>): string {
+/** Whether the first word belongs to the table: it is a verb, the first of two, a flag, or nothing. */
+export function startsWithVerb(words: ReadonlyArray<string>, verbs: ReadonlyArray<VerbForm>): boolean {
+  const [first = "help"] = words
+  return first.startsWith("-") || verbs.some(({ name }) => name === first || name.startsWith(`${first} `))
+}
+
+/** Tells that a word is not known, and the nearest one that is. */
+export function unknownWord(what: string, found: string, known: ReadonlyArray<string>): string {
   const nearest = nearestOf(found, known)
   const hint = nearest === undefined ? "" : `; did you mean "${nearest}"?`
   return `unknown ${what} "${found}"; known: ${known.length === 0 ? "none" : known.join(", ")}${hint}`

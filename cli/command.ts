@@ -1,13 +1,15 @@
 /**
- * Runs the verb that was typed. Exit codes: 0 it went well, 1 it failed, 2 what was typed makes no sense; each failure is told on
+ * Runs the verb that was typed: one of the command's table, else one that a running broker tells of. Exit codes: 0 it went well, 1 it failed, 2 what was typed makes no sense; each failure is told on
  * stderr, one line a fault.
  */
 import type { PluginLoader } from "../core/plugin/load-plugin.ts"
-import { type Arguments, readArguments, UsageError } from "./arguments.ts"
+import { type Arguments, readArguments, startsWithVerb, UsageError } from "./arguments.ts"
 import { namesPluginFiles, readFile, UnreadableFile } from "./configuration.ts"
 import { importWithPlugins } from "./import-with-plugins.ts"
 import { fail } from "./output.ts"
+import { CallFailed } from "./resource/client.ts"
 import { type Verb, verbs } from "./verbs.ts"
+import { runResource } from "./verbs/resource.ts"
 
 const FAILED = 1
 const USAGE = 2
@@ -18,6 +20,7 @@ const USAGE = 2
  */
 export async function run(words: ReadonlyArray<string>, loader?: () => PluginLoader): Promise<number> {
   try {
+    if (!startsWithVerb(words, verbs)) return await runResource(words, verbs)
     const given = readArguments(words, verbs)
     const verb = verbs.find(({ name }) => name === given.verb) as Verb
     return verb.reads === "nothing" ? await verb.run(given) : await configured(verb, given, words, loader)
@@ -26,7 +29,7 @@ export async function run(words: ReadonlyArray<string>, loader?: () => PluginLoa
       fail(`${error.message} (manifold help tells more)`)
       return USAGE
     }
-    if (!(error instanceof UnreadableFile)) throw error
+    if (!(error instanceof UnreadableFile || error instanceof CallFailed)) throw error
     fail(error.message)
     return FAILED
   }

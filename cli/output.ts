@@ -19,6 +19,11 @@ export function logLine(line: string): void {
   write(STDERR, `${new Date().toISOString()} ${line}\n`)
 }
 
+/** Something to know beside the result. */
+export function note(line: string): void {
+  write(STDERR, `${line}\n`)
+}
+
 /** Why the command failed. */
 export function fail(line: string): void {
   write(STDERR, `manifold: ${line}\n`)

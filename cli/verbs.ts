@@ -81,10 +81,18 @@ const ABOUT_FLAGS = `  --config FILE     the configuration; without it ./manifol
   --origin          behind each key, the layer that set it
   --insecure        allow addresses that other machines reach, though nobody has to log in`
 
+const ABOUT_RESOURCES = `Of a running broker, by what it tells of itself (manifold resource list shows all):
+  manifold <resource> list [--filter X] [--limit N]
+  manifold <resource> get [ID]
+  manifold <resource> VERB [ID] [--key value]...
+  manifold <resource> --help
+  --url URL         where its HTTP API answers; else MANIFOLD_URL, else http://127.0.0.1:8080
+  --output json     for programs`
+
 function help(): string {
   const width = Math.max(...verbs.map(({ name }) => name.length))
   const lines = verbs.map(({ name, usage }) => `  manifold ${name.padEnd(width)}  ${usage}`.trimEnd())
   const title = `manifold ${VERSION}: one messaging runtime, one stored log, many protocols.`
   const plugins = [...builtins.map(({ name }) => name), ...included.keys()].join(", ")
-  return [title, "", ...lines, "", ABOUT_FLAGS, "", `Plugins in this build: ${plugins}`].join("\n")
+  return [title, "", ...lines, "", ABOUT_FLAGS, "", ABOUT_RESOURCES, "", `Plugins in this build: ${plugins}`].join("\n")
 }

@@ -90,7 +90,12 @@ async function translate(source: v.GenericSchema, typeMode: keyof typeof transla
   const known = translated[typeMode].get(source)
   if (known !== undefined) return known
   const { toJsonSchema } = await import("@valibot/to-json-schema")
-  const made = { ...toJsonSchema(source, { typeMode, errorMode: "ignore", target: "draft-2020-12" }) }
+  let made: Record<string, unknown> = {}
+  try {
+    made = { ...toJsonSchema(source, { typeMode, errorMode: "ignore", target: "draft-2020-12" }) }
+  } catch {
+    // What a third party wrote may hold what has no translation at all: then nothing is told of it.
+  }
   translated[typeMode].set(source, made)
   return made
 }

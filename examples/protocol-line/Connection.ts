@@ -3,8 +3,8 @@
  *
  * Invariants
  *  - `OK` follows what was promised: a PUB is stored as its topic's mode says, a SUB is known on every shard.
- *  - Nothing here grows by what a client sends or does not read: lines, answers that wait, output and subscriptions have bounds. Beyond
- *    them the client is not read, a message is dropped and counted, or a command is refused.
+ *  - Nothing here grows by what a client sends or does not read: lines, answers that wait, output and subscriptions have bounds.
+ *    Beyond them the client is not read, a message is dropped and counted, or a command is refused.
  *  - What is written in a turn leaves in one write at its end.
  */
 import {

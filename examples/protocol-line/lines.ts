@@ -130,8 +130,8 @@ export class LineWriter {
   }
 
   /**
-   * Adds a space and `bytes[start, end)`, so that a terminal shows them and does nothing else: control characters become escapes, and
-   * so does what is no UTF-8; in a word, spaces too.
+   * Adds a space and `bytes[start, end)`, so that a terminal shows them and does nothing else: control characters become escapes,
+   * and so does what is no UTF-8; in a word, spaces too.
    */
   escaped(bytes: Uint8Array, start: number, end: number, isWord: boolean): void {
     this.#room((end - start) * 4 + 1)

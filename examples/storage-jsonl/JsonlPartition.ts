@@ -6,17 +6,14 @@
  *    sync has made durable; one sync serves all that wait.
  *  - After a sync that failed nothing above the high watermark is there: the file is cut, the leader epoch rises, and that is durable
  *    before the next batch is taken.
- *  - What cuts or replaces the file runs one at a time (`#alone`).
+ *  - What cuts or replaces the file runs one at a time (`#serial`).
  */
 import { Effect } from "effect"
 import {
   BACKLOG,
-  type ClockShape,
   copyBytes,
   DISK_FULL,
   FileError,
-  type FilesShape,
-  type LogShape,
   type OffsetAndTimestamp,
   type Partition,
   type PartitionOptions,
@@ -28,23 +25,11 @@ import type { Blocks } from "./Blocks.ts"
 import { damaged, storageError, unusable } from "./errors.ts"
 import { LineFile, lineOf } from "./LineFile.ts"
 import { encodeBatch, encodeState } from "./line.ts"
-import { type Found, recover } from "./scan.ts"
+import type { PartitionParts } from "./PartitionParts.ts"
+import { Serial } from "./Serial.ts"
 import { SyncLoop } from "./SyncLoop.ts"
+import { type Found, recover } from "./scan.ts"
 import { nextOffset, Tail } from "./Tail.ts"
-
-export interface PartitionParts {
-  readonly files: FilesShape
-  readonly clock: ClockShape
-  readonly log: LogShape
-  /** Bytes of the newest batches that are kept in memory. */
-  readonly tailBytesMax: number
-  /** Bytes that may wait for a sync in mode persistent; beyond them batches are refused. */
-  readonly unsyncedBytesMax: number
-  /** A file is not rewritten to save less than this. */
-  readonly deadBytesMin: number
-  /** How long mode hybrid lets what was written wait for a sync, in ms. */
-  readonly flushMs: number
-}
 
 const EMPTY = new Uint8Array(0)
 
@@ -70,8 +55,8 @@ export class JsonlPartition implements Partition {
   #isClosed = false
   /** A write that failed and has not been told of. */
   #failure: unknown
-  /** Settles when what cuts or replaces the file is done. */
-  #last: Promise<unknown> = Promise.resolve()
+  /** What cuts, replaces or closes the file. */
+  readonly #serial = new Serial()
   #isRewriting = false
   #deadBytesMin: number
 
@@ -204,7 +189,7 @@ export class JsonlPartition implements Partition {
   }
 
   deleteBefore(offset: number): Promise<number> {
-    return this.#alone(async () => {
+    return this.#serial.run(async () => {
       const target = Math.min(offset, this.highWatermark)
       if (this.#refusal !== 0 || target <= this.logStartOffset) return this.logStartOffset
       const line = await this.#reader.lineOf(target, this.logEndOffset)
@@ -216,7 +201,7 @@ export class JsonlPartition implements Partition {
   }
 
   truncateTo(offset: number): Promise<number> {
-    return this.#alone(async () => {
+    return this.#serial.run(async () => {
       if (this.#refusal !== 0) return this.logEndOffset
       const { leaderEpoch } = this
       this.#refusal = BACKLOG
@@ -247,7 +232,7 @@ export class JsonlPartition implements Partition {
   /** Commits what is there, marks the file as closed in good order, and gives it back. */
   close(): Promise<void> {
     this.#isClosed = true
-    return this.#alone(async () => {
+    return this.#serial.run(async () => {
       await this.#loop.stop()
       try {
         if (this.#refusal !== 0) return
@@ -263,7 +248,7 @@ export class JsonlPartition implements Partition {
   /** Gives the file back as it is: it is to be removed. */
   abandon(): Promise<void> {
     this.#isClosed = true
-    return this.#alone(async () => {
+    return this.#serial.run(async () => {
       await this.#loop.stop()
       this.#file.close()
     })
@@ -361,7 +346,8 @@ export class JsonlPartition implements Partition {
     this.#blocks.dropFirst(this.#blocks.find(offset))
     if (this.#isRewriting || this.#live < this.#deadBytesMin || this.#live < this.#file.size - this.#live) return
     this.#isRewriting = true
-    void this.#alone(() => this.#rewrite())
+    void this.#serial
+      .run(() => this.#rewrite())
       .catch((error: unknown) => {
         if (this.#isClosed) return
         this.#deadBytesMin = this.#live * 2
@@ -407,21 +393,6 @@ export class JsonlPartition implements Partition {
       })
     } finally {
       if (cut === undefined) this.#loop.release()
-    }
-  }
-
-  /** Runs `work` when what was begun before has ended. */
-  async #alone<Value>(work: () => Promise<Value>): Promise<Value> {
-    const before = this.#last
-    const { promise, resolve } = Promise.withResolvers<void>()
-    this.#last = promise
-    await before
-    try {
-      return await work()
-    } catch (error) {
-      throw storageError(error)
-    } finally {
-      resolve()
     }
   }
 }

@@ -8,7 +8,8 @@
 import { Effect } from "effect"
 import type { Engine, PartitionKey, PartitionOptions, StorageError } from "manifold"
 import { storageError, unusable } from "./errors.ts"
-import { JsonlPartition, type PartitionParts } from "./JsonlPartition.ts"
+import { JsonlPartition } from "./JsonlPartition.ts"
+import type { PartitionParts } from "./PartitionParts.ts"
 
 export interface EngineParts extends PartitionParts {
   /** Everything lies below it. */

@@ -346,6 +346,46 @@ test("a file that cannot be rewritten stays as it is, and is told of", async () 
   assert.deepEqual(readdirSync(join(folder, "0")), ["faults-0.jsonl"])
 })
 
+test("after a file was rewritten a failed sync cuts it where it now ends", async () => {
+  const { partition, files, file, failures, close } = await set({ parts: { deadBytesMin: 1 } })
+  for (let mark = 0; mark < 20; mark++) take(partition, mark, 500)
+  await committed(partition)
+  const before = statSync(file).size
+  await partition.deleteBefore(15)
+  await until(() => statSync(file).size < before)
+  // Waits for the end of the rewriting, and changes nothing.
+  await partition.deleteBefore(1)
+  files.before = failing("sync", "failed")
+  take(partition, 99, 500)
+  await until(() => failures.length > 0)
+  await until(() => take(partition, 20, 500) === 20)
+  await committed(partition)
+  assert.deepEqual(await marksOf(partition), [15, 16, 17, 18, 19, 20])
+  assert.ok(!readFileSync(file, "utf8").includes("\0"))
+  await close()
+})
+
+test("a log that was emptied below its start goes on there", async () => {
+  const { partition, file, folder, close } = await set({ parts: { deadBytesMin: 10_000 } })
+  for (let mark = 0; mark < 20; mark++) take(partition, mark, 500)
+  await committed(partition)
+  const before = statSync(file).size
+  await partition.deleteBefore(15)
+  await until(() => statSync(file).size < before)
+  await partition.deleteBefore(17)
+  assert.equal(await partition.truncateTo(5), 5)
+  for (let mark = 105; mark < 110; mark++) assert.equal(take(partition, mark), mark - 100)
+  await committed(partition)
+  assert.equal(await partition.truncateTo(8), 8)
+  assert.equal(await partition.deleteBefore(6), 6)
+  assert.deepEqual(await marksOf(partition), [106, 107])
+  assert.deepEqual(await partition.offsetForTimestamp(107), { offset: 7, timestamp: 107 })
+  await close()
+  const again = await set({ folder })
+  assert.deepEqual(await marksOf(again.partition), [106, 107])
+  await again.close()
+})
+
 test("one that was begun before a crash is put away", async () => {
   const { folder, file } = await tenRecords()
   writeFileSync(`${file}.new`, "half of it")

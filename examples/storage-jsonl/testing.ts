@@ -131,6 +131,7 @@ export class TestFiles implements FilesShape {
   powerLost(target: string, chance: () => number): void {
     const names = chance() < 0.5 ? this.#durableNames : new Map([...this.#durableNames, ...this.#names])
     const current = new Map([...this.#names].map(([path, id]) => [id, path]))
+    const sectorBytes = chance() < 0.5 ? 64 : 1_024
     for (const [path, id] of names) {
       const synced = this.#synced.get(id) ?? new Uint8Array(0)
       const now = current.get(id) ?? path
@@ -138,8 +139,8 @@ export class TestFiles implements FilesShape {
       const size = chance() < 0.5 ? synced.length : Math.max(synced.length, Math.floor(chance() * written.length))
       const bytes = new Uint8Array(Math.max(size, 0))
       bytes.set(synced.subarray(0, bytes.length))
-      for (let at = 0; at < bytes.length; at += SECTOR_BYTES) {
-        if (chance() < 0.5) bytes.set(written.subarray(at, Math.min(at + SECTOR_BYTES, bytes.length)), at)
+      for (let at = 0; at < bytes.length; at += sectorBytes) {
+        if (chance() < 0.5) bytes.set(written.subarray(at, Math.min(at + sectorBytes, bytes.length)), at)
       }
       const folder = join(target, basename(dirname(path)))
       mkdirSync(folder, { recursive: true })
@@ -152,5 +153,3 @@ export class TestFiles implements FilesShape {
     if (code !== undefined) throw new FileError({ pathname, code, reason: `a test has this ${operation} fail` })
   }
 }
-
-const SECTOR_BYTES = 64

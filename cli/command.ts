@@ -8,8 +8,8 @@ import { namesPluginFiles, readFile, UnreadableFile } from "./configuration.ts"
 import { importWithPlugins } from "./import-with-plugins.ts"
 import { fail } from "./output.ts"
 import { CallFailed } from "./resource/client.ts"
-import { type Verb, verbs } from "./verbs.ts"
 import { runResource } from "./verbs/resource.ts"
+import { type Verb, verbs } from "./verbs.ts"
 
 const FAILED = 1
 const USAGE = 2

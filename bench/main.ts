@@ -41,7 +41,7 @@ const { values, positionals } = parseArgs({
 const HELP = `npm run bench -- [SCENARIO...] [options]      (no scenario: all; a prefix such as "q0" or "latency" will do)
 npm run bench -- micro [NAME...]               micro benchmarks
   --brokers LIST   ${BROKERS_BY_DEFAULT} (also mosquitto-default, floor)
-  --build WHICH    auto | source | executable: which Manifold is measured
+  --build WHICH    auto | source | executable | deno: which Manifold is measured
   --rounds N       interleaved rounds (3)      --seconds N   measured seconds a round (4)
   --warm-up N      seconds before them (2)     --payload N   bytes a message (64)
   --mqtt 4|5       MQTT 3.1.1 or 5.0           --quick       one round, 0.7 s, fewer clients
@@ -70,7 +70,7 @@ if (values.help) {
 
 async function compare(): Promise<number> {
   const known: readonly Broker[] = [
-    manifold(oneOf("--build", values.build, ["auto", "source", "executable"]) as Build),
+    manifold(oneOf("--build", values.build, ["auto", "source", "executable", "deno"]) as Build),
     manifoldWithoutTopic(values.build as Build),
     mosquitto(),
     mosquittoDefault(),

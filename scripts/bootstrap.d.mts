@@ -7,4 +7,5 @@ export function installer(
   again: boolean
 ): ReadonlyArray<string>
 export function bunPath(modules?: string, running?: string): string
-export function runBun(args: ReadonlyArray<string>, stdin?: "ignore" | "inherit"): Promise<number>
+export function denoPath(modules?: string): string
+export function runProgram(program: string, args: ReadonlyArray<string>, stdin?: "ignore" | "inherit"): Promise<number>

@@ -64,28 +64,53 @@ export function installer(environment, runsOnBun, again) {
 export function bunPath(modules = MODULES, running = process.versions.bun) {
   const version = MANIFEST.dependencies.bun
   if (running === version) return process.execPath
-  const scope = join(modules, "@oven")
-  const packages = existsSync(scope) ? readdirSync(scope).map((name) => join(scope, name, "bin")) : []
-  for (const folder of [join(modules, "bun", "bin"), ...packages]) {
-    for (const name of ["bun.exe", "bun"]) {
+  const folders = [
+    join(modules, "bun", "bin"),
+    ...foldersIn(join(modules, "@oven")).map((folder) => join(folder, "bin"))
+  ]
+  const path = firstThatSays(version, "bun", folders)
+  if (path === undefined) throw missing(`Bun ${version}`)
+  return path
+}
+
+/** The pinned Deno, likewise; it is one of the development tools. */
+export function denoPath(modules = MODULES) {
+  const version = MANIFEST.devDependencies.deno
+  const path = firstThatSays(`deno ${version}`, "deno", [join(modules, "deno"), ...foldersIn(join(modules, "@deno"))])
+  if (path === undefined) throw missing(`Deno ${version}`)
+  return path
+}
+
+function foldersIn(folder) {
+  return existsSync(folder) ? readdirSync(folder).map((name) => join(folder, name)) : []
+}
+
+/** The first of the folders' programs whose answer to --version begins with `version`, as words. */
+function firstThatSays(version, program, folders) {
+  for (const folder of folders) {
+    for (const name of [`${program}.exe`, program]) {
       const path = join(folder, name)
       if (!existsSync(path)) continue
       const { status, stdout } = spawnSync(path, ["--version"], { encoding: "utf8" })
-      if (status === 0 && stdout.trim() === version) return path
+      if (status === 0 && `${stdout.trim()} `.replaceAll("\n", " ").startsWith(`${version} `)) return path
     }
   }
-  throw new BootstrapError(
-    `no Bun ${version} for ${process.platform} ${process.arch} in node_modules: delete node_modules and try again`
+  return undefined
+}
+
+function missing(runtime) {
+  return new BootstrapError(
+    `no ${runtime} for ${process.platform} ${process.arch} in node_modules: delete node_modules and try again`
   )
 }
 
 /**
- * Runs the pinned Bun in the foreground and returns its exit code. It gets a process group of its own, so that a Ctrl-C reaches it
- * through us alone, once, and its exit code is ours.
+ * Runs a program in the foreground, from the root, and returns its exit code. It gets a process group of its own, so that a Ctrl-C
+ * reaches it through us alone, once, and its exit code is ours.
  */
-export function runBun(args, stdin = "ignore") {
+export function runProgram(program, args, stdin = "ignore") {
   const isPosix = process.platform !== "win32"
-  const child = spawn(bunPath(), args, { cwd: ROOT, stdio: [stdin, "inherit", "inherit"], detached: isPosix })
+  const child = spawn(program, args, { cwd: ROOT, stdio: [stdin, "inherit", "inherit"], detached: isPosix })
   let lastMs = Number.NEGATIVE_INFINITY
   const forward = (signal) => {
     const nowMs = performance.now()
@@ -96,7 +121,7 @@ export function runBun(args, stdin = "ignore") {
   for (const signal of ["SIGINT", "SIGTERM", "SIGHUP"]) process.on(signal, () => forward(signal))
   if (process.env.npm_lifecycle_event !== undefined) whenParentEnds(() => forward("SIGTERM"))
   return new Promise((done, fail) => {
-    child.once("error", (error) => fail(new BootstrapError(`cannot run Bun: ${error.message}`)))
+    child.once("error", (error) => fail(new BootstrapError(`cannot run ${program}: ${error.message}`)))
     child.once("exit", (code, signal) => done(code ?? 128 + (constants.signals[signal] ?? 0)))
   })
 }

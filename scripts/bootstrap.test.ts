@@ -4,7 +4,7 @@ import { chmodSync, mkdirSync, mkdtempSync, rmSync, symlinkSync, writeFileSync }
 import { tmpdir } from "node:os"
 import { dirname, join } from "node:path"
 import { afterEach, beforeEach, test } from "node:test"
-import { BootstrapError, bunPath, installer } from "./bootstrap.mjs"
+import { BootstrapError, bunPath, denoPath, installer } from "./bootstrap.mjs"
 
 let modules = ""
 beforeEach(() => {
@@ -56,4 +56,14 @@ test("a placeholder and a wrong version are passed over for the platform's own p
   const real = join(modules, "@oven/bun-linux-x64/bin/bun")
   symlinkSync(process.execPath, real)
   assert.strictEqual(bunPath(modules, STRANGER), real)
+})
+
+test("the pinned Deno, where its install script was refused too", () => {
+  assert.throws(() => denoPath(modules), /no Deno .* in node_modules/)
+  program("deno/deno", OTHER_VERSION)
+  assert.throws(() => denoPath(modules), BootstrapError)
+  const real = denoPath()
+  mkdirSync(join(modules, "@deno/linux-x64-glibc"), { recursive: true })
+  symlinkSync(real, join(modules, "@deno/linux-x64-glibc/deno"))
+  assert.strictEqual(denoPath(modules), join(modules, "@deno/linux-x64-glibc/deno"))
 })

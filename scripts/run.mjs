@@ -1,12 +1,13 @@
 /**
  * `node scripts/run.mjs VERB [ARGUMENT...]`: what `npm start`, `npm test` and `npm run VERB` run. Installs what is missing, then
- * runs the verb under the pinned Bun. Needs Node >= 20 or Bun, nothing else.
+ * runs the verb under the pinned Bun, or `deno` under the pinned Deno. Needs Node >= 20 or Bun, nothing else.
  */
-import { BootstrapError, ensureInstalled, runBun } from "./bootstrap.mjs"
+import { delimiter, dirname } from "node:path"
+import { BootstrapError, bunPath, denoPath, ensureInstalled, runProgram } from "./bootstrap.mjs"
 
 const TSC = "node_modules/typescript/bin/tsc"
 const BIOME = "node_modules/@biomejs/biome/bin/biome"
-/** What Bun is given, before the arguments that were typed. Those in PLAIN go without the development tools. */
+/** What the runtime is given, before the arguments that were typed. Those in PLAIN go without the development tools. */
 const VERBS = {
   start: ["cli/main.ts", "start"],
   manifold: ["cli/main.ts"],
@@ -19,7 +20,8 @@ const VERBS = {
   format: [BIOME, "format"],
   bench: ["bench/main.ts"],
   fuzz: ["scripts/fuzz.ts"],
-  sim: ["tests/sim/main.ts"]
+  sim: ["tests/sim/main.ts"],
+  deno: []
 }
 const PLAIN = ["start", "manifold", "compile", "bundle"]
 
@@ -38,7 +40,10 @@ if (command === undefined) {
 }
 try {
   ensureInstalled(!PLAIN.includes(verb))
-  process.exit(await runBun([...command, ...args]))
+  const program = verb === "deno" ? denoPath() : bunPath()
+  // The tasks of deno.json call it by name.
+  if (verb === "deno") process.env.PATH = `${dirname(program)}${delimiter}${process.env.PATH ?? ""}`
+  process.exit(await runProgram(program, [...command, ...args]))
 } catch (error) {
   if (!(error instanceof BootstrapError)) throw error
   process.stderr.write(`${error.message}\n`)

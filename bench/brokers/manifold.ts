@@ -7,12 +7,13 @@
 import { existsSync, mkdtempSync, rmSync } from "node:fs"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
+import { denoPath } from "../../scripts/bootstrap.mjs"
 import { fileName, hostTarget } from "../../scripts/packaging/targets.ts"
 import type { Broker } from "./Broker.ts"
 import { BROKER_CORE, launch } from "./launch.ts"
 
-/** Which build is measured. `auto` takes the executable where there is one. */
-export type Build = "auto" | "source" | "executable"
+/** Which build is measured. `auto` takes the executable where there is one; `deno` is the source under Deno. */
+export type Build = "auto" | "source" | "executable" | "deno"
 
 const ROOT = new URL("../..", import.meta.url).pathname
 const PROGRAM = join(ROOT, "cli/main.ts")
@@ -64,6 +65,7 @@ function broker(name: string, storage: string, build: Build, settings: readonly 
 
 /** The command line up to the verb, or undefined where that build does not exist. */
 function command(build: Build): string[] | undefined {
+  if (build === "deno") return [denoPath(), "run", "-A", "--quiet", PROGRAM]
   const executable = build === "source" ? undefined : hostExecutable()
   if (executable !== undefined) return [executable]
   return build !== "executable" && existsSync(PROGRAM) ? [process.execPath, PROGRAM] : undefined

@@ -25,7 +25,7 @@ interface Group {
 const GROUPS: ReadonlyArray<Group> = [
   {
     name: "unit",
-    paths: ["core", "plugins", "cli", "scripts", "bench", "tests/contracts", "tests/sim", ...rootTests()],
+    paths: ["core", "plugins", "cli", "scripts", "bench", "examples", "tests/contracts", "tests/sim", ...rootTests()],
     timeoutMs: 20_000
   },
   { name: "e2e", paths: ["tests/e2e"], timeoutMs: 30_000 },

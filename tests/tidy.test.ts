@@ -16,7 +16,8 @@ const read = (path: string): string => readFileSync(join(ROOT, path), "utf8")
 const find = (...patterns: ReadonlyArray<string>): ReadonlyArray<string> =>
   patterns.flatMap((pattern) => [...new Bun.Glob(pattern).scanSync(ROOT)].toSorted())
 const product = find("mod.ts", "{core,plugins,cli,embedded}/**/*.ts").filter((path) => !BESIDE.test(path))
-const everything = find("mod.ts", "{core,plugins,cli,embedded,bench,scripts,tests}/**/*.{ts,mts,mjs}")
+const examples = find("examples/**/*.ts").filter((path) => !path.includes("/node_modules/"))
+const everything = [...find("mod.ts", "{core,plugins,cli,embedded,bench,scripts,tests}/**/*.{ts,mts,mjs}"), ...examples]
 
 interface Import {
   readonly path: string
@@ -73,6 +74,29 @@ test("the border would be seen", () => {
   expect(product.flatMap(importsOf).length).toBeGreaterThan(200)
 })
 
+test("a plugin in examples/ is a package: it imports itself, its peers and the runtime, and its peers are these versions", () => {
+  const packages = find("examples/*/package.json").map((path) => dirname(path))
+  expect(packages.length).toBeGreaterThan(1)
+  const { version, dependencies } = JSON.parse(read("package.json"))
+  const crossings = packages.flatMap((folder) => {
+    const { peerDependencies } = JSON.parse(read(`${folder}/package.json`))
+    for (const [name, range] of Object.entries<string>(peerDependencies)) {
+      const real = name === "manifold" ? version : dependencies[name]
+      expect([name, Bun.semver.satisfies(real, range)]).toEqual([name, true])
+    }
+    return examples
+      .filter((path) => path.startsWith(`${folder}/`))
+      .flatMap(importsOf)
+      .filter((found) => {
+        const { path, target } = found
+        if (target.startsWith(".")) return !place(found).startsWith(`${folder}/`)
+        if (target.startsWith("node:") || target in peerDependencies) return false
+        return !(BESIDE.test(path) && ["manifold/contracts", "fast-check"].includes(target))
+      })
+  })
+  expect(crossings.map(show)).toEqual([])
+})
+
 test("the product imports nothing that lies beside it for its tests", () => {
   const crossings = product.flatMap(importsOf).filter((found) => BESIDE.test(place(found)))
   expect(crossings.map(show)).toEqual([])
@@ -102,14 +126,15 @@ test("the product imports only what package.json lists as its dependencies; noth
 })
 
 test(`no file of the product is longer than ${LINES_MAX} lines`, () => {
-  const long = product
+  const long = [...product, ...examples.filter((path) => !BESIDE.test(path))]
     .map((path) => ({ path, lines: read(path).split("\n").length - 1 }))
     .filter(({ lines }) => lines > LINES_MAX)
   expect(long).toEqual([])
 })
 
 test("every file of the product opens with what it is for", () => {
-  expect(product.filter((path) => !/^(?:#!.*\n)?\/\*\*/.test(read(path)))).toEqual([])
+  const opening = /^(?:#!.*\n)?\/\*\*/
+  expect([...product, ...examples].filter((path) => !BESIDE.test(path) && !opening.test(read(path)))).toEqual([])
 })
 
 test("every plugin exports its mod.ts and explains itself", () => {

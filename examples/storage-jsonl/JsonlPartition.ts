@@ -70,7 +70,7 @@ export class JsonlPartition implements Partition {
     const file = new LineFile(parts.files, folder, name)
     try {
       await Effect.runPromise(parts.files.remove(file.newPathname))
-      const found = await recover(file)
+      const found = await recover(file, parts.log)
       if (file.size > found.size) {
         const fields = { file: file.pathname, bytes: file.size - found.size, offset: found.end }
         parts.log.warn("storage-jsonl", "cut what a crash left half written", fields)
@@ -163,8 +163,8 @@ export class JsonlPartition implements Partition {
       await this.#reader.visit(offset, maxBytes, (batch) => {
         const isFirst = batches.length === 0
         if (isFirst && nextOffset(batch, 0) <= offset) return true
-        if (recordBatch.baseOffset(batch, 0) >= highWatermark || (!isFirst && size + batch.length > maxBytes))
-          return false
+        const isCommitted = recordBatch.baseOffset(batch, 0) < highWatermark
+        if (!isCommitted || (!isFirst && size + batch.length > maxBytes)) return false
         batches.push(batch)
         size += batch.length
         return size < maxBytes

@@ -21,16 +21,23 @@ const NAME = "storage-jsonl"
 /** Forgotten bytes stay in a file until there are so many, and more of them than others. */
 const DEAD_BYTES_MIN = 1_048_576
 
+const count = (min: number) => v.pipe(v.number(), v.integer(), v.minValue(min))
+
 /** Options of `[plugin.options]`. */
 export const options = v.strictObject({
-  /** Partitions of a shard that may be open at a time; each has one open file. */
-  partitions_max: v.optional(v.pipe(v.number(), v.integer(), v.minValue(1)), 1_000),
-  /** Bytes of the newest batches that each partition keeps in memory. */
-  tail_bytes_max: v.optional(v.pipe(v.number(), v.integer(), v.minValue(8_192)), 262_144),
-  /** Bytes of a partition that may wait for a sync in mode persistent; beyond them batches are refused until it is done. */
-  unsynced_bytes_max: v.optional(v.pipe(v.number(), v.integer(), v.minValue(65_536)), 16_777_216),
-  /** Milliseconds until what was written in mode hybrid is synced. */
-  flush_ms: v.optional(v.pipe(v.number(), v.integer(), v.minValue(1)), 1_000)
+  partitions_max: v.pipe(
+    v.optional(count(1), 1_000),
+    v.description("partitions of a shard that may be open at a time; each has an open file")
+  ),
+  tail_bytes_max: v.pipe(
+    v.optional(count(8_192), 262_144),
+    v.description("bytes of the newest batches of a partition that are kept in memory")
+  ),
+  unsynced_bytes_max: v.pipe(
+    v.optional(count(65_536), 16_777_216),
+    v.description("bytes of a partition that may wait for a sync in mode persistent; beyond them batches are refused")
+  ),
+  flush_ms: v.pipe(v.optional(count(1), 1_000), v.description("milliseconds until mode hybrid syncs what it wrote"))
 })
 
 type Options = v.InferOutput<typeof options>

@@ -1,5 +1,5 @@
 /** Reads lines off a file through a bounded buffer, and a whole file when it is opened. */
-import { recordBatch } from "manifold"
+import { type LogShape, recordBatch } from "manifold"
 import { Blocks } from "./Blocks.ts"
 import { damaged } from "./errors.ts"
 import type { LineFile } from "./LineFile.ts"
@@ -61,9 +61,9 @@ export interface Found {
 
 /**
  * Reads a whole file and checks every line of it. A line that a crash tore ends what was written since the last sync, and is where the
- * log ends; a line that is bad though it had been synced is damage, and rejects with `ChecksumMismatch`.
+ * log ends; a line that is bad though it had been synced is damage: it is told of, and rejects with `ChecksumMismatch`.
  */
-export async function recover(file: LineFile): Promise<Found> {
+export async function recover(file: LineFile, log: LogShape): Promise<Found> {
   let blocks = new Blocks()
   let start = 0
   let end = 0
@@ -101,7 +101,14 @@ export async function recover(file: LineFile): Promise<Found> {
     }
     return !isDamaged
   })
-  if (isDamaged) throw damaged(end)
+  if (isDamaged) {
+    log.error("storage-jsonl", "a line that was synced is damaged", {
+      file: file.pathname,
+      position: size,
+      offset: end
+    })
+    throw damaged(end)
+  }
   const first = blocks.list[0]?.offset ?? end
   return { blocks, start: Math.min(Math.max(start, first), end), end, epoch, durable, size, isClean }
 }

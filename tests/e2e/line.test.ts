@@ -68,7 +68,7 @@ describe.skipIf(IS_EXTERNAL)("protocol-line", () => {
       for (let count = 0; count < 7; count++) lines.push(await client.line())
       const second = `REC 1 ${level}/room \\x00\\xff \\\\ \\xe9`
       expect(lines.slice(0, 6)).toEqual([`REC 0 ${level}/room 21.5`, second, "OK 2", second, "OK 2", "OK 2"])
-      expect(lines[6]).toStartWith("ERR offset: ")
+      expect(lines[6]).toMatch(/^ERR offset: /)
     })
 
     test("what MQTT and Kafka publish reaches a line, retained messages first", async () => {
@@ -140,7 +140,7 @@ describe.skipIf(IS_EXTERNAL)("protocol-line", () => {
       expect(records.length).toBe(2_990)
       expect(records.every((line, at) => line.startsWith(`REC ${at + 10} spread/a ${at + 10} xx`))).toBe(true)
       expect(client.lines.at(-2)).toBe("OK 3000")
-      expect(await (await open()).ask("READ spread/4 0")).toStartWith("ERR unknown-topic: ")
+      expect(await (await open()).ask("READ spread/4 0")).toMatch(/^ERR unknown-topic: /)
     }, 30_000)
 
     test("an endless line costs its connection, a slow one does not", async () => {
@@ -169,7 +169,7 @@ describe.skipIf(IS_EXTERNAL)("protocol-line", () => {
       expect(client.lines.slice(100).every((line) => line.startsWith("ERR too-many: "))).toBe(true)
       for (const filter of ["", "a/#/b", "a+", "$share/g/a", "\xff", "\\x00", "a".repeat(2_000), "/".repeat(200)]) {
         client.lines.length = 0
-        expect(await client.ask(`SUB ${filter}`)).toStartWith("ERR filter: ")
+        expect(await client.ask(`SUB ${filter}`)).toMatch(/^ERR filter: /)
       }
     }, 30_000)
 
@@ -364,7 +364,8 @@ describe.skipIf(IS_EXTERNAL)("protocol-line", () => {
       clients[0]?.send("QUIT\nPING\n")
       await clients[0]?.closed()
       expect(clients[0]?.lines).toEqual(["BYE see you"])
-      broker.child.kill("SIGTERM")
+      // Not by `kill` of the child, after which Deno tells the signal where the process ended with 0.
+      process.kill(broker.child.pid ?? 0, "SIGTERM")
       await clients[1]?.closed()
       expect(clients[1]?.lines).toEqual(["BYE the broker is stopping"])
       expect((await broker.end()).code).toBe(0)

@@ -3,6 +3,7 @@
  * restarted, read by Kafka clients, on a disk that is full.
  */
 import { afterAll, afterEach, describe, expect, test } from "bun:test"
+import { spawnSync } from "node:child_process"
 import { cpSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
@@ -19,13 +20,16 @@ import {
 import { RawKafka } from "../support/raw-kafka.ts"
 import { RawMqtt } from "../support/raw-mqtt.ts"
 import { batch, type CodecName, readBatches } from "../support/record-batch.ts"
-import { pathOf, run, type Started, start, testWith, tools } from "../support/tools.ts"
+import { pathOf, run, type Started, start, type Tool, testWith, tools } from "../support/tools.ts"
 import { sleep, until } from "../support/until.ts"
 
 const EXAMPLE = join(ROOT, "examples/storage-jsonl")
 const MODES = ["hybrid", "persistent"] as const
 const root = mkdtempSync(join(tmpdir(), "manifold-jsonl-e2e-"))
-afterAll(() => rmSync(root, { recursive: true, force: true }))
+afterAll(() => {
+  spawnSync("umount", ["-l", join(root, "disk")], { stdio: "ignore" })
+  rmSync(root, { recursive: true, force: true })
+})
 
 /** Two topics of the engine, one for each mode, a rule that gives more of them to it, and a topic in memory. */
 function configOf(use: string): string {
@@ -268,39 +272,37 @@ describe.skipIf(IS_EXTERNAL)("storage-jsonl", () => {
     30_000
   )
 
-  const prlimit = Bun.which("prlimit")
-  const limits = prlimit === null ? { missing: "prlimit is not installed" } : { path: prlimit }
+  const mount = smallDisk()
   testWith(
-    [limits],
+    [mount],
     "a full disk refuses publishers, and takes them again when it has room; nothing acknowledged is lost",
     async () => {
-      const data = join(root, "full")
+      const data = join(root, "disk")
       const begin = (): Promise<Broker> => startBroker({ config: configOf(EXAMPLE), set: { "node.data": data } })
       const QUOTA_EXCEEDED = 0x97
       const KAFKA_STORAGE_ERROR = 56
       const broker = await begin()
       const kept = new Map(MODES.map((mode) => [mode, [] as Array<string>]))
       try {
-        const limit = async (bytes: string): Promise<void> => {
-          const { code } = await run(pathOf(limits), ["--pid", String(broker.pid), `--fsize=${bytes}`])
-          expect(code).toBe(0)
-        }
         const kafka = await RawKafka.open(broker.kafka)
-        await limit("200000:unlimited")
-        for (const mode of MODES) {
-          let refused = 0
-          for (let count = 0; refused < 5; count++) {
-            const value = `${mode} ${count} ${"x".repeat(3_000)}`
+        const stored = async (mode: string): Promise<ReadonlyArray<string>> =>
+          valuesOf(await kafka.readAll(`kept.${mode}`, 0))
+        for (const refused = new Map<string, number>(); MODES.some((mode) => (refused.get(mode) ?? 0) < 3); ) {
+          for (const mode of MODES) {
+            const value = `${mode} ${kept.get(mode)?.length} ${"x".repeat(3_000)}`
             const { error } = await kafka.produce(`kept.${mode}`, 0, batch([{ value }]))
-            if (error === 0) kept.get(mode)?.push(value)
-            else refused += 1
             expect([0, KAFKA_STORAGE_ERROR]).toContain(error)
+            if (error === 0) kept.get(mode)?.push(value)
+            else refused.set(mode, (refused.get(mode) ?? 0) + 1)
           }
-          expect(await publish(broker, `kept/${mode}/x`, "y".repeat(3_000))).toBe(QUOTA_EXCEEDED)
-          expect(await publish(broker, "lost/x", "beside")).toBe(0)
-          expect(valuesOf(await kafka.readAll(`kept.${mode}`, 0))).toEqual(kept.get(mode) ?? [])
         }
-        await limit("unlimited:unlimited")
+        for (const mode of MODES) {
+          expect(await publish(broker, `kept/${mode}/x`, "y".repeat(9_000))).toBe(QUOTA_EXCEEDED)
+          expect(await stored(mode)).toEqual(kept.get(mode) ?? [])
+        }
+        expect(await publish(broker, "lost/x", "beside")).toBe(0)
+        const { code } = await run(pathOf(mount), ["-o", "remount,size=64m", data])
+        expect(code).toBe(0)
         for (const mode of MODES) {
           expect(await publish(broker, `kept/${mode}/x`, `${mode} has room`)).toBe(0)
           kept.get(mode)?.push(`${mode} has room`)
@@ -322,6 +324,16 @@ describe.skipIf(IS_EXTERNAL)("storage-jsonl", () => {
     30_000
   )
 })
+
+/** A disk of 1 MiB at `disk` below the root, where this machine lets one be made; what changes its size, or why there is none. */
+function smallDisk(): Tool {
+  const disk = join(root, "disk")
+  mkdirSync(disk)
+  const path = Bun.which("mount")
+  if (path === null) return { missing: "mount is not installed" }
+  const made = spawnSync(path, ["-t", "tmpfs", "-o", "size=1m", "tmpfs", disk], { stdio: "ignore" })
+  return made.status === 0 ? { path } : { missing: "no disk may be mounted here" }
+}
 
 const numberOf = (value: string): number => Number(value.split(" ")[1])
 

@@ -24,7 +24,7 @@ import { textOf } from "../support/mqtt-packets.ts"
 import { RawKafka } from "../support/raw-kafka.ts"
 import { RawMqtt, uniqueLevel } from "../support/raw-mqtt.ts"
 import { batch, readBatches } from "../support/record-batch.ts"
-import { programCommand } from "../support/runtime.ts"
+import { IS_DENO, programCommand } from "../support/runtime.ts"
 import { sleep, until, within } from "../support/until.ts"
 
 afterEach(() => {
@@ -306,8 +306,7 @@ test("what retention has forgotten is out of range, with the first offset that t
 })
 
 test("a handler's error without onError is the program's uncaught exception, and its broker goes on", async () => {
-  const { stdout, code } = await runProgram(
-    "-e",
+  const { stdout, code } = await runText(
     `import { openBroker } from ${JSON.stringify(join(ROOT, "mod.ts"))}
     process.on("uncaughtException", (error) => console.log("uncaught:", error.message))
     await using broker = await openBroker()
@@ -333,13 +332,17 @@ test("a port that is taken: the start fails with the plugin's name, and what had
   await new Promise<void>((done) => server.listen(0, "127.0.0.1", done))
   const address = server.address()
   const taken = `127.0.0.1:${typeof address === "object" ? address?.port : 0}`
-  const before = readdirSync("/proc/self/fd").length
-  for (const use of ["protocol-kafka", "admin-http"] as const) {
-    const failed = openBroker({ plugin: [{ use: "protocol-mqtt" }, { use, options: { tcp: taken } }] })
-    await expect(failed).rejects.toBeInstanceOf(StartError)
-    await expect(failed).rejects.toThrow(new RegExp(`plugin ${use}: .*${taken}`))
+  const failToStart = async (): Promise<number> => {
+    for (const use of ["protocol-kafka", "admin-http"] as const) {
+      const failed = openBroker({ plugin: [{ use: "protocol-mqtt" }, { use, options: { tcp: taken } }] })
+      await expect(failed).rejects.toBeInstanceOf(StartError)
+      await expect(failed).rejects.toThrow(new RegExp(`plugin ${use}: .*${taken}`))
+    }
+    return readdirSync("/proc/self/fd").length
   }
-  expect(readdirSync("/proc/self/fd").length).toBe(before)
+  // The first time a runtime opens something of its own, which stays.
+  const descriptors = await failToStart()
+  expect(await failToStart()).toBe(descriptors)
   server.close()
 })
 
@@ -373,6 +376,19 @@ async function runProgram(program: string, ...args: ReadonlyArray<string>) {
     const ended = new Promise<number | null>((done) => child.once("close", done))
     const code = await within(`the end of ${program}`, ended, 25_000).finally(() => child.kill("SIGKILL"))
     return { stdout, stderr, code, endedAtMs: Date.now(), left: readdirSync(folder) }
+  } finally {
+    rmSync(folder, { recursive: true, force: true })
+  }
+}
+
+/** The same with the program's text. */
+async function runText(text: string) {
+  // Where it finds packages as a user's would: beside them, or under Deno by the import map, which takes no types off down there.
+  const folder = mkdtempSync(IS_DENO ? join(tmpdir(), "manifold-program-") : join(ROOT, "node_modules/.embedding-"))
+  try {
+    const program = join(folder, "program.ts")
+    writeFileSync(program, text)
+    return await runProgram(program)
   } finally {
     rmSync(folder, { recursive: true, force: true })
   }
@@ -429,19 +445,13 @@ test("the blocks of docs/embedding.md are one program, and say what they claim",
   const page = readFileSync(join(ROOT, "docs/embedding.md"), "utf8")
   const blocks = [...page.matchAll(/^```ts\n(.*?)^```$/gms)].map((match) => match[1] ?? "")
   expect(blocks.length).toBeGreaterThan(8)
-  // Beside the packages, so that the program finds effect where a user's would.
-  const folder = mkdtempSync(join(ROOT, "node_modules/.embedding-"))
-  try {
-    const program = join(folder, "program.ts")
-    writeFileSync(program, blocks.join("").replaceAll('"./mod.ts"', JSON.stringify(join(ROOT, "mod.ts"))))
-    const { stdout, stderr, code, left } = await runProgram(program)
-    expect([stderr, code, left]).toEqual(["", 0, []])
-    const lines = stdout.trimEnd().split("\n")
-    expect(lines[0]).toMatch(/^127\.0\.0\.1:\d+$/)
-    const claims = [...page.matchAll(/^ *(?:if .*)?console\.log\(.*\) \/\/ (.*)$/gm)].map((match) => match[1] ?? "")
-    expect(claims.slice(1).filter((claim) => !lines.includes(claim))).toEqual([])
-    expect(claims.length).toBe(4)
-  } finally {
-    rmSync(folder, { recursive: true, force: true })
-  }
+  const { stdout, stderr, code, left } = await runText(
+    blocks.join("").replaceAll('"./mod.ts"', JSON.stringify(join(ROOT, "mod.ts")))
+  )
+  expect([stderr, code, left]).toEqual(["", 0, []])
+  const lines = stdout.trimEnd().split("\n")
+  expect(lines[0]).toMatch(/^127\.0\.0\.1:\d+$/)
+  const claims = [...page.matchAll(/^ *(?:if .*)?console\.log\(.*\) \/\/ (.*)$/gm)].map((match) => match[1] ?? "")
+  expect(claims.slice(1).filter((claim) => !lines.includes(claim))).toEqual([])
+  expect(claims.length).toBe(4)
 }, 30_000)

@@ -5,12 +5,13 @@ import { delimiter, join, resolve } from "node:path"
 /** The repository's root. */
 export const ROOT = resolve(import.meta.dirname, "../..")
 
-const IS_DENO = "Deno" in globalThis
+export const IS_DENO = "Deno" in globalThis
 
 /** What runs a file of this repository as a program, before its arguments. */
 export function programCommand(file: string): ReadonlyArray<string> {
   if (!IS_DENO) return [process.execPath, file]
-  return [process.execPath, "run", "-A", "--no-check", "--quiet", "--config", join(ROOT, "deno.json"), file]
+  const flags = ["--no-check", "--quiet", "--v8-flags=--expose-gc", "--config", join(ROOT, "deno.json")]
+  return [process.execPath, "run", "-A", ...flags, file]
 }
 
 /** Where a program lies; undefined = it is not installed. */

@@ -18,6 +18,7 @@ const HOST_FOLDERS = [HOST_FOLDER, `${moduleFiles.realPath(join(HOST_FOLDER, "no
 
 interface HookContext {
   readonly parentURL?: string
+  readonly importAttributes?: { readonly type?: string }
 }
 interface Hooks {
   readonly resolve: <Next>(
@@ -76,7 +77,7 @@ export const denoModules: Modules = {
         const bytes = path === undefined ? undefined : load(path, guard)
         if (path === undefined || bytes === undefined) return next(url, context)
         const text = decoder.decode(bytes)
-        if (extname(path) === ".json") return { format: "json", source: text, shortCircuit: true }
+        if (extname(path) === ".json") return { ...jsonModule(text, context), shortCircuit: true }
         return { format: "module", source: javaScript(path, text), shortCircuit: true }
       }
     })
@@ -101,6 +102,15 @@ function load(path: string, guard: ModuleGuard): Uint8Array | undefined {
   const bytes = guard.load(path)
   if (bytes !== undefined || HOST_FOLDERS.some((folder) => path.startsWith(folder))) return bytes
   throw new Error(`allowed: code from plugins' own folders; one asks for ${path}, which lies outside: bundle it`)
+}
+
+/** Without `with { type: "json" }` Deno takes a module that is called JSON for none: Bun asks for no such words. */
+function jsonModule(
+  text: string,
+  { importAttributes }: HookContext
+): { readonly format: string; readonly source: string } {
+  if (importAttributes?.type === "json") return { format: "json", source: text }
+  return { format: "module", source: `export default JSON.parse(${JSON.stringify(text)})` }
 }
 
 function javaScript(path: string, text: string): string {

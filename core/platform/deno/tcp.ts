@@ -221,14 +221,16 @@ export function listenTcp(
   const opened = openListener(address, (hostname, port) => {
     const listener = deno.listen({ hostname, port })
     const state = { isOpen: true }
-    void acceptAll(listener, state, accept, onFault)
-    return { listener, state }
+    const accepting = acceptAll(listener, state, accept, onFault)
+    const close = async (): Promise<void> => {
+      state.isOpen = false
+      listener.close()
+      // Until then the descriptor is there.
+      await accepting.catch(() => {})
+    }
+    return { listener, close }
   })
-  const close = ({ listener, state }: { listener: DenoListener; state: { isOpen: boolean } }): void => {
-    state.isOpen = false
-    listener.close()
-  }
-  return Effect.acquireRelease(opened, (all) => Effect.sync(() => close(all))).pipe(
+  return Effect.acquireRelease(opened, ({ close }) => Effect.promise(close)).pipe(
     Effect.map(({ listener }) => ({ address: formatAddress(address, listener.addr.port) }))
   )
 }

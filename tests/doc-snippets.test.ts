@@ -42,14 +42,16 @@ for (const page of pages.filter((name) => snippetsOf(name).length > 0)) {
   })
 }
 
-test("the page on storage plugins shows no TypeScript of its own", () => {
-  const page = "write-a-storage-plugin.md"
-  assert.equal(
-    textOf(page).match(/^```ts$/gm)?.length,
-    snippetsOf(page).filter(({ path }) => path.endsWith(".ts")).length
-  )
-  assert.ok(snippetsOf(page).length > 10)
-})
+for (const kind of ["storage", "protocol"]) {
+  test(`the page on ${kind} plugins shows no TypeScript of its own`, () => {
+    const page = `write-a-${kind}-plugin.md`
+    assert.equal(
+      textOf(page).match(/^```ts$/gm)?.length,
+      snippetsOf(page).filter(({ path }) => path.endsWith(".ts")).length
+    )
+    assert.ok(snippetsOf(page).length > 10)
+  })
+}
 
 test("a difference would be seen", () => {
   assert.ok(isIn("{\n  a\n\n    b\n}\n", "a\n\n  b"))

@@ -134,7 +134,7 @@ test("what a verb requires is asked for by the names that are typed", () => {
   })
 })
 
-test("a flag reads back as the key it was made from", () => {
+test("a flag that is made of a key reads back as that key", () => {
   for (const key of Object.keys(schema.properties ?? {})) {
     const { input } = readInput([flagOf(key), "1"], { properties: { [key]: {} } }, "x")
     assert.deepEqual(input, { [key]: 1 })

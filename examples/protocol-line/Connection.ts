@@ -38,7 +38,6 @@ import type { Client, Server } from "./Server.ts"
 const WAITING_MAX = 1_000
 const FILTER_BYTES_MAX = 1_024
 
-// <answers>
 /** The answers that are always the same. One that waits in line is a number: its place in this table. */
 const ANSWERS = {
   ok: "OK",
@@ -62,7 +61,6 @@ export type Answer = keyof typeof ANSWERS
 const NAMES = Object.keys(ANSWERS) as ReadonlyArray<Answer>
 const encoder = new TextEncoder()
 const LINES = NAMES.map((name) => encoder.encode(`${ANSWERS[name]}\n`))
-// </answers>
 const decoder = new TextDecoder("utf-8", { ignoreBOM: true })
 
 export class Connection implements SocketReceiver, Subscriber, TicketRelease, TurnTask {
@@ -107,7 +105,6 @@ export class Connection implements SocketReceiver, Subscriber, TicketRelease, Tu
     }
   }
 
-  // <reading>
   data(bytes: Uint8Array): void {
     if (this.#isClosed) return
     this.#reader.feed(bytes)
@@ -158,9 +155,7 @@ export class Connection implements SocketReceiver, Subscriber, TicketRelease, Tu
         return "command"
     }
   }
-  // </reading>
 
-  // <publish>
   #publish(bytes: Uint8Array, start: number, end: number): Answer | undefined {
     const wordsEnd = wordEnd(bytes, start, end)
     const payloadStart = Math.min(wordsEnd + 1, end)
@@ -186,9 +181,7 @@ export class Connection implements SocketReceiver, Subscriber, TicketRelease, Tu
     if (outcome !== ACCEPTED_PENDING) return answerTo(outcome)
     return this.#wait(services.ingress.pendingStream, services.ingress.pendingTicket)
   }
-  // </publish>
 
-  // <subscribe>
   #subscribe(filter: string | undefined): Answer | undefined {
     if (filter === undefined) return "filter"
     const { services, settings } = this.server
@@ -226,9 +219,7 @@ export class Connection implements SocketReceiver, Subscriber, TicketRelease, Tu
     counts.delivered += 1
     this.write(line.bytes, line.length)
   }
-  // </subscribe>
 
-  // <replay>
   #startReplay(words: string): Answer | undefined {
     const wish = checkRead(this, words)
     if (typeof wish === "string") return wish
@@ -253,9 +244,7 @@ export class Connection implements SocketReceiver, Subscriber, TicketRelease, Tu
       this.#defer()
     })
   }
-  // </replay>
 
-  // <answering>
   /** Answers `OK` when `ticket` is committed and nothing before it waits. */
   #wait(stream: TicketStream, ticket: number): undefined {
     this.#answers.push(stream, ticket, NAMES.indexOf("ok"), 0)
@@ -283,9 +272,7 @@ export class Connection implements SocketReceiver, Subscriber, TicketRelease, Tu
   releasedAll(): void {
     this.#defer()
   }
-  // </answering>
 
-  // <output>
   get outputSize(): number {
     return this.#output.size
   }
@@ -323,9 +310,7 @@ export class Connection implements SocketReceiver, Subscriber, TicketRelease, Tu
   drain(): void {
     this.endTurn()
   }
-  // </output>
 
-  // <closing>
   /** Tells the client why, and lets go of it. */
   close(reason: string): void {
     if (this.#isClosed) return
@@ -347,7 +332,6 @@ export class Connection implements SocketReceiver, Subscriber, TicketRelease, Tu
     this.#output.clear()
     this.#roomThere?.()
   }
-  // </closing>
 }
 
 /** The topic filter in a line; undefined where it is none that is taken. */

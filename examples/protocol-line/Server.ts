@@ -24,21 +24,20 @@ import { LineWriter } from "./lines.ts"
 const whole = (minimum: number, maximum: number) =>
   v.pipe(v.number(), v.integer(), v.minValue(minimum), v.maxValue(maximum))
 
-// <options>
-/** The options of `[[plugin]] use = "..."`, their bounds and defaults. An unknown key is refused, and the nearest one named. */
+/** `[plugin.options]`: an unknown key is refused, and the nearest one named. */
 export const options = v.strictObject({
-  /** Where to listen: "host:port", one or a list. */
-  tcp: v.optional(addressList, ["127.0.0.1:7007"]),
-  /** Longest line that a client may send, bytes. */
-  line_bytes_max: v.optional(whole(128, 1_048_576), 65_536),
-  /** Bytes that wait for one client; what is published beyond that is dropped for it, and counted. */
-  output_bytes_max: v.optional(whole(4_096, 1_073_741_824), 262_144),
-  /** Topic filters of one client. */
-  subscriptions_max: v.optional(whole(1, 100_000), 100),
-  /** Clients of one shard. */
-  connections_max: v.optional(whole(1, 1_000_000), 1_000)
+  tcp: v.pipe(v.optional(addressList, ["127.0.0.1:7007"]), v.description("where to listen")),
+  line_bytes_max: v.pipe(
+    v.optional(whole(128, 1_048_576), 65_536),
+    v.description("bytes of the longest line that a client may send")
+  ),
+  output_bytes_max: v.pipe(
+    v.optional(whole(4_096, 1_073_741_824), 262_144),
+    v.description("bytes that wait for one client; what is published beyond them is dropped for it, and counted")
+  ),
+  subscriptions_max: v.pipe(v.optional(whole(1, 100_000), 100), v.description("topic filters of one client")),
+  connections_max: v.pipe(v.optional(whole(1, 1_000_000), 1_000), v.description("clients of one shard"))
 })
-// </options>
 
 export type Settings = v.InferOutput<typeof options>
 
@@ -75,7 +74,6 @@ export class Server {
     this.services = services
   }
 
-  // <encode-once>
   /** The line that tells of a message: made once, however many connections get it. Undefined where none could hold it. */
   lineOf(message: Message): LineWriter | undefined {
     if (message.sizeBytes > this.settings.output_bytes_max) return undefined
@@ -89,7 +87,6 @@ export class Server {
     }
     return line
   }
-  // </encode-once>
 
   /** Counts a refused command by the code of its answer. */
   refused(code: string): void {
@@ -103,7 +100,6 @@ export class Server {
     return size
   }
 
-  // <resource>
   /** This shard's clients. Every shard registers its own; the host shows them as one resource. */
   resource(): Resource {
     const find = (id: string): Effect.Effect<Connection, ResourceError> => {
@@ -149,7 +145,6 @@ export class Server {
       ]
     }
   }
-  // </resource>
 }
 
 const count = v.pipe(v.number(), v.integer(), v.minValue(0))

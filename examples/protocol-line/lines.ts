@@ -25,7 +25,6 @@ export const LINE = 1
 /** The line is longer than it may be: what follows cannot be read any more. */
 export const TOO_LONG = -1
 
-// <reader>
 export class LineReader {
   /** The line is `bytes[start, end)`; it may be changed in place, and holds until the next call. */
   bytes: Uint8Array = NONE
@@ -70,7 +69,6 @@ export class LineReader {
     return LINE
   }
 }
-// </reader>
 
 /** Where the word that begins at `start` ends: at a space, or at `end`. */
 export function wordEnd(bytes: Uint8Array, start: number, end: number): number {
@@ -102,7 +100,6 @@ function digit(character = 0): number {
   return lower >= 0x61 && lower <= 0x66 ? lower - 0x57 : Number.NaN
 }
 
-// <writer>
 /** Puts lines together in one buffer that is used again and again. */
 export class LineWriter {
   bytes: Uint8Array = new Uint8Array(1_024)
@@ -171,4 +168,3 @@ export class LineWriter {
     this.bytes = grown
   }
 }
-// </writer>

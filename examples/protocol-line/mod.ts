@@ -30,7 +30,6 @@ const FULL = new TextEncoder().encode("BYE too many clients\n")
 /** Receives nothing: for a connection that was refused. */
 const NOBODY: SocketReceiver = { data: () => {}, drain: () => {}, closed: () => {} }
 
-// <plugin>
 export const plugin: ProtocolPlugin = {
   name: NAME,
   version: "0.1.0",
@@ -40,9 +39,7 @@ export const plugin: ProtocolPlugin = {
   options,
   layer: (given) => Layer.effectDiscard(start(given as Settings))
 }
-// </plugin>
 
-// <start>
 /** Stands for one shard; the scope that it runs in is its life. */
 const start = Effect.fnUntraced(function* (settings: Settings) {
   const clock = yield* Clock
@@ -73,7 +70,6 @@ const start = Effect.fnUntraced(function* (settings: Settings) {
     yield* listeners.announce({ plugin: NAME, listener: "tcp", address: listening.address })
   }
 })
-// </start>
 
 function accept(server: Server, socket: Socket): SocketReceiver {
   const { connections, counts, settings } = server
@@ -88,7 +84,6 @@ function accept(server: Server, socket: Socket): SocketReceiver {
   return connection
 }
 
-// <stop>
 /** Tells every client, and gives them a moment to read it. The listeners are closed by then: they were opened later. */
 function stop(server: Server): Effect.Effect<void> {
   return Effect.suspend(() => {
@@ -101,9 +96,7 @@ function stop(server: Server): Effect.Effect<void> {
     })
   })
 }
-// </stop>
 
-// <metrics>
 /** Plain numbers while running; they become text when somebody asks. Shards add up. */
 const registerMetrics = Effect.fnUntraced(function* (telemetry: TelemetryShape, server: Server) {
   const { counts } = server
@@ -120,4 +113,3 @@ const registerMetrics = Effect.fnUntraced(function* (telemetry: TelemetryShape, 
   yield* telemetry.gauge("manifold_line_connections", "Clients connected now", () => server.connections.size)
   yield* telemetry.gauge("manifold_line_output_bytes", "Bytes that wait for clients", () => server.outputSize())
 })
-// </metrics>

@@ -37,7 +37,6 @@ export function checkRead({ principal, server }: Connection, words: string): Wis
   return { topic, partition: Number(partition), from: Number(from), to }
 }
 
-// <loop>
 /** Writes what was asked for, as the client takes it; returns why it stopped early. */
 export async function replay(connection: Connection, wish: Wish): Promise<Answer | undefined> {
   const { line, services } = connection.server
@@ -58,7 +57,6 @@ export async function replay(connection: Connection, wish: Wish): Promise<Answer
   if (!connection.isClosed) connection.write(line.bytes, line.length)
   return undefined
 }
-// </loop>
 
 /** Writes the records of `[from, to)` in whole stored batches, as many as fit; returns where to go on, or -1: unreadable. */
 function writeRecords(connection: Connection, bytes: Uint8Array, from: number, to: number): number {

@@ -20,6 +20,7 @@ import {
 import { RawKafka } from "../support/raw-kafka.ts"
 import { RawMqtt } from "../support/raw-mqtt.ts"
 import { batch, type CodecName, readBatches } from "../support/record-batch.ts"
+import { programPath } from "../support/runtime.ts"
 import { pathOf, run, type Started, start, type Tool, testWith, tools } from "../support/tools.ts"
 import { sleep, until } from "../support/until.ts"
 
@@ -329,8 +330,8 @@ describe.skipIf(IS_EXTERNAL)("storage-jsonl", () => {
 function smallDisk(): Tool {
   const disk = join(root, "disk")
   mkdirSync(disk)
-  const path = Bun.which("mount")
-  if (path === null) return { missing: "mount is not installed" }
+  const path = programPath("mount")
+  if (path === undefined) return { missing: "mount is not installed" }
   const made = spawnSync(path, ["-t", "tmpfs", "-o", "size=1m", "tmpfs", disk], { stdio: "ignore" })
   return made.status === 0 ? { path } : { missing: "no disk may be mounted here" }
 }

@@ -58,7 +58,7 @@ export const KINDS = {
   "unknown-route": {
     status: 404,
     title: "There is nothing at this path",
-    advice: "Look the path up in the API's documentation."
+    advice: "GET /api/v1/resources tells what there is."
   },
   "not-found": { status: 404, title: "Not found", advice: "List the collection to see what there is." },
   "method-not-allowed": {

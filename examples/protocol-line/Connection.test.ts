@@ -5,7 +5,7 @@ import {
   ACCEPTED_PENDING,
   ALLOW,
   DENY,
-  type Message,
+  Message,
   REFUSED_QUOTA,
   type Socket,
   type Subscription,
@@ -229,6 +229,31 @@ test("a message that could never fit is dropped without being made a line", () =
   client.say(`SUB #\nPUB a ${"\x00".repeat(5_000)}\n`)
   assert.equal(client.heard(), "OK\nOK\n")
   assert.equal(client.connection.facts().dropped, 1)
+})
+
+test("a message is made a line once, and a new message a new one; what could never fit is made none", () => {
+  const { server } = connect({ output_bytes_max: 4_096 })
+  const message = new Message()
+  const set = (payload: string): void => {
+    message.topic = new Uint8Array([0x61])
+    message.topicEnd = 1
+    message.payload = Uint8Array.from(Buffer.from(payload))
+    message.payloadEnd = message.payload.length
+  }
+  const line = (): string | undefined => {
+    const made = server.lineOf(message)
+    return made === undefined ? undefined : Buffer.from(made.bytes.subarray(0, made.length)).toString()
+  }
+  set("1")
+  message.begin()
+  assert.equal(line(), "MSG a 1\n")
+  set("2")
+  assert.equal(line(), "MSG a 1\n", "asked again for the same message")
+  message.begin()
+  assert.equal(line(), "MSG a 2\n")
+  set("x".repeat(4_096))
+  message.begin()
+  assert.equal(line(), undefined)
 })
 
 test("subscriptions are bounded, the same filter counts once, and they end with the connection", () => {

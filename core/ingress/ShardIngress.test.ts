@@ -190,6 +190,25 @@ test("what a mode promises is waited for, on this shard and on the one that forw
   )
 })
 
+test("a topic that does not commit holds up none that is acknowledged at once, from its first message on", () => {
+  const defaults = {
+    autoCreateMqtt: "default" as const,
+    forName: (name: string) => ({
+      partitions: 1,
+      engine: "memory",
+      mode: name.startsWith("a.") ? ("persistent" as const) : ("memory" as const)
+    })
+  }
+  const { simulation, shards, name } = make({ defaults })
+  const [first, second] = shards as [IngressShard, IngressShard]
+  const quick = Array.from({ length: 9 }, (_, index) => `b/${index}`).find((each) => sequencerOf(each) === 1) ?? ""
+  assert.equal(publish(first, name, "waits"), ACCEPTED_PENDING)
+  simulation.run()
+  const outcomes = [1, 2].map(() => settled(simulation, first, quick))
+  assert.deepEqual(outcomes, [ACCEPTED, ACCEPTED])
+  assert.equal([...second.engine.partitions.values()].length, 2)
+})
+
 test("retained messages of all shards are replayed, the newest of each name; an empty payload clears", () => {
   const { simulation, here, there, name, odd } = make()
   const local = ["b/1", "b/2", "b/3", "b/4", "b/5", "b/6"].find((candidate) => sequencerOf(candidate) === 0) ?? ""

@@ -52,6 +52,31 @@ test("one commit releases all it covers in one round", () => {
   )
 })
 
+test("a ticket that ended before it was pushed leaves at once, or behind what waits", () => {
+  const [stream, other] = [new TicketStream(), new TicketStream()]
+  const { fifo, seen } = lineOf()
+  const ended = (outcome: number): number => {
+    const ticket = stream.issue()
+    stream.setOutcome(ticket, outcome)
+    stream.commit(ticket)
+    return ticket
+  }
+  fifo.push(stream, ended(0), 4, 100)
+  fifo.push(stream, ended(-3), 4, 101)
+  assert.deepEqual(seen, [
+    [0, 4, 100],
+    [-3, 4, 101]
+  ])
+  fifo.push(other, other.issue(), 4, 102)
+  fifo.push(stream, ended(-3), 4, 103)
+  assert.equal(seen.length, 2)
+  other.commit(1)
+  assert.deepEqual(seen.slice(2), [
+    [0, 4, 102],
+    [-3, 4, 103]
+  ])
+})
+
 test("what is done already waits behind what is not", () => {
   const stream = new TicketStream()
   const { fifo, seen } = lineOf()

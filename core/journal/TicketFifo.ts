@@ -76,6 +76,11 @@ export class TicketFifo implements TicketWaiter {
     if (this.#waiting) return
     const entry = this.#entries[this.#head]
     if (entry?.stream === undefined) return
+    // A ticket can end within the call that issued it: nobody would be told of that again.
+    if (entry.ticket <= entry.stream.committed) {
+      this.ticketsCommitted()
+      return
+    }
     this.#waiting = true
     entry.stream.wait(this)
   }

@@ -123,3 +123,15 @@ test("a position that throws breaks the partition", () => {
   assert.equal(append(partition), FAILED)
   assert.ok(lines.length > 0)
 })
+
+for (const wrong of [undefined, Number.NaN, Number.POSITIVE_INFINITY, 5n, "12", 7]) {
+  test(`a high watermark of ${String(wrong)} is none, and breaks the partition once`, () => {
+    const { partition, engine, lines } = guard({})
+    append(partition)
+    assert.equal(partition.highWatermark, 1)
+    Object.defineProperty(engine, "highWatermark", { value: wrong })
+    assert.deepEqual([partition.highWatermark, partition.highWatermark], [1, 1])
+    assert.equal(append(partition), FAILED)
+    assert.equal(lines.length, 1)
+  })
+}

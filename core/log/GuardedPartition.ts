@@ -5,8 +5,8 @@
  *
  * Invariants
  *  - No call throws; promises reject with {@link StorageError} only, {@link ANSWER_TIMEOUT_MS} after the call at the latest.
- *  - An engine that gave a batch other offsets than its end said is broken: what it holds can no longer be told apart, so it takes
- *    no more batches.
+ *  - An engine that gave a batch other offsets than its end said, or positions that are none, is broken: what it holds can no longer
+ *    be told apart, so it takes no more batches.
  *
  * What it cannot hold back: a call that never returns, and what an engine throws outside of a call (its own timers).
  */
@@ -24,7 +24,10 @@ export interface GuardedPartitionParts {
   readonly fault: (line: string) => void
 }
 
+type Positions = Record<"logStartOffset" | "highWatermark" | "logEndOffset" | "leaderEpoch" | "sizeBytes", number>
+
 export class GuardedPartition implements Partition {
+  readonly #known: Positions = { logStartOffset: 0, highWatermark: 0, logEndOffset: 0, leaderEpoch: 0, sizeBytes: 0 }
   readonly #engine: Partition
   readonly #parts: GuardedPartitionParts
   #isBroken = false
@@ -38,8 +41,14 @@ export class GuardedPartition implements Partition {
     return this.#number("logStartOffset")
   }
 
+  /** Never past the end: what is acknowledged by it must be there. */
   get highWatermark(): number {
-    return this.#number("highWatermark")
+    const before = this.#known.highWatermark
+    const value = this.#number("highWatermark")
+    if (value <= this.logEndOffset) return value
+    this.#known.highWatermark = before
+    if (!this.#isBroken) this.#break(`high watermark ${value} lies past its end`)
+    return before
   }
 
   get logEndOffset(): number {
@@ -101,14 +110,19 @@ export class GuardedPartition implements Partition {
     return this.#settled("truncateTo", () => this.#engine.truncateTo(offset))
   }
 
-  #number(field: "logStartOffset" | "highWatermark" | "logEndOffset" | "leaderEpoch" | "sizeBytes"): number {
+  /** What the engine says, or what it last said that was a number. */
+  #number(field: keyof Positions): number {
     try {
-      return this.#engine[field]
+      const value = this.#engine[field]
+      if (Number.isSafeInteger(value)) {
+        this.#known[field] = value
+        return value
+      }
+      if (!this.#isBroken) this.#break(`${field} is ${String(value)}`)
     } catch (error) {
-      this.#tell(`${field} threw ${lineOf(error)}`)
-      this.#isBroken = true
-      return 0
+      if (!this.#isBroken) this.#break(`${field} threw ${lineOf(error)}`)
     }
+    return this.#known[field]
   }
 
   /** The engine's answer, or a {@link StorageError} for whatever else comes of the call. */

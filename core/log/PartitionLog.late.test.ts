@@ -168,3 +168,44 @@ test("a produced batch has a ticket of its own, behind what was gathered before 
   engine.commit(5)
   assert.equal(tickets.committed, 2)
 })
+
+test("an engine that tells of a failure out of its append costs its partition, whatever it answers", () => {
+  for (const isProduced of [false, true]) {
+    const { simulation, engine, log, tickets } = make()
+    take(log, "1")
+    simulation.run(1)
+    const append = engine.tryAppendUnsafe.bind(engine)
+    engine.tryAppendUnsafe = (...args) => {
+      const offset = append(...args)
+      engine.fail()
+      return offset
+    }
+    const batch = clientBatch(2)
+    if (isProduced) assert.equal(log.appendUnsafe(batch, 0, batch.length, 2), FAILED)
+    else take(log, "2")
+    simulation.run(2)
+    engine.tryAppendUnsafe = append
+    const outcomes = Array.from({ length: tickets.issued }, (_, index) => tickets.takeOutcome(index + 1))
+    assert.deepEqual([tickets.committed, outcomes.every((outcome) => outcome === FAILED)], [tickets.issued, true])
+    assert.equal(take(log, "3"), 0)
+    simulation.run(3)
+    engine.commit()
+    assert.equal(tickets.takeOutcome(tickets.issued), 0)
+  }
+})
+
+test("a log that closes ends what waits: as committed where it is, else as failed", () => {
+  const { simulation, engine, log, tickets } = make()
+  take(log, "1")
+  simulation.run(1)
+  engine.commit()
+  take(log, "2")
+  simulation.run(2)
+  take(log, "3")
+  log.close()
+  assert.deepEqual([tickets.issued, tickets.committed, engine.batches.length], [3, 3, 3])
+  assert.deepEqual(
+    [1, 2, 3].map((ticket) => tickets.takeOutcome(ticket)),
+    [0, FAILED, FAILED]
+  )
+})

@@ -63,6 +63,8 @@ export class PartitionLog implements TurnTask {
   readonly #commits: Commits | undefined
   #endOffset: number
   #isSealDue = false
+  /** How often the engine has lost what it had not committed. */
+  #failures = 0
   readonly #waiters = new Set<PartitionWaiter>()
   #builder: RecordBatchBuilder | undefined
   #linger: Timer | undefined
@@ -198,8 +200,17 @@ export class PartitionLog implements TurnTask {
     this.#advance()
   }
 
+  /** Closes the log: what is not committed by then may be stored or not, and is refused. */
+  close(): void {
+    this.seal()
+    this.#linger?.cancel()
+    this.#waiters.clear()
+    this.#commits?.lost(FAILED, this.#engine.highWatermark)
+  }
+
   /** The engine lost what it had not committed; what lies gathered was given offsets behind that, and goes with it. */
   failed(): void {
+    this.#failures += 1
     const builder = this.#builder
     if (builder !== undefined) {
       this.refusedRecords += builder.recordCount
@@ -236,12 +247,6 @@ export class PartitionLog implements TurnTask {
     return this.#engine.offsetForTimestamp(timestamp)
   }
 
-  close(): void {
-    this.seal()
-    this.#linger?.cancel()
-    this.#waiters.clear()
-  }
-
   /** In mode memory what was acknowledged can lie gathered; in the others it is committed, and more is not to be seen. */
   #sealForReader(): void {
     if (this.#commits === undefined) this.seal()
@@ -253,7 +258,10 @@ export class PartitionLog implements TurnTask {
       this.failed()
       return FAILED
     }
+    const failures = this.#failures
     const baseOffset = this.#engine.tryAppendUnsafe(bytes, start, end, recordCount)
+    // The engine told of a failure out of its append: this batch is lost with the others.
+    if (this.#failures !== failures) return FAILED
     assert(baseOffset < 0 || baseOffset === this.#endOffset, "a batch gets the offsets that were counted on")
     return baseOffset
   }

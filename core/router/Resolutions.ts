@@ -137,6 +137,7 @@ export class Resolutions {
     resolution.lane = home === undefined || home.mode === "memory" ? 0 : laneOf(home.id)
     if (home === undefined) {
       resolution.creatable = topics.creatable(resolution.name)
+      if (resolution.creatable && !topics.createsInMemory(resolution.name)) resolution.lane = LANES - 1
       resolution.owner = topics.ownerOfName(tenant, resolution.name)
       return
     }

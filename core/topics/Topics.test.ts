@@ -191,3 +191,17 @@ test("a name without a topic is sequenced where its topic would be", () => {
   assert.ok(info !== undefined)
   assert.equal(one.ownerOf(info, 0), one.ownerOfName(0, "owned"))
 })
+
+test("while a Kafka client's topic is being created a PUBLISH on its name makes no second one", async () => {
+  const { simulation, meta, owner } = make()
+  meta.delayMs = 50
+  const creating = Effect.runPromise(Effect.exit(owner.topics.ensure(0, "owned")))
+  simulation.run(10)
+  assert.equal(owner.topics.createForPublishUnsafe(0, "owned"), undefined)
+  await simulation.runAsync()
+  const exit = await creating
+  assert.ok(Exit.isSuccess(exit))
+  assert.equal(owner.topics.find(0, "owned")?.id, exit.value.id)
+  owner.topics.metaChanged({ key: topicKey(exit.value), value: undefined, revision: 9 })
+  assert.ok(owner.topics.createForPublishUnsafe(0, "owned") !== undefined)
+})

@@ -81,6 +81,8 @@ export class ShardTopics implements TopicsShape {
   readonly #options: ShardTopicsOptions
   readonly #open: OpenPartitions
   readonly #listeners: Array<TopicsListener> = []
+  /** `tenant/name` of creations that wait for the meta store. */
+  readonly #creating = new Set<string>()
 
   constructor(options: ShardTopicsOptions) {
     this.#options = options
@@ -139,6 +141,12 @@ export class ShardTopics implements TopicsShape {
     return this.#options.defaults.autoCreateMqtt !== "off" && topicOfName(name) !== undefined
   }
 
+  /** Whether a topic that a PUBLISH on this name creates is acknowledged at once. */
+  createsInMemory(name: string): boolean {
+    const { autoCreateMqtt, forName } = this.#options.defaults
+    return autoCreateMqtt !== "default" || forName(topicOfName(name) ?? name).mode === "memory"
+  }
+
   /** The open log of a partition that this shard owns. */
   logUnsafe(topic: TopicInfo, partition: number): PartitionLog | undefined {
     return this.#open.logUnsafe(topic, partition)
@@ -161,6 +169,8 @@ export class ShardTopics implements TopicsShape {
   createForPublishUnsafe(tenant: number, name: string): TopicInfo | undefined {
     const topicName = topicOfName(name)
     if (topicName === undefined || this.find(tenant, topicName) !== undefined) return undefined
+    // A Kafka client's creation is under way: two topics of one name would cost the records of one.
+    if (this.#creating.has(`${tenant}/${topicName}`)) return undefined
     if (!this.published.admit()) return undefined
     const defaults = this.#options.defaults
     const durable = defaults.autoCreateMqtt === "default"
@@ -258,10 +268,14 @@ export class ShardTopics implements TopicsShape {
       compare: [{ key, version: 0 }],
       writes: [{ key, value: encodeTopic(info) }]
     })
-    return stored.pipe(
+    const creation = `${tenant}/${name}`
+    const begun = Effect.sync(() => this.#creating.add(creation))
+    return begun.pipe(
+      Effect.andThen(stored),
       Effect.flatMap(({ committed }) => (committed ? Effect.succeed(info) : this.#fromMeta(key))),
       Effect.tap((agreed) => Effect.sync(() => this.#add(agreed))),
-      Effect.mapError((error) => new TopicError({ topic: name, reason: "meta-store", message: error.message }))
+      Effect.mapError((error) => new TopicError({ topic: name, reason: "meta-store", message: error.message })),
+      Effect.ensuring(Effect.sync(() => this.#creating.delete(creation)))
     )
   }
 

@@ -16,6 +16,7 @@ import {
   type TicketStream
 } from "../../core/mod.ts"
 import type { Connection } from "./Connection.ts"
+import { identifierOf } from "./ReceivedIdentifiers.ts"
 import * as Reason from "./reasons.ts"
 import {
   ACKNOWLEDGEMENT_SIZE,
@@ -56,11 +57,14 @@ export class AnswerLine implements TicketRelease {
     return this.#fifo?.length ?? 0
   }
 
-  /** Adds the acknowledgement (packet type `kind`) of a message that is done when `ticket` is committed. */
-  wait(stream: TicketStream, ticket: number, kind: number, packetIdentifier: number): void {
+  /**
+   * Adds the acknowledgement (packet type `kind`) of a message that is done when `ticket` is committed. Of a PUBREC `number` is that of
+   * its receipt, else it is the packet identifier.
+   */
+  wait(stream: TicketStream, ticket: number, kind: number, number: number): void {
     if (kind === Packet.PUBACK) this.pubacksOwed += 1
     this.#fifo ??= new TicketFifo(this)
-    this.#fifo.push(stream, ticket, kind, packetIdentifier)
+    this.#fifo.push(stream, ticket, kind, number)
   }
 
   /** Acknowledges at once, or behind what waits. */
@@ -84,25 +88,21 @@ export class AnswerLine implements TicketRelease {
     else this.#fifo.push(stream, ticket, FRAME, number)
   }
 
-  released(outcome: number, kind: number, value: number): void {
+  released(told: number, kind: number, value: number): void {
     const connection = this.#connection
-    if (kind === Packet.PUBREC) {
-      const session = connection.answersFor
-      session?.received?.answered(value, outcome)
-      // A refused QoS 2 message was never taken: its identifier is free, whoever is still there to hear of it.
-      if (outcome < 0) session?.releaseReceived(value)
-    }
     if (kind === Packet.PUBACK) this.pubacksOwed -= 1
+    const outcome = kind === Packet.PUBREC ? (connection.answersFor?.received?.answered(value, told) ?? told) : told
     if (connection.isClosed) return
+    const identifier = identifierOf(value)
     if (kind === FRAME) {
       const answer = this.#answers?.get(value)
       this.#answers?.delete(value)
       if (answer !== undefined) this.#send(answer)
     } else if (kind === Packet.PUBCOMP) {
-      this.send(kind, value, outcome === NOT_FOUND ? Reason.PACKET_IDENTIFIER_NOT_FOUND : 0)
+      this.send(kind, identifier, outcome === NOT_FOUND ? Reason.PACKET_IDENTIFIER_NOT_FOUND : 0)
     } else if (outcome >= 0) {
-      this.send(kind, value, outcome === ACCEPTED_UNMATCHED ? NO_MATCHING_SUBSCRIBERS : 0)
-    } else this.#refuse(outcome, kind, value)
+      this.send(kind, identifier, outcome === ACCEPTED_UNMATCHED ? NO_MATCHING_SUBSCRIBERS : 0)
+    } else this.#refuse(outcome, kind, identifier)
   }
 
   releasedAll(): void {

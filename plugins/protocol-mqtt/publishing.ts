@@ -85,9 +85,9 @@ function publishAcknowledged(
   const kind = qos === 1 ? Packet.PUBACK : Packet.PUBREC
   if (qos === 2 && session.hasReceived(packetIdentifier)) {
     // The message is here already; only its PUBREC may be missing [MQTT-4.3.3-10], which says as much as the first one's does.
-    const stream = session.received?.waitAgain(packetIdentifier)
-    if (stream === undefined) answers.acknowledge(0, kind, packetIdentifier)
-    else answers.wait(stream, 1, kind, packetIdentifier)
+    const receipt = session.received?.waitAgain(packetIdentifier)
+    if (receipt === undefined) answers.acknowledge(0, kind, packetIdentifier)
+    else answers.wait(receipt.stream, receipt.ticket, kind, receipt.number)
     return 0
   }
   if (answers.pubacksOwed + session.receivedCount >= broker.settings.receive_maximum) {
@@ -100,11 +100,14 @@ function publishAcknowledged(
   const { ingress } = broker.services
   const outcome = ingress.publishUnsafe(message, connection.principal)
   if (outcome !== ACCEPTED_PENDING) {
+    // Free at once, however long the answer waits behind others: a copy that comes meanwhile is a message of its own.
+    if (qos === 2 && outcome < 0) session.releaseReceived(packetIdentifier)
     answers.acknowledge(outcome, kind, packetIdentifier)
     return 0
   }
-  if (qos === 2) session.received?.wait(packetIdentifier)
-  answers.wait(ingress.pendingStream, ingress.pendingTicket, kind, packetIdentifier)
+  const { pendingStream, pendingTicket } = ingress
+  const number = qos === 2 ? session.received?.wait(packetIdentifier, pendingStream, pendingTicket) : undefined
+  answers.wait(pendingStream, pendingTicket, kind, number ?? packetIdentifier)
   // Version 5 clients are slowed by Receive Maximum; older ones know no such thing.
   return version !== 5 && answers.length >= UNACKNOWLEDGED_MAX_BEFORE_5 ? PAUSED : 0
 }

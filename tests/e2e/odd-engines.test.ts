@@ -10,11 +10,13 @@ import { type BrokerOptions, brokerSuite, SHARD_COUNTS, startBroker } from "../s
 import { RawKafka } from "../support/raw-kafka.ts"
 import { RawMqtt, uniqueLevel } from "../support/raw-mqtt.ts"
 import { batch, readBatches } from "../support/record-batch.ts"
+import { sleep } from "../support/until.ts"
 
 /** What the executable and the sources publish to plugins; no package of this repository. */
 const HOST = JSON.stringify("manifold")
 /** How long the engine `late` takes to commit. */
 const LATE_MS = 60
+const SLOW_MS = 700
 const PLUGIN = `
 import { Effect, Layer } from "effect"
 import * as v from "valibot"
@@ -33,6 +35,11 @@ class Log {
     this.batches.push({ base, batch })
     this.logEndOffset += records
     if (this.fault === "never") return base
+    if (this.fault === "slow") { setTimeout(() => { this.highWatermark = base + records; this.events.committed() }, ${SLOW_MS}); return base }
+    if (this.fault === "nan") { this.highWatermark = undefined; return base }
+    if (this.fault === "inside" && base > 0) {
+      this.batches = []; this.logEndOffset = 0; this.leaderEpoch++; this.events.failed("it fails within"); return base
+    }
     if (this.fault === "late") setTimeout(() => { this.highWatermark = base + records; this.events.committed() }, ${LATE_MS})
     else if (this.fault === "fails") setTimeout(() => {
       this.batches = this.batches.filter((each) => each.base < this.highWatermark)
@@ -51,7 +58,7 @@ class Log {
   deleteBefore() { return Promise.resolve(0) }
   truncateTo() { return Promise.resolve(0) }
 }
-const faults = ["none", "late", "throws", "refuses", "lies", "never", "fails", "reads", "opens", "closes"]
+const faults = ["none", "slow", "nan", "inside", "late", "throws", "refuses", "lies", "never", "fails", "reads", "opens", "closes"]
 const open = (fault, events) => {
   if (fault === "opens") throw new Error("no such place")
   const close = fault === "closes" ? Effect.promise(() => new Promise(() => {})) : Effect.void
@@ -85,7 +92,20 @@ function configOf(...faults: ReadonlyArray<string>): string {
 }
 
 const SUITE: BrokerOptions = {
-  config: configOf("none", "late", "throws", "refuses", "lies", "never", "fails", "reads", "opens")
+  config: configOf(
+    "none",
+    "slow",
+    "nan",
+    "inside",
+    "late",
+    "throws",
+    "refuses",
+    "lies",
+    "never",
+    "fails",
+    "reads",
+    "opens"
+  )
 }
 
 brokerSuite("odd engines", SUITE, (broker) => {
@@ -186,12 +206,62 @@ brokerSuite("odd engines", SUITE, (broker) => {
     expect(log).toMatch(/odd\.opens\/0: plugin odd-engines, engine odd-opens cannot open it: .*no such place/)
   })
 
+  test("a batch that is sealed by its size is answered though its ticket has ended by then", async () => {
+    for (const topic of ["odd/none", "odd/refuses", "odd/throws"]) {
+      const client = await RawMqtt.connect(broker().mqtt, { version: 5 })
+      client.publish({ topic, payload: "x".repeat(40_000), qos: 1, id: 7 })
+      expect((await client.expect("puback")).code === 0).toBe(topic === "odd/none")
+      for (let id = 1; id <= 300; id++) client.publish({ topic, payload: "x", qos: 1, id })
+      for (let id = 1; id <= 300; id++) expect((await client.expect("puback")).id).toBe(id)
+    }
+  })
+
+  test("a high watermark that is none acknowledges nothing; a failure told from within an append costs the partition", async () => {
+    expect(await puback("odd/nan", 300)).toBeUndefined()
+    const client = await RawMqtt.connect(broker().mqtt, { version: 5 })
+    client.publish({ topic: "odd/inside", payload: "x", qos: 1, id: 1 })
+    expect((await client.expect("puback")).code).toBe(0)
+    client.publish({ topic: "odd/inside", payload: "x", qos: 1, id: 2 })
+    expect((await client.expect("puback")).code).toBe(0x80)
+  })
+
+  test("a QoS 2 message that was refused behind a slow one is not taken when it is sent again", async () => {
+    const clientId = uniqueLevel("refused")
+    const connect = { version: 5, clientId, clean: false, properties: [["sessionExpiry", 60]] } as const
+    const first = await RawMqtt.connect(broker().mqtt, connect)
+    first.publish({ topic: "odd/slow", payload: "1", qos: 1, id: 1 })
+    first.publish({ topic: "odd/opens", payload: "2", qos: 2, id: 5 })
+    await sleep(50)
+    const second = await RawMqtt.connect(broker().mqtt, connect)
+    second.publish({ topic: "odd/opens", payload: "2", qos: 2, id: 5, dup: true })
+    expect((await second.expect("pubrec")).code).toBeGreaterThanOrEqual(0x80)
+  })
+
   test("a log that cannot be read is an error of that partition, and the connection goes on", async () => {
     expect(await puback("odd/reads")).toBe(0)
     const kafka = await RawKafka.open(broker().kafka)
     expect((await kafka.fetch("odd.reads", 0, 0)).error).toBe(56)
     expect(await puback("memory/beside")).toBe(0)
     expect(valuesOf((await kafka.fetch("odd.none", 0, 0)).records).length).toBeGreaterThan(0)
+  })
+
+  test("the line of an old connection does not answer a later message with the same identifier", async () => {
+    const clientId = uniqueLevel("stale")
+    const connect = { version: 5, clientId, clean: false, properties: [["sessionExpiry", 60]] } as const
+    const first = await RawMqtt.connect(broker().mqtt, connect)
+    first.publish({ topic: "odd/slow", payload: "1", qos: 1, id: 1 })
+    first.publish({ topic: "memory/beside", payload: "2", qos: 2, id: 5 })
+    await sleep(50)
+    const second = await RawMqtt.connect(broker().mqtt, connect)
+    second.publish({ topic: "memory/beside", payload: "2", qos: 2, id: 5, dup: true })
+    await second.expect("pubrec")
+    second.ack("pubrel", 5)
+    await second.expect("pubcomp")
+    second.publish({ topic: "odd/never", payload: "3", qos: 2, id: 5 })
+    await sleep(50)
+    const third = await RawMqtt.connect(broker().mqtt, connect)
+    third.publish({ topic: "odd/never", payload: "3", qos: 2, id: 5, dup: true })
+    await expect(third.find("pubrec", SLOW_MS + 200)).rejects.toThrow()
   })
 
   // The last one: from another shard it holds up the topics that share its lane.

@@ -34,7 +34,7 @@ export function outputOf({ values }: Arguments): (typeof OUTPUTS)[number] {
   return known
 }
 
-/** The facts of a plugin; `place` and `loader` are those of one from disk. Throws PluginFault where its code has changed since. */
+/** The facts of a plugin; `place` and `loader` are those of one from disk. Throws PluginFault where its code cannot be read. */
 export async function pluginFacts(
   plugin: Plugin,
   use: string,

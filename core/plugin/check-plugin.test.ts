@@ -83,10 +83,12 @@ const refused: ReadonlyArray<readonly [string, unknown, RegExp]> = [
   ["other exports", { default: right, other: 1 }, /exports "plugin"; this one exports default, other$/],
   ["a text", { plugin: "protocol-mqtt" }, /exports "plugin", an object; this one is a string$/],
   ["null", { plugin: null }, /an object; this one is null$/],
-  ["an empty object", { plugin: {} }, /"name" of 1 to 64 of a-z 0-9 -; this one's is nothing$/],
+  ["an empty object", { plugin: {} }, /"name" of 1 to 64 of a-z 0-9, words joined by -; this one's is nothing$/],
   ["a class instance of nothing", { plugin: new Map() }, /"name" of /],
   ["a name with a line end", { plugin: { ...right, name: "a\nb" } }, /this one's is "a\\nb"$/],
   ["a name with a dot", { plugin: { ...right, name: "a.b" } }, /this one's is "a\.b"$/],
+  ["a name that no environment variable can say", { plugin: { ...right, name: "a--b" } }, /this one's is "a--b"$/],
+  ["a name that ends in a hyphen", { plugin: { ...right, name: "a-" } }, /this one's is "a-"$/],
   ["a section's name", { plugin: { ...right, name: "topics" } }, /"topics" is a section of the manifest$/],
   [
     "another contract",

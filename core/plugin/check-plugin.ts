@@ -9,7 +9,8 @@ import type { EngineFact, Plugin } from "./Plugin.ts"
 import { CONTRACT_VERSION } from "./Plugin.ts"
 import { PluginFault, thrownMessage } from "./PluginFault.ts"
 
-const NAME = /^[a-z0-9][a-z0-9-]{0,63}$/
+/** As a section of the settings: an environment variable has `_` for `-`, and `__` between a section and its key. */
+const NAME = /^(?=.{1,64}$)[a-z0-9]+(?:-[a-z0-9]+)*$/
 /** A plugin's name is a section of the settings; these are the manifest's own. */
 const RESERVED: ReadonlyArray<string> = ["node", "topics", "binding", "plugin"]
 const VERSION = /^[\x21-\x7e]{1,64}$/
@@ -41,7 +42,9 @@ function check(module: unknown): Plugin {
   if (!isRecord(source)) throw new PluginFault(`${wanted}, an object; this one is ${kindOf(source)}`)
   const name = source["name"]
   if (typeof name !== "string" || !NAME.test(name)) {
-    throw new PluginFault(`a plugin with a "name" of 1 to 64 of a-z 0-9 -; this one's is ${show(name)}`)
+    throw new PluginFault(
+      `a plugin with a "name" of 1 to 64 of a-z 0-9, words joined by -; this one's is ${show(name)}`
+    )
   }
   const refuse = (key: string, allowed: string, found: unknown): never => {
     throw new PluginFault(`plugin ${name} with ${key}: ${allowed}; found ${show(found)}`)
@@ -95,7 +98,8 @@ function enginesOf(
     const key = `engines.${index}`
     const engine: unknown = list[index]
     const name = isRecord(engine) ? engine["name"] : undefined
-    if (typeof name !== "string" || !NAME.test(name)) return refuse(`${key}.name`, "1 to 64 of a-z 0-9 -", name)
+    if (typeof name !== "string" || !NAME.test(name))
+      return refuse(`${key}.name`, "1 to 64 of a-z 0-9, words joined by -", name)
     if (engines.some((other) => other.name === name)) return refuse(`${key}.name`, "each engine once", name)
     const modes: unknown = isRecord(engine) ? engine["modes"] : undefined
     const copy = Array.isArray(modes) ? [...modes] : []

@@ -45,6 +45,8 @@ export class PluginLoader {
   readonly #guard: PluginGuard
   /** A module is evaluated once in a process: asked again, the answer is the same. */
   readonly #loaded = new Map<string, Promise<PluginFile>>()
+  /** The code that a digest was verified over, by entry. */
+  readonly #verified = new Map<string, ReadonlyMap<string, Uint8Array>>()
 
   constructor({ modules, clock, host }: LoaderParts) {
     this.#rules = { modules, host: new Set(host.keys()) }
@@ -72,6 +74,7 @@ export class PluginLoader {
         return { fault, key: "digest" }
       }
       this.#guard.add(place, code)
+      if (code !== undefined) this.#verified.set(place.entry, code)
       return { plugin: checkPlugin(await this.#import(place)), place }
     } catch (error) {
       if (error instanceof PluginFault) return { fault: error.message }
@@ -79,9 +82,9 @@ export class PluginLoader {
     }
   }
 
-  /** The digest of what lies there now. Throws {@link PluginFault}. */
+  /** The digest of the code that was verified; of a plugin without a digest, of what lies there now. Throws {@link PluginFault}. */
   digest(place: PluginPlace): string {
-    return digestOf(place, walkPlugin(place, this.#rules))
+    return digestOf(place, this.#verified.get(place.entry) ?? walkPlugin(place, this.#rules))
   }
 
   async #import(place: PluginPlace): Promise<unknown> {

@@ -25,9 +25,11 @@ interface Group {
 const GROUPS: ReadonlyArray<Group> = [
   {
     name: "unit",
-    paths: ["core", "plugins", "cli", "scripts", "bench", "examples", "tests/contracts", "tests/sim", ...rootTests()],
+    paths: ["core", "plugins", "embedded", "cli", "bench", "examples", "tests/contracts", "tests/sim", ...rootTests()],
     timeoutMs: 20_000
   },
+  // A process of its own: judging plugins puts a guard over all code that the process loads from then on.
+  { name: "scripts", paths: ["scripts"], timeoutMs: 20_000 },
   { name: "e2e", paths: ["tests/e2e"], timeoutMs: 30_000 },
   { name: "compat", paths: ["tests/compat"], timeoutMs: 60_000 }
 ]

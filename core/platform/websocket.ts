@@ -1,6 +1,6 @@
 /**
- * What WebSocket listeners have in common on every runtime: who is let in, and what is done with frames that come while reading is
- * paused, which no runtime can stop.
+ * Who is let in by a WebSocket listener, on every runtime; and what is done with frames that come while reading is paused where the
+ * runtime cannot stop it.
  *
  * Source: RFC 6455; MQTT 5.0 section 6: subprotocol "mqtt" [MQTT-6.0.0-3].
  */
@@ -22,7 +22,6 @@ const FRAME_BYTES = 128
 /** Close codes, RFC 6455 section 7.4.1. */
 export const GOING_AWAY = 1001
 export const UNSUPPORTED_DATA = 1003
-export const MESSAGE_TOO_BIG = 1009
 
 /** Why a request is not let in. */
 export interface NotLetIn {

@@ -241,14 +241,17 @@ async function acceptAll(
   accept: Accept,
   onFault: OnFault
 ): Promise<void> {
+  let hasFailed = false
   while (state.isOpen) {
     try {
       const handle = await listener.accept()
+      hasFailed = false
       new Connection(handle, onFault).start(accept)
     } catch (error) {
       if (!state.isOpen) return
       if (error instanceof InvariantViolation) throw error
-      onFault(error)
+      if (!hasFailed) onFault(error)
+      hasFailed = true
       await new Promise((resolve) => setTimeout(resolve, ACCEPT_PAUSE_MS))
     }
   }

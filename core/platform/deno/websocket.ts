@@ -1,18 +1,16 @@
 /**
- * WebSocket listeners on node:http and the package ws, as byte sockets. Deno's own upgrade cannot cut a connection whose peer does not
- * answer a close, and cannot stop reading; ws can do both. It buffers what the peer does not take: a socket is full at
- * {@link BUFFERED_BYTES_MAX}.
+ * WebSocket listeners on Deno's TCP, as byte sockets: the handshake and the frames are ours. Deno's own upgrade cannot stop reading nor
+ * cut a peer that does not answer a close, and its node:http, under the package ws, stops accepting for good once descriptors run out.
  *
  * Source: RFC 6455; MQTT 5.0 section 6: binary frames only [MQTT-6.0.0-1], frames and packets need not align [MQTT-6.0.0-2],
  * subprotocol "mqtt" [MQTT-6.0.0-3].
+ *
+ * Invariant: what is written here is whole frames; of one of them at most a part waits here until the socket below takes it.
  */
-import { createServer, type IncomingMessage, type Server, STATUS_CODES } from "node:http"
-import type { AddressInfo } from "node:net"
-import type { Duplex } from "node:stream"
-import { Effect, type Scope } from "effect"
-import { type ServerOptions, type WebSocket, WebSocketServer } from "ws"
+import { createHash } from "node:crypto"
+import type { Effect, Scope } from "effect"
 import { InvariantViolation } from "../../assert.ts"
-import { formatAddress, type OnFault, openListenerLate } from "../listening.ts"
+import type { OnFault } from "../listening.ts"
 import {
   type Accept,
   CLOSED,
@@ -22,123 +20,218 @@ import {
   type SocketReceiver,
   type WebSocketOptions
 } from "../Net.ts"
-import {
-  BUFFERED_BYTES_MAX,
-  GOING_AWAY,
-  IncomingFrames,
-  type NotLetIn,
-  negotiate,
-  UNSUPPORTED_DATA,
-  type Unread
-} from "../websocket.ts"
+import { GOING_AWAY, negotiate } from "../websocket.ts"
+import { listenTcp } from "./tcp.ts"
+import { controlFrame, dataFrame, FrameReader, OPCODE } from "./websocket-frames.ts"
+import { headEnd, readHead } from "./websocket-handshake.ts"
 
-/** How long a connection that we have closed may take to send what is left and to be closed by the peer. */
+/** Payload of a frame that is sent, at most. */
+const FRAME_BYTES = 65_536
+/** Request line and headers of a handshake. */
+const HEAD_BYTES_MAX = 16_384
+/** How long a client may take for its handshake. */
+const HANDSHAKE_MS = 10_000
+/** How long what waits may take to leave once the connection is ending. */
 const LINGER_MS = 2_000
-/** How long a client may take to ask for the upgrade. */
-const REQUEST_MS = 10_000
+/** RFC 6455, section 1.3. */
+const KEY_SUFFIX = "258EAFA5-E914-47DA-95CA-C5AB0DC85B11"
+const EMPTY = new Uint8Array(0)
 
-interface UpgradeOptions extends ServerOptions {
-  /** How long a peer that has closed may keep its connection; the types of ws do not know it. */
-  readonly closeTimeout: number
-}
-
-class WebSocketConnection implements Socket {
-  readonly peerAddress: string
-  receiver: SocketReceiver | undefined
-  readonly #socket: WebSocket
-  readonly #incoming: IncomingFrames
+class WebSocketConnection implements Socket, SocketReceiver {
+  readonly #socket: Socket
+  readonly #options: WebSocketOptions
+  readonly #accept: Accept
   readonly #onFault: OnFault
+  #receiver: SocketReceiver | undefined
+  /** Undefined until the handshake is done. */
+  #frames: FrameReader | undefined
+  /** What came and could not be read yet: the head of the request so far, or what came while reading was paused. */
+  #held: Uint8Array = EMPTY
+  /** The part of a frame that the socket below has not taken. */
+  #unsent: Uint8Array | undefined
   #wasFull = false
+  #isPaused = false
   #isEnding = false
-  #linger: ReturnType<typeof setTimeout> | undefined
+  #timer: ReturnType<typeof setTimeout> | undefined
 
-  constructor(socket: WebSocket, peerAddress: string, unread: Unread, onFault: OnFault) {
+  constructor(socket: Socket, options: WebSocketOptions, accept: Accept, onFault: OnFault) {
     this.#socket = socket
+    this.#options = options
+    this.#accept = accept
     this.#onFault = onFault
-    this.peerAddress = peerAddress
-    this.#incoming = new IncomingFrames(unread, (bytes) => this.receiver?.data(bytes))
+    this.#timer = setTimeout(() => this.#refuse(408, "Request Timeout", ""), HANDSHAKE_MS)
   }
 
-  start(accept: Accept): void {
-    this.#guarded(() => {
-      this.receiver = accept(this)
-    })
+  get peerAddress(): string {
+    return this.#socket.peerAddress
   }
 
   write(bytes: Uint8Array, start: number, end: number): number {
-    if (this.#isEnding || this.#socket.readyState !== this.#socket.OPEN) return CLOSED
+    if (this.#isEnding) return CLOSED
     let position = start
-    // Piece by piece, so that what the runtime holds stays near the bound however much is offered.
-    while (position < end && this.#socket.bufferedAmount < BUFFERED_BYTES_MAX) {
-      const next = Math.min(end, position + BUFFERED_BYTES_MAX)
-      this.#socket.send(new Uint8Array(bytes.subarray(position, next)))
+    while (position < end && this.#unsent === undefined) {
+      const next = Math.min(end, position + FRAME_BYTES)
+      if (!this.#send(dataFrame(bytes, position, next))) return CLOSED
       position = next
     }
-    this.#wasFull ||= position < end
+    if (position < end) this.#wasFull = true
     return position - start
   }
 
   pause(): void {
-    this.#incoming.pause()
+    this.#isPaused = true
     this.#socket.pause()
   }
 
   resume(): void {
-    this.#guarded(() => this.#incoming.resume())
-    this.#socket.resume()
-  }
-
-  end(): void {
-    this.close(GOING_AWAY)
-  }
-
-  close(code: number, reason?: string): void {
-    if (this.#isEnding) return
-    this.#isEnding = true
-    this.#incoming.clear()
-    // The peer's answer has to be read.
-    this.#socket.resume()
-    this.#linger = setTimeout(() => this.#socket.terminate(), LINGER_MS)
-    this.#socket.close(code, reason)
-  }
-
-  terminate(): void {
-    // What was read already is nobody's from now on.
-    this.#isEnding = true
-    this.#incoming.clear()
-    this.#socket.terminate()
-  }
-
-  received(bytes: Uint8Array): void {
-    if (this.#isEnding) return
-    this.#guarded(() => {
-      if (!this.#incoming.push(bytes)) this.terminate()
-    })
-  }
-
-  drained(): void {
-    if (!this.#wasFull || this.#isEnding) return
-    this.#wasFull = false
-    this.#guarded(() => this.receiver?.drain())
-  }
-
-  closed(): void {
-    clearTimeout(this.#linger)
-    this.#isEnding = true
-    this.#incoming.clear()
-    this.receiver?.closed()
-    this.receiver = undefined
-  }
-
-  #guarded(work: () => void): void {
+    if (!this.#isPaused) return
+    this.#isPaused = false
+    const held = this.#held
+    this.#held = EMPTY
     try {
-      work()
+      if (held.length > 0) this.#read(held)
     } catch (error) {
       if (error instanceof InvariantViolation) throw error
       this.terminate()
       this.#onFault(error)
     }
+    if (!this.#isPaused) this.#socket.resume()
   }
+
+  end(): void {
+    this.#close(GOING_AWAY)
+  }
+
+  terminate(): void {
+    this.#isEnding = true
+    this.#socket.terminate()
+  }
+
+  data(bytes: Uint8Array): void {
+    if (this.#isEnding) return
+    if (this.#frames !== undefined) this.#read(bytes)
+    else this.#handshake(bytes)
+  }
+
+  drain(): void {
+    const unsent = this.#unsent
+    this.#unsent = undefined
+    if (unsent !== undefined && !this.#send(unsent)) return
+    if (this.#unsent !== undefined) return
+    if (this.#isEnding) this.#socket.end()
+    else if (this.#wasFull) {
+      this.#wasFull = false
+      this.#receiver?.drain()
+    }
+  }
+
+  closed(): void {
+    clearTimeout(this.#timer)
+    this.#isEnding = true
+    this.#held = EMPTY
+    this.#unsent = undefined
+    const receiver = this.#receiver
+    this.#receiver = undefined
+    receiver?.closed()
+  }
+
+  /** Hands on what the frames hold. */
+  #read(bytes: Uint8Array): void {
+    const frames = this.#frames
+    for (let position = 0; frames !== undefined && position < bytes.length && !this.#isEnding; ) {
+      if (this.#isPaused) {
+        this.#held = bytes.subarray(position)
+        return
+      }
+      position = frames.read(bytes, position)
+      if (frames.fault !== 0) this.#close(frames.fault)
+      else if (frames.control !== undefined) this.#answer(frames.opcode, frames.control)
+      else if (frames.payload !== undefined) this.#receiver?.data(frames.payload)
+    }
+  }
+
+  #answer(opcode: number, payload: Uint8Array): void {
+    if (opcode === OPCODE.close) this.#closeWith(payload.subarray(0, 2))
+    // A peer that takes nothing gets no pong either: they would heap up.
+    else if (opcode === OPCODE.ping && this.#unsent === undefined) this.#send(controlFrame(OPCODE.pong, payload))
+  }
+
+  /** False where the connection is closed. */
+  #send(frame: Uint8Array): boolean {
+    const taken = this.#socket.write(frame, 0, frame.length)
+    if (taken === CLOSED) return false
+    if (taken < frame.length) this.#unsent = frame.subarray(taken)
+    return true
+  }
+
+  #close(code: number): void {
+    this.#closeWith(Uint8Array.of(code >> 8, code & 255))
+  }
+
+  #closeWith(code: Uint8Array): void {
+    if (this.#isEnding) return
+    const frame = controlFrame(OPCODE.close, code)
+    const unsent = this.#unsent
+    this.#unsent = undefined
+    this.#send(unsent === undefined ? frame : Buffer.concat([unsent, frame]))
+    this.#finish()
+  }
+
+  /** Ends the connection when all that waits is sent, or after a while. */
+  #finish(): void {
+    this.#isEnding = true
+    this.#held = EMPTY
+    clearTimeout(this.#timer)
+    if (this.#unsent === undefined) this.#socket.end()
+    else this.#timer = setTimeout(() => this.#socket.terminate(), LINGER_MS)
+  }
+
+  #handshake(bytes: Uint8Array): void {
+    const all = this.#held.length === 0 ? bytes : Buffer.concat([this.#held, bytes])
+    const end = headEnd(all, Math.max(0, this.#held.length - 3))
+    if (end < 0 || end > HEAD_BYTES_MAX) {
+      this.#held = all
+      if (all.length > HEAD_BYTES_MAX) this.#refuse(431, "Request Header Fields Too Large", "")
+      return
+    }
+    this.#held = EMPTY
+    const head = readHead(all, end)
+    if (head === undefined) {
+      this.#refuse(400, "Bad Request", "")
+      return
+    }
+    const answer = negotiate(head.pathname, (name) => head.headers.get(name), this.#options)
+    if (typeof answer !== "string") {
+      const names = { 400: "Bad Request", 404: "Not Found", 426: "Upgrade Required" } as const
+      this.#refuse(answer.status, names[answer.status], answer.text)
+      return
+    }
+    if (head.key === undefined) {
+      this.#refuse(400, "Bad Request", "")
+      return
+    }
+    clearTimeout(this.#timer)
+    const proof = createHash("sha1")
+      .update(head.key + KEY_SUFFIX)
+      .digest("base64")
+    const lines = ["Upgrade: websocket", "Connection: Upgrade", `Sec-WebSocket-Accept: ${proof}`]
+    if (!this.#send(text(["HTTP/1.1 101 Switching Protocols", ...lines, `Sec-WebSocket-Protocol: ${answer}`], "")))
+      return
+    this.#frames = new FrameReader(this.#options.frameSizeMax)
+    this.#receiver = this.#accept(this)
+    if (end < all.length) this.#read(all.subarray(end))
+  }
+
+  #refuse(status: number, name: string, body: string): void {
+    const upgrade = status === 426 ? ["Upgrade: websocket", "Sec-WebSocket-Version: 13"] : []
+    const lines = [`HTTP/1.1 ${status} ${name}`, ...upgrade, `Content-Length: ${body.length}`, "Connection: close"]
+    this.#send(text(lines, body))
+    this.#finish()
+  }
+}
+
+function text(lines: ReadonlyArray<string>, body: string): Uint8Array {
+  return Buffer.from(`${lines.join("\r\n")}\r\n\r\n${body}`, "latin1")
 }
 
 /** Listens on `address` for the life of the scope; connections that are open when it closes are left to their owners. */
@@ -148,83 +241,5 @@ export function listenWebSocket(
   accept: Accept,
   onFault: OnFault
 ): Effect.Effect<Listening, ListenError, Scope.Scope> {
-  const opened = openListenerLate(address, async (host, port) => {
-    const server = serverOf(options, accept, onFault)
-    await new Promise<void>((resolve, reject) => {
-      server.once("error", reject)
-      server.listen({ host, port, exclusive: true }, resolve)
-    })
-    // What a listener meets later (no descriptors left) ends no broker.
-    server.on("error", onFault)
-    return server
-  })
-  const close = (server: Server): void => {
-    server.close()
-    server.closeAllConnections()
-  }
-  return Effect.acquireRelease(opened, (server) => Effect.sync(() => close(server))).pipe(
-    Effect.map((server) => ({ address: formatAddress(address, (server.address() as AddressInfo).port) }))
-  )
-}
-
-function serverOf(options: WebSocketOptions, accept: Accept, onFault: OnFault): Server {
-  const unread: Unread = { bytes: 0 }
-  const settings: UpgradeOptions = {
-    noServer: true,
-    clientTracking: false,
-    perMessageDeflate: false,
-    maxPayload: options.frameSizeMax,
-    closeTimeout: LINGER_MS,
-    // Chosen below, before ws is asked.
-    handleProtocols: (offered) => options.subprotocols.find((name) => offered.has(name)) ?? false
-  }
-  const upgrades = new WebSocketServer(settings)
-  const server = createServer({ headersTimeout: REQUEST_MS, requestTimeout: REQUEST_MS }, (request, response) => {
-    const answer = judge(request, options)
-    const { status, text } = typeof answer === "string" ? { status: 400, text: "upgrade failed\n" } : answer
-    response.writeHead(status, status === 426 ? { Upgrade: "websocket" } : {}).end(text)
-  })
-  server.on("upgrade", (request: IncomingMessage, socket: Duplex, head: Buffer) => {
-    const answer = judge(request, options)
-    if (typeof answer !== "string") {
-      refuse(socket, answer)
-      return
-    }
-    upgrades.handleUpgrade(request, socket, head, (webSocket) => {
-      const connection = new WebSocketConnection(webSocket, request.socket.remoteAddress ?? "", unread, onFault)
-      serve(webSocket, socket, connection, accept)
-    })
-  })
-  return server
-}
-
-function serve(webSocket: WebSocket, socket: Duplex, connection: WebSocketConnection, accept: Accept): void {
-  webSocket.binaryType = "nodebuffer"
-  webSocket.on("message", (data: Buffer, isBinary: boolean) => {
-    if (!isBinary) connection.close(UNSUPPORTED_DATA, "binary frames only")
-    // A frame may lie in a buffer that holds others too; its owner keeps what it is given.
-    else connection.received(data.length === data.buffer.byteLength ? data : new Uint8Array(data))
-  })
-  webSocket.on("close", () => connection.closed())
-  // ws closes by itself after an error, with the code of RFC 6455 that fits; a peer that does not answer that is cut.
-  webSocket.on("error", () => connection.close(GOING_AWAY))
-  socket.on("drain", () => connection.drained())
-  connection.start(accept)
-}
-
-function judge(request: IncomingMessage, options: WebSocketOptions): string | NotLetIn {
-  const header = (name: string): string | undefined => {
-    const value = request.headers[name]
-    return Array.isArray(value) ? value.join(",") : value
-  }
-  return negotiate((request.url ?? "").split("?")[0] ?? "", header, options)
-}
-
-function refuse(socket: Duplex, { status, text }: NotLetIn): void {
-  socket.on("error", () => socket.destroy())
-  const linger = setTimeout(() => socket.destroy(), LINGER_MS)
-  socket.once("close", () => clearTimeout(linger))
-  const upgrade = status === 426 ? "Upgrade: websocket\r\n" : ""
-  const head = `HTTP/1.1 ${status} ${STATUS_CODES[status]}\r\n${upgrade}Content-Length: ${text.length}\r\nConnection: close\r\n\r\n`
-  socket.end(head + text)
+  return listenTcp(address, (socket) => new WebSocketConnection(socket, options, accept, onFault), onFault)
 }

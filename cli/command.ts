@@ -4,7 +4,7 @@
  */
 import type { PluginLoader } from "../core/plugin/load-plugin.ts"
 import { type Arguments, readArguments, startsWithVerb, UsageError } from "./arguments.ts"
-import { namesPluginFiles, readFile, UnreadableFile } from "./configuration.ts"
+import { type ConfigFile, namesPluginFiles, readFile, UnreadableFile } from "./configuration.ts"
 import { importWithPlugins } from "./import-with-plugins.ts"
 import { fail } from "./output.ts"
 import { CallFailed } from "./resource/client.ts"
@@ -16,14 +16,18 @@ const USAGE = 2
 
 /**
  * Runs what was typed and returns the exit code. `loader` gives what loads plugins from disk; without it, what names one is handed to
- * with-plugins.ts.
+ * with-plugins.ts, with the file that was read: a pipe can be read only once.
  */
-export async function run(words: ReadonlyArray<string>, loader?: () => PluginLoader): Promise<number> {
+export async function run(
+  words: ReadonlyArray<string>,
+  loader?: () => PluginLoader,
+  read?: ConfigFile
+): Promise<number> {
   try {
     if (!startsWithVerb(words, verbs)) return await runResource(words, verbs)
     const given = readArguments(words, verbs)
     const verb = verbs.find(({ name }) => name === given.verb) as Verb
-    return verb.reads === "nothing" ? await verb.run(given) : await configured(verb, given, words, loader)
+    return verb.reads === "nothing" ? await verb.run(given) : await configured(verb, given, words, loader, read)
   } catch (error) {
     if (error instanceof UsageError) {
       fail(`${error.message} (manifold help tells more)`)
@@ -39,10 +43,11 @@ async function configured(
   verb: Extract<Verb, { reads: "configuration" }>,
   given: Arguments,
   words: ReadonlyArray<string>,
-  loader: (() => PluginLoader) | undefined
+  loader: (() => PluginLoader) | undefined,
+  read: ConfigFile | undefined
 ): Promise<number> {
-  const file = readFile(given.config)
+  const file = read ?? readFile(given.config)
   if (!namesPluginFiles(file) && verb.loadsPlugins?.(given) !== true) return await verb.run(given, file)
-  if (loader === undefined) return await (await importWithPlugins()).run(words)
+  if (loader === undefined) return await (await importWithPlugins()).run(words, file)
   return await verb.run(given, { ...file, loader: loader() })
 }

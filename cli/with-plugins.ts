@@ -6,6 +6,7 @@ import { hostModuleLoader } from "../core/platform/module-loader.ts"
 import { systemClock } from "../core/platform/system.ts"
 import { PluginLoader } from "../core/plugin/load-plugin.ts"
 import { run as runCommand } from "./command.ts"
+import type { ConfigFile } from "./configuration.ts"
 import { hostModules } from "./host-modules.ts"
 
 let loader: PluginLoader | undefined
@@ -16,6 +17,6 @@ export function pluginLoader(): PluginLoader {
   return loader
 }
 
-export function run(words: ReadonlyArray<string>): Promise<number> {
-  return runCommand(words, pluginLoader)
+export function run(words: ReadonlyArray<string>, read: ConfigFile): Promise<number> {
+  return runCommand(words, pluginLoader, read)
 }

@@ -36,7 +36,7 @@ test("a walk finds what is written out, each module once, and nothing else of th
   const { place } = plugin({
     "mod.ts":
       "import ./a.ts\ncall ./b/c.mjs\nrequire ./data.json\nimport manifold\nimport node:fs\nimport effect/Schema",
-    "a.ts": "import ./mod.ts\nimport ./b/c.mjs\ncall ./absent.ts\ncall not-there\nrequire optional",
+    "a.ts": "import ./mod.ts\nimport ./b/c.mjs\ncall ./absent.ts",
     "b/c.mjs": "import ../a.ts",
     "data.json": "[1]",
     "unused.ts": "! not looked at"
@@ -64,6 +64,8 @@ const refused: ReadonlyArray<readonly [string, string, RegExp]> = [
   ["CommonJS", "import ./c.cjs", /\.ts \.mts \.js \.mjs \.json; sub\/a\.ts imports "\.\/c\.cjs", which does not/],
   ["native code", "require ./n.node", /which does not/],
   ["a package", "import lodash", /holds the packages it uses; sub\/a\.ts imports "lodash", .*bundle it/],
+  ["a package, when it is called", "call lodash", /imports "lodash", .*bundle it/],
+  ["a package, when it is required", "require lodash", /imports "lodash", .*bundle it/],
   ["an alias", "import #inner", /imports "#inner"/],
   [
     "more of effect",

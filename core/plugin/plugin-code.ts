@@ -67,8 +67,7 @@ export function judgeImport(
     return refuse("code that lies in the plugin's folder", "which does not: copy it there, or bundle it")
   }
   if (!isPath(specifier) && !specifier.startsWith("file:")) {
-    // Optional packages are asked for by calls; where one is found, the guard refuses it.
-    if (kind !== "import") return undefined
+    // Also where a call asks for it and goes on without it: a package that happens to lie near would run, and be built in.
     return refuse("a plugin that holds the packages it uses", "a package that the host does not give: bundle it")
   }
   const target = targetOf(specifier, importer)

@@ -1,6 +1,8 @@
 /** Plugins from disk that are right, however they are laid out and wherever they lie: by the real command (docs/plugins.md). */
 import assert from "node:assert"
+import { spawnSync } from "node:child_process"
 import { mkdirSync, mkdtempSync, realpathSync, rmSync, symlinkSync, writeFileSync } from "node:fs"
+import { writeFile } from "node:fs/promises"
 import { tmpdir } from "node:os"
 import { dirname, join } from "node:path"
 import { after, before, describe, test } from "node:test"
@@ -58,6 +60,19 @@ describe("plugins from disk", { skip: IS_EXTERNAL && "needs a command of its own
     await broker.stop()
     return found
   }
+
+  test("a manifest from a pipe is read once, also where it names a plugin", async () => {
+    const folder = lay("piped", { "mod.ts": announcing("piped-one", '"127.0.0.1:5"') })
+    const manifest = join(root, "piped.toml")
+    spawnSync("mkfifo", [manifest])
+    const text = `[node]\nid = "from-a-pipe"\n[[plugin]]\nuse = ${JSON.stringify(join(folder, "mod.ts"))}\n`
+    const written = writeFile(manifest, text)
+    const { stdout, stderr, code } = await runCommand(["config", "print", "--config", manifest])
+    await written
+    assert.deepStrictEqual([code, stderr], [0, ""])
+    assert.match(stdout, /^id = "from-a-pipe"$/m)
+    assert.match(stdout, /piped\/mod\.ts/)
+  })
 
   test("TypeScript, JSON, JavaScript, the host's modules and built-ins, and what is imported when it runs", async () => {
     const folder = lay("mixed", {

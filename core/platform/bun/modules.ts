@@ -7,7 +7,7 @@
  */
 import { readFileSync } from "node:fs"
 import { isBuiltin } from "node:module"
-import { extname, sep } from "node:path"
+import { extname, join, sep } from "node:path"
 import { pathToFileURL } from "node:url"
 import type { OnLoadResult } from "bun"
 import { type ModuleGuard, type ModuleImport, ModuleSyntaxError, type Modules } from "../Modules.ts"
@@ -66,8 +66,7 @@ export const bunModules: Modules = {
 function load(path: string, guard: ModuleGuard): OnLoadResult {
   const bytes = guard.load(path)
   if (bytes !== undefined) return resultOf(path, bytes)
-  const host = hostFolder(import.meta.filename)
-  if (host !== undefined && path.startsWith(host)) return resultOf(path, readFileSync(path))
+  if (hostFolders().some((folder) => path.startsWith(folder))) return resultOf(path, readFileSync(path))
   throw new Error(`allowed: code from plugins' own folders; one asks for ${path}, which lies outside: bundle it`)
 }
 
@@ -92,6 +91,17 @@ function syntaxError(thrown: unknown): ModuleSyntaxError {
     readonly position?: { readonly line: number; readonly column: number } | null
   }
   return new ModuleSyntaxError(message ?? String(first), position?.line ?? 0, position?.column ?? 0)
+}
+
+let folders: ReadonlyArray<string> | undefined
+
+/** Where the host's own files lie, its packages where they are linked to. */
+function hostFolders(): ReadonlyArray<string> {
+  if (folders !== undefined) return folders
+  const host = hostFolder(import.meta.filename)
+  const packages = host === undefined ? undefined : moduleFiles.realPath(join(host, "node_modules"))
+  folders = [...(host === undefined ? [] : [host]), ...(packages === undefined ? [] : [`${packages}${sep}`])]
+  return folders
 }
 
 /**

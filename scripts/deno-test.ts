@@ -1,5 +1,5 @@
 /**
- * `deno task test [-- unit | e2e | FILE...]`: runs under Deno what needs no Bun, and ends with `N passed, N failed, N skipped`.
+ * `deno task test [unit | e2e | FILE...]`: runs under Deno what needs no Bun, and ends with `N passed, N failed, N skipped`.
  *
  * The unit and contract tests are on node:test; the end-to-end tests get tests/support/deno/bun-test.ts for `bun:test`, and drive a
  * broker under Deno. What is left out, and why, is told at the end.
@@ -15,7 +15,7 @@ const ROOT = resolve(import.meta.dirname, "..")
 const GROUP_TIMEOUT_MS = 600_000
 
 const GROUPS: Readonly<Record<string, ReadonlyArray<string>>> = {
-  unit: ["core", "plugins", "cli", "embedded", "tests/contracts"],
+  unit: ["core", "plugins", "cli", "embedded", "examples", "tests/contracts", "tests/sim"],
   e2e: ["tests/e2e"]
 }
 /** Files that only Bun can run, and why. */

@@ -84,7 +84,12 @@ export class PluginLoader {
 
   /** The digest of the code that was verified; of a plugin without a digest, of what lies there now. Throws {@link PluginFault}. */
   digest(place: PluginPlace): string {
-    return digestOf(place, this.#verified.get(place.entry) ?? walkPlugin(place, this.#rules))
+    return digestOf(place, this.code(place))
+  }
+
+  /** The modules that a digest is over, by real path: those that were verified, else those that lie there. Throws {@link PluginFault}. */
+  code(place: PluginPlace): ReadonlyMap<string, Uint8Array> {
+    return this.#verified.get(place.entry) ?? walkPlugin(place, this.#rules)
   }
 
   async #import(place: PluginPlace): Promise<unknown> {

@@ -61,7 +61,7 @@ const common = {
 
 /** Writes the executable to `outfile`; returns the bytes of JavaScript in it. Throws {@link BuildError}. */
 export async function compileExecutable(contents: Contents, target: Target, outfile: string): Promise<number> {
-  const files = { ...bunAlone, [BUILTINS]: builtinsModule(contents) }
+  const files = filesOf(contents)
   const beside = `import { join } from "node:path"
     export const importWithPlugins = () => import(join(import.meta.dir, "with-plugins.js"))`
   const withPlugins = await bundleWithPlugins(files)
@@ -87,7 +87,7 @@ export async function compileExecutable(contents: Contents, target: Target, outf
 
 /** The whole command as one JavaScript file. Throws {@link BuildError}. */
 export async function bundle(contents: Contents): Promise<string> {
-  const files = { ...bunAlone, [BUILTINS]: builtinsModule(contents) }
+  const files = filesOf(contents)
   // As a text it costs neither time nor memory until a manifest names a plugin from disk.
   const inside = `import text from ${JSON.stringify(WITH_PLUGINS)} with { type: "text" }
     export const importWithPlugins = () =>
@@ -95,6 +95,13 @@ export async function bundle(contents: Contents): Promise<string> {
   const withPlugins = await bundleWithPlugins(files)
   const text = await bundleOne(MAIN, { ...files, [WITH_PLUGINS]: withPlugins, [IMPORT_WITH_PLUGINS]: inside })
   return text.replace(/^#!.*/, HASHBANG)
+}
+
+/** What is built as it stands here, not as it lies on disk. */
+function filesOf(contents: Contents): Record<string, string> {
+  const decoder = new TextDecoder()
+  const sources = [...contents.sources].map(([path, bytes]) => [path, decoder.decode(bytes)] as const)
+  return { ...Object.fromEntries(sources), ...bunAlone, [BUILTINS]: builtinsModule(contents) }
 }
 
 async function bundleWithPlugins(files: Readonly<Record<string, string>>): Promise<string> {

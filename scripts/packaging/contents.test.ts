@@ -1,6 +1,6 @@
 /** What a build holds, by its manifest; what a plugin that is compiled in gets when it imports the host. */
 import assert from "node:assert"
-import { mkdtempSync, rmSync, writeFileSync } from "node:fs"
+import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
 import { after, before, test } from "node:test"
@@ -84,7 +84,12 @@ test("faults are told, all of them; a file that is not there, too", async () => 
 
 test("the module of a build says names that are no identifiers, and keeps paths as they are", () => {
   const use = './odd "name"\\.ts'
-  const source = builtinsModule({ builtins: ["meta-raft"], leftOut: ["a"], included: new Map([[use, "/x/y z.ts"]]) })
+  const source = builtinsModule({
+    builtins: ["meta-raft"],
+    leftOut: ["a"],
+    included: new Map([[use, "/x/y z.ts"]]),
+    sources: new Map()
+  })
   assert.ok(source.includes(`from ${JSON.stringify(join(ROOT, "plugins/meta-raft/mod.ts"))}`))
   assert.ok(source.includes('from "/x/y z.ts"'))
   assert.ok(source.includes(`[${JSON.stringify(use)}, plugin1]`))
@@ -95,10 +100,40 @@ test("what cannot be bundled is a BuildError that names it, and leaves no file",
   const entry = join(folder, "lacks.ts")
   const missing = "a-package-that-is-not-there"
   writeFileSync(entry, `export { plugin } from ${JSON.stringify(missing)}\n`)
-  const contents = { builtins: ALWAYS, leftOut: [], included: new Map([["./lacks.ts", entry]]) }
+  const contents = { builtins: ALWAYS, leftOut: [], included: new Map([["./lacks.ts", entry]]), sources: new Map() }
   const isTold = (error: unknown): boolean => error instanceof BuildError && error.message.includes(missing)
   await assert.rejects(bundle(contents), isTold)
   const outfile = join(folder, "built")
   await assert.rejects(compileExecutable(contents, hostTarget(), outfile), isTold)
   assert.strictEqual(await Bun.file(outfile).exists(), false)
+})
+
+test("what is built in is what was judged, though the files are others by then", async () => {
+  const mine = join(folder, "mine")
+  mkdirSync(mine)
+  const imports = (name: string, from: string): string => ["import", name, "from", JSON.stringify(from), "\n"].join(" ")
+  const changed = 'export const word = "changed-since-it-was-judged"'
+  writeFileSync(join(mine, "later.txt"), changed)
+  writeFileSync(join(mine, "word.ts"), 'export const word: string = "as-it-was-judged"')
+  const lines = [
+    imports("{ Layer }", "effect"),
+    imports("* as v", "valibot"),
+    imports("{ CONTRACT_VERSION }", "manifold"),
+    imports("{ word }", "./word.ts"),
+    imports("{ copyFileSync }", "node:fs"),
+    `copyFileSync(${JSON.stringify(join(mine, "later.txt"))}, ${JSON.stringify(join(mine, "word.ts"))})`,
+    'export const plugin = { name: "mine", version: word, contractVersion: CONTRACT_VERSION, kind: "http", runs: "node",',
+    "  options: v.strictObject({}), layer: () => Layer.empty }"
+  ]
+  writeFileSync(join(mine, "mod.ts"), lines.join("\n"))
+  const use = 'use = "./mine"\n'
+  const wrong = contentsOf(manifest(`[[plugin]]\n${use}digest = "sha256-${"0".repeat(64)}"\n`))
+  const digest = await wrong.then(
+    () => "",
+    (error: unknown) => /sha256-(?!0{64})[0-9a-f]{64}/.exec(String(error))?.[0] ?? ""
+  )
+  const contents = await contentsOf(manifest(`[[plugin]]\n${use}digest = "${digest}"\n`))
+  assert.equal(readFileSync(join(mine, "word.ts"), "utf8"), changed)
+  const text = await bundle(contents)
+  assert.deepEqual([text.includes("as-it-was-judged"), text.includes("changed-since-it-was-judged")], [true, false])
 })

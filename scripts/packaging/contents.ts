@@ -17,6 +17,8 @@ export interface Contents {
   readonly leftOut: ReadonlyArray<string>
   /** Third parties' plugins: the file of each by what the manifest calls it. */
   readonly included: ReadonlyMap<string, string>
+  /** Their modules by path, as they were judged and, where there is a digest, verified: what is built in, whatever lies there by then. */
+  readonly sources: ReadonlyMap<string, Uint8Array>
 }
 
 /** The manifest has faults, one line each. */
@@ -32,7 +34,7 @@ export class ManifestFaults extends Error {
 
 /** What the manifest in `file` names; undefined = all of ours. Throws {@link ManifestFaults}, or UnreadableFile. */
 export async function contentsOf(file: string | undefined): Promise<Contents> {
-  if (file === undefined) return contents(() => true, new Map())
+  if (file === undefined) return contents(() => true, new Map(), new Map())
   const read = { ...readFile(file), loader: pluginLoader() }
   // The environment and --set are those of a start, not of a build.
   const { config, faults } = await loadConfiguration({ sets: [] }, read, {})
@@ -41,13 +43,18 @@ export async function contentsOf(file: string | undefined): Promise<Contents> {
   const files = new Map(
     external.flatMap(([use, found]) => ("place" in found ? [[use, found.place.entry] as const] : []))
   )
+  const sources = new Map(external.flatMap(([, found]) => ("place" in found ? [...read.loader.code(found.place)] : [])))
   const chosen = new Set(config.plugins.map(({ plugin }) => plugin.name))
-  return contents((name) => chosen.has(name), files)
+  return contents((name) => chosen.has(name), files, sources)
 }
 
-function contents(isChosen: (name: string) => boolean, included: ReadonlyMap<string, string>): Contents {
+function contents(
+  isChosen: (name: string) => boolean,
+  included: Contents["included"],
+  sources: Contents["sources"]
+): Contents {
   const names = builtins.map(({ name }) => name)
-  return { builtins: names.filter(isChosen), leftOut: names.filter((name) => !isChosen(name)), included }
+  return { builtins: names.filter(isChosen), leftOut: names.filter((name) => !isChosen(name)), included, sources }
 }
 
 /** The source of the module that stands in for cli/builtins.ts. */

@@ -4,9 +4,17 @@ import { writeSync } from "node:fs"
 const STDOUT = 1
 const STDERR = 2
 
+/** Characters that would act on a terminal, or turn the order of what is shown; a line's end and a tab stay. */
+const ACTING = /[\u0000-\u0008\u000b-\u001f\u007f-\u009f\u2028-\u202e\u2066-\u2069]/g
+
+/** What others wrote (a broker's answer, a manifest) as it can be shown. */
+export function shown(text: string): string {
+  return text.replace(ACTING, (character) => `\\u${character.charCodeAt(0).toString(16).padStart(4, "0")}`)
+}
+
 /** One line of the result. */
 export function say(line: string): void {
-  write(STDOUT, `${line}\n`)
+  write(STDOUT, `${shown(line)}\n`)
 }
 
 /** One finished line of the log. */
@@ -26,7 +34,7 @@ export function note(line: string): void {
 
 /** Why the command failed. */
 export function fail(line: string): void {
-  write(STDERR, `manifold: ${line}\n`)
+  write(STDERR, `manifold: ${shown(line)}\n`)
 }
 
 /** An error's first line: what a person needs. */

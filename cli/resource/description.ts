@@ -49,6 +49,9 @@ const page = v.looseObject({ items: v.array(description), cursor: v.optional(v.s
 export type Description = v.InferOutput<typeof description>
 export type VerbDescription = Description["verbs"][number]
 
+/** More than any broker has. */
+const RESOURCES_MAX = 100_000
+
 /** Every resource of the broker. */
 export async function describe(client: Client): Promise<ReadonlyArray<Description>> {
   const all: Array<Description> = []
@@ -61,6 +64,7 @@ export async function describe(client: Client): Promise<ReadonlyArray<Descriptio
     }
     all.push(...parsed.output.items)
     cursor = parsed.output.cursor ?? ""
+    if (all.length > RESOURCES_MAX) throw new CallFailed(`what answers at ${client.url} tells of resources without end`)
   } while (cursor !== "")
   return all
 }

@@ -140,6 +140,10 @@ function pathOf(
     throw new UsageError(`${resource.name} ${verb} needs an id: manifold ${resource.name} ${verb} ID`)
   if (more.length > 0)
     throw new UsageError(`${resource.name} ${verb} takes one id; found ${JSON.stringify(more[0])} too`)
+  // As a part of a path these are no names: another place would be meant.
+  if (id === "" || id === "." || id === "..") {
+    throw new UsageError(`${resource.name} ${verb} needs an id that a path can hold; found ${JSON.stringify(id)}`)
+  }
   return `${resource.path}/${encodeURIComponent(id)}`
 }
 

@@ -15,6 +15,8 @@ import { fail, logLine, oneLine, say, writeLog } from "../output.ts"
 import { readyLine, tryLines } from "../ready.ts"
 import { VERSION } from "../version.ts"
 
+/** Signals this close together are one. */
+const SAME_SIGNAL_MS = 500
 /** A graceful stop that takes longer has failed. */
 const STOP_TIMEOUT_MS = 15_000
 
@@ -63,13 +65,15 @@ export async function start(given: Arguments, file: ConfigFile): Promise<number>
 
 function onFirstSignal(): Promise<void> {
   return new Promise((resolve) => {
-    let seen = false
+    let firstMs: number | undefined
     const signalled = (name: NodeJS.Signals): void => {
-      if (seen) {
+      if (firstMs !== undefined) {
+        // A terminal, and whoever started us in it, may each pass the same signal on.
+        if (performance.now() - firstMs < SAME_SIGNAL_MS) return
         fail(`${name} again: ended at once`)
         process.exit(1)
       }
-      seen = true
+      firstMs = performance.now()
       logLine(`${name}: stopping`)
       setTimeout(() => {
         fail(`the graceful stop took longer than ${STOP_TIMEOUT_MS / 1000} s: ended`)

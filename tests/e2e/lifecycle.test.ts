@@ -1,9 +1,10 @@
 /** Start, configuration from file, environment and command line, graceful stop (DESIGN 13; promise 7 of section 14). */
 import { afterEach, describe, expect, test } from "bun:test"
-import { cpSync, existsSync, mkdtempSync, readdirSync, rmSync } from "node:fs"
+import { cpSync, existsSync, mkdtempSync, rmSync } from "node:fs"
 import { createServer } from "node:net"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
+import { fileName, hostTarget } from "../../scripts/packaging/targets.ts"
 import { type Broker, type BrokerOptions, IS_EXTERNAL, ROOT, SHARD_COUNTS, startBroker } from "../support/broker.ts"
 import { encode } from "../support/mqtt-packets.ts"
 import { RawKafka } from "../support/raw-kafka.ts"
@@ -149,13 +150,10 @@ describe.skipIf(IS_EXTERNAL)("lifecycle", () => {
     expect((await kafka.metadata(null)).topics).toEqual([])
   })
 
-  const built = existsSync(join(ROOT, "dist"))
-    ? readdirSync(join(ROOT, "dist")).filter((name) => name.startsWith(`manifold-${process.platform}-${process.arch}`))
-    : []
-  const executable =
-    built[0] === undefined
-      ? { missing: "dist/ holds no executable for this machine (npm run compile)" }
-      : { path: join(ROOT, "dist", built[0]) }
+  const built = join(ROOT, "dist", fileName(hostTarget()))
+  const executable = existsSync(built)
+    ? { path: built }
+    : { missing: "dist/ holds no executable for this machine (npm run compile)" }
   testWith([executable], "the executable runs from an empty folder with nothing installed", async () => {
     const folder = mkdtempSync(join(tmpdir(), "manifold-alone-"))
     if (!("path" in executable)) return

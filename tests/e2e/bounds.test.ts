@@ -230,6 +230,6 @@ brokerSuite("bounds", { set: SETTINGS }, (broker) => {
       await settled(broker(), GAUGES)
       lowest = Math.min(lowest, broker().residentBytes())
     }
-    expect((lowest - before) / MIB).toBeLessThan(30)
+    expect((lowest - before) / MIB).toBeLessThan(RUNS_ON_DENO ? 60 : 30)
   }, 30_000)
 })

@@ -12,7 +12,7 @@ interface Need {
 
 const NEEDS: ReadonlyArray<Need> = [
   { what: "a meta store", isMet: ({ kind }) => kind === "meta" },
-  { what: "a key-value store", isMet: (plugin) => plugin.kind === "storage" && plugin.keyValueStore === true }
+  { what: "a key-value store", isMet: (plugin) => plugin.kind === "storage" && plugin.keyValueStore !== undefined }
 ]
 
 /** `entries` is the file's list; the plugins that it names have been found. */

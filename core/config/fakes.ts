@@ -8,7 +8,15 @@ import { type ConfigSource, type Loaded, loadConfig } from "./load.ts"
 const base = { version: "0.0.0", contractVersion: CONTRACT_VERSION, layer: () => Layer.empty }
 
 export function fakeStorage(name: string, engines: ReadonlyArray<EngineFact>): Plugin {
-  return { ...base, name, kind: "storage", runs: "shard", engines, keyValueStore: true, options: v.strictObject({}) }
+  return {
+    ...base,
+    name,
+    kind: "storage",
+    runs: "shard",
+    engines,
+    keyValueStore: "memory",
+    options: v.strictObject({})
+  }
 }
 
 export function fakeProtocol(name: string, options: Plugin["options"]): Plugin {

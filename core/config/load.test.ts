@@ -18,6 +18,12 @@ function loaded(text: string | undefined, more: Partial<ConfigSource> = {}): Con
   return config
 }
 
+/** The plugin without its key-value store. */
+function withoutStore(plugin: Plugin): Plugin {
+  const { keyValueStore: _, ...rest } = plugin as Plugin & { readonly keyValueStore?: unknown }
+  return rest as Plugin
+}
+
 const linesOf = (text: string | undefined, more: Partial<ConfigSource> = {}): ReadonlyArray<string> =>
   load(text, more).faults.map(formatFault)
 
@@ -293,7 +299,7 @@ const needs: ReadonlyArray<readonly [string, string, ReadonlyArray<Plugin>, Read
   [
     "no key-value store",
     '[[plugin]]\nuse = "storage-memory"\nenabled = false\n',
-    [...builtins, { ...fakeStorage("other", [{ name: "memory", modes: ["memory"] }]), keyValueStore: false } as Plugin],
+    [...builtins, withoutStore(fakeStorage("other", [{ name: "memory", modes: ["memory"] }]))],
     [
       "manifold.toml:3: plugin.0.enabled: found false; allowed: true for storage-memory, or another plugin that brings a key-value store"
     ]

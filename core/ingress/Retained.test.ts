@@ -11,12 +11,27 @@ const decoder = new TextDecoder()
 /** A journal that applies and commits its entries one by one, when the test says so. */
 class SteppedJournal implements JournalShape {
   readonly tickets = new TicketStream()
+  readonly refusal = 0
+  readonly nextIndex = 1
+  readonly syncedIndex = 0
   readonly values = new Map<string, Uint8Array>()
   readonly #waiting: Array<JournalEntry> = []
 
   submit(entry: JournalEntry): number {
     this.#waiting.push(entry)
     return this.tickets.issue()
+  }
+
+  ticketsOf(): TicketStream {
+    return this.tickets
+  }
+  submitOperation(): number {
+    throw new Error("no operations here")
+  }
+  register(): void {}
+  released(): void {}
+  whenSynced(): Promise<void> {
+    return Promise.resolve()
   }
 
   /** Commits the oldest entry. */
@@ -40,6 +55,7 @@ function make(limits = RETAINED_LIMITS): { journal: SteppedJournal; retained: Re
   const store: KeyValueStoreShape = {
     get: (key) => journal.values.get(decoder.decode(key)),
     range: () => [],
+    rangeLater: () => Promise.resolve([]),
     apply: () => {},
     get size() {
       return journal.values.size

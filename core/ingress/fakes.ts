@@ -86,6 +86,9 @@ export class MapStore implements KeyValueStoreShape {
   range(): [] {
     return []
   }
+  rangeLater(): Promise<[]> {
+    return Promise.resolve([])
+  }
   apply(writes: ReadonlyArray<KeyValueWrite>): void {
     for (const { key, value } of writes) {
       if (value === undefined) this.values.delete(key.toHex())

@@ -1,96 +1,87 @@
 /**
  * The one ordered write-ahead log of a shard, and the receipts for what was given to it.
  *
- * An entry holds the operations of one client action; they happen together or not at all. `submit` returns a ticket;
- * `committed` only rises. One commit serves all that wait, across all topics and sessions.
+ * What is submitted during one turn of the loop stands in one entry, and happens as a whole or not at all: the append of a message,
+ * its retained state, the packet identifier it came under. `submit` returns a ticket; `committed` of its stream only rises. One
+ * write and one sync commit all that waits, across all topics and sessions.
  *
  * Invariants
- *  - Tickets of one stream rise by one and are committed in order; a ticket is committed at most once.
- *  - A waiter is told after the state that its ticket stands for can be read, and before the turn's output is written.
- *  - A failed ticket counts as committed for the order and carries its refusal.
+ *  - Entries have indexes that rise by one; committed entries are never changed, and never lost but by the power where their
+ *    operations asked for no more than "hybrid".
+ *  - Key-value writes are applied to the store when their entry is committed, in order; then consumers are told, then who waits for
+ *    the tickets, before the turn's output is written.
+ *  - After a write or a sync that failed, every ticket that was not committed ends with a refusal.
  */
 import { Context } from "effect"
-import { assert } from "../assert.ts"
 import type { KeyValueWrite } from "../kv/KeyValueStore.ts"
+import type { TicketStream } from "./TicketStream.ts"
 
-/** The operations of one client action. */
+export { TicketStream, type TicketWaiter } from "./TicketStream.ts"
+
+/** When an operation counts as committed: the operating system has it, or it is synced. */
+export type Durability = "hybrid" | "persistent"
+
+/** Key-value writes of one client action. The arrays and their bytes are the journal's from then on and must not change. */
 export interface JournalEntry {
   readonly writes: ReadonlyArray<KeyValueWrite>
 }
 
-/** Told once after a stream's `committed` has risen. */
-export interface TicketWaiter {
-  ticketsCommitted(): void
-}
+/** Whose an operation is. Numbers stand on disk and are never given to another. */
+export const KIND_KEY_VALUE = 1
+/** Partitions of the built-in sqlite engine. */
+export const KIND_SQLITE = 2
+/** The meta store's log. */
+export const KIND_META = 3
 
-/** An ordered line of tickets: the local journal's, or that of messages handed to another shard. */
-export class TicketStream {
-  #committed = 0
-  #issued = 0
-  #waiters: Array<TicketWaiter> = []
-  #spare: Array<TicketWaiter> = []
-  #isTelling = false
-  readonly #outcomes = new Map<number, number>()
-
-  /** Tickets up to this one are done. */
-  get committed(): number {
-    return this.#committed
-  }
-
-  get issued(): number {
-    return this.#issued
-  }
-
-  /** The next ticket of this stream. */
-  issue(): number {
-    this.#issued += 1
-    return this.#issued
-  }
-
-  /** Asks to be told once when `committed` next rises. */
-  wait(waiter: TicketWaiter): void {
-    this.#waiters.push(waiter)
-  }
-
-  /** Notes how `ticket` ended, where it is not plain success (0). Taken back by {@link TicketStream.takeOutcome}. */
-  setOutcome(ticket: number, outcome: number): void {
-    if (outcome !== 0) this.#outcomes.set(ticket, outcome)
-  }
-
-  /** How a committed ticket ended: 0 or what was set. The note is removed. */
-  takeOutcome(ticket: number): number {
-    if (this.#outcomes.size === 0) return 0
-    const outcome = this.#outcomes.get(ticket)
-    if (outcome === undefined) return 0
-    this.#outcomes.delete(ticket)
-    return outcome
-  }
-
-  /** Raises `committed` and tells who waits. A commit that a waiter causes is told after those who still wait for this one. */
-  commit(ticket: number): void {
-    if (ticket <= this.#committed) return
-    assert(ticket <= this.#issued, "a ticket is issued before it is committed")
-    this.#committed = ticket
-    if (this.#isTelling || this.#waiters.length === 0) return
-    this.#isTelling = true
-    let told = 0
-    while (told < this.#committed && this.#waiters.length > 0) {
-      told = this.#committed
-      const waiters = this.#waiters
-      this.#waiters = this.#spare
-      this.#spare = waiters
-      for (let index = 0; index < waiters.length; index++) waiters[index]?.ticketsCommitted()
-      waiters.length = 0
-    }
-    this.#isTelling = false
-  }
+/** A state machine that is fed from the journal and keeps checkpoints of its own. */
+export interface JournalConsumer {
+  /** For messages: "storage-sqlite". */
+  readonly name: string
+  /** The kinds of operations that are its own; the key-value store's owner has {@link KIND_KEY_VALUE} among them. */
+  readonly kinds: ReadonlyArray<number>
+  /** Entries up to this one are in its own durable state: their segments may go. Rises only; 0 = none. */
+  readonly appliedIndex: number
+  /** Recovery: an operation of an entry above `appliedIndex`, in order, at `bytes[start, end)`, borrowed until this returns. */
+  replayUnsafe(index: number, kind: number, bytes: Uint8Array, start: number, end: number): void
+  /** Operations of this durability in entries up to `index` are committed; key-value writes among them have been applied. */
+  committed(index: number, durability: Durability): void
+  /** What was submitted in entries from `index` on is lost: a write or a sync failed. `refusal` is what its tickets end with. */
+  lost(index: number, refusal: number): void
+  /** The journal wants its segments back: bring `appliedIndex` near the present soon, then call {@link JournalShape.released}. */
+  checkpoint(): void
 }
 
 export interface JournalShape {
-  /** The receipts of this journal. */
+  /** Receipts for key-value writes, and for all operations of the durability that this node asks for its state. */
   readonly tickets: TicketStream
-  /** Takes an entry for the next commit and returns its ticket. */
+  /** Receipts of operations of a durability. */
+  ticketsOf(durability: Durability): TicketStream
+  /** 0, or why nothing can be committed now: `DISK_FULL` or `FAILED`. What is submitted all the same ends with it. */
+  readonly refusal: number
+  /** The entry that takes what is submitted now. */
+  readonly nextIndex: number
+  /** Entries up to this one are synced. */
+  readonly syncedIndex: number
+  /** Takes key-value writes for this turn's entry; returns the ticket of {@link JournalShape.tickets}. */
   submit(entry: JournalEntry): number
+  /**
+   * Takes an operation for this turn's entry: `head`, then `bytes[start, end)`, both copied before it returns. Returns its ticket of
+   * `ticketsOf(durability)`.
+   */
+  submitOperation(
+    kind: number,
+    durability: Durability,
+    head: Uint8Array,
+    bytes: Uint8Array,
+    start: number,
+    end: number
+  ): number
+  /** Adds a consumer; before recovery only. Its operations are replayed to it, and nothing is recycled that it has not applied. */
+  register(consumer: JournalConsumer): void
+  /** A consumer's `appliedIndex` has risen. */
+  released(): void
+  /** Settled when entries up to `index` are synced; rejects with `StorageError` where they are lost. Asks for a sync if none is due. */
+  whenSynced(index: number): Promise<void>
 }
 
 export class Journal extends Context.Service<Journal, JournalShape>()("manifold/core/journal/Journal") {}

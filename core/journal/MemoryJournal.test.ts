@@ -10,6 +10,7 @@ class NotingStore implements KeyValueStoreShape {
   readonly applied: Array<ReadonlyArray<KeyValueWrite>> = []
   get = (): undefined => undefined
   range = (): [] => []
+  rangeLater = (): Promise<[]> => Promise.resolve([])
   size = 0
   apply(writes: ReadonlyArray<KeyValueWrite>): void {
     this.applied.push(writes)

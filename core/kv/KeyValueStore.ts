@@ -14,18 +14,25 @@ export interface KeyValue {
   readonly value: Uint8Array
 }
 
-/** One change; without `value` the key is removed. */
+/** One change; without `value` the key is removed, with `end` every key from `key` on and before `end`. */
 export interface KeyValueWrite {
   readonly key: Uint8Array
   readonly value: Uint8Array | undefined
+  readonly end?: Uint8Array
 }
 
 export interface KeyValueStoreShape {
   get(key: Uint8Array): Uint8Array | undefined
   /** Entries with `start` <= key < `end`, in order, at most `limit`. Go on from the last key followed by a zero byte. */
   range(start: Uint8Array, end: Uint8Array, limit: number): ReadonlyArray<KeyValue>
+  /**
+   * The same off the loop where a disk has to be read: at most `limit` entries and about `bytesMax` bytes of values (at least one entry).
+   * Shows everything that was applied before the call. Rejects with `StorageError`.
+   */
+  rangeLater(start: Uint8Array, end: Uint8Array, limit: number, bytesMax: number): Promise<ReadonlyArray<KeyValue>>
   /** Applies the writes of one journal entry. */
   apply(writes: ReadonlyArray<KeyValueWrite>): void
+  /** Keys, about. */
   readonly size: number
 }
 

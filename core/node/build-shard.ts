@@ -10,7 +10,7 @@ import { RETAINED_LIMITS, Retained } from "../ingress/Retained.ts"
 import { ShardIngress } from "../ingress/ShardIngress.ts"
 import { Journal } from "../journal/Journal.ts"
 import { MemoryJournal } from "../journal/MemoryJournal.ts"
-import { KeyValueStore } from "../kv/KeyValueStore.ts"
+import { KeyValueStore, type KeyValueStoreShape } from "../kv/KeyValueStore.ts"
 import { Connections } from "../link/Connections.ts"
 import type { InThreadLinks } from "../link/Link.ts"
 import { LinkPort } from "../link/LinkPort.ts"
@@ -21,7 +21,7 @@ import type { ClockShape } from "../platform/Clock.ts"
 import { Net } from "../platform/Net.ts"
 import type { RandomShape } from "../platform/Random.ts"
 import { Turn, TurnLoop } from "../platform/Turn.ts"
-import { KeyValueStores, type PlatformServices } from "../plugin/Plugin.ts"
+import { KeyValueStores, type PlatformServices, Store } from "../plugin/Plugin.ts"
 import { type NodeResources, Resources } from "../resources/Resources.ts"
 import { Resolutions } from "../router/Resolutions.ts"
 import { Router, ShardRouter } from "../router/Router.ts"
@@ -56,19 +56,40 @@ export interface ShardParts {
   readonly log: LogShape
 }
 
+/** A shard whose storage stands and whose journal has not been replayed yet. */
+export interface PreparedShard {
+  readonly index: number
+  readonly engines: typeof Engines.Service
+  readonly store: KeyValueStoreShape
+  readonly turn: TurnLoop
+  readonly journal: MemoryJournal
+  /** For a meta store, which keeps its log in the journal of the first shard. */
+  readonly services: Context.Context<Journal | Store>
+}
+
 export interface BuiltShard {
   readonly topics: ShardTopics
   /** Starts the protocols; called when every shard is built, so that none meets a half-built neighbour. */
   readonly startProtocols: Effect.Effect<void, StartError>
 }
 
-/** Builds a shard up to its protocols, in `scope`. */
-export function buildShard(parts: ShardParts, scope: Scope.Scope): Effect.Effect<BuiltShard, StartError> {
+/** Builds a shard's journal and its storage plugins, in `scope`. */
+export function prepareShard(
+  parts: Omit<ShardParts, "meta">,
+  scope: Scope.Scope
+): Effect.Effect<PreparedShard, StartError> {
   return Effect.gen(function* () {
-    const { index, options, clock, random, slotOwners } = parts
+    const { index, options, clock } = parts
     const engines = makeEngines()
     const stores = makeKeyValueStores()
-    const storage = parts.platform.pipe(Context.add(Engines, engines), Context.add(KeyValueStores, stores))
+    const turn = new TurnLoop(clock)
+    const journal = new MemoryJournal(turn)
+    const services = Context.make(Journal, journal).pipe(Context.add(Store, { number: index, directory: undefined }))
+    const storage = Context.merge(parts.platform, services).pipe(
+      Context.add(Engines, engines),
+      Context.add(KeyValueStores, stores),
+      Context.add(Turn, turn)
+    )
     const builder = { scope, clock, log: parts.log }
     for (const { plugin, options: settings } of options.plugins) {
       if (plugin.kind !== "storage") continue
@@ -79,9 +100,22 @@ export function buildShard(parts: ShardParts, scope: Scope.Scope): Effect.Effect
     if (store === undefined) {
       return yield* new StartError({ message: "no storage plugin brings a key-value store; storage-memory does" })
     }
-    const turn = new TurnLoop(clock)
+    journal.bind(store)
+    return { index, engines, store, turn, journal, services }
+  })
+}
+
+/** Builds a prepared shard up to its protocols, in `scope`. */
+export function buildShard(
+  parts: ShardParts,
+  prepared: PreparedShard,
+  scope: Scope.Scope
+): Effect.Effect<BuiltShard, StartError> {
+  return Effect.gen(function* () {
+    const { index, options, clock, random, slotOwners } = parts
+    const { engines, store, turn, journal } = prepared
+    const builder = { scope, clock, log: parts.log }
     const port = new LinkPort(index, parts.links.linkOf(index), turn)
-    const journal = new MemoryJournal(turn, store)
     const topics = new ShardTopics({
       port,
       slotOwners,

@@ -27,7 +27,7 @@ import { MetricsRegistry, Telemetry } from "../telemetry/Telemetry.ts"
 import type { TopicInfo } from "../topics/TopicInfo.ts"
 import { encodeTopic, topicKey } from "../topics/Topics.ts"
 import { buildPlugin, type PluginBuilder } from "./build-plugin.ts"
-import { type BuiltShard, buildShard } from "./build-shard.ts"
+import { type BuiltShard, buildShard, type PreparedShard, prepareShard } from "./build-shard.ts"
 import type { DeclaredTopic, NodeOptions } from "./NodeOptions.ts"
 import { makeListeners, makeMetaStores } from "./registries.ts"
 import { SharedNet } from "./SharedNet.ts"
@@ -83,13 +83,17 @@ export function startNode(
       Context.add(Listeners, listeners),
       Context.add(NodeFacts, facts)
     )
-    const meta = yield* startMeta(options, platform, { scope, clock, log })
-    yield* declareTopics(options, meta)
     const links = new InThreadLinks(options.shards, clock)
     const slotOwners = dealSlots(options.shards)
+    const common = { options, links, slotOwners, platform, clock, random, net, resources, telemetry, log }
+    const prepared: Array<PreparedShard> = []
     for (let index = 0; index < options.shards; index++) {
-      const parts = { index, options, links, slotOwners, platform, clock, random, meta, net, resources, telemetry, log }
-      shards.push(yield* buildShard(parts, scope))
+      prepared.push(yield* prepareShard({ ...common, index }, scope))
+    }
+    const meta = yield* startMeta(options, platform, prepared, { scope, clock, log })
+    yield* declareTopics(options, meta)
+    for (const shard of prepared) {
+      shards.push(yield* buildShard({ ...common, index: shard.index, meta }, shard, scope))
     }
     for (const shard of shards) yield* shard.topics.settled()
     for (const shard of shards) yield* shard.startProtocols
@@ -127,11 +131,14 @@ function checkContracts(options: NodeOptions): Effect.Effect<void, StartError> {
 function startMeta(
   options: NodeOptions,
   platform: Context.Context<PlatformServices>,
+  prepared: ReadonlyArray<PreparedShard>,
   builder: PluginBuilder
 ): Effect.Effect<MetaStoreShape, StartError> {
   return Effect.gen(function* () {
     const stores = makeMetaStores()
-    const services = Context.add(platform, MetaStores, stores)
+    const first = prepared[0]
+    if (first === undefined) return yield* new StartError({ message: "a node has one shard or more" })
+    const services = Context.merge(platform, first.services).pipe(Context.add(MetaStores, stores))
     for (const { plugin, options: settings } of options.plugins) {
       if (plugin.kind === "meta") yield* buildPlugin(plugin, () => plugin.layer(settings), services, builder)
     }

@@ -2,8 +2,8 @@
  * The end of a turn of the loop: where a shard gathers what many messages caused into one write per connection, one batch per
  * partition, one frame per neighbour.
  *
- * Work runs before output; both run until nothing is left, so that an acknowledgement which a commit releases leaves in the same
- * turn. While traffic is sparse the turn ends as soon as the current network event is handled (lowest latency); under load it ends
+ * Work runs before the flush of the journal, and that before output; all run until nothing is left, so that what a turn did stands in
+ * one journal entry, and an acknowledgement which a commit releases leaves in the same turn. While traffic is sparse the turn ends as soon as the current network event is handled (lowest latency); under load it ends
  * after all waiting network events (most batching).
  */
 import { Context } from "effect"
@@ -17,6 +17,8 @@ export interface TurnTask {
 export interface TurnShape {
   /** Runs `task` before any output of this turn: seals, commits, frames to other shards. */
   deferWork(task: TurnTask): void
+  /** Runs `task` when no work is left and before any output: the journal writes down what the turn did. */
+  deferFlush(task: TurnTask): void
   /** Runs `task` after all work of this turn: writes to sockets. */
   deferOutput(task: TurnTask): void
 }
@@ -35,6 +37,8 @@ export class TurnLoop implements TurnShape {
   readonly #clock: ClockShape
   #work: Array<TurnTask> = []
   #workSpare: Array<TurnTask> = []
+  #flushes: Array<TurnTask> = []
+  #flushesSpare: Array<TurnTask> = []
   #output: Array<TurnTask> = []
   #outputSpare: Array<TurnTask> = []
   #scheduled = false
@@ -51,6 +55,11 @@ export class TurnLoop implements TurnShape {
 
   deferWork(task: TurnTask): void {
     this.#work.push(task)
+    if (!this.#scheduled) this.#schedule()
+  }
+
+  deferFlush(task: TurnTask): void {
+    this.#flushes.push(task)
     if (!this.#scheduled) this.#schedule()
   }
 
@@ -71,6 +80,12 @@ export class TurnLoop implements TurnShape {
         const tasks = this.#work
         this.#work = this.#workSpare
         this.#workSpare = tasks
+        for (let index = 0; index < tasks.length; index++) tasks[index]?.endTurn()
+        tasks.length = 0
+      } else if (this.#flushes.length > 0) {
+        const tasks = this.#flushes
+        this.#flushes = this.#flushesSpare
+        this.#flushesSpare = tasks
         for (let index = 0; index < tasks.length; index++) tasks[index]?.endTurn()
         tasks.length = 0
       } else if (this.#output.length > 0) {

@@ -39,11 +39,11 @@ export class PluginError extends Schema.TaggedError<PluginError>()("PluginError"
 /** What stands before any plugin of a node is built. */
 export type PlatformServices = Net | Clock | Random | Files | Telemetry | Log | Resources | Listeners | NodeFacts
 
-/** What a plugin may use that runs once a node. */
-export type NodeServices = PlatformServices | MetaStores
+/** What a plugin may use that runs once a node; the journal and the store are those of its first shard. */
+export type NodeServices = PlatformServices | MetaStores | Journal | Store
 
-/** What a storage plugin may use: it is built before the rest of its shard. */
-export type StorageServices = PlatformServices | Engines | KeyValueStores
+/** What a storage plugin may use: it is built before the rest of its shard, and before its journal is replayed. */
+export type StorageServices = PlatformServices | Engines | KeyValueStores | Journal | Store | Turn
 
 /** What a protocol may use: everything of its shard. */
 export type ShardServices =
@@ -81,8 +81,11 @@ export interface StoragePlugin extends PluginBase {
   readonly runs: "shard"
   /** The engines that its layer registers, and the modes each can promise: what the configuration may name. */
   readonly engines: ReadonlyArray<EngineFact>
-  /** Whether its layer registers a key-value store; a node needs one that does. */
-  readonly keyValueStore?: boolean
+  /**
+   * Whether its layer registers a key-value store, and what that survives: nothing, or everything that the journal committed. A node
+   * needs one; where there are several the first durable one is taken. With a durable one the node keeps its journal on disk.
+   */
+  readonly keyValueStore?: "memory" | "durable"
   readonly layer: (options: unknown) => Layer.Layer<never, PluginError, StorageServices>
 }
 
@@ -145,6 +148,17 @@ export class NodeFacts extends Context.Service<
     readonly topicCount: () => number
   }
 >()("manifold/core/plugin/NodeFacts") {}
+
+/** Where a shard's durable state lies. */
+export class Store extends Context.Service<
+  Store,
+  {
+    /** The number of the store; its files lie in a directory of that number, whichever shard opens it. */
+    readonly number: number
+    /** That directory, made and writable; undefined on a node that keeps nothing on disk. */
+    readonly directory: string | undefined
+  }
+>()("manifold/core/plugin/Store") {}
 
 /** Key-value stores by the name of the plugin that brings them. */
 export class KeyValueStores extends Context.Service<

@@ -25,7 +25,7 @@ test("what comes out is a copy: the module's object is not asked again", () => {
   source.engines = []
   assert.deepEqual(
     [plugin.name, plugin.kind === "storage" && plugin.engines, plugin.kind === "storage" && plugin.keyValueStore],
-    ["third-party", [{ name: "jsonl", modes: ["memory", "hybrid"] }], false]
+    ["third-party", [{ name: "jsonl", modes: ["memory", "hybrid"] }], undefined]
   )
   assert.equal(plugin.options, source.options)
   assert.ok(Object.isFrozen(plugin) && !("extra" in plugin))
@@ -155,7 +155,7 @@ const refused: ReadonlyArray<readonly [string, unknown, RegExp]> = [
   [
     "a key-value store that is a text",
     { plugin: { ...storage, keyValueStore: "yes" } },
-    /keyValueStore: true or false; found "yes"/
+    /keyValueStore: memory \| durable; found "yes"/
   ],
   ["a revoked Proxy", { plugin: revoked.proxy }, /a plugin that can be looked at; this one throws: /],
   ["a module that throws when it is looked at", revoked.proxy, /can be looked at; this one throws: /],

@@ -74,10 +74,19 @@ function check(module: unknown): Plugin {
   const base = { name, version, contractVersion, options, layer: build }
   switch (kind) {
     case "storage": {
-      const keyValueStore = source["keyValueStore"] ?? false
-      if (typeof keyValueStore !== "boolean") return refuse("keyValueStore", "true or false", keyValueStore)
+      const keyValueStore = source["keyValueStore"]
+      if (keyValueStore !== undefined && keyValueStore !== "memory" && keyValueStore !== "durable") {
+        return refuse("keyValueStore", "memory | durable", keyValueStore)
+      }
       const engines = enginesOf(source["engines"], refuse)
-      return Object.freeze({ ...base, kind, runs: "shard", engines, keyValueStore })
+      if (keyValueStore === undefined) return Object.freeze({ ...base, kind, runs: "shard", engines })
+      return Object.freeze({
+        ...base,
+        kind,
+        runs: "shard",
+        engines,
+        keyValueStore: keyValueStore as "memory" | "durable"
+      })
     }
     case "protocol":
       return Object.freeze({ ...base, kind, runs: runs === "node" ? "node" : "shard" })

@@ -20,7 +20,8 @@ const noTopics = {
 } as unknown as ShardTopics
 
 function make(deliveriesMax: number): { resolutions: Resolutions; router: ShardRouter } {
-  const port = new LinkPort(0, { shards: 1, send: () => {} }, { deferWork: () => {}, deferOutput: () => {} })
+  const turn = { deferWork: () => {}, deferFlush: () => {}, deferOutput: () => {} }
+  const port = new LinkPort(0, { shards: 1, send: () => {} }, turn)
   const resolutions = new Resolutions(noTopics, 7, deliveriesMax)
   const router = new ShardRouter(port, 7, (name) => resolutions.invalidate(name))
   resolutions.join(router)

@@ -9,7 +9,7 @@ import { ShardRouter } from "./Router.ts"
 function makePair(): { routers: ReadonlyArray<ShardRouter>; deliver: () => void } {
   const frames: Array<readonly [from: number, target: number, bytes: Uint8Array]> = []
   const tasks: Array<TurnTask> = []
-  const turn = { deferWork: (task: TurnTask) => void tasks.push(task), deferOutput: () => {} }
+  const turn = { deferWork: (task: TurnTask) => void tasks.push(task), deferFlush: () => {}, deferOutput: () => {} }
   const ports = [0, 1].map(
     (shard) =>
       new LinkPort(

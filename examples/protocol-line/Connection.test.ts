@@ -76,7 +76,11 @@ function connect(given: v.InferInput<typeof options> = {}, replaced: Partial<Ser
     },
     shard: { index: 1, count: 2, ownerOfClient: () => 0, acceptForwarded: never, forward: never },
     topics: { find: () => undefined, findById: () => undefined, list: () => [], ensure: never, autoCreate: true },
-    turn: { deferWork: (task) => void tasks.push(task), deferOutput: (task) => void tasks.push(task) },
+    turn: {
+      deferWork: (task) => void tasks.push(task),
+      deferFlush: (task) => void tasks.push(task),
+      deferOutput: (task) => void tasks.push(task)
+    },
     ...replaced
   }
   const server = new Server(v.parse(options, given), services)

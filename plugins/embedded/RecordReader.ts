@@ -12,8 +12,8 @@ import {
   NOT_AVAILABLE,
   OUT_OF_RANGE,
   READ,
-  RecordCursor,
   type ReadResult,
+  RecordCursor,
   recordBatch,
   type Timer,
   type TopicInfo

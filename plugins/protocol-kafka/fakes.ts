@@ -86,6 +86,7 @@ export class FakeTime implements ClockShape, TurnShape {
   }
   microtask = (task: () => void): void => void Promise.resolve().then(task)
   immediate = (task: () => void): void => void Promise.resolve().then(task)
+  deferFlush = (task: TurnTask): void => void this.#work.push(task)
   deferWork = (task: TurnTask): void => void this.#work.push(task)
   deferOutput = (task: TurnTask): void => void this.#output.push(task)
   get timers(): number {

@@ -23,7 +23,7 @@ class TakingSocket implements Socket {
 
 function make(max = 1_000_000) {
   const deferred: Array<TurnTask> = []
-  const turn = { deferWork: () => {}, deferOutput: (task: TurnTask) => void deferred.push(task) }
+  const turn = { deferWork: () => {}, deferFlush: () => {}, deferOutput: (task: TurnTask) => void deferred.push(task) }
   const budget = new OutputBudget(max, turn)
   return { budget, output: new Output(budget), socket: new TakingSocket(), deferred }
 }

@@ -37,13 +37,28 @@ export class MemoryKeyValueStore implements KeyValueStoreShape {
     return found
   }
 
-  apply(writes: ReadonlyArray<KeyValueWrite>): void {
-    for (const { key, value } of writes) {
-      const name = nameOf(key)
-      if (value === undefined) this.#values.delete(name)
-      else this.#values.set(name, { key: key.slice(), value: value.slice() })
+  rangeLater(start: Uint8Array, end: Uint8Array, limit: number, bytesMax: number): Promise<ReadonlyArray<KeyValue>> {
+    const found: Array<KeyValue> = []
+    let size = 0
+    for (const entry of this.range(start, end, limit)) {
+      if (found.length > 0 && size + entry.value.length > bytesMax) break
+      size += entry.value.length
+      found.push(entry)
     }
-    this.#ordered = undefined
+    return Promise.resolve(found)
+  }
+
+  apply(writes: ReadonlyArray<KeyValueWrite>): void {
+    for (const { key, value, end } of writes) {
+      const name = nameOf(key)
+      if (end !== undefined) {
+        for (const entry of this.range(key, end, Number.POSITIVE_INFINITY)) this.#values.delete(nameOf(entry.key))
+        this.#ordered = undefined
+      } else if (value === undefined) this.#values.delete(name)
+      else this.#values.set(name, { key: key.slice(), value: value.slice() })
+      // A range that is removed later in this batch sees what the batch has written.
+      this.#ordered = undefined
+    }
   }
 }
 

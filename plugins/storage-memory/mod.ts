@@ -63,7 +63,7 @@ export const plugin = {
   kind: "storage",
   runs: "shard",
   engines: [{ name: "memory", modes: ["memory"] }],
-  keyValueStore: true,
+  keyValueStore: "memory",
   options,
   layer: (settings) =>
     Layer.effectDiscard(

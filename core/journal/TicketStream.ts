@@ -1,0 +1,77 @@
+/**
+ * An ordered line of receipts.
+ *
+ * Invariants
+ *  - Tickets of one stream rise by one and are committed in order; a ticket is committed at most once.
+ *  - A waiter is told after the state that its ticket stands for can be read, and before the turn's output is written.
+ *  - A failed ticket counts as committed for the order and carries its refusal.
+ */
+import { assert } from "../assert.ts"
+
+/** Told once after a stream's `committed` has risen. */
+export interface TicketWaiter {
+  ticketsCommitted(): void
+}
+
+/** An ordered line of tickets: the local journal's, or that of messages handed to another shard. */
+export class TicketStream {
+  #committed = 0
+  #issued = 0
+  #waiters: Array<TicketWaiter> = []
+  #spare: Array<TicketWaiter> = []
+  #isTelling = false
+  readonly #outcomes = new Map<number, number>()
+
+  /** Tickets up to this one are done. */
+  get committed(): number {
+    return this.#committed
+  }
+
+  get issued(): number {
+    return this.#issued
+  }
+
+  /** The next ticket of this stream. */
+  issue(): number {
+    this.#issued += 1
+    return this.#issued
+  }
+
+  /** Asks to be told once when `committed` next rises. */
+  wait(waiter: TicketWaiter): void {
+    this.#waiters.push(waiter)
+  }
+
+  /** Notes how `ticket` ended, where it is not plain success (0). Taken back by {@link TicketStream.takeOutcome}. */
+  setOutcome(ticket: number, outcome: number): void {
+    if (outcome !== 0) this.#outcomes.set(ticket, outcome)
+  }
+
+  /** How a committed ticket ended: 0 or what was set. The note is removed. */
+  takeOutcome(ticket: number): number {
+    if (this.#outcomes.size === 0) return 0
+    const outcome = this.#outcomes.get(ticket)
+    if (outcome === undefined) return 0
+    this.#outcomes.delete(ticket)
+    return outcome
+  }
+
+  /** Raises `committed` and tells who waits. A commit that a waiter causes is told after those who still wait for this one. */
+  commit(ticket: number): void {
+    if (ticket <= this.#committed) return
+    assert(ticket <= this.#issued, "a ticket is issued before it is committed")
+    this.#committed = ticket
+    if (this.#isTelling || this.#waiters.length === 0) return
+    this.#isTelling = true
+    let told = 0
+    while (told < this.#committed && this.#waiters.length > 0) {
+      told = this.#committed
+      const waiters = this.#waiters
+      this.#waiters = this.#spare
+      this.#spare = waiters
+      for (let index = 0; index < waiters.length; index++) waiters[index]?.ticketsCommitted()
+      waiters.length = 0
+    }
+    this.#isTelling = false
+  }
+}

@@ -32,6 +32,8 @@ export class Resolution {
   creatable = false
   /** Whether a retained message was published on the name here: then its owner sequences it, stored or not. */
   sequenced = false
+  /** Whether a durable session may want messages of QoS 1 and 2 on this name: its owner puts them in the queue log. */
+  queued = false
   /** Of the table that keeps it; 0 = none does. */
   generation = 0
   /** Set by exact subscriptions and by changes of the name's topic. */

@@ -5,6 +5,8 @@
  *  - One copy per subscriber, however many of its filters match: highest QoS, all subscription identifiers [MQTT-3.3.4-2].
  *  - A subscription is known on every shard before `subscribe`'s ticket is committed, so a SUBACK that waits for it promises
  *    every message published afterwards.
+ *  - The same holds for what durable sessions want kept, connected or not: a message that one may want is put in the queue log of its
+ *    name's owner, once, whichever shard the sessions are on.
  *  - A cached resolution is used only while the versions it was made under hold: its own (exact filters), its buckets (wildcards).
  */
 import { Context } from "effect"
@@ -16,8 +18,9 @@ import { Delivery, type Subscription } from "./Delivery.ts"
 import { FilterIndex } from "./FilterIndex.ts"
 import type { Resolution } from "./Resolution.ts"
 import { hasWildcard, literalPrefix } from "./topic-filter.ts"
+import { WantIndex } from "./WantIndex.ts"
 
-/** Another shard that has at least one subscription on a filter. */
+/** Another shard that has at least one subscription, or one durable session's wish, on a filter. */
 class RemoteRoute {
   readonly shard: number
   constructor(shard: number) {
@@ -25,11 +28,24 @@ class RemoteRoute {
   }
 }
 
+/** What the others are told of a filter. */
+const ROUTE_REMOVED = 0
+const ROUTE_ADDED = 1
+const WANT_REMOVED = 2
+const WANT_ADDED = 3
+
 export interface RouterShape {
   /** Adds a subscription; the ticket of {@link RouterShape.tickets} to wait for, or 0 where nothing needs waiting. */
   subscribeUnsafe(subscription: Subscription): number
   /** Removes it; false where it was not there. */
   unsubscribeUnsafe(subscription: Subscription): boolean
+  /**
+   * A durable session wants what is published on `filter` with QoS 1 or 2 kept for it, connected or not; counted. Returns the ticket to
+   * wait for, as {@link RouterShape.subscribeUnsafe} does.
+   */
+  wantUnsafe(filter: string): number
+  /** Takes one {@link RouterShape.wantUnsafe} back. */
+  unwantUnsafe(filter: string): void
   /** Filters that must be known elsewhere, in order. */
   readonly tickets: TicketStream
   readonly subscriptionCount: number
@@ -42,6 +58,7 @@ export class ShardRouter implements RouterShape {
   readonly #port: LinkPort
   readonly #local: FilterIndex<Subscription>
   readonly #remote: FilterIndex<RemoteRoute>
+  readonly #wants: WantIndex
   readonly #routes: ReadonlyArray<RemoteRoute>
   readonly #routed: Array<number>
   readonly #bucketVersions = new Float64Array(BUCKETS)
@@ -55,13 +72,14 @@ export class ShardRouter implements RouterShape {
     this.#port = port
     this.#local = new FilterIndex(seed)
     this.#remote = new FilterIndex(seed)
+    this.#wants = new WantIndex(seed, port.shards)
     this.#invalidateName = invalidateName
     this.#routes = Array.from({ length: port.shards }, (_, shard) => new RemoteRoute(shard))
     this.#routed = Array.from({ length: port.shards }, () => 0)
     port.handle(CHANNEL_ROUTE, (from, reader) => {
       const ticket = reader.uint53()
-      const add = reader.uint8() === 1
-      this.#setRoute(from, reader.text(), add)
+      const kind = reader.uint8()
+      this.#setRoute(from, reader.text(), kind)
       const outbox = port.begin(from, CHANNEL_ROUTED)
       outbox.uint53(ticket)
       port.end(outbox)
@@ -82,15 +100,34 @@ export class ShardRouter implements RouterShape {
 
   /** Whether any subscription, here or elsewhere, exists at all. */
   get isEmpty(): boolean {
-    return this.#local.valueCount === 0 && this.#remote.valueCount === 0
+    return this.#local.valueCount === 0 && this.#remote.valueCount === 0 && this.#wants.isEmpty
   }
 
   subscribeUnsafe(subscription: Subscription): number {
     const isNew = this.#local.add(subscription.filter, subscription)
     this.#invalidate(subscription.filter)
-    if (isNew) return this.#tell(subscription.filter, true)
+    if (isNew) return this.#tell(subscription.filter, ROUTE_ADDED)
     // Somebody else's filter: the others may not know it yet.
     return this.tickets.issued > this.tickets.committed ? this.tickets.issued : 0
+  }
+
+  wantUnsafe(filter: string): number {
+    if (this.#wants.add(filter)) {
+      this.#invalidate(filter)
+      return this.#tell(filter, WANT_ADDED)
+    }
+    return this.tickets.issued > this.tickets.committed ? this.tickets.issued : 0
+  }
+
+  unwantUnsafe(filter: string): void {
+    if (!this.#wants.remove(filter)) return
+    this.#invalidate(filter)
+    this.#tell(filter, WANT_REMOVED)
+  }
+
+  /** Filters that durable sessions of this shard want kept, each once. */
+  get wantCount(): number {
+    return this.#wants.filterCount
   }
 
   unsubscribeUnsafe(subscription: Subscription): boolean {
@@ -98,7 +135,7 @@ export class ShardRouter implements RouterShape {
     const wasLast = this.#local.remove(subscription.filter, subscription)
     if (this.#local.valueCount === before) return false
     this.#invalidate(subscription.filter)
-    if (wasLast) this.#tell(subscription.filter, false)
+    if (wasLast) this.#tell(subscription.filter, ROUTE_REMOVED)
     return true
   }
 
@@ -122,6 +159,7 @@ export class ShardRouter implements RouterShape {
     for (const route of routes) if (!shards.includes(route.shard)) shards.push(route.shard)
     routes.length = 0
     resolution.remoteShards = shards
+    resolution.queued = this.#wants.matches(resolution.name)
   }
 
   /** Delivers to this shard's subscribers and hands a copy to each other shard that has some. */
@@ -144,22 +182,23 @@ export class ShardRouter implements RouterShape {
     }
   }
 
-  #setRoute(shard: number, filter: string, add: boolean): void {
+  #setRoute(shard: number, filter: string, kind: number): void {
     const route = this.#routes[shard]
     if (route === undefined) return
-    if (add) this.#remote.add(filter, route)
-    else this.#remote.remove(filter, route)
+    if (kind === ROUTE_ADDED) this.#remote.add(filter, route)
+    else if (kind === ROUTE_REMOVED) this.#remote.remove(filter, route)
+    else this.#wants.set(shard, filter, kind === WANT_ADDED)
     this.#invalidate(filter)
   }
 
-  #tell(filter: string, add: boolean): number {
+  #tell(filter: string, kind: number): number {
     if (this.#port.shards === 1) return 0
     const ticket = this.tickets.issue()
     for (let shard = 0; shard < this.#port.shards; shard++) {
       if (shard === this.#port.shard) continue
       const outbox = this.#port.begin(shard, CHANNEL_ROUTE)
       outbox.uint53(ticket)
-      outbox.uint8(add ? 1 : 0)
+      outbox.uint8(kind)
       outbox.text(filter)
       this.#port.end(outbox)
     }

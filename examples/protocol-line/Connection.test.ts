@@ -73,6 +73,8 @@ function connect(given: v.InferInput<typeof options> = {}, replaced: Partial<Ser
         subscriptions.splice(subscriptions.indexOf(subscription), 1)
         return true
       },
+      wantUnsafe: () => 0,
+      unwantUnsafe: () => {},
       tickets: new TicketStream(),
       subscriptionCount: 0
     },

@@ -68,8 +68,6 @@ function connect(given: v.InferInput<typeof options> = {}, replaced: Partial<Ser
         return 0
       },
       unsubscribeUnsafe: (subscription) => {
-      wantUnsafe: () => 0,
-      unwantUnsafe: () => ,
         subscriptions.splice(subscriptions.indexOf(subscription), 1)
         return true
       },

@@ -83,3 +83,16 @@ test("an outcome is kept for its ticket and given out once; success needs no not
   assert.equal(stream.takeOutcome(1), 0)
   assert.equal(stream.takeOutcome(2), 0)
 })
+
+test("a failure of many tickets is told to all who ask, and is one note however many they are", () => {
+  const stream = new TicketStream()
+  for (let ticket = 1; ticket <= 10; ticket++) stream.issue()
+  stream.fail(3, 5, -3)
+  stream.fail(6, 6, -3)
+  stream.fail(8, 7, -7)
+  stream.setOutcome(9, -1)
+  stream.commit(10)
+  const ask = (): ReadonlyArray<number> => Array.from({ length: 10 }, (_, index) => stream.takeOutcome(index + 1))
+  assert.deepEqual(ask(), [0, 0, -3, -3, -3, -3, 0, 0, -1, 0])
+  assert.deepEqual(ask(), [0, 0, -3, -3, -3, -3, 0, 0, 0, 0])
+})

@@ -8,6 +8,9 @@
  */
 import { assert } from "../assert.ts"
 
+/** Failures of many tickets that are remembered: each is an episode of a disk that failed or was full. */
+const FAILURES_MAX = 1_000
+
 /** Told once after a stream's `committed` has risen. */
 export interface TicketWaiter {
   ticketsCommitted(): void
@@ -21,6 +24,8 @@ export class TicketStream {
   #spare: Array<TicketWaiter> = []
   #isTelling = false
   readonly #outcomes = new Map<number, number>()
+  /** Failures of many tickets at once, by first ticket: they may be asked for by several, or by nobody. */
+  readonly #failures: Array<{ readonly from: number; to: number; readonly outcome: number }> = []
 
   /** Tickets up to this one are done. */
   get committed(): number {
@@ -47,8 +52,21 @@ export class TicketStream {
     if (outcome !== 0) this.#outcomes.set(ticket, outcome)
   }
 
-  /** How a committed ticket ended: 0 or what was set. The note is removed. */
+  /** Notes that all tickets from `from` to `to` ended with `outcome`. The note stays: it is one, however many they are. */
+  fail(from: number, to: number, outcome: number): void {
+    if (to < from) return
+    const last = this.#failures.at(-1)
+    if (last !== undefined && last.outcome === outcome && last.to === from - 1) last.to = to
+    else this.#failures.push({ from, to, outcome })
+    if (this.#failures.length > FAILURES_MAX) this.#failures.shift()
+  }
+
+  /** How a committed ticket ended: 0 or what was set. A note of one ticket is removed. */
   takeOutcome(ticket: number): number {
+    for (let index = this.#failures.length - 1; index >= 0; index--) {
+      const failure = this.#failures[index]
+      if (failure !== undefined && ticket >= failure.from && ticket <= failure.to) return failure.outcome
+    }
     if (this.#outcomes.size === 0) return 0
     const outcome = this.#outcomes.get(ticket)
     if (outcome === undefined) return 0

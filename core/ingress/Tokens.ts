@@ -1,0 +1,58 @@
+/**
+ * Tokens of messages that must be stored once though their sender may hand them over twice: QoS 2 messages and wills that come from
+ * another shard. A token stands in the journal entry of what it came with; its sender gives it back when it will not send it again.
+ *
+ * Key: "token", then the token's text.
+ */
+import type { JournalShape, TicketWaiter } from "../journal/Journal.ts"
+import type { KeyValueStoreShape } from "../kv/KeyValueStore.ts"
+
+const PREFIX = "token/"
+const NO_BYTES = new Uint8Array(0)
+const encoder = new TextEncoder()
+
+export class Tokens implements TicketWaiter {
+  readonly #journal: JournalShape
+  readonly #store: KeyValueStoreShape
+  /** Taken and not committed yet, with the ticket. */
+  readonly #uncommitted = new Map<string, number>()
+
+  constructor(journal: JournalShape, store: KeyValueStoreShape) {
+    this.#journal = journal
+    this.#store = store
+  }
+
+  /** The ticket of a token that was taken, 0 where that is committed; undefined where it was not taken. */
+  ticketOf(token: string): number | undefined {
+    const ticket = this.#uncommitted.get(token)
+    if (ticket !== undefined) return ticket
+    return this.#store.get(keyOf(token)) === undefined ? undefined : 0
+  }
+
+  /** Takes a token in this turn's entry; returns the journal's ticket. */
+  take(token: string): number {
+    const ticket = this.#journal.submit({ writes: [{ key: keyOf(token), value: NO_BYTES }] })
+    if (this.#uncommitted.size === 0) this.#journal.tickets.wait(this)
+    this.#uncommitted.set(token, ticket)
+    return ticket
+  }
+
+  /** Its sender will not send it again; returns the journal's ticket. */
+  giveBack(token: string): number {
+    this.#uncommitted.delete(token)
+    return this.#journal.submit({ writes: [{ key: keyOf(token), value: undefined }] })
+  }
+
+  ticketsCommitted(): void {
+    const { tickets } = this.#journal
+    for (const [token, ticket] of this.#uncommitted) {
+      if (ticket > tickets.committed) break
+      this.#uncommitted.delete(token)
+    }
+    if (this.#uncommitted.size > 0) tickets.wait(this)
+  }
+}
+
+function keyOf(token: string): Uint8Array {
+  return encoder.encode(PREFIX + token)
+}

@@ -23,7 +23,9 @@ const message = fc
     expiresAtMs: fc.nat(Number.MAX_SAFE_INTEGER),
     publisher: fc.string({ maxLength: 10 }),
     partition: fc.integer({ min: -1, max: 100_000 }),
-    offset: fc.integer({ min: -1, max: Number.MAX_SAFE_INTEGER - 1 })
+    offset: fc.integer({ min: -1, max: Number.MAX_SAFE_INTEGER - 1 }),
+    queue: fc.integer({ min: -1, max: 100_000 }),
+    queueOffset: fc.integer({ min: -1, max: Number.MAX_SAFE_INTEGER - 1 })
   })
   .map((made) => {
     const filled = messageOf(made.topic, made.payload, made)
@@ -41,6 +43,8 @@ const message = fc
     filled.gathered = made.gathered
     filled.partition = made.partition
     filled.offset = made.offset
+    filled.queue = made.queue
+    filled.queueOffset = made.queueOffset
     return filled
   })
 
@@ -121,9 +125,12 @@ test("begin forgets name and place", () => {
   assert.equal(scratch.name, "a/b")
   scratch.partition = 3
   scratch.offset = 9
+  scratch.queue = 1
+  scratch.queueOffset = 4
   scratch.topicEnd -= 2
   scratch.begin()
   assert.deepEqual([scratch.name, scratch.partition, scratch.offset], ["a", -1, -1])
+  assert.deepEqual([scratch.queue, scratch.queueOffset], [-1, -1])
 })
 
 test("the size of an owned copy is at least what it holds", () => {

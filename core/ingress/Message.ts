@@ -42,6 +42,9 @@ export class Message {
   /** The stored place; -1 = not stored. */
   partition = -1
   offset = -1
+  /** The queue log that keeps it for durable sessions, and its offset there; -1 = in none. */
+  queue = -1
+  queueOffset = -1
   /** The bytes as they came, where the protocol can send them on unchanged; what `wireFormat` means is the protocol's affair, 0 = none. */
   wire: Uint8Array = NONE
   wireStart = 0
@@ -61,6 +64,8 @@ export class Message {
     this.#name = undefined
     this.partition = -1
     this.offset = -1
+    this.queue = -1
+    this.queueOffset = -1
   }
 
   /** The topic name as text; decoded once. */
@@ -130,6 +135,8 @@ export class Message {
     copy.publisher = this.publisher
     copy.partition = this.partition
     copy.offset = this.offset
+    copy.queue = this.queue
+    copy.queueOffset = this.queueOffset
     copy.#name = this.#name
     return copy
   }
@@ -142,6 +149,8 @@ export class Message {
     writer.uint53(this.expiresAtMs)
     writer.uint53(this.partition + 1)
     writer.uint53(this.offset + 1)
+    writer.uint32(this.queue + 1)
+    writer.uint53(this.queueOffset + 1)
     writer.text(this.publisher)
     writer.block(this.topic, this.topicStart, this.topicEnd)
     writer.block(this.payload, this.payloadStart, this.payloadEnd)
@@ -162,6 +171,8 @@ export class Message {
     this.expiresAtMs = reader.uint53()
     const partition = reader.uint53() - 1
     const offset = reader.uint53() - 1
+    const queue = reader.uint32() - 1
+    const queueOffset = reader.uint53() - 1
     this.publisher = reader.text()
     this.topic = bytes
     this.topicStart = reader.blockStart()
@@ -183,5 +194,7 @@ export class Message {
     this.begin()
     this.partition = partition
     this.offset = offset
+    this.queue = queue
+    this.queueOffset = queueOffset
   }
 }

@@ -70,7 +70,9 @@ export function factsOf(message: Message): Record<string, unknown> {
     expiresAtMs: message.expiresAtMs,
     publisher: message.publisher,
     partition: message.partition,
-    offset: message.offset
+    offset: message.offset,
+    queue: message.queue,
+    queueOffset: message.queueOffset
   }
 }
 

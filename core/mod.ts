@@ -7,6 +7,7 @@ export { Message } from "./ingress/Message.ts"
 export * from "./journal/Journal.ts"
 export { TicketFifo, type TicketRelease } from "./journal/TicketFifo.ts"
 export * from "./kv/KeyValueStore.ts"
+export * from "./kv/key-prefixes.ts"
 export * from "./log/Engines.ts"
 export {
   type AppendResult,
@@ -27,6 +28,7 @@ export { Random, type RandomShape, randomUuid, uuidBytes, uuidText } from "./pla
 export { TimerWheel, type WheelTask } from "./platform/TimerWheel.ts"
 export { Turn, type TurnShape, type TurnTask } from "./platform/Turn.ts"
 export * from "./plugin/Plugin.ts"
+export * from "./queue/QueueLogs.ts"
 export * from "./resources/mod.ts"
 export { Delivery, type Subscriber, type Subscription } from "./router/Delivery.ts"
 export { Router, type RouterShape } from "./router/Router.ts"

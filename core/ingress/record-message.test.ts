@@ -91,7 +91,9 @@ test("what the gatherer wrote comes back: QoS, retain, expiry; its own two heade
         expiresAtMs: 35_000,
         publisher: "",
         partition: -1,
-        offset: -1
+        offset: -1,
+        queue: -1,
+        queueOffset: -1
       })
     }
   }

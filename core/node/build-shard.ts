@@ -33,7 +33,7 @@ import { PUBLISHED_TOPICS_LIMITS } from "../topics/PublishedTopics.ts"
 import { META_PREFIX, ShardTopics, Topics } from "../topics/Topics.ts"
 import { buildPlugin } from "./build-plugin.ts"
 import type { LoadedPlugin, NodeOptions } from "./NodeOptions.ts"
-import { makeEngines, makeKeyValueStores } from "./registries.ts"
+import { makeEngines, makeKeyValueStores, makeStore } from "./registries.ts"
 import type { SharedNet } from "./SharedNet.ts"
 import { StartError } from "./StartError.ts"
 import { registerShardMetrics } from "./shard-metrics.ts"
@@ -84,7 +84,7 @@ export function prepareShard(
     const stores = makeKeyValueStores()
     const turn = new TurnLoop(clock)
     const journal = new MemoryJournal(turn)
-    const services = Context.make(Journal, journal).pipe(Context.add(Store, { number: index, directory: undefined }))
+    const services = Context.make(Journal, journal).pipe(Context.add(Store, makeStore(index, undefined)))
     const storage = Context.merge(parts.platform, services).pipe(
       Context.add(Engines, engines),
       Context.add(KeyValueStores, stores),

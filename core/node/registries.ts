@@ -4,7 +4,8 @@ import { InvariantViolation } from "../assert.ts"
 import type { KeyValueStoreShape } from "../kv/KeyValueStore.ts"
 import type { Engine, Engines } from "../log/Engines.ts"
 import type { MetaStoreShape } from "../meta/MetaStore.ts"
-import type { KeyValueStores, ListenerFact, Listeners, MetaStores } from "../plugin/Plugin.ts"
+import type { StoredPart } from "../plugin/Inspection.ts"
+import type { KeyValueStores, ListenerFact, Listeners, MetaStores, Store } from "../plugin/Plugin.ts"
 
 interface Registry<Value> {
   register(name: string, value: Value): Effect.Effect<void, never, Scope.Scope>
@@ -32,6 +33,24 @@ export const makeEngines = (): typeof Engines.Service => makeRegistry<Engine>("e
 export const makeKeyValueStores = () =>
   makeRegistry<KeyValueStoreShape>("key-value store") satisfies typeof KeyValueStores.Service
 export const makeMetaStores = () => makeRegistry<MetaStoreShape>("meta store") satisfies typeof MetaStores.Service
+
+/** A store as its shard's plugins see it, and the parts that they keep in it, in the order in which they came. */
+export function makeStore(
+  number: number,
+  directory: string | undefined
+): typeof Store.Service & { readonly parts: () => ReadonlyArray<StoredPart> } {
+  const parts = new Set<StoredPart>()
+  return {
+    number,
+    directory,
+    parts: () => [...parts],
+    keeps: (part) =>
+      Effect.acquireRelease(
+        Effect.sync(() => parts.add(part)),
+        () => Effect.sync(() => parts.delete(part))
+      ).pipe(Effect.asVoid)
+  }
+}
 
 export function makeListeners(): typeof Listeners.Service {
   const facts: Array<ListenerFact> = []

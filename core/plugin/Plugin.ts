@@ -26,6 +26,7 @@ import type { Shard } from "../shard/Shard.ts"
 import type { Log } from "../telemetry/Log.ts"
 import type { Telemetry } from "../telemetry/Telemetry.ts"
 import type { Topics } from "../topics/Topics.ts"
+import type { Inspect, StoredPart } from "./Inspection.ts"
 
 /** Raised by one when a service contract of the core changes shape. */
 export const CONTRACT_VERSION = 1
@@ -86,6 +87,8 @@ export interface StoragePlugin extends PluginBase {
    * needs one; where there are several the first durable one is taken. With a durable one the node keeps its journal on disk.
    */
   readonly keyValueStore?: "memory" | "durable"
+  /** Looks at its files, of a node that runs or of one that does not. Absent = it keeps none that it could tell of. */
+  readonly inspect?: Inspect
   readonly layer: (options: unknown) => Layer.Layer<never, PluginError, StorageServices>
 }
 
@@ -93,6 +96,8 @@ export interface StoragePlugin extends PluginBase {
 export interface MetaPlugin extends PluginBase {
   readonly kind: "meta"
   readonly runs: "node"
+  /** As a storage plugin's; of the first store, whose journal it uses. */
+  readonly inspect?: Inspect
   readonly layer: (options: unknown) => Layer.Layer<never, PluginError, NodeServices>
 }
 
@@ -157,6 +162,8 @@ export class Store extends Context.Service<
     readonly number: number
     /** That directory, made and writable; undefined on a node that keeps nothing on disk. */
     readonly directory: string | undefined
+    /** Tells how a plugin's files in the directory are copied, for the life of the surrounding scope; without it no backup has them. */
+    keeps(part: StoredPart): Effect.Effect<void, never, Scope.Scope>
   }
 >()("manifold/core/plugin/Store") {}
 

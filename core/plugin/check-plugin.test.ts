@@ -1,9 +1,10 @@
 import assert from "node:assert"
 import { test } from "node:test"
-import { Layer, Schema } from "effect"
+import { Effect, Layer, Schema } from "effect"
 import fc from "fast-check"
 import * as v from "valibot"
 import { checkPlugin } from "./check-plugin.ts"
+import type { InspectionRequest } from "./Inspection.ts"
 import { CONTRACT_VERSION } from "./Plugin.ts"
 import { PluginFault } from "./PluginFault.ts"
 
@@ -42,6 +43,23 @@ test("the layer is called with the plugin as its own, and with the options", () 
   }
   checkPlugin({ plugin: source }).layer({ tcp: "b" })
   assert.deepEqual(source.made, [{ tcp: "b" }])
+})
+
+test("what looks at its files is called with the plugin as its own; kinds without files have none", () => {
+  const source = { ...storage, asked: [] as Array<unknown>, inspect: inspecting }
+  function inspecting(this: { asked: Array<unknown> }, ...given: ReadonlyArray<unknown>) {
+    this.asked.push(...given)
+    return Effect.succeed([])
+  }
+  const request = { store: 0 } as unknown as InspectionRequest
+  for (const kind of [{}, { kind: "meta", runs: "node" }]) {
+    const plugin = checkPlugin({ plugin: Object.assign(source, kind) })
+    assert.ok(plugin.kind === "storage" || plugin.kind === "meta")
+    plugin.inspect?.({ path: "x" }, request)
+  }
+  assert.deepEqual(source.asked, [{ path: "x" }, request, { path: "x" }, request])
+  assert.ok(!("inspect" in checkPlugin({ plugin: storage })))
+  assert.ok(!("inspect" in checkPlugin({ plugin: { ...right, inspect: inspecting } })))
 })
 
 test("each part is read once", () => {
@@ -125,6 +143,7 @@ const refused: ReadonlyArray<readonly [string, unknown, RegExp]> = [
     /found "valibot strict_object"/
   ],
   ["no layer", { plugin: { ...right, layer: Layer.empty } }, /third-party with layer: a function /],
+  ["no inspection", { plugin: { ...storage, inspect: {} } }, /third-party with inspect: a function .*; found a object/],
   ["no engines", { plugin: { ...storage, engines: undefined } }, /third-party with engines: a list .*; found nothing/],
   [
     "an engine without a name",

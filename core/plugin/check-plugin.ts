@@ -5,6 +5,7 @@
  * getter) has been asked for the last time. Only the options' schema and the layer stay the plugin's own.
  */
 import type { GenericSchema } from "valibot"
+import type { Inspect } from "./Inspection.ts"
 import type { EngineFact, Plugin } from "./Plugin.ts"
 import { CONTRACT_VERSION } from "./Plugin.ts"
 import { PluginFault, thrownMessage } from "./PluginFault.ts"
@@ -74,14 +75,16 @@ function check(module: unknown): Plugin {
   const base = { name, version, contractVersion, options, layer: build }
   switch (kind) {
     case "storage": {
+      const look = inspectOf(source, refuse)
       const keyValueStore = source["keyValueStore"]
       if (keyValueStore !== undefined && keyValueStore !== "memory" && keyValueStore !== "durable") {
         return refuse("keyValueStore", "memory | durable", keyValueStore)
       }
       const engines = enginesOf(source["engines"], refuse)
-      if (keyValueStore === undefined) return Object.freeze({ ...base, kind, runs: "shard", engines })
+      if (keyValueStore === undefined) return Object.freeze({ ...base, ...look, kind, runs: "shard", engines })
       return Object.freeze({
         ...base,
+        ...look,
         kind,
         runs: "shard",
         engines,
@@ -90,9 +93,22 @@ function check(module: unknown): Plugin {
     }
     case "protocol":
       return Object.freeze({ ...base, kind, runs: runs === "node" ? "node" : "shard" })
+    case "meta":
+      return Object.freeze({ ...base, ...inspectOf(source, refuse), kind, runs: "node" })
     default:
       return Object.freeze({ ...base, kind, runs: "node" })
   }
+}
+
+/** What looks at the plugin's files, where it has that; what it answers is judged where it is asked (inspect/check-reports.ts). */
+function inspectOf(
+  source: Readonly<Record<string, unknown>>,
+  refuse: (key: string, allowed: string, found: unknown) => never
+): { readonly inspect?: Inspect } {
+  const inspect = source["inspect"]
+  if (inspect === undefined) return {}
+  if (typeof inspect !== "function") return refuse("inspect", "a function that looks at its files, or nothing", inspect)
+  return { inspect: (options, request) => Reflect.apply(inspect, source, [options, request]) as never }
 }
 
 function enginesOf(

@@ -16,6 +16,7 @@ import { Context } from "effect"
 import type { KeyValueWrite } from "../kv/KeyValueStore.ts"
 import type { TicketStream } from "./TicketStream.ts"
 
+export { decodeWrites, encodeWrites } from "./key-value-writes.ts"
 export { TicketStream, type TicketWaiter } from "./TicketStream.ts"
 
 /** When an operation counts as committed: the operating system has it, or it is synced. */
@@ -45,7 +46,10 @@ export interface JournalConsumer {
   replayUnsafe(index: number, kind: number, bytes: Uint8Array, start: number, end: number): void
   /** Operations of this durability in entries up to `index` are committed; key-value writes among them have been applied. */
   committed(index: number, durability: Durability): void
-  /** What was submitted in entries from `index` on is lost: a write or a sync failed. `refusal` is what its tickets end with. */
+  /**
+   * Operations in entries from `index` on that were not told as committed are lost: a write or a sync failed, or they were refused.
+   * `refusal` is what their tickets end with. Told before the tickets end, and again for each turn that submits while all is refused.
+   */
   lost(index: number, refusal: number): void
   /** The journal wants its segments back: bring `appliedIndex` near the present soon, then call {@link JournalShape.released}. */
   checkpoint(): void
@@ -56,7 +60,7 @@ export interface JournalShape {
   readonly tickets: TicketStream
   /** Receipts of operations of a durability. */
   ticketsOf(durability: Durability): TicketStream
-  /** 0, or why nothing can be committed now: `DISK_FULL` or `FAILED`. What is submitted all the same ends with it. */
+  /** 0, or why nothing can be committed now: `DISK_FULL`, `FAILED` or `BACKLOG`. What is submitted all the same ends with it. */
   readonly refusal: number
   /** The entry that takes what is submitted now. */
   readonly nextIndex: number
@@ -80,7 +84,7 @@ export interface JournalShape {
   register(consumer: JournalConsumer): void
   /** A consumer's `appliedIndex` has risen. */
   released(): void
-  /** Settled when entries up to `index` are synced; rejects with `StorageError` where they are lost. Asks for a sync if none is due. */
+  /** Settled when entries up to `index`, at most the one that is gathered, are synced; rejects with `StorageError` where they are lost. Asks for a sync if none is due. */
   whenSynced(index: number): Promise<void>
 }
 

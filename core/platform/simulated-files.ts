@@ -40,12 +40,15 @@ export class SimulatedFiles implements FilesShape {
   readonly faults = new Map<string, { readonly code: FileErrorCode; readonly reason: string }>()
   /** Bytes that all files together may hold. */
   capacityBytes = Number.POSITIVE_INFINITY
+  /** Runs what a real disk would do in its own time. */
+  later: (task: () => void) => void
   readonly #options: SimulatedFilesOptions
   readonly #contents = new Map<string, Content>()
   readonly #locks = new Map<string, number>()
 
   constructor(options: SimulatedFilesOptions) {
     this.#options = options
+    this.later = options.later
   }
 
   ensureWritableDirectory(pathname: string): Effect.Effect<void, FileError> {
@@ -76,7 +79,7 @@ export class SimulatedFiles implements FilesShape {
       this.#directory(dirname(pathname))
       this.#contents.set(pathname, new Content())
     }
-    return new SimulatedFile(this, pathname, this.#content(pathname), mode !== "read", this.#options.later)
+    return new SimulatedFile(this, pathname, this.#content(pathname), mode !== "read")
   }
 
   list(pathname: string): Effect.Effect<ReadonlyArray<string>, FileError> {
@@ -166,21 +169,13 @@ class SimulatedFile implements OpenFile {
   readonly #files: SimulatedFiles
   readonly #content: Content
   readonly #isWritable: boolean
-  readonly #later: (task: () => void) => void
   #isOpen = true
 
-  constructor(
-    files: SimulatedFiles,
-    pathname: string,
-    content: Content,
-    isWritable: boolean,
-    later: (task: () => void) => void
-  ) {
+  constructor(files: SimulatedFiles, pathname: string, content: Content, isWritable: boolean) {
     this.#files = files
     this.pathname = pathname
     this.#content = content
     this.#isWritable = isWritable
-    this.#later = later
   }
 
   sizeUnsafe(): number {
@@ -236,7 +231,7 @@ class SimulatedFile implements OpenFile {
   #pooled<Value>(operation: string, work: () => Value): Promise<Value> {
     assert(this.#isOpen, "a file is used between its opening and its closing")
     return new Promise((resolve, reject) => {
-      this.#later(() => {
+      this.#files.later(() => {
         try {
           this.#files.check(operation, this.pathname)
           resolve(work())

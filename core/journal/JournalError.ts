@@ -5,9 +5,11 @@ export class JournalError extends Schema.TaggedError<JournalError>()("JournalErr
   pathname: Schema.String,
   /** Byte of the file at which it was found. */
   position: Schema.Number,
-  reason: Schema.String
+  reason: Schema.String,
+  /** What can be done. */
+  remedy: Schema.String
 }) {
   override get message(): string {
-    return `${this.pathname}: byte ${this.position}: ${this.reason}`
+    return `${this.pathname}: byte ${this.position}: ${this.reason}. ${this.remedy}`
   }
 }

@@ -110,8 +110,9 @@ function checkOwners(journal: DiskJournal, validated: Validated, above: number, 
   const owners = ownersOf(journal.consumers)
   forEachNeeded(journal, validated, above, checksum, (index, kind, _bytes, _start, _end, pathname, position) => {
     if (owners.has(kind)) return
-    const reason = `entry ${index} holds operations of kind ${kind}, which no plugin of this node takes: start it with the plugin that wrote them`
-    throw new JournalError({ pathname, position, reason })
+    const reason = `entry ${index} holds operations of kind ${kind}, which no plugin of this node takes`
+    const remedy = "Start the node with the plugin that wrote them"
+    throw new JournalError({ pathname, position, reason, remedy })
   })
 }
 

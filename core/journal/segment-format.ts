@@ -58,20 +58,34 @@ export function encodeSegmentHeader(header: SegmentHeader): Uint8Array {
   return bytes
 }
 
-/** The header in the first 64 bytes of a file, of which `length` were there; or what is wrong with it, for a person. */
-export function decodeSegmentHeader(bytes: Uint8Array, length: number): SegmentHeader | string {
+/** What is wrong with a header, and what can be done, for a person. */
+export interface HeaderFault {
+  readonly reason: string
+  readonly remedy: string
+}
+
+const RESTORE =
+  "Restore a backup, or move this file and those with higher numbers away, knowing that their entries are lost"
+
+/** The header in the first 64 bytes of a file, of which `length` were there; or what is wrong with it. */
+export function decodeSegmentHeader(bytes: Uint8Array, length: number): SegmentHeader | HeaderFault {
   if (length < SEGMENT_HEADER_BYTES)
-    return `the header of a journal segment has ${SEGMENT_HEADER_BYTES} bytes, here are ${length}`
+    return {
+      reason: `the header of a journal segment has ${SEGMENT_HEADER_BYTES} bytes, here are ${length}`,
+      remedy: RESTORE
+    }
   for (let index = 0; index < MAGIC.length; index++) {
-    if (bytes[index] !== MAGIC[index]) return "no journal segment begins like this"
+    if (bytes[index] !== MAGIC[index]) return { reason: "no journal segment begins like this", remedy: RESTORE }
   }
   if (readUint32(bytes, CRC_AT) !== crc32c(bytes, 0, CRC_AT))
-    return "the checksum of the segment's header does not match"
+    return { reason: "the checksum of the segment's header does not match", remedy: RESTORE }
   const version = readUint32(bytes, VERSION_AT)
   if (version > FORMAT_VERSION) {
-    return `the segment has format ${version}, and this version of Manifold knows formats up to ${FORMAT_VERSION}`
+    const reason = `the segment has format ${version}, and this version of Manifold knows formats up to ${FORMAT_VERSION}`
+    return { reason, remedy: "Start the version that wrote it, or a newer one" }
   }
-  if (version !== FORMAT_VERSION) return `there is no format ${version} of journal segments`
+  if (version !== FORMAT_VERSION)
+    return { reason: `there is no format ${version} of journal segments`, remedy: RESTORE }
   return {
     number: readUint53(bytes, NUMBER_AT),
     journalId: bytes.slice(ID_AT, ID_AT + JOURNAL_ID_BYTES),

@@ -57,12 +57,14 @@ export function surveyJournal(
       const segment = yield* openedFile(files, pathname, checksum)
       const id = found[0]?.journalId
       if (id !== undefined && id.toHex() !== segment.journalId.toHex()) {
-        const reason = `the segment is of journal ${segment.journalId.toHex()}, those before it are of journal ${id.toHex()}: move away those that do not belong here`
-        return yield* new JournalError({ pathname, position: 0, reason })
+        const reason = `the segment is of journal ${segment.journalId.toHex()}, those before it are of journal ${id.toHex()}`
+        const remedy = "Move away the files that do not belong here"
+        return yield* new JournalError({ pathname, position: 0, reason, remedy })
       }
       if (segment.number !== number) {
-        const reason = `the segment has the number ${segment.number}, its name says ${number}: it was copied or renamed; give it its name back or move it away`
-        return yield* new JournalError({ pathname, position: 0, reason })
+        const reason = `the segment has the number ${segment.number}, its name says ${number}: it was copied or renamed`
+        const remedy = "Give it its name back, or move it away"
+        return yield* new JournalError({ pathname, position: 0, reason, remedy })
       }
       found.push(segment)
     }
@@ -87,9 +89,8 @@ function openedFile(
     try {
       const bytes = new Uint8Array(SEGMENT_HEADER_BYTES)
       const header = decodeSegmentHeader(bytes, file.readUnsafe(bytes, 0, bytes.length, 0))
-      if (typeof header === "string") {
-        const reason = `${header}: restore a backup, or move the file away, knowing that its entries are lost`
-        throw new JournalError({ pathname, position: 0, reason })
+      if ("reason" in header) {
+        throw new JournalError({ pathname, position: 0, ...header })
       }
       const reader = new SegmentReader(file, header.mark, checksum)
       const isWhole = reader.at(SEGMENT_HEADER_BYTES) === ENTRY_WHOLE

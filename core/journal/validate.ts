@@ -54,8 +54,9 @@ export function validateJournal(files: FilesShape, survey: Survey, above: number
 }
 
 function missing(segment: SurveyedSegment, from: number, to: number): JournalError {
-  const reason = `entries ${from} to ${to} are needed and stand in no segment before this one: bring back the missing files or restore a backup`
-  return new JournalError({ pathname: segment.pathname, position: SEGMENT_HEADER_BYTES, reason })
+  const reason = `entries ${from} to ${to} are needed and stand in no segment before this one`
+  const remedy = "Bring back the missing files, or restore a backup"
+  return new JournalError({ pathname: segment.pathname, position: SEGMENT_HEADER_BYTES, reason, remedy })
 }
 
 class Walk implements Validated {
@@ -121,8 +122,9 @@ class Walk implements Validated {
   #damaged(at: SurveyedSegment, position: number, fault: string, index: number, later: SurveyedSegment): JournalError {
     const found =
       fault === "" ? `entry ${this.lastIndex + 1} is missing` : `entry ${this.lastIndex + 1} is damaged: ${fault}`
-    const reason = `${found}; entry ${index} in ${later.pathname} says that it had been synced. Restore a backup, or move away this file and those with higher numbers, knowing that entries from ${at.firstIndex || this.lastIndex + 1} on are lost`
-    return new JournalError({ pathname: at.pathname, position, reason })
+    const reason = `${found}; entry ${index} in ${later.pathname} says that it had been synced`
+    const remedy = `Restore a backup, or move this file and those with higher numbers away, knowing that entries from ${at.firstIndex || this.lastIndex + 1} on are lost`
+    return new JournalError({ pathname: at.pathname, position, reason, remedy })
   }
 
   /** Reads the entries of one segment up to its limit; says where and why they end. */
@@ -134,8 +136,9 @@ class Walk implements Validated {
       while (state === ENTRY_WHOLE && reader.index <= segment.limit) {
         const isFirst = reader.position === SEGMENT_HEADER_BYTES
         if (reader.previous !== this.lastIndex || (!isFirst && reader.index !== this.lastIndex + 1)) {
-          const reason = `entry ${reader.index}, which follows entry ${reader.previous}, stands where entry ${this.lastIndex + 1} was expected: restore a backup`
-          throw new JournalError({ pathname: segment.pathname, position: reader.position, reason })
+          const reason = `entry ${reader.index}, which follows entry ${reader.previous}, stands where entry ${this.lastIndex + 1} was expected`
+          const remedy = "Restore a backup"
+          throw new JournalError({ pathname: segment.pathname, position: reader.position, reason, remedy })
         }
         this.lastIndex = reader.index
         this.entries += 1

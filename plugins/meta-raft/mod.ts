@@ -1,20 +1,24 @@
 /**
- * The meta store. This release has one voter, which needs no peers: a command is committed when it is applied. The state machine
- * and the contract are those that several voters will use.
+ * The meta store. This release has one voter, which needs no peers; the log, the state machine and the contract are those that
+ * several voters will use. On a node that keeps nothing on disk it lies in memory.
  */
 import { Effect, Layer } from "effect"
 import * as v from "valibot"
 import {
   Clock,
   CONTRACT_VERSION,
+  Files,
+  Journal,
+  Log,
   type MetaPlugin,
-  MetaStoreError,
-  type MetaStoreShape,
   MetaStores,
-  type Timer
+  PluginError,
+  Store
 } from "../../core/mod.ts"
-import { MetaState } from "./MetaState.ts"
-import { Watches } from "./Watches.ts"
+import { inspectSnapshot } from "./inspect-snapshot.ts"
+import { JournaledStore } from "./JournaledStore.ts"
+import { MemoryStore } from "./MemoryStore.ts"
+import { SnapshotFile } from "./SnapshotFile.ts"
 
 const options = v.strictObject({})
 
@@ -25,44 +29,33 @@ export const plugin: MetaPlugin = {
   kind: "meta",
   runs: "node",
   options,
+  inspect: (_options, request) => inspectSnapshot(request),
   layer: () =>
     Layer.effectDiscard(
       Effect.gen(function* () {
         const clock = yield* Clock
         const stores = yield* MetaStores
-        const watches = new Watches()
-        const state = new MetaState((changes) => watches.publish(changes))
-        let timer: Timer | undefined
-        const expire = (): void => {
-          timer?.cancel()
-          const next = state.expireLeases(clock.monotonicMs())
-          timer = next === undefined ? undefined : clock.after(next - clock.monotonicMs(), expire)
+        const { directory, keeps } = yield* Store
+        if (directory === undefined) {
+          const store = new MemoryStore(clock)
+          yield* Effect.addFinalizer(() => Effect.sync(() => store.close()))
+          yield* stores.register("meta-raft", store)
+          return
         }
-        yield* Effect.addFinalizer(() => Effect.sync(() => timer?.cancel()))
-        const store: MetaStoreShape = {
-          get: (key) => Effect.sync(() => state.get(key)),
-          range: (prefix, cursor, limit) => Effect.sync(() => state.range(prefix, cursor, limit)),
-          transact: (transaction) => Effect.sync(() => state.transact(transaction)),
-          watch: (prefix, changed) =>
-            Effect.acquireRelease(
-              Effect.sync(() => watches.add(prefix, changed, state.range(prefix, "", Number.POSITIVE_INFINITY))),
-              (end) => Effect.sync(end)
-            ).pipe(Effect.asVoid),
-          grantLease: (ttlMs) =>
-            Effect.sync(() => {
-              const lease = state.grantLease(ttlMs, clock.monotonicMs())
-              expire()
-              return lease
-            }),
-          keepLeaseAlive: (lease) =>
-            Effect.suspend(() =>
-              state.keepLeaseAlive(lease, clock.monotonicMs())
-                ? Effect.void
-                : Effect.fail(new MetaStoreError({ message: `lease ${lease} has ended` }))
-            ),
-          revokeLease: (lease) => Effect.sync(() => state.revokeLease(lease))
-        }
+        const files = yield* Files
+        const file = new SnapshotFile(files, clock, directory)
+        const snapshot = yield* file.load().pipe(Effect.mapError(failure))
+        const store = new JournaledStore({ journal: yield* Journal, clock, log: yield* Log, file, snapshot })
+        yield* Effect.addFinalizer(() => store.close())
+        yield* keeps({
+          name: "meta-raft",
+          copy: (target) => store.copyTo(new SnapshotFile(files, clock, target)).pipe(Effect.mapError(failure))
+        })
         yield* stores.register("meta-raft", store)
       })
     )
+}
+
+function failure(message: string): PluginError {
+  return new PluginError({ plugin: "meta-raft", message })
 }

@@ -1,37 +1,44 @@
 /**
  * Files in memory, for simulations and for tests that need no disk. Every operation goes into the trace.
  *
- * What a file held at its last sync stands beside what it holds now, so that a crash can lose the difference; crashes themselves are
- * not simulated yet, and names are durable at once.
+ * Where {@link SimulatedFiles.isLossy} is set, what is not synced is noted, writes and names alike, and
+ * {@link SimulatedFiles.afterCrash} makes the disk that a crash leaves. {@link SimulatedFiles.hook} sees every operation before it is
+ * done and can make it fail: with any error, a write after any number of its bytes.
  */
 import { dirname } from "node:path"
 import { Effect, type Scope } from "effect"
 import { assert } from "../assert.ts"
 import { FileError, type FileErrorCode, type FilesShape, type OpenFile, type OpenMode } from "./Files.ts"
+import { Content, type Kept } from "./simulated-content.ts"
 
 const decoder = new TextDecoder()
-
-/** What a name stands for: an open file keeps it after the name was removed or given to another. */
-class Content {
-  bytes = new Uint8Array(0)
-  size = 0
-  synced: Uint8Array = new Uint8Array(0)
-
-  resize(size: number): void {
-    if (size > this.bytes.length) {
-      const grown = new Uint8Array(Math.max(size, this.bytes.length * 2, 256))
-      grown.set(this.bytes.subarray(0, this.size))
-      this.bytes = grown
-    }
-    if (size < this.size) this.bytes.fill(0, size, this.size)
-    this.size = size
-  }
-}
 
 export interface SimulatedFilesOptions {
   readonly trace: (operation: string, pathname: string) => void
   /** Runs what a real disk would do in its own time. */
   readonly later: (task: () => void) => void
+}
+
+/** One thing that is about to be done to a file or a name. */
+export interface SimulatedOperation {
+  readonly name: string
+  readonly pathname: string
+  /** Of a write: what is written, borrowed, and where. */
+  readonly bytes?: Uint8Array
+  readonly position?: number
+}
+
+/** How an operation fails; `written` bytes of a write are done before. */
+export interface SimulatedFault {
+  readonly code: FileErrorCode
+  readonly reason: string
+  readonly written?: number
+}
+
+/** A name that was made, removed or changed and whose directory is not synced yet. */
+interface NameChange {
+  readonly directory: string
+  readonly apply: (names: Map<string, Content>) => void
 }
 
 export class SimulatedFiles implements FilesShape {
@@ -44,6 +51,13 @@ export class SimulatedFiles implements FilesShape {
   later: (task: () => void) => void
   readonly #options: SimulatedFilesOptions
   readonly #contents = new Map<string, Content>()
+  /** Notes what a crash would lose. To be set before the first file is made. */
+  isLossy = false
+  /** Called before each operation. */
+  hook: ((operation: SimulatedOperation) => SimulatedFault | undefined) | undefined
+  /** Names as they are durable; the changes since, in order. */
+  #durable = new Map<string, Content>()
+  #nameChanges: Array<NameChange> = []
   readonly #locks = new Map<string, number>()
 
   constructor(options: SimulatedFilesOptions) {
@@ -77,7 +91,8 @@ export class SimulatedFiles implements FilesShape {
     if (!isThere && (mode === "create" || mode === "create-new")) {
       if (this.directories.has(pathname)) this.#fail(pathname, "wrong-kind", "the path is a directory, not a file")
       this.#directory(dirname(pathname))
-      this.#contents.set(pathname, new Content())
+      const content = new Content()
+      this.#name(dirname(pathname), (names) => names.set(pathname, content))
     }
     return new SimulatedFile(this, pathname, this.#content(pathname), mode !== "read")
   }
@@ -93,7 +108,7 @@ export class SimulatedFiles implements FilesShape {
   }
 
   remove(pathname: string): Effect.Effect<void, FileError> {
-    return this.#effect("remove", pathname, () => void this.#contents.delete(pathname))
+    return this.#effect("remove", pathname, () => this.#name(dirname(pathname), (names) => names.delete(pathname)))
   }
 
   renameUnsafe(from: string, to: string): void {
@@ -101,12 +116,18 @@ export class SimulatedFiles implements FilesShape {
     this.check("rename to", to)
     const content = this.#content(from)
     this.#directory(dirname(to))
-    this.#contents.delete(from)
-    this.#contents.set(to, content)
+    this.#name(dirname(to), (names) => {
+      names.delete(from)
+      names.set(to, content)
+    })
   }
 
   syncDirectory(pathname: string): Effect.Effect<void, FileError> {
-    return this.#effect("sync directory", pathname, () => this.#directory(pathname))
+    return this.#effect("sync directory", pathname, () => {
+      this.#directory(pathname)
+      for (const change of this.#nameChanges) if (change.directory === pathname) change.apply(this.#durable)
+      this.#nameChanges = this.#nameChanges.filter(({ directory }) => directory !== pathname)
+    })
   }
 
   lock(pathname: string): Effect.Effect<void, FileError, Scope.Scope> {
@@ -120,11 +141,51 @@ export class SimulatedFiles implements FilesShape {
     return Effect.acquireRelease(acquire, () => Effect.ignore(release))
   }
 
-  /** Notes an operation and throws where the path was made to fail. */
-  check(operation: string, pathname: string): void {
-    this.#options.trace(operation, pathname)
+  /**
+   * The disk that a crash leaves now, all of it durable: of what is not synced as much as `kept` says. For one in the midst of a write,
+   * `during` is that write, of which `keptOfIt` is done. Needs {@link SimulatedFiles.isLossy}.
+   */
+  afterCrash(kept: Kept, during?: SimulatedOperation, keptOfIt: Kept = kept): SimulatedFiles {
+    assert(this.isLossy, "a disk that crashes has noted what is not synced")
+    const after = new SimulatedFiles(this.#options)
+    after.isLossy = true
+    for (const directory of this.directories) after.directories.add(directory)
+    const names = new Map(this.#durable)
+    for (const change of this.#nameChanges) {
+      const [from, to] = kept(1)
+      if (to > from) change.apply(names)
+    }
+    const images = new Map<Content, Content>()
+    for (const [pathname, content] of names) {
+      const image = images.get(content) ?? content.afterCrash(kept)
+      images.set(content, image)
+      after.#contents.set(pathname, image)
+      after.#durable.set(pathname, image)
+    }
+    const target = during === undefined ? undefined : images.get(this.#contents.get(during.pathname) ?? new Content())
+    if (target !== undefined && during?.bytes !== undefined && during.position !== undefined) {
+      const [from, to] = keptOfIt(during.bytes.length)
+      if (to > from) target.put(during.bytes.subarray(from, to), during.position + from)
+      target.synced = target.bytes.slice(0, target.size)
+    }
+    return after
+  }
+
+  /** Turns one bit of a file, on the disk as well. */
+  flipBit(pathname: string, position: number, bit: number): void {
+    const content = this.#content(pathname)
+    content.bytes[position] = (content.bytes[position] ?? 0) ^ (1 << bit)
+    if (position < content.synced.length) content.synced[position] = content.bytes[position] ?? 0
+  }
+
+  /** Notes an operation and throws where it was made to fail; a write that fails after some of its bytes is told to the caller. */
+  check(name: string, pathname: string, bytes?: Uint8Array, position = 0): SimulatedFault | undefined {
+    this.#options.trace(name, pathname)
     const fault = this.faults.get(pathname)
     if (fault !== undefined) this.#fail(pathname, fault.code, fault.reason)
+    const failed = this.hook?.(bytes === undefined ? { name, pathname } : { name, pathname, bytes, position })
+    if (failed !== undefined && failed.written === undefined) this.#fail(pathname, failed.code, failed.reason)
+    return failed
   }
 
   /** Throws where the disk has no room for `added` bytes more. */
@@ -132,6 +193,12 @@ export class SimulatedFiles implements FilesShape {
     if (this.capacityBytes === Number.POSITIVE_INFINITY) return
     const used = [...this.#contents.values()].reduce((sum, { size }) => sum + size, 0)
     if (used + added > this.capacityBytes) this.#fail(pathname, "disk-full", "the disk is full")
+  }
+
+  #name(directory: string, apply: (names: Map<string, Content>) => void): void {
+    apply(this.#contents)
+    if (this.isLossy) this.#nameChanges.push({ directory, apply })
+    else apply(this.#durable)
   }
 
   #content(pathname: string): Content {
@@ -193,14 +260,17 @@ class SimulatedFile implements OpenFile {
   }
 
   writeUnsafe(bytes: Uint8Array, start: number, end: number, position: number): void {
-    this.#begin("write")
-    const content = this.#content
+    const fault = this.#begin("write", bytes.subarray(start, end), position)
     this.#checkWritable()
-    if (start === end) return
-    const after = Math.max(content.size, position + end - start)
-    this.#files.checkRoom(this.pathname, after - content.size)
-    content.resize(after)
-    content.bytes.set(bytes.subarray(start, end), position)
+    const written = bytes.subarray(start, fault?.written === undefined ? end : Math.min(end, start + fault.written))
+    if (written.length > 0) {
+      const content = this.#content
+      this.#files.checkRoom(this.pathname, Math.max(0, position + written.length - content.size))
+      content.put(written, position)
+      if (this.#files.isLossy) content.noteWrite(written, position)
+    }
+    if (fault === undefined) return
+    throw new FileError({ pathname: this.pathname, code: fault.code, reason: fault.reason })
   }
 
   truncateUnsafe(size: number): void {
@@ -208,12 +278,20 @@ class SimulatedFile implements OpenFile {
     this.#checkWritable()
     this.#files.checkRoom(this.pathname, Math.max(0, size - this.#content.size))
     this.#content.resize(size)
+    if (this.#files.isLossy) this.#content.noteSize(size)
   }
 
   sync(): Promise<void> {
     const content = this.#content
-    return this.#pooled("sync", () => {
-      content.synced = content.bytes.slice(0, content.size)
+    if (!this.#files.isLossy) {
+      return this.#pooled("sync", () => {
+        content.synced = content.bytes.slice(0, content.size)
+      })
+    }
+    const end = content.beginSync()
+    return this.#pooled("sync", () => end(true)).catch((error: unknown) => {
+      end(false)
+      throw error
     })
   }
 
@@ -242,9 +320,9 @@ class SimulatedFile implements OpenFile {
     })
   }
 
-  #begin(operation: string): void {
+  #begin(operation: string, bytes?: Uint8Array, position?: number): SimulatedFault | undefined {
     assert(this.#isOpen, "a file is used between its opening and its closing")
-    this.#files.check(operation, this.pathname)
+    return this.#files.check(operation, this.pathname, bytes, position)
   }
 
   #checkWritable(): void {

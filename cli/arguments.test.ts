@@ -1,7 +1,14 @@
 import assert from "node:assert"
 import { test } from "node:test"
 import fc from "fast-check"
-import { type Arguments, type Flag, readArguments as read, UsageError, type VerbForm } from "./arguments.ts"
+import {
+  type Arguments,
+  type Flag,
+  readArguments as read,
+  startsWithVerb,
+  UsageError,
+  type VerbForm
+} from "./arguments.ts"
 
 const verbs: ReadonlyArray<VerbForm> = [
   { name: "start", flags: ["--config", "--data", "--set", "--insecure"] },
@@ -92,4 +99,12 @@ test("any words are arguments or a usage error of one line", () => {
       }
     })
   )
+})
+
+test("a first word that is a resource's, too, is the command's only with the second word of a verb", () => {
+  const forms: ReadonlyArray<VerbForm> = [...verbs, { name: "backup restore", flags: ["--data"], sharesResource: true }]
+  const own = ["", "-h", "start", "plugin", "plugin lsit", "backup restore"]
+  const others = ["backup", "backup list", "backup --help", "topic list", "backups"]
+  for (const line of own) assert.ok(startsWithVerb(line === "" ? [] : line.split(" "), forms), line)
+  for (const line of others) assert.ok(!startsWithVerb(line.split(" "), forms), line)
 })

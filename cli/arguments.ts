@@ -26,6 +26,8 @@ export interface VerbForm {
   readonly flags: ReadonlyArray<Flag>
   /** At most so many words that are no flags; absent = none. */
   readonly operandsMax?: number
+  /** Its first word is that of a running broker's resource, too: other second words are that resource's. */
+  readonly sharesResource?: boolean
 }
 
 /** What was typed makes no sense; the message says what would. */
@@ -39,6 +41,8 @@ const FLAGS = {
   "--data": "./data",
   "--set": "protocol-mqtt.tcp=127.0.0.1:1883",
   "--output": "json",
+  "--rate": "50",
+  "--url": "http://127.0.0.1:8080",
   "--insecure": undefined,
   "--origin": undefined
 } as const satisfies Readonly<Record<string, string | undefined>>
@@ -113,8 +117,10 @@ function takeVerb(
 
 /** Whether the first word belongs to the table: it is a verb, the first of two, a flag, or nothing. */
 export function startsWithVerb(words: ReadonlyArray<string>, verbs: ReadonlyArray<VerbForm>): boolean {
-  const [first = "help"] = words
-  return first.startsWith("-") || verbs.some(({ name }) => name === first || name.startsWith(`${first} `))
+  const [first = "help", second = ""] = words
+  if (first.startsWith("-")) return true
+  const own = verbs.filter(({ name }) => name === first || name.startsWith(`${first} `))
+  return own.some(({ name, sharesResource }) => sharesResource !== true || name === `${first} ${second}`)
 }
 
 /** Tells that a word is not known, and the nearest one that is. */

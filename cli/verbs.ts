@@ -3,12 +3,16 @@ import type { Arguments, Flag, VerbForm } from "./arguments.ts"
 import { builtins, included } from "./builtins.ts"
 import type { ConfigFile } from "./configuration.ts"
 import { say } from "./output.ts"
+import { backupCreate } from "./verbs/backup-create.ts"
+import { backupRestore } from "./verbs/backup-restore.ts"
 import { checkConfig } from "./verbs/check-config.ts"
 import { configPrint } from "./verbs/config-print.ts"
 import { configSchema } from "./verbs/config-schema.ts"
 import { checkLoadsPlugin, pluginCheck } from "./verbs/plugin-check.ts"
 import { pluginList } from "./verbs/plugin-list.ts"
 import { start } from "./verbs/start.ts"
+import { storageStats } from "./verbs/storage-stats.ts"
+import { storageVerify } from "./verbs/storage-verify.ts"
 import { VERSION } from "./version.ts"
 
 /** Does the work and returns the exit code. */
@@ -65,6 +69,38 @@ export const verbs: ReadonlyArray<Verb> = [
     loadsPlugins: checkLoadsPlugin,
     run: pluginCheck
   },
+  {
+    name: "storage verify",
+    flags: [...CONFIGURATION, "--rate", "--output"],
+    usage: `${CONFIGURATION_USAGE} [--rate MIB] [--output table|json]`,
+    reads: "configuration",
+    run: storageVerify
+  },
+  {
+    name: "storage stats",
+    flags: [...CONFIGURATION, "--rate", "--output"],
+    usage: `${CONFIGURATION_USAGE} [--rate MIB] [--output table|json]`,
+    reads: "configuration",
+    run: storageStats
+  },
+  {
+    name: "backup create",
+    flags: ["--url", "--rate", "--output"],
+    operandsMax: 1,
+    sharesResource: true,
+    usage: "DIR [--url URL] [--rate MIB] [--output table|json]",
+    reads: "nothing",
+    run: backupCreate
+  },
+  {
+    name: "backup restore",
+    flags: ["--data", "--rate", "--output"],
+    operandsMax: 1,
+    sharesResource: true,
+    usage: "DIR --data NEW [--rate MIB] [--output table|json]",
+    reads: "nothing",
+    run: backupRestore
+  },
   { name: "version", flags: [], usage: "", reads: "nothing", run: async () => tell(VERSION) },
   { name: "help", flags: [], usage: "", reads: "nothing", run: async () => tell(help()) }
 ]
@@ -79,6 +115,7 @@ const ABOUT_FLAGS = `  --config FILE     the configuration; without it ./manifol
   --set key=value   one setting, for instance protocol-mqtt.tcp=127.0.0.1:1883; lists by comma.
                     Order: file, then environment (MANIFOLD_PROTOCOL_MQTT__TCP), then --set; the later wins
   --origin          behind each key, the layer that set it
+  --rate MIB        read no more than so many MiB a second
   --insecure        allow addresses that other machines reach, though nobody has to log in`
 
 const ABOUT_RESOURCES = `Of a running broker, by what it tells of itself (manifold resource list shows all):

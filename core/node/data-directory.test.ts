@@ -172,6 +172,23 @@ describe("a data directory", () => {
     await world.refuses(/store-1, one of 2, is a file, not a directory/)
   })
 
+  test("is no backup, nor what a restore left that was cut short", async () => {
+    const world = await made()
+    for (const name of ["backup.json", "backup.started"]) {
+      world.put(join(DATA, name), "")
+      await world.refuses(
+        /it is a backup: manifold backup restore "\/srv\/data" --data NEW makes a data directory of it$/
+      )
+      await Effect.runPromise(world.files.remove(join(DATA, name)))
+    }
+    world.put(join(DATA, "restore.started"), "")
+    await world.open()
+    assert.ok(!(await world.names()).includes("restore.started"))
+    world.put(join(DATA, "restore.started"), "")
+    await Effect.runPromise(world.files.remove(FORMAT))
+    await world.refuses(/a backup was being restored into it, and that was cut short/)
+  })
+
   test("a store beyond its count that holds something is told of", async () => {
     const world = await made(2)
     await Effect.runPromise(world.files.ensureWritableDirectory(join(DATA, "store-2")))

@@ -30,10 +30,16 @@ export const LOCK_FILE = "lock"
 /** Who holds the lock, for the message that refuses the next. */
 export const HOLDER_FILE = "holder"
 const HOLDER_LENGTH_MAX = 120
+/** There while a backup is restored into the directory, until `format` is. */
+export const RESTORE_FILE = "restore.started"
+/** What only a backup holds (core/backup/backup-manifest.ts). */
+const BACKUP_NAMES = ["backup.json", "backup.started"]
+/** A journal's directory within its store's. */
+export const JOURNAL_DIRECTORY = "journal"
 
 /** Its own names; SQLite may leave a file beside the lock, and a probe may be left by a process that was killed. */
 const OWN_NAME =
-  /^(?:format|format\.new|lock(?:-journal|-wal|-shm)?|holder|holder\.new|store-(?:0|[1-9]\d{0,3})\/|\.probe-.*)$/
+  /^(?:format|format\.new|restore\.started|lock(?:-journal|-wal|-shm)?|holder|holder\.new|store-(?:0|[1-9]\d{0,3})\/|\.probe-.*)$/
 
 export interface DataDirectoryOptions {
   readonly directory: string
@@ -72,6 +78,7 @@ export function openDataDirectory(
     yield* files.ensureWritableDirectory(directory).pipe(Effect.mapError(({ reason }) => refused(directory, reason)))
     yield* takeLock(options)
     const names = yield* list(files, directory, directory)
+    yield* checkUse(directory, names)
     const known = names.includes(FORMAT_FILE) ? yield* readFormat(files, directory) : undefined
     const { id, stores } = known ?? (yield* makeDirectory(options, names))
     if (known !== undefined) yield* checkStores(options, known, names)
@@ -90,10 +97,28 @@ export function openDataDirectory(
   })
 }
 
+/** A backup is kept as it is; and half of one is no data directory. */
+function checkUse(directory: string, names: ReadonlyArray<string>): Effect.Effect<void, StartError> {
+  if (BACKUP_NAMES.some((name) => names.includes(name))) {
+    const how = `manifold backup restore ${JSON.stringify(directory)} --data NEW`
+    return Effect.fail(refused(directory, `it is a backup: ${how} makes a data directory of it`))
+  }
+  if (!names.includes(RESTORE_FILE) || names.includes(FORMAT_FILE)) return Effect.void
+  return Effect.fail(
+    refused(directory, "a backup was being restored into it, and that was cut short: remove it, restore again")
+  )
+}
+
 /** What the directory says of itself; for a running node and for who reads a stopped one alike. Fails where it is none of ours. */
 export function readFormat(files: FilesShape, directory: string): Effect.Effect<DirectoryFormat, StartError> {
   return readWhole(files, join(directory, FORMAT_FILE), FORMAT_SIZE_MAX).pipe(
-    Effect.mapError(({ reason }) => refused(directory, `${FORMAT_FILE}: ${reason}`)),
+    Effect.mapError(({ code, reason }) => {
+      const isNone = code === "not-found" || code === "wrong-kind"
+      return refused(
+        directory,
+        isNone ? `it is no data directory: ${FORMAT_FILE}: ${reason}` : `${FORMAT_FILE}: ${reason}`
+      )
+    }),
     Effect.flatMap((bytes) =>
       Effect.try({
         try: () => decodeFormat(bytes),
@@ -201,7 +226,9 @@ function checkStores(
         `${JSON.stringify(directory)} was made with ${stores} stores: ${name.slice(0, -1)} is left alone`
       )
     }
-    yield* Effect.ignore(files.remove(join(directory, `${FORMAT_FILE}${NEW_SUFFIX}`)))
+    for (const left of [`${FORMAT_FILE}${NEW_SUFFIX}`, RESTORE_FILE]) {
+      if (names.includes(left)) yield* Effect.ignore(files.remove(join(directory, left)))
+    }
   })
 }
 

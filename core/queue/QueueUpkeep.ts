@@ -59,7 +59,7 @@ interface Change {
   readonly ticket: number
   readonly state: QueueState
   readonly committed: () => void
-  readonly ended: () => void
+  readonly failed: () => void
 }
 
 /** What a change takes away from the beginning of the log. */
@@ -70,8 +70,6 @@ interface Cut {
   /** Of them, those that somebody may have wanted. */
   readonly dropped: number
 }
-
-const nothing = (): void => {}
 
 export class QueueUpkeep {
   startOffset = 0
@@ -86,6 +84,8 @@ export class QueueUpkeep {
   #isBusy = false
   #next = 0
   #needed = 0
+  #reserved = 0
+  #isReserving = false
   /** When the first message was appended, where it is not in memory; -1 = not known. */
   #oldestColdMs = -1
 
@@ -95,7 +95,7 @@ export class QueueUpkeep {
 
   /** Offsets below it may be given. */
   get reserved(): number {
-    return this.#state.reserved
+    return this.#reserved
   }
 
   /** A change waits for its ticket. */
@@ -130,10 +130,25 @@ export class QueueUpkeep {
 
   /** Reserves offsets from `next` on; settled when that has ended, however. */
   reserve(next: number): Promise<void> {
-    return new Promise((resolve) => {
-      const state = { ...this.#state, reserved: next + RESERVED_OFFSETS }
-      this.#submit([], state, nothing, resolve)
-    })
+    const { journal, counts } = this.#parts
+    const { promise, resolve } = Promise.withResolvers<void>()
+    const reserved = next + RESERVED_OFFSETS
+    const index = journal.nextIndex
+    const failed = (): void => {
+      counts.failures += 1
+      this.#isReserving = false
+      resolve()
+    }
+    this.#isReserving = true
+    const synced = (): void => {
+      this.#reserved = reserved
+      this.#isReserving = false
+      resolve()
+    }
+    // Sessions of another shard may keep an offset that this one's power failure forgets: what is committed is not enough here.
+    const committed = (): void => void journal.whenSynced(index).then(synced, failed)
+    this.#submit([], { ...this.#state, reserved }, committed, failed)
+    return promise
   }
 
   /** Offsets below `next` have been given. */
@@ -152,7 +167,10 @@ export class QueueUpkeep {
   step(): void {
     const { journal, clock, resident, options } = this.#parts
     if (this.#isBusy || journal.refusal !== 0) return
-    if (this.#isShort()) return void this.reserve(this.#next)
+    if (this.#isShort()) {
+      void this.reserve(this.#next)
+      return
+    }
     this.#evict()
     const nowMs = clock.nowMs()
     // Trimming goes first, so that what goes is not named; but not while memory fills.
@@ -162,37 +180,35 @@ export class QueueUpkeep {
 
   /** Tickets have ended. */
   settle(): void {
-    const { journal, counts, resident, options } = this.#parts
+    const { journal, resident, options } = this.#parts
     const change = this.#change
     if (change !== undefined && change.ticket <= journal.tickets.committed) {
       this.#change = undefined
       this.#isBusy = false
-      const isCommitted = journal.tickets.takeOutcome(change.ticket) === 0
-      if (isCommitted) {
+      if (journal.tickets.takeOutcome(change.ticket) === 0) {
         this.#state = change.state
         change.committed()
         this.#evict()
-      } else counts.failures += 1
-      change.ended()
-      if (isCommitted) this.step()
+        this.step()
+      } else change.failed()
     }
     if (resident.bytes > options.residentBytesMax) this.step()
   }
 
   #isShort(): boolean {
-    return this.#state.reserved - this.#next < RESERVED_OFFSETS / 2
+    return !this.#isReserving && this.#reserved - this.#next < RESERVED_OFFSETS / 2
   }
 
   #submit(
     writes: ReadonlyArray<KeyValueWrite>,
     state: QueueState,
     committed: () => void,
-    ended: () => void = nothing
+    failed: () => void = () => void (this.#parts.counts.failures += 1)
   ): void {
     const { journal } = this.#parts
     this.#isBusy = true
     const ticket = journal.submit({ writes: [...writes, { key: STATE_KEY, value: encodeState(state) }] })
-    this.#change = { ticket, state, committed, ended }
+    this.#change = { ticket, state, committed, failed }
     if (ticket <= journal.tickets.committed) this.settle()
     else this.#parts.wait()
   }

@@ -156,7 +156,7 @@ export async function openLog(
   const turn = new TurnLoop(simulation.clock)
   const log = new QueueLog({ number: 3, journal, store, clock: simulation.clock, turn, options })
   const opened = Effect.runPromise(log.open())
-  for (let round = 0; round < 100 && log.startOffset === 0 && journal.pending === 0; round++) await pause()
+  for (let round = 0; round < 1_000 && journal.pending === 0; round++) await pause()
   journal.commit()
   await opened
   return { simulation, store, journal, log }

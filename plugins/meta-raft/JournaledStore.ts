@@ -223,9 +223,9 @@ export class JournaledStore implements MetaStoreShape, JournalConsumer {
     this.#hasBegun = true
     try {
       this.#voter = new SingleVoter({ id: VOTER, electionTicks: ELECTION_TICKS, stored: this.#stored })
-      // All that is in the log is committed; applied before anything else is done.
-      for (const entry of this.#stored.entries) this.#applyStored(entry)
       this.#stored.entries.length = 0
+      // All that was stored is committed, and applied before anything else is done.
+      this.#pump()
     } catch (error) {
       this.#broken(error)
       return this.#fault

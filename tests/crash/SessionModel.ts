@@ -180,7 +180,7 @@ export class SessionModel {
     if (dup) ledger.counts.redelivered += 1
     ledger.check(qos > 0 || !dup, () => `${where}: DUP with QoS 0`)
     const asked = this.#subscriptions.filter(({ filter }) => covers(filter, topic))
-    ledger.check(asked.length > 0, () => `${where}, which it never subscribed to`)
+    if (!ledger.check(asked.length > 0, () => `${where}, which it never subscribed to`)) return undefined
     if (payload.length === 0) {
       ledger.check(this.#retained.isRetainedName(topic), () => `${where} with an empty payload`)
       return undefined

@@ -223,7 +223,9 @@ export class SessionModel {
       asked.some(({ goneAt }) => goneAt === 0 || goneAt > message.sentAt),
       () => `${what()} was sent after its UNSUBACK`
     )
-    const isPast = message.acknowledgedAt !== 0 && message.lastSentAt < this.#beganAt && message.source !== "will"
+    const { acknowledgedAt, lastSentAt } = message
+    const wasDone = acknowledgedAt !== 0 && Math.max(acknowledgedAt, lastSentAt) < this.#beganAt
+    const isPast = wasDone && message.source !== "will"
     ledger.check(!isPast, () => `${what()} was acknowledged before this session began`)
     const isOwn = this.#isOwn(message)
     ledger.check(!isOwn || asked.some((each) => !each.noLocal), () => `${what()} is its own, and it said no local`)
@@ -289,7 +291,9 @@ export class SessionModel {
     }
     if (this.owner.version < 5 || isReplay) return
     const wanted = standing.flatMap(({ identifier }) => (identifier === 0 ? [] : [identifier]))
-    const sorted = (list: ReadonlyArray<number>): string => list.toSorted((left, right) => left - right).join(" ")
+    // One that two of its subscriptions share may come twice or once.
+    const sorted = (list: ReadonlyArray<number>): string =>
+      [...new Set(list)].toSorted((left, right) => left - right).join(" ")
     ledger.check(
       sorted(identifiers) === sorted(wanted),
       () => `${what()} has the subscription identifiers [${sorted(identifiers)}], its subscriptions [${sorted(wanted)}]`

@@ -35,6 +35,10 @@ export interface IngressShape {
   /** Where to wait after {@link ACCEPTED_PENDING}; valid until the next call of `publishUnsafe`. */
   readonly pendingStream: TicketStream
   readonly pendingTicket: number
+  /** The shard that stores it; valid as long. Where that is another, it holds the message's {@link Message.token}. */
+  readonly pendingOwner: number
+  /** Has `owner` forget a token: its message will not be published again. `done` is called when that is committed. */
+  giveBackToken(owner: number, token: string, done: () => void): void
   /**
    * Visits the retained messages that match a filter, each borrowed during its visit: those of this shard at once, those of others
    * when they come, in their place among the live messages from there.

@@ -45,6 +45,8 @@ export class Message {
   /** The queue log that keeps it for durable sessions, and its offset there; -1 = in none. */
   queue = -1
   queueOffset = -1
+  /** Names a message that is stored once though its sender may hand it over twice; "" = none. Not part of what is stored. */
+  token = ""
   /** The bytes as they came, where the protocol can send them on unchanged; what `wireFormat` means is the protocol's affair, 0 = none. */
   wire: Uint8Array = NONE
   wireStart = 0

@@ -14,12 +14,15 @@ import type { TopicInfo } from "../topics/TopicInfo.ts"
 import type { ShardTopics } from "../topics/Topics.ts"
 import { Message } from "./Message.ts"
 import { fillFromRecord } from "./record-message.ts"
+import type { QueueAppender } from "./ShardIngress.ts"
 
 const encoder = new TextEncoder()
 
 export class ProducedBatches {
   /** Records stored but not delivered because no topic name is theirs. */
   unnamedCount = 0
+  /** Records stored that the queue log had no room for. */
+  unqueuedCount = 0
   /** Batches stored whose records could not be read for delivery. */
   unreadableCount = 0
   readonly #topics: ShardTopics
@@ -32,7 +35,16 @@ export class ProducedBatches {
   #ownTopic: TopicInfo | undefined
   #ownName: Uint8Array | undefined
 
-  constructor(topics: ShardTopics, router: ShardRouter, resolutions: Resolutions, clock: ClockShape) {
+  readonly #queueLog: QueueAppender
+
+  constructor(
+    topics: ShardTopics,
+    router: ShardRouter,
+    resolutions: Resolutions,
+    queueLog: QueueAppender,
+    clock: ClockShape
+  ) {
+    this.#queueLog = queueLog
     this.#topics = topics
     this.#router = router
     this.#resolutions = resolutions
@@ -68,6 +80,8 @@ export class ProducedBatches {
       if (resolution === undefined) continue
       message.partition = log.partition
       message.offset = baseOffset + cursor.offsetDelta
+      // The batch is stored: what durable sessions want of it cannot be refused any more, only missed, and is counted.
+      if (resolution.queued && this.#queueLog.appendUnsafe(message) < 0) this.unqueuedCount += 1
       this.#router.dispatchUnsafe(message, resolution)
     }
     if (cursor.refusal !== 0) this.unreadableCount += 1

@@ -8,6 +8,7 @@
 import { assert } from "../assert.ts"
 import type { JournalShape, TicketWaiter } from "../journal/Journal.ts"
 import type { KeyValueStoreShape } from "../kv/KeyValueStore.ts"
+import { prefixEnd, RETAINED_PREFIX } from "../kv/key-prefixes.ts"
 import { deliveryHeaders, deliveryHeadersCount } from "../log/delivery-headers.ts"
 import { RECORD_BYTES_MAX } from "../log/PartitionLog.ts"
 import { RecordBatchBuilder } from "../log/RecordBatchBuilder.ts"
@@ -16,7 +17,10 @@ import { TopicNameIndex } from "../router/TopicNameIndex.ts"
 import { Message } from "./Message.ts"
 import { fillFromRecord } from "./record-message.ts"
 
-const PREFIX = new TextEncoder().encode("retained")
+const PREFIX = RETAINED_PREFIX
+/** Rows of one reading at the start. */
+const PAGE_ROWS = 1_000
+const PAGE_BYTES = 4_194_304
 
 function keyOf(tenant: number, name: Uint8Array, start: number, end: number): Uint8Array {
   const key = new Uint8Array(PREFIX.length + 4 + end - start)
@@ -73,6 +77,45 @@ export class Retained implements TicketWaiter {
     return count
   }
 
+  /** Takes up what the store holds, after a restart. */
+  async start(): Promise<void> {
+    const end = prefixEnd(RETAINED_PREFIX)
+    let start: Uint8Array = RETAINED_PREFIX
+    for (;;) {
+      const page = await this.#store.rangeLater(start, end, PAGE_ROWS, PAGE_BYTES)
+      const last = page.at(-1)
+      if (last === undefined) return
+      for (const { key, value } of page) this.#takeUp(key, value)
+      start = new Uint8Array(last.key.length + 1)
+      start.set(last.key, 0)
+    }
+  }
+
+  #takeUp(key: Uint8Array, value: Uint8Array): void {
+    const tenant = new DataView(key.buffer, key.byteOffset).getUint32(PREFIX.length)
+    if (!this.#decode(tenant, value)) return
+    const names = this.#namesOf(tenant)
+    const { name } = this.#message
+    if (names.get(name) !== undefined) return
+    // A key of its own: the page's bytes would be held whole by it.
+    const entry: Entry = {
+      key: key.slice(),
+      unapplied: undefined,
+      ticket: 0,
+      size: this.#message.sizeBytes + RECORD_OVERHEAD_BYTES
+    }
+    this.sizeBytes += entry.size
+    names.set(name, entry)
+  }
+
+  #namesOf(tenant: number): TopicNameIndex<Entry> {
+    const known = this.#names.get(tenant)
+    if (known !== undefined) return known
+    const made = new TopicNameIndex<Entry>(this.#seed)
+    this.#names.set(tenant, made)
+    return made
+  }
+
   /** Whether a bound forbids this retained message. Clearing one, and one that is no larger than the one before, is always allowed. */
   refuses(message: Message): boolean {
     if (message.payloadStart === message.payloadEnd) return false
@@ -86,15 +129,11 @@ export class Retained implements TicketWaiter {
   /** Sets or, with an empty payload, clears the retained message of `message`'s name; the ticket of the journal to wait for. */
   setUnsafe(message: Message): number {
     const key = keyOf(message.tenant, message.topic, message.topicStart, message.topicEnd)
-    let names = this.#names.get(message.tenant)
     if (message.payloadStart === message.payloadEnd) {
-      this.#drop(names, message.name)
+      this.#drop(this.#names.get(message.tenant), message.name)
       return this.#journal.submit({ writes: [{ key, value: undefined }] })
     }
-    if (names === undefined) {
-      names = new TopicNameIndex<Entry>(this.#seed)
-      this.#names.set(message.tenant, names)
-    }
+    const names = this.#namesOf(message.tenant)
     const value = this.#encode(message)
     const ticket = this.#journal.submit({ writes: [{ key, value }] })
     const entry: Entry = { key, unapplied: value, ticket, size: message.sizeBytes + RECORD_OVERHEAD_BYTES }

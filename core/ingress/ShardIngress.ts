@@ -1,5 +1,7 @@
 /** Ingress of one shard: sequences what it owns, forwards what another owns, routes what nobody stores. */
 import { type AccessShape, ALLOW, type Principal, PUBLISH } from "../access/Access.ts"
+import { assert } from "../assert.ts"
+import { JointTickets } from "../journal/JointTickets.ts"
 import { type JournalShape, TicketStream } from "../journal/Journal.ts"
 import { TicketFifo } from "../journal/TicketFifo.ts"
 import { ByteReader, ByteWriter } from "../link/bytes.ts"
@@ -21,6 +23,7 @@ import {
 } from "./Ingress.ts"
 import { Message } from "./Message.ts"
 import type { Retained } from "./Retained.ts"
+import type { Tokens } from "./Tokens.ts"
 
 const NO_BYTES = new Uint8Array(0)
 
@@ -28,6 +31,7 @@ const NO_BYTES = new Uint8Array(0)
 export interface IngressCounts {
   published: number
   stored: number
+  queued: number
   forwarded: number
   refusedAccess: number
   refusedStorage: number
@@ -40,15 +44,24 @@ export interface ShardIngressParts {
   readonly resolutions: Resolutions
   readonly topics: ShardTopics
   readonly retained: Retained
+  readonly queueLog: QueueAppender
+  readonly tokens: Tokens
   readonly journal: JournalShape
   readonly access: AccessShape
   readonly clock: ClockShape
+}
+
+/** The queue log of this shard, as far as storing goes. */
+export interface QueueAppender {
+  /** Appends in this turn's entry, and notes the place in the message; a negative refusal where it cannot. */
+  appendUnsafe(message: Message): number
 }
 
 export class ShardIngress implements IngressShape {
   readonly counts: IngressCounts = {
     published: 0,
     stored: 0,
+    queued: 0,
     forwarded: 0,
     refusedAccess: 0,
     refusedStorage: 0,
@@ -56,16 +69,21 @@ export class ShardIngress implements IngressShape {
   }
   pendingStream: TicketStream
   pendingTicket = 0
+  pendingOwner: number
   readonly #parts: ShardIngressParts
   /** Of messages handed to other shards, and of answers owed to them: by shard and lane. */
   readonly #forwards: ReadonlyArray<TicketStream>
   readonly #answers: ReadonlyArray<TicketFifo>
+  /** Of messages whose topic and whose other state are committed apart, by lane. */
+  readonly #joints: ReadonlyArray<JointTickets>
   readonly #received = new Message()
 
   constructor(parts: ShardIngressParts) {
     const { port } = parts
     this.#parts = parts
     this.pendingStream = parts.journal.tickets
+    this.pendingOwner = port.shard
+    this.#joints = Array.from({ length: LANES }, () => new JointTickets())
     this.#forwards = Array.from({ length: port.shards * LANES }, () => new TicketStream())
     this.#answers = Array.from({ length: port.shards * LANES }, (_, line) => this.#answersTo(line))
     port.handle(CHANNEL_PUBLISH, (from, reader) => this.#receive(from, reader))
@@ -90,6 +108,19 @@ export class ShardIngress implements IngressShape {
       })
       return { facts: { count }, bytes: writer.bytes.subarray(0, writer.length) }
     })
+    port.answer("token.give-back", (_from, { facts }) => {
+      const ticket = parts.tokens.giveBack(facts as string)
+      const { tickets } = parts.journal
+      return new Promise((resolve) => {
+        const waiter = {
+          ticketsCommitted: () => {
+            if (tickets.committed >= ticket) resolve({ facts: null })
+            else tickets.wait(waiter)
+          }
+        }
+        tickets.wait(waiter)
+      })
+    })
     port.answer("retained.move", (_from, { bytes = NO_BYTES }) => {
       this.#received.decode(new ByteReader().reset(bytes, 0, bytes.length))
       parts.retained.setUnsafe(this.#received)
@@ -107,6 +138,10 @@ export class ShardIngress implements IngressShape {
     }
     this.counts.published += 1
     return this.#sequence(message, resolution)
+  }
+
+  giveBackToken(owner: number, token: string, done: () => void): void {
+    this.#parts.port.ask(owner, "token.give-back", { facts: token }, { resolve: done, reject: done })
   }
 
   replayRetained(tenant: number, filter: string, visit: RetainedVisitor): void {
@@ -136,8 +171,8 @@ export class ShardIngress implements IngressShape {
 
   /** Binding, sequence, store, route: on the owner of what is stored, or right here for what is not. */
   #sequence(message: Message, resolution: Resolution): number {
-    const { port, router, topics } = this.#parts
-    const stored = resolution.home !== undefined || resolution.creatable
+    const { port, router, topics, journal } = this.#parts
+    const stored = resolution.home !== undefined || resolution.creatable || resolution.queued
     // Once retained, a name's messages all go the way of the retained ones: none overtakes another of its publisher.
     if (message.retain) resolution.sequenced = true
     if (resolution.owner !== port.shard && (stored || resolution.sequenced)) {
@@ -148,7 +183,14 @@ export class ShardIngress implements IngressShape {
       if (created !== undefined) this.#parts.resolutions.refresh(resolution, message.tenant)
       if (resolution.owner !== port.shard) return this.#forward(message, resolution)
     }
-    if (message.retain && this.#parts.retained.refuses(message)) {
+    const isQueued = resolution.queued && message.qos > 0
+    const isRefused = message.retain && this.#parts.retained.refuses(message)
+    // Looked at before anything is stored: what is refused has no effect.
+    if (isRefused || ((isQueued || message.retain) && journal.refusal !== 0)) {
+      this.counts.refusedStorage += 1
+      return REFUSED_QUOTA
+    }
+    if (isQueued && this.#parts.queueLog.appendUnsafe(message) < 0) {
       this.counts.refusedStorage += 1
       return REFUSED_QUOTA
     }
@@ -169,16 +211,12 @@ export class ShardIngress implements IngressShape {
     // Before anything is routed: what a subscriber does with it may store more in the same log.
     const tickets = message.qos > 0 ? log?.tickets : undefined
     const ticket = tickets?.issued ?? 0
+    if (message.retain) this.#parts.retained.setUnsafe(message)
+    const journalTicket = isQueued || message.retain ? journal.tickets.issued : 0
+    if (isQueued) this.counts.queued += 1
     router.dispatchUnsafe(message, resolution)
-    if (message.retain) {
-      this.pendingStream = this.#parts.journal.tickets
-      this.pendingTicket = this.#parts.retained.setUnsafe(message)
-      if (tickets === undefined) return ACCEPTED_PENDING
-    }
-    if (tickets !== undefined) {
-      // A retained message's state is in memory by the end of this turn, which no commit of its record precedes.
-      this.pendingStream = tickets
-      this.pendingTicket = ticket
+    if (tickets !== undefined || journalTicket !== 0) {
+      this.#pend(tickets, ticket, journalTicket, resolution.lane)
       return ACCEPTED_PENDING
     }
     if (log === undefined && resolution.deliveries.length === 0 && resolution.remoteShards.length === 0) {
@@ -186,6 +224,21 @@ export class ShardIngress implements IngressShape {
       return ACCEPTED_UNMATCHED
     }
     return ACCEPTED
+  }
+
+  /** Sets what a message waits for: its partition's commit, the journal's, or both. */
+  #pend(tickets: TicketStream | undefined, ticket: number, journalTicket: number, lane: number): void {
+    this.pendingOwner = this.#parts.port.shard
+    const { journal } = this.#parts
+    if (tickets === undefined || journalTicket === 0) {
+      this.pendingStream = tickets ?? journal.tickets
+      this.pendingTicket = tickets === undefined ? journalTicket : ticket
+      return
+    }
+    const joint = this.#joints[lane]
+    assert(joint !== undefined, "a lane has its line of joint tickets")
+    this.pendingStream = joint.stream
+    this.pendingTicket = joint.join(tickets, ticket, journal.tickets, journalTicket)
   }
 
   #forward(message: Message, { owner, lane }: Resolution): number {
@@ -196,11 +249,13 @@ export class ShardIngress implements IngressShape {
     const outbox = port.begin(owner, CHANNEL_PUBLISH)
     outbox.uint8(lane)
     outbox.uint53(ticket)
+    outbox.text(message.token)
     message.encode(outbox)
     port.end(outbox)
     this.counts.forwarded += 1
     this.pendingStream = stream
     this.pendingTicket = ticket
+    this.pendingOwner = owner
     return ACCEPTED_PENDING
   }
 
@@ -208,14 +263,41 @@ export class ShardIngress implements IngressShape {
     const line = from * LANES + reader.uint8()
     const ticket = reader.uint53()
     const message = this.#received
+    const token = reader.text()
     message.decode(reader)
-    const resolution = this.#parts.resolutions.resolveUnsafe(message)
-    const outcome = resolution === undefined ? REFUSED_TOPIC_NAME : this.#sequence(message, resolution)
+    message.token = token
+    const outcome = message.token === "" ? this.#take(message) : this.#takeOnce(message)
     const answers = this.#answers[line]
     if (answers === undefined) return
     if (outcome === ACCEPTED_PENDING) answers.push(this.pendingStream, this.pendingTicket, ticket, message.qos)
     else if (answers.length > 0) answers.pushDone(outcome, ticket, message.qos)
     else this.#published(line, ticket, message.qos, outcome)
+  }
+
+  #take(message: Message): number {
+    const resolution = this.#parts.resolutions.resolveUnsafe(message)
+    return resolution === undefined ? REFUSED_TOPIC_NAME : this.#sequence(message, resolution)
+  }
+
+  /** Takes a message that may have come before: its token stands in the entry that stores it. */
+  #takeOnce(message: Message): number {
+    const { tokens, journal } = this.#parts
+    const known = tokens.ticketOf(message.token)
+    if (known !== undefined) {
+      if (known === 0) return ACCEPTED
+      this.#pend(undefined, 0, known, 0)
+      return ACCEPTED_PENDING
+    }
+    if (journal.refusal !== 0) return REFUSED_QUOTA
+    const outcome = this.#take(message)
+    if (outcome < 0) return outcome
+    const ticket = tokens.take(message.token)
+    if (outcome !== ACCEPTED_PENDING || this.pendingStream === journal.tickets) {
+      this.#pend(undefined, 0, ticket, 0)
+    } else if (this.pendingOwner === this.#parts.port.shard) {
+      this.#pend(this.pendingStream, this.pendingTicket, ticket, LANES - 1)
+    }
+    return ACCEPTED_PENDING
   }
 
   #answersTo(line: number): TicketFifo {

@@ -2,12 +2,12 @@
  * Tokens of messages that must be stored once though their sender may hand them over twice: QoS 2 messages and wills that come from
  * another shard. A token stands in the journal entry of what it came with; its sender gives it back when it will not send it again.
  *
- * Key: "token", then the token's text.
+ * Key: the prefix of tokens, then the token's text.
  */
 import type { JournalShape, TicketWaiter } from "../journal/Journal.ts"
 import type { KeyValueStoreShape } from "../kv/KeyValueStore.ts"
+import { TOKEN_PREFIX } from "../kv/key-prefixes.ts"
 
-const PREFIX = "token/"
 const NO_BYTES = new Uint8Array(0)
 const encoder = new TextEncoder()
 
@@ -54,5 +54,9 @@ export class Tokens implements TicketWaiter {
 }
 
 function keyOf(token: string): Uint8Array {
-  return encoder.encode(PREFIX + token)
+  const name = encoder.encode(token)
+  const key = new Uint8Array(TOKEN_PREFIX.length + name.length)
+  key.set(TOKEN_PREFIX, 0)
+  key.set(name, TOKEN_PREFIX.length)
+  return key
 }

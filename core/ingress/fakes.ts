@@ -12,7 +12,8 @@ import { type JoinedTopics, type JoinTopicsOptions, joinTopics, type TopicsShard
 import { Message } from "./Message.ts"
 import { ProducedBatches } from "./ProducedBatches.ts"
 import { RETAINED_LIMITS, Retained } from "./Retained.ts"
-import { ShardIngress } from "./ShardIngress.ts"
+import { type QueueAppender, ShardIngress } from "./ShardIngress.ts"
+import { Tokens } from "./Tokens.ts"
 
 const encoder = new TextEncoder()
 const decoder = new TextDecoder()
@@ -107,6 +108,26 @@ export interface IngressShard extends TopicsShard {
   readonly ingress: ShardIngress
   readonly produced: ProducedBatches
   readonly store: MapStore
+  readonly queueLog: NotingQueueLog
+  readonly tokens: Tokens
+}
+
+/** A queue log that notes what it was given. */
+export class NotingQueueLog implements QueueAppender {
+  readonly seen: Array<string> = []
+  /** What an append is answered with; 0 = it is taken. */
+  refusal = 0
+  readonly #number: number
+  constructor(number: number) {
+    this.#number = number
+  }
+  appendUnsafe(message: Message): number {
+    if (this.refusal < 0) return this.refusal
+    message.queue = this.#number
+    message.queueOffset = this.seen.length
+    this.seen.push(`${message.publisher} ${message.name}=${payloadOf(message)}`)
+    return message.queueOffset
+  }
 }
 
 /** Everything between protocols and storage, on two shards or more of one simulation. */
@@ -127,9 +148,12 @@ export function joinIngress(
     resolutions.join(router)
     const retained = new Retained(journal, store, 3, RETAINED_LIMITS)
     const access = options.access ?? allowAll
-    const ingress = new ShardIngress({ port, router, resolutions, topics, retained, journal, access, clock })
-    const produced = new ProducedBatches(topics, router, resolutions, clock)
-    return { topics, engine, port, router, resolutions, retained, ingress, produced, store }
+    const queueLog = new NotingQueueLog(index)
+    const tokens = new Tokens(journal, store)
+    const parts = { port, router, resolutions, topics, retained, queueLog, tokens, journal, access, clock }
+    const ingress = new ShardIngress(parts)
+    const produced = new ProducedBatches(topics, router, resolutions, queueLog, clock)
+    return { topics, engine, port, router, resolutions, retained, ingress, produced, store, queueLog, tokens }
   })
   return { ...topicShards, shards }
 }

@@ -1,6 +1,6 @@
 /**
- * Builds one shard: its storage plugins first, then what core adds (turn, link, journal, topics, router, ingress), then the
- * protocols. Its scope closes in the reverse order: clients are told while everything behind them still stands.
+ * Builds one shard whose storage stands and whose journal has been replayed: what core adds (link, topics, router, queue log,
+ * ingress), then the protocols. Its scope closes in the reverse order: clients are told while everything behind them still stands.
  */
 import { Context, Effect, Scope } from "effect"
 import { Access, allowAll } from "../access/Access.ts"
@@ -8,9 +8,8 @@ import { Ingress } from "../ingress/Ingress.ts"
 import { ProducedBatches } from "../ingress/ProducedBatches.ts"
 import { RETAINED_LIMITS, Retained } from "../ingress/Retained.ts"
 import { ShardIngress } from "../ingress/ShardIngress.ts"
-import { Journal } from "../journal/Journal.ts"
-import { MemoryJournal } from "../journal/MemoryJournal.ts"
-import { KeyValueStore, type KeyValueStoreShape } from "../kv/KeyValueStore.ts"
+import { Tokens } from "../ingress/Tokens.ts"
+import { KeyValueStore } from "../kv/KeyValueStore.ts"
 import { Connections } from "../link/Connections.ts"
 import type { InThreadLinks } from "../link/Link.ts"
 import { LinkPort } from "../link/LinkPort.ts"
@@ -20,8 +19,11 @@ import { MetaStore, type MetaStoreShape } from "../meta/MetaStore.ts"
 import type { ClockShape } from "../platform/Clock.ts"
 import { Net } from "../platform/Net.ts"
 import type { RandomShape } from "../platform/Random.ts"
-import { Turn, TurnLoop } from "../platform/Turn.ts"
-import { KeyValueStores, type PlatformServices, Store } from "../plugin/Plugin.ts"
+import { Turn } from "../platform/Turn.ts"
+import type { PlatformServices } from "../plugin/Plugin.ts"
+import { QUEUE_LOG_OPTIONS, QueueLog } from "../queue/QueueLog.ts"
+import { QueueLogs } from "../queue/QueueLogs.ts"
+import { ShardQueueLogs } from "../queue/ShardQueueLogs.ts"
 import { type NodeResources, Resources } from "../resources/Resources.ts"
 import { Resolutions } from "../router/Resolutions.ts"
 import { Router, ShardRouter } from "../router/Router.ts"
@@ -33,7 +35,7 @@ import { PUBLISHED_TOPICS_LIMITS } from "../topics/PublishedTopics.ts"
 import { META_PREFIX, ShardTopics, Topics } from "../topics/Topics.ts"
 import { buildPlugin } from "./build-plugin.ts"
 import type { LoadedPlugin, NodeOptions } from "./NodeOptions.ts"
-import { makeEngines, makeKeyValueStores, makeStore } from "./registries.ts"
+import type { PreparedShard } from "./prepare-shard.ts"
 import type { SharedNet } from "./SharedNet.ts"
 import { StartError } from "./StartError.ts"
 import { registerShardMetrics } from "./shard-metrics.ts"
@@ -56,53 +58,10 @@ export interface ShardParts {
   readonly log: LogShape
 }
 
-/** A shard whose storage stands and whose journal has not been replayed yet. */
-export interface PreparedShard {
-  readonly index: number
-  readonly engines: typeof Engines.Service
-  readonly store: KeyValueStoreShape
-  readonly turn: TurnLoop
-  readonly journal: MemoryJournal
-  /** For a meta store, which keeps its log in the journal of the first shard. */
-  readonly services: Context.Context<Journal | Store>
-}
-
 export interface BuiltShard {
   readonly topics: ShardTopics
   /** Starts the protocols; called when every shard is built, so that none meets a half-built neighbour. */
   readonly startProtocols: Effect.Effect<void, StartError>
-}
-
-/** Builds a shard's journal and its storage plugins, in `scope`. */
-export function prepareShard(
-  parts: Omit<ShardParts, "meta">,
-  scope: Scope.Scope
-): Effect.Effect<PreparedShard, StartError> {
-  return Effect.gen(function* () {
-    const { index, options, clock } = parts
-    const engines = makeEngines()
-    const stores = makeKeyValueStores()
-    const turn = new TurnLoop(clock)
-    const journal = new MemoryJournal(turn)
-    const services = Context.make(Journal, journal).pipe(Context.add(Store, makeStore(index, undefined)))
-    const storage = Context.merge(parts.platform, services).pipe(
-      Context.add(Engines, engines),
-      Context.add(KeyValueStores, stores),
-      Context.add(Turn, turn)
-    )
-    const builder = { scope, clock, log: parts.log }
-    for (const { plugin, options: settings } of options.plugins) {
-      if (plugin.kind !== "storage") continue
-      const own = Context.add(storage, Resources, parts.resources.forPlugin(plugin.name, index))
-      yield* buildPlugin(plugin, () => plugin.layer(settings), own, builder)
-    }
-    const store = stores.get(stores.names()[0] ?? "")
-    if (store === undefined) {
-      return yield* new StartError({ message: "no storage plugin brings a key-value store; storage-memory does" })
-    }
-    journal.bind(store)
-    return { index, engines, store, turn, journal, services }
-  })
 }
 
 /** Builds a prepared shard up to its protocols, in `scope`. */
@@ -136,17 +95,29 @@ export function buildShard(
       messagesMax: Math.max(1, Math.floor(RETAINED_LIMITS.messagesMax / options.shards)),
       bytesMax: RETAINED_LIMITS.bytesMax / options.shards
     })
+    const queueLog = new QueueLog({
+      number: index,
+      journal,
+      store,
+      clock,
+      turn,
+      options: { ...QUEUE_LOG_OPTIONS, bytesMax: QUEUE_LOG_OPTIONS.bytesMax / options.shards }
+    })
+    const queueLogs = new ShardQueueLogs(port, queueLog)
+    const tokens = new Tokens(journal, store)
     const ingress = new ShardIngress({
       port,
       router,
       resolutions,
       topics,
       retained,
+      queueLog,
+      tokens,
       journal,
       access: allowAll,
       clock
     })
-    const produced = new ProducedBatches(topics, router, resolutions, clock)
+    const produced = new ProducedBatches(topics, router, resolutions, queueLog, clock)
     const logs = new ShardLogs(port, turn, topics, (log, bytes, start, end, records) =>
       produced.appendUnsafe(log, bytes, start, end, records)
     )
@@ -170,14 +141,20 @@ export function buildShard(
         Scope.provide(scope),
         Effect.mapError((error) => new StartError({ message: `meta store: ${error.message}` }))
       )
-    yield* housekeeping(topics, clock, scope)
+    yield* Effect.tryPromise({
+      try: () => retained.start(),
+      catch: (error) => new StartError({ message: `the retained messages of shard ${index} cannot be read: ${error}` })
+    })
+    yield* queueLog.open().pipe(Effect.mapError(({ message }) => new StartError({ message: `queue log: ${message}` })))
+    yield* housekeeping(topics, queueLog, clock, scope)
     const facts = { ingress, produced, retained, resolutions, topics, port, connections }
     yield* registerShardMetrics(parts.telemetry, facts).pipe(Scope.provide(scope))
     const services = parts.platform.pipe(
       Context.add(Engines, engines),
       Context.add(KeyValueStore, store),
       Context.add(MetaStore, parts.meta),
-      Context.add(Journal, journal),
+      Context.merge(prepared.services),
+      Context.add(QueueLogs, queueLogs),
       Context.add(Topics, topics),
       Context.add(Logs, logs),
       Context.add(Router, router),
@@ -206,9 +183,15 @@ function labelOf(engine: string, { plugins }: NodeOptions): string {
   return `plugin ${brings?.plugin.name ?? "?"}, engine ${engine}`
 }
 
-function housekeeping(topics: ShardTopics, clock: ClockShape, scope: Scope.Scope): Effect.Effect<void> {
+function housekeeping(
+  topics: ShardTopics,
+  queueLog: QueueLog,
+  clock: ClockShape,
+  scope: Scope.Scope
+): Effect.Effect<void> {
   const turn = (): void => {
     topics.housekeep()
+    queueLog.housekeep()
     timer = clock.after(HOUSEKEEPING_MS, turn)
   }
   let timer = clock.after(HOUSEKEEPING_MS, turn)

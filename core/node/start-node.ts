@@ -9,7 +9,7 @@ import type { MetaStoreShape } from "../meta/MetaStore.ts"
 import { Clock } from "../platform/Clock.ts"
 import { type FileError, Files, type FilesShape } from "../platform/Files.ts"
 import { Net } from "../platform/Net.ts"
-import { Random, uuidText } from "../platform/Random.ts"
+import { Random, type RandomShape, uuidText } from "../platform/Random.ts"
 import {
   CONTRACT_VERSION,
   type ListenerFact,
@@ -22,13 +22,15 @@ import { clusterInfo } from "../resources/cluster-info.ts"
 import { makeResources, Resources } from "../resources/Resources.ts"
 import { resourceList } from "../resources/resource-list.ts"
 import { dealSlots } from "../shard/slots.ts"
-import { LineLog, Log } from "../telemetry/Log.ts"
+import { LineLog, Log, type LogShape } from "../telemetry/Log.ts"
 import { MetricsRegistry, Telemetry } from "../telemetry/Telemetry.ts"
 import type { TopicInfo } from "../topics/TopicInfo.ts"
 import { encodeTopic, topicKey } from "../topics/Topics.ts"
 import { buildPlugin, type PluginBuilder } from "./build-plugin.ts"
-import { type BuiltShard, buildShard, type PreparedShard, prepareShard } from "./build-shard.ts"
+import { type BuiltShard, buildShard } from "./build-shard.ts"
+import { type DataDirectory, openDataDirectory } from "./data-directory.ts"
 import type { DeclaredTopic, NodeOptions } from "./NodeOptions.ts"
+import { type PreparedShard, prepareShard } from "./prepare-shard.ts"
 import { makeListeners, makeMetaStores } from "./registries.ts"
 import { SharedNet } from "./SharedNet.ts"
 import { StartError } from "./StartError.ts"
@@ -39,16 +41,23 @@ export interface ReadyInfo {
 
 /** Starts the node in the surrounding scope. */
 export function startNode(
-  options: NodeOptions
+  wished: NodeOptions
 ): Effect.Effect<ReadyInfo, StartError, Scope.Scope | Net | Clock | Random | Files> {
   return Effect.gen(function* () {
     const scope = yield* Effect.scope
     const clock = yield* Clock
     const random = yield* Random
     const files = yield* Files
-    const net = new SharedNet(yield* Net, options.insecure, scope)
-    yield* checkContracts(options)
-    if (options.makesDataDirectory !== false) yield* makeDataDirectory(files, options.dataDirectory)
+    const net = new SharedNet(yield* Net, wished.insecure, scope)
+    yield* checkContracts(wished)
+    const log = new LineLog({ level: "info", clock, sink: wished.log })
+    yield* Scope.addFinalizer(
+      scope,
+      Effect.sync(() => log.flush())
+    )
+    const directory = yield* openDirectory(wished, { files, random, log })
+    // What a directory was made with decides: what lies in it is dealt to as many.
+    const options = directory === undefined ? wished : { ...wished, shards: directory.stores }
     let state: "starting" | "ready" | "stopping" = "starting"
     const shards: Array<BuiltShard> = []
     const listeners = makeListeners()
@@ -64,11 +73,6 @@ export function startNode(
       topicDefaults: options.defaultTopic,
       topicCount: () => shards[0]?.topics.size ?? 0
     }
-    const log = new LineLog({ level: "info", clock, sink: options.log })
-    yield* Scope.addFinalizer(
-      scope,
-      Effect.sync(() => log.flush())
-    )
     const resources = makeResources()
     yield* resources.register(clusterInfo(facts, listeners, clock))
     yield* resources.register(resourceList(resources))
@@ -85,12 +89,13 @@ export function startNode(
     )
     const links = new InThreadLinks(options.shards, clock)
     const slotOwners = dealSlots(options.shards)
-    const common = { options, links, slotOwners, platform, clock, random, net, resources, telemetry, log }
+    const common = { options, links, slotOwners, platform, clock, random, files, net, resources, telemetry, log }
     const prepared: Array<PreparedShard> = []
     for (let index = 0; index < options.shards; index++) {
-      prepared.push(yield* prepareShard({ ...common, index }, scope))
+      prepared.push(yield* prepareShard({ ...common, index, directory: directory?.storeDirectory(index) }, scope))
     }
     const meta = yield* startMeta(options, platform, prepared, { scope, clock, log })
+    for (const shard of prepared) yield* shard.recover
     yield* declareTopics(options, meta)
     for (const shard of prepared) {
       shards.push(yield* buildShard({ ...common, index: shard.index, meta }, shard, scope))
@@ -102,6 +107,7 @@ export function startNode(
       const own = Context.add(platform, Net, net.forPlugin(plugin.name))
       yield* buildPlugin(plugin, () => plugin.layer(settings), own, { scope, clock, log })
     }
+    net.open()
     state = "ready"
     yield* Scope.addFinalizer(
       scope,
@@ -113,10 +119,17 @@ export function startNode(
   })
 }
 
-function makeDataDirectory(files: FilesShape, pathname: string): Effect.Effect<void, StartError> {
+/** The data directory: opened and locked where something is kept in it, just made where plugins may ask for it. */
+function openDirectory(
+  { dataDirectory: directory, makesDataDirectory, plugins, shards, version, id }: NodeOptions,
+  { files, random, log }: { readonly files: FilesShape; readonly random: RandomShape; readonly log: LogShape }
+): Effect.Effect<DataDirectory | undefined, StartError, Scope.Scope> {
+  if (makesDataDirectory === false) return Effect.succeed(undefined)
+  const isDurable = plugins.some(({ plugin }) => plugin.kind === "storage" && plugin.keyValueStore === "durable")
+  if (isDurable) return openDataDirectory({ directory, files, random, shards, version, log, holder: id })
   const failed = ({ reason }: FileError) =>
-    new StartError({ message: `node.data: cannot use "${pathname}": ${reason}` })
-  return files.ensureWritableDirectory(pathname).pipe(Effect.mapError(failed))
+    new StartError({ message: `node.data: cannot use "${directory}": ${reason}` })
+  return files.ensureWritableDirectory(directory).pipe(Effect.mapError(failed), Effect.as(undefined))
 }
 
 function checkContracts(options: NodeOptions): Effect.Effect<void, StartError> {

@@ -20,6 +20,7 @@ import type { Files } from "../platform/Files.ts"
 import type { Net } from "../platform/Net.ts"
 import type { Random } from "../platform/Random.ts"
 import type { Turn } from "../platform/Turn.ts"
+import type { QueueLogs } from "../queue/QueueLogs.ts"
 import type { Resources } from "../resources/Resources.ts"
 import type { Router } from "../router/Router.ts"
 import type { Shard } from "../shard/Shard.ts"
@@ -53,6 +54,8 @@ export type ShardServices =
   | KeyValueStore
   | MetaStore
   | Journal
+  | Store
+  | QueueLogs
   | Topics
   | Logs
   | Router

@@ -12,7 +12,10 @@
 import { Context } from "effect"
 import type { Message } from "../ingress/Message.ts"
 
-/** What a reader wants: one tenant's messages that match at least one of these filters (MQTT filters, valid, not shared ones). */
+/**
+ * What a reader wants: one tenant's messages that match at least one of these filters (MQTT filters, valid, not shared ones), or all of
+ * them where there is no filter.
+ */
 export interface QueueSelection {
   readonly tenant: number
   /** Must not change. Give the same object again: what is derived from it is kept with it. */

@@ -33,6 +33,7 @@ export class QueueMatcher {
   readonly names: ReadonlyArray<string>
   /** No filter has a wildcard. */
   readonly isNamesOnly: boolean
+  readonly #isAll: boolean
   readonly #names: ReadonlySet<string>
   readonly #tried: ReadonlyArray<string>
   readonly #index: FilterIndex<object> | undefined
@@ -43,7 +44,8 @@ export class QueueMatcher {
     this.#names = new Set(filters.filter((filter) => !hasWildcard(filter)))
     this.names = [...this.#names]
     const wild = filters.filter(hasWildcard)
-    this.isNamesOnly = wild.length === 0
+    this.#isAll = filters.length === 0
+    this.isNamesOnly = wild.length === 0 && !this.#isAll
     this.#tried = wild.length <= TRIED_MAX ? wild : []
     if (wild.length > TRIED_MAX) {
       this.#index = new FilterIndex()
@@ -54,6 +56,7 @@ export class QueueMatcher {
   /** Whether the message is of the tenant and matches a filter. */
   matches(message: Message): boolean {
     if (message.tenant !== this.tenant) return false
+    if (this.#isAll) return true
     const { name } = message
     if (this.#names.size > 0 && this.#names.has(name)) return true
     const tried = this.#tried

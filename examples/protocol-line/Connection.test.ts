@@ -59,6 +59,8 @@ function connect(given: v.InferInput<typeof options> = {}, replaced: Partial<Ser
       get pendingTicket() {
         return tickets.issued
       },
+      pendingOwner: 0,
+      giveBackToken: () => {},
       replayRetained: () => {}
     },
     logs: { append: never, state: never, read: never, offsetForTimestamp: never, watch: never },

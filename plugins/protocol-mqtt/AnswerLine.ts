@@ -29,6 +29,8 @@ import { NO_MATCHING_SUBSCRIBERS, TOPIC_NAME_INVALID, UNSPECIFIED_ERROR } from "
 
 /** A frame that is ready, by its number. */
 const FRAME = 0
+/** No answer, but something more that the next one waits for. */
+const GATE = 1
 /** The outcome of a PUBREL whose identifier is not known. */
 export const NOT_FOUND = 2
 /** Below this many waiting answers a paused connection reads on. */
@@ -47,6 +49,8 @@ export class AnswerLine implements TicketRelease {
   #fifo: TicketFifo | undefined
   #answers: Map<number, Answer> | undefined
   #answerCount = 0
+  /** The worst outcome of the gates before the next answer. */
+  #gateOutcome = 0
 
   constructor(connection: Connection) {
     this.#connection = connection
@@ -67,6 +71,12 @@ export class AnswerLine implements TicketRelease {
     this.#fifo.push(stream, ticket, kind, number)
   }
 
+  /** What is added next waits for this, too, and ends no better. */
+  waitFirst(stream: TicketStream, ticket: number): void {
+    this.#fifo ??= new TicketFifo(this)
+    this.#fifo.push(stream, ticket, GATE, 0)
+  }
+
   /** Acknowledges at once, or behind what waits. */
   acknowledge(outcome: number, kind: number, packetIdentifier: number): void {
     if (kind === Packet.PUBACK) this.pubacksOwed += 1
@@ -76,6 +86,7 @@ export class AnswerLine implements TicketRelease {
 
   /** Sends a frame when `ticket` is committed (0 = no need to wait) and nothing before it waits; then calls `after`. */
   answer(frame: Uint8Array, stream: TicketStream, ticket: number, after: (() => void) | undefined): void {
+    // Nothing overtakes: `length` counts gates, too.
     if (ticket === 0 && this.length === 0) {
       this.#send({ frame, after })
       return
@@ -88,18 +99,28 @@ export class AnswerLine implements TicketRelease {
     else this.#fifo.push(stream, ticket, FRAME, number)
   }
 
-  released(told: number, kind: number, value: number): void {
+  released(toldOf: number, kind: number, value: number): void {
     const connection = this.#connection
+    if (kind === GATE) {
+      this.#gateOutcome = Math.min(this.#gateOutcome, toldOf)
+      return
+    }
+    const told = this.#gateOutcome < 0 ? this.#gateOutcome : toldOf
+    this.#gateOutcome = 0
     if (kind === Packet.PUBACK) this.pubacksOwed -= 1
     const outcome = kind === Packet.PUBREC ? (connection.answersFor?.received?.answered(value, told) ?? told) : told
+    if (outcome < 0 && kind === Packet.PUBREC) connection.answersFor?.receivedRefused(identifierOf(value))
     if (connection.isClosed) return
     const identifier = identifierOf(value)
     if (kind === FRAME) {
       const answer = this.#answers?.get(value)
       this.#answers?.delete(value)
-      if (answer !== undefined) this.#send(answer)
+      // What could not be kept is not confirmed: the client comes again and asks again.
+      if (outcome < 0) connection.close(reasonOf(outcome))
+      else if (answer !== undefined) this.#send(answer)
     } else if (kind === Packet.PUBCOMP) {
-      this.send(kind, identifier, outcome === NOT_FOUND ? Reason.PACKET_IDENTIFIER_NOT_FOUND : 0)
+      if (outcome < 0) connection.close(reasonOf(outcome))
+      else this.send(kind, identifier, outcome === NOT_FOUND ? Reason.PACKET_IDENTIFIER_NOT_FOUND : 0)
     } else if (outcome >= 0) {
       this.send(kind, identifier, outcome === ACCEPTED_UNMATCHED ? NO_MATCHING_SUBSCRIBERS : 0)
     } else this.#refuse(outcome, kind, identifier)

@@ -1,32 +1,38 @@
 /**
- * The MQTT broker of one shard: its sessions by client identifier, the wills that wait, and what all its connections share.
+ * The MQTT broker of one shard: its sessions and wills, and what all its connections share.
  *
  * Invariants
- *  - A client identifier has at most one session and one connection; a second connection takes the first one's place.
- *  - A will is published at most once: cancelled by a normal DISCONNECT or by a resumption before its delay is over.
+ *  - What durable sessions change during a turn is written at its end, in one entry, and before anything that depends on it is sent.
  */
 import type {
   AccessShape,
   ClockShape,
   IngressShape,
+  JournalShape,
+  KeyValueStoreShape,
+  KeyValueWrite,
   Principal,
+  QueueLogsShape,
   RandomShape,
   RouterShape,
   ShardShape,
   TimerWheel,
   TurnShape,
+  TurnTask,
   WheelTask
 } from "../../core/mod.ts"
-import { ACCEPTED_PENDING, Message, TicketFifo } from "../../core/mod.ts"
+import { Message, TicketFifo } from "../../core/mod.ts"
 import type { Connection } from "./Connection.ts"
 import { Counts } from "./Counts.ts"
+import type { DurableSession } from "./DurableSession.ts"
 import { HeldMessages } from "./HeldMessages.ts"
 import { OutputBudget } from "./Output.ts"
 import { PublishEncoder } from "./PublishEncoder.ts"
-import { SESSION_TAKEN_OVER } from "./reasons.ts"
-import { Session } from "./Session.ts"
+import type { Session } from "./Session.ts"
+import { Sessions } from "./Sessions.ts"
 import type { Settings } from "./Settings.ts"
-import { type ConnectPacket, SESSION_NEVER_EXPIRES, type WillMessage } from "./wire/connect.ts"
+import { Wills } from "./Wills.ts"
+import type { WillMessage } from "./wire/connect.ts"
 import { headersResult, headersSizeMax, propertiesToHeaders } from "./wire/headers.ts"
 
 /** The services of the shard, as plain objects. */
@@ -39,62 +45,45 @@ export interface Services {
   readonly clock: ClockShape
   readonly random: RandomShape
   readonly wheel: TimerWheel
+  readonly journal: JournalShape
+  readonly store: KeyValueStoreShape
+  readonly queueLogs: QueueLogsShape
 }
 
-const encoder = new TextEncoder()
+/** After a failure of the journal, when rows are written again, ms. */
+const REWRITE_AFTER_MS = 1_000
 
-/** A will that waits for its delay or for the end of its session. */
-class PendingWill implements WheelTask {
-  readonly broker: Broker
-  readonly session: Session
-  readonly will: WillMessage
-  readonly principal: Principal
-  constructor(broker: Broker, session: Session, will: WillMessage, principal: Principal) {
-    this.broker = broker
-    this.session = session
-    this.will = will
-    this.principal = principal
-  }
-  timeout(): number {
-    this.broker.publishPendingWill(this.session)
-    return 0
-  }
+/** A will that was kept at CONNECT, with its number. */
+export interface KeptWill {
+  readonly number: number
+  readonly message: WillMessage
 }
 
-/** Ends a session when its expiry interval is over. */
-class Expiry implements WheelTask {
-  readonly broker: Broker
-  readonly session: Session
-  constructor(broker: Broker, session: Session) {
-    this.broker = broker
-    this.session = session
-  }
-  timeout(): number {
-    this.broker.endSession(this.session)
-    return 0
-  }
-}
-
-export class Broker {
+export class Broker implements TurnTask, WheelTask {
   readonly settings: Settings
   readonly services: Services
   readonly counts = new Counts()
   readonly encoder = new PublishEncoder()
   readonly budget: OutputBudget
   readonly held: HeldMessages
+  readonly sessions: Sessions
+  readonly wills: Wills
   readonly connections = new Set<Connection>()
   /** The scratch message of all PUBLISH packets of this shard. */
   readonly message = new Message()
   headers = new Uint8Array(1_024)
   /** Wall clock of the chunk that is being read: one look per chunk, not per message. */
   nowMs = 0
-  readonly #sessions = new Map<string, Session>()
-  readonly #expiries = new Map<Session, Expiry>()
-  readonly #wills = new Map<Session, PendingWill>()
-  /** Wills on their way into storage: nobody is there to be told, but how they end is counted. */
-  readonly #willsAwaited = new TicketFifo({
-    released: (outcome) => {
-      if (outcome < 0) this.counts.publishRefused += 1
+  /** Sessions with rows to be written at the end of this turn. */
+  #marked: Array<DurableSession> = []
+  readonly #rewrites = new Set<DurableSession>()
+  readonly #calls = new Map<number, () => void>()
+  #callCount = 0
+  readonly #callCommits = new TicketFifo({
+    released: (_outcome, _kind, value) => {
+      const call = this.#calls.get(value)
+      this.#calls.delete(value)
+      call?.()
     },
     releasedAll: () => {}
   })
@@ -104,14 +93,17 @@ export class Broker {
     this.services = services
     this.budget = new OutputBudget(settings.output_bytes_total_max, services.turn)
     this.held = new HeldMessages(settings.session_bytes_total_max)
+    this.sessions = new Sessions(this)
+    this.wills = new Wills(this)
+    services.queueLogs.onLost((log, from, end) => {
+      for (const session of this.sessions.durable()) session.lost(log, from, end)
+    })
   }
 
-  get sessionCount(): number {
-    return this.#sessions.size
-  }
-
-  get pendingWillCount(): number {
-    return this.#wills.size
+  /** Takes up what the last run left; before anything is listened to. */
+  async start(): Promise<void> {
+    await this.sessions.start()
+    await this.wills.start()
   }
 
   /** An identifier for a client that has none, owned by this shard, so that its connection need not be passed on. */
@@ -121,124 +113,65 @@ export class Broker {
     for (;;) {
       random.fill(bytes, 0, bytes.length)
       const identifier = `auto-${bytes.toHex()}`
-      if (!this.#sessions.has(keyOf(tenant, identifier)) && shard.ownerOfClient(tenant, identifier) === shard.index) {
+      if (!this.sessions.isResident(tenant, identifier) && shard.ownerOfClient(tenant, identifier) === shard.index) {
         return identifier
       }
     }
   }
 
-  /**
-   * The session of a connecting client, resumed or new; undefined where no more sessions fit. An older connection of the client
-   * is closed, its will published unless the session goes on before its delay is over.
-   */
-  openSession(
-    connect: ConnectPacket,
-    clientIdentifier: string,
-    tenant: number
-  ): { readonly session: Session; readonly present: boolean } | undefined {
-    const key = keyOf(tenant, clientIdentifier)
-    const known = this.#sessions.get(key)
-    if (known?.connection !== undefined) {
-      this.counts.takeOvers += 1
-      known.connection.close(SESSION_TAKEN_OVER)
-    }
-    const expiry = Math.min(connect.sessionExpiryInterval, this.settings.session_expiry_max)
-    const limit = Math.min(connect.receiveMaximum, this.settings.inflight_max)
-    const surviving = this.#sessions.get(key)
-    if (surviving !== undefined && !connect.cleanStart) {
-      this.#cancelExpiry(surviving)
-      this.#cancelWill(surviving)
-      surviving.expiryInterval = expiry
-      surviving.limitWindow(limit)
-      return { session: surviving, present: true }
-    }
-    if (surviving !== undefined) this.endSession(surviving)
-    if (this.#sessions.size >= this.settings.sessions_max) return undefined
-    const session = new Session(this, tenant, clientIdentifier, expiry, limit)
-    this.#sessions.set(key, session)
-    return { session, present: false }
-  }
-
-  /** A connection is gone: the session ends or waits; the will, where one is due, is published or waits. */
-  closeSession(session: Session, will: WillMessage | undefined, principal: Principal): void {
+  /** A connection is gone: its session ends or waits; its will, where one is due, is published or waits. */
+  closeSession(session: Session, will: KeptWill | undefined, principal: Principal): void {
+    // First of all, so that nothing that the will causes is sent to a connection that has ended.
     session.connection = undefined
-    session.rest()
-    const { wheel, clock } = this.services
     if (will !== undefined) {
-      const delay = Math.min(will.delayInterval, session.expiryInterval)
-      if (delay === 0) this.#publishWill(will, principal)
-      else {
-        const pending = new PendingWill(this, session, will, principal)
-        this.#wills.set(session, pending)
-        wheel.set(pending, clock.monotonicMs() + delay * 1_000)
-      }
+      const waits = this.wills.connectionEnded(will.number, will.message, principal, session.expiryInterval)
+      if (waits) this.sessions.setWill(session, will.number)
     }
-    if (session.expiryInterval === 0) this.endSession(session)
-    else if (session.expiryInterval !== SESSION_NEVER_EXPIRES) {
-      const expiry = new Expiry(this, session)
-      this.#expiries.set(session, expiry)
-      wheel.set(expiry, clock.monotonicMs() + session.expiryInterval * 1_000)
+    this.sessions.close(session)
+  }
+
+  /** Has a session's rows written at the end of this turn. */
+  writeAtEndOfTurn(session: DurableSession): void {
+    if (this.#marked.length === 0) this.services.turn.deferWork(this)
+    this.#marked.push(session)
+  }
+
+  endTurn(): void {
+    const marked = this.#marked
+    this.#marked = []
+    const writes: Array<KeyValueWrite> = []
+    for (const session of marked) session.collect(writes)
+    const { journal } = this.services
+    const ticket = writes.length === 0 ? journal.tickets.issued : journal.submit({ writes })
+    for (const session of marked) {
+      session.submitted(ticket)
+      if (session.connection === undefined) this.sessions.leaveAfter(session, ticket)
     }
   }
 
-  /** Ends a session for good; a will that still waits is published now [MQTT-3.1.3-9]. */
-  endSession(session: Session): void {
-    this.#cancelExpiry(session)
-    this.publishPendingWill(session)
-    session.end()
-    const key = keyOf(session.tenant, session.clientIdentifier)
-    if (this.#sessions.get(key) === session) this.#sessions.delete(key)
+  /** The journal has lost a session's rows: they are written again when it takes some. */
+  rewriteLater(session: DurableSession): void {
+    if (this.#rewrites.size === 0) {
+      const { wheel, clock } = this.services
+      wheel.set(this, clock.monotonicMs() + REWRITE_AFTER_MS)
+    }
+    this.#rewrites.add(session)
   }
 
-  /** Publishes every will that still waits for its delay: for the end of the shard, which ends all sessions. */
-  publishPendingWills(): void {
-    for (const session of [...this.#wills.keys()]) this.publishPendingWill(session)
+  timeout(nowMs: number): number {
+    if (this.services.journal.refusal !== 0) return nowMs + REWRITE_AFTER_MS
+    const sessions = [...this.#rewrites]
+    this.#rewrites.clear()
+    for (const session of sessions) session.rewrite()
+    return 0
   }
 
-  publishPendingWill(session: Session): void {
-    const pending = this.#wills.get(session)
-    if (pending === undefined) return
-    this.#cancelWill(session)
-    this.#publishWill(pending.will, pending.principal)
-  }
-
-  #cancelWill(session: Session): void {
-    const pending = this.#wills.get(session)
-    if (pending === undefined) return
-    this.#wills.delete(session)
-    this.services.wheel.cancel(pending)
-  }
-
-  #cancelExpiry(session: Session): void {
-    const expiry = this.#expiries.get(session)
-    if (expiry === undefined) return
-    this.#expiries.delete(session)
-    this.services.wheel.cancel(expiry)
-  }
-
-  #publishWill(will: WillMessage, principal: Principal): void {
-    const message = new Message()
-    const topic = encoder.encode(will.topic)
-    const nowMs = this.services.clock.nowMs()
-    message.tenant = principal.tenant
-    message.publisher = principal.clientIdentifier
-    message.topic = topic
-    message.topicEnd = topic.length
-    message.payload = will.payload
-    message.payloadEnd = will.payload.length
-    message.qos = will.qos
-    message.retain = will.retain
-    message.timestamp = nowMs
-    if (will.messageExpiryInterval >= 0) message.expiresAtMs = nowMs + will.messageExpiryInterval * 1_000
-    this.setHeaders(message, will.properties, 0, will.properties.length)
-    // The headers lie in the shared scratch: a copy of their own, since publishing may come back here.
-    message.headers = message.headers.slice(0, message.headersEnd)
-    message.begin()
-    this.counts.willsPublished += 1
-    const { ingress } = this.services
-    const outcome = ingress.publishUnsafe(message, principal)
-    if (outcome === ACCEPTED_PENDING) this.#willsAwaited.push(ingress.pendingStream, ingress.pendingTicket, 0, 0)
-    else if (outcome < 0) this.counts.publishRefused += 1
+  /** Calls `call` when all that has been submitted until now is committed. */
+  whenCommitted(call: () => void): void {
+    this.#callCount += 1
+    this.#calls.set(this.#callCount, call)
+    const { tickets } = this.services.journal
+    this.#callCommits.push(tickets, tickets.issued, 0, this.#callCount)
   }
 
   /** Sets a message's headers from PUBLISH property bytes; they lie in a scratch buffer until the next call. */
@@ -255,8 +188,4 @@ export class Broker {
     message.headersEnd = propertiesToHeaders(properties, start, end, this.headers, 0)
     message.headerCount = headersResult.headerCount
   }
-}
-
-function keyOf(tenant: number, clientIdentifier: string): string {
-  return tenant === 0 ? clientIdentifier : `${tenant}\u0000${clientIdentifier}`
 }

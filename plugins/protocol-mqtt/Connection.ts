@@ -8,10 +8,10 @@
  *  - After `close` nothing of this connection reaches its session.
  */
 import type { Message, Principal, Socket, SocketReceiver, TurnTask, WheelTask } from "../../core/mod.ts"
-import { AnswerLine, NOT_FOUND } from "./AnswerLine.ts"
-import type { Broker } from "./Broker.ts"
-import { type Connected, openConnection } from "./connecting.ts"
-import { AWAITS_PUBACK, AWAITS_PUBCOMP, AWAITS_PUBREC, type Sent } from "./OutboundWindow.ts"
+import { AnswerLine } from "./AnswerLine.ts"
+import type { Broker, KeptWill } from "./Broker.ts"
+import { openConnection } from "./connecting.ts"
+import { AWAITS_PUBACK, AWAITS_PUBCOMP, AWAITS_PUBREC } from "./OutboundWindow.ts"
 import { Output } from "./Output.ts"
 import { copyFrame } from "./PublishEncoder.ts"
 import { receivePublish } from "./publishing.ts"
@@ -20,7 +20,7 @@ import type { Session } from "./Session.ts"
 import { subscribe, unsubscribe } from "./subscribing.ts"
 import type { TopicAliases } from "./TopicAliases.ts"
 import { AcknowledgementView, scanAcknowledgement } from "./wire/acknowledgements.ts"
-import { PACKET_SIZE_MAX, type WillMessage } from "./wire/connect.ts"
+import { PACKET_SIZE_MAX } from "./wire/connect.ts"
 import {
   checkPingreq,
   decodeDisconnect,
@@ -49,7 +49,7 @@ export class Connection implements SocketReceiver, PacketHandler, TurnTask, Whee
   version: Packet.ProtocolVersion = 4
   session: Session | undefined
   principal: Principal = NO_PRINCIPAL
-  will: WillMessage | undefined
+  will: KeptWill | undefined
   /** Largest packet that the client takes, bytes. */
   packetSizeMax = PACKET_SIZE_MAX
   sessionExpiryAtConnect = 0
@@ -63,6 +63,10 @@ export class Connection implements SocketReceiver, PacketHandler, TurnTask, Whee
   readonly #stream = new PacketStream()
   /** What came before the CONNECT was judged: all of it goes to the shard that owns the client. */
   #early: Array<Uint8Array> | undefined = []
+  /** Its session while the CONNACK waits for its commit. */
+  opening: Session | undefined
+  /** Its CONNECT is being seen to: nothing more is read before the CONNACK. */
+  #isOpening = false
   /** Reading has stopped until fewer acknowledgements are owed. */
   #paused = false
   /** Receives everything once the connection was passed on to the shard that owns its client. */
@@ -146,6 +150,11 @@ export class Connection implements SocketReceiver, PacketHandler, TurnTask, Whee
   #connect(bytes: Uint8Array, start: number, end: number): number {
     const outcome = openConnection(this, bytes, start, end)
     if (outcome.kind === "refused") return outcome.reasonCode
+    if (outcome.kind === "opening") {
+      this.#isOpening = this.session === undefined
+      this.#early = undefined
+      return this.#isOpening && !this.#closed ? PAUSED : 0
+    }
     if (outcome.kind === "forward") {
       const { shard, wheel } = this.broker.services
       wheel.cancel(this)
@@ -156,20 +165,23 @@ export class Connection implements SocketReceiver, PacketHandler, TurnTask, Whee
       this.#stream.clear()
       return 0
     }
-    this.#early = undefined
-    this.#opened(outcome)
     return 0
   }
 
-  #opened(connected: Connected): void {
+  /** The session is there, and the CONNACK on its way: what the client has sent behind its CONNECT is read now. */
+  open(session: Session): void {
+    this.#early = undefined
     this.#lastReceivedMs = this.broker.services.clock.monotonicMs()
     this.broker.counts.connectionsOpen += 1
     this.#stream.maximumPacketSize = this.broker.settings.packet_size_max
-    this.session = connected.session
-    this.answersFor = connected.session
-    connected.session.connection = this
+    this.session = session
+    this.opening = undefined
+    this.answersFor = session
+    session.attach(this)
     this.#armTimeout()
-    if (connected.present) connected.session.resend(this)
+    if (!this.#isOpening) return
+    this.#isOpening = false
+    this.readOn()
   }
 
   #acknowledged(session: Session, type: number, bytes: Uint8Array, start: number, end: number): number {
@@ -177,8 +189,7 @@ export class Connection implements SocketReceiver, PacketHandler, TurnTask, Whee
     if (fault !== 0) return fault
     const { packetIdentifier, reasonCode } = acknowledgement
     if (type === Packet.PUBREL) {
-      const known = session.releaseReceived(packetIdentifier)
-      this.answers.acknowledge(known ? 0 : NOT_FOUND, Packet.PUBCOMP, packetIdentifier)
+      session.release(packetIdentifier, this.answers)
       return 0
     }
     const { window } = session
@@ -186,11 +197,8 @@ export class Connection implements SocketReceiver, PacketHandler, TurnTask, Whee
     if (type === Packet.PUBREC) {
       if (window !== undefined && state === AWAITS_PUBREC) {
         if (reasonCode >= 0x80) session.freed(packetIdentifier)
-        else {
-          session.released(packetIdentifier)
-          this.sendPubrel(packetIdentifier)
-        }
-      } else if (state === AWAITS_PUBCOMP) this.sendPubrel(packetIdentifier)
+        else session.released(packetIdentifier)
+      } else if (state === AWAITS_PUBCOMP) session.releasedAgain(packetIdentifier)
       else if (reasonCode < 0x80) {
         this.answers.send(Packet.PUBREL, packetIdentifier, Reason.PACKET_IDENTIFIER_NOT_FOUND)
       }
@@ -215,7 +223,7 @@ export class Connection implements SocketReceiver, PacketHandler, TurnTask, Whee
       if (this.sessionExpiryAtConnect === 0 && packet.sessionExpiryInterval > 0) return PROTOCOL_ERROR
       session.expiryInterval = Math.min(packet.sessionExpiryInterval, this.broker.settings.session_expiry_max)
     }
-    if (packet.reasonCode !== Reason.DISCONNECT_WITH_WILL) this.will = undefined
+    if (packet.reasonCode !== Reason.DISCONNECT_WITH_WILL) this.#forgetWill()
     this.#stream.clear()
     this.#end(this.will)
     this.output.flush(this.socket)
@@ -272,8 +280,14 @@ export class Connection implements SocketReceiver, PacketHandler, TurnTask, Whee
     broker.counts.publishSent += 1
   }
 
-  resendPublish(sent: Sent, packetIdentifier: number, nowMs: number): void {
-    const { message, qos, retain, identifiers } = sent
+  resendPublish(
+    message: Message,
+    qos: number,
+    retain: boolean,
+    identifiers: ReadonlyArray<number>,
+    packetIdentifier: number,
+    nowMs: number
+  ): void {
     const frame = this.broker.encoder.encode(message, this.version, qos, retain, true, identifiers, nowMs)
     const position = this.reserve(frame.end - frame.start)
     copyFrame(frame, this.output.bytes, position, packetIdentifier)
@@ -289,13 +303,18 @@ export class Connection implements SocketReceiver, PacketHandler, TurnTask, Whee
     this.answers.answer(frame, this.broker.services.router.tickets, ticket, after)
   }
 
+  #forgetWill(): void {
+    if (this.will !== undefined) this.broker.wills.forget(this.will.number)
+    this.will = undefined
+  }
+
   get isClosed(): boolean {
     return this.#closed
   }
 
   /** Goes on reading where it was stopped. */
   readOn(): void {
-    if (!this.#paused || this.#closed) return
+    if (!this.#paused || this.#closed || this.#isOpening) return
     this.#paused = false
     this.#lastReceivedMs = this.broker.services.clock.monotonicMs()
     this.broker.nowMs = this.broker.services.clock.nowMs()
@@ -368,14 +387,15 @@ export class Connection implements SocketReceiver, PacketHandler, TurnTask, Whee
       writeDisconnect(this.output.bytes, position, reasonCode)
     }
     this.#stream.clear()
-    this.#end(reasonCode === Reason.NORMAL_DISCONNECTION ? undefined : this.will)
+    if (reasonCode === Reason.NORMAL_DISCONNECTION) this.#forgetWill()
+    this.#end(this.will)
     const flushed = this.output.flush(this.socket)
     if (flushed && this.output.size === 0) this.socket.end()
     else this.socket.terminate()
     this.output.clear()
   }
 
-  #end(will: WillMessage | undefined): void {
+  #end(will: KeptWill | undefined): void {
     if (this.#closed) return
     this.#closed = true
     const { broker, session } = this
@@ -386,7 +406,14 @@ export class Connection implements SocketReceiver, PacketHandler, TurnTask, Whee
     this.#early = undefined
     this.aliases = undefined
     this.will = undefined
-    if (session === undefined) return
+    if (session === undefined) {
+      // It ended before its CONNACK: its will was kept and never became due.
+      if (will !== undefined) broker.wills.forget(will.number)
+      const { opening } = this
+      this.opening = undefined
+      if (opening?.connection === this) broker.closeSession(opening, undefined, this.principal)
+      return
+    }
     broker.counts.connectionsOpen -= 1
     this.session = undefined
     broker.closeSession(session, will, this.principal)

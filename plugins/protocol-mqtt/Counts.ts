@@ -9,6 +9,8 @@ export class Counts {
   droppedSlow = 0
   /** QoS 1 and 2 messages dropped because the queue of their session was full. */
   droppedQueue = 0
+  /** Readings of sessions that found their position trimmed away by a bound of the queue log. */
+  trimmedBehind = 0
   /** Messages dropped because they expired before they could be sent. */
   droppedExpired = 0
   /** Messages dropped because the client's Maximum Packet Size is smaller. */

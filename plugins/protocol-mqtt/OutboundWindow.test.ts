@@ -1,10 +1,12 @@
 import assert from "node:assert/strict"
 import { test } from "node:test"
 import fc from "fast-check"
-import { Message } from "../../core/mod.ts"
-import { AWAITS_PUBACK, AWAITS_PUBCOMP, AWAITS_PUBREC, OutboundWindow, type Sent } from "./OutboundWindow.ts"
+import { AWAITS_PUBACK, AWAITS_PUBCOMP, AWAITS_PUBREC, OutboundWindow } from "./OutboundWindow.ts"
 
-const sentWith = (qos: number): Sent => ({ message: new Message(), qos, retain: false, identifiers: [] })
+interface Sent {
+  readonly qos: number
+}
+const sentWith = (qos: number): Sent => ({ qos })
 
 test("identifiers begin at 1, are never 0, and come round after 65,535", () => {
   const window = new OutboundWindow(10)
@@ -67,7 +69,7 @@ test("any history agrees with a plain list: states, messages, order of first sen
   )
   fc.assert(
     fc.property(fc.array(step, { maxLength: 300, size: "max" }), fc.boolean(), (steps, keeps) => {
-      const window = new OutboundWindow(200)
+      const window = new OutboundWindow<Sent>(200)
       let model: Array<{ identifier: number; state: number; sent: Sent | undefined }> = []
       for (const { kind, pick } of steps) {
         if (kind === "take") {
@@ -87,7 +89,6 @@ test("any history agrees with a plain list: states, messages, order of first sen
           } else if (entry.state === AWAITS_PUBREC) {
             window.released(entry.identifier)
             entry.state = AWAITS_PUBCOMP
-            entry.sent = undefined
           }
         }
         assert.equal(window.count, model.length)
@@ -101,5 +102,26 @@ test("any history agrees with a plain list: states, messages, order of first sen
       }
     }),
     { numRuns: 200 }
+  )
+})
+
+test("what was in use is restored at its identifiers, in order, wherever they lie in the ring", () => {
+  const identifiers = fc.uniqueArray(fc.integer({ min: 1, max: 65_535 }), { minLength: 1, maxLength: 40 })
+  fc.assert(
+    fc.property(identifiers, (wanted) => {
+      const window = new OutboundWindow<Sent>(100)
+      for (const [index, identifier] of wanted.entries()) {
+        window.restore(identifier, index % 2 === 0 ? AWAITS_PUBACK : AWAITS_PUBCOMP, sentWith(index))
+      }
+      const visited: Array<number> = []
+      window.forEach((identifier, _state, sent) => {
+        assert.equal(sent?.qos, visited.length)
+        visited.push(identifier)
+      })
+      assert.deepEqual(visited, wanted)
+      const taken = window.take(1, undefined)
+      assert.ok(!wanted.includes(taken))
+      assert.equal(window.count, wanted.length + 1)
+    })
   )
 })

@@ -4,14 +4,12 @@
  * Source: MQTT 5.0 sections 2.2.1, 4.3, 4.4, 4.9.
  * Invariants
  *  - At most `limit` identifiers are in use (the client's Receive Maximum, or our bound).
- *  - A message is kept only for a session that outlives its connection: what cannot be resent need not be held.
+ *  - What is kept with an identifier is its session's affair: nothing for one that ends with its connection.
  *  - Resending goes in the order of first sending [MQTT-4.6.0-1].
  *
  * Identifiers live in a ring addressed by their low bits, twice as large as what is in use, so that taking and freeing one is a
  * few array accesses.
  */
-import type { Message } from "../../core/mod.ts"
-
 const FREE = 0
 /** QoS 1: PUBACK is due. */
 export const AWAITS_PUBACK = 1
@@ -23,15 +21,8 @@ export const AWAITS_PUBCOMP = 3
 const CAPACITY_MIN = 16
 const IDENTIFIER_MAX = 65_535
 
-/** A message that waits for its acknowledgement, and how it was sent. */
-export interface Sent {
-  readonly message: Message
-  readonly qos: number
-  readonly retain: boolean
-  readonly identifiers: ReadonlyArray<number>
-}
-
-export class OutboundWindow {
+/** `Sent` is what has to be known to send a message again. */
+export class OutboundWindow<Sent extends object = object> {
   limit: number
   count = 0
   #states = new Uint8Array(CAPACITY_MIN)
@@ -68,6 +59,20 @@ export class OutboundWindow {
     return identifier
   }
 
+  /** Takes an identifier that was in use before; those of one session are restored in the order of first sending. */
+  restore(identifier: number, state: number, sent: Sent): void {
+    while ((this.count + 1) * 2 > this.#states.length) this.#grow()
+    while (this.#states[identifier & (this.#states.length - 1)] !== FREE) this.#grow()
+    const place = identifier & (this.#states.length - 1)
+    this.#states[place] = state
+    this.#identifiers[place] = identifier
+    this.#order[place] = ++this.#sequence
+    this.#sent ??= []
+    this.#sent[place] = sent
+    this.count += 1
+    this.#next = identifier === IDENTIFIER_MAX ? 1 : identifier + 1
+  }
+
   /** What an identifier waits for; 0 where it is not in use. */
   stateOf(identifier: number): number {
     const place = identifier & (this.#states.length - 1)
@@ -79,11 +84,9 @@ export class OutboundWindow {
     return this.stateOf(identifier) === FREE ? undefined : this.#sent?.[identifier & (this.#states.length - 1)]
   }
 
-  /** QoS 2: PUBREC came; the message is done with and given back, the identifier stays in use. */
-  released(identifier: number): Sent | undefined {
-    const place = identifier & (this.#states.length - 1)
-    this.#states[place] = AWAITS_PUBCOMP
-    return this.#forget(place)
+  /** QoS 2: PUBREC came; the identifier stays in use, and what is kept with it. */
+  released(identifier: number): void {
+    this.#states[identifier & (this.#states.length - 1)] = AWAITS_PUBCOMP
   }
 
   /** The identifier can be used again; its message, where one was kept, is given back. */

@@ -32,6 +32,14 @@ export const options = v.strictObject({
     v.optional(whole(0, 4_294_967_296), 67_108_864),
     v.description("bytes of messages that wait for one session; as many again may be in flight")
   ),
+  queue_age_max: v.pipe(
+    v.optional(whole(0, 4_294_967_295), 0),
+    v.description("seconds after which a message does not wait any more; 0 = as long as the queue log keeps it")
+  ),
+  queue_overflow: v.pipe(
+    v.optional(v.picklist(["oldest", "newest"]), "oldest"),
+    v.description("what is dropped where more waits for a session that outlives its connection than these bounds allow")
+  ),
   session_bytes_total_max: v.pipe(
     v.optional(whole(1_048_576, 68_719_476_736), 536_870_912),
     v.description("bytes of messages that all sessions of a shard keep")

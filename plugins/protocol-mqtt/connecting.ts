@@ -7,19 +7,14 @@ import { checkTopicName, type Principal, type Socket } from "../../core/mod.ts"
 import type { Connection } from "./Connection.ts"
 import * as Reason from "./reasons.ts"
 import type { Session } from "./Session.ts"
+import type { Opened } from "./Sessions.ts"
 import { type ConnackPacket, connackSize, returnCodeOf, writeConnack } from "./wire/connack.ts"
 import { type ConnectPacket, ConnectRefusal, decodeConnect } from "./wire/connect.ts"
 import { CLIENT_IDENTIFIER_NOT_VALID, TOPIC_NAME_INVALID } from "./wire/reason-codes.ts"
 
-export interface Connected {
-  readonly kind: "connected"
-  readonly session: Session
-  /** The session was there before. */
-  readonly present: boolean
-}
-
 export type ConnectOutcome =
-  | Connected
+  /** Its session is there, or being seen to: {@link Connection.open} is called with it. */
+  | { readonly kind: "opening" }
   | { readonly kind: "refused"; readonly reasonCode: number }
   | { readonly kind: "forward"; readonly shard: number }
 
@@ -48,17 +43,51 @@ export function openConnection(connection: Connection, bytes: Uint8Array, start:
   if (packet.will !== undefined && checkTopicName(packet.will.topic) !== 0)
     return refuse(connection, TOPIC_NAME_INVALID)
   const clientIdentifier = assigned ? broker.assignClientIdentifier(tenant) : packet.clientIdentifier
-  const opened = broker.openSession(packet, clientIdentifier, tenant)
-  if (opened === undefined) return refuse(connection, Reason.QUOTA_EXCEEDED)
   connection.principal = new Client(tenant, packet.username ?? "", clientIdentifier, connection.socket)
-  connection.will = packet.will
+  let refusal: ConnectOutcome | undefined
+  let isInPlace = true
+  broker.sessions.open({
+    connection,
+    connect: packet,
+    clientIdentifier,
+    tenant,
+    opened: (opened) => {
+      if (opened !== undefined) {
+        acceptConnection(connection, packet, opened, assigned)
+        return
+      }
+      refusal = refuse(connection, Reason.QUOTA_EXCEEDED)
+      if (!isInPlace) connection.close(Reason.QUOTA_EXCEEDED)
+    }
+  })
+  isInPlace = false
+  return refusal ?? { kind: "opening" }
+}
+
+/** The session is there: the CONNACK goes out when all that it speaks of is committed, and everything else behind it. */
+function acceptConnection(connection: Connection, packet: ConnectPacket, opened: Opened, assigned: boolean): void {
+  const { broker } = connection
+  const { session, present } = opened
+  const { journal } = broker.services
+  session.windowLimit = Math.min(packet.receiveMaximum, broker.settings.inflight_max)
+  let { ticket } = opened
+  if (packet.will !== undefined) {
+    const number = broker.wills.keep(packet.will, connection.principal, session.expiryInterval)
+    connection.will = { number, message: packet.will }
+    ticket = journal.tickets.issued
+  }
   connection.packetSizeMax = packet.maximumPacketSize
   connection.requestProblemInformation = packet.requestProblemInformation
   connection.sessionExpiryAtConnect = packet.sessionExpiryInterval
-  const keepAlive = effectiveKeepAlive(packet.keepAlive, settings.keep_alive_max)
+  const keepAlive = effectiveKeepAlive(packet.keepAlive, broker.settings.keep_alive_max)
   connection.keepAliveMs = keepAlive * 1_500
-  sendConnack(connection, accepted(connection, packet, opened.session, opened.present, keepAlive, assigned))
-  return { kind: "connected", session: opened.session, present: opened.present }
+  const answer = accepted(connection, packet, session, present, keepAlive, assigned)
+  const frame = new Uint8Array(connackSize(connection.version, answer))
+  writeConnack(frame, 0, connection.version, answer)
+  // Taken from here on: a second connection of this client takes the place of this one, also before its CONNACK.
+  session.connection = connection
+  connection.opening = session
+  connection.answers.answer(frame, journal.tickets, ticket, () => connection.open(session))
 }
 
 function accepted(

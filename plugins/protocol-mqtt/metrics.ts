@@ -20,15 +20,16 @@ export function registerMetrics(telemetry: TelemetryShape, broker: Broker): Effe
     ["connect_timeouts_total", "Connections closed before a CONNECT came", () => counts.connectTimeouts],
     ["keep_alive_timeouts_total", "Connections closed because nothing came in time", () => counts.keepAliveTimeouts],
     ["take_overs_total", "Connections replaced by a newer one of the same client", () => counts.takeOvers],
+    ["trimmed_behind_total", "Sessions that found their place in a queue log trimmed away", () => counts.trimmedBehind],
     ["wills_published_total", "Will messages published", () => counts.willsPublished]
   ]
   const gauges: ReadonlyArray<readonly [name: string, help: string, read: () => number]> = [
     ["connections", "Clients connected now", () => counts.connectionsOpen],
-    ["sessions", "Sessions, connected or not", () => broker.sessionCount],
+    ["sessions", "Sessions, connected or not", () => broker.sessions.count],
     ["queued_messages", "Messages that wait for a session", () => counts.queuedMessages],
     ["output_bytes", "Bytes that wait for sockets", () => broker.budget.used],
     ["held_bytes", "Bytes of messages that sessions keep", () => broker.held.used],
-    ["wills_pending", "Wills that wait for their delay", () => broker.pendingWillCount],
+    ["wills_pending", "Wills that wait for their delay", () => broker.wills.pendingCount],
     ["subscriptions", "Subscriptions", () => broker.services.router.subscriptionCount]
   ]
   return Effect.gen(function* () {

@@ -6,13 +6,17 @@ import {
   Clock,
   CONTRACT_VERSION,
   Ingress,
+  Journal,
+  KeyValueStore,
   Listeners,
   Net,
   PluginError,
   type ProtocolPlugin,
+  QueueLogs,
   Random,
   Router,
   Shard,
+  Store,
   Telemetry,
   TimerWheel,
   Turn
@@ -54,10 +58,19 @@ export const plugin = {
           turn: yield* Turn,
           clock,
           random: yield* Random,
-          wheel
+          wheel,
+          journal: yield* Journal,
+          store: yield* KeyValueStore,
+          queueLogs: yield* QueueLogs
         })
+        const store = yield* Store
         yield* registerMetrics(telemetry, broker)
-        yield* Effect.addFinalizer(() => stop(broker))
+        yield* Effect.addFinalizer(() => stop(broker, store.directory !== undefined))
+        yield* Effect.tryPromise({
+          try: () => broker.start(),
+          catch: (error) =>
+            new PluginError({ plugin: "protocol-mqtt", message: `cannot take up its sessions: ${error}` })
+        })
         shard.acceptForwarded(SERVICE, (socket) => new Connection(broker, socket))
         const accept = (socket: ConstructorParameters<typeof Connection>[1]) => new Connection(broker, socket)
         const failed = (error: { readonly address: string; readonly reason: string }) =>
@@ -80,11 +93,12 @@ export const plugin = {
 } satisfies ProtocolPlugin
 
 /** Tells every client, gives them a moment to read it, and lets go of everything. */
-function stop(broker: Broker): Effect.Effect<void> {
+function stop(broker: Broker, isDurable: boolean): Effect.Effect<void> {
   return Effect.gen(function* () {
     const connections = [...broker.connections]
     for (const connection of connections) connection.close(Reason.SERVER_SHUTTING_DOWN)
-    broker.publishPendingWills()
+    // Where nothing is kept all sessions end here, and with them the delays of their wills.
+    if (!isDurable) broker.wills.publishAll()
     broker.services.wheel.clear()
     if (connections.length === 0) return
     yield* Effect.callback<void>((resume) => {

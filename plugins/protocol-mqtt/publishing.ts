@@ -3,10 +3,9 @@
  *
  * Source: MQTT 5.0 sections 3.3, 4.3; MQTT 3.1.1 the same.
  */
-import { ACCEPTED_PENDING, type Message, REFUSED_TOPIC_NAME } from "../../core/mod.ts"
+import { ACCEPTED_PENDING, type Message, REFUSED_QUOTA, REFUSED_TOPIC_NAME, type TicketStream } from "../../core/mod.ts"
 import type { Connection } from "./Connection.ts"
 import { wireFormatOf } from "./PublishEncoder.ts"
-import { ReceivedIdentifiers } from "./ReceivedIdentifiers.ts"
 import * as Reason from "./reasons.ts"
 import type { Session } from "./Session.ts"
 import { TopicAliases } from "./TopicAliases.ts"
@@ -81,7 +80,7 @@ function publishAcknowledged(
   qos: number,
   packetIdentifier: number
 ): number {
-  const { answers, broker, version } = connection
+  const { answers, broker } = connection
   const kind = qos === 1 ? Packet.PUBACK : Packet.PUBREC
   if (qos === 2 && session.hasReceived(packetIdentifier)) {
     // The message is here already; only its PUBREC may be missing [MQTT-4.3.3-10], which says as much as the first one's does.
@@ -94,22 +93,54 @@ function publishAcknowledged(
     return Reason.RECEIVE_MAXIMUM_EXCEEDED
   }
   if (qos === 2) {
-    session.received ??= new ReceivedIdentifiers()
-    session.received.take(packetIdentifier)
+    if (broker.services.journal.refusal !== 0 && session.isDurable) {
+      answers.acknowledge(REFUSED_QUOTA, kind, packetIdentifier)
+      return 0
+    }
+    session.takeReceived(packetIdentifier)
+    message.token = session.tokenOf(packetIdentifier)
   }
   const { ingress } = broker.services
   const outcome = ingress.publishUnsafe(message, connection.principal)
+  message.token = ""
   if (outcome !== ACCEPTED_PENDING) {
     // Free at once, however long the answer waits behind others: a copy that comes meanwhile is a message of its own.
     if (qos === 2 && outcome < 0) session.releaseReceived(packetIdentifier)
-    answers.acknowledge(outcome, kind, packetIdentifier)
+    const kept = qos === 2 && outcome >= 0 ? session.keepReceived(packetIdentifier, broker.services.shard.index) : 0
+    if (kept === 0) answers.acknowledge(outcome, kind, packetIdentifier)
+    else waitForReceipt(connection, session, broker.services.journal.tickets, kept, packetIdentifier)
     return 0
   }
   const { pendingStream, pendingTicket } = ingress
+  const kept = qos === 2 ? session.keepReceived(packetIdentifier, ingress.pendingOwner) : 0
+  if (kept !== 0 && pendingStream !== broker.services.journal.tickets) {
+    answers.waitFirst(pendingStream, pendingTicket)
+    waitForReceipt(connection, session, broker.services.journal.tickets, kept, packetIdentifier)
+    return pausedWhere(connection)
+  }
+  if (kept !== 0) {
+    waitForReceipt(connection, session, pendingStream, kept, packetIdentifier)
+    return pausedWhere(connection)
+  }
   const number = qos === 2 ? session.received?.wait(packetIdentifier, pendingStream, pendingTicket) : undefined
   answers.wait(pendingStream, pendingTicket, kind, number ?? packetIdentifier)
-  // Version 5 clients are slowed by Receive Maximum; older ones know no such thing.
+  return pausedWhere(connection)
+}
+
+/** Version 5 clients are slowed by Receive Maximum; older ones know no such thing. */
+function pausedWhere({ version, answers }: Connection): number {
   return version !== 5 && answers.length >= UNACKNOWLEDGED_MAX_BEFORE_5 ? PAUSED : 0
+}
+
+function waitForReceipt(
+  { answers }: Connection,
+  session: Session,
+  stream: TicketStream,
+  ticket: number,
+  packetIdentifier: number
+): void {
+  const number = session.received?.wait(packetIdentifier, stream, ticket)
+  answers.wait(stream, ticket, Packet.PUBREC, number ?? packetIdentifier)
 }
 
 function resolveAlias(connection: Connection, message: Message, bytes: Uint8Array): number {

@@ -42,18 +42,26 @@ export function subscribe(
       continue
     }
     const { filter, qos, noLocal, retainAsPublished } = wish
-    const made = session.subscribe(filter, qos, noLocal, retainAsPublished, packet.subscriptionIdentifier)
+    const identifier = packet.subscriptionIdentifier
+    const made = session.subscribe({ filter, qos, noLocal, retainAsPublished, identifier })
     ticket = Math.max(ticket, made.ticket)
     codes.push(qos)
     if (wantsRetained(wish, made.isNew)) replays.push(made.subscription)
   }
   const { version } = connection
   const frame = new Uint8Array(subackSize(version, codes.length))
+  waitForRows(connection, session)
   writeSuback(frame, 0, version, packet.packetIdentifier, codes)
   connection.answer(frame, ticket, () => {
     for (const subscription of replays) replay(connection, subscription)
   })
   return 0
+}
+
+/** What a durable session keeps of its subscriptions is committed before the client is told. */
+function waitForRows({ answers, broker }: Connection, session: Session): void {
+  const { tickets } = broker.services.journal
+  if (session.isDurable && tickets.issued > tickets.committed) answers.waitFirst(tickets, tickets.issued)
 }
 
 function wantsRetained(wish: SubscribePacket["subscriptions"][number], isNew: boolean): boolean {
@@ -101,6 +109,7 @@ export function unsubscribe(
   })
   const { version } = connection
   const frame = new Uint8Array(unsubackSize(version, codes.length))
+  waitForRows(connection, session)
   writeUnsuback(frame, 0, version, packet.packetIdentifier, codes)
   connection.answer(frame, 0, undefined)
   return 0

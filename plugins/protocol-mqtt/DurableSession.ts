@@ -1,0 +1,773 @@
+/**
+ * A session that outlives its connection and every restart.
+ *
+ * Messages for it lie in the queue logs; it keeps a position in each, and a row for each message in flight. While its client keeps up,
+ * messages are sent as they are published; when it does not, or comes back, they are read from the queue log, and the place where
+ * reading meets what is published is exact. Its rows are written once a turn, all in one entry.
+ *
+ * Invariants
+ *  - All that is below its position is done with, or in flight under a packet identifier that stands in a row.
+ *  - A QoS 2 PUBLISH is written when its identifier's row is committed, a PUBREL when its row says that PUBREC came: after a crash the
+ *    client gets no second copy under another identifier, and none after it was released [MQTT-4.3.3-8].
+ *  - Nothing is kept in memory for a message that waits in a queue log.
+ *
+ * Source: MQTT 5.0 sections 4.1, 4.3, 4.4, 4.6, 4.9.
+ */
+import {
+  Delivery,
+  type KeyValueWrite,
+  type Message,
+  matches,
+  type QueueRead,
+  type QueueSelection,
+  type Subscription,
+  TicketFifo
+} from "../../core/mod.ts"
+import { type AnswerLine, NOT_FOUND } from "./AnswerLine.ts"
+import type { Broker } from "./Broker.ts"
+import type { Connection } from "./Connection.ts"
+import { Flow } from "./Flow.ts"
+import { MessageQueue } from "./MessageQueue.ts"
+import { OrderedTickets } from "./OrderedTickets.ts"
+import { AWAITS_PUBCOMP, AWAITS_PUBREC, OutboundWindow } from "./OutboundWindow.ts"
+import { applyBounds } from "./QueueBounds.ts"
+import { Session, type Subscribed, type Wish } from "./Session.ts"
+import * as rows from "./session-rows.ts"
+import * as Packet from "./wire/packet-types.ts"
+import { UNSPECIFIED_ERROR } from "./wire/reason-codes.ts"
+
+/** A message in flight. */
+export interface Flight {
+  readonly sequence: number
+  readonly qos: number
+  readonly retain: boolean
+  readonly identifiers: ReadonlyArray<number>
+  /** Where it lies; queue -1 = nowhere but here and in its row. */
+  readonly queue: number
+  offset: number
+  /** Kept where no queue log has it, and until a QoS 2 message is sent first. */
+  message: Message | undefined
+}
+
+/** Messages and bytes of one reading: a turn of the loop has others to serve. */
+const READ_MESSAGES_MAX = 256
+const READ_BYTES_MAX = 262_144
+const ONE_MESSAGE = { messagesMax: 1, bytesMax: 1 }
+/** What matches no topic name: for a session that wants nothing kept. */
+const NO_FILTERS: ReadonlyArray<string> = ["$"]
+/** A position is not moved for fewer offsets than this: it costs a row. */
+const PASSED_MIN = 10_000
+/** Between two times that the bounds of what may wait are applied to a client that is connected and slow. */
+const BOUND_INTERVAL_MS = 10_000
+/** How often the lowest offset that is needed is looked for. */
+const LOW_INTERVAL_MS = 1_000
+
+export class DurableSession extends Session {
+  readonly isDurable = true
+  readonly number: number
+  window: OutboundWindow<Flight> | undefined
+  /** The will of its last connection that still waits; 0 = none. */
+  will = 0
+  /** When its last connection ended, ms since 1970; 0 = it has one. */
+  leftAtMs = 0
+  readonly #flows: ReadonlyArray<Flow>
+  readonly #since = new Map<Subscription, ReadonlyArray<number>>()
+  #selection: QueueSelection | undefined
+  /** Shards that hold the tokens of received QoS 2 messages, by packet identifier. */
+  #owners: Map<number, number> | undefined
+  #releases: OrderedTickets | undefined
+  #sequence = 0
+  /** Rises with every connection and every end of one: what was asked for an earlier one is not for this. */
+  #attachment = 0
+  /** Identifiers in flight since an earlier connection that this one has not seen yet, in order. */
+  #unsent: Array<number> = []
+  #isFetching = false
+  /** Messages that no queue log has: retained ones. */
+  #extras: MessageQueue | undefined
+  #changed: Set<number> | undefined
+  /** Changed identifiers whose packet waits for the commit of this turn's rows. */
+  #uncommitted: Map<number, number> | undefined
+  /** PUBLISH packets that wait for the commit of their rows. */
+  #waitingPublishes = 0
+  #positionsChanged = false
+  #isMarked = false
+  #lowLookedForMs = 0
+  #commits: TicketFifo | undefined
+
+  constructor(
+    broker: Broker,
+    tenant: number,
+    clientIdentifier: string,
+    expiryInterval: number,
+    windowLimit: number,
+    number: number,
+    positions: ReadonlyArray<rows.Position>
+  ) {
+    super(broker, tenant, clientIdentifier, expiryInterval, windowLimit)
+    this.number = number
+    this.#flows = positions.map(({ next, low }, queue) => new Flow(queue, next, low))
+  }
+
+  /** Puts in what its rows say; before it has a connection. */
+  restore(
+    subscriptions: ReadonlyArray<readonly [filter: string, row: rows.SubscriptionRow]>,
+    flights: ReadonlyArray<readonly [identifier: number, row: rows.FlightRow]>,
+    received: ReadonlyArray<readonly [identifier: number, owner: number]>
+  ): void {
+    for (const [filter, row] of subscriptions) {
+      const publisher = row.noLocal ? this.clientIdentifier : ""
+      const made = Delivery.subscription(this, filter, row.qos, publisher, row.retainAsPublished, row.identifier)
+      this.subscriptions ??= new Map()
+      this.subscriptions.set(filter, made)
+      this.#since.set(made, row.since)
+      this.filterSize += filter.length
+    }
+    const ordered = [...flights].sort(([, left], [, right]) => left.sequence - right.sequence)
+    for (const [identifier, { isReleased, ...row }] of ordered) {
+      const state = isReleased ? AWAITS_PUBCOMP : row.qos === 1 ? 1 : AWAITS_PUBREC
+      this.window ??= new OutboundWindow(this.windowLimit)
+      this.window.restore(identifier, state, { ...row, offset: row.offset, message: row.message })
+      this.#sequence = row.sequence
+    }
+    for (const [identifier, owner] of received) {
+      this.takeReceived(identifier)
+      this.#noteOwner(identifier, owner)
+    }
+  }
+
+  /** A connection is there: its subscriptions go live, what was in flight is sent again, and what waits is read. */
+  override attach(connection: Connection): void {
+    this.#attachment += 1
+    this.connection = connection
+    // The new connection's Receive Maximum may be smaller: what is in flight stays so.
+    if (this.window !== undefined) this.window.limit = this.windowLimit
+    for (const subscription of this.subscriptions?.values() ?? []) {
+      this.broker.services.router.subscribeUnsafe(subscription)
+    }
+    for (const flow of this.#flows) {
+      flow.isBehind = true
+      flow.isReading = false
+      flow.isBounded = false
+    }
+    this.#isFetching = false
+    this.#unsent = []
+    this.window?.forEach((identifier, state) => {
+      if (state !== AWAITS_PUBCOMP) this.#unsent.push(identifier)
+      else if (this.#uncommitted?.has(identifier) !== true) connection.sendPubrel(identifier)
+    })
+    this.drain()
+  }
+
+  /** Its connection has ended. */
+  detach(): void {
+    this.#attachment += 1
+    this.connection = undefined
+    this.leaveRouter()
+    this.#extras?.clear()
+    this.#extras = undefined
+    for (const flow of this.#flows) {
+      flow.stopWaiting?.()
+      flow.stopWaiting = undefined
+    }
+    if (this.receivedCount === 0) this.received = undefined
+    this.#lowLookedForMs = 0
+    this.#markPositions()
+  }
+
+  override subscribe(wish: Wish): Subscribed {
+    const before = this.subscriptions?.get(wish.filter)
+    const made = super.subscribe(wish)
+    this.#selection = undefined
+    const { router, queueLogs, journal } = this.broker.services
+    // What was published before is not for a new subscription; for one that is replaced it is.
+    const since =
+      (before === undefined ? undefined : this.#since.get(before)) ?? this.#flows.map((flow) => flow.position)
+    if (before !== undefined) this.#since.delete(before)
+    this.#since.set(made.subscription, since)
+    let ticket = made.ticket
+    if (wish.qos > 0 && (before === undefined || before.qos === 0)) {
+      ticket = Math.max(ticket, router.wantUnsafe(wish.filter))
+    } else if (wish.qos === 0 && before !== undefined && before.qos > 0) router.unwantUnsafe(wish.filter)
+    const write = (from: ReadonlyArray<number>): void => {
+      const value = rows.encodeSubscription({ ...wish, since: from })
+      journal.submit({ writes: [{ key: rows.subscriptionKey(this.number, wish.filter), value }] })
+    }
+    if (before !== undefined) {
+      write(since)
+      return { ...made, ticket }
+    }
+    // Asked behind the wish, so that what each log answers lies after what it had before it knew of this.
+    const from = [...since]
+    let waiting = queueLogs.count
+    for (let log = 0; log < queueLogs.count; log++) {
+      queueLogs.end(log, {
+        received: (end) => {
+          from[log] = Math.max(end, from[log] ?? 0)
+          waiting -= 1
+          if (waiting > 0 || this.subscriptions?.get(wish.filter) !== made.subscription) return
+          this.#since.set(made.subscription, from)
+          write(from)
+        },
+        failed: () => {}
+      })
+    }
+    if (waiting > 0) write(since)
+    return { ...made, ticket }
+  }
+
+  override unsubscribe(filter: string): boolean {
+    const subscription = this.subscriptions?.get(filter)
+    if (subscription === undefined || !super.unsubscribe(filter)) return false
+    this.#selection = undefined
+    this.#since.delete(subscription)
+    const { router, journal } = this.broker.services
+    if (subscription.qos > 0) router.unwantUnsafe(filter)
+    journal.submit({ writes: [{ key: rows.subscriptionKey(this.number, filter), value: undefined }] })
+    return true
+  }
+
+  override tokenOf(packetIdentifier: number): string {
+    return `${this.broker.services.shard.index}/${this.number}/${packetIdentifier}`
+  }
+
+  override keepReceived(packetIdentifier: number, owner: number): number {
+    const { journal, shard } = this.broker.services
+    this.#noteOwner(packetIdentifier, owner === shard.index ? -1 : owner)
+    const value = rows.encodeReceived(owner === shard.index ? -1 : owner)
+    return journal.submit({ writes: [{ key: rows.receivedKey(this.number, packetIdentifier), value }] })
+  }
+
+  /** A message that was refused after all: its identifier is free, and no row says otherwise. */
+  override releaseReceived(packetIdentifier: number): boolean {
+    if (!super.releaseReceived(packetIdentifier)) return false
+    this.#dropReceived(packetIdentifier)
+    return true
+  }
+
+  override receivedRefused(packetIdentifier: number): void {
+    if (!this.hasReceived(packetIdentifier)) this.#dropReceived(packetIdentifier)
+  }
+
+  override release(packetIdentifier: number, answers: AnswerLine): void {
+    const { journal, ingress } = this.broker.services
+    const owner = this.#owners?.get(packetIdentifier)
+    if (owner === undefined) {
+      if (this.releaseReceived(packetIdentifier)) {
+        answers.wait(journal.tickets, journal.tickets.issued, Packet.PUBCOMP, packetIdentifier)
+      } else answers.acknowledge(NOT_FOUND, Packet.PUBCOMP, packetIdentifier)
+      return
+    }
+    // First the shard that stored it lets go, then this one: what is sent again meanwhile is still known.
+    this.#releases ??= new OrderedTickets()
+    const releases = this.#releases
+    const ticket = releases.stream.issue()
+    answers.wait(releases.stream, ticket, Packet.PUBCOMP, packetIdentifier)
+    ingress.giveBackToken(owner, this.tokenOf(packetIdentifier), () => {
+      this.#owners?.delete(packetIdentifier)
+      this.releaseReceived(packetIdentifier)
+      this.broker.whenCommitted(() => releases.done(ticket))
+    })
+  }
+
+  #noteOwner(packetIdentifier: number, owner: number): void {
+    if (owner < 0) return
+    this.#owners ??= new Map()
+    this.#owners.set(packetIdentifier, owner)
+  }
+
+  #dropReceived(packetIdentifier: number): void {
+    const key = rows.receivedKey(this.number, packetIdentifier)
+    this.broker.services.journal.submit({ writes: [{ key, value: undefined }] })
+  }
+
+  protected deliver(message: Message, qos: number, retain: boolean, identifiers: ReadonlyArray<number>): void {
+    const { connection } = this
+    if (connection === undefined) return
+    if (qos === 0) {
+      connection.sendPublish(message, 0, retain, identifiers, 0)
+      return
+    }
+    const flow = this.#flows[message.queue]
+    if (flow === undefined) {
+      this.send(message, qos, retain, identifiers, 0)
+      return
+    }
+    if (flow.isBehind || message.queueOffset < flow.position) return
+    // What was published just now is not committed yet, and QoS 2 must not run ahead of that.
+    if (qos === 2 || !this.#hasRoom(connection)) {
+      flow.position = message.queueOffset
+      flow.isBehind = true
+      this.#markPositions()
+      if (qos === 2) this.#awaitCommit(flow)
+      else this.broker.budget.awaitRoom(connection)
+      return
+    }
+    flow.position = message.queueOffset + 1
+    this.#transmit(connection, message, qos, retain, identifiers, 0)
+  }
+
+  send(message: Message, qos: number, retain: boolean, identifiers: ReadonlyArray<number>, nowMs: number): void {
+    const { connection } = this
+    if (connection === undefined) return
+    if (qos === 0) connection.sendPublish(message, 0, retain, identifiers, nowMs)
+    else if (this.#hasRoom(connection) && (this.#extras?.length ?? 0) === 0) {
+      this.#transmit(connection, message, qos, retain, identifiers, nowMs)
+    } else {
+      this.#extras ??= new MessageQueue(this.broker)
+      this.#extras.push({ message: message.owned(), qos, retain, identifiers })
+      this.broker.budget.awaitRoom(connection)
+    }
+  }
+
+  drain(): void {
+    const { connection } = this
+    if (connection === undefined) return
+    if (this.#unsent.length > 0) this.#sendUnsent(connection)
+    if (this.#unsent.length > 0) return
+    this.#sendExtras(connection)
+    for (const flow of this.#flows) {
+      if (flow.isBehind && !flow.isReading && flow.stopWaiting === undefined) this.#read(connection, flow)
+    }
+  }
+
+  freed(packetIdentifier: number): void {
+    this.window?.free(packetIdentifier)
+    this.#change(packetIdentifier)
+    // A client may acknowledge what it has from the earlier connection before it gets it again.
+    const place = this.#unsent.indexOf(packetIdentifier)
+    if (place >= 0) this.#unsent.splice(place, 1)
+    this.drain()
+  }
+
+  released(packetIdentifier: number): void {
+    this.window?.released(packetIdentifier)
+    this.#change(packetIdentifier)
+    this.#whenCommitted(packetIdentifier, Packet.PUBREL)
+  }
+
+  releasedAgain(packetIdentifier: number): void {
+    if (this.#uncommitted?.has(packetIdentifier) !== true) this.connection?.sendPubrel(packetIdentifier)
+  }
+
+  /** A queue log has lost messages that were not committed: they can be neither read nor sent again. */
+  lost(queue: number, from: number, end: number): void {
+    this.window?.forEach((_identifier, _state, flight) => {
+      if (flight?.queue === queue && flight.offset >= from && flight.offset < end) flight.offset = -1
+    })
+  }
+
+  /** Whether rows of its wait for the end of this turn. */
+  get hasUnwritten(): boolean {
+    return this.#isMarked
+  }
+
+  /** What it has seen all of, up to `end`: it needs nothing below, where it keeps up. */
+  passed(queue: number, end: number): void {
+    const flow = this.#flows[queue]
+    if (flow === undefined || flow.isBehind || end - flow.position < PASSED_MIN) return
+    flow.position = end
+    this.#markPositions()
+  }
+
+  end(): void {
+    this.#attachment += 1
+    if (this.connection !== undefined) this.leaveRouter()
+    for (const { qos, filter } of this.subscriptions?.values() ?? []) {
+      if (qos > 0) this.broker.services.router.unwantUnsafe(filter)
+    }
+    for (const flow of this.#flows) flow.stopWaiting?.()
+    this.connection = undefined
+    this.subscriptions = undefined
+    this.#since.clear()
+    this.filterSize = 0
+    this.#extras?.clear()
+    this.#extras = undefined
+    this.window = undefined
+    this.received = undefined
+    this.#changed = undefined
+    this.#uncommitted = undefined
+    this.#unsent = []
+  }
+
+  /** The rows that this turn has changed; called by the broker at the end of the turn. */
+  collect(writes: Array<KeyValueWrite>): void {
+    this.#isMarked = false
+    const { number, window } = this
+    for (const identifier of this.#changed ?? []) {
+      const state = window?.stateOf(identifier) ?? 0
+      const flight = state === 0 ? undefined : window?.sentAs(identifier)
+      const value =
+        flight === undefined
+          ? undefined
+          : rows.encodeFlight({
+              ...flight,
+              isReleased: state === AWAITS_PUBCOMP,
+              message: flight.queue < 0 && state !== AWAITS_PUBCOMP ? flight.message : undefined
+            })
+      writes.push({ key: rows.flightKey(number, identifier), value })
+    }
+    this.#changed?.clear()
+    if (!this.#positionsChanged) return
+    this.#positionsChanged = false
+    this.#lookForLow()
+    const positions = this.#flows.map(({ position, low }) => ({ next: position, low }))
+    writes.push({ key: rows.positionsKey(number), value: rows.encodePositions(positions) })
+  }
+
+  /** What was collected stands in the journal under `ticket`: packets that wait for it have their place now. */
+  submitted(ticket: number): void {
+    for (const [identifier, kind] of this.#uncommitted ?? []) {
+      if (kind < 0) continue
+      this.#commits ??= new TicketFifo({
+        released: (outcome, type, value) => this.#committed(outcome, type, value),
+        releasedAll: () => {}
+      })
+      // Told once: from now on it only waits.
+      this.#uncommitted?.set(identifier, -1)
+      this.#commits.push(this.broker.services.journal.tickets, ticket, kind, identifier)
+    }
+  }
+
+  /** After a failure of the journal: all that is in flight is written again. */
+  rewrite(): void {
+    this.window?.forEach((identifier, state, flight) => {
+      this.#change(identifier)
+      const wasSent = state !== AWAITS_PUBCOMP && flight?.message === undefined
+      if (!wasSent && !(state === 1 && (flight?.queue ?? -1) < 0))
+        this.#whenCommitted(identifier, state === AWAITS_PUBCOMP ? Packet.PUBREL : Packet.PUBLISH)
+    })
+    this.#markPositions()
+  }
+
+  #hasRoom(connection: Connection): boolean {
+    return this.#unsent.length === 0 && this.window?.isFull !== true && connection.takesMore
+  }
+
+  #transmit(
+    connection: Connection,
+    message: Message,
+    qos: number,
+    retain: boolean,
+    identifiers: ReadonlyArray<number>,
+    nowMs: number
+  ): void {
+    this.#markPositions()
+    if (!connection.fitsPacketSize(message, qos, retain, identifiers)) {
+      this.broker.counts.droppedTooLarge += 1
+      return
+    }
+    this.window ??= new OutboundWindow(this.windowLimit)
+    const { queue, queueOffset: offset } = message
+    // What comes behind a QoS 2 message that waits for its commit waits, too: nothing overtakes.
+    const waits = qos === 2 || this.#waitingPublishes > 0
+    const kept = queue < 0 || waits ? message.owned() : undefined
+    this.#sequence += 1
+    const flight = { sequence: this.#sequence, qos, retain, identifiers, queue, offset, message: kept }
+    const identifier = this.window.take(qos, flight)
+    this.#change(identifier)
+    if (waits) this.#whenCommitted(identifier, Packet.PUBLISH)
+    else connection.sendPublish(message, 1, retain, identifiers, nowMs, identifier)
+  }
+
+  #whenCommitted(identifier: number, kind: number): void {
+    this.#uncommitted ??= new Map()
+    this.#uncommitted.set(identifier, kind)
+    if (kind === Packet.PUBLISH) this.#waitingPublishes += 1
+  }
+
+  #committed(outcome: number, kind: number, identifier: number): void {
+    const { connection, window } = this
+    this.#uncommitted?.delete(identifier)
+    if (kind === Packet.PUBLISH) this.#waitingPublishes -= 1
+    if (outcome < 0) {
+      this.broker.rewriteLater(this)
+      return
+    }
+    const state = window?.stateOf(identifier) ?? 0
+    if (kind === Packet.PUBREL) {
+      if (state === AWAITS_PUBCOMP) connection?.sendPubrel(identifier)
+      return
+    }
+    const flight = window?.sentAs(identifier)
+    if (connection === undefined || state === 0 || state === AWAITS_PUBCOMP || flight?.message === undefined) return
+    if (this.#unsent.includes(identifier)) return
+    const { message, qos, retain, identifiers } = flight
+    connection.sendPublish(message, qos, retain, identifiers, this.broker.services.clock.nowMs(), identifier)
+    if (flight.queue >= 0) flight.message = undefined
+  }
+
+  /**
+   * Sends again what was in flight on an earlier connection and not yet on this one, in order [MQTT-4.4.0-1]. All that is in use and not
+   * among it counts against the limit: what was sent on this connection, and the PUBRELs whose PUBCOMP is due [MQTT-3.3.4-9].
+   */
+  #sendUnsent(connection: Connection): void {
+    const { window } = this
+    while (window !== undefined && !this.#isFetching && connection.takesMore) {
+      const identifier = this.#unsent[0]
+      if (identifier === undefined || window.count - this.#unsent.length >= window.limit) return
+      const flight = window.sentAs(identifier)
+      if (flight === undefined) this.#unsent.shift()
+      else if (flight.message !== undefined) this.#sendAgain(connection, window, identifier, flight, flight.message)
+      else if (flight.offset < 0) this.#giveUp(window, identifier)
+      else this.#fetch(connection, identifier, flight)
+    }
+  }
+
+  /** Reads a message in flight from its queue log, at once where that has it in memory. */
+  #fetch(connection: Connection, identifier: number, flight: Flight): void {
+    const attachment = this.#attachment
+    this.#isFetching = true
+    let isInPlace = true
+    const fetched = (message: Message | undefined): void => {
+      if (attachment !== this.#attachment) return
+      this.#isFetching = false
+      const { window } = this
+      if (window !== undefined && this.#unsent[0] === identifier) {
+        if (message === undefined) this.#giveUp(window, identifier)
+        else this.#sendAgain(connection, window, identifier, flight, message)
+      }
+      if (!isInPlace) this.drain()
+    }
+    const everything = { tenant: this.tenant, filters: [] }
+    this.broker.services.queueLogs.read(flight.queue, flight.offset, everything, ONE_MESSAGE, false, {
+      received: ({ messages }) => fetched(messages.find(({ queueOffset }) => queueOffset === flight.offset)),
+      failed: () => this.#unreadable(attachment)
+    })
+    isInPlace = false
+  }
+
+  #sendAgain(
+    connection: Connection,
+    window: OutboundWindow<Flight>,
+    identifier: number,
+    flight: Flight,
+    message: Message
+  ): void {
+    this.#unsent.shift()
+    const { qos, retain, identifiers } = flight
+    if (connection.fitsPacketSize(message, qos, retain, identifiers)) {
+      connection.resendPublish(message, qos, retain, identifiers, identifier, this.broker.services.clock.nowMs())
+      if (flight.queue >= 0) flight.message = undefined
+      return
+    }
+    // As if it had been sent and acknowledged [MQTT-3.1.2-25].
+    this.broker.counts.droppedTooLarge += 1
+    window.free(identifier)
+    this.#change(identifier)
+  }
+
+  /** What a bound of the queue log has trimmed cannot be sent again. */
+  #giveUp(window: OutboundWindow<Flight>, identifier: number): void {
+    this.#unsent.shift()
+    this.broker.counts.droppedQueue += 1
+    window.free(identifier)
+    this.#change(identifier)
+  }
+
+  #sendExtras(connection: Connection): void {
+    const extras = this.#extras
+    if (extras === undefined) return
+    const nowMs = this.broker.services.clock.nowMs()
+    while (this.#hasRoom(connection)) {
+      const next = extras.shift()
+      if (next === undefined) break
+      const { message, qos, retain, identifiers } = next
+      if (message.expiresAtMs !== 0 && message.expiresAtMs <= nowMs) this.broker.counts.droppedExpired += 1
+      else this.#transmit(connection, message, qos, retain, identifiers, nowMs)
+    }
+    if (extras.length === 0) this.#extras = undefined
+  }
+
+  /** Reads what waits in a queue log and sends it, as far as there is room. */
+  #read(connection: Connection, flow: Flow): void {
+    const attachment = this.#attachment
+    for (;;) {
+      if (!this.#hasRoom(connection)) {
+        this.broker.budget.awaitRoom(connection)
+        return
+      }
+      const selection = this.#selectionOf()
+      if (!flow.isBounded) {
+        this.#bound(flow, selection)
+        if (!flow.isBounded) return
+      }
+      const limits = { messagesMax: this.#readMax(), bytesMax: READ_BYTES_MAX }
+      let isInPlace = true
+      let goesOn = false
+      flow.isReading = true
+      this.broker.services.queueLogs.read(flow.queue, flow.position, selection, limits, true, {
+        received: (read) => {
+          if (attachment !== this.#attachment) return
+          flow.isReading = false
+          const isMore = this.#take(connection, flow, read)
+          if (isInPlace) goesOn = isMore
+          else if (isMore) this.drain()
+        },
+        failed: () => this.#unreadable(attachment)
+      })
+      isInPlace = false
+      if (!goesOn) return
+    }
+  }
+
+  /** Passes over what is more than may wait; in place where that can be told at once. */
+  #bound(flow: Flow, selection: QueueSelection): void {
+    const attachment = this.#attachment
+    const { settings, services } = this.broker
+    const bounds = { messagesMax: settings.queue_messages_max, bytesMax: settings.queue_bytes_max }
+    let isInPlace = true
+    flow.isReading = true
+    applyBounds(
+      services.queueLogs,
+      flow.queue,
+      flow.position,
+      selection,
+      bounds,
+      settings.queue_overflow,
+      (allowed) => {
+        if (attachment !== this.#attachment) return
+        flow.isReading = false
+        flow.isBounded = true
+        flow.boundedAtMs = services.clock.nowMs()
+        this.broker.counts.droppedQueue += allowed.dropped
+        flow.skipFrom = allowed.skipFrom
+        flow.skipTo = allowed.skipTo
+        if (allowed.from > flow.position) {
+          flow.position = allowed.from
+          this.#markPositions()
+        }
+        if (!isInPlace) this.drain()
+      }
+    )
+    isInPlace = false
+  }
+
+  #readMax(): number {
+    const { window } = this
+    const room = window === undefined ? this.windowLimit : window.limit - window.count
+    return Math.max(1, Math.min(room, READ_MESSAGES_MAX))
+  }
+
+  /** What it wants of the queue logs; the same object until a subscription changes. */
+  #selectionOf(): QueueSelection {
+    if (this.#selection === undefined) {
+      const filters: Array<string> = []
+      for (const { filter, qos } of this.subscriptions?.values() ?? []) if (qos > 0) filters.push(filter)
+      this.#selection = { tenant: this.tenant, filters: filters.length === 0 ? NO_FILTERS : filters }
+    }
+    return this.#selection
+  }
+
+  /** A queue log could not be read: the client comes again, and what waits is still there. */
+  #unreadable(attachment: number): void {
+    if (attachment === this.#attachment) this.connection?.close(UNSPECIFIED_ERROR)
+  }
+
+  /** Sends what was read; true where there is more to read now. */
+  #take(connection: Connection, flow: Flow, read: QueueRead): boolean {
+    if (read.startOffset > flow.position) this.broker.counts.trimmedBehind += 1
+    const nowMs = this.broker.services.clock.nowMs()
+    const before = flow.position
+    for (const message of read.messages) {
+      if (message.queueOffset < flow.position) continue
+      if (!this.#sendRead(connection, flow, message, nowMs)) return false
+    }
+    if (read.next > flow.position) {
+      flow.position = read.next
+      this.#markPositions()
+    }
+    if (read.isAtEnd) {
+      flow.isBehind = false
+      return false
+    }
+    // A client that is connected and slow may not have more wait for it than one that is away.
+    const isFar = read.endOffset - flow.position > this.broker.settings.queue_messages_max
+    if (isFar && nowMs - flow.boundedAtMs > BOUND_INTERVAL_MS) flow.isBounded = false
+    if (flow.position > before) return true
+    this.#awaitCommit(flow)
+    return false
+  }
+
+  /** False where there is no room: it is read again later. */
+  #sendRead(connection: Connection, flow: Flow, message: Message, nowMs: number): boolean {
+    const delivery = this.#deliveryOf(message)
+    const isOwn = delivery !== undefined && delivery.noLocal !== "" && message.publisher === delivery.noLocal
+    const rest = isOwn ? delivery.forPublisher() : delivery
+    if (rest === undefined || rest.qos === 0) return true
+    if (message.queueOffset >= flow.skipFrom && message.queueOffset < flow.skipTo) return true
+    if (this.#isTooOld(message, nowMs)) {
+      this.broker.counts.droppedQueue += 1
+      return true
+    }
+    if (message.expiresAtMs !== 0 && message.expiresAtMs <= nowMs) {
+      this.broker.counts.droppedExpired += 1
+      return true
+    }
+    if (!this.#hasRoom(connection)) {
+      flow.position = message.queueOffset
+      this.#markPositions()
+      this.broker.budget.awaitRoom(connection)
+      return false
+    }
+    flow.position = message.queueOffset + 1
+    const qos = Math.min(message.qos, rest.qos)
+    this.#transmit(connection, message, qos, message.retain && rest.retainAsPublished, rest.identifiers, nowMs)
+    return true
+  }
+
+  #isTooOld(message: Message, nowMs: number): boolean {
+    const ageMax = this.broker.settings.queue_age_max
+    return ageMax !== 0 && message.timestamp < nowMs - ageMax * 1_000
+  }
+
+  /** What its subscriptions, those that were there when it was published, make of a message. */
+  #deliveryOf(message: Message): Delivery | undefined {
+    const matched: Array<Subscription> = []
+    for (const subscription of this.subscriptions?.values() ?? []) {
+      const since = this.#since.get(subscription)?.[message.queue] ?? 0
+      if (message.queueOffset >= since && matches(subscription.filter, message.name)) matched.push(subscription)
+    }
+    return Delivery.gather(matched)[0]
+  }
+
+  #awaitCommit(flow: Flow): void {
+    flow.stopWaiting?.()
+    flow.stopWaiting = this.broker.services.queueLogs.watch(flow.queue, flow.position, {
+      queueAdvanced: () => {
+        flow.stopWaiting = undefined
+        this.drain()
+      }
+    })
+  }
+
+  #change(identifier: number): void {
+    this.#changed ??= new Set()
+    this.#changed.add(identifier)
+    this.#mark()
+  }
+
+  #markPositions(): void {
+    this.#positionsChanged = true
+    this.#mark()
+  }
+
+  #mark(): void {
+    if (this.#isMarked) return
+    this.#isMarked = true
+    this.broker.writeAtEndOfTurn(this)
+  }
+
+  /** The lowest offset of each queue log that is still needed; it need not be exact, but never too high. */
+  #lookForLow(): void {
+    const nowMs = this.broker.services.clock.monotonicMs()
+    if (nowMs - this.#lowLookedForMs < LOW_INTERVAL_MS && this.#lowLookedForMs !== 0) return
+    this.#lowLookedForMs = nowMs
+    for (const flow of this.#flows) flow.low = flow.position
+    this.window?.forEach((_identifier, state, flight) => {
+      const flow = flight === undefined || state === AWAITS_PUBCOMP ? undefined : this.#flows[flight.queue]
+      if (flow !== undefined && flight !== undefined && flight.offset >= 0) {
+        flow.low = Math.min(flow.low, flight.offset)
+      }
+    })
+  }
+}

@@ -1,0 +1,14 @@
+/** Tickets that are done in any order and end in that in which they were issued. */
+import { TicketStream } from "../../core/mod.ts"
+
+export class OrderedTickets {
+  readonly stream = new TicketStream()
+  readonly #done = new Set<number>()
+
+  done(ticket: number): void {
+    this.#done.add(ticket)
+    let last = this.stream.committed
+    while (this.#done.delete(last + 1)) last += 1
+    this.stream.commit(last)
+  }
+}

@@ -1,0 +1,97 @@
+/**
+ * How much may wait for one durable session: by count and bytes, with the oldest or the newest dropped where it is more.
+ *
+ * Nothing is kept per message that waits, so the bounds are applied where a session begins to read: what is dropped is passed over. What
+ * is older than the bound of age is passed over as it is read.
+ */
+import type { QueueCount, QueueLogsShape, QueueSelection } from "../../core/mod.ts"
+
+export interface Bounds {
+  readonly messagesMax: number
+  readonly bytesMax: number
+}
+
+/** Where a session may read, of one queue log: from `from` on, but nothing from `skipFrom` up to `skipTo`. */
+export interface Allowed {
+  readonly from: number
+  readonly skipFrom: number
+  readonly skipTo: number
+  /** Messages that are passed over. */
+  readonly dropped: number
+}
+
+interface Counted {
+  readonly messages: number
+  readonly bytes: number
+  readonly next: number
+}
+
+/** Works out what a session may read of what waits from `position` on; `done` is called in place where all is in memory. */
+export function applyBounds(
+  queueLogs: QueueLogsShape,
+  log: number,
+  position: number,
+  selection: QueueSelection,
+  bounds: Bounds,
+  overflow: "oldest" | "newest",
+  done: (allowed: Allowed) => void
+): void {
+  const all = { from: position, skipFrom: 0, skipTo: 0, dropped: 0 }
+  const count = (from: number, messagesMax: number, counted: (result: Counted) => void): void =>
+    countUpTo(queueLogs, log, from, selection, messagesMax, counted, () => done(all))
+  count(position, Number.MAX_SAFE_INTEGER, (total) => {
+    if (total.messages <= bounds.messagesMax && total.bytes <= bounds.bytesMax) {
+      done(all)
+      return
+    }
+    // A share of the bytes is about the same share of the messages; what is left over the bound after a step is stepped over again.
+    const step = (from: number, dropped: number, left: Counted): void => {
+      const byCount = left.messages - bounds.messagesMax
+      const byBytes = Math.ceil((left.messages * (left.bytes - bounds.bytesMax)) / Math.max(1, left.bytes))
+      const excess = Math.min(left.messages, Math.max(byCount, byBytes))
+      if (excess <= 0) {
+        done({ from, skipFrom: 0, skipTo: 0, dropped })
+        return
+      }
+      count(from, excess, (passed) => {
+        const rest = { messages: left.messages - passed.messages, bytes: left.bytes - passed.bytes, next: left.next }
+        step(passed.next, dropped + passed.messages, rest)
+      })
+    }
+    if (overflow === "oldest") {
+      step(position, 0, total)
+      return
+    }
+    const kept = Math.min(bounds.messagesMax, Math.floor((total.messages * bounds.bytesMax) / Math.max(1, total.bytes)))
+    count(position, kept, (stays) => {
+      done({ from: position, skipFrom: stays.next, skipTo: total.next, dropped: total.messages - stays.messages })
+    })
+  })
+}
+
+/** Counts on until `messagesMax`, however often the log stops on the way. */
+function countUpTo(
+  queueLogs: QueueLogsShape,
+  log: number,
+  from: number,
+  selection: QueueSelection,
+  messagesMax: number,
+  counted: (result: Counted) => void,
+  failed: () => void
+): void {
+  let messages = 0
+  let bytes = 0
+  const goOn = (position: number): void => {
+    queueLogs.countWaiting(log, position, selection, messagesMax - messages, {
+      received: (result: QueueCount) => {
+        messages += result.messages
+        bytes += result.bytes
+        if (result.isAtEnd || messages >= messagesMax || result.next <= position) {
+          counted({ messages, bytes, next: result.next })
+        } else goOn(result.next)
+      },
+      failed
+    })
+  }
+  goOn(from)
+}

@@ -1,0 +1,486 @@
+/**
+ * The sessions of one shard, by client identifier: which there are, on disk or in memory, and how they begin and end.
+ *
+ * In memory are those that are connected, and those whose last rows are not committed yet. All others are rows, and the topic filters
+ * that they want are with the router.
+ *
+ * Invariants
+ *  - A client identifier has at most one session and one connection; a second connection takes the first one's place.
+ *  - A CONNACK that speaks of a session follows the commit of what it says.
+ */
+import { type KeyValue, type KeyValueWrite, TicketFifo, type WheelTask } from "../../core/mod.ts"
+import type { Broker } from "./Broker.ts"
+import type { Connection } from "./Connection.ts"
+import { DurableSession } from "./DurableSession.ts"
+import { Numbers } from "./Numbers.ts"
+import { SESSION_TAKEN_OVER } from "./reasons.ts"
+import type { Session } from "./Session.ts"
+import * as rows from "./session-rows.ts"
+import { TransientSession } from "./TransientSession.ts"
+import { type ConnectPacket, SESSION_NEVER_EXPIRES } from "./wire/connect.ts"
+
+/** Rows of one reading. */
+const PAGE_ROWS = 1_000
+const PAGE_BYTES = 1_048_576
+/** How often sessions are looked for whose time is over, ms, and how many at once. */
+const EXPIRY_INTERVAL_MS = 500
+const EXPIRIES_MAX = 100
+/** Sessions whose positions are looked at a millisecond, over the time between two looks for what is needed of the queue logs. */
+const NEEDS_PER_MS = 2
+const NEEDS_INTERVAL_MIN_MS = 1_000
+
+/** What came of a CONNECT. */
+export interface Opened {
+  readonly session: Session
+  /** The session was there before. */
+  readonly present: boolean
+  /** The journal's ticket to wait for; 0 = none. */
+  readonly ticket: number
+}
+
+export interface Request {
+  readonly connection: Connection
+  readonly connect: ConnectPacket
+  readonly clientIdentifier: string
+  readonly tenant: number
+  /** Told once: what was opened, or undefined where no more sessions fit, or the rows cannot be read. */
+  readonly opened: (opened: Opened | undefined) => void
+}
+
+export class Sessions implements WheelTask {
+  /** Sessions that outlive their connections, connected or not. */
+  durableCount = 0
+  #transientCount = 0
+  readonly #broker: Broker
+  readonly #numbers: Numbers
+  readonly #resident = new Map<string, Session>()
+  /** Clients whose session is being read. */
+  readonly #opening = new Map<string, Request>()
+  /** Sessions that have ended and whose rows are still there for a moment. */
+  readonly #ended = new Map<string, number>()
+  #leaving = new Map<number, DurableSession | string>()
+  #leavings = 0
+  #needsDueMs = 0
+  #isLooking = false
+  readonly #commits = new TicketFifo({
+    released: (_outcome, _kind, value) => this.#leave(value),
+    releasedAll: () => {}
+  })
+
+  constructor(broker: Broker) {
+    const { journal, store } = broker.services
+    this.#broker = broker
+    this.#numbers = new Numbers(journal, store)
+  }
+
+  /** Sessions, connected or not. */
+  get count(): number {
+    return this.#transientCount + this.durableCount
+  }
+
+  /** A number for a session or a will. */
+  takeNumber(): number {
+    return this.#numbers.take()
+  }
+
+  isResident(tenant: number, clientIdentifier: string): boolean {
+    return this.#resident.has(keyOf(tenant, clientIdentifier))
+  }
+
+  /** Takes up what the last run left: the filters that are wanted, and the sessions that were connected. */
+  async start(): Promise<void> {
+    const { router, wheel, clock, journal } = this.#broker.services
+    await this.#pages(rows.rangeOf("ss"), (page) => {
+      for (const { key, value } of page) {
+        if (rows.qosOfSubscription(value) > 0) router.wantUnsafe(rows.ofSubscriptionKey(key).filter)
+      }
+    })
+    const nowMs = clock.nowMs()
+    await this.#pages(rows.rangeOf("sd"), (page) => {
+      const writes: Array<KeyValueWrite> = []
+      for (const { key, value } of page) {
+        this.durableCount += 1
+        const row = rows.decodeSession(value)
+        if (row.leftAtMs !== 0) continue
+        const { tenant, clientIdentifier } = rows.ofDirectoryKey(key)
+        writes.push({ key, value: rows.encodeSession({ ...row, leftAtMs: nowMs }) })
+        pushExpiry(writes, row, nowMs, tenant, clientIdentifier)
+      }
+      if (writes.length > 0) journal.submit({ writes })
+    })
+    wheel.set(this, clock.monotonicMs() + EXPIRY_INTERVAL_MS)
+    await this.#lookForNeeds()
+  }
+
+  timeout(nowMs: number): number {
+    const { store, clock } = this.#broker.services
+    const { start } = rows.rangeOf("sx")
+    const due = store.range(start, rows.expiryKey(clock.nowMs() + 1, 0), EXPIRIES_MAX)
+    for (const { key, value } of due) {
+      const { tenant, clientIdentifier } = rows.decodeClient(value)
+      const number = rows.numberAt(key, 10)
+      const session = this.#resident.get(keyOf(tenant, clientIdentifier))
+      if (session?.connection !== undefined) continue
+      if (session instanceof DurableSession && session.number === number) this.end(session)
+      else void this.#endStored(tenant, clientIdentifier, number)
+    }
+    if (nowMs >= this.#needsDueMs && !this.#isLooking) {
+      this.#needsDueMs = nowMs + Math.max(NEEDS_INTERVAL_MIN_MS, this.durableCount / NEEDS_PER_MS)
+      void this.#lookForNeeds().catch(() => {})
+    }
+    return nowMs + EXPIRY_INTERVAL_MS
+  }
+
+  /** The session of a connecting client, resumed or new; an older connection of the client is closed. */
+  open(request: Request): void {
+    const { tenant, clientIdentifier, connect } = request
+    const key = keyOf(tenant, clientIdentifier)
+    const known = this.#resident.get(key)
+    if (known?.connection !== undefined) {
+      this.#broker.counts.takeOvers += 1
+      known.connection.close(SESSION_TAKEN_OVER)
+    }
+    const earlier = this.#opening.get(key)
+    if (earlier !== undefined) {
+      this.#broker.counts.takeOvers += 1
+      this.#opening.set(key, request)
+      earlier.connection.close(SESSION_TAKEN_OVER)
+      return
+    }
+    const surviving = this.#resident.get(key)
+    if (surviving !== undefined) {
+      this.#open(request, surviving)
+      return
+    }
+    const { store } = this.#broker.services
+    const value = this.#ended.has(key) ? undefined : store.get(rows.directoryKey(tenant, clientIdentifier))
+    if (value === undefined) {
+      this.#open(request, undefined)
+      return
+    }
+    this.#opening.set(key, request)
+    const row = rows.decodeSession(value)
+    const loaded = (session: DurableSession | undefined): void => {
+      const latest = this.#opening.get(key)
+      this.#opening.delete(key)
+      if (latest === undefined || latest.connection.isClosed) return
+      if (session === undefined) latest.opened(undefined)
+      else {
+        this.#resident.set(key, session)
+        this.#open(latest, session)
+      }
+    }
+    this.#load(row, tenant, clientIdentifier, connect).then(loaded, () => loaded(undefined))
+  }
+
+  /** The will of a session's connection waits for its delay. */
+  setWill(session: Session, number: number): void {
+    if (session instanceof DurableSession) session.will = number
+  }
+
+  /** Those in memory that outlive their connections. */
+  *durable(): Iterable<DurableSession> {
+    for (const session of this.#resident.values()) if (session instanceof DurableSession) yield session
+  }
+
+  /** A connection is gone: the session ends, or waits as rows. */
+  close(session: Session): void {
+    if (session instanceof TransientSession) {
+      session.end()
+      this.#forget(session)
+      this.#transientCount -= 1
+      return
+    }
+    if (!(session instanceof DurableSession)) return
+    if (session.expiryInterval === 0) {
+      this.end(session)
+      return
+    }
+    const { clock, journal } = this.#broker.services
+    session.detach()
+    const { tenant, clientIdentifier, number, expiryInterval } = session
+    session.leftAtMs = clock.nowMs()
+    const row = { number, expiryInterval, leftAtMs: session.leftAtMs, will: session.will }
+    const writes: Array<KeyValueWrite> = [
+      { key: rows.directoryKey(tenant, clientIdentifier), value: rows.encodeSession(row) }
+    ]
+    pushExpiry(writes, row, session.leftAtMs, tenant, clientIdentifier)
+    journal.submit({ writes })
+  }
+
+  /** The rows of a session without a connection stand in the journal under `ticket`: it leaves memory when they are committed. */
+  leaveAfter(session: DurableSession, ticket: number): void {
+    this.#waitToLeave(session, ticket)
+  }
+
+  /** Ends a durable session for good; a will that still waits is published now [MQTT-3.1.3-9]. */
+  end(session: DurableSession): void {
+    const { journal } = this.#broker.services
+    const { tenant, clientIdentifier, number, expiryInterval, leftAtMs } = session
+    session.end()
+    if (session.will !== 0) this.#broker.wills.publishNow(session.will)
+    const writes = endWrites(tenant, clientIdentifier, number)
+    if (leftAtMs !== 0 && expiryInterval !== SESSION_NEVER_EXPIRES) {
+      writes.push({ key: rows.expiryKey(leftAtMs + expiryInterval * 1_000, number), value: undefined })
+    }
+    const ticket = journal.submit({ writes })
+    this.durableCount -= 1
+    const key = keyOf(tenant, clientIdentifier)
+    this.#resident.delete(key)
+    this.#ended.set(key, ticket)
+    this.#waitToLeave(key, ticket)
+  }
+
+  #open(request: Request, existing: Session | undefined): void {
+    const { connect, tenant, clientIdentifier, opened } = request
+    const { settings, services } = this.#broker
+    const expiry = Math.min(connect.sessionExpiryInterval, settings.session_expiry_max)
+    const limit = Math.min(connect.receiveMaximum, settings.inflight_max)
+    const before = services.journal.tickets.issued
+    const ticket = (): number => (services.journal.tickets.issued > before ? services.journal.tickets.issued : 0)
+    if (existing instanceof DurableSession) {
+      if (!connect.cleanStart) {
+        this.#resume(existing, expiry)
+        opened({ session: existing, present: true, ticket: ticket() })
+        return
+      }
+      this.end(existing)
+    }
+    if (this.count >= settings.sessions_max) {
+      opened(undefined)
+      return
+    }
+    const key = keyOf(tenant, clientIdentifier)
+    if (expiry === 0) {
+      const session = new TransientSession(this.#broker, tenant, clientIdentifier, expiry, limit)
+      this.#transientCount += 1
+      this.#resident.set(key, session)
+      opened({ session, present: false, ticket: ticket() })
+      return
+    }
+    // On a node of several shards their logs are asked, and this client may come again meanwhile.
+    this.#opening.set(key, request)
+    this.#ends((ends) => {
+      const latest = this.#opening.get(key)
+      this.#opening.delete(key)
+      if (latest === undefined || latest.connection.isClosed) return
+      if (latest !== request) {
+        this.#open(latest, undefined)
+        return
+      }
+      const session = this.#makeDurable(tenant, clientIdentifier, expiry, limit, ends)
+      this.#resident.set(key, session)
+      opened({ session, present: false, ticket: services.journal.tickets.issued })
+    })
+  }
+
+  /** Where the queue logs end; in place where they are all of this shard. */
+  #ends(done: (ends: ReadonlyArray<number>) => void): void {
+    const { queueLogs } = this.#broker.services
+    const ends = Array.from({ length: queueLogs.count }, () => 0)
+    let waiting = queueLogs.count
+    for (let log = 0; log < queueLogs.count; log++) {
+      const received = (end: number): void => {
+        ends[log] = end
+        waiting -= 1
+        if (waiting === 0) done(ends)
+      }
+      // A shard that does not answer is on its way out, and the node with it.
+      queueLogs.end(log, { received, failed: () => received(0) })
+    }
+  }
+
+  #makeDurable(
+    tenant: number,
+    clientIdentifier: string,
+    expiry: number,
+    limit: number,
+    ends: ReadonlyArray<number>
+  ): DurableSession {
+    const { journal } = this.#broker.services
+    const number = this.#numbers.take()
+    const positions = ends.map((end) => ({ next: end, low: end }))
+    const row = { number, expiryInterval: expiry, leftAtMs: 0, will: 0 }
+    journal.submit({
+      writes: [
+        { key: rows.directoryKey(tenant, clientIdentifier), value: rows.encodeSession(row) },
+        { key: rows.positionsKey(number), value: rows.encodePositions(positions) }
+      ]
+    })
+    this.durableCount += 1
+    return new DurableSession(this.#broker, tenant, clientIdentifier, expiry, limit, number, positions)
+  }
+
+  #resume(session: DurableSession, expiry: number): void {
+    const { tenant, clientIdentifier, number, leftAtMs } = session
+    const writes: Array<KeyValueWrite> = []
+    if (leftAtMs !== 0 && session.expiryInterval !== SESSION_NEVER_EXPIRES) {
+      writes.push({ key: rows.expiryKey(leftAtMs + session.expiryInterval * 1_000, number), value: undefined })
+    }
+    if (session.will !== 0) this.#broker.wills.cancel(session.will)
+    session.will = 0
+    session.leftAtMs = 0
+    session.expiryInterval = expiry
+    const row = { number, expiryInterval: expiry, leftAtMs: 0, will: 0 }
+    writes.push({ key: rows.directoryKey(tenant, clientIdentifier), value: rows.encodeSession(row) })
+    this.#broker.services.journal.submit({ writes })
+  }
+
+  async #load(
+    row: rows.SessionRow,
+    tenant: number,
+    clientIdentifier: string,
+    connect: ConnectPacket
+  ): Promise<DurableSession> {
+    const { number } = row
+    const { settings } = this.#broker
+    const positions = await this.#positions(number)
+    const limit = Math.min(connect.receiveMaximum, settings.inflight_max)
+    const session = new DurableSession(
+      this.#broker,
+      tenant,
+      clientIdentifier,
+      row.expiryInterval,
+      limit,
+      number,
+      positions
+    )
+    session.leftAtMs = row.leftAtMs
+    session.will = row.will
+    const subscriptions: Array<readonly [string, rows.SubscriptionRow]> = []
+    await this.#pages(rows.rangeOf("ss", number), (page) => {
+      for (const { key, value } of page) {
+        subscriptions.push([rows.ofSubscriptionKey(key).filter, rows.decodeSubscription(value)])
+      }
+    })
+    const flights: Array<readonly [number, rows.FlightRow]> = []
+    await this.#pages(rows.rangeOf("si", number), (page) => {
+      for (const { key, value } of page) flights.push([rows.identifierOfKey(key), rows.decodeFlight(value)])
+    })
+    const received: Array<readonly [number, number]> = []
+    await this.#pages(rows.rangeOf("sr", number), (page) => {
+      for (const { key, value } of page) received.push([rows.identifierOfKey(key), rows.decodeReceived(value)])
+    })
+    session.restore(subscriptions, flights, received)
+    return session
+  }
+
+  async #positions(number: number): Promise<ReadonlyArray<rows.Position>> {
+    const { store, queueLogs } = this.#broker.services
+    const value = store.get(rows.positionsKey(number))
+    const found = value === undefined ? [] : rows.decodePositions(value)
+    if (found.length === queueLogs.count) return found
+    const ends = await queueLogs.ends()
+    return ends.map((end, queue) => found[queue] ?? { next: end, low: end })
+  }
+
+  /** Tells the queue logs the lowest offsets that any session of this shard needs, so that they can be trimmed. */
+  async #lookForNeeds(): Promise<void> {
+    const { queueLogs } = this.#broker.services
+    this.#isLooking = true
+    try {
+      const lows = Array.from({ length: queueLogs.count }, () => Number.POSITIVE_INFINITY)
+      // Sessions that begin from here on begin at or above these.
+      const ends = await queueLogs.ends()
+      const { local } = queueLogs
+      for (const session of this.durable()) session.passed(local, ends[local] ?? 0)
+      await this.#pages(rows.rangeOf("sp"), (page) => {
+        for (const { value } of page) {
+          for (const [log, { low }] of rows.decodePositions(value).entries()) lows[log] = Math.min(lows[log] ?? 0, low)
+        }
+      })
+      for (const [log, low] of lows.entries()) queueLogs.need(log, Math.min(low, ends[log] ?? 0))
+    } finally {
+      this.#isLooking = false
+    }
+  }
+
+  /** Ends a session that is rows alone. */
+  async #endStored(tenant: number, clientIdentifier: string, number: number): Promise<void> {
+    const key = keyOf(tenant, clientIdentifier)
+    if (this.#ended.has(key)) return
+    const { journal, router, store } = this.#broker.services
+    this.#ended.set(key, Number.POSITIVE_INFINITY)
+    const value = store.get(rows.directoryKey(tenant, clientIdentifier))
+    const row = value === undefined ? undefined : rows.decodeSession(value)
+    const writes = endWrites(tenant, clientIdentifier, number)
+    if (row !== undefined && row.number === number) {
+      const filters: Array<string> = []
+      await this.#pages(rows.rangeOf("ss", number), (page) => {
+        for (const each of page) {
+          if (rows.qosOfSubscription(each.value) > 0) filters.push(rows.ofSubscriptionKey(each.key).filter)
+        }
+      })
+      for (const filter of filters) router.unwantUnsafe(filter)
+      if (row.will !== 0) this.#broker.wills.publishNow(row.will)
+      writes.push({ key: rows.expiryKey(row.leftAtMs + row.expiryInterval * 1_000, number), value: undefined })
+      this.durableCount -= 1
+    }
+    const ticket = journal.submit({ writes })
+    this.#ended.set(key, ticket)
+    this.#waitToLeave(key, ticket)
+  }
+
+  async #pages(
+    range: { readonly start: Uint8Array; readonly end: Uint8Array },
+    visit: (page: ReadonlyArray<KeyValue>) => void
+  ): Promise<void> {
+    const { store } = this.#broker.services
+    let { start } = range
+    for (;;) {
+      const page = await store.rangeLater(start, range.end, PAGE_ROWS, PAGE_BYTES)
+      const last = page.at(-1)
+      if (last === undefined) return
+      visit(page)
+      start = rows.keyAfter(last.key)
+    }
+  }
+
+  #waitToLeave(who: DurableSession | string, ticket: number): void {
+    this.#leavings += 1
+    this.#leaving.set(this.#leavings, who)
+    this.#commits.push(this.#broker.services.journal.tickets, ticket, 0, this.#leavings)
+  }
+
+  #leave(value: number): void {
+    const who = this.#leaving.get(value)
+    this.#leaving.delete(value)
+    if (typeof who === "string") {
+      this.#ended.delete(who)
+      return
+    }
+    if (who === undefined || who.connection !== undefined || who.hasUnwritten) return
+    this.#forget(who)
+  }
+
+  #forget(session: Session): void {
+    const key = keyOf(session.tenant, session.clientIdentifier)
+    if (this.#resident.get(key) === session) this.#resident.delete(key)
+  }
+}
+
+function pushExpiry(
+  writes: Array<KeyValueWrite>,
+  { number, expiryInterval }: rows.SessionRow,
+  leftAtMs: number,
+  tenant: number,
+  clientIdentifier: string
+): void {
+  if (expiryInterval === SESSION_NEVER_EXPIRES) return
+  const key = rows.expiryKey(leftAtMs + expiryInterval * 1_000, number)
+  writes.push({ key, value: rows.encodeClient(tenant, clientIdentifier) })
+}
+
+/** Everything of a session but its expiry. */
+function endWrites(tenant: number, clientIdentifier: string, number: number): Array<KeyValueWrite> {
+  const writes: Array<KeyValueWrite> = ["ss", "sp", "si", "sr"].map((prefix) => {
+    const { start, end } = rows.rangeOf(prefix, number)
+    return { key: start, value: undefined, end }
+  })
+  writes.push({ key: rows.directoryKey(tenant, clientIdentifier), value: undefined })
+  return writes
+}
+
+function keyOf(tenant: number, clientIdentifier: string): string {
+  return tenant === 0 ? clientIdentifier : `${tenant}\u0000${clientIdentifier}`
+}

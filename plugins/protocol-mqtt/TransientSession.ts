@@ -1,0 +1,94 @@
+/** The session of a client that wants nothing kept: it ends with its connection, and all it holds is in memory. */
+import type { Message } from "../../core/mod.ts"
+import type { Connection } from "./Connection.ts"
+import { MessageQueue } from "./MessageQueue.ts"
+import { OutboundWindow } from "./OutboundWindow.ts"
+import { Session } from "./Session.ts"
+
+export class TransientSession extends Session {
+  readonly isDurable = false
+  window: OutboundWindow | undefined
+  #queue: MessageQueue | undefined
+
+  /** Messages that wait for room in the window or at the socket. */
+  get queueLength(): number {
+    return this.#queue?.length ?? 0
+  }
+
+  protected deliver(message: Message, qos: number, retain: boolean, identifiers: ReadonlyArray<number>): void {
+    this.send(message, qos, retain, identifiers, 0)
+  }
+
+  send(message: Message, qos: number, retain: boolean, identifiers: ReadonlyArray<number>, nowMs: number): void {
+    const connection = this.connection
+    if (connection === undefined) return
+    if (qos === 0) {
+      connection.sendPublish(message, 0, retain, identifiers, nowMs)
+      return
+    }
+    const window = (this.window ??= new OutboundWindow(this.windowLimit))
+    if (window.isFull || this.queueLength > 0 || !connection.takesMore) {
+      this.#queue ??= new MessageQueue(this.broker)
+      this.#queue.push({ message: message.owned(), qos, retain, identifiers })
+      this.broker.budget.awaitRoom(connection)
+      return
+    }
+    this.#transmit(connection, window, message, qos, retain, identifiers, nowMs)
+  }
+
+  drain(): void {
+    const { connection, window } = this
+    const queue = this.#queue
+    if (connection === undefined || window === undefined || queue === undefined || queue.length === 0) return
+    const nowMs = this.broker.services.clock.nowMs()
+    while (!window.isFull && connection.takesMore) {
+      const next = queue.shift()
+      if (next === undefined) break
+      const { message, qos, retain, identifiers } = next
+      if (message.expiresAtMs !== 0 && message.expiresAtMs <= nowMs) this.broker.counts.droppedExpired += 1
+      else this.#transmit(connection, window, message, qos, retain, identifiers, nowMs)
+    }
+    if (queue.length > 0) this.broker.budget.awaitRoom(connection)
+    else this.#queue = undefined
+  }
+
+  freed(packetIdentifier: number): void {
+    this.window?.free(packetIdentifier)
+    this.drain()
+  }
+
+  released(packetIdentifier: number): void {
+    this.window?.released(packetIdentifier)
+    this.connection?.sendPubrel(packetIdentifier)
+  }
+
+  releasedAgain(packetIdentifier: number): void {
+    this.connection?.sendPubrel(packetIdentifier)
+  }
+
+  end(): void {
+    this.leaveRouter()
+    this.subscriptions = undefined
+    this.filterSize = 0
+    this.#queue?.clear()
+    this.#queue = undefined
+    this.window = undefined
+    this.received = undefined
+  }
+
+  #transmit(
+    connection: Connection,
+    window: OutboundWindow,
+    message: Message,
+    qos: number,
+    retain: boolean,
+    identifiers: ReadonlyArray<number>,
+    nowMs: number
+  ): void {
+    if (!connection.fitsPacketSize(message, qos, retain, identifiers)) {
+      this.broker.counts.droppedTooLarge += 1
+      return
+    }
+    connection.sendPublish(message, qos, retain, identifiers, nowMs, window.take(qos, undefined))
+  }
+}

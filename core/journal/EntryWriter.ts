@@ -127,8 +127,11 @@ export class EntryWriter {
       "entries are abandoned after a failure, and when no sync is under way"
     )
     const abandoned = [...this.#unsynced, ...this.#waiting]
-    for (const segment of this.#dirty) this.segments.retire(segment)
-    if (this.segments.active !== undefined) this.segments.retire(this.segments.active)
+    const { active } = this.segments
+    for (const segment of active === undefined ? this.#dirty : [...this.#dirty, active]) {
+      segment.isSuspect = true
+      this.segments.retire(segment)
+    }
     this.#dirty = []
     this.#unsynced = []
     this.#unsyncedBytes = 0

@@ -39,6 +39,8 @@ export interface Segment {
   syncedPosition: number
   /** Of the last entry in it; 0 = none yet. */
   lastIndex: number
+  /** A write or a sync of it has failed: it is not used again. */
+  isSuspect: boolean
 }
 
 export interface SegmentsParts {
@@ -159,7 +161,8 @@ export class Segments {
       if (oldest === undefined || oldest.file !== undefined || oldest.lastIndex > index) break
       this.live.shift()
       count += 1
-      this.discard(oldest.pathname, oldest.number)
+      if (oldest.isSuspect) this.#remove(oldest.pathname)
+      else this.discard(oldest.pathname, oldest.number)
     }
     return count
   }
@@ -217,7 +220,8 @@ export class Segments {
       files.renameUnsafe(from, pathname)
       await Effect.runPromise(files.syncDirectory(directory))
       const position = SEGMENT_HEADER_BYTES
-      return { number, pathname, mark, file, sizeBytes: segmentBytes, position, syncedPosition: position, lastIndex: 0 }
+      const state = { position, syncedPosition: position, lastIndex: 0, isSuspect: false }
+      return { number, pathname, mark, file, sizeBytes: segmentBytes, ...state }
     } catch (error) {
       file?.close()
       // What is left of it takes space that others may need, and after a failure nothing in it can be trusted.

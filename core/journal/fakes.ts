@@ -102,6 +102,8 @@ export interface RigOptions {
   readonly seed?: number
   readonly files?: SimulatedFiles
   readonly consumer?: NotingConsumer
+  /** Whether the disk notes what a crash loses. */
+  readonly isLossy?: boolean
   readonly parts?: Partial<DiskJournalParts>
   readonly options?: Partial<DiskJournalOptions>
 }
@@ -112,6 +114,7 @@ export async function openRig(given: RigOptions = {}): Promise<Rig> {
   const files =
     given.files ?? new SimulatedFiles({ trace: () => {}, later: (task) => simulation.clock.immediate(task) })
   if (given.files !== undefined) files.later = (task) => simulation.clock.immediate(task)
+  if (given.isLossy === true) files.isLossy = true
   await Effect.runPromise(files.ensureWritableDirectory(DIRECTORY))
   const log = new NotingLog()
   const store = new NotingStore()

@@ -97,7 +97,8 @@ function liveSegment({ segment, lastIndex, endPosition }: ValidSegment): Segment
     sizeBytes,
     position: endPosition,
     syncedPosition: endPosition,
-    lastIndex
+    lastIndex,
+    isSuspect: false
   }
 }
 

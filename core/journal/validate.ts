@@ -45,10 +45,10 @@ export function validateJournal(files: FilesShape, survey: Survey, above: number
   const start = segments.findLastIndex((segment) => holdsEntries(segment) && segment.previous <= above)
   const walk = new Walk(files, segments, checksum)
   if (start < 0) {
-    const first = segments.find(holdsEntries)
-    if (first !== undefined) throw missing(first, above + 1, first.previous)
     walk.lastIndex = above
     walk.tail(0)
+    const first = segments.find(holdsEntries)
+    if (first !== undefined) throw missing(first, above + 1, first.previous)
   } else walk.from(start)
   return walk
 }
@@ -97,18 +97,23 @@ class Walk implements Validated {
    */
   tail(at: number, segment?: SurveyedSegment, ended?: Ended): void {
     const position = ended?.position ?? SEGMENT_HEADER_BYTES
+    let found: Place | undefined = segment && { segment, position, fault: ended?.fault ?? "" }
     let tornBytes = 0
     for (let index = at; index < this.#segments.length; index++) {
       const later = this.#segments[index]
       if (later === undefined) continue
       const from = later === segment ? position : SEGMENT_HEADER_BYTES
       withReader(this.#files, later, this.#checksum, (reader) => {
-        let end = reader.at(from) === ENTRY_BROKEN ? from + brokenBytes(reader) : from
+        const isBroken = reader.at(from) === ENTRY_BROKEN
+        let end = isBroken ? from + brokenBytes(reader) : from
+        // Where entries of one segment end well, the first of the next is what is missing.
+        const isHere = isBroken || (later.firstIndex === 0 && reader.seek(from))
+        if (isHere && (found === undefined || (found.fault === "" && later !== segment))) {
+          found = { segment: later, position: from, fault: isBroken ? reader.fault : "nothing begins with its mark" }
+        }
         // Whole entries may lie behind, and within what a broken one says is its length.
         for (let behind = from; reader.seek(behind); end = Math.max(end, behind)) {
-          if (reader.synced > this.lastIndex) {
-            throw this.#damaged(segment ?? later, position, ended?.fault ?? "", reader.index, later)
-          }
+          if (reader.synced > this.lastIndex) throw this.#damaged(found, reader.index, later)
           behind = reader.position + reader.length
         }
         tornBytes += end - from
@@ -119,12 +124,14 @@ class Walk implements Validated {
     this.tornPosition = position
   }
 
-  #damaged(at: SurveyedSegment, position: number, fault: string, index: number, later: SurveyedSegment): JournalError {
-    const found =
-      fault === "" ? `entry ${this.lastIndex + 1} is missing` : `entry ${this.lastIndex + 1} is damaged: ${fault}`
+  #damaged(place: Place | undefined, index: number, later: SurveyedSegment): JournalError {
+    const { segment, position, fault } = place ?? { segment: later, position: SEGMENT_HEADER_BYTES, fault: "" }
+    const entry = this.lastIndex + 1
+    const found = fault === "" ? `entry ${entry} is missing` : `entry ${entry} is damaged: ${fault}`
     const reason = `${found}; entry ${index} in ${later.pathname} says that it had been synced`
-    const remedy = `Restore a backup, or move this file and those with higher numbers away, knowing that entries from ${at.firstIndex || this.lastIndex + 1} on are lost`
-    return new JournalError({ pathname: at.pathname, position, reason, remedy })
+    const from = segment.firstIndex === 0 ? entry : segment.firstIndex
+    const remedy = `Restore a backup, or move this file and those with higher numbers away, knowing that entries from ${from} on are lost`
+    return new JournalError({ pathname: segment.pathname, position, reason, remedy })
   }
 
   /** Reads the entries of one segment up to its limit; says where and why they end. */
@@ -151,6 +158,14 @@ class Walk implements Validated {
       return { position: endPosition, fault: state === ENTRY_BROKEN ? reader.fault : "" }
     })
   }
+}
+
+/** Where the first entry that is not whole should stand. */
+interface Place {
+  readonly segment: SurveyedSegment
+  readonly position: number
+  /** "" where nothing is there. */
+  readonly fault: string
 }
 
 interface Ended {

@@ -171,6 +171,11 @@ export class SimulatedFiles implements FilesShape {
     return after
   }
 
+  /** Paths of all files. */
+  names(): Iterable<string> {
+    return this.#contents.keys()
+  }
+
   /** Turns one bit of a file, on the disk as well. */
   flipBit(pathname: string, position: number, bit: number): void {
     const content = this.#content(pathname)

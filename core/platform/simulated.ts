@@ -158,6 +158,12 @@ export class Simulation {
     this.#arrive(untilMs)
   }
 
+  /** Settles promises, then carries out one event, as {@link Simulation.step} does. */
+  async stepAsync(untilMs = Number.POSITIVE_INFINITY): Promise<boolean> {
+    await settlePromises()
+    return this.step(untilMs)
+  }
+
   #arrive(untilMs: number): void {
     if (untilMs !== Number.POSITIVE_INFINITY) this.#nowMs = Math.max(this.#nowMs, untilMs)
   }

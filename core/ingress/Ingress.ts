@@ -35,7 +35,10 @@ export interface IngressShape {
   /** Where to wait after {@link ACCEPTED_PENDING}; valid until the next call of `publishUnsafe`. */
   readonly pendingStream: TicketStream
   readonly pendingTicket: number
-  /** The shard that stores it; valid as long. Where that is another, it holds the message's {@link Message.token}. */
+  /**
+   * Who stores it, valid as long: this shard in this turn's entry where it is the shard's own number; else another, or this one later,
+   * and the message's {@link Message.token} is held there.
+   */
   readonly pendingOwner: number
   /** Has `owner` forget a token: its message will not be published again. `done` is called when that is committed. */
   giveBackToken(owner: number, token: string, done: () => void): void

@@ -11,6 +11,7 @@ import { LANES, type Resolution } from "../router/Resolution.ts"
 import type { Resolutions } from "../router/Resolutions.ts"
 import type { ShardRouter } from "../router/Router.ts"
 import type { ShardTopics } from "../topics/Topics.ts"
+import { HeldMessages } from "./HeldMessages.ts"
 import {
   ACCEPTED,
   ACCEPTED_PENDING,
@@ -77,6 +78,8 @@ export class ShardIngress implements IngressShape {
   /** Of messages whose topic and whose other state are committed apart, by lane. */
   readonly #joints: ReadonlyArray<JointTickets>
   readonly #received = new Message()
+  /** Messages whose topic is being made. */
+  readonly #held: HeldMessages
 
   constructor(parts: ShardIngressParts) {
     const { port } = parts
@@ -108,25 +111,24 @@ export class ShardIngress implements IngressShape {
       })
       return { facts: { count }, bytes: writer.bytes.subarray(0, writer.length) }
     })
-    port.answer("token.give-back", (_from, { facts }) => {
-      const ticket = parts.tokens.giveBack(facts as string)
-      const { tickets } = parts.journal
-      return new Promise((resolve) => {
-        const waiter = {
-          ticketsCommitted: () => {
-            if (tickets.committed >= ticket) resolve({ facts: null })
-            else tickets.wait(waiter)
-          }
-        }
-        tickets.wait(waiter)
-      })
-    })
+    port.answer(
+      "token.give-back",
+      (_from, { facts }) => new Promise((resolve) => this.#giveBack(facts as string, () => resolve({ facts: null })))
+    )
     port.answer("retained.move", (_from, { bytes = NO_BYTES }) => {
       this.#received.decode(new ByteReader().reset(bytes, 0, bytes.length))
       parts.retained.setUnsafe(this.#received)
       return { facts: null }
     })
-    parts.topics.onChange((name) => this.#moveRetained(name))
+    this.#held = new HeldMessages({
+      mustWait: (tenant, name) => this.#isMaking(tenant, name),
+      sequence: (message) => (message.token === "" ? this.#take(message) : this.#takeOnce(message)),
+      pending: this
+    })
+    parts.topics.onChange((name) => {
+      this.#moveRetained(name)
+      if (this.#held.count > 0) this.#held.review()
+    })
   }
 
   publishUnsafe(message: Message, principal: Principal): number {
@@ -141,7 +143,8 @@ export class ShardIngress implements IngressShape {
   }
 
   giveBackToken(owner: number, token: string, done: () => void): void {
-    this.#parts.port.ask(owner, "token.give-back", { facts: token }, { resolve: done, reject: done })
+    if (owner === OWNER_LATER + this.#parts.port.shard) this.#giveBack(token, done)
+    else this.#parts.port.ask(owner, "token.give-back", { facts: token }, { resolve: done, reject: done })
   }
 
   replayRetained(tenant: number, filter: string, visit: RetainedVisitor): void {
@@ -171,6 +174,7 @@ export class ShardIngress implements IngressShape {
 
   /** Binding, sequence, store, route: on the owner of what is stored, or right here for what is not. */
   #sequence(message: Message, resolution: Resolution): number {
+    if (this.#held.holds(message.tenant, resolution.name)) return this.#hold(message, resolution)
     const { port, router, topics, journal } = this.#parts
     const stored = resolution.home !== undefined || resolution.creatable || resolution.queued
     // Once retained, a name's messages all go the way of the retained ones: none overtakes another of its publisher.
@@ -178,35 +182,32 @@ export class ShardIngress implements IngressShape {
     if (resolution.owner !== port.shard && (stored || resolution.sequenced)) {
       return this.#forward(message, resolution)
     }
+    if (resolution.home === undefined && resolution.creatable && !topics.createsInMemory()) {
+      return this.#makeHome(message, resolution)
+    }
     if (resolution.home === undefined && resolution.creatable) {
       const created = topics.createForPublishUnsafe(message.tenant, resolution.name)
       if (created !== undefined) this.#parts.resolutions.refresh(resolution, message.tenant)
       if (resolution.owner !== port.shard) return this.#forward(message, resolution)
     }
+    if (resolution.home !== undefined && resolution.log === undefined) {
+      if (topics.isOpening(resolution.home, resolution.partition)) return this.#hold(message, resolution)
+      return this.#refuseStorage()
+    }
     const isQueued = resolution.queued && message.qos > 0
     const isRefused = message.retain && this.#parts.retained.refuses(message)
     // Looked at before anything is stored: what is refused has no effect.
     if (isRefused || ((isQueued || message.retain) && journal.refusal !== 0)) {
-      this.counts.refusedStorage += 1
-      return REFUSED_QUOTA
+      return this.#refuseStorage()
     }
-    if (isQueued && this.#parts.queueLog.appendUnsafe(message) < 0) {
-      this.counts.refusedStorage += 1
-      return REFUSED_QUOTA
-    }
+    if (isQueued && this.#parts.queueLog.appendUnsafe(message) < 0) return this.#refuseStorage()
     const { log } = resolution
     if (log !== undefined) {
       const offset = log.takeUnsafe(message)
-      if (offset < 0) {
-        this.counts.refusedStorage += 1
-        return REFUSED_QUOTA
-      }
+      if (offset < 0) return this.#refuseStorage()
       message.partition = log.partition
       message.offset = offset
       this.counts.stored += 1
-    } else if (resolution.home !== undefined) {
-      this.counts.refusedStorage += 1
-      return REFUSED_QUOTA
     }
     // Before anything is routed: what a subscriber does with it may store more in the same log.
     const tickets = message.qos > 0 ? log?.tickets : undefined
@@ -224,6 +225,41 @@ export class ShardIngress implements IngressShape {
       return ACCEPTED_UNMATCHED
     }
     return ACCEPTED
+  }
+
+  #refuseStorage(): number {
+    this.counts.refusedStorage += 1
+    return REFUSED_QUOTA
+  }
+
+  /** Has the meta store agree on a home for the name; the message waits for that. */
+  #makeHome(message: Message, resolution: Resolution): number {
+    const { topics, resolutions } = this.#parts
+    const { tenant } = message
+    const { name } = resolution
+    const ended = (): void => {
+      if (resolutions.homeOf(tenant, name).home === undefined) this.#held.refuse(tenant, name)
+      else this.#held.review()
+    }
+    if (!topics.agreeForPublishUnsafe(tenant, name, ended)) return this.#refuseStorage()
+    return this.#hold(message, resolution)
+  }
+
+  /** Has the message wait until its topic is there; it is stored in a later turn than that which took it. */
+  #hold(message: Message, resolution: Resolution): number {
+    if (this.#held.hold(message, resolution.name) !== ACCEPTED_PENDING) return this.#refuseStorage()
+    this.pendingStream = this.#held.stream
+    this.pendingTicket = this.#held.ticket
+    this.pendingOwner = OWNER_LATER + this.#parts.port.shard
+    return ACCEPTED_PENDING
+  }
+
+  /** Whether a name's home is being agreed on, or its log is being opened, so that its messages wait. */
+  #isMaking(tenant: number, name: string): boolean {
+    const { topics, resolutions, port } = this.#parts
+    const { home, creatable, owner, partition } = resolutions.homeOf(tenant, name)
+    if (home === undefined) return creatable
+    return owner === port.shard && topics.isOpening(home, partition)
   }
 
   /** Sets what a message waits for: its partition's commit, the journal's, or both. */
@@ -290,7 +326,8 @@ export class ShardIngress implements IngressShape {
     }
     if (journal.refusal !== 0) return REFUSED_QUOTA
     const outcome = this.#take(message)
-    if (outcome < 0) return outcome
+    // One that waits for its topic comes here again, and its token stands in the entry that then stores it.
+    if (outcome < 0 || (outcome === ACCEPTED_PENDING && this.pendingStream === this.#held.stream)) return outcome
     const ticket = tokens.take(message.token)
     if (outcome !== ACCEPTED_PENDING || this.pendingStream === journal.tickets) {
       this.#pend(undefined, 0, ticket, 0)
@@ -298,6 +335,18 @@ export class ShardIngress implements IngressShape {
       this.#pend(this.pendingStream, this.pendingTicket, ticket, LANES - 1)
     }
     return ACCEPTED_PENDING
+  }
+
+  #giveBack(token: string, done: () => void): void {
+    const ticket = this.#parts.tokens.giveBack(token)
+    const { tickets } = this.#parts.journal
+    const waiter = {
+      ticketsCommitted: () => {
+        if (tickets.committed >= ticket) done()
+        else tickets.wait(waiter)
+      }
+    }
+    tickets.wait(waiter)
   }
 
   #answersTo(line: number): TicketFifo {
@@ -331,5 +380,7 @@ export class ShardIngress implements IngressShape {
   }
 }
 
+/** Added to the shard's own number where a message is stored later than it was taken, as another shard stores it later. */
+const OWNER_LATER = 65_536
 /** Outcomes travel as unsigned numbers. */
 const OUTCOME_BIAS = 1_000

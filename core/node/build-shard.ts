@@ -32,7 +32,7 @@ import { SLOT_CLIENT, slotOf } from "../shard/slots.ts"
 import type { LogShape } from "../telemetry/Log.ts"
 import type { TelemetryShape } from "../telemetry/Telemetry.ts"
 import { PUBLISHED_TOPICS_LIMITS } from "../topics/PublishedTopics.ts"
-import { META_PREFIX, ShardTopics, Topics } from "../topics/Topics.ts"
+import { ShardTopics, Topics } from "../topics/Topics.ts"
 import { buildPlugin } from "./build-plugin.ts"
 import type { LoadedPlugin, NodeOptions } from "./NodeOptions.ts"
 import type { PreparedShard } from "./prepare-shard.ts"
@@ -135,17 +135,10 @@ export function buildShard(
       scope,
       Effect.sync(() => parts.links.setReceiver(index, undefined))
     )
-    yield* parts.meta
-      .watch(META_PREFIX, (change) => topics.metaChanged(change))
-      .pipe(
-        Scope.provide(scope),
-        Effect.mapError((error) => new StartError({ message: `meta store: ${error.message}` }))
-      )
-    yield* Effect.tryPromise({
-      try: () => retained.start(),
-      catch: (error) => new StartError({ message: `the retained messages of shard ${index} cannot be read: ${error}` })
-    })
-    yield* queueLog.open().pipe(Effect.mapError(({ message }) => new StartError({ message: `queue log: ${message}` })))
+    yield* topics.follow().pipe(
+      Scope.provide(scope),
+      Effect.mapError((error) => new StartError({ message: `meta store: ${error.message}` }))
+    )
     yield* housekeeping(topics, queueLog, clock, scope)
     const facts = { ingress, produced, retained, resolutions, topics, port, connections }
     yield* registerShardMetrics(parts.telemetry, facts).pipe(Scope.provide(scope))

@@ -89,9 +89,14 @@ export class Resolutions {
 
   /** The shard that sequences a topic name. */
   ownerOf(tenant: number, name: string): number {
+    return this.homeOf(tenant, name).owner
+  }
+
+  /** Where a topic name is stored and sequenced, as known now; who wants it is left out. */
+  homeOf(tenant: number, name: string): Resolution {
     const resolution = new Resolution(name)
     this.#resolveHome(resolution, tenant)
-    return resolution.owner
+    return resolution
   }
 
   /** Marks one name stale. */
@@ -137,7 +142,7 @@ export class Resolutions {
     resolution.lane = home === undefined || home.mode === "memory" ? 0 : laneOf(home.id)
     if (home === undefined) {
       resolution.creatable = topics.creatable(resolution.name)
-      if (resolution.creatable && !topics.createsInMemory(resolution.name)) resolution.lane = LANES - 1
+      if (resolution.creatable && !topics.promisesAtOnce(resolution.name)) resolution.lane = LANES - 1
       resolution.owner = topics.ownerOfName(tenant, resolution.name)
       return
     }

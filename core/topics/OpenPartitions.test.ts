@@ -117,7 +117,7 @@ test("a topic that is gone before its partition opened gets no log", async () =>
   })
   const { partitions, isOpen, logged } = make({ open: () => Effect.promise(() => later) })
   partitions.open(TOPIC, () => true, LIMITS)
-  partitions.remove(TOPIC)
+  Effect.runFork(partitions.remove(TOPIC))
   ready(new ArrayPartition())
   await rest()
   assert.deepEqual(isOpen(), [false, false, false])
@@ -155,7 +155,7 @@ test("removing: the engine forgets every partition; where it fails it is told of
   }
   const { partitions, logged } = make({ remove })
   partitions.open(TOPIC, () => true, LIMITS)
-  partitions.remove(TOPIC)
+  Effect.runFork(partitions.remove(TOPIC))
   await rest()
   assert.deepEqual(forgotten, [0, 1, 2])
   assert.deepEqual(logged, ["partition t/1: engine odd cannot be removed: Error: boom"])

@@ -31,6 +31,8 @@ export interface OpenPartitionsOptions {
 interface OpenTopic {
   readonly info: TopicInfo
   readonly logs: Array<PartitionLog | undefined>
+  /** Partitions that are being opened. */
+  readonly opening: Set<number>
   readonly scope: Scope.Closeable
 }
 
@@ -40,7 +42,7 @@ export class OpenPartitions {
   readonly #topics = new Map<string, OpenTopic>()
   readonly #opening = new Set<Promise<void>>()
 
-  /** `opened` is told of a topic whose partition was opened later than its `open` returned. */
+  /** `opened` is told of a topic whose partition was opened later than its `open` returned, or is no longer waited for. */
   constructor(options: OpenPartitionsOptions, opened: (info: TopicInfo) => void) {
     this.#options = options
     this.#opened = opened
@@ -50,12 +52,17 @@ export class OpenPartitions {
     return this.#topics.get(topic.id)?.logs[partition]
   }
 
+  /** Whether the log is about to be there, or to be known not to be. */
+  isOpening(topic: TopicInfo, partition: number): boolean {
+    return this.#topics.get(topic.id)?.opening.has(partition) === true
+  }
+
   *logs(): Iterable<PartitionLog> {
     for (const topic of this.#topics.values()) for (const log of topic.logs) if (log !== undefined) yield log
   }
 
   open(info: TopicInfo, isOwned: (partition: number) => boolean, limits: PartitionLimits): void {
-    const topic: OpenTopic = { info, logs: [], scope: Scope.makeUnsafe() }
+    const topic: OpenTopic = { info, logs: [], opening: new Set(), scope: Scope.makeUnsafe() }
     this.#topics.set(info.id, topic)
     const engine = this.#options.engines.get(info.engine)
     if (engine === undefined) return
@@ -64,21 +71,28 @@ export class OpenPartitions {
     }
   }
 
-  /** Closes the topic's partitions and has its engine forget them. */
-  remove(info: TopicInfo): void {
+  /** Closes the topic's partitions and has its engine forget them; false where it could not forget them all. */
+  remove(info: TopicInfo): Effect.Effect<boolean> {
     const engine = this.#options.engines.get(info.engine)
+    let isForgotten = engine !== undefined
     const numbers = Array.from({ length: info.partitions }, (_, partition) => partition)
     const forget = Effect.forEach(
       engine === undefined ? [] : numbers,
       (partition) =>
         Effect.suspend(() => engine?.remove(keyOf(info, partition)) ?? Effect.void).pipe(
           Effect.catchCause((cause) =>
-            Effect.sync(() => this.#tell(info, partition, `cannot be removed: ${reasonOf(cause)}`))
+            Effect.sync(() => {
+              isForgotten = false
+              this.#tell(info, partition, `cannot be removed: ${reasonOf(cause)}`)
+            })
           )
         ),
       { discard: true }
     )
-    Effect.runFork(this.#close(info.id).pipe(Effect.andThen(forget)))
+    return this.#close(info.id).pipe(
+      Effect.andThen(forget),
+      Effect.map(() => isForgotten)
+    )
   }
 
   /** Closes all that is open when it runs. */
@@ -122,10 +136,14 @@ export class OpenPartitions {
     }
     const { promise, resolve } = Promise.withResolvers<void>()
     this.#opening.add(promise)
+    topic.opening.add(partition)
     const settle = (): void => {
       timer.cancel()
       this.#opening.delete(promise)
       resolve()
+      topic.opening.delete(partition)
+      // Of a topic that was closed meanwhile nobody waits for anything.
+      if (this.#topics.get(info.id) === topic) this.#opened(info)
     }
     const timer = clock.after(OPEN_TIMEOUT_MS, () => {
       fault(`${engineName} has not opened it after ${OPEN_TIMEOUT_MS / 1000} s`)
@@ -133,10 +151,7 @@ export class OpenPartitions {
     })
     fiber.addObserver((late) => {
       // A topic that was closed meanwhile needs no log; its scope has closed what was opened.
-      if (this.#topics.get(info.id) === topic) {
-        opened(late)
-        this.#opened(info)
-      }
+      if (this.#topics.get(info.id) === topic) opened(late)
       settle()
     })
   }

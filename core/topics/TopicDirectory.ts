@@ -4,6 +4,7 @@
  * Invariant: a topic name has at most one home: exact name, then the filter with the longest literal prefix, then fewest
  * wildcards, then the default binding. Two filters that overlap with equal rank are refused at creation.
  */
+import { OrderedStrings } from "../collections/OrderedStrings.ts"
 import { FilterIndex } from "../router/FilterIndex.ts"
 import { nameOfTopic, topicOfName } from "./default-binding.ts"
 import { compareRank, filtersOverlap } from "./filter-relations.ts"
@@ -11,6 +12,9 @@ import type { TopicInfo } from "./TopicInfo.ts"
 
 interface TenantTopics {
   readonly byName: Map<string, TopicInfo>
+  readonly names: OrderedStrings
+  /** Those with a filter. */
+  readonly bound: Set<TopicInfo>
   readonly bindings: FilterIndex<TopicInfo>
 }
 
@@ -33,6 +37,20 @@ export class TopicDirectory {
 
   list(tenant: number): ReadonlyArray<TopicInfo> {
     return [...(this.#tenants.get(tenant)?.byName.values() ?? [])]
+  }
+
+  /** Topics whose name comes after `cursor` and holds `part`, in the order of names, at most `limit`. */
+  page(tenant: number, cursor: string, part: string, limit: number): ReadonlyArray<TopicInfo> {
+    const topics = this.#tenants.get(tenant)
+    const found: Array<TopicInfo> = []
+    if (topics === undefined || limit <= 0) return found
+    for (const name of topics.names.page("", cursor)) {
+      if (!name.includes(part)) continue
+      const topic = topics.byName.get(name)
+      if (topic !== undefined) found.push(topic)
+      if (found.length === limit) break
+    }
+    return found
   }
 
   /** The home of an MQTT topic name. */
@@ -64,7 +82,7 @@ export class TopicDirectory {
 
   /** An existing topic whose filter overlaps `filter` with equal rank, so that a name would have two homes. */
   conflicting(tenant: number, filter: string): TopicInfo | undefined {
-    for (const topic of this.list(tenant)) {
+    for (const topic of this.#tenants.get(tenant)?.bound ?? []) {
       if (topic.filter === undefined) continue
       if (compareRank(topic.filter, filter) === 0 && filtersOverlap(topic.filter, filter)) return topic
     }
@@ -78,12 +96,21 @@ export class TopicDirectory {
     if (before !== undefined) this.remove(before.id)
     let topics = this.#tenants.get(topic.tenant)
     if (topics === undefined) {
-      topics = { byName: new Map(), bindings: new FilterIndex<TopicInfo>() }
+      topics = {
+        byName: new Map(),
+        names: new OrderedStrings(),
+        bound: new Set(),
+        bindings: new FilterIndex<TopicInfo>()
+      }
       this.#tenants.set(topic.tenant, topics)
     }
     topics.byName.set(topic.name, topic)
     this.#byId.set(topic.id, topic)
-    if (topic.filter !== undefined) topics.bindings.add(topic.filter, topic)
+    topics.names.add(topic.name)
+    if (topic.filter !== undefined) {
+      topics.bindings.add(topic.filter, topic)
+      topics.bound.add(topic)
+    }
     return true
   }
 
@@ -94,6 +121,8 @@ export class TopicDirectory {
     this.#byId.delete(id)
     const topics = this.#tenants.get(topic.tenant)
     topics?.byName.delete(topic.name)
+    topics?.names.delete(topic.name)
+    topics?.bound.delete(topic)
     if (topic.filter !== undefined) topics?.bindings.remove(topic.filter, topic)
     return topic
   }

@@ -2,7 +2,7 @@
 import type { Mode } from "../log/Engines.ts"
 
 /** Where a topic came from; only "publish" ones may be evicted. */
-export type TopicOrigin = "manifest" | "kafka" | "publish"
+export type TopicOrigin = "manifest" | "kafka" | "publish" | "admin"
 
 export interface TopicInfo {
   readonly tenant: number

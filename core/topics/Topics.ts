@@ -9,19 +9,26 @@
  *  - A shard hears of a topic before any message that is stored in it reaches the shard from its owner.
  *  - A partition's log is open on its owner from the moment the topic is known there, or its name refuses storage.
  */
-import { Context, Effect, Schema } from "effect"
+import { Context, Effect, type Scope } from "effect"
 import { CHANNEL_TOPIC, type LinkPort } from "../link/LinkPort.ts"
 import type { Mode, PartitionLimits } from "../log/Engines.ts"
 import type { PartitionLog } from "../log/PartitionLog.ts"
-import type { MetaChange, MetaStoreShape } from "../meta/MetaStore.ts"
+import type { MetaChange, MetaStoreError, MetaStoreShape } from "../meta/MetaStore.ts"
 import type { ClockShape } from "../platform/Clock.ts"
 import { type RandomShape, randomUuid } from "../platform/Random.ts"
 import { SLOT_NAME, SLOT_TOPIC, slotOf } from "../shard/slots.ts"
-import { isKafkaTopicName, topicOfName } from "./default-binding.ts"
+import { AgreedTopics, decodeTopic, META_PREFIX, type NewTopic, REMOVED_PREFIX } from "./AgreedTopics.ts"
+import { topicOfName } from "./default-binding.ts"
 import { OpenPartitions, type OpenPartitionsOptions } from "./OpenPartitions.ts"
 import { PublishedTopics, type PublishedTopicsLimits } from "./PublishedTopics.ts"
+import { Removals } from "./Removals.ts"
+import { TopicCoordinator } from "./TopicCoordinator.ts"
 import { TopicDirectory } from "./TopicDirectory.ts"
+import type { TopicError } from "./TopicError.ts"
 import type { TopicInfo } from "./TopicInfo.ts"
+
+export { encodeTopic, META_PREFIX, type NewTopic, topicKey } from "./AgreedTopics.ts"
+export { TopicError } from "./TopicError.ts"
 
 /** What new topics are made of: `[topics]` and its rules, resolved by the configuration. */
 export interface TopicDefaults {
@@ -31,12 +38,6 @@ export interface TopicDefaults {
   readonly forName: (name: string) => { readonly partitions: number; readonly engine: string; readonly mode: Mode }
 }
 
-export class TopicError extends Schema.TaggedError<TopicError>()("TopicError", {
-  topic: Schema.String,
-  reason: Schema.Literals(["invalid-name", "not-allowed", "engine-missing", "meta-store"]),
-  message: Schema.String
-}) {}
-
 /** What a change makes stale: one topic name, or all (`undefined`). */
 export type TopicsListener = (topicName: string | undefined) => void
 
@@ -44,6 +45,12 @@ export interface TopicsShape {
   find(tenant: number, name: string): TopicInfo | undefined
   findById(id: string): TopicInfo | undefined
   list(tenant: number): ReadonlyArray<TopicInfo>
+  /** Topics whose name comes after `cursor` and holds `part`, in the order of names, at most `limit`. */
+  page(tenant: number, cursor: string, part: string, limit: number): ReadonlyArray<TopicInfo>
+  /** A new topic, agreed and known on this shard when this is done; fails with "exists" where its name is taken. */
+  create(tenant: number, topic: NewTopic): Effect.Effect<TopicInfo, TopicError>
+  /** Deletes a topic with all that it holds; fails with "not-found" where there is none of this name. */
+  delete(tenant: number, name: string): Effect.Effect<void, TopicError>
   /** The topic of this name, created by the rules for Kafka clients where it is missing and that is allowed. */
   ensure(tenant: number, name: string): Effect.Effect<TopicInfo, TopicError>
   /** Whether an unknown topic may be created because a Kafka client asks for it. */
@@ -52,16 +59,11 @@ export interface TopicsShape {
 
 export class Topics extends Context.Service<Topics, TopicsShape>()("manifold/core/topics/Topics") {}
 
-/** Where topics stand in the meta store: `topics/<tenant>/<name>`. */
-export const META_PREFIX = "topics/"
 /** Retention of a created topic: 7 days. */
 const RETENTION_MS = 7 * 24 * 3_600_000
 
 /** A partition that gathered something and then nothing for so long gives its buffer back. */
 const IDLE_SEAL_MS = 1_000
-
-const encoder = new TextEncoder()
-const decoder = new TextDecoder()
 
 export interface ShardTopicsOptions extends OpenPartitionsOptions {
   readonly port: LinkPort
@@ -80,13 +82,35 @@ export class ShardTopics implements TopicsShape {
   version = 0
   readonly #options: ShardTopicsOptions
   readonly #open: OpenPartitions
+  readonly #coordinator: TopicCoordinator
+  readonly #removals: Removals
   readonly #listeners: Array<TopicsListener> = []
-  /** `tenant/name` of creations that wait for the meta store. */
-  readonly #creating = new Set<string>()
 
   constructor(options: ShardTopicsOptions) {
     this.#options = options
     this.#open = new OpenPartitions(options, (info) => this.#changed(info))
+    const coordinatorOf = (tenant: number, name: string): number => this.#owner(slotOf(tenant, SLOT_TOPIC, name, 0))
+    const agreed = new AgreedTopics({
+      ...options,
+      forName: (name) => options.defaults.forName(name),
+      conflicting: (tenant, filter) => this.directory.conflicting(tenant, filter)
+    })
+    this.#coordinator = new TopicCoordinator({
+      port: options.port,
+      agreed,
+      autoCreate: options.defaults.autoCreate,
+      coordinatorOf,
+      find: (tenant, name) => this.find(tenant, name),
+      add: (info) => this.#add(info),
+      remove: (id) => this.#remove(id),
+      removeOwn: (info) => this.#removeOwn(info)
+    })
+    this.#removals = new Removals({
+      port: options.port,
+      open: this.#open,
+      agreed,
+      isCoordinated: ({ tenant, name }) => coordinatorOf(tenant, name) === options.port.shard
+    })
     this.published = new PublishedTopics(options.published, options.port.shards, options.clock)
     options.port.handle(CHANNEL_TOPIC, (_from, reader) => {
       const added = reader.uint8() === 1
@@ -94,10 +118,13 @@ export class ShardTopics implements TopicsShape {
       if (added) this.#add(JSON.parse(text) as TopicInfo)
       else this.#remove(text)
     })
-    options.port.answer("topics.ensure", async (_from, { facts }) => {
-      const { tenant, name } = facts as { tenant: number; name: string }
-      return { facts: await Effect.runPromise(this.#create(tenant, name)) }
-    })
+  }
+
+  /** Takes over what the meta store says, now and for the life of the scope. */
+  follow(): Effect.Effect<void, MetaStoreError, Scope.Scope> {
+    const { meta } = this.#options
+    const removed = meta.watch(REMOVED_PREFIX, (change) => this.#removals.metaChanged(change))
+    return meta.watch(META_PREFIX, (change) => this.metaChanged(change)).pipe(Effect.andThen(removed))
   }
 
   get autoCreate(): boolean {
@@ -118,6 +145,10 @@ export class ShardTopics implements TopicsShape {
 
   list(tenant: number): ReadonlyArray<TopicInfo> {
     return this.directory.list(tenant)
+  }
+
+  page(tenant: number, cursor: string, part: string, limit: number): ReadonlyArray<TopicInfo> {
+    return this.directory.page(tenant, cursor, part, limit)
   }
 
   onChange(listener: TopicsListener): void {
@@ -141,10 +172,20 @@ export class ShardTopics implements TopicsShape {
     return this.#options.defaults.autoCreateMqtt !== "off" && topicOfName(name) !== undefined
   }
 
-  /** Whether a topic that a PUBLISH on this name creates is acknowledged at once. */
-  createsInMemory(name: string): boolean {
-    const { autoCreateMqtt, forName } = this.#options.defaults
-    return autoCreateMqtt !== "default" || forName(topicOfName(name) ?? name).mode === "memory"
+  /** Whether a topic that a PUBLISH creates is the coordinator's own, and there at once; else the meta store has to agree. */
+  createsInMemory(): boolean {
+    return this.#options.defaults.autoCreateMqtt !== "default"
+  }
+
+  /** Whether messages of a topic that a PUBLISH on this name creates are acknowledged at once, when the topic is there. */
+  promisesAtOnce(name: string): boolean {
+    const { forName } = this.#options.defaults
+    return this.createsInMemory() || forName(topicOfName(name) ?? name).mode === "memory"
+  }
+
+  /** Whether a partition's log is about to be there, or to be known not to be. */
+  isOpening(topic: TopicInfo, partition: number): boolean {
+    return this.#open.isOpening(topic, partition)
   }
 
   /** The open log of a partition that this shard owns. */
@@ -163,36 +204,43 @@ export class ShardTopics implements TopicsShape {
   }
 
   /**
-   * Creates the home of a plain topic name because of a PUBLISH, on its coordinator. Returns it, or undefined where a bound or
-   * the rate says no: the message is then routed and not stored.
+   * Creates the home of a plain topic name in memory because of a PUBLISH, on its coordinator. Returns it, or undefined where a bound
+   * or the rate says no: the message is then routed and not stored.
    */
   createForPublishUnsafe(tenant: number, name: string): TopicInfo | undefined {
     const topicName = topicOfName(name)
     if (topicName === undefined || this.find(tenant, topicName) !== undefined) return undefined
     // A Kafka client's creation is under way: two topics of one name would cost the records of one.
-    if (this.#creating.has(`${tenant}/${topicName}`)) return undefined
+    if (this.#coordinator.isCreating(tenant, topicName)) return undefined
     if (!this.published.admit()) return undefined
-    const defaults = this.#options.defaults
-    const durable = defaults.autoCreateMqtt === "default"
-    const made = defaults.forName(topicName)
-    const info: TopicInfo = {
-      tenant,
-      name: topicName,
-      id: randomUuid(this.#options.random),
-      partitions: durable ? made.partitions : 1,
-      engine: durable ? made.engine : "memory",
-      mode: durable ? made.mode : "memory",
-      origin: "publish"
-    }
+    const id = randomUuid(this.#options.random)
+    const made = { partitions: 1, engine: "memory", mode: "memory" } as const
+    const info: TopicInfo = { tenant, name: topicName, id, ...made, origin: "publish" }
     const log = this.#publish(info)
     if (log === undefined) return undefined
-    if (durable) {
-      const write = { key: topicKey(info), value: encodeTopic(info) }
-      Effect.runFork(
-        Effect.ignore(this.#options.meta.transact({ compare: [{ key: write.key, version: 0 }], writes: [write] }))
-      )
-    } else this.#evict(this.published.add(info, log))
+    this.#evict(this.published.add(info, log))
     return info
+  }
+
+  /**
+   * Has the home of a plain topic name agreed because of a PUBLISH, on its coordinator; `ended` is called once, later, when it is there
+   * or will not be. False where the rate says no, or there is nothing to create.
+   */
+  agreeForPublishUnsafe(tenant: number, name: string, ended: () => void): boolean {
+    const topicName = topicOfName(name)
+    if (topicName === undefined || this.find(tenant, topicName) !== undefined) return false
+    if (this.#coordinator.awaitCreation(tenant, topicName, ended)) return true
+    if (!this.published.admit()) return false
+    const created = this.#coordinator
+      .ensure(tenant, topicName, "publish")
+      .pipe(
+        Effect.catch((error) =>
+          Effect.sync(() => this.#options.log(`topic "${topicName}" cannot be created: ${error.message}`))
+        )
+      )
+    // Whoever asks may be in the midst of something that its end would call it back for.
+    this.#options.clock.microtask(() => void Effect.runFork(created.pipe(Effect.ensuring(Effect.sync(ended)))))
+    return true
   }
 
   /** Seals what lies gathered, and looks after the byte bound of topics made by PUBLISH; called about once a second. */
@@ -200,6 +248,7 @@ export class ShardTopics implements TopicsShape {
     const before = this.#options.clock.monotonicMs() - IDLE_SEAL_MS
     for (const log of this.logs()) if (log.lastWriteMs < before) log.seal()
     this.#evict(this.published.census())
+    this.#removals.housekeep()
   }
 
   #evict(evicted: ReadonlyArray<TopicInfo>): void {
@@ -208,32 +257,26 @@ export class ShardTopics implements TopicsShape {
     this.#options.log(
       `${evicted.length} topic(s) made by PUBLISH evicted, "${first.name}" among them: their bounds are reached`
     )
-    for (const old of evicted) {
-      this.#tell(0, old.id)
-      this.#remove(old.id)
-    }
+    for (const old of evicted) this.#removeOwn(old)
+  }
+
+  #removeOwn({ id }: TopicInfo): void {
+    this.#tell(0, id)
+    this.#remove(id)
   }
 
   ensure(tenant: number, name: string): Effect.Effect<TopicInfo, TopicError> {
     const known = this.find(tenant, name)
     if (known !== undefined) return Effect.succeed(known)
-    if (!isKafkaTopicName(name)) {
-      return Effect.fail(new TopicError({ topic: name, reason: "invalid-name", message: "not a valid topic name" }))
-    }
-    if (!this.autoCreate) {
-      return Effect.fail(new TopicError({ topic: name, reason: "not-allowed", message: "topics.auto_create is off" }))
-    }
-    const coordinator = this.#owner(slotOf(tenant, SLOT_TOPIC, name, 0))
-    if (coordinator === this.#options.port.shard) return this.#create(tenant, name)
-    return Effect.tryPromise({
-      try: async () => {
-        const answer = await this.#options.port.call(coordinator, "topics.ensure", { facts: { tenant, name } })
-        const info = answer.facts as TopicInfo
-        this.#add(info)
-        return info
-      },
-      catch: (error) => new TopicError({ topic: name, reason: "meta-store", message: String(error) })
-    })
+    return this.#coordinator.ask({ verb: "ensure", tenant, topic: { name } })
+  }
+
+  create(tenant: number, topic: NewTopic): Effect.Effect<TopicInfo, TopicError> {
+    return this.#coordinator.ask({ verb: "create", tenant, topic })
+  }
+
+  delete(tenant: number, name: string): Effect.Effect<void, TopicError> {
+    return this.#coordinator.ask({ verb: "delete", tenant, topic: { name } }).pipe(Effect.asVoid)
   }
 
   /** Takes over what the meta store says. */
@@ -242,7 +285,7 @@ export class ShardTopics implements TopicsShape {
     if (change.value === undefined) {
       const topic = this.find(Number(tenant), rest.join("/"))
       if (topic !== undefined) this.#remove(topic.id)
-    } else this.#add(JSON.parse(decoder.decode(change.value)) as TopicInfo)
+    } else this.#add(decodeTopic(change.value))
   }
 
   /** Closes every partition; for the end of the shard. */
@@ -252,43 +295,6 @@ export class ShardTopics implements TopicsShape {
 
   #owner(slot: number): number {
     return this.#options.slotOwners[slot] ?? 0
-  }
-
-  #create(tenant: number, name: string): Effect.Effect<TopicInfo, TopicError> {
-    const known = this.find(tenant, name)
-    if (known !== undefined) return Effect.succeed(known)
-    const made = this.#options.defaults.forName(name)
-    if (this.#options.engines.get(made.engine) === undefined) {
-      const message = `no engine "${made.engine}" is loaded`
-      return Effect.fail(new TopicError({ topic: name, reason: "engine-missing", message }))
-    }
-    const info: TopicInfo = { tenant, name, id: randomUuid(this.#options.random), ...made, origin: "kafka" }
-    const key = topicKey(info)
-    const stored = this.#options.meta.transact({
-      compare: [{ key, version: 0 }],
-      writes: [{ key, value: encodeTopic(info) }]
-    })
-    const creation = `${tenant}/${name}`
-    const begun = Effect.sync(() => this.#creating.add(creation))
-    return begun.pipe(
-      Effect.andThen(stored),
-      Effect.flatMap(({ committed }) => (committed ? Effect.succeed(info) : this.#fromMeta(key))),
-      Effect.tap((agreed) => Effect.sync(() => this.#add(agreed))),
-      Effect.mapError((error) => new TopicError({ topic: name, reason: "meta-store", message: error.message })),
-      Effect.ensuring(Effect.sync(() => this.#creating.delete(creation)))
-    )
-  }
-
-  #fromMeta(key: string) {
-    return this.#options.meta
-      .get(key)
-      .pipe(
-        Effect.flatMap((entry) =>
-          entry === undefined
-            ? Effect.fail({ message: "created and removed at the same time" })
-            : Effect.succeed(decodeTopic(entry.value))
-        )
-      )
   }
 
   /** Makes a topic known here first, then elsewhere; undefined where its engine refuses at once. */
@@ -337,7 +343,7 @@ export class ShardTopics implements TopicsShape {
     const info = this.directory.remove(id)
     if (info === undefined) return
     this.published.remove(id)
-    this.#open.remove(info)
+    this.#removals.begin(info)
     this.#changed(info)
   }
 
@@ -346,16 +352,4 @@ export class ShardTopics implements TopicsShape {
     if (info.filter !== undefined) this.version += 1
     for (const listener of this.#listeners) listener(info.filter === undefined ? (name ?? "") : undefined)
   }
-}
-
-export function topicKey(topic: { readonly tenant: number; readonly name: string }): string {
-  return `${META_PREFIX}${topic.tenant}/${topic.name}`
-}
-
-export function encodeTopic(topic: TopicInfo): Uint8Array {
-  return encoder.encode(JSON.stringify(topic))
-}
-
-export function decodeTopic(value: Uint8Array): TopicInfo {
-  return JSON.parse(decoder.decode(value)) as TopicInfo
 }

@@ -7,7 +7,7 @@ import type { MetaChange, MetaEntry, MetaStoreShape } from "../meta/MetaStore.ts
 import type { Simulation } from "../platform/simulated.ts"
 import { dealSlots } from "../shard/slots.ts"
 import { PUBLISHED_TOPICS_LIMITS, type PublishedTopicsLimits } from "./PublishedTopics.ts"
-import { META_PREFIX, ShardTopics, type TopicDefaults } from "./Topics.ts"
+import { ShardTopics, type TopicDefaults } from "./Topics.ts"
 
 export const DEFAULTS: TopicDefaults = {
   autoCreate: true,
@@ -117,8 +117,7 @@ export function joinTopics(simulation: Simulation, options: JoinTopicsOptions = 
       published: { ...PUBLISHED_TOPICS_LIMITS, ...options.published },
       log: (message) => void logged.push(message)
     })
-    const watched = meta.watch(META_PREFIX, (change) => topics.metaChanged(change))
-    Effect.runSync(Scope.provide(watched, Scope.makeUnsafe()))
+    Effect.runSync(Effect.ignore(Scope.provide(topics.follow(), Scope.makeUnsafe())))
     return { topics, engine }
   })
   return { joined, meta, shards, logged }

@@ -79,7 +79,16 @@ function connect(given: v.InferInput<typeof options> = {}, replaced: Partial<Ser
       subscriptionCount: 0
     },
     shard: { index: 1, count: 2, ownerOfClient: () => 0, acceptForwarded: never, forward: never },
-    topics: { find: () => undefined, findById: () => undefined, list: () => [], ensure: never, autoCreate: true },
+    topics: {
+      find: () => undefined,
+      findById: () => undefined,
+      list: () => [],
+      page: () => [],
+      create: never,
+      delete: never,
+      ensure: never,
+      autoCreate: true
+    },
     turn: {
       deferWork: (task) => void tasks.push(task),
       deferFlush: (task) => void tasks.push(task),
@@ -313,7 +322,16 @@ test("a read that fails is answered, and the next command is taken", async () =>
   const client = connect(
     {},
     {
-      topics: { find: () => topic, findById: never, list: never, ensure: never, autoCreate: true },
+      topics: {
+        find: () => topic,
+        findById: never,
+        list: never,
+        page: never,
+        create: never,
+        delete: never,
+        ensure: never,
+        autoCreate: true
+      },
       logs: { ...logs, read: () => Promise.reject(new Error("gone")) }
     }
   )

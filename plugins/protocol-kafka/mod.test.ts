@@ -81,6 +81,9 @@ async function build(options: object, listen?: NetShape["listenTcp"]): Promise<B
     Context.add(Journal, unused),
     Context.add(Topics, {
       ...broker.topics,
+      page: unused,
+      create: unused,
+      delete: unused,
       ensure: (_, name) =>
         name.startsWith("bad")
           ? Effect.fail(new TopicError({ topic: name, reason: "engine-missing", message: "no engine" }))

@@ -35,8 +35,13 @@ const STOP_LOOK_MS = 5
 
 const TOPIC_ERRORS: Readonly<Record<TopicError["reason"], number>> = {
   "invalid-name": ErrorCode.INVALID_TOPIC_EXCEPTION,
+  "invalid-filter": ErrorCode.INVALID_CONFIG,
   "not-allowed": ErrorCode.UNKNOWN_TOPIC_OR_PARTITION,
+  exists: ErrorCode.TOPIC_ALREADY_EXISTS,
+  "not-found": ErrorCode.UNKNOWN_TOPIC_OR_PARTITION,
+  "filter-conflict": ErrorCode.INVALID_CONFIG,
   "engine-missing": ErrorCode.INVALID_CONFIG,
+  "mode-missing": ErrorCode.INVALID_CONFIG,
   // Clients ask again: the meta store may be there by then.
   "meta-store": ErrorCode.LEADER_NOT_AVAILABLE
 }

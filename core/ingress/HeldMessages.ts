@@ -1,0 +1,128 @@
+/**
+ * Messages whose topic is being made: until the meta store has agreed on the topic and its log is open, a name's messages wait here
+ * and then go on in their order.
+ *
+ * Invariants
+ *  - While messages of a name wait, every further one of that name waits behind them.
+ *  - Each ends as the message itself ends afterwards; none is acknowledged before.
+ *  - What waits is bounded; what goes beyond is refused, and had no effect.
+ */
+import { TicketFifo } from "../journal/TicketFifo.ts"
+import { TicketStream } from "../journal/TicketStream.ts"
+import { ACCEPTED, ACCEPTED_PENDING, REFUSED_QUOTA } from "./Ingress.ts"
+import type { Message } from "./Message.ts"
+
+/** Bounds of all names of a shard together. */
+export const HELD_BYTES_MAX = 16_777_216
+export const HELD_MESSAGES_MAX = 10_000
+
+/** Where a message that is pending is waited for. */
+export interface Pending {
+  readonly pendingStream: TicketStream
+  readonly pendingTicket: number
+}
+
+export interface HeldMessagesParts {
+  /** Whether messages of a name still have to wait. */
+  readonly mustWait: (tenant: number, name: string) => boolean
+  /** Sequences a message that has waited, as the ingress does; where it is pending, `pending` says where. */
+  readonly sequence: (message: Message) => number
+  readonly pending: Pending
+}
+
+/** The messages of one name, and the line in which their publishers wait. */
+interface Line {
+  readonly tenant: number
+  readonly name: string
+  readonly messages: Array<Message>
+  readonly stream: TicketStream
+  readonly fifo: TicketFifo
+}
+
+export class HeldMessages {
+  /** The line that took a message last, and its ticket there. */
+  stream = new TicketStream()
+  ticket = 0
+  readonly #parts: HeldMessagesParts
+  readonly #lines = new Map<string, Line>()
+  #messages = 0
+  #bytes = 0
+
+  constructor(parts: HeldMessagesParts) {
+    this.#parts = parts
+  }
+
+  /** Messages that wait. */
+  get count(): number {
+    return this.#messages
+  }
+
+  /** Whether messages of the name wait. */
+  holds(tenant: number, name: string): boolean {
+    return this.#lines.size > 0 && this.#lines.has(`${tenant}/${name}`)
+  }
+
+  /** Has a message (copied) wait. Returns `ACCEPTED_PENDING`, and says where in `stream` and `ticket`; or a refusal. */
+  hold(message: Message, name: string): number {
+    const copy = message.owned()
+    copy.token = message.token
+    if (this.#messages >= HELD_MESSAGES_MAX || this.#bytes + copy.sizeBytes > HELD_BYTES_MAX) return REFUSED_QUOTA
+    const key = `${message.tenant}/${name}`
+    let line = this.#lines.get(key)
+    if (line === undefined) {
+      line = makeLine(message.tenant, name)
+      this.#lines.set(key, line)
+    }
+    line.messages.push(copy)
+    this.#messages += 1
+    this.#bytes += copy.sizeBytes
+    this.stream = line.stream
+    this.ticket = line.stream.issue()
+    return ACCEPTED_PENDING
+  }
+
+  /** Looks after all names that wait: something has changed. */
+  review(): void {
+    for (const [key, line] of [...this.#lines]) {
+      if (!this.#parts.mustWait(line.tenant, line.name)) this.#release(key, line, false)
+    }
+  }
+
+  /** The topic of the name will not be: its messages are refused. */
+  refuse(tenant: number, name: string): void {
+    const key = `${tenant}/${name}`
+    const line = this.#lines.get(key)
+    if (line !== undefined) this.#release(key, line, true)
+  }
+
+  #release(key: string, { messages, stream, fifo }: Line, isRefused: boolean): void {
+    if (!this.#lines.delete(key)) return
+    let ticket = stream.issued - messages.length
+    for (const message of messages) {
+      ticket += 1
+      this.#messages -= 1
+      this.#bytes -= message.sizeBytes
+      const { qos } = message
+      const outcome = isRefused ? REFUSED_QUOTA : this.#parts.sequence(message)
+      const { pendingStream, pendingTicket } = this.#parts.pending
+      if (outcome === ACCEPTED_PENDING) fifo.push(pendingStream, pendingTicket, qos, ticket)
+      else if (fifo.length > 0) fifo.pushDone(outcome, qos, ticket)
+      else settle(stream, ticket, qos, outcome)
+    }
+  }
+}
+
+function makeLine(tenant: number, name: string): Line {
+  const stream = new TicketStream()
+  const fifo = new TicketFifo({
+    released: (outcome, qos, ticket) => settle(stream, ticket, qos, outcome),
+    releasedAll: () => {}
+  })
+  return { tenant, name, messages: [], stream, fifo }
+}
+
+function settle(stream: TicketStream, ticket: number, qos: number, outcome: number): void {
+  // Nobody asks how a message of QoS 0 ended: what is noted of it would stay for ever.
+  stream.setOutcome(ticket, qos === 0 ? ACCEPTED : outcome)
+  stream.commit(ticket)
+}

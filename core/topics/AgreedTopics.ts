@@ -1,0 +1,222 @@
+/**
+ * Topics as the meta store agrees on them: creation and removal, each one transaction.
+ *
+ * Keys: `topics/<tenant>/<name>` holds a topic; `removed-topics/<id>` holds one that is gone and whose records have not all been
+ * forgotten yet; `bindings/<tenant>` is written by every creation with a topic filter, so that two that conflict cannot pass each
+ * other.
+ *
+ * Invariants
+ *  - A name stands for one topic; its id is given once, here, and never to another.
+ *  - What is told of as created or removed is so after a restart, where the meta store survives one.
+ */
+import { Effect } from "effect"
+import type { Engines, Mode } from "../log/Engines.ts"
+import type { MetaEntry, MetaStoreError, MetaStoreShape, MetaTransaction } from "../meta/MetaStore.ts"
+import { type RandomShape, randomUuid } from "../platform/Random.ts"
+import { checkTopicFilter, parseShared } from "../router/topic-filter.ts"
+import { isKafkaTopicName } from "./default-binding.ts"
+import { TopicError } from "./TopicError.ts"
+import type { TopicInfo, TopicOrigin } from "./TopicInfo.ts"
+
+/** Where topics stand in the meta store: `topics/<tenant>/<name>`. */
+export const META_PREFIX = "topics/"
+/** Where removed topics stand until they are forgotten: `removed-topics/<id>`. */
+export const REMOVED_PREFIX = "removed-topics/"
+/** Creations with a filter that meet another one begin anew so often. */
+const ATTEMPTS_MAX = 20
+
+const encoder = new TextEncoder()
+const decoder = new TextDecoder()
+
+/** What somebody wants a topic to be; what is left out is as the rules for new topics say. */
+export interface NewTopic {
+  readonly name: string
+  readonly partitions?: number
+  readonly engine?: string
+  readonly mode?: Mode
+  /** The topic filter that is bound to it. */
+  readonly filter?: string
+}
+
+export interface AgreedTopicsOptions {
+  readonly meta: MetaStoreShape
+  readonly random: RandomShape
+  readonly engines: typeof Engines.Service
+  readonly forName: (name: string) => { readonly partitions: number; readonly engine: string; readonly mode: Mode }
+  /** A known topic whose filter shares names with this one at the same rank. */
+  readonly conflicting: (tenant: number, filter: string) => TopicInfo | undefined
+}
+
+export class AgreedTopics {
+  readonly #options: AgreedTopicsOptions
+
+  constructor(options: AgreedTopicsOptions) {
+    this.#options = options
+  }
+
+  /** A new topic; fails with "exists" where its name is taken. */
+  create(tenant: number, topic: NewTopic, origin: TopicOrigin): Effect.Effect<TopicInfo, TopicError> {
+    return Effect.suspend(() => {
+      const fault = this.#check(topic)
+      if (fault !== undefined) return Effect.fail(fault)
+      const { name, filter } = topic
+      const { partitions, engine, mode } = { ...this.#options.forName(name), ...defined(topic) }
+      const info: TopicInfo = {
+        tenant,
+        name,
+        id: randomUuid(this.#options.random),
+        partitions,
+        engine,
+        mode,
+        origin,
+        ...(filter === undefined ? {} : { filter })
+      }
+      return filter === undefined ? this.#put(info) : this.#bind(info, filter, ATTEMPTS_MAX)
+    })
+  }
+
+  /** The topic of this name, created by the rules where it is missing. */
+  ensure(tenant: number, name: string, origin: TopicOrigin): Effect.Effect<TopicInfo, TopicError> {
+    return this.create(tenant, { name }, origin).pipe(
+      Effect.catch((error) =>
+        error.reason === "exists" ? this.#get(tenant, name).pipe(Effect.map(decodeEntry)) : Effect.fail(error)
+      )
+    )
+  }
+
+  /** Takes the topic out and notes it among those to be forgotten; fails with "not-found" where there is none of this name. */
+  remove(tenant: number, name: string): Effect.Effect<TopicInfo, TopicError> {
+    return this.#get(tenant, name).pipe(
+      Effect.flatMap((entry) => {
+        const info = decodeEntry(entry)
+        const compare = [{ key: entry.key, version: entry.version }]
+        const writes = [
+          { key: entry.key, value: undefined },
+          { key: removedKey(info), value: entry.value }
+        ]
+        return this.#transact(name, { compare, writes }).pipe(
+          Effect.flatMap((committed) => (committed ? Effect.succeed(info) : Effect.fail(missing(name))))
+        )
+      })
+    )
+  }
+
+  /** Nothing is left of a removed topic. */
+  forgotten(info: TopicInfo): Effect.Effect<void, TopicError> {
+    const writes = [{ key: removedKey(info), value: undefined }]
+    return this.#transact(info.name, { compare: [], writes }).pipe(Effect.asVoid)
+  }
+
+  #check({ name, filter, ...wanted }: NewTopic): TopicError | undefined {
+    const fault = (reason: TopicError["reason"], message: string): TopicError =>
+      new TopicError({ topic: name, reason, message })
+    if (!isKafkaTopicName(name)) {
+      return fault("invalid-name", "not a valid topic name: 1 to 249 of A-Z a-z 0-9 . _ -, and neither . nor ..")
+    }
+    if (filter !== undefined && (checkTopicFilter(filter) !== 0 || parseShared(filter) !== undefined)) {
+      return fault("invalid-filter", "not a valid topic filter: + stands for one level, # for all at the end")
+    }
+    const { engine, mode } = { ...this.#options.forName(name), ...defined(wanted) }
+    const found = this.#options.engines.get(engine)
+    if (found === undefined) {
+      const known = this.#options.engines.names().join(", ")
+      return fault("engine-missing", `no engine "${engine}" is loaded; there is ${known || "none"}`)
+    }
+    if (found.modes.includes(mode)) return undefined
+    return fault("mode-missing", `engine "${engine}" does not promise "${mode}", but ${found.modes.join(", ")}`)
+  }
+
+  #put(info: TopicInfo): Effect.Effect<TopicInfo, TopicError> {
+    const key = topicKey(info)
+    const transaction = { compare: [{ key, version: 0 }], writes: [{ key, value: encodeTopic(info) }] }
+    return this.#transact(info.name, transaction).pipe(
+      Effect.flatMap((committed) => (committed ? Effect.succeed(info) : Effect.fail(taken(info.name))))
+    )
+  }
+
+  /** As {@link AgreedTopics.#put}, while nobody else binds a filter. */
+  #bind(info: TopicInfo, filter: string, attempts: number): Effect.Effect<TopicInfo, TopicError> {
+    const guard = `bindings/${info.tenant}`
+    const key = topicKey(info)
+    return Effect.gen({ self: this }, function* () {
+      const { meta, conflicting } = this.#options
+      const failed = failure(info.name)
+      const version = (yield* meta.get(guard).pipe(Effect.mapError(failed)))?.version ?? 0
+      // All that was bound until then has been told of.
+      const rival = conflicting(info.tenant, filter)
+      if (rival !== undefined) {
+        const message = `filter "${filter}" has names in common with "${rival.filter}" of topic "${rival.name}", which has the same rank`
+        return yield* new TopicError({ topic: info.name, reason: "filter-conflict", message })
+      }
+      const isDone = yield* this.#transact(info.name, {
+        compare: [
+          { key, version: 0 },
+          { key: guard, version }
+        ],
+        writes: [
+          { key, value: encodeTopic(info) },
+          { key: guard, value: encoder.encode(info.name) }
+        ]
+      })
+      if (isDone) return info
+      if ((yield* meta.get(key).pipe(Effect.mapError(failed))) !== undefined) return yield* taken(info.name)
+      if (attempts > 0) return yield* this.#bind(info, filter, attempts - 1)
+      return yield* failed({ message: "other bindings are made at the same time; try again" })
+    })
+  }
+
+  #get(tenant: number, name: string): Effect.Effect<MetaEntry, TopicError> {
+    return this.#options.meta.get(topicKey({ tenant, name })).pipe(
+      Effect.mapError(failure(name)),
+      Effect.flatMap((entry) => (entry === undefined ? Effect.fail(missing(name)) : Effect.succeed(entry)))
+    )
+  }
+
+  #transact(name: string, transaction: MetaTransaction): Effect.Effect<boolean, TopicError> {
+    const transacted = this.#options.meta.transact(transaction)
+    return transacted.pipe(
+      Effect.map(({ committed }) => committed),
+      Effect.mapError(failure(name))
+    )
+  }
+}
+
+function defined({ partitions, engine, mode }: Omit<NewTopic, "name" | "filter">): Partial<NewTopic> {
+  return {
+    ...(partitions === undefined ? {} : { partitions }),
+    ...(engine === undefined ? {} : { engine }),
+    ...(mode === undefined ? {} : { mode })
+  }
+}
+
+function failure(topic: string): (error: Pick<MetaStoreError, "message">) => TopicError {
+  return ({ message }) => new TopicError({ topic, reason: "meta-store", message })
+}
+
+export function taken(topic: string): TopicError {
+  return new TopicError({ topic, reason: "exists", message: `there is a topic "${topic}" already` })
+}
+
+export function missing(topic: string): TopicError {
+  return new TopicError({ topic, reason: "not-found", message: `there is no topic ${JSON.stringify(topic)}` })
+}
+
+export function topicKey(topic: { readonly tenant: number; readonly name: string }): string {
+  return `${META_PREFIX}${topic.tenant}/${topic.name}`
+}
+
+export function removedKey(topic: { readonly id: string }): string {
+  return `${REMOVED_PREFIX}${topic.id}`
+}
+
+export function encodeTopic(topic: TopicInfo): Uint8Array {
+  return encoder.encode(JSON.stringify(topic))
+}
+
+export function decodeTopic(value: Uint8Array): TopicInfo {
+  return JSON.parse(decoder.decode(value)) as TopicInfo
+}
+
+function decodeEntry({ value }: MetaEntry): TopicInfo {
+  return decodeTopic(value)
+}

@@ -1,0 +1,150 @@
+/**
+ * Creation and deletion of topics among the shards: the owner of partition 0 of a topic's name is its coordinator, and everything
+ * that makes or ends a topic of that name passes through it.
+ *
+ * Invariant: whoever is answered knows on its own shard of what it was answered.
+ */
+import { Effect } from "effect"
+import type { LinkPort } from "../link/LinkPort.ts"
+import { type AgreedTopics, missing, type NewTopic, taken } from "./AgreedTopics.ts"
+import { isKafkaTopicName } from "./default-binding.ts"
+import { TopicError } from "./TopicError.ts"
+import type { TopicInfo, TopicOrigin } from "./TopicInfo.ts"
+
+/** What one shard asks a topic's coordinator for, and what it gets. */
+export interface TopicRequest {
+  readonly verb: "ensure" | "create" | "delete"
+  readonly tenant: number
+  readonly topic: NewTopic
+}
+interface Answer {
+  readonly topic?: TopicInfo
+  readonly refused?: { readonly reason: TopicError["reason"]; readonly message: string }
+}
+
+export interface TopicCoordinatorParts {
+  readonly port: LinkPort
+  readonly agreed: AgreedTopics
+  /** Whether a topic may be created because a Kafka client asks for it. */
+  readonly autoCreate: boolean
+  readonly coordinatorOf: (tenant: number, name: string) => number
+  /** What this shard knows. */
+  readonly find: (tenant: number, name: string) => TopicInfo | undefined
+  readonly add: (topic: TopicInfo) => void
+  readonly remove: (id: string) => void
+  /** Ends a topic that is this coordinator's own, on all shards. */
+  readonly removeOwn: (topic: TopicInfo) => void
+}
+
+export class TopicCoordinator {
+  readonly #parts: TopicCoordinatorParts
+  /** Creations that wait for the meta store, by `tenant/name`, and who is to be told of their end. */
+  readonly #creating = new Map<string, { count: number; readonly ended: Array<() => void> }>()
+
+  constructor(parts: TopicCoordinatorParts) {
+    this.#parts = parts
+    parts.port.answer("topics.coordinate", async (_from, { facts }) => {
+      const answered = this.#coordinate(facts as TopicRequest).pipe(
+        Effect.map((topic): Answer => ({ topic })),
+        Effect.catch(({ reason, message }) => Effect.succeed<Answer>({ refused: { reason, message } }))
+      )
+      return { facts: await Effect.runPromise(answered) }
+    })
+  }
+
+  /** Whether this coordinator waits for the meta store to agree on the topic. */
+  isCreating(tenant: number, name: string): boolean {
+    return this.#creating.has(`${tenant}/${name}`)
+  }
+
+  /** Has the coordinator of the topic's name do it; what comes of it is known here when it is answered. */
+  ask(request: TopicRequest): Effect.Effect<TopicInfo, TopicError> {
+    const { tenant, topic, verb } = request
+    const { port, coordinatorOf, add, remove } = this.#parts
+    const coordinator = coordinatorOf(tenant, topic.name)
+    if (coordinator === port.shard) return this.#coordinate(request)
+    const failed = (error: unknown): TopicError =>
+      new TopicError({ topic: topic.name, reason: "meta-store", message: String(error) })
+    return Effect.tryPromise({
+      try: () => port.call(coordinator, "topics.coordinate", { facts: request }),
+      catch: failed
+    }).pipe(
+      Effect.flatMap(({ facts }) => {
+        const { topic: info, refused } = facts as Answer
+        if (refused !== undefined) return Effect.fail(new TopicError({ topic: topic.name, ...refused }))
+        if (info === undefined) return Effect.fail(failed("the coordinator did not answer"))
+        if (verb === "delete") remove(info.id)
+        else add(info)
+        return Effect.succeed(info)
+      })
+    )
+  }
+
+  /** Calls `ended` when the creation that is under way has ended; false where none is. */
+  awaitCreation(tenant: number, name: string, ended: () => void): boolean {
+    const creation = this.#creating.get(`${tenant}/${name}`)
+    creation?.ended.push(ended)
+    return creation !== undefined
+  }
+
+  /** On the coordinator: the topic of this name, created by the rules for `origin`. */
+  ensure(tenant: number, name: string, origin: TopicOrigin): Effect.Effect<TopicInfo, TopicError> {
+    return this.#create(tenant, name, this.#parts.agreed.ensure(tenant, name, origin))
+  }
+
+  #coordinate({ verb, tenant, topic }: TopicRequest): Effect.Effect<TopicInfo, TopicError> {
+    return Effect.suspend(() => {
+      const { name } = topic
+      const { find, agreed, autoCreate } = this.#parts
+      const known = find(tenant, name)
+      if (verb === "delete") return this.#delete(tenant, name, known)
+      if (verb === "create") {
+        if (known !== undefined) return Effect.fail(taken(name))
+        return this.#create(tenant, name, agreed.create(tenant, topic, "admin"))
+      }
+      if (known !== undefined) return Effect.succeed(known)
+      if (autoCreate || !isKafkaTopicName(name)) return this.ensure(tenant, name, "kafka")
+      return Effect.fail(new TopicError({ topic: name, reason: "not-allowed", message: "topics.auto_create is off" }))
+    })
+  }
+
+  /** Carries a creation out; who waits for it is told when nobody creates the topic any more. */
+  #create(
+    tenant: number,
+    name: string,
+    agreed: Effect.Effect<TopicInfo, TopicError>
+  ): Effect.Effect<TopicInfo, TopicError> {
+    return Effect.suspend(() => {
+      const key = `${tenant}/${name}`
+      const creation = this.#creating.get(key) ?? { count: 0, ended: [] }
+      creation.count += 1
+      this.#creating.set(key, creation)
+      const leave = (): void => {
+        creation.count -= 1
+        if (creation.count > 0) return
+        this.#creating.delete(key)
+        for (const ended of creation.ended) ended()
+      }
+      return agreed.pipe(
+        Effect.tap((info) => Effect.sync(() => this.#parts.add(info))),
+        Effect.ensuring(Effect.sync(leave))
+      )
+    })
+  }
+
+  #delete(tenant: number, name: string, known: TopicInfo | undefined): Effect.Effect<TopicInfo, TopicError> {
+    const { agreed, find, remove, removeOwn } = this.#parts
+    return agreed.remove(tenant, name).pipe(
+      Effect.tap((info) => Effect.sync(() => remove(info.id))),
+      Effect.catch((error) => {
+        if (error.reason !== "not-found") return Effect.fail(error)
+        // A topic that a PUBLISH made in memory is in no meta store.
+        if (known === undefined || find(tenant, name) !== known) return Effect.fail(missing(name))
+        return Effect.sync(() => {
+          removeOwn(known)
+          return known
+        })
+      })
+    )
+  }
+}

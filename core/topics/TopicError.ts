@@ -1,0 +1,21 @@
+/** Why a topic was not created or deleted. */
+import { Schema } from "effect"
+
+export class TopicError extends Schema.TaggedError<TopicError>()("TopicError", {
+  topic: Schema.String,
+  reason: Schema.Literals([
+    "invalid-name",
+    "invalid-filter",
+    /** Automatic creation is off. */
+    "not-allowed",
+    "exists",
+    "not-found",
+    /** Another topic's filter has the same rank and shares names with this one: a name would have two homes. */
+    "filter-conflict",
+    "engine-missing",
+    "mode-missing",
+    /** It could not be agreed; nothing was changed, as far as can be known. */
+    "meta-store"
+  ]),
+  message: Schema.String
+}) {}

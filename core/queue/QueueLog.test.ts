@@ -1,7 +1,11 @@
 import assert from "node:assert/strict"
 import { test } from "node:test"
+import { Effect } from "effect"
 import { BACKLOG, FAILED } from "../log/Engines.ts"
-import { linesOf, messageOf, openLog, pause, settle } from "./fakes.ts"
+import { Simulation } from "../platform/simulated.ts"
+import { TurnLoop } from "../platform/Turn.ts"
+import { linesOf, ManualJournal, messageOf, OrderedStore, openLog, pause, SMALL_OPTIONS, settle } from "./fakes.ts"
+import { QueueLog } from "./QueueLog.ts"
 import { RESERVED_OFFSETS } from "./QueueUpkeep.ts"
 
 const ALL = { tenant: 0, filters: ["#"] }
@@ -214,4 +218,101 @@ test("bounds of bytes and of age remove the oldest, whoever wants them, and that
   log.housekeep()
   await settle(bench)
   assert.deepEqual([log.startOffset, log.bytes, log.counts.dropped], [40, 0, 40])
+})
+
+test("no offset is given before its reservation is synced, and one that fails is tried again", async () => {
+  const store = new OrderedStore()
+  const journal = new ManualJournal(store)
+  const { clock } = new Simulation(1)
+  const parts = { number: 0, journal, store, clock, turn: new TurnLoop(clock), options: SMALL_OPTIONS }
+  const log = new QueueLog(parts)
+  const opened = Effect.runPromise(log.open())
+  const { promise, resolve } = Promise.withResolvers<void>()
+  journal.synced = promise
+  await pause()
+  await pause()
+  assert.equal(log.appendUnsafe(messageOf("a", "1")), BACKLOG)
+  journal.commit()
+  await pause()
+  assert.equal(log.appendUnsafe(messageOf("a", "1")), BACKLOG)
+  resolve()
+  await opened
+  assert.equal(log.appendUnsafe(messageOf("a", "1")), 0)
+  journal.commit()
+
+  const other = new QueueLog(parts)
+  const reopened = Effect.runPromise(other.open())
+  while (journal.pending === 0) await pause()
+  journal.fail(FAILED)
+  await reopened
+  assert.equal(other.appendUnsafe(messageOf("a", "2")), BACKLOG)
+  other.housekeep()
+  journal.synced = Promise.reject(new Error("lost"))
+  journal.commit()
+  await pause()
+  assert.deepEqual([other.appendUnsafe(messageOf("a", "2")), other.counts.failures], [BACKLOG, 2])
+  journal.synced = Promise.resolve()
+  other.housekeep()
+  journal.commit()
+  await pause()
+  assert.equal(other.appendUnsafe(messageOf("a", "2")), RESERVED_OFFSETS)
+})
+
+test("more than one read's worth without rows by name is there after a restart", async () => {
+  const roomy = { ...SMALL_OPTIONS, residentBytesMax: 1e9 }
+  const { log, journal, store } = await openLog(undefined, roomy)
+  for (let index = 0; index < 2_500; index++) log.appendUnsafe(messageOf("a", `${index}`))
+  journal.commit()
+  const again = await openLog(store, roomy)
+  const read = again.log.read(0, ALL, { messagesMax: 10_000, bytesMax: 1e9 }, false)
+  assert.ok(!(read instanceof Promise))
+  assert.deepEqual(
+    read.messages.map(({ queueOffset }) => queueOffset),
+    Array.from({ length: 2_500 }, (_, index) => index)
+  )
+})
+
+test("one call looks at a bounded number of messages, and says where to go on", async () => {
+  const { log, journal } = await openLog(undefined, { ...SMALL_OPTIONS, bytesMax: 1e9, residentBytesMax: 1e9 })
+  for (let index = 0; index < 10_000; index++) log.appendUnsafe(messageOf(index === 9_000 ? "b/b" : "a", ""))
+  journal.commit()
+  const seen: Array<string> = []
+  let next = 0
+  let calls = 0
+  for (let isAtEnd = false; !isAtEnd; calls++) {
+    const read = log.read(next, { tenant: 0, filters: ["b/+"] }, MANY, true)
+    assert.ok(!(read instanceof Promise))
+    seen.push(...linesOf(read.messages))
+    next = read.next
+    isAtEnd = read.isAtEnd
+  }
+  assert.deepEqual([seen, next, calls], [["9000 b/b="], 10_000, 3])
+})
+
+test("names with more messages than a page has, far from each other, are merged in order", async () => {
+  const bench = await openLog()
+  const { log, journal } = bench
+  const expected: Array<number> = []
+  for (let index = 0; index < 1_500; index++) {
+    const name = index % 2 === 0 ? "often" : index % 100 === 1 ? "seldom" : "other"
+    if (name !== "other") expected.push(index)
+    log.appendUnsafe(messageOf(name, ""))
+    if (index % 100 === 0) {
+      journal.commit()
+      await settle(bench)
+    }
+  }
+  await settle(bench)
+  assert.ok(log.memoryBytes < 3_000)
+  const selection = { tenant: 0, filters: ["seldom", "often"] }
+  for (const messagesMax of [7, 10_000]) {
+    const seen: Array<number> = []
+    for (let next = 0; ; ) {
+      const read = await log.read(next, selection, { messagesMax, bytesMax: 1e9 }, false)
+      seen.push(...read.messages.map(({ queueOffset }) => queueOffset))
+      next = read.next
+      if (read.isAtEnd) break
+    }
+    assert.deepEqual(seen, expected)
+  }
 })

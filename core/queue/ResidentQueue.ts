@@ -85,6 +85,11 @@ export class ResidentQueue {
     return this.length === 0 ? undefined : this.#entries[this.#entries.length - 1]
   }
 
+  /** Names that stand in the index. */
+  get nameCount(): number {
+    return this.#byName.size
+  }
+
   get hasUncommitted(): boolean {
     return this.#uncommitted < this.#entries.length
   }

@@ -81,6 +81,8 @@ export class ManualJournal implements JournalShape {
   readonly tickets = new TicketStream()
   refusal = 0
   nextIndex = 1
+  /** What {@link ManualJournal.whenSynced} answers. */
+  synced: Promise<void> = Promise.resolve()
   readonly syncedIndex = 0
   readonly #store: OrderedStore
   #pending: Array<ReadonlyArray<KeyValueWrite>> = []
@@ -126,7 +128,7 @@ export class ManualJournal implements JournalShape {
   register(): void {}
   released(): void {}
   whenSynced(): Promise<void> {
-    return Promise.resolve()
+    return this.synced
   }
 }
 

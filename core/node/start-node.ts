@@ -2,14 +2,13 @@
  * Starts a node: meta store, shards, protocols, administrator's face, in this order; closing the scope is the graceful stop, in the
  * reverse order. Either everything stands or nothing does.
  */
-import { createHash } from "node:crypto"
 import { Context, Effect, Scope } from "effect"
 import { InThreadLinks } from "../link/Link.ts"
 import type { MetaStoreShape } from "../meta/MetaStore.ts"
 import { Clock } from "../platform/Clock.ts"
 import { type FileError, Files, type FilesShape } from "../platform/Files.ts"
 import { Net } from "../platform/Net.ts"
-import { Random, type RandomShape, uuidText } from "../platform/Random.ts"
+import { Random, type RandomShape } from "../platform/Random.ts"
 import {
   CONTRACT_VERSION,
   type ListenerFact,
@@ -21,15 +20,15 @@ import {
 import { clusterInfo } from "../resources/cluster-info.ts"
 import { makeResources, Resources } from "../resources/Resources.ts"
 import { resourceList } from "../resources/resource-list.ts"
+import { topicResource } from "../resources/topic.ts"
 import { dealSlots } from "../shard/slots.ts"
 import { LineLog, Log, type LogShape } from "../telemetry/Log.ts"
 import { MetricsRegistry, Telemetry } from "../telemetry/Telemetry.ts"
-import type { TopicInfo } from "../topics/TopicInfo.ts"
-import { encodeTopic, topicKey } from "../topics/Topics.ts"
+import { declareTopics } from "../topics/declared-topics.ts"
 import { buildPlugin, type PluginBuilder } from "./build-plugin.ts"
 import { type BuiltShard, buildShard } from "./build-shard.ts"
 import { type DataDirectory, openDataDirectory } from "./data-directory.ts"
-import type { DeclaredTopic, NodeOptions } from "./NodeOptions.ts"
+import type { NodeOptions } from "./NodeOptions.ts"
 import { type PreparedShard, prepareShard } from "./prepare-shard.ts"
 import { makeListeners, makeMetaStores } from "./registries.ts"
 import { SharedNet } from "./SharedNet.ts"
@@ -96,11 +95,13 @@ export function startNode(
     }
     const meta = yield* startMeta(options, platform, prepared, { scope, clock, log })
     for (const shard of prepared) yield* shard.recover
-    yield* declareTopics(options, meta)
+    yield* declareTopics({ declared: options.declared, meta, random, log })
     for (const shard of prepared) {
       shards.push(yield* buildShard({ ...common, index: shard.index, meta }, shard, scope))
     }
     for (const shard of shards) yield* shard.topics.settled()
+    const [first] = shards
+    if (first !== undefined) yield* resources.register(topicResource(first.topics))
     for (const shard of shards) yield* shard.startProtocols
     for (const { plugin, options: settings } of options.plugins) {
       if (plugin.kind !== "http") continue
@@ -159,25 +160,4 @@ function startMeta(
     if (store !== undefined) return store
     return yield* new StartError({ message: "no plugin brings a meta store; meta-raft does" })
   })
-}
-
-/** Puts the manifest's topics into the meta store; their ids depend on their names alone, so they are the same at every start. */
-function declareTopics(options: NodeOptions, meta: MetaStoreShape): Effect.Effect<void, StartError> {
-  const declare = (declared: DeclaredTopic) => {
-    const { topic: name, filter, partitions, engine, mode } = declared
-    const info: TopicInfo = { tenant: 0, name, id: idOf(name), partitions, engine, mode, origin: "manifest", filter }
-    const key = topicKey(info)
-    return meta.transact({ compare: [{ key, version: 0 }], writes: [{ key, value: encodeTopic(info) }] })
-  }
-  return Effect.forEach(options.declared, declare, { discard: true }).pipe(
-    Effect.mapError((error) => new StartError({ message: `meta store: ${error.message}` }))
-  )
-}
-
-/** A name-based UUID (version 8, RFC 9562): the first 16 bytes of SHA-256, marked. */
-function idOf(name: string): string {
-  const bytes = new Uint8Array(createHash("sha256").update(`manifold topic 0/${name}`).digest()).slice(0, 16)
-  bytes[6] = ((bytes[6] ?? 0) & 0x0f) | 0x80
-  bytes[8] = ((bytes[8] ?? 0) & 0x3f) | 0x80
-  return uuidText(bytes)
 }

@@ -2,3 +2,4 @@
 export { clusterInfo } from "./cluster-info.ts"
 export * from "./Resources.ts"
 export { resourceList } from "./resource-list.ts"
+export { topicResource } from "./topic.ts"

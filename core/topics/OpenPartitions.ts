@@ -65,7 +65,10 @@ export class OpenPartitions {
     const topic: OpenTopic = { info, logs: [], opening: new Set(), scope: Scope.makeUnsafe() }
     this.#topics.set(info.id, topic)
     const engine = this.#options.engines.get(info.engine)
-    if (engine === undefined) return
+    if (engine === undefined) {
+      this.#options.log(`topic ${info.name}: no engine "${info.engine}" is loaded; it cannot be read or written`)
+      return
+    }
     for (let partition = 0; partition < info.partitions; partition++) {
       if (isOwned(partition)) this.#openPartition(topic, engine, partition, limits)
     }

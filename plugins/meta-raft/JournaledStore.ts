@@ -144,7 +144,8 @@ export class JournaledStore implements MetaStoreShape, JournalConsumer {
   }
 
   checkpoint(): void {
-    if (this.#begin() === "") this.#snapshots.wanted()
+    // Before it has begun, recovery is under way, and its state is not yet that of the journal.
+    if (this.#hasBegun && this.#fault === "") this.#snapshots.wanted()
   }
 
   // What the node calls.

@@ -1,0 +1,118 @@
+/** `topic`: the topics of the node, however they came to be; those that are created here last as long as the meta store does. */
+import { Effect } from "effect"
+import * as v from "valibot"
+import type { NewTopic } from "../topics/AgreedTopics.ts"
+import type { TopicError } from "../topics/TopicError.ts"
+import type { TopicInfo } from "../topics/TopicInfo.ts"
+import type { TopicsShape } from "../topics/Topics.ts"
+import { type Resource, ResourceError } from "./Resources.ts"
+
+/** Requests that name no tenant are those of this one. */
+const TENANT = 0
+const PARTITIONS_MAX = 10_000
+
+const mode = v.picklist(["memory", "hybrid", "persistent"])
+
+const schema = v.strictObject({
+  name: v.pipe(v.string(), v.description("what Kafka clients call it")),
+  partitions: v.pipe(v.number(), v.integer(), v.minValue(1)),
+  engine: v.pipe(v.string(), v.description("where its partitions are kept")),
+  mode: v.pipe(mode, v.description("what an acknowledgement promises")),
+  filter: v.pipe(
+    v.nullable(v.string()),
+    v.description("the topic filter that is bound to it; null = the default binding")
+  ),
+  origin: v.pipe(v.picklist(["manifest", "kafka", "publish", "admin"]), v.description("who made it")),
+  id: v.pipe(v.string(), v.description("a UUID; a topic that is made anew has a new one"))
+})
+
+const input = v.strictObject({
+  name: v.pipe(v.string(), v.description("1 to 249 of A-Z a-z 0-9 . _ -")),
+  partitions: v.pipe(
+    v.optional(v.pipe(v.number(), v.integer(), v.minValue(1), v.maxValue(PARTITIONS_MAX))),
+    v.description("partitions; else as its rule or [topics] says")
+  ),
+  engine: v.pipe(
+    v.optional(v.string()),
+    v.description("where its partitions are kept; else as its rule or [topics] says")
+  ),
+  mode: v.pipe(v.optional(mode), v.description("what an acknowledgement promises; else as its rule or [topics] says")),
+  filter: v.pipe(v.optional(v.string()), v.description("binds the MQTT topic names that match this topic filter to it"))
+})
+
+/** How each refusal is told; the codes are stable. */
+const REFUSALS = {
+  "invalid-name": ["invalid", "invalid-topic-name"],
+  "invalid-filter": ["invalid", "invalid-topic-filter"],
+  "not-allowed": ["refused", "topic-creation-off"],
+  exists: ["conflict", "topic-exists"],
+  "not-found": ["not-found", "topic-not-found"],
+  "filter-conflict": ["conflict", "topic-filter-conflict"],
+  "engine-missing": ["invalid", "engine-not-available"],
+  "mode-missing": ["invalid", "mode-not-available"],
+  "meta-store": ["unavailable", "meta-store-unavailable"]
+} as const satisfies Record<TopicError["reason"], readonly [ResourceError["reason"], string]>
+
+type TopicsOfShard = Pick<TopicsShape, "find" | "page" | "create" | "delete">
+
+/** `topics`: those of any shard, for each knows all. */
+export function topicResource(topics: TopicsOfShard): Resource {
+  return {
+    name: "topic",
+    plural: "topics",
+    description: "Topics: names under which records are kept",
+    schema,
+    idMember: "name",
+    list: ({ limit, cursor, filter }) =>
+      Effect.sync(() => {
+        const found = topics.page(TENANT, cursor, filter, limit + 1)
+        const items = found.slice(0, limit).map(itemOf)
+        const last = items.at(-1)
+        return found.length > limit && last !== undefined ? { items, cursor: last.name } : { items }
+      }),
+    get: (id) =>
+      Effect.suspend(() => {
+        const found = topics.find(TENANT, id)
+        if (found !== undefined) return Effect.succeed(itemOf(found))
+        const message = `there is no topic ${JSON.stringify(id)}`
+        return Effect.fail(new ResourceError({ reason: "not-found", code: "topic-not-found", message }))
+      }),
+    verbs: [
+      {
+        name: "create",
+        description: "Makes a topic",
+        kind: "create",
+        input,
+        run: (_id, given) =>
+          topics.create(TENANT, newTopic(v.parse(input, given))).pipe(Effect.map(itemOf), Effect.mapError(refusalOf))
+      },
+      {
+        name: "delete",
+        description: "Deletes a topic with all it holds; one that the manifest declares is made anew at the next start",
+        kind: "delete",
+        input: v.strictObject({}),
+        run: (id) => topics.delete(TENANT, id).pipe(Effect.mapError(refusalOf))
+      }
+    ]
+  }
+}
+
+function newTopic({ name, ...given }: v.InferOutput<typeof input>): NewTopic {
+  const { partitions, engine, mode, filter } = given
+  return {
+    name,
+    ...(partitions === undefined ? {} : { partitions }),
+    ...(engine === undefined ? {} : { engine }),
+    ...(mode === undefined ? {} : { mode }),
+    ...(filter === undefined ? {} : { filter })
+  }
+}
+
+function itemOf({ name, partitions, engine, mode, filter, origin, id }: TopicInfo): v.InferOutput<typeof schema> {
+  return { name, partitions, engine, mode, filter: filter ?? null, origin, id }
+}
+
+function refusalOf({ reason, message }: TopicError): ResourceError {
+  const [kind, code] = REFUSALS[reason]
+  return new ResourceError({ reason: kind, code, message })
+}

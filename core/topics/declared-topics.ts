@@ -1,0 +1,147 @@
+/**
+ * The topics that the manifest declares, compared with those of the meta store at every start.
+ *
+ * Invariants
+ *  - A topic that is there already is left as it is: where the manifest says otherwise, one line of the log tells what and what to do.
+ *  - One that is no longer declared stays, with all that it holds. That is said at the first start without it; from then on it is a
+ *    topic like those that were created at run time.
+ *  - Where nothing has changed nothing is written.
+ */
+import { createHash } from "node:crypto"
+import { Effect } from "effect"
+import type { MetaStoreError, MetaStoreShape } from "../meta/MetaStore.ts"
+import type { DeclaredTopic } from "../node/NodeOptions.ts"
+import { StartError } from "../node/StartError.ts"
+import { type RandomShape, randomUuid, uuidText } from "../platform/Random.ts"
+import type { LogShape } from "../telemetry/Log.ts"
+import { decodeTopic, encodeTopic, META_PREFIX, removedKey, topicKey } from "./AgreedTopics.ts"
+import { compareRank, filtersOverlap } from "./filter-relations.ts"
+import type { TopicInfo } from "./TopicInfo.ts"
+
+/** Topics that are read at a time. */
+const PAGE = 1_000
+const TENANT = 0
+
+export interface DeclareTopicsOptions {
+  readonly declared: ReadonlyArray<DeclaredTopic>
+  readonly meta: MetaStoreShape
+  readonly random: RandomShape
+  readonly log: Pick<LogShape, "info" | "warn">
+}
+
+/** A topic of the meta store, and the revision that wrote it. */
+interface Known {
+  readonly info: TopicInfo
+  readonly version: number
+}
+
+/** Puts the manifest's topics into the meta store; before any shard follows it. */
+export function declareTopics(options: DeclareTopicsOptions): Effect.Effect<void, StartError> {
+  const { declared, log } = options
+  return Effect.gen(function* () {
+    const known = yield* readTopics(options.meta)
+    const names = new Set(declared.map(({ topic }) => topic))
+    for (const topic of declared) {
+      const found = known.get(topic.topic)
+      if (found === undefined) yield* create(options, topic, names, known)
+      else {
+        const differences = differencesOf(found.info, topic)
+        if (differences.length > 0) {
+          const advice = "to have it made anew, without what it holds, delete it and start again"
+          log.warn("topics", `topic "${topic.topic}" stays as it is, ${differences.join(", ")}; ${advice}`)
+        }
+        if (found.info.origin !== "manifest") yield* rewrite(options.meta, found, "manifest")
+      }
+    }
+    for (const found of known.values()) {
+      const { name, origin } = found.info
+      if (origin !== "manifest" || names.has(name)) continue
+      log.warn("topics", `topic "${name}" is no longer declared: it stays, with what it holds, until it is deleted`)
+      yield* rewrite(options.meta, found, "admin")
+    }
+  }).pipe(
+    Effect.mapError((error) =>
+      error instanceof StartError ? error : new StartError({ message: `meta store: ${error.message}` })
+    )
+  )
+}
+
+function readTopics(meta: MetaStoreShape): Effect.Effect<Map<string, Known>, MetaStoreError> {
+  return Effect.gen(function* () {
+    const known = new Map<string, Known>()
+    const prefix = `${META_PREFIX}${TENANT}/`
+    for (let cursor = ""; ; ) {
+      const page = yield* meta.range(prefix, cursor, PAGE)
+      for (const { key, value, version } of page)
+        known.set(key.slice(prefix.length), { info: decodeTopic(value), version })
+      const last = page.at(-1)
+      if (last === undefined || page.length < PAGE) return known
+      cursor = last.key
+    }
+  })
+}
+
+function create(
+  { meta, random }: DeclareTopicsOptions,
+  { topic: name, filter, partitions, engine, mode }: DeclaredTopic,
+  names: ReadonlySet<string>,
+  known: ReadonlyMap<string, Known>
+): Effect.Effect<void, StartError | MetaStoreError> {
+  return Effect.gen(function* () {
+    for (const { info } of known.values()) {
+      // Those that are declared were checked against each other with the manifest.
+      if (info.filter === undefined || names.has(info.name)) continue
+      if (compareRank(info.filter, filter) !== 0 || !filtersOverlap(info.filter, filter)) continue
+      const rival = `"${info.filter}" of topic "${info.name}", which was created at run time and has the same rank`
+      return yield* new StartError({
+        message: `binding of topic "${name}": filter "${filter}" has names in common with ${rival}: a name has one home`
+      })
+    }
+    const id = idOf(name)
+    // What is still to be forgotten of a topic of that id must not be this one's.
+    const isFree = (yield* meta.get(removedKey({ id }))) === undefined
+    const info: TopicInfo = {
+      tenant: TENANT,
+      name,
+      id: isFree ? id : randomUuid(random),
+      partitions,
+      engine,
+      mode,
+      origin: "manifest",
+      filter
+    }
+    const key = topicKey(info)
+    yield* meta.transact({ compare: [{ key, version: 0 }], writes: [{ key, value: encodeTopic(info) }] })
+  })
+}
+
+function rewrite(
+  meta: MetaStoreShape,
+  { info, version }: Known,
+  origin: TopicInfo["origin"]
+): Effect.Effect<void, MetaStoreError> {
+  const key = topicKey(info)
+  const writes = [{ key, value: encodeTopic({ ...info, origin }) }]
+  return meta.transact({ compare: [{ key, version }], writes }).pipe(Effect.asVoid)
+}
+
+function differencesOf(info: TopicInfo, declared: DeclaredTopic): ReadonlyArray<string> {
+  const keys = ["partitions", "engine", "mode", "filter"] as const
+  return keys
+    .filter((key) => info[key] !== declared[key])
+    .map(
+      (key) =>
+        `with ${key} ${JSON.stringify(info[key] ?? "none")} where the manifest says ${JSON.stringify(declared[key])}`
+    )
+}
+
+/**
+ * A name-based UUID (version 8, RFC 9562): the first 16 bytes of SHA-256, marked. So a topic finds its records at the next start also
+ * where the meta store is in memory and its engine is not.
+ */
+function idOf(name: string): string {
+  const bytes = new Uint8Array(createHash("sha256").update(`manifold topic ${TENANT}/${name}`).digest()).slice(0, 16)
+  bytes[6] = ((bytes[6] ?? 0) & 0x0f) | 0x80
+  bytes[8] = ((bytes[8] ?? 0) & 0x3f) | 0x80
+  return uuidText(bytes)
+}

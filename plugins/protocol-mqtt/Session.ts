@@ -8,6 +8,7 @@
 import {
   type Delivery,
   Delivery as DeliveryOf,
+  type JointTickets,
   type Message,
   type Subscriber,
   type Subscription
@@ -50,6 +51,8 @@ export abstract class Session implements Subscriber {
   windowLimit: number
   /** Of QoS 2 messages taken and not yet released; undefined where there was none for a while. */
   received: ReceivedIdentifiers | undefined
+  /** Of QoS 2 messages whose storing and whose identifier are committed apart. */
+  joint: JointTickets | undefined
   protected subscriptions: Map<string, Subscription> | undefined
   /** Characters of all topic filters. */
   filterSize = 0

@@ -3,7 +3,14 @@
  *
  * Source: MQTT 5.0 sections 3.3, 4.3; MQTT 3.1.1 the same.
  */
-import { ACCEPTED_PENDING, type Message, REFUSED_QUOTA, REFUSED_TOPIC_NAME, type TicketStream } from "../../core/mod.ts"
+import {
+  ACCEPTED_PENDING,
+  JointTickets,
+  type Message,
+  REFUSED_QUOTA,
+  REFUSED_TOPIC_NAME,
+  type TicketStream
+} from "../../core/mod.ts"
 import type { Connection } from "./Connection.ts"
 import { wireFormatOf } from "./PublishEncoder.ts"
 import * as Reason from "./reasons.ts"
@@ -114,8 +121,9 @@ function publishAcknowledged(
   const { pendingStream, pendingTicket } = ingress
   const kept = qos === 2 ? session.keepReceived(packetIdentifier, ingress.pendingOwner) : 0
   if (kept !== 0 && pendingStream !== broker.services.journal.tickets) {
-    answers.waitFirst(pendingStream, pendingTicket)
-    waitForReceipt(connection, session, broker.services.journal.tickets, kept, packetIdentifier)
+    session.joint ??= new JointTickets()
+    const ticket = session.joint.join(pendingStream, pendingTicket, broker.services.journal.tickets, kept)
+    waitForReceipt(connection, session, session.joint.stream, ticket, packetIdentifier)
     return pausedWhere(connection)
   }
   if (kept !== 0) {

@@ -146,9 +146,9 @@ brokerSuite("order", { config: CONFIG }, (broker) => {
               ? `disconnect ${each.code}`
               : each.type
         )
-      expect(client.isClosed ? [["connack 0", "disconnect 142"], ["disconnect 142"]] : [["connack 0"]]).toContainEqual(
-        packets
-      )
+      // One that lost its place before its CONNACK must not be sent a DISCONNECT [MQTT-3.14.0-1].
+      const cut = [["connack 0", "disconnect 142"], ["disconnect 142"], []]
+      expect(client.isClosed ? cut : [["connack 0"]]).toContainEqual(packets)
     }
     const [last] = open as [ConnectedMqtt]
     await last.subscribe(topic, 1)

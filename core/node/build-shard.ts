@@ -140,7 +140,8 @@ export function buildShard(
       Effect.mapError((error) => new StartError({ message: `meta store: ${error.message}` }))
     )
     yield* housekeeping(topics, queueLog, clock, scope)
-    const facts = { ingress, produced, retained, resolutions, topics, port, connections }
+    const { disk } = prepared
+    const facts = { ingress, produced, retained, topics, queueLog, router, journal: disk, port, connections }
     yield* registerShardMetrics(parts.telemetry, facts).pipe(Scope.provide(scope))
     const services = parts.platform.pipe(
       Context.add(Engines, engines),

@@ -5,6 +5,7 @@
  */
 import { join } from "node:path"
 import { Context, Effect, Scope } from "effect"
+import type { DiskJournal } from "../journal/DiskJournal.ts"
 import { diskJournalDefaults } from "../journal/disk-journal-parts.ts"
 import { Journal, type JournalShape } from "../journal/Journal.ts"
 import type { JournalError } from "../journal/JournalError.ts"
@@ -44,6 +45,8 @@ export interface PreparedShard {
   readonly store: KeyValueStoreShape
   readonly turn: TurnLoop
   readonly journal: JournalShape
+  /** The same where it lies on disk. */
+  readonly disk: DiskJournal | undefined
   /** Replays the journal; once, when all that reads it is registered. */
   readonly recover: Effect.Effect<void, StartError>
   /** For a meta store, which keeps its log in the journal of the first shard. */
@@ -52,6 +55,7 @@ export interface PreparedShard {
 
 interface OpenedJournal {
   readonly journal: JournalShape & { bind(store: KeyValueStoreShape): void }
+  readonly disk: DiskJournal | undefined
   readonly recover: Effect.Effect<void, StartError>
 }
 
@@ -62,7 +66,7 @@ export function prepareShard(parts: PrepareParts, scope: Scope.Scope): Effect.Ef
     const engines = makeEngines()
     const stores = makeKeyValueStores()
     const turn = new TurnLoop(clock)
-    const { journal, recover } = yield* openJournal(parts, turn, scope)
+    const { journal, disk, recover } = yield* openJournal(parts, turn, scope)
     const services = Context.make(Journal, journal).pipe(Context.add(Store, makeStore(index, directory)))
     const storage = Context.merge(parts.platform, services).pipe(
       Context.add(Engines, engines),
@@ -87,7 +91,7 @@ export function prepareShard(parts: PrepareParts, scope: Scope.Scope): Effect.Ef
       return yield* new StartError({ message: "no storage plugin brings a key-value store; storage-memory does" })
     }
     journal.bind(store)
-    return { index, engines, store, turn, journal, recover, services }
+    return { index, engines, store, turn, journal, disk, recover, services }
   })
 }
 
@@ -97,7 +101,9 @@ function openJournal(
   scope: Scope.Scope
 ): Effect.Effect<OpenedJournal, StartError> {
   const { directory: store, clock, files, log, random, options } = parts
-  if (store === undefined) return Effect.succeed({ journal: new MemoryJournal(turn), recover: Effect.void })
+  if (store === undefined) {
+    return Effect.succeed({ journal: new MemoryJournal(turn), disk: undefined, recover: Effect.void })
+  }
   const directory = join(store, "journal")
   const stateDurability = options.defaultTopic.mode === "hybrid" ? "hybrid" : "persistent"
   const failed = (error: JournalError | FileError): StartError => new StartError({ message: error.message })
@@ -107,6 +113,6 @@ function openJournal(
     ),
     Scope.provide(scope),
     Effect.mapError(failed),
-    Effect.map(({ journal, recover }) => ({ journal, recover: recover.pipe(Effect.mapError(failed)) }))
+    Effect.map(({ journal, recover }) => ({ journal, disk: journal, recover: recover.pipe(Effect.mapError(failed)) }))
   )
 }

@@ -3,8 +3,11 @@ import { Effect, type Scope } from "effect"
 import type { ProducedBatches } from "../ingress/ProducedBatches.ts"
 import type { Retained } from "../ingress/Retained.ts"
 import type { ShardIngress } from "../ingress/ShardIngress.ts"
+import type { DiskJournal } from "../journal/DiskJournal.ts"
 import type { Connections } from "../link/Connections.ts"
 import type { LinkPort } from "../link/LinkPort.ts"
+import type { QueueLog } from "../queue/QueueLog.ts"
+import type { ShardRouter } from "../router/Router.ts"
 import type { TelemetryShape } from "../telemetry/Telemetry.ts"
 import type { ShardTopics } from "../topics/Topics.ts"
 
@@ -13,6 +16,10 @@ export interface ShardFacts {
   readonly produced: ProducedBatches
   readonly retained: Retained
   readonly topics: ShardTopics
+  readonly queueLog: QueueLog
+  readonly router: ShardRouter
+  /** Undefined where the journal is not on disk. */
+  readonly journal: DiskJournal | undefined
   readonly port: LinkPort
   readonly connections: Connections
 }
@@ -23,7 +30,7 @@ export function registerShardMetrics(
 ): Effect.Effect<void, never, Scope.Scope> {
   const { counts } = facts.ingress
   const { published } = facts.topics
-  const counters: ReadonlyArray<readonly [name: string, help: string, read: () => number]> = [
+  const counters: Array<readonly [name: string, help: string, read: () => number]> = [
     ["ingress_published_total", "Messages taken from publishers", () => counts.published],
     ["ingress_stored_total", "Messages stored in a topic", () => counts.stored],
     ["ingress_forwarded_total", "Messages handed to the shard that owns their name", () => counts.forwarded],
@@ -39,12 +46,54 @@ export function registerShardMetrics(
     ["gathered_records_total", "Records in gathered batches", () => sum(facts.topics, "gatheredRecords")],
     ["gathered_refused_total", "Gathered records that an engine refused", () => sum(facts.topics, "refusedRecords")]
   ]
-  const gauges: ReadonlyArray<readonly [name: string, help: string, read: () => number]> = [
+  const gauges: Array<readonly [name: string, help: string, read: () => number]> = [
     ["retained_messages", "Retained messages", () => facts.retained.count],
     ["retained_bytes", "Bytes of retained messages", () => facts.retained.sizeBytes],
     ["topics_published", "Topics created by a PUBLISH", () => published.count],
     ["forwarded_connections", "Connections owned here and accepted elsewhere", () => facts.connections.ownedCount]
   ]
+  const { journal, queueLog } = facts
+  const queued = queueLog.counts
+  counters.push(
+    ["ingress_queued_total", "Messages put in a queue log for durable sessions", () => counts.queued],
+    [
+      "produced_unqueued_total",
+      "Produced records that a queue log had no room for",
+      () => facts.produced.unqueuedCount
+    ],
+    ["queue_log_appended_total", "Messages appended to queue logs", () => queued.appended],
+    ["queue_log_refused_total", "Messages that queue logs had no room for", () => queued.refused],
+    ["queue_log_trimmed_total", "Messages that no session needed any more", () => queued.trimmed],
+    ["queue_log_dropped_total", "Messages that a bound of the queue log removed", () => queued.dropped],
+    ["queue_log_lost_total", "Messages that were refused because the journal failed", () => queued.lost]
+  )
+  gauges.push(
+    ["queue_log_bytes", "Bytes of messages in queue logs", () => queueLog.bytes],
+    ["queue_log_memory_bytes", "Bytes of queue logs in memory", () => queueLog.memoryBytes],
+    [
+      "queue_log_messages",
+      "Offsets between start and end of queue logs",
+      () => queueLog.endOffset - queueLog.startOffset
+    ],
+    ["wanted_filters", "Topic filters that durable sessions want kept", () => facts.router.wantCount]
+  )
+  if (journal !== undefined) {
+    counters.push(
+      ["journal_entries_total", "Entries of the journal", () => journal.entries],
+      ["journal_operations_total", "Operations in entries of the journal", () => journal.operations],
+      ["journal_bytes_total", "Bytes written to the journal", () => journal.bytes],
+      ["journal_writes_total", "Writes to the journal", () => journal.writes],
+      ["journal_syncs_total", "Syncs of the journal", () => journal.syncs],
+      ["journal_failures_total", "Writes and syncs of the journal that failed", () => journal.failures],
+      ["journal_recovered_total", "Entries replayed at the start", () => journal.recoveredEntries]
+    )
+    gauges.push(
+      ["journal_segments", "Live segments of the journal", () => journal.segments],
+      ["journal_segment_bytes", "Bytes of live segments of the journal", () => journal.segmentBytes],
+      ["journal_last_sync_seconds", "How long the last sync took", () => journal.lastSyncMs / 1_000],
+      ["journal_refusing", "1 where the journal takes nothing now", () => (journal.refusal === 0 ? 0 : 1)]
+    )
+  }
   return Effect.gen(function* () {
     for (const [name, help, read] of counters) yield* telemetry.counterOf(`manifold_${name}`, help, read)
     for (const [name, help, read] of gauges) yield* telemetry.gauge(`manifold_${name}`, help, read)

@@ -13,6 +13,7 @@ import type { RandomShape } from "../platform/Random.ts"
 import type { Entry } from "./EntryBatch.ts"
 import { type Checksum, finishEntry } from "./entry-format.ts"
 import { type Segment, Segments } from "./Segments.ts"
+import { SEGMENT_HEADER_BYTES } from "./segment-format.ts"
 
 /** More than this is synced at once, whatever it asked for: it is held in memory until then. */
 const UNSYNCED_BYTES_MAX = 8_388_608
@@ -71,6 +72,8 @@ export class EntryWriter {
   #flushTimer: Timer | undefined
   #failure: FileError | undefined
   #prepareAgainMs = 0
+  /** No segment has been begun since the last {@link EntryWriter.restart}. */
+  #isRestarting = false
 
   constructor(parts: EntryWriterParts) {
     this.#parts = parts
@@ -144,11 +147,15 @@ export class EntryWriter {
     return abandoned
   }
 
-  /** Begins, or begins again, with a new segment: what is added next follows entry {@link EntryWriter.lastSynced}. */
+  /**
+   * Begins, or begins again, with a new segment: what is added next follows entry {@link EntryWriter.lastSynced}. Entries that are
+   * added before the next flush lie in one batch, and are there together or not at all.
+   */
   restart(): void {
     assert(this.segments.active === undefined && this.#waiting.length === 0, "a journal begins again in a new segment")
     this.#lastWritten = this.lastSynced
     this.#failure = undefined
+    this.#isRestarting = true
   }
 
   /** Waits for what is under way and closes all files. */
@@ -204,7 +211,11 @@ export class EntryWriter {
       previous = index
     }
     try {
-      segment.file.writeUnsafe(bytes, first.start, last.end, segment.position)
+      const { file, position } = segment
+      // The first entry of a segment makes void what older files have beyond the one before it: it stands when those behind it do.
+      const from = position === SEGMENT_HEADER_BYTES ? first.end : first.start
+      if (from < last.end) file.writeUnsafe(bytes, from, last.end, position + from - first.start)
+      if (from > first.start) file.writeUnsafe(bytes, first.start, from, position)
     } catch (error) {
       this.#waiting = [...entries, ...this.#waiting]
       this.#fail(error)
@@ -236,7 +247,9 @@ export class EntryWriter {
     }
     const before = this.segments.active
     try {
-      this.segments.take(entry.end - entry.start)
+      // What is written again after a failure must be there as a whole before it makes void what it stands for.
+      this.segments.take(this.#isRestarting ? this.#waitingBytes : entry.end - entry.start)
+      this.#isRestarting = false
     } catch (error) {
       this.#fail(error)
       return false

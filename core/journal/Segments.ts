@@ -219,6 +219,9 @@ export class Segments {
       await file.sync()
       files.renameUnsafe(from, pathname)
       await Effect.runPromise(files.syncDirectory(directory))
+      // Under its own name, which is what a failure tells.
+      file.close()
+      file = files.openUnsafe(pathname, "write")
       const position = SEGMENT_HEADER_BYTES
       const state = { position, syncedPosition: position, lastIndex: 0, isSuspect: false }
       return { number, pathname, mark, file, sizeBytes: segmentBytes, ...state }

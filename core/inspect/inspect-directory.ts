@@ -16,7 +16,7 @@ import type { Damage, InspectionRequest, PartReport } from "../plugin/Inspection
 import type { Plugin } from "../plugin/Plugin.ts"
 import { thrownMessage } from "../plugin/PluginFault.ts"
 import { checkReports } from "./check-reports.ts"
-import { APPLIED_INDEX, FIRST_INDEX } from "./inspect-journal.ts"
+import { FIRST_INDEX, JOURNAL_INDEX } from "./inspect-journal.ts"
 
 /** What stands for a part of core's own. */
 export const CORE = "core"
@@ -119,7 +119,7 @@ function missingEntries(found: ReadonlyArray<InspectedPart>, directory: string):
   const first = journal?.counts[FIRST_INDEX]
   const pathname = join(directory, JOURNAL_DIRECTORY)
   const damage = found.flatMap(({ owner, part, counts }): ReadonlyArray<Damage> => {
-    const applied = counts[APPLIED_INDEX]
+    const applied = counts[JOURNAL_INDEX]
     if (owner === CORE || applied === undefined) return []
     const remedy = "bring back its missing files, or restore the directory from a backup"
     if (journal === undefined && applied > 0) {

@@ -17,7 +17,7 @@ const LOOKS_MAX = 10
 const BETWEEN_MS = 300
 
 /** A part's figure of this name is the entry of the journal up to which its state goes. */
-export const APPLIED_INDEX = "applied_index"
+export const JOURNAL_INDEX = "journal_index"
 /** The journal's first and last entry; left out where it holds none. */
 export const FIRST_INDEX = "first_index"
 export const LAST_INDEX = "last_index"

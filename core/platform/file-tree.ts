@@ -26,7 +26,7 @@ function walk(
   depth: number
 ): Effect.Effect<Array<FoundFile>, FileError> {
   return Effect.gen(function* () {
-    const pathname = join(directory, prefix)
+    const pathname = join(directory, prefix.slice(0, -1))
     if (depth > DEPTH_MAX) return yield* new FileError({ pathname, code: "failed", reason: "directories lie too deep" })
     const found: Array<FoundFile> = []
     for (const name of yield* files.list(pathname)) {

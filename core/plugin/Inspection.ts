@@ -41,7 +41,10 @@ export interface PartReport {
   readonly names: ReadonlyArray<string>
   /** What it takes of the disk. */
   readonly bytes: number
-  /** Figures by name, in the order in which they are shown: "entries", "first_index". */
+  /**
+   * Figures by name, in the order in which they are shown: "rows", "partitions". One means the same everywhere: "journal_index", the
+   * entry of the store's journal up to which the part's state goes; it is compared with what the journal holds.
+   */
   readonly counts: Readonly<Record<string, number>>
   readonly damage: ReadonlyArray<Damage>
   /** What is no damage, and good to know: a tail that a crash left. */

@@ -191,6 +191,9 @@ function housekeeping(
   let timer = clock.after(HOUSEKEEPING_MS, turn)
   return Scope.addFinalizer(
     scope,
-    Effect.sync(() => timer.cancel())
+    Effect.sync(() => {
+      timer.cancel()
+      queueLog.close()
+    })
   )
 }

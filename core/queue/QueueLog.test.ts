@@ -316,3 +316,19 @@ test("names with more messages than a page has, far from each other, are merged 
     assert.deepEqual(seen, expected)
   }
 })
+
+test("a closed log submits nothing of its own, also where it was about to", async () => {
+  const bench = await openLog()
+  const { log, journal, simulation } = bench
+  for (let index = 0; index < 50; index++) log.appendUnsafe(messageOf("a", `${index}`))
+  journal.commit()
+  await settle(bench)
+  log.trimTo(10)
+  assert.equal(journal.pending, 0)
+  log.close()
+  await pause()
+  simulation.stall(10_000)
+  log.housekeep()
+  log.trimTo(50)
+  assert.equal(journal.pending, 0)
+})

@@ -267,6 +267,11 @@ export class QueueLog implements TicketWaiter {
     this.#upkeep.step()
   }
 
+  /** The log changes nothing of its own from now on: call it before its journal and its store are closed. */
+  close(): void {
+    this.#upkeep.close()
+  }
+
   ticketsCommitted(): void {
     this.#isWaiting = false
     this.#settle()

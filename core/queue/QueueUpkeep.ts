@@ -86,6 +86,7 @@ export class QueueUpkeep {
   #needed = 0
   #reserved = 0
   #isReserving = false
+  #isClosed = false
   /** When the first message was appended, where it is not in memory; -1 = not known. */
   #oldestColdMs = -1
 
@@ -166,7 +167,7 @@ export class QueueUpkeep {
   /** Begins what is due, if nothing is under way. */
   step(): void {
     const { journal, clock, resident, options } = this.#parts
-    if (this.#isBusy || journal.refusal !== 0) return
+    if (this.#isBusy || this.#isClosed || journal.refusal !== 0) return
     if (this.#isShort()) {
       void this.reserve(this.#next)
       return
@@ -176,6 +177,11 @@ export class QueueUpkeep {
     // Trimming goes first, so that what goes is not named; but not while memory fills.
     if (resident.bytes > 2 * options.residentBytesMax && this.#index(nowMs)) return
     if (!this.#trim(nowMs)) this.#index(nowMs)
+  }
+
+  /** Begins nothing more; what is under way may end. */
+  close(): void {
+    this.#isClosed = true
   }
 
   /** Tickets have ended. */
@@ -264,6 +270,7 @@ export class QueueUpkeep {
     this.#isBusy = true
     this.#parts.cold.rowsFrom(this.startOffset, this.coldEnd).then(
       ({ rows, next }) => {
+        if (this.#isClosed) return
         this.#isBusy = false
         if (rows.length === 0) this.startOffset = next
         else if (this.#cutRows(rows, nowMs)) return

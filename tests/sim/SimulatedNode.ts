@@ -88,8 +88,9 @@ export class SimulatedNode {
       insecure: false,
       log: (line) => void this.logLines.push(line)
     })
-    const { listeners } = await Effect.runPromise(
-      starting.pipe(Scope.provide(this.#scope), Effect.provideContext(services))
+    const { listeners } = await this.#toItsEnd(
+      "the start",
+      Effect.runPromise(starting.pipe(Scope.provide(this.#scope), Effect.provideContext(services)))
     )
     const addressOf = (name: string): string => listeners.find(({ plugin }) => plugin === name)?.address ?? ""
     this.mqttAddress = addressOf(protocolMqtt.name)
@@ -98,15 +99,20 @@ export class SimulatedNode {
 
   /** The graceful stop, run to its end in virtual time. */
   async stop(): Promise<void> {
+    await this.#toItsEnd("the graceful stop", Effect.runPromise(Scope.close(this.#scope, Exit.void)))
+  }
+
+  async #toItsEnd<Result>(what: string, running: Promise<Result>): Promise<Result> {
     const state = { isOver: false }
-    const closing = Effect.runPromise(Scope.close(this.#scope, Exit.void)).then(() => {
+    const over = (): void => {
       state.isOver = true
-    })
+    }
+    running.then(over, over)
     for (let turn = 0; turn < 500 && !state.isOver; turn++) {
       await this.#simulation.runAsync(this.#simulation.clock.monotonicMs() + 10)
     }
-    if (!state.isOver) throw new Error("the graceful stop takes longer than 5 s")
-    await closing
+    if (!state.isOver) throw new Error(`${what} takes longer than 5 s`)
+    return running
   }
 
   /** A metric without labels, added up over the shards. */

@@ -229,7 +229,9 @@ class Run {
       world.check(node.metric(gauge) === 0, () => `everybody left, and ${gauge} is ${node.metric(gauge)}`)
     world.check(node.hasNoRoutes, () => "everybody left, and a shard still knows a route")
     world.check(
-      node.timerDelays.join(" ") === timers.join(" "),
+      // A tick of the wheel comes at its own time, and is as long as is left to that.
+      node.timerDelays.map((delay) => Math.ceil(delay / 10)).join(" ") ===
+        timers.map((delay) => Math.ceil(delay / 10)).join(" "),
       () => `everybody left, and the timers [${node.timerDelays.join(" ")}] run, at the start [${timers.join(" ")}]`
     )
     world.check(node.armedCount(LINGER_MS) === lingers, () => "everybody left, and a partition is still watched")

@@ -17,10 +17,12 @@ import type { ClockShape } from "../platform/Clock.ts"
 import type { FileError, FilesShape } from "../platform/Files.ts"
 import type { RandomShape } from "../platform/Random.ts"
 import { Turn, TurnLoop } from "../platform/Turn.ts"
+import type { StoredPart } from "../plugin/Inspection.ts"
 import { KeyValueStores, type PlatformServices, Store } from "../plugin/Plugin.ts"
 import { type NodeResources, Resources } from "../resources/Resources.ts"
 import type { LogShape } from "../telemetry/Log.ts"
 import { buildPlugin } from "./build-plugin.ts"
+import { JOURNAL_DIRECTORY } from "./data-directory.ts"
 import type { NodeOptions } from "./NodeOptions.ts"
 import { makeEngines, makeKeyValueStores, makeStore } from "./registries.ts"
 import { StartError } from "./StartError.ts"
@@ -47,6 +49,8 @@ export interface PreparedShard {
   readonly journal: JournalShape
   /** The same where it lies on disk. */
   readonly disk: DiskJournal | undefined
+  /** What plugins keep in the store, for backups. */
+  readonly parts: () => ReadonlyArray<StoredPart>
   /** Replays the journal; once, when all that reads it is registered. */
   readonly recover: Effect.Effect<void, StartError>
   /** For a meta store, which keeps its log in the journal of the first shard. */
@@ -67,7 +71,8 @@ export function prepareShard(parts: PrepareParts, scope: Scope.Scope): Effect.Ef
     const stores = makeKeyValueStores()
     const turn = new TurnLoop(clock)
     const { journal, disk, recover } = yield* openJournal(parts, turn, scope)
-    const services = Context.make(Journal, journal).pipe(Context.add(Store, makeStore(index, directory)))
+    const kept = makeStore(index, directory)
+    const services = Context.make(Journal, journal).pipe(Context.add(Store, kept))
     const storage = Context.merge(parts.platform, services).pipe(
       Context.add(Engines, engines),
       Context.add(KeyValueStores, stores),
@@ -91,7 +96,7 @@ export function prepareShard(parts: PrepareParts, scope: Scope.Scope): Effect.Ef
       return yield* new StartError({ message: "no storage plugin brings a key-value store; storage-memory does" })
     }
     journal.bind(store)
-    return { index, engines, store, turn, journal, disk, recover, services }
+    return { index, engines, store, turn, journal, disk, parts: kept.parts, recover, services }
   })
 }
 
@@ -104,10 +109,12 @@ function openJournal(
   if (store === undefined) {
     return Effect.succeed({ journal: new MemoryJournal(turn), disk: undefined, recover: Effect.void })
   }
-  const directory = join(store, "journal")
+  const directory = join(store, JOURNAL_DIRECTORY)
   const stateDurability = options.defaultTopic.mode === "hybrid" ? "hybrid" : "persistent"
   const failed = (error: JournalError | FileError): StartError => new StartError({ message: error.message })
   return files.ensureWritableDirectory(directory).pipe(
+    // Without its name nothing in it would be found after a power failure.
+    Effect.andThen(files.syncDirectory(store)),
     Effect.andThen(
       openDiskJournal({ directory, files, clock, turn, log, random, options: diskJournalDefaults, stateDurability })
     ),

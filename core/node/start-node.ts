@@ -30,6 +30,7 @@ import { type BuiltShard, buildShard } from "./build-shard.ts"
 import { type DataDirectory, openDataDirectory } from "./data-directory.ts"
 import type { NodeOptions } from "./NodeOptions.ts"
 import { type PreparedShard, prepareShard } from "./prepare-shard.ts"
+import { registerBackups } from "./register-backups.ts"
 import { makeListeners, makeMetaStores } from "./registries.ts"
 import { SharedNet } from "./SharedNet.ts"
 import { StartError } from "./StartError.ts"
@@ -102,6 +103,7 @@ export function startNode(
     for (const shard of shards) yield* shard.topics.settled()
     const [first] = shards
     if (first !== undefined) yield* resources.register(topicResource(first.topics))
+    yield* registerBackups({ options, shards: prepared, files, clock, log, resources })
     for (const shard of shards) yield* shard.startProtocols
     for (const { plugin, options: settings } of options.plugins) {
       if (plugin.kind !== "http") continue

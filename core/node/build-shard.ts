@@ -139,6 +139,11 @@ export function buildShard(
       Scope.provide(scope),
       Effect.mapError((error) => new StartError({ message: `meta store: ${error.message}` }))
     )
+    yield* Effect.tryPromise({
+      try: () => retained.start(),
+      catch: (error) => new StartError({ message: `the retained messages of shard ${index} cannot be read: ${error}` })
+    })
+    yield* queueLog.open().pipe(Effect.mapError(({ message }) => new StartError({ message: `queue log: ${message}` })))
     yield* housekeeping(topics, queueLog, clock, scope)
     const { disk } = prepared
     const facts = { ingress, produced, retained, topics, queueLog, router, journal: disk, port, connections }

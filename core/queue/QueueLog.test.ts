@@ -332,3 +332,13 @@ test("a closed log submits nothing of its own, also where it was about to", asyn
   log.trimTo(50)
   assert.equal(journal.pending, 0)
 })
+
+test("a log that was not opened takes nothing and changes nothing", async () => {
+  const store = new OrderedStore()
+  const journal = new ManualJournal(store)
+  const { clock } = new Simulation(1)
+  const log = new QueueLog({ number: 0, journal, store, clock, turn: new TurnLoop(clock), options: SMALL_OPTIONS })
+  log.housekeep()
+  log.trimTo(5)
+  assert.deepEqual([log.appendUnsafe(messageOf("a", "1")), journal.pending], [BACKLOG, 0])
+})

@@ -86,7 +86,8 @@ export class QueueUpkeep {
   #needed = 0
   #reserved = 0
   #isReserving = false
-  #isClosed = false
+  /** Between the end of {@link QueueUpkeep.open} and {@link QueueUpkeep.close}: before, it is not known which offsets were given. */
+  #isOpen = false
   /** When the first message was appended, where it is not in memory; -1 = not known. */
   #oldestColdMs = -1
 
@@ -126,6 +127,7 @@ export class QueueUpkeep {
     this.startOffset = first === undefined ? next : offsetOfKey(first.key)
     this.coldEnd = Math.max(this.startOffset, indexedTo)
     this.bytes = indexedBytes + resident.bytes
+    this.#isOpen = true
     return next
   }
 
@@ -167,7 +169,7 @@ export class QueueUpkeep {
   /** Begins what is due, if nothing is under way. */
   step(): void {
     const { journal, clock, resident, options } = this.#parts
-    if (this.#isBusy || this.#isClosed || journal.refusal !== 0) return
+    if (this.#isBusy || !this.#isOpen || journal.refusal !== 0) return
     if (this.#isShort()) {
       void this.reserve(this.#next)
       return
@@ -181,7 +183,7 @@ export class QueueUpkeep {
 
   /** Begins nothing more; what is under way may end. */
   close(): void {
-    this.#isClosed = true
+    this.#isOpen = false
   }
 
   /** Tickets have ended. */
@@ -270,7 +272,7 @@ export class QueueUpkeep {
     this.#isBusy = true
     this.#parts.cold.rowsFrom(this.startOffset, this.coldEnd).then(
       ({ rows, next }) => {
-        if (this.#isClosed) return
+        if (!this.#isOpen) return
         this.#isBusy = false
         if (rows.length === 0) this.startOffset = next
         else if (this.#cutRows(rows, nowMs)) return

@@ -23,10 +23,9 @@ import { join, relative } from "node:path"
 import { type Ended, RUNS_ON_DENO } from "../support/broker.ts"
 import { RawMqtt } from "../support/raw-mqtt.ts"
 import { crc32c } from "../support/record-batch.ts"
-import { ROOT } from "../support/runtime.ts"
 import { BrokerProcess, StartFailed, type StartOptions } from "./BrokerProcess.ts"
+import { HAS_DURABLE_STORAGE } from "./has-durable-storage.ts"
 
-const HAS_DURABLE_STORAGE = existsSync(join(ROOT, "plugins/storage-sqlite/mod.ts"))
 const SUBSCRIBER = { clientId: "bad-data-subscriber", clean: false } as const
 const MESSAGES = 400
 /** Files whose content is nobody's state: who holds the directory, and what SQLite makes anew from its database. */

@@ -4,6 +4,7 @@
  */
 import { Xoshiro128 } from "../../core/platform/Xoshiro128.ts"
 import type { Qos } from "../support/mqtt-packets.ts"
+import { HAS_DURABLE_STORAGE } from "./has-durable-storage.ts"
 
 const STREAM_CAST = 10
 export const SESSION_NEVER_EXPIRES = 4_294_967_295
@@ -262,6 +263,11 @@ export function manifestOf({ topics, autoCreateMqtt }: Cast, mode: CrashMode, sh
   for (const { name, filter, partitions, mode: own } of topics) {
     lines.push("[[binding]]", `topic = "${name}"`, `filter = "${filter}"`, `partitions = ${partitions}`)
     lines.push(`engine = "${engine}"`, `mode = "${modeOf(own)}"`)
+  }
+  // A list of plugins replaces the default one. The listeners are set from outside.
+  if (mode === "lossy" && HAS_DURABLE_STORAGE) {
+    for (const name of ["protocol-mqtt", "protocol-kafka", "admin-http"]) lines.push("[[plugin]]", `use = "${name}"`)
+    lines.push("[[plugin]]", 'use = "storage-sqlite"', "enabled = false")
   }
   return `${lines.join("\n")}\n`
 }

@@ -3,9 +3,8 @@
  * losses are found; and 20 kills of a broker that has to keep everything. `main.ts` runs hundreds.
  */
 import { expect, test } from "bun:test"
-import { existsSync, rmSync } from "node:fs"
-import { join } from "node:path"
-import { ROOT } from "../support/runtime.ts"
+import { rmSync } from "node:fs"
+import { HAS_DURABLE_STORAGE } from "./has-durable-storage.ts"
 import { report } from "./report.ts"
 import { type RunOptions, run } from "./run.ts"
 
@@ -21,8 +20,6 @@ const COMMON = {
   keepGoing: false,
   keep: false
 } as const
-/** Without it nothing is kept on disk, and there is nothing to prove. */
-const HAS_DURABLE_STORAGE = existsSync(join(ROOT, "plugins/storage-sqlite/mod.ts"))
 
 async function passes(options: RunOptions): Promise<void> {
   console.log(`seed ${options.seed}: ${options.cycles} cycles, ${options.shards} shard(s), ${options.mode}`)

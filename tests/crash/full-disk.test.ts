@@ -9,7 +9,7 @@
  */
 import { afterEach, expect, test } from "bun:test"
 import { spawnSync } from "node:child_process"
-import { closeSync, existsSync, mkdirSync, mkdtempSync, openSync, rmSync, writeFileSync, writeSync } from "node:fs"
+import { closeSync, mkdirSync, mkdtempSync, openSync, rmSync, writeFileSync, writeSync } from "node:fs"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
 import type { DecodedOf } from "../support/mqtt-decode.ts"
@@ -17,11 +17,11 @@ import type { Qos } from "../support/mqtt-packets.ts"
 import { RawKafka } from "../support/raw-kafka.ts"
 import { type ConnectedMqtt, RawMqtt } from "../support/raw-mqtt.ts"
 import { batch, readBatches } from "../support/record-batch.ts"
-import { programPath, ROOT } from "../support/runtime.ts"
+import { programPath } from "../support/runtime.ts"
 import { sleep, until, within } from "../support/until.ts"
 import { BrokerProcess, type StartOptions } from "./BrokerProcess.ts"
+import { HAS_DURABLE_STORAGE } from "./has-durable-storage.ts"
 
-const HAS_DURABLE_STORAGE = existsSync(join(ROOT, "plugins/storage-sqlite/mod.ts"))
 const QUOTA_EXCEEDED = 0x97
 const NO_MATCHING_SUBSCRIBERS = 0x10
 const KAFKA_STORAGE_ERROR = 56

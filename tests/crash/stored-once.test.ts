@@ -6,7 +6,7 @@
  * `MANIFOLD_CRASH_SESSIONS=100000 bun test ./tests/crash/stored-once.test.ts` does it in full.
  */
 import { afterAll, expect, test } from "bun:test"
-import { existsSync, mkdtempSync, readdirSync, rmSync, statSync } from "node:fs"
+import { mkdtempSync, readdirSync, rmSync, statSync } from "node:fs"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
 import { Xoshiro128 } from "../../core/platform/Xoshiro128.ts"
@@ -14,8 +14,8 @@ import { RawMqtt } from "../support/raw-mqtt.ts"
 import { ROOT } from "../support/runtime.ts"
 import { sleep } from "../support/until.ts"
 import { BrokerProcess } from "./BrokerProcess.ts"
+import { HAS_DURABLE_STORAGE } from "./has-durable-storage.ts"
 
-const HAS_DURABLE_STORAGE = existsSync(join(ROOT, "plugins/storage-sqlite/mod.ts"))
 const SESSIONS = Number(process.env.MANIFOLD_CRASH_SESSIONS ?? 2_000)
 const MESSAGES = 1_000
 const PAYLOAD_BYTES = 1_024

@@ -40,6 +40,8 @@ export interface IngressShape {
    * and the message's {@link Message.token} is held there.
    */
   readonly pendingOwner: number
+  /** Whether it stands in this turn's entry of this shard's journal: what else belongs to it may stand there, too. Valid as long. */
+  readonly pendingIsJournaled: boolean
   /** Has `owner` forget a token: its message will not be published again. `done` is called when that is committed. */
   giveBackToken(owner: number, token: string, done: () => void): void
   /**

@@ -71,6 +71,7 @@ export class ShardIngress implements IngressShape {
   pendingStream: TicketStream
   pendingTicket = 0
   pendingOwner: number
+  pendingIsJournaled = false
   readonly #parts: ShardIngressParts
   /** Of messages handed to other shards, and of answers owed to them: by shard and lane. */
   readonly #forwards: ReadonlyArray<TicketStream>
@@ -218,6 +219,7 @@ export class ShardIngress implements IngressShape {
     router.dispatchUnsafe(message, resolution)
     if (tickets !== undefined || journalTicket !== 0) {
       this.#pend(tickets, ticket, journalTicket, resolution.lane)
+      this.pendingIsJournaled = tickets === undefined || log?.isJournaled === true
       return ACCEPTED_PENDING
     }
     if (log === undefined && resolution.deliveries.length === 0 && resolution.remoteShards.length === 0) {
@@ -251,6 +253,7 @@ export class ShardIngress implements IngressShape {
     this.pendingStream = this.#held.stream
     this.pendingTicket = this.#held.ticket
     this.pendingOwner = OWNER_LATER + this.#parts.port.shard
+    this.pendingIsJournaled = false
     return ACCEPTED_PENDING
   }
 
@@ -292,6 +295,7 @@ export class ShardIngress implements IngressShape {
     this.pendingStream = stream
     this.pendingTicket = ticket
     this.pendingOwner = owner
+    this.pendingIsJournaled = false
     return ACCEPTED_PENDING
   }
 
@@ -328,6 +332,8 @@ export class ShardIngress implements IngressShape {
     const outcome = this.#take(message)
     // One that waits for its topic comes here again, and its token stands in the entry that then stores it.
     if (outcome < 0 || (outcome === ACCEPTED_PENDING && this.pendingStream === this.#held.stream)) return outcome
+    // An engine that commits by itself may lose what the token would speak of.
+    if (outcome === ACCEPTED_PENDING && !this.pendingIsJournaled) return outcome
     const ticket = tokens.take(message.token)
     if (outcome !== ACCEPTED_PENDING || this.pendingStream === journal.tickets) {
       this.#pend(undefined, 0, ticket, 0)

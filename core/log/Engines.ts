@@ -121,6 +121,12 @@ export interface PartitionEvents {
 export interface Engine {
   /** The modes that this engine can promise. */
   readonly modes: ReadonlyArray<Mode>
+  /**
+   * Whether an append stands in the journal's entry of the turn it came in, and so happens together with the rest of what its client did.
+   * Absent or false: the engine commits by itself, and what else belongs to a message is kept when that is done; a QoS 2 message whose
+   * sender is cut off by a crash just then may be stored twice.
+   */
+  readonly isJournaled?: boolean
   /** Opens a partition for the life of the surrounding scope; the same key gives the same log again. */
   open(key: PartitionKey, options: PartitionOptions): Effect.Effect<Partition, StorageError, Scope.Scope>
   /** Forgets a partition and what it holds. A key that is not there is no error. */

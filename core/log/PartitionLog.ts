@@ -42,11 +42,14 @@ export interface PartitionWaiter {
 export interface PartitionLogParts {
   readonly clock: ClockShape
   readonly turn: TurnShape
+  /** See {@link Engine.isJournaled}. */
+  readonly isJournaled?: boolean
 }
 
 export class PartitionLog implements TurnTask {
   readonly topic: TopicInfo
   readonly partition: number
+  readonly isJournaled: boolean
   /** When something was last taken, ms on the monotonic clock. */
   lastWriteMs = 0
   /** Records and batches taken since the partition was opened, for metrics. */
@@ -69,9 +72,10 @@ export class PartitionLog implements TurnTask {
   #builder: RecordBatchBuilder | undefined
   #linger: Timer | undefined
 
-  constructor(topic: TopicInfo, partition: number, engine: Partition, { clock, turn }: PartitionLogParts) {
+  constructor(topic: TopicInfo, partition: number, engine: Partition, { clock, turn, isJournaled }: PartitionLogParts) {
     this.topic = topic
     this.partition = partition
+    this.isJournaled = isJournaled === true
     this.#engine = engine
     this.#clock = clock
     this.#turn = turn

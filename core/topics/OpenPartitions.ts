@@ -128,7 +128,11 @@ export class OpenPartitions {
         return
       }
       const guarded = new GuardedPartition(result.value, { engineName, clock, fault })
-      logs[partition] = new PartitionLog(info, partition, guarded, { clock, turn })
+      logs[partition] = new PartitionLog(info, partition, guarded, {
+        clock,
+        turn,
+        isJournaled: engine.isJournaled === true
+      })
     }
     const opening = Effect.suspend(() => engine.open(keyOf(info, partition), { limits, mode: info.mode, events }))
     const fiber = Effect.runFork(Scope.provide(opening, topic.scope))

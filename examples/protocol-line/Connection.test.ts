@@ -60,6 +60,7 @@ function connect(given: v.InferInput<typeof options> = {}, replaced: Partial<Ser
         return tickets.issued
       },
       pendingOwner: 0,
+      pendingIsJournaled: false,
       giveBackToken: () => {},
       replayRetained: () => {}
     },

@@ -77,13 +77,13 @@ export class Broker implements TurnTask, WheelTask {
   /** Sessions with rows to be written at the end of this turn. */
   #marked: Array<DurableSession> = []
   readonly #rewrites = new Set<DurableSession>()
-  readonly #calls = new Map<number, () => void>()
+  readonly #calls = new Map<number, (outcome: number) => void>()
   #callCount = 0
   readonly #callCommits = new TicketFifo({
-    released: (_outcome, _kind, value) => {
+    released: (outcome, _kind, value) => {
       const call = this.#calls.get(value)
       this.#calls.delete(value)
-      call?.()
+      call?.(outcome)
     },
     releasedAll: () => {}
   })
@@ -166,8 +166,8 @@ export class Broker implements TurnTask, WheelTask {
     return 0
   }
 
-  /** Calls `call` when all that has been submitted until now is committed. */
-  whenCommitted(call: () => void): void {
+  /** Calls `call` when all that has been submitted until now is committed, with the outcome of the last of it. */
+  whenCommitted(call: (outcome: number) => void): void {
     this.#callCount += 1
     this.#calls.set(this.#callCount, call)
     const { tickets } = this.services.journal

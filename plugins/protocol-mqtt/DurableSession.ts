@@ -21,12 +21,14 @@ import {
   type QueueRead,
   type QueueSelection,
   type Subscription,
-  TicketFifo
+  TicketFifo,
+  type TicketStream
 } from "../../core/mod.ts"
 import { type AnswerLine, NOT_FOUND } from "./AnswerLine.ts"
 import type { Broker } from "./Broker.ts"
 import type { Connection } from "./Connection.ts"
 import { Flow } from "./Flow.ts"
+import { LateReceipts } from "./LateReceipts.ts"
 import { MessageQueue } from "./MessageQueue.ts"
 import { OrderedTickets } from "./OrderedTickets.ts"
 import { AWAITS_PUBCOMP, AWAITS_PUBREC, OutboundWindow } from "./OutboundWindow.ts"
@@ -76,6 +78,7 @@ export class DurableSession extends Session {
   /** Shards that hold the tokens of received QoS 2 messages, by packet identifier. */
   #owners: Map<number, number> | undefined
   #releases: OrderedTickets | undefined
+  #lateReceipts: LateReceipts | undefined
   #sequence = 0
   /** Rises with every connection and every end of one: what was asked for an earlier one is not for this. */
   #attachment = 0
@@ -244,6 +247,17 @@ export class DurableSession extends Session {
     return true
   }
 
+  override keepReceivedLater(
+    packetIdentifier: number,
+    stream: TicketStream,
+    ticket: number,
+    owner: number
+  ): { readonly stream: TicketStream; readonly ticket: number } {
+    this.#lateReceipts ??= new LateReceipts(this)
+    const late = this.#lateReceipts
+    return { stream: late.stream, ticket: late.wait(packetIdentifier, stream, ticket, owner) }
+  }
+
   override receivedRefused(packetIdentifier: number): void {
     if (!this.hasReceived(packetIdentifier)) this.#dropReceived(packetIdentifier)
   }
@@ -356,9 +370,9 @@ export class DurableSession extends Session {
     })
   }
 
-  /** Whether rows of its wait for the end of this turn. */
+  /** Whether rows of its wait for the end of this turn, or for what is committed elsewhere. */
   get hasUnwritten(): boolean {
-    return this.#isMarked
+    return this.#isMarked || this.#lateReceipts?.isWaiting === true
   }
 
   /** What it has seen all of, up to `end`: it needs nothing below, where it keeps up. */

@@ -11,7 +11,8 @@ import {
   type JointTickets,
   type Message,
   type Subscriber,
-  type Subscription
+  type Subscription,
+  type TicketStream
 } from "../../core/mod.ts"
 import { type AnswerLine, NOT_FOUND } from "./AnswerLine.ts"
 import type { Broker } from "./Broker.ts"
@@ -102,6 +103,16 @@ export abstract class Session implements Subscriber {
   /** Notes where a QoS 2 message that was taken is stored, in this turn's entry; the journal's ticket to wait for, 0 = none. */
   keepReceived(_packetIdentifier: number, _owner: number): number {
     return 0
+  }
+
+  /** The same for one that is committed elsewhere: its identifier is kept when that is done; what to wait for, undefined = just that. */
+  keepReceivedLater(
+    _packetIdentifier: number,
+    _stream: TicketStream,
+    _ticket: number,
+    _owner: number
+  ): { readonly stream: TicketStream; readonly ticket: number } | undefined {
+    return undefined
   }
 
   /** A QoS 2 message that was taken could not be stored: nothing is kept of its identifier. */

@@ -119,6 +119,13 @@ function publishAcknowledged(
     return 0
   }
   const { pendingStream, pendingTicket } = ingress
+  if (qos === 2 && !ingress.pendingIsJournaled) {
+    const late = session.keepReceivedLater(packetIdentifier, pendingStream, pendingTicket, ingress.pendingOwner)
+    if (late !== undefined) {
+      waitForReceipt(connection, session, late.stream, late.ticket, packetIdentifier)
+      return pausedWhere(connection)
+    }
+  }
   const kept = qos === 2 ? session.keepReceived(packetIdentifier, ingress.pendingOwner) : 0
   if (kept !== 0 && pendingStream !== broker.services.journal.tickets) {
     session.joint ??= new JointTickets()

@@ -10,8 +10,9 @@ import {
   ENTRY_BYTES_MAX,
   ENTRY_HEADER_BYTES,
   type EntryFields,
-  isMarkAt,
+  hasMark,
   lengthOfEntry,
+  MARK_AT,
   MARK_BYTES
 } from "./entry-format.ts"
 import { SEGMENT_HEADER_BYTES } from "./segment-format.ts"
@@ -58,14 +59,11 @@ export class SegmentReader implements EntryFields {
   /** Looks at what stands at `position`, and makes it the current entry. */
   at(position: number): number {
     this.position = position
+    if (!this.#hold(position, MARK_AT + MARK_BYTES) || !hasMark(this.bytes, this.start, this.#mark)) return ENTRY_NONE
     if (!this.#hold(position, ENTRY_HEADER_BYTES)) {
-      const left = Math.max(0, Math.min(MARK_BYTES, this.size - position))
-      if (left < MARK_BYTES || !this.#hold(position, left) || !isMarkAt(this.bytes, this.start, this.#mark))
-        return ENTRY_NONE
       this.fault = "the file ends in its header"
       return ENTRY_BROKEN
     }
-    if (!isMarkAt(this.bytes, this.start, this.#mark)) return ENTRY_NONE
     const length = lengthOfEntry(this.bytes, this.start)
     if (length < ENTRY_HEADER_BYTES || length > ENTRY_BYTES_MAX) {
       this.fault = `its length cannot be ${length}`
@@ -95,15 +93,15 @@ export class SegmentReader implements EntryFields {
   seek(position: number): boolean {
     const [first = 0] = this.#mark
     let at = position
-    while (this.#hold(at, MARK_BYTES)) {
-      const offset = this.bytes.subarray(0, this.#held).indexOf(first, this.start)
+    while (this.#hold(at, MARK_AT + MARK_BYTES)) {
+      const offset = this.bytes.subarray(0, this.#held).indexOf(first, this.start + MARK_AT)
       if (offset < 0) {
-        at = this.#from + this.#held
+        at = this.#from + this.#held - MARK_AT
         continue
       }
-      at = this.#from + offset
-      if (!this.#hold(at, MARK_BYTES)) return false
-      if (isMarkAt(this.bytes, this.start, this.#mark) && this.at(at) === ENTRY_WHOLE) return true
+      at = this.#from + offset - MARK_AT
+      if (!this.#hold(at, MARK_AT + MARK_BYTES)) return false
+      if (hasMark(this.bytes, this.start, this.#mark) && this.at(at) === ENTRY_WHOLE) return true
       at += 1
     }
     return false

@@ -3,17 +3,19 @@
  *
  * Invariants
  *  - The CRC-32C covers everything behind it, so an entry is there as a whole or not at all.
- *  - An entry begins with the mark of its segment, which is drawn anew each time a file becomes a segment: what a recycled file held
- *    before, and what a client sends that looks like an entry, is none.
+ *  - An entry carries the mark of its segment, which is drawn anew each time a file becomes a segment: what a recycled file held
+ *    before, and what a client sends that looks like an entry, is none. The CRC covers the mark, or a torn write could lend a new mark
+ *    to an entry of old.
  *  - `previous` is the entry that holds before this one: what stands between the two is void.
  *
  * Source: docs/formats/journal.md. Numbers are big-endian; those of eight bytes are below 2^53.
  */
 import { crc32c } from "../log/crc32c.ts"
 
+const CRC_AT = 0
+const CRC_FROM = 4
+export const MARK_AT = 4
 export const MARK_BYTES = 8
-const CRC_AT = 8
-const CRC_FROM = 12
 const LENGTH_AT = 12
 const GROUP_AT = 16
 const TERM_AT = 20
@@ -85,7 +87,7 @@ export function finishEntry(
   operations: number,
   checksum: Checksum
 ): void {
-  bytes.set(mark, start)
+  bytes.set(mark, start + MARK_AT)
   writeUint32(bytes, start + LENGTH_AT, end - start)
   writeUint32(bytes, start + GROUP_AT, 0)
   writeUint53(bytes, start + TERM_AT, 0)
@@ -96,9 +98,9 @@ export function finishEntry(
   writeUint32(bytes, start + CRC_AT, checksum(bytes, start + CRC_FROM, end))
 }
 
-/** Whether `mark` stands at `bytes[at, at + 8)`. */
-export function isMarkAt(bytes: Uint8Array, at: number, mark: Uint8Array): boolean {
-  for (let index = 0; index < MARK_BYTES; index++) if (bytes[at + index] !== mark[index]) return false
+/** Whether the entry that begins at `bytes[start]` would carry `mark`. */
+export function hasMark(bytes: Uint8Array, start: number, mark: Uint8Array): boolean {
+  for (let index = 0; index < MARK_BYTES; index++) if (bytes[start + MARK_AT + index] !== mark[index]) return false
   return true
 }
 

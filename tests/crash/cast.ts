@@ -11,8 +11,11 @@ export const SESSION_NEVER_EXPIRES = 4_294_967_295
 /** Longer than any run. */
 const LONG_SECONDS = 3_600
 
-/** What an acknowledgement is to promise. "lossy": nothing survives the process; a run must then find losses. */
-export type CrashMode = "persistent" | "hybrid" | "lossy"
+/**
+ * What an acknowledgement is to promise. "state": topics are in memory, and nothing is asked of them; sessions, retained messages and
+ * wills are kept. "lossy": nothing survives the process; a run must then find losses.
+ */
+export type CrashMode = "persistent" | "hybrid" | "state" | "lossy"
 
 /** A client identifier and the habits of who uses it. */
 export interface Persona {
@@ -58,6 +61,8 @@ export interface Cast {
   readonly seed: number
   readonly topics: ReadonlyArray<Topic>
   readonly autoCreateMqtt: "memory" | "default" | "off"
+  /** Whether partitions outlive the broker. */
+  readonly keepsTopics: boolean
   readonly personas: ReadonlyArray<Persona>
   readonly producers: number
   /** The client that gets every will, QoS 2. */
@@ -233,7 +238,8 @@ export function drawCast(seed: number, mode: CrashMode): Cast {
     seed,
     topics,
     autoCreateMqtt: pick(["memory", "default", "off"]),
-    producers: 2,
+    keepsTopics: mode !== "state",
+    producers: mode === "state" ? 0 : 2,
     watcher: watcher.clientId,
     personas: [
       watcher,
@@ -249,8 +255,9 @@ export function drawCast(seed: number, mode: CrashMode): Cast {
 
 /** The manifest of a cast's broker. */
 export function manifestOf({ topics, autoCreateMqtt }: Cast, mode: CrashMode, shards: number): string {
-  const engine = mode === "lossy" ? "memory" : "sqlite"
-  const modeOf = (wanted: string): string => (mode === "lossy" ? "memory" : wanted)
+  const isMemory = mode === "lossy" || mode === "state"
+  const engine = isMemory ? "memory" : "sqlite"
+  const modeOf = (wanted: string): string => (isMemory ? "memory" : wanted)
   const lines = [
     "[node]",
     `shards = ${shards}`,

@@ -1,5 +1,5 @@
 /**
- * `bun tests/crash/main.ts [--cycles N] [--seed N] [--shards N] [--mode persistent|hybrid|lossy] [--drain-every N] [--kills none]
+ * `bun tests/crash/main.ts [--cycles N] [--seed N] [--shards N] [--mode persistent|hybrid|state|lossy] [--drain-every N] [--kills none]
  * [--keep-going] [--keep]`: kills a broker with SIGKILL again and again under load, and compares what is there with what its clients
  * were told.
  *
@@ -29,7 +29,7 @@ const whole = (name: "cycles" | "seed" | "shards" | "drain-every"): number => {
   console.error(`--${name}: expected a whole number from 1 on, found "${values[name]}"`)
   process.exit(2)
 }
-const MODES: ReadonlyArray<CrashMode> = ["persistent", "hybrid", "lossy"]
+const MODES: ReadonlyArray<CrashMode> = ["persistent", "hybrid", "state", "lossy"]
 const mode = MODES.find((known) => known === values.mode)
 if (mode === undefined) {
   console.error(`--mode: expected ${MODES.join(", ")}, found "${values.mode}"`)

@@ -176,6 +176,7 @@ class Run {
 
   async #look(broker: BrokerProcess, isFinal: boolean): Promise<void> {
     await lookAtRetained(broker.mqtt, this.#retained, this.ledger)
+    if (!this.#cast.keepsTopics) return
     await lookAtPartitions(broker.kafka, this.#log, isFinal)
     await lookAtTopics(broker.http, this.#log)
   }

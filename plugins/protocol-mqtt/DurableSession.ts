@@ -32,6 +32,7 @@ import { LateReceipts } from "./LateReceipts.ts"
 import { MessageQueue } from "./MessageQueue.ts"
 import { OrderedTickets } from "./OrderedTickets.ts"
 import { AWAITS_PUBCOMP, AWAITS_PUBREC, OutboundWindow } from "./OutboundWindow.ts"
+import { PastSubscriptions } from "./PastSubscriptions.ts"
 import { applyBounds } from "./QueueBounds.ts"
 import { Session, type Subscribed, type Wish } from "./Session.ts"
 import * as rows from "./session-rows.ts"
@@ -75,6 +76,7 @@ export class DurableSession extends Session {
   readonly #flows: ReadonlyArray<Flow>
   readonly #since = new Map<Subscription, ReadonlyArray<number>>()
   #selection: QueueSelection | undefined
+  readonly #past = new PastSubscriptions()
   /** Shards that hold the tokens of received QoS 2 messages, by packet identifier. */
   #owners: Map<number, number> | undefined
   #releases: OrderedTickets | undefined
@@ -185,6 +187,7 @@ export class DurableSession extends Session {
     // What was published before is not for a new subscription; for one that is replaced it is.
     const since =
       (before === undefined ? undefined : this.#since.get(before)) ?? this.#flows.map((flow) => flow.position)
+    if (before !== undefined && wish.qos === 0) this.#keepPast(before)
     if (before !== undefined) this.#since.delete(before)
     this.#since.set(made.subscription, since)
     let ticket = made.ticket
@@ -222,6 +225,7 @@ export class DurableSession extends Session {
     const subscription = this.subscriptions?.get(filter)
     if (subscription === undefined || !super.unsubscribe(filter)) return false
     this.#selection = undefined
+    this.#keepPast(subscription)
     this.#since.delete(subscription)
     const { router, journal } = this.broker.services
     if (subscription.qos > 0) router.unwantUnsafe(filter)
@@ -662,11 +666,18 @@ export class DurableSession extends Session {
     return Math.max(1, Math.min(room, READ_MESSAGES_MAX))
   }
 
+  /** What was published for a subscription that is taken off, and not read yet, is delivered all the same. */
+  #keepPast(subscription: Subscription): void {
+    if (subscription.qos === 0 || !this.#flows.some(({ isBehind }) => isBehind)) return
+    this.#past.add(subscription, this.#since.get(subscription) ?? [], this.broker.services.queueLogs)
+  }
+
   /** What it wants of the queue logs; the same object until a subscription changes. */
   #selectionOf(): QueueSelection {
     if (this.#selection === undefined) {
       const filters: Array<string> = []
       for (const { filter, qos } of this.subscriptions?.values() ?? []) if (qos > 0) filters.push(filter)
+      this.#past.filtersInto(filters)
       this.#selection = { tenant: this.tenant, filters: filters.length === 0 ? NO_FILTERS : filters }
     }
     return this.#selection
@@ -692,6 +703,10 @@ export class DurableSession extends Session {
     }
     if (read.isAtEnd) {
       flow.isBehind = false
+      if (!this.#past.isEmpty && this.#flows.every(({ isBehind }) => !isBehind)) {
+        this.#past.clear()
+        this.#selection = undefined
+      }
       return false
     }
     // A client that is connected and slow may not have more wait for it than one that is away.
@@ -741,6 +756,7 @@ export class DurableSession extends Session {
       const since = this.#since.get(subscription)?.[message.queue] ?? 0
       if (message.queueOffset >= since && matches(subscription.filter, message.name)) matched.push(subscription)
     }
+    if (!this.#past.isEmpty) this.#past.matchedInto(message, matches, matched)
     return Delivery.gather(matched)[0]
   }
 

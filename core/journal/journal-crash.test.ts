@@ -38,12 +38,15 @@ test("a small workload, a crash before and within every operation", async () => 
 })
 
 test("large workloads, sampled by seed", async () => {
-  for (let seed = 2; seed < 6; seed++) {
+  for (let seed = 2; seed < 4; seed++) {
     await checkAll(await Workload.run({ seed, turns: 120, every: 7, powerLosses: 3 }), false)
   }
-  // A write that tears behind the mark, over an entry of the file's former use.
-  const rig: RigOptions = { parts: { stateDurability: "hybrid" } }
-  await checkAll(await Workload.run({ seed: 2_023, turns: 60, every: 3, powerLosses: 2, rig }), false)
+  // Found faults: files that come back when those behind them do not; a write that tears behind the mark; a first entry that is lost.
+  const hybrid: RigOptions = { parts: { stateDurability: "hybrid" } }
+  for (const seed of [2_019, 2_023, 2_030]) {
+    const rig = seed % 2 === 1 ? hybrid : {}
+    await checkAll(await Workload.run({ seed, turns: 60, every: 3, powerLosses: 2, rig }), false)
+  }
 })
 
 test("disks that fail at any call: what was acknowledged is there, and the journal goes on when the disk does", async () => {

@@ -43,20 +43,12 @@ export interface Validated {
 export function validateJournal(files: FilesShape, survey: Survey, above: number, checksum: Checksum): Validated {
   const { segments } = survey
   const start = segments.findLastIndex((segment) => holdsEntries(segment) && segment.previous <= above)
-  const walk = new Walk(files, segments, checksum)
+  const walk = new Walk(files, segments, above, checksum)
   if (start < 0) {
     walk.lastIndex = above
     walk.tail(0)
-    const first = segments.find(holdsEntries)
-    if (first !== undefined) throw missing(first, above + 1, first.previous)
   } else walk.from(start)
   return walk
-}
-
-function missing(segment: SurveyedSegment, from: number, to: number): JournalError {
-  const reason = `entries ${from} to ${to} are needed and stand in no segment before this one`
-  const remedy = "Bring back the missing files, or restore a backup"
-  return new JournalError({ pathname: segment.pathname, position: SEGMENT_HEADER_BYTES, reason, remedy })
 }
 
 class Walk implements Validated {
@@ -70,9 +62,11 @@ class Walk implements Validated {
   tornPosition = 0
   readonly #files: FilesShape
   readonly #segments: ReadonlyArray<SurveyedSegment>
+  readonly #above: number
   readonly #checksum: Checksum
 
-  constructor(files: FilesShape, segments: ReadonlyArray<SurveyedSegment>, checksum: Checksum) {
+  constructor(files: FilesShape, segments: ReadonlyArray<SurveyedSegment>, above: number, checksum: Checksum) {
+    this.#above = above
     this.#files = files
     this.#segments = segments
     this.#checksum = checksum
@@ -98,6 +92,8 @@ class Walk implements Validated {
   tail(at: number, segment?: SurveyedSegment, ended?: Ended): void {
     const position = ended?.position ?? SEGMENT_HEADER_BYTES
     let found: Place | undefined = segment && { segment, position, fault: ended?.fault ?? "" }
+    // What all have put away may be gone: files that were removed come back and others do not when the power goes.
+    const neededAbove = Math.max(this.lastIndex, this.#above)
     let tornBytes = 0
     for (let index = at; index < this.#segments.length; index++) {
       const later = this.#segments[index]
@@ -113,7 +109,7 @@ class Walk implements Validated {
         }
         // Whole entries may lie behind, and within what a broken one says is its length.
         for (let behind = from; reader.seek(behind); end = Math.max(end, behind)) {
-          if (reader.synced > this.lastIndex) throw this.#damaged(found, reader.index, later)
+          if (reader.synced > neededAbove) throw this.#damaged(found, reader.index, later)
           behind = reader.position + reader.length
         }
         tornBytes += end - from

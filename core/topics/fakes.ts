@@ -1,7 +1,7 @@
 /** For tests: the topics of several shards in one simulation, over array engines and a meta store in a Map. */
 import { Effect, Scope } from "effect"
 import { type JoinedShards, joinShards } from "../link/fakes.ts"
-import type { Engines } from "../log/Engines.ts"
+import type { Engines, PartitionKey } from "../log/Engines.ts"
 import { ArrayEngine } from "../log/fakes.ts"
 import type { MetaChange, MetaEntry, MetaStoreShape } from "../meta/MetaStore.ts"
 import type { Simulation } from "../platform/simulated.ts"
@@ -36,8 +36,11 @@ export class FakeMeta implements MetaStoreShape {
   get(key: string): Effect.Effect<MetaEntry | undefined> {
     return this.#later(() => this.entries.get(key))
   }
-  range(prefix: string): Effect.Effect<ReadonlyArray<MetaEntry>> {
-    return this.#later(() => [...this.entries.values()].filter(({ key }) => key.startsWith(prefix)))
+  range(prefix: string, cursor: string, limit: number): Effect.Effect<ReadonlyArray<MetaEntry>> {
+    return this.#later(() => {
+      const found = [...this.entries.values()].filter(({ key }) => key.startsWith(prefix) && key > cursor)
+      return found.sort((one, other) => (one.key < other.key ? -1 : 1)).slice(0, limit)
+    })
   }
   transact({ compare, writes }: Parameters<MetaStoreShape["transact"]>[0]): ReturnType<MetaStoreShape["transact"]> {
     return this.#later(() => {
@@ -73,9 +76,21 @@ export class FakeMeta implements MetaStoreShape {
   }
 }
 
+/** Notes the ids of topics that it was told to forget. */
+export class NotingEngine extends ArrayEngine {
+  readonly removed: Array<string> = []
+
+  override remove(key: PartitionKey): Effect.Effect<void> {
+    return Effect.suspend(() => {
+      this.removed.push(key.topicId)
+      return super.remove(key)
+    })
+  }
+}
+
 export interface TopicsShard {
   readonly topics: ShardTopics
-  readonly engine: ArrayEngine
+  readonly engine: NotingEngine
 }
 
 export interface JoinedTopics {
@@ -89,6 +104,8 @@ export interface JoinTopicsOptions {
   readonly shards?: number
   readonly defaults?: Partial<TopicDefaults>
   readonly published?: Partial<PublishedTopicsLimits>
+  /** What the meta store holds from the beginning. */
+  readonly meta?: ReadonlyArray<MetaEntry>
 }
 
 /** One `ShardTopics` a shard (at least two shards are joined, the first `shards` of them have topics). */
@@ -96,9 +113,10 @@ export function joinTopics(simulation: Simulation, options: JoinTopicsOptions = 
   const count = options.shards ?? 2
   const joined = joinShards(simulation, count)
   const meta = new FakeMeta(simulation)
+  for (const entry of options.meta ?? []) meta.entries.set(entry.key, entry)
   const logged: Array<string> = []
   const shards = joined.all.map(({ port, turn }) => {
-    const engine = new ArrayEngine()
+    const engine = new NotingEngine()
     const engines: typeof Engines.Service = {
       register: () => Effect.void,
       get: (name) => (name === "memory" ? engine : undefined),

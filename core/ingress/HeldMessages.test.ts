@@ -1,0 +1,136 @@
+/** Messages whose topic the meta store has yet to agree on, or whose log is being opened: through the ingress of two shards. */
+import assert from "node:assert/strict"
+import { test } from "node:test"
+import { Effect } from "effect"
+import type { Principal } from "../access/Access.ts"
+import { storedIn } from "../log/fakes.ts"
+import { MetaStoreError } from "../meta/MetaStore.ts"
+import { Simulation } from "../platform/simulated.ts"
+import { SLOT_TOPIC, slotOf } from "../shard/slots.ts"
+import { topicOfName } from "../topics/default-binding.ts"
+import { type IngressShard, joinIngress, messageOf, NotingSubscriber, payloadOf, subscribe } from "./fakes.ts"
+import { HELD_MESSAGES_MAX, HeldMessages } from "./HeldMessages.ts"
+import { ACCEPTED, ACCEPTED_PENDING, REFUSED_QUOTA } from "./Ingress.ts"
+
+const PRINCIPAL: Principal = { tenant: 0, user: "", clientIdentifier: "c", peerAddress: "" }
+
+/** Two shards, a name that the second sequences, and a meta store that takes its time. */
+function make(partitions = 1) {
+  const simulation = new Simulation(1)
+  const defaults = {
+    autoCreateMqtt: "default" as const,
+    forName: () => ({ partitions, engine: "memory", mode: "memory" as const })
+  }
+  const parts = joinIngress(simulation, { defaults })
+  const name =
+    Array.from({ length: 9 }, (_, at) => `a/${at}`).find(
+      (each) => slotOf(0, SLOT_TOPIC, topicOfName(each) ?? "", 0) % 2 === 1
+    ) ?? ""
+  const [here, there] = parts.shards
+  assert.ok(here !== undefined && there !== undefined)
+  parts.meta.delayMs = 50
+  const outcomes: Array<string> = []
+  const publish = (shard: IngressShard, payload: string, qos = 1): void => {
+    const message = messageOf(name, payload, { publisher: "p", qos })
+    const outcome = shard.ingress.publishUnsafe(message, PRINCIPAL)
+    if (outcome !== ACCEPTED_PENDING) {
+      outcomes.push(`${payload} ${outcome}`)
+      return
+    }
+    const { pendingStream: stream, pendingTicket: ticket } = shard.ingress
+    const waiter = {
+      ticketsCommitted: (): void => {
+        if (stream.committed < ticket) stream.wait(waiter)
+        else outcomes.push(`${payload} ${stream.takeOutcome(ticket)}`)
+      }
+    }
+    stream.wait(waiter)
+  }
+  const stored = (): ReadonlyArray<string> => {
+    for (const { topics } of [here, there]) for (const log of topics.logs()) log.seal()
+    return [here, there].flatMap(({ engine }) => [...engine.partitions.values()].flatMap(storedIn))
+  }
+  return { simulation, ...parts, here, there, name, publish, outcomes, stored }
+}
+
+test("the first messages of a name are acknowledged when their topic is agreed on, in order, from either shard", async () => {
+  const { simulation, here, there, name, publish, outcomes, stored, meta } = make()
+  const subscriber = new NotingSubscriber()
+  subscribe(there, subscriber, name)
+  for (const payload of ["1", "2", "3"]) publish(there, payload)
+  await simulation.runAsync(10)
+  publish(here, "4", 0)
+  publish(here, "5")
+  await simulation.runAsync(30)
+  assert.deepEqual([outcomes, stored(), subscriber.deliveries.length], [[], [], 0])
+  await simulation.runAsync()
+  assert.deepEqual(outcomes, ["1 0", "2 0", "3 0", "4 0", "5 0"])
+  assert.deepEqual(
+    stored(),
+    ["1", "2", "3", "4", "5"].map((payload, offset) => `${offset} ${name}=${payload}`)
+  )
+  assert.deepEqual(
+    subscriber.deliveries.map(({ message }) => payloadOf(message)),
+    ["1", "2", "3", "4", "5"]
+  )
+  assert.equal([...meta.entries.keys()].filter((key) => key.startsWith("topics/")).length, 1)
+  publish(there, "6")
+  await simulation.runAsync()
+  assert.equal(outcomes.at(-1), "6 0")
+})
+
+test("what comes in the very moment of the agreement stays behind what waited", async () => {
+  const { simulation, there, here, publish, outcomes, stored, name, shards } = make()
+  publish(there, "1")
+  publish(there, "2")
+  there.topics.onChange(() => publish(there, "late"))
+  await simulation.runAsync()
+  publish(here, "after")
+  await simulation.runAsync()
+  assert.equal(shards.length, 2)
+  assert.deepEqual(
+    stored().map((each) => each.slice(each.indexOf(" ") + 1)),
+    ["1", "2", "late", "after"].map((payload) => `${name}=${payload}`)
+  )
+  assert.ok(outcomes.every((each) => each.endsWith(" 0")))
+})
+
+test("with more partitions the messages that waited go to the owner of theirs", async () => {
+  const { simulation, here, there, publish, outcomes, stored } = make(7)
+  for (let index = 0; index < 5; index++) publish(index % 2 === 0 ? here : there, String(index))
+  await simulation.runAsync()
+  assert.deepEqual([...outcomes].sort(), ["0 0", "1 0", "2 0", "3 0", "4 0"])
+  assert.equal(stored().length, 5)
+})
+
+test("where the topic cannot be agreed on its messages are refused, and the next one tries again", async () => {
+  const { simulation, there, publish, outcomes, stored, meta, here } = make()
+  const transact = meta.transact.bind(meta)
+  const failing = (() => Effect.fail(new MetaStoreError({ message: "the disk is full" }))) as unknown as typeof transact
+  meta.transact = failing
+  publish(there, "1")
+  publish(here, "2")
+  await simulation.runAsync()
+  assert.deepEqual(outcomes, [`1 ${REFUSED_QUOTA}`, `2 ${REFUSED_QUOTA}`])
+  assert.deepEqual(stored(), [])
+  meta.transact = transact
+  publish(there, "3")
+  await simulation.runAsync()
+  assert.equal(outcomes.at(-1), "3 0")
+})
+
+test("what waits is bounded", () => {
+  const simulation = new Simulation(1)
+  const { here } = { here: joinIngress(simulation).shards[0] }
+  assert.ok(here !== undefined)
+  const held = new HeldMessages({ mustWait: () => true, sequence: () => ACCEPTED, pending: here.ingress })
+  for (let index = 0; index < HELD_MESSAGES_MAX; index++) {
+    assert.equal(held.hold(messageOf(`n${index % 9}`, "x"), `n${index % 9}`), ACCEPTED_PENDING)
+  }
+  assert.equal(held.hold(messageOf("n", "x"), "n"), REFUSED_QUOTA)
+  held.refuse(0, "n0")
+  assert.equal(held.hold(messageOf("n", "x"), "n"), ACCEPTED_PENDING)
+  const large = new HeldMessages({ mustWait: () => true, sequence: () => ACCEPTED, pending: here.ingress })
+  const outcomes = Array.from({ length: 20 }, () => large.hold(messageOf("n", new Uint8Array(1_048_576)), "n"))
+  assert.equal(outcomes.filter((outcome) => outcome === ACCEPTED_PENDING).length, 15)
+})

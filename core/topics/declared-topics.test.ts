@@ -1,0 +1,125 @@
+import assert from "node:assert/strict"
+import { test } from "node:test"
+import { Effect } from "effect"
+import type { DeclaredTopic } from "../node/NodeOptions.ts"
+import { Simulation } from "../platform/simulated.ts"
+import { decodeTopic, encodeTopic, removedKey, topicKey } from "./AgreedTopics.ts"
+import { declareTopics } from "./declared-topics.ts"
+import { FakeMeta } from "./fakes.ts"
+import type { TopicInfo } from "./TopicInfo.ts"
+
+const declared = (topic: string, filter: string, changes: Partial<DeclaredTopic> = {}): DeclaredTopic => ({
+  topic,
+  filter,
+  partitions: 1,
+  engine: "memory",
+  mode: "memory",
+  ...changes
+})
+
+function make() {
+  const simulation = new Simulation(1)
+  const meta = new FakeMeta(simulation)
+  const lines: Array<string> = []
+  const log = {
+    info: (_area: string, message: string) => void lines.push(message),
+    warn: (_area: string, message: string) => void lines.push(message)
+  }
+  const declare = (...topics: ReadonlyArray<DeclaredTopic>) =>
+    declareTopics({ declared: topics, meta, random: simulation.random, log })
+  const start = (...topics: ReadonlyArray<DeclaredTopic>): ReadonlyArray<string> => {
+    lines.length = 0
+    Effect.runSync(declare(...topics))
+    return [...lines]
+  }
+  const refusal = (...topics: ReadonlyArray<DeclaredTopic>): string =>
+    Effect.runSync(Effect.flip(declare(...topics))).message
+  const stored = (name: string): TopicInfo | undefined => {
+    const entry = meta.entries.get(topicKey({ tenant: 0, name }))
+    return entry === undefined ? undefined : decodeTopic(entry.value)
+  }
+  const put = (info: TopicInfo): void => {
+    const writes = [{ key: topicKey(info), value: encodeTopic(info) }]
+    Effect.runSync(meta.transact({ compare: [], writes }))
+  }
+  return { meta, start, refusal, stored, put }
+}
+
+const created = (name: string, filter?: string): TopicInfo => ({
+  tenant: 0,
+  name,
+  id: `id of ${name}`,
+  partitions: 1,
+  engine: "memory",
+  mode: "memory",
+  origin: "admin",
+  ...(filter === undefined ? {} : { filter })
+})
+
+test("a declared topic is made once; the next start writes and says nothing", () => {
+  const { meta, start, stored } = make()
+  assert.deepEqual(start(declared("a", "a/#", { partitions: 3 })), [])
+  const made = stored("a")
+  assert.deepEqual([made?.partitions, made?.filter, made?.origin], [3, "a/#", "manifest"])
+  const entries = [...meta.entries.values()]
+  assert.deepEqual(start(declared("a", "a/#", { partitions: 3 })), [])
+  assert.deepEqual([...meta.entries.values()], entries)
+})
+
+test("its id depends on its name alone, but where what is to be forgotten has that id", () => {
+  const [one, other, third] = [make(), make(), make()]
+  one.start(declared("a", "a/#"))
+  other.start(declared("a", "b/#"))
+  const id = one.stored("a")?.id ?? ""
+  assert.match(id, /^[0-9a-f]{8}-[0-9a-f]{4}-8[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}$/)
+  assert.equal(other.stored("a")?.id, id)
+  const writes = [{ key: removedKey({ id }), value: new Uint8Array(0) }]
+  Effect.runSync(third.meta.transact({ compare: [], writes }))
+  third.start(declared("a", "a/#"))
+  assert.notEqual(third.stored("a")?.id, id)
+})
+
+test("what the manifest says otherwise is told in one line, and changes nothing", () => {
+  const { start, stored } = make()
+  start(declared("a", "a/#"))
+  const before = stored("a")
+  const changed = declared("a", "b/#", { partitions: 4, engine: "sqlite", mode: "persistent" })
+  assert.deepEqual(start(changed), [
+    'topic "a" stays as it is, with partitions 1 where the manifest says 4, with engine "memory" where the manifest says "sqlite", with mode "memory" where the manifest says "persistent", with filter "a/#" where the manifest says "b/#"; to have it made anew, without what it holds, delete it and start again'
+  ])
+  assert.deepEqual(stored("a"), before)
+  assert.equal(start(changed).length, 1)
+})
+
+test("one that is no longer declared stays, which is said once; declared again it is the manifest's again", () => {
+  const { start, stored } = make()
+  start(declared("a", "a/#"), declared("b", "b/#"))
+  const { id } = stored("a") ?? created("a")
+  assert.deepEqual(start(declared("b", "b/#")), [
+    'topic "a" is no longer declared: it stays, with what it holds, until it is deleted'
+  ])
+  assert.deepEqual([stored("a")?.origin, stored("a")?.id], ["admin", id])
+  assert.deepEqual(start(declared("b", "b/#")), [])
+  assert.deepEqual(start(declared("a", "a/#"), declared("b", "b/#")), [])
+  assert.deepEqual([stored("a")?.origin, stored("a")?.id], ["manifest", id])
+  assert.equal(start().length, 2)
+})
+
+test("topics that were created at run time stay silent; one of a declared name is taken over", () => {
+  const { start, stored, put } = make()
+  for (let index = 0; index < 2_500; index++) put(created(`t${index}`))
+  put(created("a"))
+  assert.deepEqual(start(declared("b", "b/#")), [])
+  assert.match(start(declared("a", "a/#"))[0] ?? "", /^topic "a" stays as it is, with filter "none" where/)
+  assert.deepEqual([stored("a")?.origin, stored("a")?.id], ["manifest", "id of a"])
+})
+
+test("a filter that shares names with one that was bound at run time keeps the node from starting", () => {
+  const { start, refusal, put } = make()
+  put(created("rival", "x/+"))
+  assert.equal(
+    refusal(declared("a", "x/+")),
+    'binding of topic "a": filter "x/+" has names in common with "x/+" of topic "rival", which was created at run time and has the same rank: a name has one home'
+  )
+  assert.deepEqual(start(declared("a", "x/y"), declared("b", "x/+/#")), [])
+})

@@ -6,17 +6,15 @@
  */
 import { writeFileSync } from "node:fs"
 import { parseArgs } from "node:util"
+import { BROKERS_BY_DEFAULT, brokersOf, DURABLE_BY_DEFAULT, isDurable } from "./brokers/all.ts"
 import type { Broker } from "./brokers/Broker.ts"
-import { floor } from "./brokers/floor.ts"
-import { type Build, manifold, manifoldWithoutTopic } from "./brokers/manifold.ts"
-import { mosquitto, mosquittoDefault } from "./brokers/mosquitto.ts"
-import type { Report } from "./driver/report.ts"
+import type { Build } from "./brokers/manifold.ts"
+import { useCacheFolder } from "./brokers/peers/install.ts"
 import { machineLines } from "./machine.ts"
-import { type MeasureOptions, measure } from "./measure.ts"
+import type { MeasureOptions } from "./measure.ts"
+import { type Measured, runRounds } from "./rounds.ts"
 import { quick, SCENARIOS, type Scenario } from "./scenarios.ts"
-import { type Row, tableOf } from "./table.ts"
-
-const BROKERS_BY_DEFAULT = "manifold,manifold-no-topic,mosquitto"
+import { tableOf } from "./table.ts"
 
 /** What was typed makes no sense; the message says what would. */
 class UsageError extends Error {}
@@ -24,7 +22,9 @@ class UsageError extends Error {}
 const { values, positionals } = parseArgs({
   allowPositionals: true,
   options: {
-    brokers: { type: "string", default: BROKERS_BY_DEFAULT },
+    brokers: { type: "string" },
+    directory: { type: "string" },
+    cache: { type: "string" },
     build: { type: "string", default: "auto" },
     rounds: { type: "string", default: "3" },
     seconds: { type: "string" },
@@ -33,6 +33,7 @@ const { values, positionals } = parseArgs({
     mqtt: { type: "string", default: "4" },
     quick: { type: "boolean", default: false },
     json: { type: "string" },
+    markdown: { type: "boolean", default: false },
     list: { type: "boolean", default: false },
     help: { type: "boolean", default: false }
   }
@@ -40,12 +41,16 @@ const { values, positionals } = parseArgs({
 
 const HELP = `npm run bench -- [SCENARIO...] [options]      (no scenario: all; a prefix such as "q0" or "latency" will do)
 npm run bench -- micro [NAME...]               micro benchmarks
-  --brokers LIST   ${BROKERS_BY_DEFAULT} (also mosquitto-default, floor)
+  --brokers LIST   ${BROKERS_BY_DEFAULT.join()};
+                   where durability is measured ${DURABLE_BY_DEFAULT.join()};
+                   also mosquitto-default, floor, and the peers that npm run bench:compare installs
+  --directory DIR  where brokers keep their data (the system's folder for temporary files)
   --build WHICH    auto | source | executable | deno: which Manifold is measured
   --rounds N       interleaved rounds (3)      --seconds N   measured seconds a round (4)
   --warm-up N      seconds before them (2)     --payload N   bytes a message (64)
   --mqtt 4|5       MQTT 3.1.1 or 5.0           --quick       one round, 0.7 s, fewer clients
-  --json FILE      every report as JSON        --list        the scenarios`
+  --json FILE      every report as JSON        --markdown    tables as markdown
+  --list           the scenarios               --cache DIR   where the peers are installed`
 
 // Ending by `exit` ends the broker and the driver too.
 process.on("SIGINT", () => process.exit(130))
@@ -69,55 +74,44 @@ if (values.help) {
 }
 
 async function compare(): Promise<number> {
-  const known: readonly Broker[] = [
-    manifold(oneOf("--build", values.build, ["auto", "source", "executable", "deno"]) as Build),
-    manifoldWithoutTopic(values.build as Build),
-    mosquitto(),
-    mosquittoDefault(),
-    floor()
-  ]
+  if (values.cache !== undefined) useCacheFolder(values.cache)
+  const known = brokersOf(oneOf("--build", values.build, ["auto", "source", "executable", "deno"]) as Build)
   const names = known.map((broker) => broker.name)
-  const wanted = values.brokers.split(",").map((name) => oneOf("--brokers", name, names))
+  const typed = values.brokers?.split(",").map((name) => oneOf("--brokers", name, names))
+  const wantedFor = (scenario: Scenario): readonly string[] =>
+    typed ?? (isDurable(scenario) ? DURABLE_BY_DEFAULT : BROKERS_BY_DEFAULT)
   const scenarios = chosen(positionals).map((scenario) => (values.quick ? quick(scenario) : scenario))
   const rounds = values.quick ? 1 : positive("--rounds", values.rounds)
   const options: MeasureOptions = {
     level: Number(oneOf("--mqtt", values.mqtt, ["4", "5"])) as 4 | 5,
     payloadBytes: positive("--payload", values.payload),
     warmUpSeconds: positive("--warm-up", values["warm-up"] ?? (values.quick ? "0.3" : "2")),
-    seconds: positive("--seconds", values.seconds ?? (values.quick ? "0.7" : "4"))
+    seconds: positive("--seconds", values.seconds ?? (values.quick ? "0.7" : "4")),
+    ...(values.directory === undefined ? {} : { directory: values.directory })
   }
 
   const brokers: Broker[] = []
-  for (const broker of known.filter(({ name }) => wanted.includes(name))) {
+  const wanted = new Set(scenarios.flatMap(wantedFor))
+  for (const broker of known.filter(({ name }) => wanted.has(name))) {
     const missing = broker.missing()
     if (missing === undefined) brokers.push(broker)
     console.log(`${broker.name}: ${missing === undefined ? broker.about() : `left out, ${missing}`}`)
   }
-  for (const line of machineLines()) console.log(line)
+  for (const line of machineLines(options.directory)) console.log(line)
   const mqtt = options.level === 5 ? "MQTT 5.0" : "MQTT 3.1.1"
   console.log(
     `${mqtt}, payload ${options.payloadBytes} B, ${options.warmUpSeconds} s warm-up, ${options.seconds} s measured, ` +
       `${rounds} interleaved round${rounds === 1 ? "" : "s"}, a fresh broker process for each\n`
   )
 
-  const all: (Report & { broker: string; storage: string; round: number })[] = []
+  const all: Measured[] = []
   let failures = 0
   for (const scenario of scenarios) {
-    const rows = new Map<string, Row>()
-    for (const { name, storage } of brokers) rows.set(name, { broker: name, storage, reports: [], failures: [] })
-    for (let round = 0; round < rounds; round++) {
-      for (const broker of brokers) {
-        try {
-          const report = await measure(broker, scenario, options)
-          rows.get(broker.name)?.reports.push(report)
-          all.push({ ...report, broker: broker.name, storage: broker.storage, round })
-        } catch (error) {
-          failures++
-          rows.get(broker.name)?.failures.push(error instanceof Error ? error.message : String(error))
-        }
-      }
-    }
-    console.log(tableOf(scenario, [...rows.values()]))
+    const here = brokers.filter(({ name }) => wantedFor(scenario).includes(name))
+    const { rows, reports, failures: failed } = await runRounds(scenario, here, rounds, options)
+    all.push(...reports)
+    failures += failed
+    console.log(tableOf(scenario, rows, values.markdown ? "markdown" : "text"))
   }
   if (values.json !== undefined) writeFileSync(values.json, `${JSON.stringify(all, null, 2)}\n`)
   return failures > 0 || brokers.length === 0 ? 1 : 0

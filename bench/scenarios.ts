@@ -50,7 +50,49 @@ export interface ConnectRate {
   readonly cyclesMax: number
 }
 
-export type Scenario = ClosedLoop | OpenLoop | Idle | ConnectRate
+/** Durable publishing on a fixed schedule: the latency is that of the PUBACK. Nobody is connected to receive. */
+export interface Acknowledge {
+  readonly kind: "acknowledge"
+  readonly name: string
+  readonly about: string
+  readonly publishers: number
+  /** Topic names over all publishers. */
+  readonly topics: number
+  /** Messages a second over all publishers. */
+  readonly rate: number
+  /** Whether entries and syncs of the journal are counted. */
+  readonly journal: boolean
+}
+
+/** Messages for sessions that are away, then the sessions come back. */
+export interface Offline {
+  readonly kind: "offline"
+  readonly name: string
+  readonly about: string
+  readonly sessions: number
+  readonly messagesEach: number
+  readonly publishers: number
+  /** Open messages a publisher. */
+  readonly window: number
+  readonly payloadBytes: number
+  /** What happens to the broker between store and drain. */
+  readonly between: "nothing" | "kill"
+  /** What is not stored by then is not stored: brokers that write everything anew each time would never end. */
+  readonly secondsMax: number
+}
+
+/** A start over many durable sessions. */
+export interface Restart {
+  readonly kind: "restart"
+  readonly name: string
+  readonly about: string
+  readonly sessions: number
+  /** Sessions that are looked at afterwards. */
+  readonly sample: number
+  readonly end: "stop" | "kill"
+}
+
+export type Scenario = ClosedLoop | OpenLoop | Idle | ConnectRate | Acknowledge | Offline | Restart
 
 export const SCENARIOS: readonly Scenario[] = [
   closed("q0-pair", "QoS 0, 10 publishers to 10 subscribers, 1,000 open each", 0, "pair", 10, 10, 1000),
@@ -68,7 +110,31 @@ export const SCENARIOS: readonly Scenario[] = [
     about: "connect, CONNACK, DISCONNECT, close; 64 at a time",
     inProgress: 64,
     cyclesMax: 15_000
-  }
+  },
+  acknowledge(
+    "durable-1k",
+    "durable QoS 1, 10 publishers, 1,000 messages/s on a fixed schedule, to PUBACK",
+    10,
+    10,
+    1000
+  ),
+  acknowledge(
+    "durable-50k",
+    "durable QoS 1, 50 publishers, 50,000 messages/s on a fixed schedule, to PUBACK",
+    50,
+    50,
+    50_000
+  ),
+  journal("journal-1", "durable QoS 1, 5,000 messages/s on 1 topic name: entries and syncs", 1),
+  journal("journal-1000", "durable QoS 1, 5,000 messages/s on 1,000 topic names: entries and syncs", 1000),
+  offline(
+    "offline",
+    "1,000 sessions that are away, 100 messages of 256 B for each, QoS 1; then they come back",
+    "nothing"
+  ),
+  offline("offline-kill", "the same; the broker is killed (SIGKILL) and started again before they come back", "kill"),
+  restart("restart-stop", "100,000 durable sessions, one subscription each; a stop, and the start over them", "stop"),
+  restart("restart-kill", "100,000 durable sessions, one subscription each; a SIGKILL, and the start over them", "kill")
 ]
 
 /** The same scenario, small enough for a test on a busy machine: shapes stay, numbers of clients and messages shrink. */
@@ -85,6 +151,12 @@ export function quick(scenario: Scenario): Scenario {
       return { ...scenario, about, connections: 500 }
     case "connect-rate":
       return { ...scenario, about, cyclesMax: 1000 }
+    case "acknowledge":
+      return { ...scenario, about, rate: Math.min(scenario.rate, 5000), topics: Math.min(scenario.topics, 100) }
+    case "offline":
+      return { ...scenario, about, sessions: 50, messagesEach: 20, secondsMax: 5 }
+    case "restart":
+      return { ...scenario, about, sessions: 500, sample: 100 }
   }
 }
 
@@ -107,4 +179,21 @@ function closed(
 
 function open(name: string, about: string, qos: QualityOfService, pairs: number, rate: number): OpenLoop {
   return { kind: "open-loop", name, about, qos, pairs, rate }
+}
+
+function acknowledge(name: string, about: string, publishers: number, topics: number, rate: number): Acknowledge {
+  return { kind: "acknowledge", name, about, publishers, topics, rate, journal: false }
+}
+
+function journal(name: string, about: string, topics: number): Acknowledge {
+  return { kind: "acknowledge", name, about, publishers: 10, topics, rate: 5000, journal: true }
+}
+
+function offline(name: string, about: string, between: "nothing" | "kill"): Offline {
+  const sizes = { sessions: 1000, messagesEach: 100, publishers: 10, window: 100, payloadBytes: 256 }
+  return { kind: "offline", name, about, ...sizes, between, secondsMax: 30 }
+}
+
+function restart(name: string, about: string, end: "stop" | "kill"): Restart {
+  return { kind: "restart", name, about, sessions: 100_000, sample: 1000, end }
 }

@@ -9,12 +9,18 @@ export function floor(fault = "none:0"): Broker {
   return {
     name: "floor",
     storage: "none, copies bytes",
+    promise: "forgotten: this is not a broker",
+    survives: "nothing",
+    storesForSubscribersOnly: false,
+    settings: () => [],
     missing: () => undefined,
     about: () => "floor server of this repository: handshakes and copies only, not a broker",
     start: async () => {
+      const startMs = performance.now()
       const child = launch([process.execPath, PROGRAM, "--fault", fault], BROKER_CORE)
       const port = await child.line((line) => /^ready (\d+)$/.exec(line)?.[1])
-      return { pid: child.pid, port: Number(port), stop: () => child.stop() }
+      const readyMs = performance.now() - startMs
+      return { pid: child.pid, port: Number(port), readyMs, stop: child.stop, kill: child.kill }
     }
   }
 }

@@ -15,7 +15,7 @@ export const DRIVER_CORE = 1
 /** A broker that is not ready by then is given up. */
 const START_MS_MAX = 15_000
 /** A process that does not end by then on SIGTERM is killed. */
-const STOP_MS_MAX = 5000
+const STOP_MS_MAX = 30_000
 /** So much of stderr is kept to explain a failure, and so much of stdout while nobody asks for a line. */
 const STDERR_CHARACTERS_MAX = 4000
 const STDOUT_CHARACTERS_MAX = 1_000_000
@@ -37,18 +37,28 @@ export interface Child {
   readonly pid: number
   /** Resolves with the first stdout line for which `find` gives a value; rejects when the process ends first. */
   line<Value>(find: (line: string) => Value | undefined): Promise<Value>
+  /** SIGTERM, after some seconds SIGKILL; resolves when the process has ended. */
   stop(): Promise<void>
+  /** SIGKILL. */
+  kill(): Promise<void>
+}
+
+export interface LaunchOptions {
+  /** Longer than this without the awaited line is a failure. */
+  readonly silentMsMax?: number
+  /** Variables beside those of this process. */
+  readonly environment?: Readonly<Record<string, string>>
 }
 
 /** Starts `command` on `core` with its stdout as lines; stderr is kept for errors only. */
 export function launch(
   command: readonly string[],
   core: number | undefined,
-  { silentMsMax = START_MS_MAX }: { readonly silentMsMax?: number } = {}
+  { silentMsMax = START_MS_MAX, environment }: LaunchOptions = {}
 ): Child {
   const [program, ...rest] = pinned(command, core)
   if (program === undefined) throw new Error("a command has a program")
-  const child = spawn(program, rest, { stdio: ["ignore", "pipe", "pipe"] })
+  const child = spawn(program, rest, { stdio: ["ignore", "pipe", "pipe"], env: { ...process.env, ...environment } })
   alive.add(child)
   let stdout = ""
   let stderr = ""
@@ -98,6 +108,11 @@ export function launch(
       const killer = setTimeout(() => child.kill("SIGKILL"), STOP_MS_MAX)
       await ended
       clearTimeout(killer)
+    },
+    kill: async () => {
+      if (!alive.has(child)) return
+      child.kill("SIGKILL")
+      await ended
     }
   }
 }
@@ -115,18 +130,26 @@ export async function freePort(): Promise<number> {
   return address.port
 }
 
-/** Waits until something accepts connections on `port`. */
-export async function accepting(port: number): Promise<void> {
-  const endMs = performance.now() + START_MS_MAX
+/** Waits until something accepts connections on `port`; rejects at once when `child` has ended. */
+export async function accepting(port: number, child: Child, waitMsMax = START_MS_MAX): Promise<void> {
+  const endMs = performance.now() + waitMsMax
+  let failure: Error | undefined
+  // No line is wanted: only the end of the process, which rejects.
+  child
+    .line(() => undefined)
+    .catch((error: Error) => {
+      failure = error
+    })
   while (performance.now() < endMs) {
+    if (failure !== undefined) throw failure
     try {
       const socket = await Bun.connect({ hostname: "127.0.0.1", port, socket: { data() {} } })
       socket.end()
       return
     } catch {
       // Not yet; look again in a moment.
-      await new Promise((resolve) => setTimeout(resolve, 10))
+      await new Promise((resolve) => setTimeout(resolve, 2))
     }
   }
-  throw new Error(`nothing accepts connections on port ${port} after ${START_MS_MAX} ms`)
+  throw new Error(`nothing accepts connections on port ${port} after ${waitMsMax} ms`)
 }

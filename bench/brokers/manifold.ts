@@ -1,11 +1,11 @@
 /**
  * Manifold itself: the compiled executable where `dist/` holds one for this machine, else from source.
  *
- * Twice: under the default manifest, where a PUBLISH makes its topic and every message is stored, and with
- * `topics.auto_create_mqtt=off`, where a message that nobody stores is routed and forgotten.
+ * Three times: under the default manifest, where a PUBLISH makes its topic and every message is stored; with
+ * `topics.auto_create_mqtt=off`, where a message that nobody stores is routed and forgotten; and with topics on disk.
  */
-import { existsSync, mkdtempSync, rmSync } from "node:fs"
-import { tmpdir } from "node:os"
+import { spawnSync } from "node:child_process"
+import { existsSync } from "node:fs"
 import { join } from "node:path"
 import { denoPath } from "../../scripts/bootstrap.mjs"
 import { fileName, hostTarget } from "../../scripts/packaging/targets.ts"
@@ -17,6 +17,8 @@ export type Build = "auto" | "source" | "executable" | "deno"
 
 const ROOT = new URL("../..", import.meta.url).pathname
 const PROGRAM = join(ROOT, "cli/main.ts")
+/** A start over much that was stored may take this long; the bench says how long it took. */
+const START_MS_MAX = 120_000
 /** Every listener gets a port of its own; only MQTT over TCP is used. */
 const PORTS = [
   "protocol-mqtt.tcp=127.0.0.1:0",
@@ -25,42 +27,92 @@ const PORTS = [
   "admin-http.tcp=127.0.0.1:0"
 ]
 
-/** Default manifest: a topic for every name, engine and mode memory. */
-export const manifold = (build: Build): Broker => broker("manifold", "memory, memory", build, [])
+const MEMORY = "in its topic, in memory; lost on restart"
+/** The durable settings: every name that is published to gets a topic of its own on disk. */
+const DURABLE = ["topics.auto_create_mqtt=default", "topics.engine=sqlite", "topics.mode=persistent"]
+const PERSISTENT = "in the journal, synced (fdatasync)"
+const NOT_THERE = "this build has no engine sqlite: memory, memory"
+
+/** Default manifest as it is today: a topic for every name, engine and mode memory. */
+export const manifold = (build: Build): Broker =>
+  broker({ name: "manifold", storage: "memory, memory", promise: MEMORY, survives: "nothing", build, set: [] })
 /** No topics: what the router alone does. */
 export const manifoldWithoutTopic = (build: Build): Broker =>
-  broker("manifold-no-topic", "no topic", build, ["topics.auto_create_mqtt=off"])
+  broker({
+    name: "manifold-no-topic",
+    storage: "no topic",
+    promise: "routed to who is connected, and forgotten",
+    survives: "nothing",
+    build,
+    set: ["topics.auto_create_mqtt=off"]
+  })
+/** Topics on disk, every PUBACK after the sync. Where a build cannot do it yet, in memory, and every row says so. */
+export const manifoldDurable = (build: Build): Broker => {
+  const isThere = knows(build, DURABLE)
+  return broker({
+    name: "manifold-durable",
+    storage: isThere ? "sqlite, persistent" : NOT_THERE,
+    promise: isThere ? PERSISTENT : MEMORY,
+    survives: isThere ? "a kill" : "nothing",
+    build,
+    set: isThere ? DURABLE : ["topics.auto_create_mqtt=default"]
+  })
+}
 
-function broker(name: string, storage: string, build: Build, settings: readonly string[]): Broker {
+interface Variant {
+  readonly name: string
+  readonly storage: string
+  readonly promise: string
+  readonly survives: Broker["survives"]
+  readonly build: Build
+  /** Settings beside the ports, as --set takes them. */
+  readonly set: readonly string[]
+}
+
+function broker({ build, set, ...facts }: Variant): Broker {
   return {
-    name,
-    storage,
+    ...facts,
+    storesForSubscribersOnly: false,
+    settings: () => (set.length === 0 ? ["# the default manifest"] : set.map((setting) => `--set ${setting}`)),
     missing: () => {
       if (command(build) !== undefined) return undefined
       return build === "executable" ? "dist/ holds no executable for this machine" : "cli/main.ts is not there"
     },
     about: () => (command(build) ?? []).join(" ").replace(ROOT, ""),
-    start: async () => {
+    start: async (folder) => {
       const program = command(build)
       if (program === undefined) throw new Error("there is nothing to start")
-      const data = mkdtempSync(join(tmpdir(), "manifold-bench-"))
-      const set = [...PORTS, ...settings].flatMap((setting) => ["--set", setting])
-      const child = launch([...program, "start", "--data", data, ...set], BROKER_CORE)
-      const stop = async (): Promise<void> => {
-        await child.stop()
-        rmSync(data, { recursive: true, force: true })
-      }
+      const options = [...PORTS, ...set].flatMap((setting) => ["--set", setting])
+      const startMs = performance.now()
+      const arguments_ = ["start", "--data", join(folder, "data"), ...options]
+      const child = launch([...program, ...arguments_], BROKER_CORE, { silentMsMax: START_MS_MAX })
       try {
-        const port = await child.line((line) =>
-          line.startsWith("ready") ? /protocol-mqtt\.tcp=\S*?:(\d+)/.exec(line)?.[1] : undefined
-        )
-        return { pid: child.pid, port: Number(port), stop }
+        const ready = await child.line((line) => (line.startsWith("ready") ? line : undefined))
+        const readyMs = performance.now() - startMs
+        const [mqtt, http] = ["protocol-mqtt", "admin-http"].map((name) => portIn(ready, name))
+        if (mqtt === undefined) throw new Error(`the ready line names no MQTT listener: ${ready}`)
+        const metrics = http === undefined ? {} : { metricsUrl: `http://127.0.0.1:${http}/metrics` }
+        return { pid: child.pid, port: mqtt, readyMs, ...metrics, stop: child.stop, kill: child.kill }
       } catch (error) {
-        await stop()
+        await child.stop()
         throw error
       }
     }
   }
+}
+
+/** The port of `plugin`'s TCP listener in the ready line. */
+function portIn(ready: string, plugin: string): number | undefined {
+  const port = new RegExp(`${plugin}\\.tcp=\\S*?:(\\d+)`).exec(ready)?.[1]
+  return port === undefined ? undefined : Number(port)
+}
+
+/** Whether that build accepts `settings`. */
+function knows(build: Build, settings: readonly string[]): boolean {
+  const [program, ...rest] = command(build) ?? []
+  if (program === undefined) return false
+  const set = settings.flatMap((setting) => ["--set", setting])
+  return spawnSync(program, [...rest, "check-config", ...set], { stdio: "ignore" }).status === 0
 }
 
 /** The command line up to the verb, or undefined where that build does not exist. */

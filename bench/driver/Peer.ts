@@ -43,11 +43,15 @@ export abstract class Peer {
   receiveMaximum = 65_535
   /** Reason Code of the CONNACK; -1 until it came. */
   connectCode = -1
+  /** Session Present of the CONNACK. */
+  sessionPresent = false
   /** Reason Code of the SUBACK; -1 until it came. */
   subscribeCode = -1
   /** The connection ended although the driver had not ended it. */
   isBroken = false
   isClosing = false
+  /** The socket is closed, by whichever side. */
+  isGone = false
   /** Frames that no broker should have sent here. */
   malformed = 0
   /** Called when something the set-up waits for has changed. */
@@ -158,6 +162,13 @@ export abstract class Peer {
     this.#socket?.end()
   }
 
+  /** The socket is closed. */
+  onClose(): void {
+    this.isGone = true
+    this.fail()
+    this.onChange()
+  }
+
   /** The connection is gone or unusable. */
   fail(): void {
     if (this.isClosing || this.isBroken) return
@@ -221,6 +232,7 @@ export abstract class Peer {
 
   #receiveSetUp(type: number, bytes: Uint8Array, body: number, end: number): void {
     if (type === CONNACK) {
+      this.sessionPresent = ((bytes[body] as number) & 1) === 1
       this.connectCode = bytes[body + 1] as number
       if (this.level === 5 && end > body + 2) this.receiveMaximum = receiveMaximumOf(bytes, body + 2, end)
     } else if (type === SUBACK) {

@@ -4,12 +4,14 @@
  * Every refusal ends the run with an error that names it: a measurement with half of its clients is none.
  */
 import type { SocketHandler } from "bun"
-import { connectFrame, subscribeFrame } from "./frames.ts"
+import { connectFrame, disconnectFrame, type SessionKind, subscribeFrame } from "./frames.ts"
 import type { Peer } from "./Peer.ts"
 
 /** A broker that cannot take all clients within this time is not measured. */
 const SET_UP_MS_MAX = 30_000
 const KEEP_ALIVE_SECONDS = 600
+/** A broker that has not closed the connection by then after a DISCONNECT will not. */
+const LEAVE_MS_MAX = 2000
 
 export interface Endpoint {
   readonly hostname: string
@@ -30,7 +32,7 @@ const handlers: SocketHandler<Peer> = {
     socket.data.onDrain()
   },
   close(socket) {
-    socket.data.fail()
+    socket.data.onClose()
   },
   error(socket) {
     socket.data.fail()
@@ -41,12 +43,39 @@ const handlers: SocketHandler<Peer> = {
 }
 
 /** Opens one connection and waits for its CONNACK. */
-export async function connect(peer: Peer, endpoint: Endpoint, clientIdentifier: string): Promise<void> {
+export async function connect(
+  peer: Peer,
+  endpoint: Endpoint,
+  clientIdentifier: string,
+  session: SessionKind = "clean"
+): Promise<void> {
   await Bun.connect({ hostname: endpoint.hostname, port: endpoint.port, socket: handlers, data: peer })
-  const frame = connectFrame(peer.level, clientIdentifier, KEEP_ALIVE_SECONDS)
+  const frame = connectFrame(peer.level, clientIdentifier, KEEP_ALIVE_SECONDS, session)
   peer.write(frame, 0, frame.length)
   await changed(peer, "CONNACK", () => peer.connectCode >= 0)
   if (peer.connectCode !== 0) throw new Error(`CONNECT was refused with code ${peer.connectCode}`)
+}
+
+/** Says goodbye and waits until the broker has closed the connection: it knows then that the client is away. */
+export async function leave(peer: Peer): Promise<void> {
+  const words = disconnectFrame()
+  peer.isClosing = true
+  peer.write(words, 0, words.length)
+  await new Promise<void>((resolve) => {
+    const late = setTimeout(() => {
+      // Some brokers leave the closing to the client.
+      peer.close()
+      resolve()
+    }, LEAVE_MS_MAX)
+    const look = (): void => {
+      if (!peer.isGone) return
+      clearTimeout(late)
+      peer.onChange = NOTHING_WAITS
+      resolve()
+    }
+    peer.onChange = look
+    look()
+  })
 }
 
 /** Subscribes and waits for the SUBACK. */
@@ -76,11 +105,11 @@ export function sleep(ms: number): Promise<void> {
 }
 
 /** Fails where `setUp` takes longer than a set-up may: one timer for all connections, none for each. */
-export async function withinSetUpTime<Value>(setUp: Promise<Value>): Promise<Value> {
+export async function withinSetUpTime<Value>(setUp: Promise<Value>, msMax = SET_UP_MS_MAX): Promise<Value> {
   let timer: ReturnType<typeof setTimeout> | undefined
   const late = new Promise<never>((_, reject) => {
-    const explain = (): void => reject(new Error(`not every client was answered within ${SET_UP_MS_MAX} ms`))
-    timer = setTimeout(explain, SET_UP_MS_MAX)
+    const explain = (): void => reject(new Error(`not every client was answered within ${msMax} ms`))
+    timer = setTimeout(explain, msMax)
   })
   try {
     return await Promise.race([setUp, late])

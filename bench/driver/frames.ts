@@ -41,10 +41,22 @@ export interface FrameBlock {
   readonly sequenceAt: number
 }
 
-/** A CONNECT with Clean Session (Clean Start) and no will, no user name. */
-export function connectFrame(level: ProtocolLevel, clientIdentifier: string, keepAliveSeconds: number): Uint8Array {
-  const properties = level === 5 ? [0] : []
-  const variableHeader = [0, 4, ...encoder.encode("MQTT"), level, 0b10, keepAliveSeconds >> 8, keepAliveSeconds & 255]
+/** Whether a session ends with its connection, or outlives it for as long as the broker keeps it. */
+export type SessionKind = "clean" | "kept"
+
+/** A CONNECT without will and user name; `clean` sets Clean Session (Clean Start), `kept` asks for a session without end. */
+export function connectFrame(
+  level: ProtocolLevel,
+  clientIdentifier: string,
+  keepAliveSeconds: number,
+  session: SessionKind = "clean"
+): Uint8Array {
+  const isKept = session === "kept"
+  // MQTT 5.0, section 3.1.2.11.2: Session Expiry Interval 0xFFFFFFFF does not expire.
+  const expiry = isKept ? [5, 0x11, 0xff, 0xff, 0xff, 0xff] : [0]
+  const properties = level === 5 ? expiry : []
+  const flags = isKept ? 0 : 0b10
+  const variableHeader = [0, 4, ...encoder.encode("MQTT"), level, flags, keepAliveSeconds >> 8, keepAliveSeconds & 255]
   return packet(0x10, [...variableHeader, ...properties, ...text(clientIdentifier)])
 }
 
@@ -62,6 +74,31 @@ export function subscribeFrame(
 /** DISCONNECT in the two-byte form that both protocol levels know. */
 export function disconnectFrame(): Uint8Array {
   return Uint8Array.of(0xe0, 0)
+}
+
+/** Where the messages of a block go: a topic name, and the publisher that the payload names. */
+export interface Target {
+  readonly topicName: string
+  readonly publisher: number
+}
+
+/** One PUBLISH frame for each target, side by side. The topic names must all have the same length in bytes. */
+export function targetBlock(options: {
+  readonly level: ProtocolLevel
+  readonly targets: readonly Target[]
+  readonly qos: QualityOfService
+  readonly payloadBytes: number
+}): FrameBlock {
+  const { targets, ...rest } = options
+  const blocks = targets.map((target) => publishBlock({ ...rest, ...target, count: 1 }))
+  const [first] = blocks
+  if (first === undefined) throw new RangeError("a block has at least one frame")
+  const bytes = new Uint8Array(first.frameBytes * blocks.length)
+  blocks.forEach((block, index) => {
+    if (block.frameBytes !== first.frameBytes) throw new RangeError("topic names of one block have one length")
+    bytes.set(block.bytes, index * first.frameBytes)
+  })
+  return { ...first, bytes, count: blocks.length }
 }
 
 /** `count` PUBLISH frames on one topic name, sequence numbers and Packet Identifiers still zero. */

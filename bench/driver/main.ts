@@ -1,47 +1,50 @@
 /**
- * The load driver's process: one scenario against one broker, then one JSON line ({@link Report}) on stdout.
+ * The load driver's process: one scenario (or one part of it) against one broker, then one JSON line on stdout.
  *
  * `bun bench/driver/main.ts '{"scenario": {...}, "port": 1883, ...}'`: started by bench/main.ts, which pins it to a core
  * of its own. It ends with exit code 1 and one line on stderr where a run could not take place.
  */
 import type { Scenario } from "../scenarios.ts"
+import { runAcknowledge } from "./acknowledge.ts"
 import { runClosedLoop } from "./closed-loop.ts"
 import { runConnectRate, runIdle } from "./connections.ts"
-import type { ProtocolLevel } from "./frames.ts"
 import type { RunOptions } from "./message-run.ts"
+import { type Drained, drainOffline, type Stored, storeOffline } from "./offline.ts"
 import { runOpenLoop } from "./open-loop.ts"
 import type { Report } from "./report.ts"
+import { type Checked, check, type Populated, populate } from "./sessions.ts"
 
 /** What the process is told, as JSON in its first argument. */
-export interface DriverTask {
+export interface DriverTask extends RunOptions {
   readonly scenario: Scenario
-  readonly hostname: string
-  readonly port: number
-  readonly brokerPid: number
-  readonly level: ProtocolLevel
-  readonly payloadBytes: number
-  readonly warmUpSeconds: number
-  readonly seconds: number
+  /** Which part of a scenario that has several; the whole where it has one. */
+  readonly part?: "first" | "second"
+  /** What the first part said, for the second of `offline`. */
+  readonly stored?: Stored
 }
 
-export function runTask(task: DriverTask): Promise<Report> {
-  const options: RunOptions = {
-    endpoint: { hostname: task.hostname, port: task.port },
-    level: task.level,
-    payloadBytes: task.payloadBytes,
-    brokerPid: task.brokerPid,
-    warmUpSeconds: task.warmUpSeconds,
-    seconds: task.seconds
-  }
-  switch (task.scenario.kind) {
+/** What the process says on its stdout. */
+export type DriverResult = Report | Stored | Drained | Populated | Checked
+
+export function runTask(task: DriverTask): Promise<DriverResult> {
+  const { scenario, part } = task
+  switch (scenario.kind) {
     case "closed-loop":
-      return runClosedLoop(task.scenario, options)
+      return runClosedLoop(scenario, task)
     case "open-loop":
-      return runOpenLoop(task.scenario, options)
+      return runOpenLoop(scenario, task)
     case "idle":
-      return runIdle(task.scenario, options)
+      return runIdle(scenario, task)
     case "connect-rate":
-      return runConnectRate(task.scenario, options)
+      return runConnectRate(scenario, task)
+    case "acknowledge":
+      return runAcknowledge(scenario, task)
+    case "offline":
+      if (part === "first") return storeOffline(scenario, task)
+      if (task.stored === undefined) throw new Error("the drain is told what was stored")
+      return drainOffline(scenario, task, task.stored)
+    case "restart":
+      return part === "first" ? populate(scenario, task) : check(scenario, task)
   }
 }
 

@@ -19,6 +19,12 @@ export interface RunOptions {
   readonly brokerPid: number
   readonly warmUpSeconds: number
   readonly seconds: number
+  /** A folder on the file system where the broker keeps its data. */
+  readonly folder: string
+  /** The broker's /metrics, where it has them. */
+  readonly metricsUrl?: string
+  /** True where nothing is stored that nobody wants: a session that is away then wants all. */
+  readonly isSubscriberNeeded: boolean
 }
 
 /** Who talks to whom. */

@@ -1,5 +1,5 @@
 /**
- * What one run of the driver says: plain data, one JSON line on stdout.
+ * What one measurement says: plain data. The driver's own part is one JSON line on its stdout.
  *
  * Units: rates per second, CPU in microseconds per delivered message (per connection for idle and connect-rate),
  * memory in MiB, latencies in microseconds. Counts cover the whole run, warm-up and drain included; rates and CPU only
@@ -34,6 +34,42 @@ export interface Verdict {
   readonly stalls: number
 }
 
+/** What the journal did a second. */
+export interface JournalRates {
+  /** Where the figures are from: the broker's own counters, or its system calls (then no entries are known). */
+  readonly source: "metrics" | "strace"
+  readonly entriesPerSecond?: number
+  readonly syncsPerSecond: number
+}
+
+/** One part of a run with its own pace. */
+export interface Phase {
+  readonly messages: number
+  readonly seconds: number
+  readonly perSecond: number
+  readonly brokerMicrosPerMessage: number
+  readonly brokerShare: number
+  readonly driverShare: number
+  readonly brokerRssMiB: number
+}
+
+/** A broker that was started again over what it had stored. */
+export interface Restarted {
+  readonly sessions: number
+  /** Making the sessions took so long. */
+  readonly populateSeconds: number
+  /** From the start of the process until it was ready: over an empty folder, and over the sessions. */
+  readonly emptyReadyMs: number
+  readonly readyMs: number
+  readonly emptyRssMiB: number
+  readonly rssMiB: number
+  readonly diskMiB: number
+  /** Sessions that were looked at afterwards, and what was not there any more. */
+  readonly sample: number
+  readonly sessionsMissing: number
+  readonly subscriptionsMissing: number
+}
+
 export interface Report {
   readonly scenario: string
   readonly level: number
@@ -59,6 +95,18 @@ export interface Report {
   readonly latency?: Percentiles
   /** How late the driver itself sent: what it adds to the latency. */
   readonly lateness?: Percentiles
+  /** An fdatasync after an append of 4 KiB on the file system of the broker's data, in the same run. */
+  readonly sync?: Percentiles
+  /** Messages of the schedule that were not even sent; their latency counts up to the end. */
+  readonly behind?: number
+  readonly journal?: JournalRates
+  /** The measured seconds by the wall clock (milliseconds since 1970). */
+  readonly window?: { readonly fromMs: number; readonly toMs: number }
+  /** Sessions that the broker no longer knew when they came back. */
+  readonly sessionsMissing?: number
+  readonly store?: Phase
+  readonly drain?: Phase
+  readonly restart?: Restarted
 }
 
 /** True where every message that was sent arrived once, in order, unharmed, and every connection lived. */

@@ -1,0 +1,187 @@
+/**
+ * Open loop to the PUBACK: message k of P publishers is due at start + k / rate, whatever the broker does; its latency counts
+ * from that moment to its PUBACK.
+ *
+ * Invariants
+ *  - No coordinated omission: what the broker or the driver holds up is late by all the time since it was due. What was never
+ *    acknowledged, or not even sent, counts with the time until the end, and is reported as `behind`.
+ *  - A publisher that waits (socket or window full) holds up no other.
+ *  - The sync that latencies are compared with is measured before and after, while the broker rests: not under the load.
+ */
+import type { Acknowledge } from "../scenarios.ts"
+import { connect, inParallel, leave, sleep, subscribe, withinSetUpTime } from "./connect.ts"
+import { disconnectFrame, type Target, targetBlock } from "./frames.ts"
+import type { RunOptions } from "./message-run.ts"
+import { journalCounts } from "./metrics.ts"
+import { ownCpuMicros, usageOf } from "./process-usage.ts"
+import { type JournalRates, percentilesOf, type Report } from "./report.ts"
+import { SyncProbe } from "./sync-probe.ts"
+import { TimedPublisher, WINDOW_MAX } from "./TimedPublisher.ts"
+import { Waiting } from "./Waiting.ts"
+
+const SYNC_SAMPLES = 300
+const SYNC_SECONDS_MAX = 2
+/** After the last PUBLISH the broker has this long for its PUBACKs. */
+const DRAIN_MS_MAX = 5000
+const LOOK_MS = 5
+/** Frames a publisher can write in one go; a block has at least so many. */
+const BURST_MIN = 64
+
+export async function runAcknowledge(scenario: Acknowledge, options: RunOptions): Promise<Report> {
+  const { publishers: count, rate, topics } = scenario
+  const intervalMs = 1000 / rate
+  const total = Math.floor(rate * (options.warmUpSeconds + options.seconds))
+  const latencies = new Float64Array(total)
+  let latencyCount = 0
+  let startMs = 0
+  let measuredFromMs = Number.POSITIVE_INFINITY
+  const dueMs = (publisher: number, message: number): number => startMs + (message * count + publisher) * intervalMs
+  const book = (publisher: number, message: number, atMs: number): void => {
+    const due = dueMs(publisher, message)
+    if (due >= measuredFromMs && latencyCount < total) latencies[latencyCount++] = atMs - due
+  }
+
+  const probe = new SyncProbe(options.folder, SYNC_SAMPLES * 2)
+  await probe.run(SYNC_SAMPLES, SYNC_SECONDS_MAX)
+  const rssMiBBefore = usageOf(options.brokerPid).rssMiB
+  if (options.isSubscriberNeeded) await keepInterested(options)
+  const publishers: TimedPublisher[] = []
+  const open = async (index: number): Promise<void> => {
+    const block = targetBlock({ ...options, targets: targetsOf(index, count, topics), qos: 1 })
+    const publisher = new TimedPublisher(options.level, block, WINDOW_MAX, (message, atMs) =>
+      book(index, message, atMs)
+    )
+    publishers[index] = publisher
+    await connect(publisher, options.endpoint, `bench-p${index}`)
+  }
+  await withinSetUpTime(inParallel(count, 50, open))
+
+  startMs = performance.now() + 10
+  measuredFromMs = startMs + options.warmUpSeconds * 1000
+  const lateness = new Float64Array(total)
+  let latenessCount = 0
+  let isOver = false
+  const turn = (): void => {
+    if (isOver) return
+    const now = performance.now()
+    // The messages that are due by now, over all publishers; publisher p has every count-th of them.
+    const due = Math.min(total, Math.floor((now - startMs) / intervalMs) + 1)
+    for (let index = 0; index < count; index++) {
+      const publisher = publishers[index] as TimedPublisher
+      const wanted = Math.ceil((due - index) / count) - publisher.sent
+      if (wanted <= 0) continue
+      const first = dueMs(index, publisher.sent)
+      publisher.send(wanted)
+      if (first >= measuredFromMs && latenessCount < total) lateness[latenessCount++] = performance.now() - first
+    }
+    setImmediate(turn)
+  }
+  turn()
+
+  const counted = (): number => publishers.reduce((sum, publisher) => sum + publisher.acknowledged, 0)
+  const journal = scenario.journal && options.metricsUrl !== undefined ? options.metricsUrl : undefined
+  await sleep(options.warmUpSeconds * 1000)
+  const journalBefore = journal === undefined ? undefined : await journalCounts(journal)
+  const before = { atMs: performance.now(), clockMs: Date.now(), acknowledged: counted() }
+  const brokerBefore = usageOf(options.brokerPid)
+  const driverBefore = ownCpuMicros()
+  await sleep(options.seconds * 1000)
+  const after = { atMs: performance.now(), clockMs: Date.now(), acknowledged: counted() }
+  const brokerAfter = usageOf(options.brokerPid)
+  const driverMicros = ownCpuMicros() - driverBefore
+  const journalAfter = journal === undefined ? undefined : await journalCounts(journal)
+  const journalAtMs = performance.now()
+
+  // What is due has been sent, or is behind; the schedule ends here.
+  isOver = true
+  const endMs = performance.now() + DRAIN_MS_MAX
+  const isOpen = (): boolean =>
+    publishers.some((publisher) => publisher.acknowledged < publisher.sent && !publisher.isBroken)
+  while (isOpen() && performance.now() < endMs) await sleep(LOOK_MS)
+  const lastMs = performance.now()
+  let behind = 0
+  publishers.forEach((publisher, index) => {
+    for (const message of publisher.openMessages()) book(index, message, lastMs)
+    const due = Math.ceil((Math.min(total, Math.floor((after.atMs - startMs) / intervalMs)) - index) / count)
+    for (let message = publisher.sent; message < due; message++) {
+      behind++
+      book(index, message, lastMs)
+    }
+  })
+  const sent = publishers.reduce((sum, publisher) => sum + publisher.sent, 0)
+  const acknowledged = counted()
+  const broken = publishers.filter((publisher) => publisher.isBroken || publisher.malformed > 0).length
+  for (const publisher of publishers) publisher.close(disconnectFrame())
+  await sleep(LOOK_MS * 20)
+  await probe.run(SYNC_SAMPLES, SYNC_SECONDS_MAX)
+
+  const seconds = (after.atMs - before.atMs) / 1000
+  const brokerMicros = brokerAfter.cpuMicros - brokerBefore.cpuMicros
+  const rates: JournalRates | undefined =
+    journalBefore === undefined || journalAfter === undefined
+      ? undefined
+      : {
+          source: "metrics",
+          entriesPerSecond: (journalAfter.entries - journalBefore.entries) / ((journalAtMs - before.atMs) / 1000),
+          syncsPerSecond: (journalAfter.syncs - journalBefore.syncs) / ((journalAtMs - before.atMs) / 1000)
+        }
+  return {
+    scenario: scenario.name,
+    level: options.level,
+    qos: 1,
+    payloadBytes: options.payloadBytes,
+    publishers: count,
+    subscribers: 0,
+    seconds,
+    perSecond: (after.acknowledged - before.acknowledged) / seconds,
+    sentPerSecond: rate,
+    acknowledgedPerSecond: (after.acknowledged - before.acknowledged) / seconds,
+    brokerMicrosPerMessage: brokerMicros / Math.max(1, after.acknowledged - before.acknowledged),
+    brokerShare: brokerMicros / seconds / 1e6,
+    driverShare: driverMicros / seconds / 1e6,
+    brokerRssMiB: brokerAfter.rssMiB,
+    brokerRssMiBBefore: rssMiBBefore,
+    verdict: {
+      sent,
+      delivered: 0,
+      acknowledged,
+      lost: 0,
+      duplicates: 0,
+      reordered: 0,
+      stray: 0,
+      corrupt: 0,
+      refused: publishers.reduce((sum, publisher) => sum + publisher.refused, 0),
+      unexpectedAcknowledgements: publishers.reduce((sum, publisher) => sum + publisher.unexpected, 0),
+      unacknowledged: sent - acknowledged,
+      broken,
+      stalls: 0
+    },
+    latency: percentilesOf(latencies, latencyCount),
+    lateness: percentilesOf(lateness, latenessCount),
+    sync: probe.percentiles(),
+    behind,
+    window: { fromMs: before.clockMs, toMs: after.clockMs },
+    ...(rates === undefined ? {} : { journal: rates })
+  }
+}
+
+/**
+ * The topic names of publisher `index` of `count`, so often that a block is long enough: all names where there are fewer than
+ * publishers, else its share of them.
+ */
+export function targetsOf(index: number, count: number, topics: number): Target[] {
+  const own: number[] = []
+  if (topics < count) own.push(index % topics)
+  else for (let topic = index; topic < topics; topic += count) own.push(topic)
+  const often = Math.ceil(BURST_MIN / own.length)
+  const names = own.map((topic) => ({ topicName: `bench/t${String(topic).padStart(6, "0")}`, publisher: index }))
+  return Array.from({ length: often }, () => names).flat()
+}
+
+/** A session that is away and wants everything: without it some brokers have no reason to store what is published. */
+async function keepInterested({ level, endpoint }: RunOptions): Promise<void> {
+  const session = new Waiting(level)
+  await connect(session, endpoint, "bench-away", "kept")
+  await subscribe(session, "bench/#", 1)
+  await leave(session)
+}

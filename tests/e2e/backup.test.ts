@@ -22,6 +22,12 @@ import { RawMqtt } from "../support/raw-mqtt.ts"
 import { readBatches } from "../support/record-batch.ts"
 import { sleep, until } from "../support/until.ts"
 
+interface Part {
+  readonly store: number
+  readonly part: string
+  readonly counts: Readonly<Record<string, number>>
+}
+
 for (const storage of STORAGES) {
   describe(`backup: ${storage.name}`, () => {
     let root = ""
@@ -83,6 +89,25 @@ for (const storage of STORAGES) {
       for (const data of ["new", "b1"]) {
         await succeeds("storage", "verify", "--config", config, "--data", join(root, data))
       }
+      // Each journal goes to where its store's was synced.
+      const verified = await succeeds(
+        "storage",
+        "verify",
+        "--config",
+        config,
+        "--data",
+        join(root, "b1"),
+        "--output",
+        "json"
+      )
+      const { parts } = JSON.parse(verified.stdout) as { parts: ReadonlyArray<Part> }
+      const { stores } = JSON.parse(readFileSync(join(root, "b1", "backup.json"), "utf8"))
+      assert.deepEqual(
+        parts
+          .filter(({ part }) => part === "journal")
+          .map(({ store, counts }) => ({ store, journal_index: counts["last_index"] })),
+        stores
+      )
       const again = await start("new")
       const retained = await retainedOf(again.mqtt, 7)
       const found = await drainKeeper(again.mqtt, published.length)

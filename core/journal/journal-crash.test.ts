@@ -2,7 +2,7 @@
 import assert from "node:assert/strict"
 import { test } from "node:test"
 import type { FilesShape, OpenFile } from "../platform/Files.ts"
-import { keepAll, keepSome } from "../platform/simulated-content.ts"
+import { keepAll, keepNothing, keepSome } from "../platform/simulated-content.ts"
 import { SimulatedFiles } from "../platform/simulated-files.ts"
 import { Xoshiro128 } from "../platform/Xoshiro128.ts"
 import type { DiskJournalParts } from "./disk-journal-parts.ts"
@@ -225,4 +225,38 @@ test("a bit that is turned in what was synced is reported, never skipped", async
     }
   }
   assert.ok(reported > 300, `${reported} of 600 were in what is needed`)
+})
+
+test("what a start after a kill replays is durable from then on", async () => {
+  const killed = await openRig({ isLossy: true })
+  killed.put("a", "hybrid")
+  await killed.settle()
+  const again = await openRig({ files: killed.files })
+  assert.equal(again.consumer.replayed.length, 1)
+  const last = await openRig({ files: again.files.afterCrash(keepNothing) })
+  assert.equal(last.consumer.replayed.length, 1)
+})
+
+test("hybrid operations of several segments that are written again: a kill finds them at any moment", async () => {
+  const rig = await openRig({ isLossy: true })
+  for (const text of ["1:", "2:", "3:", "4:"]) {
+    rig.put(text.padEnd(500, "x"), "hybrid")
+    await rig.settle()
+  }
+  assert.equal(rig.journal.ticketsOf("hybrid").committed, 4)
+  assert.ok(rig.journal.segments > 1)
+  const images: Array<SimulatedFiles> = []
+  let hasFailed = false
+  rig.files.hook = ({ name, pathname }) => {
+    if (hasFailed) images.push(rig.files.afterCrash(keepAll))
+    if (hasFailed || name !== "sync" || !pathname.endsWith(".journal")) return undefined
+    hasFailed = true
+    return { code: "failed", reason: "the test said so" }
+  }
+  await rig.settle(rig.simulation.clock.monotonicMs() + 400)
+  assert.ok(images.length > 5 && rig.journal.refusal === 0)
+  for (const files of images) {
+    const { consumer } = await openRig({ files, consumer: new Recorder() })
+    assert.deepEqual((consumer as Recorder).ids, [1, 2, 3, 4])
+  }
 })

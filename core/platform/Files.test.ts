@@ -9,6 +9,7 @@ import fc from "fast-check"
 import { FileError, type FileErrorCode, type FilesShape, type OpenFile } from "./Files.ts"
 import { fileError } from "./file-error.ts"
 import { makeNodeFiles } from "./node-files.ts"
+import { keepAll, keepNothing } from "./simulated-content.ts"
 import { SimulatedFiles } from "./simulated-files.ts"
 
 const bytesOf = (text: string): Uint8Array => new TextEncoder().encode(text)
@@ -243,4 +244,30 @@ test("simulated: a path can be made to fail, a disk to be full, and what was not
   files.faults.clear()
   await file.sync()
   assert.equal(contentOf(file), "abcdX")
+})
+
+test("simulated: a crash keeps what was synced when the sync began, names whose directory was, and of the rest as much as is said", async () => {
+  const files = simulated()
+  files.isLossy = true
+  await run(files.ensureWritableDirectory("/data"))
+  const file = files.openUnsafe("/data/file", "create")
+  await run(files.syncDirectory("/data"))
+  file.writeUnsafe(bytesOf("abcd"), 0, 4, 0)
+  const synced = file.sync()
+  file.writeUnsafe(bytesOf("XYZ"), 0, 3, 2)
+  await synced
+  files.renameUnsafe("/data/file", "/data/other")
+  const text = (disk: SimulatedFiles, path: string): string => new TextDecoder().decode(disk.contentUnsafe(path))
+  assert.equal(text(files.afterCrash(keepNothing), "/data/file"), "abcd")
+  assert.equal(text(files.afterCrash(keepAll), "/data/other"), "abXYZ")
+  const torn = files.afterCrash((length) => (length === 1 ? [0, 0] : [1, length]))
+  assert.equal(text(torn, "/data/file"), "abcYZ")
+  files.hook = ({ name }) => (name === "sync" ? { code: "failed", reason: "the disk failed" } : undefined)
+  await refused("failed", () => file.sync())
+  files.hook = undefined
+  await file.sync()
+  assert.equal(text(files.afterCrash(keepNothing), "/data/file"), "abcd", "a sync that failed is not made up for")
+  files.hook = ({ name }) => (name === "write" ? { code: "disk-full", reason: "full", written: 1 } : undefined)
+  await refused("disk-full", () => file.writeUnsafe(bytesOf("12"), 0, 2, 0))
+  assert.equal(contentOf(file), "1bXYZ")
 })

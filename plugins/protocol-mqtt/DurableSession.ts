@@ -184,21 +184,20 @@ export class DurableSession extends Session {
     const made = super.subscribe(wish)
     this.#selection = undefined
     const { router, queueLogs, journal } = this.broker.services
-    // What was published before is not for a new subscription; for one that is replaced it is.
-    const since =
-      (before === undefined ? undefined : this.#since.get(before)) ?? this.#flows.map((flow) => flow.position)
+    // What was published before is not for a new subscription; for one that is replaced it is, where it was kept for that.
+    const wasKept = before !== undefined && before.qos > 0
+    const since = (wasKept ? this.#since.get(before) : undefined) ?? this.#flows.map((flow) => flow.position)
     if (before !== undefined && wish.qos === 0) this.#keepPast(before)
     if (before !== undefined) this.#since.delete(before)
     this.#since.set(made.subscription, since)
     let ticket = made.ticket
-    if (wish.qos > 0 && (before === undefined || before.qos === 0)) {
-      ticket = Math.max(ticket, router.wantUnsafe(wish.filter))
-    } else if (wish.qos === 0 && before !== undefined && before.qos > 0) router.unwantUnsafe(wish.filter)
+    if (wish.qos > 0 && !wasKept) ticket = Math.max(ticket, router.wantUnsafe(wish.filter))
+    else if (wish.qos === 0 && wasKept) router.unwantUnsafe(wish.filter)
     const write = (from: ReadonlyArray<number>): void => {
       const value = rows.encodeSubscription({ ...wish, since: from })
       journal.submit({ writes: [{ key: rows.subscriptionKey(this.number, wish.filter), value }] })
     }
-    if (before !== undefined) {
+    if (wasKept) {
       write(since)
       return { ...made, ticket }
     }
@@ -374,9 +373,9 @@ export class DurableSession extends Session {
     })
   }
 
-  /** Whether rows of its wait for the end of this turn, or for what is committed elsewhere. */
+  /** Whether it knows what no row says: changes of this turn, what is committed elsewhere, subscriptions that were taken off. */
   get hasUnwritten(): boolean {
-    return this.#isMarked || this.#lateReceipts?.isWaiting === true
+    return this.#isMarked || this.#lateReceipts?.isWaiting === true || !this.#past.isEmpty
   }
 
   /** What it has seen all of, up to `end`: it needs nothing below, where it keeps up. */

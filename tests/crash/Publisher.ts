@@ -4,9 +4,10 @@
  *
  * Source: MQTT 5.0, sections 2.2.1, 4.3, 4.4 and 4.6.
  */
-import { PacketIdentifiers } from "../sim/PacketIdentifiers.ts"
+
 import { type AckType, encode, type Qos } from "../support/mqtt-packets.ts"
 import { type Ledger, type Message, show } from "./Ledger.ts"
+import { PacketIdentifiers } from "./PacketIdentifiers.ts"
 import type { RetainedModel, RetainedWrite } from "./RetainedModel.ts"
 
 /** Nobody wants it. */

@@ -60,6 +60,8 @@ export class SessionModel {
   readonly #subscriptions: Array<Subscription> = []
   readonly #owed = new Set<Message>()
   readonly #came = new Set<Message>()
+  /** Those that came otherwise than as retained messages: somebody who subscribes while one is published may get it both ways. */
+  readonly #cameLive = new Set<Message>()
   readonly #newest = new Map<string, number>()
   /** Messages that came live on the connection that is open now, and how often. */
   #onConnection = new Map<Message, number>()
@@ -230,7 +232,8 @@ export class SessionModel {
     const isOwn = this.#isOwn(message)
     ledger.check(!isOwn || asked.some((each) => !each.noLocal), () => `${what()} is its own, and it said no local`)
     if (isAgain) return
-    const isFirst = !this.#came.has(message)
+    const isFirst = !this.#cameLive.has(message)
+    this.#cameLive.add(message)
     ledger.check(qos !== 2 || isFirst, () => `${what()} came again with QoS 2`)
     const timesMax = message.qos === 1 ? message.transmissions : 1
     const times = (this.#onConnection.get(message) ?? 0) + 1
@@ -241,7 +244,7 @@ export class SessionModel {
     const key = `${message.publisher} ${topic} ${qos === 0 ? 0 : 1}`
     const newest = this.#newest.get(key) ?? 0
     ledger.check(
-      message.id > newest || !this.#isOrdered(message, qos),
+      message.id > newest || this.#came.has(message) || !this.#isOrdered(message, qos),
       () => `${what()} came after the later message #${newest} of the same publisher`
     )
     this.#newest.set(key, Math.max(newest, message.id))

@@ -1,8 +1,9 @@
 /** SUBSCRIBE and UNSUBSCRIBE of a client, and their answers. What was not answered when the broker died may be there or not. */
-import type { PacketIdentifiers } from "../sim/PacketIdentifiers.ts"
+
 import type { DecodedOf } from "../support/mqtt-decode.ts"
 import { encode, type Properties } from "../support/mqtt-packets.ts"
 import type { Ledger } from "./Ledger.ts"
+import type { PacketIdentifiers } from "./PacketIdentifiers.ts"
 import type { SessionModel, Wish } from "./SessionModel.ts"
 
 interface Request {

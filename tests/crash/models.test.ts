@@ -263,6 +263,15 @@ const CASES: ReadonlyArray<Case> = [
     history: (stage) => stage.subscribe({ noLocal: true }).come(stage.message(1, "a/b", false, "sub-1"))
   },
   {
+    name: "as a retained message, and live",
+    says: undefined,
+    history: (stage) => {
+      const message = stage.subscribe().message(2, "a/retained", true)
+      stage.come(message, { retain: true })
+      stage.come(message, { id: 50 })
+    }
+  },
+  {
     name: "bytes that changed",
     says: /payload of .*#1 .* changed/,
     history: (stage) => stage.subscribe().come(stage.message(1), { payload: Buffer.from("1 pub-2 ") })

@@ -98,7 +98,11 @@ function askPlugin(
   const failed = (message: string): ReadonlyArray<PartReport> => [
     unreadable("files", request.directory, `${plugin.name} cannot look at its files: ${message}`)
   ]
-  return Effect.suspend(() => inspect(options, request)).pipe(
+  const asked = (): ReturnType<typeof inspect> => {
+    const answer = inspect(options, request)
+    return Effect.isEffect(answer) ? answer : Effect.die(new Error("it answers with no effect"))
+  }
+  return Effect.suspend(asked).pipe(
     Effect.map((answer) => {
       const reports = checkReports(answer)
       return typeof reports === "string" ? failed(`it answers with ${reports}`) : reports

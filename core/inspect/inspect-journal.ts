@@ -78,7 +78,14 @@ function partOf(report: JournalReport, bytes: number): PartReport {
     damage:
       fault === undefined
         ? []
-        : [{ pathname: fault.pathname, position: fault.position, message: fault.reason, remedy: fault.remedy }],
+        : [
+            { pathname: fault.pathname, position: fault.position, message: fault.reason, remedy: lowered(fault.remedy) }
+          ],
     notes: tornBytes > 0 ? [torn] : []
   }
+}
+
+/** As it stands behind a colon. */
+function lowered(sentence: string): string {
+  return `${sentence.slice(0, 1).toLowerCase()}${sentence.slice(1)}`
 }

@@ -2,9 +2,10 @@
 import { Effect } from "effect"
 import type { FileError, FilesShape } from "../platform/Files.ts"
 import { entryChecksum } from "./entry-format.ts"
-import type { JournalError } from "./JournalError.ts"
-import { attempt, holdsEntries, surveyJournal } from "./survey.ts"
-import { validateJournal } from "./validate.ts"
+import { JournalError } from "./JournalError.ts"
+import { SEGMENT_HEADER_BYTES } from "./segment-format.ts"
+import { attempt, holdsEntries, type Survey, surveyJournal } from "./survey.ts"
+import { validateJournal, withReader } from "./validate.ts"
 
 export interface JournalReport {
   readonly segments: number
@@ -31,7 +32,10 @@ export function verifyJournal(files: FilesShape, directory: string): Effect.Effe
       const above = first?.previous ?? 0
       const bytes = survey.segments.reduce((sum, { sizeBytes }) => sum + sizeBytes, 0)
       const segments = survey.segments.length
-      return attempt(() => validateJournal(files, survey, above, entryChecksum)).pipe(
+      return attempt(() => {
+        checkLeading(files, survey)
+        return validateJournal(files, survey, above, entryChecksum)
+      }).pipe(
         Effect.map((valid) => {
           const firstIndex = valid.needed[0]?.firstIndex ?? 0
           const { entries, operations, lastIndex, isClosed, tornBytes } = valid
@@ -42,6 +46,22 @@ export function verifyJournal(files: FilesShape, directory: string): Effect.Effe
     }),
     Effect.catchTag("JournalError", (fault: JournalError) => Effect.succeed({ ...nothing, fault }))
   )
+}
+
+/**
+ * A segment whose first entry is not whole looks as if it held nothing. Before the first one that does hold something, an entry that
+ * no later segment made void says otherwise. Recovery has no need to ask: it knows which entries it needs.
+ */
+function checkLeading(files: FilesShape, { segments }: Survey): void {
+  const first = segments.findIndex(holdsEntries)
+  for (const segment of segments.slice(0, Math.max(0, first))) {
+    withReader(files, segment, entryChecksum, (reader) => {
+      if (!reader.seek(SEGMENT_HEADER_BYTES) || reader.index > segment.limit) return
+      const reason = `the first entry is damaged; entry ${reader.index} behind it is whole`
+      const remedy = "Restore a backup"
+      throw new JournalError({ pathname: segment.pathname, position: SEGMENT_HEADER_BYTES, reason, remedy })
+    })
+  }
 }
 
 const nothing: JournalReport = {

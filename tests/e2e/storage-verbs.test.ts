@@ -1,0 +1,162 @@
+/** `manifold storage verify` and `stats`, beside a broker that runs and of one that does not: by the real command. */
+import assert from "node:assert/strict"
+import { createHash } from "node:crypto"
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs"
+import { tmpdir } from "node:os"
+import { join } from "node:path"
+import { after, afterEach, before, describe, test } from "node:test"
+import { type Ended, runCommand } from "../support/broker.ts"
+import { BrokerProcess, filesBelow, Load, manifestOf, STORAGES, subscribeKeeper } from "../support/durable-data.ts"
+import { RawMqtt } from "../support/raw-mqtt.ts"
+import { until } from "../support/until.ts"
+
+interface Part {
+  readonly store: number
+  readonly part: string
+  readonly owner: string
+  readonly bytes: number
+  readonly counts: Readonly<Record<string, number>>
+  readonly damage: ReadonlyArray<{ readonly pathname: string; readonly position?: number }>
+}
+
+for (const storage of STORAGES) {
+  describe(`storage: ${storage.name}`, () => {
+    let root = ""
+    let config = ""
+    let broker: BrokerProcess | undefined
+    before(() => {
+      root = mkdtempSync(join(tmpdir(), "manifold-storage-"))
+      config = join(root, "manifold.toml")
+      writeFileSync(config, manifestOf(storage, 2))
+    })
+    after(() => rmSync(root, { recursive: true, force: true }))
+    afterEach(async () => {
+      RawMqtt.cutAll()
+      if (broker?.isAlive === true) await broker.kill()
+    })
+
+    const data = (name: string): string => join(root, name)
+    const look = (verb: "verify" | "stats", name: string, ...more: ReadonlyArray<string>): Promise<Ended> =>
+      runCommand(["storage", verb, "--config", config, "--data", data(name), ...more], 30_000)
+
+    async function partsOf(name: string): Promise<ReadonlyArray<Part>> {
+      const ended = await look("verify", name, "--output", "json")
+      return (JSON.parse(ended.stdout) as { parts: ReadonlyArray<Part> }).parts
+    }
+
+    /** A directory in which every kind of file lies: what a backup of a broker under load was restored to. */
+    async function fill(name: string): Promise<void> {
+      broker = await BrokerProcess.start({ data: data(`${name}-0`), config })
+      await subscribeKeeper(broker.mqtt)
+      const load = new Load(broker, storage)
+      await until("some load", () => load.published.length > 100)
+      const { host, port } = broker.http
+      const made = await runCommand(["backup", "create", data(`${name}-b`), "--url", `http://${host}:${port}`])
+      assert.equal(made.code, 0, made.stderr)
+      await load.stop()
+      await broker.stop()
+      const restored = await runCommand(["backup", "restore", data(`${name}-b`), "--data", data(name)])
+      assert.equal(restored.code, 0, restored.stderr)
+    }
+
+    test("beside a broker under load: whole, and nothing is changed or held", { timeout: 60_000 }, async () => {
+      broker = await BrokerProcess.start({ data: data("running"), config })
+      await subscribeKeeper(broker.mqtt)
+      const load = new Load(broker, storage)
+      for (let round = 0; round < 5; round++) {
+        const before = load.published.length
+        const ended = await look("verify", "running", ...(round === 4 ? ["--rate", "20"] : []))
+        assert.equal(ended.code, 0, ended.stdout + ended.stderr)
+        assert.match(
+          ended.stdout,
+          /^\S+running: id [0-9a-f-]{36}, 2 stores, \d+ bytes\nSTORE +PART +OWNER +BYTES +STATE +COUNTS\n/
+        )
+        assert.match(ended.stdout, /\n0 +journal +core +\d+ +whole +segments=\d+ entries=\d+/)
+        assert.match(ended.stdout, /\n1 +journal +core +\d+ +whole /)
+        await until("more load", () => load.published.length > before)
+      }
+      const stats = await look("stats", "running")
+      assert.equal(stats.code, 0, stats.stderr)
+      assert.match(stats.stdout, /\n0 +journal +core +\d+ +segments=/)
+      await load.stop()
+      await broker.stop()
+      const held = filesBelow(data("running")).filter((name) => name.startsWith("store-"))
+      const digests = (): ReadonlyArray<string> =>
+        held.map((name) =>
+          createHash("sha256")
+            .update(readFileSync(join(data("running"), name)))
+            .digest("hex")
+        )
+      const before = digests()
+      assert.equal((await look("verify", "running")).code, 0)
+      assert.deepEqual(digests(), before)
+      const entries = (await partsOf("running"))
+        .filter(({ part }) => part === "journal")
+        .reduce((sum, { counts }) => sum + (counts["entries"] ?? 0), 0)
+      assert.ok(entries >= load.published.length / 2, `${entries} entries`)
+    })
+
+    test("after kill -9 under load: whole", { timeout: 60_000 }, async () => {
+      broker = await BrokerProcess.start({ data: data("killed"), config })
+      await subscribeKeeper(broker.mqtt)
+      const load = new Load(broker, storage)
+      await until("some load", () => load.published.length > 200)
+      await broker.kill()
+      await load.stop().catch(() => {})
+      const ended = await look("verify", "killed")
+      assert.equal(ended.code, 0, ended.stdout + ended.stderr)
+    })
+
+    test("a bit that is turned in any part is told with its path, and the exit code is 1", {
+      timeout: 120_000
+    }, async () => {
+      await fill("whole")
+      const whole = await partsOf("whole")
+      assert.deepEqual(
+        whole.flatMap(({ damage }) => damage),
+        []
+      )
+      assert.deepEqual(
+        whole.filter(({ part }) => part === "unknown"),
+        []
+      )
+      const parts = new Set(whole.map(({ part }) => part))
+      assert.ok(parts.has("journal") && parts.has("meta") && parts.size >= 3, [...parts].join())
+      const names = filesBelow(data("whole")).filter((name) => name.startsWith("store-") || name === "format")
+      assert.ok(names.length >= 5, names.join())
+      for (const name of names) {
+        const pathname = join(data("whole"), name)
+        const bytes = readFileSync(pathname)
+        for (const part of [0.1, 0.5]) {
+          const at = Math.floor(bytes.length * part)
+          if (bytes.length === 0) continue
+          const turned = Uint8Array.from(bytes)
+          turned[at] = (turned[at] ?? 0) ^ 16
+          writeFileSync(pathname, turned)
+          const ended = await look("verify", "whole")
+          assert.equal(ended.code, 1, `${name} at ${at} of ${bytes.length}\n${ended.stdout}${ended.stderr}`)
+          // What is damaged is named in one line, and with it what can be done.
+          const line = ended.stderr.split("\n").find((each) => each.startsWith("manifold: "))
+          assert.ok(line?.includes(name.split("/")[0] ?? name), ended.stderr)
+          assert.match(line ?? "", name === "format" ? /format: it is damaged/ : /restore|backup/)
+        }
+        writeFileSync(pathname, bytes)
+      }
+      assert.equal((await look("verify", "whole")).code, 0)
+    })
+
+    test("what is no data directory, and words that make no sense", { timeout: 30_000 }, async () => {
+      const none = await look("verify", "nothing")
+      assert.deepEqual([none.code, none.stdout], [1, ""])
+      assert.match(
+        none.stderr,
+        /^manifold: node\.data: cannot use "[^"]*nothing": it is no data directory: format: no such file\n$/
+      )
+      for (const rate of ["0", "-1", "fast", "1e9"]) {
+        const ended = await look("stats", "nothing", "--rate", rate)
+        assert.equal(ended.code, 2)
+        assert.match(ended.stderr, /--rate is "[^"]+"; expected MiB a second: --rate 50/)
+      }
+    })
+  })
+}

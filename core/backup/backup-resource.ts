@@ -14,6 +14,7 @@ import { makePace } from "../platform/pace.ts"
 import { thrownMessage } from "../plugin/PluginFault.ts"
 import { type Page, type Resource, ResourceError } from "../resources/Resources.ts"
 import type { LogShape } from "../telemetry/Log.ts"
+import { BackupError } from "./BackupError.ts"
 import { type CreateBackupOptions, checkTarget, createBackup } from "./create-backup.ts"
 
 /** Backups that are remembered. */
@@ -122,8 +123,7 @@ export function backupResource(options: BackupResourceOptions): Effect.Effect<Re
                 log.info("backup", "done", { path, files: run.files, bytes: run.bytes })
                 return
               }
-              const isStopped = Cause.hasInterrupts(exit.cause)
-              run.error = isStopped ? "it was stopped before it was done" : thrownMessage(Cause.squash(exit.cause))
+              run.error = whyOf(exit.cause)
               log.warn("backup", "failed", { path, error: run.error })
             })
           ),
@@ -159,6 +159,12 @@ export function backupResource(options: BackupResourceOptions): Effect.Effect<Re
       ]
     }
   })
+}
+
+function whyOf(cause: Cause.Cause<BackupError>): string {
+  if (Cause.hasInterrupts(cause)) return "it was stopped before it was done"
+  const error = Cause.squash(cause)
+  return error instanceof BackupError ? error.message : thrownMessage(error)
 }
 
 /** Cursors are the id that a page ended with. */

@@ -50,7 +50,7 @@ export interface DataDirectoryOptions {
   /** The release that runs. */
   readonly version: string
   readonly log: Pick<LogShape, "warn">
-  /** Who this is, for whoever wants the directory meanwhile: "node-1, process 4711". Absent = nobody is named. */
+  /** Who this is, for whoever wants the directory meanwhile: "node-1". Absent = nobody is named. */
   readonly holder?: string
 }
 

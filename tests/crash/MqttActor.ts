@@ -199,14 +199,16 @@ export class MqttActor {
             ["receiveMaximum", receiveMaximum]
           ]
     let will: ReturnType<WillModel["begin"]> | undefined
+    let words = ""
     if (planned === undefined) this.wills.beginWithout()
     else {
       const { qos } = planned
       const fields = { publisher: clientId, source: "will", topic: willName(clientId), qos, retain: false } as const
-      will = this.wills.begin(this.#ledger.message(fields, 10), planned.delay)
+      const message = this.#ledger.message(fields, 10)
+      will = this.wills.begin(message, planned.delay)
+      words = ` with the will #${message.id}, delay ${planned.delay}`
     }
     this.#connectSentMs = this.#ledger.nowMs
-    const words = planned === undefined ? "" : ` with a will, delay ${planned.delay}`
     this.#ledger.note(`${clientId} CONNECT${isClean ? " clean" : ""}${words}`)
     const connect = { version, clientId, clean: isClean, properties }
     raw.send(encode.connect(will === undefined ? connect : { ...connect, will }))

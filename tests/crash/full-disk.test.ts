@@ -110,12 +110,13 @@ async function story(data: string, disk: (broker: () => BrokerProcess) => Disk, 
     return broker
   }
   const { options, fill, free } = disk(running)
-  broker = await BrokerProcess.start({ data, ...options })
+  const start = { data, ...options, set: { "topics.engine": "sqlite", "topics.mode": "persistent" } }
+  broker = await BrokerProcess.start(start)
   try {
     await tell(broker, fill, free)
     if (!outlives) return
     await broker.kill()
-    broker = await BrokerProcess.start({ data, ...options })
+    broker = await BrokerProcess.start(start)
     await look(broker)
     await broker.stop()
   } finally {

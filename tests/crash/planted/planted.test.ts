@@ -23,7 +23,7 @@ const command = [process.execPath, "--preload", join(import.meta.dir, "preload.t
 async function hunt({ name, needsKills }: Bug): Promise<string | undefined> {
   for (let seed = FIRST_SEED; seed < FIRST_SEED + RUNS_MAX; seed++) {
     const mode = needsKills ? "persistent" : "lossy"
-    const cycles = needsKills ? 7 : 2
+    const cycles = needsKills ? 10 : 2
     const env = { MANIFOLD_PLANTED: name }
     const { violations, directory } = await run({ ...COMMON, seed, mode, cycles, kills: needsKills, command, env })
     rmSync(directory, { recursive: true, force: true })

@@ -134,3 +134,28 @@ test("what waits is bounded", () => {
   const outcomes = Array.from({ length: 20 }, () => large.hold(messageOf("n", new Uint8Array(1_048_576)), "n"))
   assert.equal(outcomes.filter((outcome) => outcome === ACCEPTED_PENDING).length, 15)
 })
+
+test("a message with a token that waited is stored once, though its publisher did not hear of it and sends it again", async () => {
+  const { simulation, there, name, stored } = make()
+  const publish = (): number => {
+    const message = messageOf(name, "once", { publisher: "p", qos: 2 })
+    message.token = "1/7/9"
+    return there.ingress.publishUnsafe(message, PRINCIPAL)
+  }
+  assert.equal(publish(), ACCEPTED_PENDING)
+  const { pendingStream, pendingTicket, pendingOwner } = there.ingress
+  assert.notEqual(pendingOwner, 1, "it is not stored in this turn's entry")
+  await simulation.runAsync()
+  assert.ok(pendingTicket <= pendingStream.committed)
+  assert.equal(publish(), ACCEPTED_PENDING)
+  assert.equal(there.ingress.pendingOwner, pendingOwner)
+  assert.ok(there.ingress.pendingTicket <= there.ingress.pendingStream.committed)
+  await simulation.runAsync()
+  assert.equal(stored().length, 1)
+  await new Promise<void>((done) => {
+    there.ingress.giveBackToken(pendingOwner, "1/7/9", done)
+    void simulation.runAsync()
+  })
+  assert.equal(publish(), ACCEPTED)
+  assert.equal(stored().length, 2)
+})

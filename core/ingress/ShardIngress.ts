@@ -114,7 +114,8 @@ export class ShardIngress implements IngressShape {
     })
     port.answer(
       "token.give-back",
-      (_from, { facts }) => new Promise((resolve) => this.#giveBack(facts as string, () => resolve({ facts: null })))
+      (_from, { facts }) =>
+        new Promise((resolve) => parts.tokens.giveBackThen(facts as string, () => resolve({ facts: null })))
     )
     port.answer("retained.move", (_from, { bytes = NO_BYTES }) => {
       this.#received.decode(new ByteReader().reset(bytes, 0, bytes.length))
@@ -140,11 +141,22 @@ export class ShardIngress implements IngressShape {
       return REFUSED_NOT_AUTHORIZED
     }
     this.counts.published += 1
+    if (message.token !== "" && this.#isStoredLater(message.token)) return ACCEPTED_PENDING
     return this.#sequence(message, resolution)
   }
 
+  /** Whether a message of this shard that waited for its topic was stored, and its publisher did not hear of that; sets where to wait. */
+  #isStoredLater(token: string): boolean {
+    const known = this.#parts.tokens.ticketOf(token)
+    if (known === undefined) return false
+    this.#pend(undefined, 0, known === 0 ? this.#parts.journal.tickets.committed : known, 0)
+    this.pendingOwner = OWNER_LATER + this.#parts.port.shard
+    this.pendingIsJournaled = false
+    return true
+  }
+
   giveBackToken(owner: number, token: string, done: () => void): void {
-    if (owner === OWNER_LATER + this.#parts.port.shard) this.#giveBack(token, done)
+    if (owner === OWNER_LATER + this.#parts.port.shard) this.#parts.tokens.giveBackThen(token, done)
     else this.#parts.port.ask(owner, "token.give-back", { facts: token }, { resolve: done, reject: done })
   }
 
@@ -341,18 +353,6 @@ export class ShardIngress implements IngressShape {
       this.#pend(this.pendingStream, this.pendingTicket, ticket, LANES - 1)
     }
     return ACCEPTED_PENDING
-  }
-
-  #giveBack(token: string, done: () => void): void {
-    const ticket = this.#parts.tokens.giveBack(token)
-    const { tickets } = this.#parts.journal
-    const waiter = {
-      ticketsCommitted: () => {
-        if (tickets.committed >= ticket) done()
-        else tickets.wait(waiter)
-      }
-    }
-    tickets.wait(waiter)
   }
 
   #answersTo(line: number): TicketFifo {

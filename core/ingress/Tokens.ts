@@ -43,6 +43,19 @@ export class Tokens implements TicketWaiter {
     return this.#journal.submit({ writes: [{ key: keyOf(token), value: undefined }] })
   }
 
+  /** As {@link Tokens.giveBack}; `done` is called when it is committed. */
+  giveBackThen(token: string, done: () => void): void {
+    const ticket = this.giveBack(token)
+    const { tickets } = this.#journal
+    const waiter = {
+      ticketsCommitted: (): void => {
+        if (tickets.committed >= ticket) done()
+        else tickets.wait(waiter)
+      }
+    }
+    tickets.wait(waiter)
+  }
+
   ticketsCommitted(): void {
     const { tickets } = this.#journal
     for (const [token, ticket] of this.#uncommitted) {

@@ -12,7 +12,7 @@
  *  - Nothing is written but below the target, which was missing or empty.
  */
 import { basename, join, relative, resolve } from "node:path"
-import { Effect } from "effect"
+import { Effect, type Scope } from "effect"
 import { assert } from "../assert.ts"
 import { FORMAT_FILE, JOURNAL_DIRECTORY, readFormat, storeDirectoryOf } from "../node/data-directory.ts"
 import type { FileError, FilesShape } from "../platform/Files.ts"
@@ -115,8 +115,7 @@ interface CopiedJournal extends SyncedJournal {
 /** Copies what plugins keep, then the journals' files. The scope holds the journals. */
 function copyStores({ target, files, stores, pace, nowMs }: CreateBackupOptions) {
   return Effect.gen(function* () {
-    const held = (store: BackupStore) => Effect.acquireRelease(holding(store), ({ release }) => Effect.sync(release))
-    yield* Effect.forEach(stores, held, { concurrency: "unbounded", discard: true })
+    yield* Effect.forEach(stores, hold, { concurrency: "unbounded", discard: true })
     const applied = new Map<BackupStore, number>()
     for (const store of stores) {
       const directory = storeDirectoryOf(target, store.number)
@@ -129,7 +128,7 @@ function copyStores({ target, files, stores, pace, nowMs }: CreateBackupOptions)
       }
     }
     // What the copies hold may have been written a moment ago.
-    yield* Effect.forEach(stores, held, { concurrency: "unbounded", discard: true })
+    yield* Effect.forEach(stores, hold, { concurrency: "unbounded", discard: true })
     const takenAtMs = nowMs()
     const journals = stores.map((store): CopiedJournal => ({ ...store.synced(), number: store.number }))
     for (const [index, { number, segments, index: last }] of journals.entries()) {
@@ -148,10 +147,22 @@ function copyStores({ target, files, stores, pace, nowMs }: CreateBackupOptions)
   })
 }
 
-function holding(store: BackupStore): Effect.Effect<{ readonly release: () => void }, BackupError> {
-  return Effect.tryPromise({
-    try: () => store.hold(),
-    catch: (error) => failure(`store ${store.number}: its journal takes nothing: ${messageOf(error)}`)
+/** Holds a journal for the life of the surrounding scope. Who stops the backup does not wait for it: what comes late is released. */
+function hold(store: BackupStore): Effect.Effect<void, BackupError, Scope.Scope> {
+  return Effect.gen(function* () {
+    const held = store.hold()
+    yield* Effect.addFinalizer(() =>
+      Effect.sync(() => {
+        held.then(
+          ({ release }) => release(),
+          () => {}
+        )
+      })
+    )
+    yield* Effect.tryPromise({
+      try: () => held,
+      catch: (error) => failure(`store ${store.number}: its journal takes nothing: ${messageOf(error)}`)
+    })
   })
 }
 

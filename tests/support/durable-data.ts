@@ -2,8 +2,9 @@
  * Brokers with durable state, for tests of what lies on disk: by which storage, what is put into them through MQTT and Kafka, and what
  * comes out again.
  */
-import { existsSync, readdirSync } from "node:fs"
+import { readdirSync } from "node:fs"
 import { join, relative } from "node:path"
+import { builtins } from "../../cli/builtins.ts"
 import { BrokerProcess } from "../crash/BrokerProcess.ts"
 import type { Address } from "./broker.ts"
 import { RawKafka } from "./raw-kafka.ts"
@@ -11,7 +12,7 @@ import { RawMqtt } from "./raw-mqtt.ts"
 import { batch } from "./record-batch.ts"
 import { ROOT } from "./runtime.ts"
 
-const HAS_SQLITE = existsSync(join(ROOT, "plugins/storage-sqlite/mod.ts"))
+const HAS_SQLITE = builtins.some(({ name }) => name === "storage-sqlite")
 const PROTOCOLS = ["protocol-mqtt", "protocol-kafka", "admin-http"]
 
 /** A storage by name, and what its manifest begins with. */

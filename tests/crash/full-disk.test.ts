@@ -30,7 +30,7 @@ const PAYLOAD_BYTES = 16_384
 /** More than the tmpfs holds. */
 const MESSAGES_MAX = (2 * TMPFS_BYTES) / PAYLOAD_BYTES
 const RECOVERY_MS_MAX = 15_000
-const TOPIC = "full.disk"
+const TOPIC = "full-disk-records"
 const SUBSCRIBER = { version: 5, clientId: "full-disk-subscriber", clean: false } as const
 const NEVER = [["sessionExpiry", 4_294_967_295]] as const
 

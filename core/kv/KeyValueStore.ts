@@ -5,7 +5,7 @@
  * Invariants
  *  - Keys order by unsigned bytes, shorter before longer.
  *  - `apply` is called by the journal only, in the order of its entries; readers see a batch whole or not at all.
- *  - The store keeps its own copy of keys and values; what `get` and `range` hand out must not be changed.
+ *  - What `apply` is given never changes afterwards: a store may keep it. What `get` and `range` hand out must not be changed.
  */
 import { Context } from "effect"
 

@@ -22,8 +22,11 @@ import { compressed, makeBatch, recordsOf, splitBatches, withoutRewritten } from
 import { act, Model, operation } from "./engine-model.ts"
 import { append, assertInvariants, committed, readAll, readAt } from "./engine-operations.ts"
 
-/** Another engine over a copy of all that `engine` keeps at this moment, as the next process would find it. */
-export type Restarted = (engine: Engine, nowMs: () => number) => Engine | Promise<Engine>
+/**
+ * Another engine over a copy of all that `engine` keeps at this moment, as the next process would find it: after `kill -9`, or after a
+ * graceful stop, before which every partition of the process was closed. What keeps more than partitions is to be closed, too, then.
+ */
+export type Restarted = (engine: Engine, nowMs: () => number, how: "stop" | "crash") => Engine | Promise<Engine>
 
 export interface DurableParts {
   readonly engine: () => Engine
@@ -56,7 +59,7 @@ class Process {
 
   /** The process that comes after `kill -9`; this one is put away afterwards. */
   async crash(): Promise<Process> {
-    const next = new Process(this.#parts, await this.#parts.restarted(this.engine, this.#parts.nowMs))
+    const next = new Process(this.#parts, await this.#parts.restarted(this.engine, this.#parts.nowMs, "crash"))
     await this.close()
     return next
   }
@@ -64,7 +67,7 @@ class Process {
   /** The process that comes after a graceful stop. */
   async stop(): Promise<Process> {
     await this.close()
-    return new Process(this.#parts, await this.#parts.restarted(this.engine, this.#parts.nowMs))
+    return new Process(this.#parts, await this.#parts.restarted(this.engine, this.#parts.nowMs, "stop"))
   }
 }
 

@@ -36,14 +36,19 @@ const ORDERED: ReadonlyArray<Uint8Array> = [
   bytes(255, 255)
 ]
 
+const later = (store: KeyValueStoreShape, start: Uint8Array, end: Uint8Array, limit: number, bytesMax = 1_000_000) =>
+  store.rangeLater(start, end, limit, bytesMax)
+
 /** A small alphabet with the bytes where signs, text and ends matter, so that random keys meet. */
 const keys = fc
   .array(fc.constantFrom(0, 1, 97, 127, 128, 255), { maxLength: 4 })
   .map((values) => Uint8Array.from(values))
-const write = fc.record({
+const single = fc.record({
   key: keys,
   value: fc.option(fc.uint8Array({ maxLength: 5 }), { nil: undefined, freq: 3 })
 })
+const ofRange = fc.record({ key: keys, value: fc.constant(undefined), end: keys })
+const write: fc.Arbitrary<KeyValueWrite> = fc.oneof({ weight: 8, arbitrary: single }, { weight: 1, arbitrary: ofRange })
 
 /** Runs the whole suite under `name`. */
 export function keyValueContract(name: string, makeStore: MakeKeyValueStore): void {
@@ -79,17 +84,6 @@ export function keyValueContract(name: string, makeStore: MakeKeyValueStore): vo
       store.apply([removal(bytes(2)), put(bytes(2), bytes(3))])
       assert.deepEqual(store.get(bytes(2)), bytes(3))
       assert.equal(store.size, 1)
-    })
-
-    test("keys and values are the store's own copies", async () => {
-      const store = await makeStore()
-      const key = bytes(5, 6)
-      const value = bytes(1, 2, 3)
-      store.apply([put(key, value)])
-      key.fill(0)
-      value.fill(0)
-      assert.deepEqual(store.get(bytes(5, 6)), bytes(1, 2, 3))
-      assert.deepEqual(store.range(bytes(), LAST, 10), [{ key: bytes(5, 6), value: bytes(1, 2, 3) }])
     })
 
     test("a key may be a view into a larger buffer", async () => {
@@ -158,6 +152,76 @@ export function keyValueContract(name: string, makeStore: MakeKeyValueStore): vo
       }
     })
 
+    test("a range that is removed takes its start, not its end, and nothing beside it", async () => {
+      for (const [low, start] of ORDERED.entries()) {
+        for (const end of [ORDERED[low], ORDERED[low + 1], ORDERED[low + 3], bytes(255, 255, 255)]) {
+          if (end === undefined) continue
+          const store = await makeStore()
+          store.apply(ORDERED.map((key) => put(key, key)))
+          store.apply([{ key: start, value: undefined, end }])
+          const kept = ORDERED.filter((key) => compareKeys(key, start) < 0 || compareKeys(key, end) >= 0)
+          assert.deepEqual(
+            store.range(bytes(), LAST, 100).map(({ key }) => key),
+            kept
+          )
+          for (const key of ORDERED) assert.deepEqual(store.get(key), kept.includes(key) ? key : undefined)
+        }
+      }
+    })
+
+    test("a range that is removed takes what the batch has written before it, not what comes after", async () => {
+      const store = await makeStore()
+      store.apply([
+        put(bytes(5, 1), bytes(1)),
+        put(bytes(6), bytes(1)),
+        { key: bytes(5), value: undefined, end: bytes(6) },
+        put(bytes(5, 2), bytes(2))
+      ])
+      assert.equal(store.get(bytes(5, 1)), undefined)
+      assert.deepEqual(
+        store.range(bytes(), LAST, 10).map(({ key }) => key),
+        [bytes(5, 2), bytes(6)]
+      )
+    })
+
+    test("a range that comes later holds the same, and everything that was applied before the call", async () => {
+      const store = await makeStore()
+      store.apply(ORDERED.map((key) => put(key, key)))
+      for (const start of [bytes(), bytes(97), bytes(97, 1), LAST]) {
+        for (const limit of [0, 1, 3, 100]) {
+          assert.deepEqual(await later(store, start, LAST, limit), store.range(start, LAST, limit))
+        }
+      }
+      store.apply([put(bytes(97, 50), bytes(1)), removal(bytes(97, 99))])
+      const asked = later(store, bytes(97), bytes(98), 100)
+      assert.deepEqual(
+        (await asked).map(({ key }) => key),
+        [bytes(97), bytes(97, 0), bytes(97, 50), bytes(97, 98), bytes(97, 98, 99)]
+      )
+    })
+
+    test("a range that comes later keeps its bound in bytes, with one entry at least; pages meet every key once", async () => {
+      const store = await makeStore()
+      const entries = Array.from({ length: 40 }, (_, index) => put(bytes(7, index), new Uint8Array((index * 37) % 90)))
+      store.apply(entries)
+      for (const bytesMax of [0, 1, 100, 1_000]) {
+        const seen: Array<Uint8Array> = []
+        for (let cursor = bytes(7); ; ) {
+          const page = await later(store, cursor, bytes(8), 100, bytesMax)
+          const last = page.at(-1)
+          if (last === undefined) break
+          const size = page.reduce((sum, { value }) => sum + value.length, 0)
+          assert.ok(page.length === 1 || size <= bytesMax, `${size} bytes where ${bytesMax} were allowed`)
+          seen.push(...page.map(({ key }) => key))
+          cursor = bytes(...last.key, 0)
+        }
+        assert.deepEqual(
+          seen,
+          entries.map(({ key }) => key)
+        )
+      }
+    })
+
     test("random batches agree with a sorted array", async () => {
       await fc.assert(
         fc.asyncProperty(
@@ -170,14 +234,19 @@ export function keyValueContract(name: string, makeStore: MakeKeyValueStore): vo
             let model: Array<{ key: Uint8Array; value: Uint8Array }> = []
             for (const batch of batches) {
               store.apply(batch)
-              for (const { key, value } of batch) {
-                model = model.filter((entry) => compareKeys(entry.key, key) !== 0)
+              for (const { key, value, end: behind } of batch) {
+                const isGone = (other: Uint8Array): boolean =>
+                  behind === undefined
+                    ? compareKeys(other, key) === 0
+                    : compareKeys(other, key) >= 0 && compareKeys(other, behind) < 0
+                model = model.filter((entry) => !isGone(entry.key))
                 if (value !== undefined) model.push({ key, value })
               }
               model.sort((left, right) => compareKeys(left.key, right.key))
               assert.equal(store.size, model.length)
               const within = model.filter(({ key }) => compareKeys(key, start) >= 0 && compareKeys(key, end) < 0)
               assert.deepEqual([...store.range(start, end, limit)], within.slice(0, limit))
+              assert.deepEqual([...(await later(store, start, end, limit))], within.slice(0, limit))
               assert.deepEqual(store.get(start), model.find(({ key }) => compareKeys(key, start) === 0)?.value)
             }
           }

@@ -1,0 +1,36 @@
+/** What was done to partitions and is not in the database yet, and batches that are kept in memory. */
+import type { Durability } from "../../core/mod.ts"
+import type { SqlitePartition } from "./SqlitePartition.ts"
+
+/** A batch in memory: on its way to the database, or kept for who reads it soon. */
+export interface Batch {
+  readonly partition: SqlitePartition
+  readonly base: number
+  readonly next: number
+  /** The batch alone; never changed. */
+  readonly bytes: Uint8Array
+  /** The entry of the journal that holds it. */
+  readonly index: number
+  readonly durability: Durability
+  readonly appendedAtMs: number
+  /** The log was cut below it: it is put away, and cut there too. */
+  isCut: boolean
+  /** It counts in the size of its partition. */
+  isCounted: boolean
+}
+
+/** An operation that is no append. */
+export interface Change {
+  readonly partition: SqlitePartition
+  readonly kind: "made" | "cut" | "deleted" | "removed"
+  readonly index: number
+  readonly durability: Durability
+  /** As it stands in the journal. */
+  readonly body: Uint8Array
+}
+
+export type Operation = Batch | Change
+
+export function isBatch(operation: Operation): operation is Batch {
+  return "bytes" in operation
+}

@@ -1,0 +1,472 @@
+/**
+ * The partitions of a store: which are in use, what was done to them and is not in the database yet, who waits for a commit.
+ *
+ * Invariants
+ *  - Operations stand in the order of the journal's entries; each is put away once, or was lost.
+ *  - A partition is in memory while somebody holds it or something of it is not put away; else its row is all there is.
+ *  - A partition's row comes with the first thing that is done to it; until then it costs nothing but memory.
+ */
+import {
+  assert,
+  ByteWriter,
+  type Durability,
+  type JournalShape,
+  KIND_SQLITE,
+  type PartitionKey,
+  type PartitionOptions,
+  recordBatch,
+  StorageError,
+  Unusable
+} from "../../core/mod.ts"
+import type { SqliteDatabase, SqliteRow, SqliteStatement } from "../../core/platform/mod.ts"
+import { type Batch, type Change, isBatch, type Operation } from "./Batch.ts"
+import type { PartitionFigures, TrimTask } from "./database/messages.ts"
+import {
+  APPEND_HEAD_BYTES,
+  BATCH_APPENDED,
+  endOffsetOf,
+  writeAppendHead,
+  writeCut,
+  writeDeleted,
+  writeMade,
+  writePartitionRemoved
+} from "./database/operations.ts"
+import type { Epochs } from "./Epochs.ts"
+import type { HotBatches } from "./HotBatches.ts"
+import { Line } from "./Line.ts"
+import type { PartitionHost } from "./PartitionHost.ts"
+import { SqlitePartition } from "./SqlitePartition.ts"
+import type { StoreThread } from "./StoreThread.ts"
+import { TicketWaits } from "./TicketWaits.ts"
+
+/** Partitions whose oldest batches are looked at in one checkpoint for their age alone. */
+const AGED_PER_CHECKPOINT = 1_000
+/** What a batch that is not put away takes beside its bytes, about. */
+const BATCH_BYTES = 200
+const NOTHING = new Uint8Array(0)
+
+const nameOf = ({ tenant, topicId, partition }: PartitionKey): string => `${tenant}/${topicId}/${partition}`
+const number = (row: SqliteRow, name: string): number => Number(row[name])
+
+export interface PartitionsParts {
+  readonly journal: JournalShape
+  readonly thread: StoreThread
+  /** A connection of this thread. */
+  readonly reading: SqliteDatabase
+  readonly epochs: Epochs
+  readonly hot: HotBatches
+  readonly nextPartition: number
+  /** Bytes that may wait to be put away. */
+  readonly residentBytesMax: number
+  readonly nowMs: () => number
+  /** More has to be put away before more is taken. */
+  readonly full: () => void
+}
+
+export class Partitions implements PartitionHost {
+  readonly journal: JournalShape
+  readonly thread: StoreThread
+  readonly hot: HotBatches
+  /** Bytes that wait to be put away, about. */
+  pendingBytes = 0
+  readonly #parts: PartitionsParts
+  readonly #byName = new Map<string, SqlitePartition>()
+  readonly #byId = new Map<number, SqlitePartition>()
+  /** Rows that are there and count as gone. */
+  readonly #removed = new Set<number>()
+  readonly #operations = new Line<Operation>()
+  readonly #uncommitted = { hybrid: new Line<Batch>(), persistent: new Line<Batch>() }
+  readonly #committed = { hybrid: 0, persistent: 0 }
+  readonly #waits: TicketWaits
+  readonly #rowByName: SqliteStatement
+  readonly #rowById: SqliteStatement
+  readonly #baseBehind: SqliteStatement
+  readonly #head = new Uint8Array(APPEND_HEAD_BYTES)
+  #settling: Array<() => boolean> = []
+  #nextPartition: number
+  #aged: Iterator<SqlitePartition> | undefined
+
+  constructor(parts: PartitionsParts) {
+    const { journal, thread, hot, reading } = parts
+    this.#parts = parts
+    this.journal = journal
+    this.thread = thread
+    this.hot = hot
+    this.#nextPartition = parts.nextPartition
+    this.#waits = new TicketWaits()
+    this.#head[0] = BATCH_APPENDED
+    const columns = "SELECT id, tenant, topic, number, log_start, log_end, leader_epoch, bytes FROM partition"
+    this.#rowByName = reading.prepare(`${columns} WHERE topic = ? AND number = ? AND tenant = ? AND is_removed = 0`)
+    this.#rowById = reading.prepare(`${columns} WHERE id = ? AND is_removed = 0`)
+    this.#baseBehind = reading.prepare(
+      "SELECT base FROM batch WHERE partition = ? AND base >= " +
+        "coalesce((SELECT max(base) FROM batch WHERE partition = ? AND base <= ?), 0) AND next > ? AND base < ? " +
+        "ORDER BY base LIMIT 1"
+    )
+  }
+
+  /** Partitions in memory. */
+  get size(): number {
+    return this.#byName.size
+  }
+
+  /** Something is to be put away, committed or not. */
+  get hasOperations(): boolean {
+    return this.#operations.length > 0
+  }
+
+  get isFull(): boolean {
+    if (this.pendingBytes <= this.#parts.residentBytesMax) return false
+    this.#parts.full()
+    return true
+  }
+
+  /** Some batches are to be forgotten for their age. */
+  get hasAges(): boolean {
+    for (const { options } of this.#byName.values())
+      if (options !== undefined && options.limits.ageMsMax > 0) return true
+    return false
+  }
+
+  /** The partition of a key, held until {@link Partitions.release}. */
+  acquire(key: PartitionKey, options: PartitionOptions): SqlitePartition {
+    const { epochs } = this.#parts
+    epochs.resolve()
+    const partition = this.#known(key) ?? this.#new(key)
+    if (partition.holders === 0) partition.options = options
+    partition.holders += 1
+    partition.leaderEpoch = Math.max(partition.leaderEpoch, epochs.base)
+    return partition
+  }
+
+  /** Settled when everything that was appended is committed or lost. */
+  async release(partition: SqlitePartition): Promise<void> {
+    const isSettled = (): boolean => partition.isRemoved || partition.highWatermark === partition.logEndOffset
+    if (!isSettled()) {
+      await new Promise<void>((resolve) => {
+        this.#settling.push(() => {
+          if (isSettled()) resolve()
+          return isSettled()
+        })
+      })
+    }
+    partition.holders -= 1
+    if (partition.holders > 0) return
+    partition.options = undefined
+    partition.dropHot()
+    this.#forgetIdle(partition)
+  }
+
+  async remove(key: PartitionKey): Promise<void> {
+    const partition = this.#known(key)
+    if (partition === undefined) return
+    const { refusal } = this.journal
+    if (partition.id !== 0 && refusal !== 0) throw refused()
+    const { id } = partition
+    let committed: Promise<void> | undefined
+    if (id !== 0) {
+      const durability = durabilityOf(partition)
+      committed = this.#submit(partition, "removed", durability, (writer) => writePartitionRemoved(writer, id))
+      this.#removed.add(id)
+    }
+    partition.cutTo(0)
+    partition.dropHot()
+    partition.isRemoved = true
+    this.#byName.delete(nameOf(key))
+    await committed
+  }
+
+  append(partition: SqlitePartition, bytes: Uint8Array, base: number, next: number): Batch {
+    const durability = durabilityOf(partition)
+    if (partition.id === 0) this.#make(partition, durability)
+    const appendedAtMs = this.#parts.nowMs()
+    recordBatch.writeInt64(this.#head, 1, partition.id)
+    recordBatch.writeInt64(this.#head, 9, appendedAtMs)
+    const index = this.journal.nextIndex
+    this.journal.submitOperation(KIND_SQLITE, durability, this.#head, bytes, 0, bytes.length)
+    const batch = { partition, base, next, bytes, index, durability, appendedAtMs, isCut: false, isCounted: true }
+    this.#operations.push(batch)
+    this.#uncommitted[durability].push(batch)
+    this.pendingBytes += bytes.length + BATCH_BYTES
+    return batch
+  }
+
+  change(partition: SqlitePartition, kind: "cut" | "deleted", offset: number): Promise<void> {
+    if (this.journal.refusal !== 0) throw refused()
+    const durability = durabilityOf(partition)
+    if (kind === "cut") {
+      const epoch = this.#parts.epochs.next()
+      if (epoch === undefined) throw refused()
+      partition.leaderEpoch = epoch
+      if (partition.id === 0) this.#make(partition, durability)
+      return this.#submit(partition, kind, durability, (writer) => writeCut(writer, partition.id, offset, epoch))
+    }
+    return this.#submit(partition, kind, durability, (writer) => writeDeleted(writer, partition.id, offset))
+  }
+
+  baseBehind(id: number, offset: number, end: number): number | undefined {
+    const row = this.#baseBehind.get(id, id, offset, offset, end)
+    return row === undefined ? undefined : number(row, "base")
+  }
+
+  /** Operations of this durability in entries up to `index` are committed. */
+  committed(index: number, durability: Durability): void {
+    this.#committed[durability] = Math.max(this.#committed[durability], index)
+    const line = this.#uncommitted[durability]
+    const risen = new Set<SqlitePartition>()
+    for (let batch = line.first; batch !== undefined && batch.index <= index; batch = line.first) {
+      line.shift()
+      const { partition, next, isCut } = batch
+      if (isCut || partition.isRemoved || next <= partition.highWatermark) continue
+      partition.highWatermark = next
+      risen.add(partition)
+    }
+    for (const partition of risen) partition.options?.events.committed()
+    this.#settle()
+  }
+
+  /** Takes back what was submitted in entries from `index` on and not told as committed. */
+  lost(index: number, reason: string): void {
+    const isLost = ({ index: own, durability }: Operation): boolean => own >= index && own > this.#committed[durability]
+    const hit = new Set<SqlitePartition>()
+    for (const operation of this.#operations.removeFromEnd(index, isLost)) {
+      const { partition } = operation
+      if (isBatch(operation)) {
+        this.pendingBytes -= operation.bytes.length + BATCH_BYTES
+        hit.add(partition)
+      } else {
+        partition.pendingChanges -= 1
+        if (operation.kind === "made") {
+          this.#byId.delete(partition.id)
+          partition.id = 0
+        } else if (operation.kind === "cut") hit.add(partition)
+      }
+      partition.pending -= 1
+    }
+    for (const durability of ["hybrid", "persistent"] as const) {
+      this.#uncommitted[durability].removeFromEnd(index, isLost)
+    }
+    const { epochs } = this.#parts
+    const epoch = hit.size === 0 ? undefined : epochs.next()
+    if (epoch !== undefined) epochs.base = epoch
+    for (const partition of hit) {
+      if (partition.isRemoved) continue
+      partition.cutTo(partition.highWatermark)
+      // Without a new epoch nothing may be appended: offsets would name two contents.
+      if (epoch === undefined) partition.isFenced = true
+      else partition.leaderEpoch = epoch
+      partition.options?.events.failed(reason)
+      this.#forgetIdle(partition)
+    }
+    this.#settle()
+  }
+
+  /** Recovery: what stands in an entry was done. */
+  replayed(index: number, body: ReplayedOperation): void {
+    const { epochs } = this.#parts
+    epochs.replayed(0)
+    const partition = this.#replayedPartition(body)
+    if (partition === undefined) return
+    const base = { partition, index, durability: "persistent" as const }
+    if (body.kind === "appended") {
+      const { bytes, appendedAtMs } = body
+      const next = endOffsetOf(bytes, 0)
+      const first = recordBatch.baseOffset(bytes, 0)
+      partition.leaderEpoch = recordBatch.partitionLeaderEpoch(bytes, 0)
+      epochs.replayed(partition.leaderEpoch)
+      if (first < partition.logEndOffset) partition.cutTo(first)
+      if (partition.logStartOffset === partition.logEndOffset) partition.logStartOffset = first
+      const batch = { ...base, base: first, next, bytes, appendedAtMs, isCut: false, isCounted: true }
+      partition.addBatch(batch)
+      partition.highWatermark = next
+      this.#operations.push(batch)
+      this.pendingBytes += bytes.length + BATCH_BYTES
+      return
+    }
+    if (body.kind === "cut") {
+      partition.leaderEpoch = Math.max(partition.leaderEpoch, body.leaderEpoch)
+      epochs.replayed(body.leaderEpoch)
+      partition.cutTo(body.offset)
+    } else if (body.kind === "deleted") partition.forgetBelow(body.offset)
+    else if (body.kind === "removed") {
+      this.#removed.add(body.id)
+      partition.cutTo(0)
+      partition.isRemoved = true
+      this.#byName.delete(nameOf(partition.key))
+    }
+    this.#note({ ...base, kind: body.kind, body: body.body })
+  }
+
+  /** What is to be put away: operations of entries up to `index`. */
+  operationsUpTo(index: number): ReadonlyArray<Operation> {
+    return this.#operations.firstWhile((operation) => operation.index <= index)
+  }
+
+  /** Bounds of the partitions that these operations touch, and of some whose batches grow old. */
+  trimTasks(operations: ReadonlyArray<Operation>): ReadonlyArray<TrimTask> {
+    const touched = new Set<SqlitePartition>()
+    for (const { partition } of operations) touched.add(partition)
+    for (let count = 0; count < AGED_PER_CHECKPOINT && count < this.#byName.size; count++) {
+      this.#aged ??= this.#byName.values()
+      const { value, done } = this.#aged.next()
+      if (done === true) {
+        this.#aged = undefined
+        break
+      }
+      if (value.options !== undefined && value.options.limits.ageMsMax > 0) touched.add(value)
+    }
+    const nowMs = this.#parts.nowMs()
+    const tasks: Array<TrimTask> = []
+    for (const { id, options, isRemoved } of touched) {
+      if (id === 0 || options === undefined || isRemoved) continue
+      const { sizeBytesMax, recordsMax, ageMsMax } = options.limits
+      if (ageMsMax === 0 && sizeBytesMax === Number.POSITIVE_INFINITY && recordsMax === Number.POSITIVE_INFINITY)
+        continue
+      tasks.push({ id, sizeBytesMax, recordsMax, appendedBeforeMs: ageMsMax === 0 ? 0 : nowMs - ageMsMax })
+    }
+    return tasks
+  }
+
+  /** These operations, the first of the line, lie in the database, and this is how it left their partitions. */
+  putAway(operations: ReadonlyArray<Operation>, figures: ReadonlyArray<PartitionFigures>): void {
+    for (const operation of operations) {
+      assert(this.#operations.first === operation, "what is put away is the oldest")
+      this.#operations.shift()
+      const { partition } = operation
+      partition.pending -= 1
+      if (isBatch(operation)) {
+        this.pendingBytes -= operation.bytes.length + BATCH_BYTES
+        partition.putAway(operation)
+      } else {
+        partition.pendingChanges -= 1
+        if (operation.kind === "removed") this.#removed.delete(partition.id)
+      }
+    }
+    for (const { id, logStart, bytes } of figures) {
+      const partition = this.#byId.get(id)
+      if (partition === undefined || partition.isRemoved) continue
+      partition.forgetBelow(logStart)
+      if (partition.pendingChanges === 0) partition.storedBytes = bytes
+    }
+    for (const { partition } of operations) this.#forgetIdle(partition)
+  }
+
+  #known(key: PartitionKey): SqlitePartition | undefined {
+    const known = this.#byName.get(nameOf(key))
+    if (known !== undefined) return known
+    const row = this.#rowByName.get(key.topicId, key.partition, key.tenant)
+    if (row === undefined || this.#removed.has(number(row, "id"))) return undefined
+    return this.#fromRow(row)
+  }
+
+  #fromRow(row: SqliteRow): SqlitePartition {
+    const id = number(row, "id")
+    const key = { tenant: number(row, "tenant"), topicId: String(row["topic"]), partition: number(row, "number") }
+    const partition = new SqlitePartition(this, key, {
+      id,
+      logStart: number(row, "log_start"),
+      logEnd: number(row, "log_end"),
+      leaderEpoch: number(row, "leader_epoch"),
+      bytes: number(row, "bytes")
+    })
+    this.#byName.set(nameOf(key), partition)
+    this.#byId.set(id, partition)
+    return partition
+  }
+
+  #new(key: PartitionKey): SqlitePartition {
+    const { tenant, topicId, partition } = key
+    const own = { tenant, topicId, partition }
+    const made = new SqlitePartition(this, own, { id: 0, logStart: 0, logEnd: 0, leaderEpoch: 0, bytes: 0 })
+    this.#byName.set(nameOf(own), made)
+    return made
+  }
+
+  #make(partition: SqlitePartition, durability: Durability): void {
+    const { tenant, topicId, partition: place } = partition.key
+    partition.id = this.#nextPartition
+    this.#nextPartition += 1
+    this.#byId.set(partition.id, partition)
+    // Nobody waits for it alone.
+    this.#submit(partition, "made", durability, (writer) =>
+      writeMade(writer, partition.id, tenant, topicId, place)
+    ).catch(() => {})
+  }
+
+  #submit(
+    partition: SqlitePartition,
+    kind: Change["kind"],
+    durability: Durability,
+    write: (writer: ByteWriter) => void
+  ): Promise<void> {
+    const writer = new ByteWriter()
+    write(writer)
+    const body = writer.bytes.slice(0, writer.length)
+    const index = this.journal.nextIndex
+    const ticket = this.journal.submitOperation(KIND_SQLITE, durability, body, NOTHING, 0, 0)
+    this.#note({ partition, kind, index, durability, body })
+    return this.#waits.wait(this.journal.ticketsOf(durability), ticket)
+  }
+
+  #note(change: Change): void {
+    this.#operations.push(change)
+    change.partition.pending += 1
+    change.partition.pendingChanges += 1
+  }
+
+  #replayedPartition(body: ReplayedOperation): SqlitePartition | undefined {
+    const known = this.#byId.get(body.id)
+    if (known !== undefined || body.kind === "made") {
+      if (body.kind === "made") {
+        this.#nextPartition = Math.max(this.#nextPartition, body.id + 1)
+        if (known === undefined) {
+          const made = this.#new(body.key)
+          made.id = body.id
+          this.#byId.set(body.id, made)
+          return made
+        }
+      }
+      return known
+    }
+    const row = this.#rowById.get(body.id)
+    return row === undefined ? undefined : this.#fromRow(row)
+  }
+
+  /** One that nobody holds and of which everything is put away is its row again. */
+  #forgetIdle(partition: SqlitePartition): void {
+    if (partition.holders > 0 || partition.pending > 0) return
+    const name = nameOf(partition.key)
+    if (this.#byName.get(name) === partition) this.#byName.delete(name)
+    if (this.#byId.get(partition.id) === partition) this.#byId.delete(partition.id)
+  }
+
+  #settle(): void {
+    if (this.#settling.length > 0) this.#settling = this.#settling.filter((isDone) => !isDone())
+  }
+}
+
+/** An operation as it stands in the journal. */
+export type ReplayedOperation = { readonly id: number; readonly body: Uint8Array } & (
+  | { readonly kind: "made"; readonly key: PartitionKey }
+  | { readonly kind: "appended"; readonly bytes: Uint8Array; readonly appendedAtMs: number }
+  | { readonly kind: "cut"; readonly offset: number; readonly leaderEpoch: number }
+  | { readonly kind: "deleted"; readonly offset: number }
+  | { readonly kind: "removed" }
+)
+
+/** Appends an operation to the pieces of a checkpoint. */
+export function writePiece(writer: ByteWriter, operation: Operation): void {
+  if (isBatch(operation)) {
+    const { partition, appendedAtMs, bytes } = operation
+    writeAppendHead(writer, partition.id, appendedAtMs)
+    writer.raw(bytes, 0, bytes.length)
+  } else writer.raw(operation.body, 0, operation.body.length)
+}
+
+function durabilityOf({ options }: SqlitePartition): Durability {
+  return options?.mode === "hybrid" ? "hybrid" : "persistent"
+}
+
+function refused(): StorageError {
+  return new StorageError({ engine: "sqlite", reason: new Unusable({ message: "the journal takes nothing now" }) })
+}

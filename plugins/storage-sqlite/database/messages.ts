@@ -1,0 +1,133 @@
+/**
+ * What is said between a shard and its storage thread. Requests are answered in the order in which they were sent; a part of a checkpoint
+ * has no answer.
+ */
+import type { SqliteFault } from "../../../core/platform/mod.ts"
+
+/** One row of the table `state`. */
+export interface StoreState {
+  /** Entries of the journal up to this one are in the database. */
+  readonly applied: number
+  /** The store was closed in good order, and nothing was written since. */
+  readonly isClean: boolean
+  /** The leader epoch that partitions have which had none of their own. */
+  readonly epochBase: number
+  /** The highest leader epoch given out. */
+  readonly epochLast: number
+  /** No leader epoch above this one was ever given out. */
+  readonly epochLimit: number
+  readonly keys: number
+}
+
+/** Bounds of a partition, for who trims it. */
+export interface TrimTask {
+  readonly id: number
+  readonly sizeBytesMax: number
+  readonly recordsMax: number
+  /** Batches appended before this are forgotten; 0 = none. */
+  readonly appendedBeforeMs: number
+}
+
+/** Where a partition's stored log starts and what it holds. */
+export interface PartitionFigures {
+  readonly id: number
+  readonly logStart: number
+  readonly bytes: number
+}
+
+/** Batches that end behind `nextAfter` and up to `nextUpTo`, and begin from `baseFrom` on and below `baseBelow`. */
+export interface BatchBounds {
+  readonly nextAfter: number
+  readonly nextUpTo: number
+  readonly baseFrom: number
+  readonly baseBelow: number
+}
+
+export type Request =
+  | { readonly kind: "open"; readonly pathname: string; readonly cacheBytes: number; readonly walBytes: number }
+  /** Operations, each with its length before it; done within the transaction that the next "commit" ends. */
+  | { readonly kind: "part"; readonly bytes: Uint8Array }
+  | { readonly kind: "commit"; readonly state: Omit<StoreState, "keys">; readonly trims: ReadonlyArray<TrimTask> }
+  | {
+      readonly kind: "range"
+      readonly start: Uint8Array
+      readonly end: Uint8Array
+      readonly limit: number
+      readonly bytesMax: number
+    }
+  /** Keys alone, in order, from `after` on. */
+  | { readonly kind: "keys"; readonly start: Uint8Array; readonly limit: number }
+  /** Batches from the one that holds `offset` on, of those that begin below `end`. */
+  | {
+      readonly kind: "read"
+      readonly id: number
+      readonly offset: number
+      readonly end: number
+      readonly bytesMax: number
+    }
+  /** The first batch that ends after `offset`, begins below `end` and has a timestamp of at least `timestamp`. */
+  | {
+      readonly kind: "time"
+      readonly id: number
+      readonly offset: number
+      readonly end: number
+      readonly timestamp: number
+    }
+  /** Bytes of the batches within the bounds. */
+  | { readonly kind: "sum"; readonly id: number; readonly bounds: BatchBounds }
+  | { readonly kind: "backup"; readonly pathname: string }
+  | { readonly kind: "stats" }
+  /** Forgets rows of what was removed or deleted, some at a time. */
+  | { readonly kind: "sweep" }
+  | { readonly kind: "close" }
+
+export interface Failure {
+  readonly fault: SqliteFault
+  readonly message: string
+}
+
+export interface CommitAnswer {
+  readonly keys: number
+  /** Rows that were written or removed. */
+  readonly rows: number
+  /** Of the partitions that were changed. */
+  readonly figures: ReadonlyArray<PartitionFigures>
+  /** There is something for "sweep". */
+  readonly isSweepDue: boolean
+}
+
+export interface RangeAnswer {
+  /** Key and value of each row, both with their length before them. */
+  readonly bytes: Uint8Array
+  readonly count: number
+  /** Nothing lies behind the last row. */
+  readonly isLast: boolean
+}
+
+export interface StoreStats {
+  readonly keys: number
+  readonly partitions: number
+  readonly batches: number
+  readonly bytes: number
+  readonly applied: number
+}
+
+export interface Answers {
+  readonly open: StoreState & { readonly nextPartition: number }
+  readonly part: undefined
+  readonly commit: CommitAnswer
+  readonly range: RangeAnswer
+  readonly keys: RangeAnswer
+  readonly read: { readonly bytes: Uint8Array }
+  readonly time: { readonly bytes: Uint8Array }
+  readonly sum: { readonly bytes: number }
+  readonly backup: { readonly applied: number }
+  readonly stats: StoreStats
+  readonly sweep: { readonly isSweepDue: boolean }
+  readonly close: Record<string, never>
+}
+
+export type RequestOf<Kind extends Request["kind"]> = Extract<Request, { readonly kind: Kind }>
+
+/** An answer, or why there is none. */
+export type Answer = { readonly value: unknown } | { readonly failure: Failure }

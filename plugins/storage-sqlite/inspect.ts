@@ -1,0 +1,137 @@
+/**
+ * Looks at a store's database without changing it, beside a node that writes it or without one: `manifold storage verify` and `stats`.
+ *
+ * Source: docs/formats/sqlite.md.
+ */
+import { join } from "node:path"
+import { Effect } from "effect"
+import {
+  type Damage,
+  type FilesShape,
+  type Inspect,
+  type InspectionRequest,
+  type PartReport,
+  PluginError,
+  recordBatch,
+  type SqliteDatabase,
+  SqliteError,
+  type SqliteRow
+} from "../../core/mod.ts"
+import { explain, openForReading } from "./database/schema.ts"
+import { DATABASE_NAME } from "./SqliteStore.ts"
+
+/** What SQLite keeps beside the database while it is open, and after a crash. */
+export const DATABASE_NAMES = [DATABASE_NAME, `${DATABASE_NAME}-wal`, `${DATABASE_NAME}-shm`]
+const TABLES = ["state", "key_value", "partition", "batch"]
+const CACHE_BYTES = 4_194_304
+const ROWS_PER_STEP = 64
+/** Damaged places that are told one by one. */
+const DAMAGE_MAX = 100
+const REMEDY = "restore a backup of the store"
+
+const number = (row: SqliteRow | undefined, name: string): number => Number(row?.[name] ?? 0)
+
+export const inspect: Inspect = (_options, request) =>
+  Effect.gen(function* () {
+    const names = yield* request.files.list(request.directory)
+    if (!names.includes(DATABASE_NAME)) return []
+    const present = DATABASE_NAMES.filter((name) => names.includes(name))
+    const report = yield* Effect.promise(() => look(request))
+    const bytes = present.reduce((sum, name) => sum + sizeOf(request.files, join(request.directory, name)), 0)
+    return [{ part: "database", names: DATABASE_NAMES, bytes, notes: [], ...report }]
+  }).pipe(Effect.mapError((error) => new PluginError({ plugin: "storage-sqlite", message: error.message })))
+
+async function look({ depth, directory, pace }: InspectionRequest): Promise<Pick<PartReport, "counts" | "damage">> {
+  const pathname = join(directory, DATABASE_NAME)
+  const damage: Array<Damage> = []
+  let counts: Record<string, number> = {}
+  let database: SqliteDatabase | undefined
+  const tell = (message: string): void => {
+    if (damage.length < DAMAGE_MAX) damage.push({ pathname, message, remedy: REMEDY })
+  }
+  try {
+    database = openForReading(pathname, CACHE_BYTES)
+    counts = countsOf(database)
+    if (depth === "verify") {
+      for (const table of TABLES) {
+        for (const row of database.prepare(`PRAGMA integrity_check(${table})`).all()) {
+          const [found] = Object.values(row)
+          if (found !== "ok") tell(String(found).replaceAll("\n", " "))
+        }
+        await pace(number(database.prepare("PRAGMA page_count").get(), "page_count"))
+      }
+      await checkBatches(database, pace, tell)
+    }
+  } catch (error) {
+    if (!(error instanceof SqliteError)) throw error
+    const message = error.message.startsWith(`${pathname}: `)
+      ? error.message.slice(pathname.length + 2)
+      : explain(error)
+    tell(message)
+  } finally {
+    database?.close()
+  }
+  return { counts, damage }
+}
+
+function countsOf(database: SqliteDatabase): Record<string, number> {
+  const state = database.prepare("SELECT applied, keys FROM state").get()
+  const partitions = database.prepare(
+    "SELECT count(*) AS count, sum(bytes) AS bytes, sum(records) AS records FROM partition WHERE is_removed = 0"
+  )
+  const found = partitions.get()
+  return {
+    journal_index: number(state, "applied"),
+    keys: number(state, "keys"),
+    partitions: number(found, "count"),
+    batches: number(database.prepare("SELECT count(*) AS count FROM batch").get(), "count"),
+    records: number(found, "records"),
+    batch_bytes: number(found, "bytes")
+  }
+}
+
+/** Reads every batch, some rows at a time, and compares it with its checksum and with the columns beside it. */
+async function checkBatches(
+  database: SqliteDatabase,
+  pace: (bytes: number) => Promise<void>,
+  tell: (message: string) => void
+): Promise<void> {
+  const page = database.prepare(
+    "SELECT id, partition, base, next, size, bytes FROM batch WHERE id > ? ORDER BY id LIMIT ?"
+  )
+  for (let last = 0; ; ) {
+    const rows = page.all(last, ROWS_PER_STEP)
+    let size = 0
+    for (const row of rows) {
+      last = number(row, "id")
+      const bytes = row["bytes"]
+      if (bytes instanceof Uint8Array && isWhole(bytes, row)) size += bytes.length
+      else
+        tell(
+          `the batch at offset ${number(row, "base")} of partition ${number(row, "partition")} is not as it was written`
+        )
+    }
+    await pace(size)
+    if (rows.length < ROWS_PER_STEP) return
+  }
+}
+
+function isWhole(bytes: Uint8Array, row: SqliteRow): boolean {
+  if (bytes.length !== number(row, "size") || recordBatch.checkBatch(bytes, 0, bytes.length) !== 0) return false
+  const base = recordBatch.baseOffset(bytes, 0)
+  return base === number(row, "base") && base + recordBatch.recordCount(bytes, 0) === number(row, "next")
+}
+
+function sizeOf(files: FilesShape, pathname: string): number {
+  try {
+    const file = files.openUnsafe(pathname, "read")
+    try {
+      return file.sizeUnsafe()
+    } finally {
+      file.close()
+    }
+  } catch {
+    // It went while we looked.
+    return 0
+  }
+}

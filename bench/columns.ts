@@ -11,8 +11,6 @@ export interface Column {
 
 /** Ratios are made against the first of these that is there. */
 const REFERENCES = ["mosquitto", "mosquitto-persistent"]
-/** What only copies bytes: its rate is what the driver and the machine can do. */
-const FLOOR = "floor"
 /** Above this share of a core the driver is full, below it the broker is not. */
 const FULL_SHARE = 0.93
 
@@ -37,12 +35,12 @@ const LATENCY: readonly Column[] = [
 ]
 const LATE = number("driver late p99.9", (report) => report.lateness?.p999)
 
-/** The columns of `scenario`; that of the driver's headroom only where the floor runs beside. */
+/** The columns of `scenario`. */
 export function columnsOf(scenario: Scenario, rows: readonly Row[]): readonly Column[] {
   const head = [BROKER, STORAGE]
   switch (scenario.kind) {
     case "closed-loop":
-      return [...head, ...rateColumns("messages/s", "CPU us/message"), ...headroomColumns(rows)]
+      return [...head, ...rateColumns("messages/s", "CPU us/message"), HEADROOM]
     case "open-loop":
       return [
         ...head,
@@ -84,14 +82,10 @@ function rateColumns(rate: string, cpuTitle: string): readonly Column[] {
   ]
 }
 
-/** How many times the broker's rate the driver reaches where nothing but a copy stands between. */
-function headroomColumns(rows: readonly Row[]): readonly Column[] {
-  const floor = rows.find(({ broker, reports }) => broker === FLOOR && reports.length > 0)
-  if (floor === undefined) return []
-  const most = median(floor, perSecond)
-  const cell = (row: Row): string =>
-    row === floor ? "-" : `${(most / Math.max(1, median(row, perSecond))).toFixed(1)}x`
-  return [{ title: "headroom", cell }]
+/** How many times this row's rate the driver's core would do, fed in chunks of the size that this broker writes. */
+const HEADROOM: Column = {
+  title: "headroom",
+  cell: (row) => `${median(row, (report) => 1 / Math.max(0.001, report.driverShare)).toFixed(1)}x`
 }
 
 const PER_CONNECTION: Column = {

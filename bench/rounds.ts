@@ -10,6 +10,8 @@ import { type MeasureOptions, measure } from "./measure.ts"
 import type { Scenario } from "./scenarios.ts"
 import type { Row } from "./table.ts"
 
+const REASON_CHARACTERS_MAX = 300
+
 /** A report with what it was made of, as --json writes it. */
 export interface Measured extends Report {
   readonly broker: string
@@ -52,9 +54,15 @@ export async function runRounds(
         reports.push({ ...report, broker: broker.name, storage: broker.storage, round })
       } catch (error) {
         failures++
-        row.failures.push(error instanceof Error ? error.message : String(error))
+        row.failures.push(oneLine(error instanceof Error ? error.message : String(error)))
       }
     }
   }
   return { rows: rows.map(({ row }) => row), reports, failures }
+}
+
+/** A program that ends may print a page: its first lines say why. */
+function oneLine(text: string): string {
+  const joined = text.split(/\s*\n\s*/).join(" ")
+  return joined.length > REASON_CHARACTERS_MAX ? `${joined.slice(0, REASON_CHARACTERS_MAX)}...` : joined
 }

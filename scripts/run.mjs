@@ -19,6 +19,7 @@ const VERBS = {
   lint: [BIOME, "lint", "--error-on-warnings"],
   format: [BIOME, "format"],
   bench: ["bench/main.ts"],
+  "bench:compare": ["bench/compare.ts"],
   fuzz: ["scripts/fuzz.ts"],
   sim: ["tests/sim/main.ts"],
   deno: []

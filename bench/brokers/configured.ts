@@ -20,6 +20,8 @@ export interface Places {
 }
 
 export interface Configured extends Omit<Broker, "start" | "settings"> {
+  /** How its file's name must end, where the broker asks for that. */
+  readonly extension?: string
   /** The configuration, line by line. */
   readonly lines: (places: Places) => readonly string[]
   /** Program and arguments. Not called while something is `missing`. */
@@ -32,7 +34,7 @@ export interface Configured extends Omit<Broker, "start" | "settings"> {
 const SHOWN: Places = { port: 1883, data: "DATA" }
 
 export function configured(peer: Configured): Broker {
-  const { lines, command, environment, ...facts } = peer
+  const { lines, command, environment, extension = "conf", ...facts } = peer
   return {
     ...facts,
     settings: () => lines(SHOWN),
@@ -40,7 +42,7 @@ export function configured(peer: Configured): Broker {
       const data = join(folder, "data")
       mkdirSync(data, { recursive: true })
       const port = await freePort()
-      const file = join(folder, `${peer.name}.conf`)
+      const file = join(folder, `${peer.name}.${extension}`)
       writeFileSync(file, `${lines({ port, data }).join("\n")}\n`)
       const program = command({ port, data, file })
       return whenAccepting(program, port, environment?.() ?? {})

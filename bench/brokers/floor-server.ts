@@ -4,9 +4,11 @@
  *
  * It shows what the machine, the runtime and the driver can do at most, and tests the driver itself: with
  * `--fault drop:N` (or duplicate:N, swap:N, close:N) every Nth message is treated that badly, and the driver must say so.
+ * With `--relay` a QoS 0 publisher whose topic name has one subscriber is read once; what follows is passed on unread. That takes
+ * so little that the driver is what is full.
  * Flow control is the client's: output is not bounded. For measurements on loopback only.
  *
- * `bun bench/brokers/floor-server.ts [--port N] [--fault KIND:N]` prints `ready PORT`.
+ * `bun bench/brokers/floor-server.ts [--port N] [--fault KIND:N] [--relay]` prints `ready PORT`.
  */
 import { parseArgs } from "node:util"
 import type { Socket } from "bun"
@@ -23,6 +25,8 @@ class Connection {
   outEnd = 0
   isDirty = false
   identifier = 0
+  /** With --relay: everything that comes from here goes there, unread. */
+  relayTo: Connection | undefined
 
   reserve(bytes: number): void {
     if (this.outEnd + bytes <= this.out.length) return
@@ -63,7 +67,11 @@ class Connection {
 type Fault = "none" | "drop" | "duplicate" | "swap" | "close"
 
 const { values } = parseArgs({
-  options: { port: { type: "string", default: "0" }, fault: { type: "string", default: "none:0" } }
+  options: {
+    port: { type: "string", default: "0" },
+    fault: { type: "string", default: "none:0" },
+    relay: { type: "boolean", default: false }
+  }
 })
 const [fault, every] = ((kind: string, count: string | undefined): [Fault, number] => [kind as Fault, Number(count)])(
   ...(values.fault.split(":") as [string, string | undefined])
@@ -85,7 +93,19 @@ function flushDirty(): void {
   dirty.length = 0
 }
 
+/** Copies the chunk and looks at nothing: frames may be cut, their other half follows on the same way. */
+function relay(to: Connection, chunk: Uint8Array): void {
+  to.reserve(chunk.length)
+  to.out.set(chunk, to.outEnd)
+  to.outEnd += chunk.length
+  to.flush()
+}
+
 function onData(connection: Connection, chunk: Buffer): void {
+  if (connection.relayTo !== undefined) {
+    relay(connection.relayTo, chunk)
+    return
+  }
   let bytes = chunk
   if (connection.carry.length > 0) bytes = Buffer.concat([connection.carry, chunk])
   let position = 0
@@ -99,6 +119,7 @@ function onData(connection: Connection, chunk: Buffer): void {
     }
   }
   connection.carry = bytes.subarray(position)
+  if (connection.relayTo !== undefined) passOn(connection.carry, connection.relayTo)
   flushDirty()
 }
 
@@ -122,6 +143,7 @@ function publishRun(from: Connection, bytes: Buffer, start: number, firstEnd: nu
   }
   const subscribers = routes.get(topicName)
   if (subscribers === undefined) return end
+  if (values.relay && qos === 0 && subscribers.length === 1) from.relayTo = subscribers[0]
   if (fault === "none") deliver(subscribers, bytes, start, end, frameBytes, qos, identifierAt)
   else deliverBadly(from, topicName, subscribers, bytes, start, end, qos, identifierAt)
   return end
@@ -176,6 +198,14 @@ function deliverBadly(
   if (held === undefined) return
   heldBack.delete(topicName)
   deliver(to, held, 0, held.length, held.length, qos, identifierAt)
+}
+
+/** The half of a frame that was held back when a relay begins. */
+function passOn(held: Uint8Array, to: Connection): void {
+  to.reserve(held.length)
+  to.out.set(held, to.outEnd)
+  to.outEnd += held.length
+  markDirty(to)
 }
 
 /** Everything but PUBLISH. What needs no answer gets none. */

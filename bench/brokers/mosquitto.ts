@@ -11,7 +11,7 @@ import type { Installed } from "./peers/install.ts"
 import { debianProgram } from "./peers/packages.ts"
 
 const PREPARED = ["set_tcp_nodelay true", "max_inflight_messages 1000", "max_queued_messages 0"]
-const MEMORY_ONLY = "the message is in the queues of those who are connected, and of sessions, in memory"
+const MEMORY_ONLY = "in the queues of its subscribers, in memory"
 
 /** No queue limit, 1,000 in flight, no Nagle, no persistence. */
 export const mosquitto = (): Broker =>
@@ -24,7 +24,7 @@ export const mosquittoPersistent = (): Broker =>
   broker(
     "mosquitto-persistent",
     "file, every 1,800 s",
-    "in memory; a crash loses up to 30 minutes (autosave_interval 1800)",
+    "in the queues of its subscribers, in memory; a crash loses up to 30 minutes (autosave_interval 1800)",
     "a stop",
     (data) => [...PREPARED, "persistence true", `persistence_location ${data}/`]
   )
@@ -33,7 +33,7 @@ export const mosquittoStrict = (): Broker =>
   broker(
     "mosquitto-strict",
     "file, every change",
-    "in memory; it is saved right afterwards, so a crash loses what came since the last save ended",
+    "in the queues of its subscribers, in memory; all is saved right afterwards, a crash before that loses it",
     "a kill",
     (data) => [
       ...PREPARED,

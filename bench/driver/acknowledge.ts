@@ -61,11 +61,13 @@ export async function runAcknowledge(scenario: Acknowledge, options: RunOptions)
   const lateness = new Float64Array(total)
   let latenessCount = 0
   let isOver = false
+  /** Messages of the schedule, over all publishers; those due after the measured seconds are taken off. */
+  let planned = total
   const turn = (): void => {
     if (isOver) return
     const now = performance.now()
     // The messages that are due by now, over all publishers; publisher p has every count-th of them.
-    const due = Math.min(total, Math.floor((now - startMs) / intervalMs) + 1)
+    const due = Math.min(planned, Math.floor((now - startMs) / intervalMs) + 1)
     for (let index = 0; index < count; index++) {
       const publisher = publishers[index] as TimedPublisher
       const wanted = Math.ceil((due - index) / count) - publisher.sent
@@ -92,18 +94,19 @@ export async function runAcknowledge(scenario: Acknowledge, options: RunOptions)
   const journalAfter = journal === undefined ? undefined : await journalCounts(journal)
   const journalAtMs = performance.now()
 
-  // What is due has been sent, or is behind; the schedule ends here.
-  isOver = true
+  // What was due by now is still sent; what is not acknowledged when the time for that is over counts up to that moment.
+  planned = Math.min(total, Math.floor((after.atMs - startMs) / intervalMs))
+  const planOf = (index: number): number => Math.ceil((planned - index) / count)
   const endMs = performance.now() + DRAIN_MS_MAX
   const isOpen = (): boolean =>
-    publishers.some((publisher) => publisher.acknowledged < publisher.sent && !publisher.isBroken)
+    publishers.some((publisher, index) => publisher.acknowledged < planOf(index) && !publisher.isBroken)
   while (isOpen() && performance.now() < endMs) await sleep(LOOK_MS)
+  isOver = true
   const lastMs = performance.now()
   let behind = 0
   publishers.forEach((publisher, index) => {
     for (const message of publisher.openMessages()) book(index, message, lastMs)
-    const due = Math.ceil((Math.min(total, Math.floor((after.atMs - startMs) / intervalMs)) - index) / count)
-    for (let message = publisher.sent; message < due; message++) {
+    for (let message = publisher.sent; message < planOf(index); message++) {
       behind++
       book(index, message, lastMs)
     }

@@ -6,16 +6,17 @@
  */
 import { createRequire } from "node:module"
 import { createServer } from "node:net"
+import { pathToFileURL } from "node:url"
 
 const [port, modules, level] = process.argv.slice(2)
 const load = createRequire(`${modules}/package.json`)
-const { Aedes } = load("aedes")
+const { Aedes } = await import(pathToFileURL(`${modules}/node_modules/aedes/aedes.js`).href)
 
 async function persistence() {
   if (level === undefined) return undefined
-  const { ClassicLevel } = load("classic-level")
-  const make = load("aedes-persistence-level")
-  return (make.default ?? make)(new ClassicLevel(level, { valueEncoding: "json" }))
+  const { Level } = load("level")
+  const AsyncPersistence = load("aedes-persistence-level/asyncPersistence.js")
+  return new AsyncPersistence(new Level(level))
 }
 
 const kept = await persistence()

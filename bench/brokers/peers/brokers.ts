@@ -26,6 +26,7 @@ export const peers = (): readonly Broker[] => [
 export const rumqttd = (): Broker =>
   peer("rumqttd", {
     name: "rumqttd",
+    extension: "toml",
     storage: "commit log in memory",
     promise: "in the commit log, in memory; nothing outlives the process",
     survives: "nothing",
@@ -88,9 +89,9 @@ function natsWith(
     lines: ({ port, data }) => [
       'server_name: "bench"',
       'listen: "127.0.0.1:-1"',
-      `jetstream { store_dir: ${JSON.stringify(data)} ${settings.join(" ")} }`,
-      "# 1024 by default: unacknowledged messages of all subscriptions of one session",
-      `mqtt { listen: "127.0.0.1:${port}", max_ack_pending: 65535 }`
+      `jetstream { ${[`store_dir: ${JSON.stringify(data)}`, ...settings].join(", ")} }`,
+      "# 1024 by default; a filter with # counts twice, and 65535 is the most for a session",
+      `mqtt { listen: "127.0.0.1:${port}", max_ack_pending: 30000 }`
     ],
     command: ({ file }) => [program("nats-server"), "-c", file]
   })
@@ -101,7 +102,7 @@ export const mochi = (): Broker =>
   peer("mochi-mqtt", {
     name: "mochi",
     storage: "none, in process",
-    promise: "in the queues of subscribers, in memory",
+    promise: "not looked at yet: PUBACK is written first, then it is put into queues in memory",
     survives: "nothing",
     storesForSubscribersOnly: true,
     lines: () => ["# no file: peers/mochi.go.txt, default capabilities"],
@@ -113,7 +114,7 @@ export const mochiBolt = (): Broker =>
   peer("mochi-mqtt", {
     name: "mochi-bolt",
     storage: "bolt, synced each change",
-    promise: "in bolt, one synced transaction for each subscriber's copy",
+    promise: "not looked at yet: PUBACK is written first, then each subscriber's copy is a synced transaction in bolt",
     survives: "a kill",
     storesForSubscribersOnly: true,
     lines: () => ["# no file: peers/mochi.go.txt -bolt DATA/bolt.db, default capabilities"],
@@ -131,7 +132,7 @@ export const aedes = (): Broker =>
   peer("aedes", {
     name: "aedes",
     storage: "none, in process",
-    promise: "nothing: PUBACK is written before the message is handed on",
+    promise: "not looked at yet: PUBACK is written first",
     survives: "nothing",
     storesForSubscribersOnly: true,
     lines: () => ["# no file: peers/aedes.mjs, default options"],
@@ -143,7 +144,7 @@ export const aedesLevel = (): Broker =>
   peer("aedes", {
     name: "aedes-level",
     storage: "LevelDB, not synced",
-    promise: "nothing: PUBACK is written before the message is stored; LevelDB does not sync",
+    promise: "not looked at yet: PUBACK is written first, then it is put into LevelDB, which does not sync",
     survives: "a stop",
     storesForSubscribersOnly: true,
     lines: () => ["# no file: peers/aedes.mjs with a level persistence in DATA, default options"],

@@ -33,6 +33,7 @@ export const RUMQTTD_VERSION = "0.20.0"
 export const MOCHI_VERSION = "2.7.9"
 export const AEDES_VERSION = "1.2.0"
 export const AEDES_LEVEL_VERSION = "9.2.0"
+export const LEVEL_VERSION = "10.0.0"
 
 export const PACKAGES: readonly Package[] = [
   {
@@ -95,12 +96,16 @@ export const PACKAGES: readonly Package[] = [
     needs: "npm",
     find: () => {
       const node = Bun.which("node")
-      const isThere = existsSync(join(aedesFolder(), "node_modules/classic-level/package.json"))
+      const isThere = existsSync(join(aedesFolder(), "node_modules/level/package.json"))
       return node !== null && isThere ? { path: node, environment: {} } : undefined
     },
     install: (folder) => {
       writeFileSync(join(folder, "package.json"), '{ "private": true }\n')
-      const packages = [`aedes@${AEDES_VERSION}`, `aedes-persistence-level@${AEDES_LEVEL_VERSION}`, "classic-level@2"]
+      const packages = [
+        `aedes@${AEDES_VERSION}`,
+        `aedes-persistence-level@${AEDES_LEVEL_VERSION}`,
+        `level@${LEVEL_VERSION}`
+      ]
       const quiet = ["--no-audit", "--no-fund", "--loglevel=error"]
       return runSteps([{ command: ["npm", "install", ...packages, ...quiet], folder }])
     }

@@ -123,10 +123,10 @@ export class Broker implements TurnTask, WheelTask {
   closeSession(session: Session, will: KeptWill | undefined, principal: Principal): void {
     // First of all, so that nothing that the will causes is sent to a connection that has ended.
     session.connection = undefined
-    if (will !== undefined) {
-      const waits = this.wills.connectionEnded(will.number, will.message, principal, session.expiryInterval)
-      if (waits) this.sessions.setWill(session, will.number)
-    }
+    const waits =
+      will !== undefined &&
+      this.wills.connectionEnded(will.number, will.message, principal, session.expiryInterval)
+    this.sessions.setWill(session, waits ? will.number : 0)
     this.sessions.close(session)
   }
 

@@ -173,7 +173,18 @@ export class Sessions implements WheelTask {
     this.#load(row, tenant, clientIdentifier, connect).then(loaded, () => loaded(undefined))
   }
 
-  /** The will of a session's connection waits for its delay. */
+  /** The connection of a session has a will: a session that goes on, after a crash too, takes it back before its delay is over. */
+  keepWill(session: Session, number: number): void {
+    if (!(session instanceof DurableSession)) return
+    session.will = number
+    const { tenant, clientIdentifier, expiryInterval } = session
+    const row = { number: session.number, expiryInterval, leftAtMs: 0, will: number }
+    this.#broker.services.journal.submit({
+      writes: [{ key: rows.directoryKey(tenant, clientIdentifier), value: rows.encodeSession(row) }]
+    })
+  }
+
+  /** The will of a session's connection waits for its delay; 0 = it has none any more. */
   setWill(session: Session, number: number): void {
     if (session instanceof DurableSession) session.will = number
   }
@@ -239,7 +250,7 @@ export class Sessions implements WheelTask {
     const before = services.journal.tickets.issued
     const ticket = (): number => (services.journal.tickets.issued > before ? services.journal.tickets.issued : 0)
     if (existing instanceof DurableSession) {
-      if (!connect.cleanStart) {
+      if (!connect.cleanStart && !isOver(existing, services.clock.nowMs())) {
         this.#resume(existing, expiry)
         opened({ session: existing, present: true, ticket: ticket() })
         return
@@ -457,6 +468,11 @@ export class Sessions implements WheelTask {
     const key = keyOf(session.tenant, session.clientIdentifier)
     if (this.#resident.get(key) === session) this.#resident.delete(key)
   }
+}
+
+/** Whether its time is over though nobody has looked: the broker was down, or it ended just now. */
+function isOver({ leftAtMs, expiryInterval }: DurableSession, nowMs: number): boolean {
+  return leftAtMs !== 0 && expiryInterval !== SESSION_NEVER_EXPIRES && leftAtMs + expiryInterval * 1_000 <= nowMs
 }
 
 function pushExpiry(

@@ -74,6 +74,7 @@ function acceptConnection(connection: Connection, packet: ConnectPacket, opened:
   if (packet.will !== undefined) {
     const number = broker.wills.keep(packet.will, connection.principal, session.expiryInterval)
     connection.will = { number, message: packet.will }
+    broker.sessions.keepWill(session, number)
     ticket = journal.tickets.issued
   }
   connection.packetSizeMax = packet.maximumPacketSize

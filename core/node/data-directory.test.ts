@@ -20,7 +20,7 @@ class World {
   operations: Array<string> = []
   crashesAt = Number.POSITIVE_INFINITY
   readonly warnings: Array<string> = []
-  readonly files = new SimulatedFiles({
+  files = new SimulatedFiles({
     trace: (operation, pathname) => {
       if (this.operations.length >= this.crashesAt) throw new Crash()
       this.operations.push(`${operation} ${pathname}`)
@@ -137,6 +137,26 @@ describe("a data directory", () => {
       String(order)
     )
     assert.ok(operations.lastIndexOf(`sync directory ${DATA}`) > (order.at(-1) ?? 0))
+  })
+
+  test("power that goes at any step of the first start, and what a disk may then hold: the next start comes to its end", async () => {
+    const steps = (await made()).operations.length
+    for (let crashesAt = 0; crashesAt < steps; crashesAt++) {
+      for (let seed = 0; seed < 6; seed++) {
+        const chance = Xoshiro128.seeded(seed, crashesAt)
+        const world = new World()
+        world.files.isLossy = true
+        world.crashesAt = crashesAt
+        await world.open().catch(() => {})
+        world.crashesAt = Number.POSITIVE_INFINITY
+        // Of each piece that is not synced a part is there, all of it or nothing.
+        world.files = world.files.afterCrash((length) => [0, chance.below(length + 1)])
+        const { id, stores } = await world.open()
+        assert.equal(stores, 2)
+        world.files = world.files.afterCrash(() => [0, 0])
+        assert.equal((await world.open()).id, id, `crash at ${crashesAt}, seed ${seed}`)
+      }
+    }
   })
 
   test("what lies under the new name after a power loss is written over", async () => {

@@ -94,12 +94,13 @@ export class Wills implements WheelTask {
     this.#broker.services.journal.submit({ writes: [{ key: rows.willKey(number), value: undefined }] })
   }
 
-  /** Takes back one that waits for its delay. */
+  /** Takes back one that waits for its delay; one whose time has come is published, though nobody has looked yet. */
   cancel(number: number): void {
     const row = this.#row(number)
     if (row === undefined) return
     this.pendingCount -= 1
-    this.#drop(number, row)
+    if (row.dueAtMs <= this.#broker.services.clock.nowMs()) this.#publish(number, row)
+    else this.#drop(number, row)
   }
 
   /** Publishes one that waits for its delay now: its session has ended. */

@@ -1,10 +1,11 @@
 import assert from "node:assert/strict"
 import { test } from "node:test"
 import { floor } from "./brokers/floor.ts"
+import { manifold } from "./brokers/manifold.ts"
 import type { ProtocolLevel } from "./driver/frames.ts"
 import { faultsOf, type Report } from "./driver/report.ts"
 import { measure } from "./measure.ts"
-import { quick, scenarioNamed } from "./scenarios.ts"
+import { quick, type Restart, scenarioNamed } from "./scenarios.ts"
 
 const QUICK = { payloadBytes: 64, warmUpSeconds: 0.1, seconds: 0.4 }
 
@@ -21,7 +22,7 @@ function assertExact({ verdict, perSecond }: Report, acknowledged: number, fan =
   assert.equal(verdict.acknowledged, acknowledged)
 }
 
-test("QoS 0: every message arrives once and in order", async () => {
+test("QoS 0: every message arrives once and in order", { timeout: 20_000 }, async () => {
   assertExact(await run("q0-pair", 4), 0)
 })
 
@@ -77,4 +78,56 @@ test("a message that is overtaken is reported as reordered, nothing else", async
 test("a connection that the broker closes is reported", async () => {
   const { verdict } = await run("q0-pair", 4, "close:100000")
   assert.ok(verdict.broken > 0)
+})
+
+test("to the PUBACK: the schedule is kept, every PUBACK is timed, and a sync of the same disk is measured beside it", async () => {
+  const report = await run("durable-50k", 4)
+  assert.deepEqual(faultsOf(report.verdict), [])
+  assert.equal(report.verdict.acknowledged, report.verdict.sent)
+  assert.equal(report.behind, 0)
+  // 0.4 s of 5,000 a second, whatever the machine did meanwhile.
+  assert.ok(Math.abs((report.latency?.count ?? 0) - 2000) <= 500, `${report.latency?.count} latencies`)
+  assert.ok((report.latency?.p50 ?? 0) > 0, "no PUBACK comes before its message is due")
+  assert.ok((report.sync?.count ?? 0) > 0 && (report.sync?.p50 ?? 0) > 0)
+})
+
+test("to the PUBACK: one that never comes is counted, and its latency runs to the end", {
+  timeout: 20_000
+}, async () => {
+  const report = await run("durable-1k", 4, "mute:100")
+  assert.equal(report.verdict.unacknowledged, Math.floor(report.verdict.sent / 100))
+  assert.ok((report.latency?.max ?? 0) > 4_000_000, "as long as was waited")
+})
+
+test("offline: a broker without sessions has lost every message that it acknowledged", {
+  timeout: 20_000
+}, async () => {
+  const report = await run("offline", 4)
+  assert.equal(report.store?.messages, 1000)
+  assert.equal(report.verdict.lost, 1000)
+  assert.equal(report.sessionsMissing, 50)
+})
+
+test("offline: this broker gives each session all of its messages, once and in order", {
+  timeout: 20_000
+}, async () => {
+  const scenario = scenarioNamed("offline")
+  assert.ok(scenario !== undefined)
+  const report = await measure(manifold("source"), quick(scenario), { ...QUICK, level: 5 })
+  assert.deepEqual(faultsOf(report.verdict), [])
+  assert.deepEqual([report.store?.messages, report.drain?.messages, report.sessionsMissing], [1000, 1000, 0])
+})
+
+test("restart: a broker without sessions has lost them; time and memory are those of the second process", {
+  timeout: 30_000
+}, async () => {
+  const scenario = scenarioNamed("restart-kill")
+  assert.ok(scenario !== undefined)
+  const report = await measure(floor(), { ...quick(scenario), sessions: 20, sample: 10 } as Restart, {
+    ...QUICK,
+    level: 4
+  })
+  assert.equal(report.sessionsMissing, 10)
+  assert.equal(report.restart?.subscriptionsMissing, 10)
+  assert.ok((report.restart?.readyMs ?? 0) > 0 && (report.restart?.rssMiB ?? 0) > 0)
 })

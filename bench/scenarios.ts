@@ -79,6 +79,8 @@ export interface Offline {
   readonly between: "nothing" | "kill"
   /** What is not stored by then is not stored: brokers that write everything anew each time would never end. */
   readonly secondsMax: number
+  /** Nothing arrived for so long: what is missing then does not come. */
+  readonly quietSeconds: number
 }
 
 /** A start over many durable sessions. */
@@ -154,7 +156,7 @@ export function quick(scenario: Scenario): Scenario {
     case "acknowledge":
       return { ...scenario, about, rate: Math.min(scenario.rate, 5000), topics: Math.min(scenario.topics, 100) }
     case "offline":
-      return { ...scenario, about, sessions: 50, messagesEach: 20, secondsMax: 5 }
+      return { ...scenario, about, sessions: 50, messagesEach: 20, secondsMax: 5, quietSeconds: 1 }
     case "restart":
       return { ...scenario, about, sessions: 500, sample: 100 }
   }
@@ -191,7 +193,7 @@ function journal(name: string, about: string, topics: number): Acknowledge {
 
 function offline(name: string, about: string, between: "nothing" | "kill"): Offline {
   const sizes = { sessions: 1000, messagesEach: 100, publishers: 10, window: 100, payloadBytes: 256 }
-  return { kind: "offline", name, about, ...sizes, between, secondsMax: 30 }
+  return { kind: "offline", name, about, ...sizes, between, secondsMax: 30, quietSeconds: 5 }
 }
 
 function restart(name: string, about: string, end: "stop" | "kill"): Restart {

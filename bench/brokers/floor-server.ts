@@ -3,7 +3,7 @@
  * PUBLISH frames to the subscribers of exactly that topic name: no wildcards, no sessions, no access, no checks.
  *
  * It shows what the machine, the runtime and the driver can do at most, and tests the driver itself: with
- * `--fault drop:N` (or duplicate:N, swap:N, close:N) every Nth message is treated that badly, and the driver must say so.
+ * `--fault drop:N` (or duplicate:N, swap:N, close:N, mute:N) every Nth message is treated that badly, and the driver must say so.
  * With `--relay` a QoS 0 publisher whose topic name has one subscriber is read once; what follows is passed on unread. That takes
  * so little that the driver is what is full.
  * Flow control is the client's: output is not bounded. For measurements on loopback only.
@@ -64,7 +64,7 @@ class Connection {
   }
 }
 
-type Fault = "none" | "drop" | "duplicate" | "swap" | "close"
+type Fault = "none" | "drop" | "duplicate" | "swap" | "close" | "mute"
 
 const { values } = parseArgs({
   options: {
@@ -79,6 +79,7 @@ const [fault, every] = ((kind: string, count: string | undefined): [Fault, numbe
 const routes = new Map<string, Connection[]>()
 const dirty: Connection[] = []
 let published = 0
+let answers = 0
 /** The frame a swap holds back until the next one of its topic name has gone. */
 const heldBack = new Map<string, Uint8Array>()
 
@@ -91,6 +92,11 @@ function markDirty(connection: Connection): void {
 function flushDirty(): void {
   for (const connection of dirty) connection.flush()
   dirty.length = 0
+}
+
+/** Whether this PUBLISH gets no acknowledgement. */
+function isMute(): boolean {
+  return fault === "mute" && ++answers % every === 0
 }
 
 /** Copies the chunk and looks at nothing: frames may be cut, their other half follows on the same way. */
@@ -136,7 +142,7 @@ function publishRun(from: Connection, bytes: Buffer, start: number, firstEnd: nu
   }
   const qos = ((bytes[start] as number) >> 1) & 3
   const identifierAt = topicEnd - start
-  if (qos > 0) {
+  if (qos > 0 && !isMute()) {
     for (let at = start + identifierAt; at < end; at += frameBytes) {
       from.acknowledge(qos === 1 ? 0x40 : 0x50, bytes[at] as number, bytes[at + 1] as number)
     }

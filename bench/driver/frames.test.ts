@@ -11,6 +11,7 @@ import {
   readU16,
   readU32,
   subscribeFrame,
+  targetBlock,
   writeU32
 } from "./frames.ts"
 
@@ -82,4 +83,37 @@ test("a payload too short for its fields is refused", () => {
 test("integers are read big endian, the top bit too", () => {
   assert.equal(readU16(Uint8Array.of(0, 0xfe, 0xdc), 1), 0xfedc)
   assert.equal(readU32(Uint8Array.of(0, 0xff, 0xee, 0xdd, 0xcc), 1), 0xffeeddcc)
+})
+
+for (const level of [4, 5] as const) {
+  test(`a session that is kept is asked for (level ${level})`, () => {
+    const [connect] = parsed(connectFrame(level, "bench-1", 600, "kept"), level)
+    assert.ok(connect?.cmd === "connect")
+    assert.equal(connect.clean, false)
+    assert.equal(connect.properties?.sessionExpiryInterval, level === 5 ? 0xffffffff : undefined)
+  })
+}
+
+test("a block over several targets: one frame each, with its name and its publisher", () => {
+  const targets = ["bench/a", "bench/b"].map((topicName, index) => ({ topicName, publisher: 7 + index }))
+  const block = targetBlock({ level: 4, targets, qos: 1, payloadBytes: 64 })
+  for (let frame = 0; frame < 2; frame++) block.bytes[frame * block.frameBytes + block.identifierAt + 1] = 1 + frame
+  const packets = parsed(block.bytes, 4)
+  assert.deepEqual(
+    packets.map((packet) => {
+      assert.ok(packet.cmd === "publish")
+      return [packet.topic, packet.messageId, readU32(Buffer.from(packet.payload), 0)]
+    }),
+    [
+      ["bench/a", 1, 7],
+      ["bench/b", 2, 8]
+    ]
+  )
+})
+
+test("topic names of several lengths, and none at all, are refused", () => {
+  const options = { level: 4, qos: 1, payloadBytes: 64 } as const
+  const targets = ["bench/a", "bench/bb"].map((topicName, publisher) => ({ topicName, publisher }))
+  assert.throws(() => targetBlock({ ...options, targets }), RangeError)
+  assert.throws(() => targetBlock({ ...options, targets: [] }), RangeError)
 })

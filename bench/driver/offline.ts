@@ -20,8 +20,6 @@ import { Waiting } from "./Waiting.ts"
 
 const CONNECTING_MAX = 50
 const LOOK_MS = 5
-/** Nothing arrived for so long: what is missing now does not come. */
-const QUIET_MS_MAX = 5000
 /** Sessions of thousands, each made durable: with one sync each that takes a while. */
 const SET_UP_MS_MAX = 120_000
 
@@ -93,7 +91,7 @@ export async function storeOffline(scenario: Offline, options: RunOptions): Prom
   isOver = true
   const isOpen = (): boolean =>
     publishers.some((publisher) => publisher.acknowledged < publisher.sent && !publisher.isBroken)
-  while (isOpen() && performance.now() - lastMs < QUIET_MS_MAX) await sleep(LOOK_MS)
+  while (isOpen() && performance.now() - lastMs < scenario.quietSeconds * 1000) await sleep(LOOK_MS)
   const after = usageOf(brokerPid)
   const seconds = (lastMs - startMs) / 1000
   const acknowledged = acknowledgedOf.reduce((sum, value) => sum + value, 0)
@@ -113,6 +111,7 @@ export async function storeOffline(scenario: Offline, options: RunOptions): Prom
 
 export async function drainOffline(scenario: Offline, options: RunOptions, stored: Stored): Promise<Drained> {
   const { sessions } = scenario
+  const quietMs = scenario.quietSeconds * 1000
   const { level, endpoint, brokerPid, payloadBytes } = options
   const run = new Run(sessions, sessions)
   let lastMs = 0
@@ -137,7 +136,7 @@ export async function drainOffline(scenario: Offline, options: RunOptions, store
     SET_UP_MS_MAX
   )
   const connectedMs = performance.now()
-  while (run.ledger.delivered < expected && performance.now() - Math.max(lastMs, connectedMs) < QUIET_MS_MAX) {
+  while (run.ledger.delivered < expected && performance.now() - Math.max(lastMs, connectedMs) < quietMs) {
     await sleep(LOOK_MS)
   }
   const after = usageOf(brokerPid)

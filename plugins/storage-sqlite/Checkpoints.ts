@@ -84,6 +84,8 @@ export class Checkpoints implements JournalConsumer {
   #isFailing = false
   #isWanted = false
   #isStopped = false
+  /** The journal has been recovered: before, nothing is written, so that a start that fails leaves the files as they are. */
+  #isLive = false
   /** Told when no checkpoint is under way. */
   #idle: Array<() => void> = []
 
@@ -107,6 +109,7 @@ export class Checkpoints implements JournalConsumer {
   committed(index: number, durability: Durability): void {
     const { journal, partitions, epochs } = this.#parts
     epochs.resolve()
+    this.#isLive = true
     // Key-value writes are applied when what this node asks for its state is committed; what is synced is applied in any case.
     if (durability === "persistent" || journal.tickets === journal.ticketsOf(durability)) {
       this.#index = Math.max(this.#index, index)
@@ -178,8 +181,10 @@ export class Checkpoints implements JournalConsumer {
 
   /** The last checkpoint of this process, which marks the store as closed in good order; then nothing happens any more. */
   async stop(): Promise<void> {
-    await this.flush()
-    await this.flush(true)
+    if (this.#isLive) {
+      await this.flush()
+      await this.flush(true)
+    }
     this.abandon()
   }
 
@@ -210,7 +215,7 @@ export class Checkpoints implements JournalConsumer {
   }
 
   #begin(isFinal = false): void {
-    if (this.#underWay !== undefined || this.#isStopped) return
+    if (this.#underWay !== undefined || this.#isStopped || !this.#isLive) return
     const { journal, store } = this.#parts
     const index = this.#index
     if (index === this.appliedIndex && !this.#isAgeDue && !isFinal) return

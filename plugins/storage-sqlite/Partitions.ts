@@ -3,7 +3,6 @@
  *
  * Invariants
  *  - Operations stand in the order of the journal's entries; each is put away once, or was lost.
- *  - A partition is in memory while somebody holds it or something of it is not put away; else its row is all there is.
  *  - A partition's row comes with the first thing that is done to it; until then it costs nothing but memory.
  */
 import {
@@ -18,7 +17,7 @@ import {
   StorageError,
   Unusable
 } from "../../core/mod.ts"
-import type { SqliteDatabase, SqliteRow, SqliteStatement } from "../../core/platform/mod.ts"
+import type { SqliteDatabase, SqliteStatement } from "../../core/platform/mod.ts"
 import { type Batch, type Change, isBatch, type Operation } from "./Batch.ts"
 import type { PartitionFigures, TrimTask } from "./database/messages.ts"
 import {
@@ -35,18 +34,14 @@ import type { Epochs } from "./Epochs.ts"
 import type { HotBatches } from "./HotBatches.ts"
 import { Line } from "./Line.ts"
 import type { PartitionHost } from "./PartitionHost.ts"
-import { SqlitePartition } from "./SqlitePartition.ts"
+import { PartitionTable } from "./PartitionTable.ts"
+import type { SqlitePartition } from "./SqlitePartition.ts"
 import type { StoreThread } from "./StoreThread.ts"
 import { TicketWaits } from "./TicketWaits.ts"
 
-/** Partitions whose oldest batches are looked at in one checkpoint for their age alone. */
-const AGED_PER_CHECKPOINT = 1_000
 /** What a batch that is not put away takes beside its bytes, about. */
 const BATCH_BYTES = 200
 const NOTHING = new Uint8Array(0)
-
-const nameOf = ({ tenant, topicId, partition }: PartitionKey): string => `${tenant}/${topicId}/${partition}`
-const number = (row: SqliteRow, name: string): number => Number(row[name])
 
 export interface PartitionsParts {
   readonly journal: JournalShape
@@ -70,21 +65,14 @@ export class Partitions implements PartitionHost {
   /** Bytes that wait to be put away, about. */
   pendingBytes = 0
   readonly #parts: PartitionsParts
-  readonly #byName = new Map<string, SqlitePartition>()
-  readonly #byId = new Map<number, SqlitePartition>()
-  /** Rows that are there and count as gone. */
-  readonly #removed = new Set<number>()
+  readonly #table: PartitionTable
   readonly #operations = new Line<Operation>()
   readonly #uncommitted = { hybrid: new Line<Batch>(), persistent: new Line<Batch>() }
   readonly #committed = { hybrid: 0, persistent: 0 }
   readonly #waits: TicketWaits
-  readonly #rowByName: SqliteStatement
-  readonly #rowById: SqliteStatement
   readonly #baseBehind: SqliteStatement
   readonly #head = new Uint8Array(APPEND_HEAD_BYTES)
   #settling: Array<() => boolean> = []
-  #nextPartition: number
-  #aged: Iterator<SqlitePartition> | undefined
 
   constructor(parts: PartitionsParts) {
     const { journal, thread, hot, reading } = parts
@@ -92,12 +80,9 @@ export class Partitions implements PartitionHost {
     this.journal = journal
     this.thread = thread
     this.hot = hot
-    this.#nextPartition = parts.nextPartition
+    this.#table = new PartitionTable(this, reading, parts.nextPartition)
     this.#waits = new TicketWaits()
     this.#head[0] = BATCH_APPENDED
-    const columns = "SELECT id, tenant, topic, number, log_start, log_end, leader_epoch, bytes FROM partition"
-    this.#rowByName = reading.prepare(`${columns} WHERE topic = ? AND number = ? AND tenant = ? AND is_removed = 0`)
-    this.#rowById = reading.prepare(`${columns} WHERE id = ? AND is_removed = 0`)
     this.#baseBehind = reading.prepare(
       "SELECT base FROM batch WHERE partition = ? AND base >= " +
         "coalesce((SELECT max(base) FROM batch WHERE partition = ? AND base <= ?), 0) AND next > ? AND base < ? " +
@@ -107,7 +92,7 @@ export class Partitions implements PartitionHost {
 
   /** Partitions in memory. */
   get size(): number {
-    return this.#byName.size
+    return this.#table.size
   }
 
   /** Something is to be put away, committed or not. */
@@ -123,16 +108,14 @@ export class Partitions implements PartitionHost {
 
   /** Some batches are to be forgotten for their age. */
   get hasAges(): boolean {
-    for (const { options } of this.#byName.values())
-      if (options !== undefined && options.limits.ageMsMax > 0) return true
-    return false
+    return this.#table.hasAges
   }
 
   /** The partition of a key, held until {@link Partitions.release}. */
   acquire(key: PartitionKey, options: PartitionOptions): SqlitePartition {
     const { epochs } = this.#parts
     epochs.resolve()
-    const partition = this.#known(key) ?? this.#new(key)
+    const partition = this.#table.find(key) ?? this.#table.add(key)
     if (partition.holders === 0) partition.options = options
     partition.holders += 1
     partition.leaderEpoch = Math.max(partition.leaderEpoch, epochs.base)
@@ -154,11 +137,11 @@ export class Partitions implements PartitionHost {
     if (partition.holders > 0) return
     partition.options = undefined
     partition.dropHot()
-    this.#forgetIdle(partition)
+    this.#table.forgetIdle(partition)
   }
 
   async remove(key: PartitionKey): Promise<void> {
-    const partition = this.#known(key)
+    const partition = this.#table.find(key)
     if (partition === undefined) return
     const { refusal } = this.journal
     if (partition.id !== 0 && refusal !== 0) throw refused()
@@ -167,12 +150,8 @@ export class Partitions implements PartitionHost {
     if (id !== 0) {
       const durability = durabilityOf(partition)
       committed = this.#submit(partition, "removed", durability, (writer) => writePartitionRemoved(writer, id))
-      this.#removed.add(id)
     }
-    partition.cutTo(0)
-    partition.dropHot()
-    partition.isRemoved = true
-    this.#byName.delete(nameOf(key))
+    this.#table.remove(partition)
     await committed
   }
 
@@ -206,7 +185,7 @@ export class Partitions implements PartitionHost {
 
   baseBehind(id: number, offset: number, end: number): number | undefined {
     const row = this.#baseBehind.get(id, id, offset, offset, end)
-    return row === undefined ? undefined : number(row, "base")
+    return row === undefined ? undefined : Number(row["base"])
   }
 
   /** Operations of this durability in entries up to `index` are committed. */
@@ -237,8 +216,7 @@ export class Partitions implements PartitionHost {
       } else {
         partition.pendingChanges -= 1
         if (operation.kind === "made") {
-          this.#byId.delete(partition.id)
-          partition.id = 0
+          this.#table.takeRow(partition)
         } else if (operation.kind === "cut") hit.add(partition)
       }
       partition.pending -= 1
@@ -256,7 +234,7 @@ export class Partitions implements PartitionHost {
       if (epoch === undefined) partition.isFenced = true
       else partition.leaderEpoch = epoch
       partition.options?.events.failed(reason)
-      this.#forgetIdle(partition)
+      this.#table.forgetIdle(partition)
     }
     this.#settle()
   }
@@ -288,12 +266,7 @@ export class Partitions implements PartitionHost {
       epochs.replayed(body.leaderEpoch)
       partition.cutTo(body.offset)
     } else if (body.kind === "deleted") partition.forgetBelow(body.offset)
-    else if (body.kind === "removed") {
-      this.#removed.add(body.id)
-      partition.cutTo(0)
-      partition.isRemoved = true
-      this.#byName.delete(nameOf(partition.key))
-    }
+    else if (body.kind === "removed") this.#table.remove(partition)
     this.#note({ ...base, kind: body.kind, body: body.body })
   }
 
@@ -306,25 +279,7 @@ export class Partitions implements PartitionHost {
   trimTasks(operations: ReadonlyArray<Operation>): ReadonlyArray<TrimTask> {
     const touched = new Set<SqlitePartition>()
     for (const { partition } of operations) touched.add(partition)
-    for (let count = 0; count < AGED_PER_CHECKPOINT && count < this.#byName.size; count++) {
-      this.#aged ??= this.#byName.values()
-      const { value, done } = this.#aged.next()
-      if (done === true) {
-        this.#aged = undefined
-        break
-      }
-      if (value.options !== undefined && value.options.limits.ageMsMax > 0) touched.add(value)
-    }
-    const nowMs = this.#parts.nowMs()
-    const tasks: Array<TrimTask> = []
-    for (const { id, options, isRemoved } of touched) {
-      if (id === 0 || options === undefined || isRemoved) continue
-      const { sizeBytesMax, recordsMax, ageMsMax } = options.limits
-      if (ageMsMax === 0 && sizeBytesMax === Number.POSITIVE_INFINITY && recordsMax === Number.POSITIVE_INFINITY)
-        continue
-      tasks.push({ id, sizeBytesMax, recordsMax, appendedBeforeMs: ageMsMax === 0 ? 0 : nowMs - ageMsMax })
-    }
-    return tasks
+    return this.#table.trimTasks(touched, this.#parts.nowMs())
   }
 
   /** These operations, the first of the line, lie in the database, and this is how it left their partitions. */
@@ -339,54 +294,21 @@ export class Partitions implements PartitionHost {
         partition.putAway(operation)
       } else {
         partition.pendingChanges -= 1
-        if (operation.kind === "removed") this.#removed.delete(partition.id)
+        if (operation.kind === "removed") this.#table.removalStored(partition.id)
       }
     }
     for (const { id, logStart, bytes } of figures) {
-      const partition = this.#byId.get(id)
+      const partition = this.#table.resident(id)
       if (partition === undefined || partition.isRemoved) continue
       partition.forgetBelow(logStart)
       if (partition.pendingChanges === 0) partition.storedBytes = bytes
     }
-    for (const { partition } of operations) this.#forgetIdle(partition)
-  }
-
-  #known(key: PartitionKey): SqlitePartition | undefined {
-    const known = this.#byName.get(nameOf(key))
-    if (known !== undefined) return known
-    const row = this.#rowByName.get(key.topicId, key.partition, key.tenant)
-    if (row === undefined || this.#removed.has(number(row, "id"))) return undefined
-    return this.#fromRow(row)
-  }
-
-  #fromRow(row: SqliteRow): SqlitePartition {
-    const id = number(row, "id")
-    const key = { tenant: number(row, "tenant"), topicId: String(row["topic"]), partition: number(row, "number") }
-    const partition = new SqlitePartition(this, key, {
-      id,
-      logStart: number(row, "log_start"),
-      logEnd: number(row, "log_end"),
-      leaderEpoch: number(row, "leader_epoch"),
-      bytes: number(row, "bytes")
-    })
-    this.#byName.set(nameOf(key), partition)
-    this.#byId.set(id, partition)
-    return partition
-  }
-
-  #new(key: PartitionKey): SqlitePartition {
-    const { tenant, topicId, partition } = key
-    const own = { tenant, topicId, partition }
-    const made = new SqlitePartition(this, own, { id: 0, logStart: 0, logEnd: 0, leaderEpoch: 0, bytes: 0 })
-    this.#byName.set(nameOf(own), made)
-    return made
+    for (const { partition } of operations) this.#table.forgetIdle(partition)
   }
 
   #make(partition: SqlitePartition, durability: Durability): void {
     const { tenant, topicId, partition: place } = partition.key
-    partition.id = this.#nextPartition
-    this.#nextPartition += 1
-    this.#byId.set(partition.id, partition)
+    this.#table.giveRow(partition)
     // Nobody waits for it alone.
     this.#submit(partition, "made", durability, (writer) =>
       writeMade(writer, partition.id, tenant, topicId, place)
@@ -415,29 +337,11 @@ export class Partitions implements PartitionHost {
   }
 
   #replayedPartition(body: ReplayedOperation): SqlitePartition | undefined {
-    const known = this.#byId.get(body.id)
-    if (known !== undefined || body.kind === "made") {
-      if (body.kind === "made") {
-        this.#nextPartition = Math.max(this.#nextPartition, body.id + 1)
-        if (known === undefined) {
-          const made = this.#new(body.key)
-          made.id = body.id
-          this.#byId.set(body.id, made)
-          return made
-        }
-      }
-      return known
-    }
-    const row = this.#rowById.get(body.id)
-    return row === undefined ? undefined : this.#fromRow(row)
-  }
-
-  /** One that nobody holds and of which everything is put away is its row again. */
-  #forgetIdle(partition: SqlitePartition): void {
-    if (partition.holders > 0 || partition.pending > 0) return
-    const name = nameOf(partition.key)
-    if (this.#byName.get(name) === partition) this.#byName.delete(name)
-    if (this.#byId.get(partition.id) === partition) this.#byId.delete(partition.id)
+    const known = this.#table.ofRow(body.id)
+    if (known !== undefined || body.kind !== "made") return known
+    const made = this.#table.add(body.key)
+    this.#table.giveRow(made, body.id)
+    return made
   }
 
   #settle(): void {

@@ -46,6 +46,8 @@ export class SqliteStore {
   readonly hot: HotBatches
   readonly #thread: StoreThread
   readonly #reading: SqliteDatabase
+  readonly #epochs: Epochs
+  #prepared: Promise<void> | undefined
   #closed: Promise<void> | undefined
 
   /** Opens the database, or makes it. Rejects with `StorageError`, one line for a person; then the thread is stopped. */
@@ -57,12 +59,6 @@ export class SqliteStore {
     try {
       const found = await thread.request<"open">({ kind: "open", pathname, cacheBytes, walBytes })
       const epochs = new Epochs(found)
-      const { limit } = epochs
-      const { applied, epochBase, epochLast } = found
-      // From now on the store is not closed in good order, and the epochs up to the limit may have been seen.
-      const state: Omit<StoreState, "keys"> = { applied, isClean: false, epochBase, epochLast, epochLimit: limit }
-      await thread.request<"commit">({ kind: "commit", state, trims: [] })
-      epochs.reserved(limit)
       reading = openSqlite(pathname, { readOnly: true })
       reading.exec("PRAGMA busy_timeout = 5000")
       reading.exec(`PRAGMA cache_size = -${Math.ceil(cacheBytes / READING_SHARE / 1_024)}`)
@@ -86,6 +82,7 @@ export class SqliteStore {
     this.pathname = pathname
     this.#thread = thread
     this.#reading = reading
+    this.#epochs = epochs
     this.hot = new HotBatches(settings.hot_bytes_max)
     this.keyValue = new SqliteKeyValueStore(thread, reading, found.keys)
     this.partitions = new Partitions({
@@ -114,6 +111,18 @@ export class SqliteStore {
     this.checkpoints.start()
   }
 
+  /**
+   * To be awaited before a partition is opened: leader epochs are reserved, so that none that was seen is given out again. Only then is
+   * something written, so that a start which fails before leaves the files as they are. Rejects with `StorageError`.
+   */
+  prepare(): Promise<void> {
+    this.#prepared ??= this.#prepare().catch((error) => {
+      this.#prepared = undefined
+      throw error
+    })
+    return this.#prepared
+  }
+
   /** Rows, bytes, and up to which entry they go. Counts every row. Rejects with `StorageError`. */
   stats(): Promise<StoreStats> {
     return this.#thread.request<"stats">({ kind: "stats" })
@@ -138,6 +147,17 @@ export class SqliteStore {
     this.checkpoints.abandon()
     this.#reading.close()
     this.#thread.stop()
+  }
+
+  #prepare(): Promise<void> {
+    const epochs = this.#epochs
+    return this.checkpoints.between(async () => {
+      epochs.resolve()
+      const { limit, base, last } = epochs
+      const state = { applied: this.checkpoints.appliedIndex, isClean: false, epochBase: base, epochLast: last }
+      await this.#thread.request<"commit">({ kind: "commit", state: { ...state, epochLimit: limit }, trims: [] })
+      epochs.reserved(limit)
+    })
   }
 
   async #close(): Promise<void> {

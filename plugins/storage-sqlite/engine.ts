@@ -1,16 +1,20 @@
 /** The engine "sqlite": partitions of a store, opened for the life of a scope. */
 import { Effect } from "effect"
 import { type Engine, SqliteError, StorageError, Unusable } from "../../core/mod.ts"
-import type { Partitions } from "./Partitions.ts"
+import type { SqliteStore } from "./SqliteStore.ts"
 
 export const ENGINE = "sqlite"
 
-export function makeSqliteEngine(partitions: Partitions): Engine {
+export function makeSqliteEngine(store: SqliteStore): Engine {
+  const { partitions } = store
   return {
     modes: ["hybrid", "persistent"],
     open: (key, options) =>
       Effect.acquireRelease(
-        Effect.try({ try: () => partitions.acquire(key, options), catch: asStorageError }),
+        Effect.tryPromise({
+          try: () => store.prepare().then(() => partitions.acquire(key, options)),
+          catch: asStorageError
+        }),
         (partition) => Effect.promise(() => partitions.release(partition))
       ),
     remove: (key) => Effect.tryPromise({ try: () => partitions.remove(key), catch: asStorageError })

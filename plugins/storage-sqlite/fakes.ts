@@ -93,7 +93,7 @@ export async function openTestStore(directory: string, options: TestStoreOptions
     store,
     journal,
     turn,
-    engine: makeSqliteEngine(store.partitions),
+    engine: makeSqliteEngine(store),
     lines,
     close: async () => {
       if (isOver) return

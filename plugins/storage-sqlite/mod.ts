@@ -67,7 +67,7 @@ export const plugin = {
         yield* registerMetrics(yield* Telemetry, store, { store: String(place.number) })
         const engines = yield* Engines
         const stores = yield* KeyValueStores
-        yield* engines.register(ENGINE, makeSqliteEngine(store.partitions))
+        yield* engines.register(ENGINE, makeSqliteEngine(store))
         yield* stores.register(ENGINE, store.keyValue)
       })
     )

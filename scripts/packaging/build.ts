@@ -24,6 +24,13 @@ const WITH_PLUGINS = join(CLI, "with-plugins.js")
  */
 const HASHBANG = "#!/usr/bin/env -S bun --no-env-file --no-install --config=/dev/null"
 
+/** The module that a storage thread runs: bundled apart, and held by the one that starts it as a text. */
+const SQLITE = join(ROOT, "plugins/storage-sqlite")
+const THREAD = join(SQLITE, "thread.ts")
+const THREAD_SOURCE = join(SQLITE, "thread-source.ts")
+/** It exists in builds alone. */
+const THREAD_TEXT = join(SQLITE, "thread.js")
+
 /** What chooses between runtimes, for the one that is built for. */
 const PLATFORM = join(ROOT, "core/platform")
 const bunAlone: Readonly<Record<string, string>> = {
@@ -61,7 +68,7 @@ const common = {
 
 /** Writes the executable to `outfile`; returns the bytes of JavaScript in it. Throws {@link BuildError}. */
 export async function compileExecutable(contents: Contents, target: Target, outfile: string): Promise<number> {
-  const files = filesOf(contents)
+  const files = await filesOf(contents)
   const beside = `import { join } from "node:path"
     export const importWithPlugins = () => import(join(import.meta.dir, "with-plugins.js"))`
   const withPlugins = await bundleWithPlugins(files)
@@ -87,7 +94,7 @@ export async function compileExecutable(contents: Contents, target: Target, outf
 
 /** The whole command as one JavaScript file. Throws {@link BuildError}. */
 export async function bundle(contents: Contents): Promise<string> {
-  const files = filesOf(contents)
+  const files = await filesOf(contents)
   // As a text it costs neither time nor memory until a manifest names a plugin from disk.
   const inside = `import text from ${JSON.stringify(WITH_PLUGINS)} with { type: "text" }
     export const importWithPlugins = () =>
@@ -98,10 +105,15 @@ export async function bundle(contents: Contents): Promise<string> {
 }
 
 /** What is built as it stands here, not as it lies on disk. */
-function filesOf(contents: Contents): Record<string, string> {
+async function filesOf(contents: Contents): Promise<Record<string, string>> {
   const decoder = new TextDecoder()
   const sources = [...contents.sources].map(([path, bytes]) => [path, decoder.decode(bytes)] as const)
-  return { ...Object.fromEntries(sources), ...bunAlone, [BUILTINS]: builtinsModule(contents) }
+  const files = { ...Object.fromEntries(sources), ...bunAlone, [BUILTINS]: builtinsModule(contents) }
+  if (!contents.builtins.includes("storage-sqlite")) return files
+  const inside = `import text from ${JSON.stringify(THREAD_TEXT)} with { type: "text" }
+    let url
+    export const threadSource = () => (url ??= URL.createObjectURL(new Blob([text], { type: "text/javascript" })))`
+  return { ...files, [THREAD_TEXT]: await bundleOne(THREAD, bunAlone), [THREAD_SOURCE]: inside }
 }
 
 async function bundleWithPlugins(files: Readonly<Record<string, string>>): Promise<string> {

@@ -68,22 +68,22 @@ export interface DatabaseSettings {
 /** Opens the database at `pathname` for writing, and makes it where it is missing. Throws one line for a person. */
 export function openDatabase(pathname: string, { cacheBytes, walBytes }: DatabaseSettings): SqliteDatabase {
   return opened(pathname, false, (database) => {
+    database.exec("PRAGMA busy_timeout = 5000")
+    const tables = Number(database.prepare("SELECT count(*) AS count FROM sqlite_schema").get()?.["count"])
+    // Before anything is written.
+    if (tables > 0) checkFormat(database, pathname)
     database.exec(`PRAGMA page_size = ${PAGE_BYTES}`)
     database.exec("PRAGMA journal_mode = WAL")
     database.exec("PRAGMA synchronous = FULL")
-    database.exec("PRAGMA busy_timeout = 5000")
-    database.exec("PRAGMA foreign_keys = OFF")
     database.exec("PRAGMA temp_store = MEMORY")
     database.exec(`PRAGMA cache_size = -${Math.ceil(cacheBytes / 1_024)}`)
     database.exec(`PRAGMA wal_autocheckpoint = ${Math.ceil(walBytes / PAGE_BYTES)}`)
     database.exec(`PRAGMA journal_size_limit = ${walBytes}`)
-    const tables = Number(database.prepare("SELECT count(*) AS count FROM sqlite_schema").get()?.["count"])
     if (tables === 0) {
       database.exec("BEGIN IMMEDIATE")
       database.exec(TABLES)
       database.exec("COMMIT")
     }
-    checkFormat(database, pathname)
     const pages = Number(database.prepare("PRAGMA page_count").get()?.["page_count"])
     if (pages * PAGE_BYTES <= CHECK_BYTES_MAX) quickCheck(database)
   })

@@ -9,6 +9,7 @@ export function makeSqliteEngine(store: SqliteStore): Engine {
   const { partitions } = store
   return {
     modes: ["hybrid", "persistent"],
+    isJournaled: true,
     open: (key, options) =>
       Effect.acquireRelease(
         Effect.tryPromise({

@@ -208,12 +208,15 @@ export class PartitionRows {
     const found: Array<Uint8Array> = []
     let size = 0
     let from = offset
+    let reached = offset
     for (let limit = 8, isOn = true; isOn; limit = 64) {
       const page = rows.all(id, id, from, end, limit)
       isOn = page.length === limit
       for (const row of page) {
         from = number(row, "next")
-        if (from <= offset) continue
+        // A page that begins at the end of a batch finds that batch again where none begins there.
+        if (from <= reached) continue
+        reached = from
         const rowSize = number(row, "size")
         if (found.length > 0 && size + rowSize > bytesMax) return joined(found, size)
         const blob = bytes.get(number(row, "id"))?.["bytes"]

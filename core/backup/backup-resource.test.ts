@@ -90,6 +90,12 @@ test("what cannot be is refused at once, and is no backup of the list", async ()
   await rig.close()
 })
 
+test("a node that keeps nothing says so", async () => {
+  const rig = await open(() => [])
+  await assert.rejects(rig.create({ path: BACKUP }), refused("nothing-stored"))
+  await rig.close()
+})
+
 test("one that fails says why; one that the end of the node stops is none", async () => {
   const rig = await open()
   rig.disk.files.faults.set("/srv/backup/format", { code: "disk-full", reason: "the disk is full" })

@@ -71,7 +71,7 @@ interface Run {
   error: string
 }
 
-/** The resource of a node that keeps something on disk; backups run in the surrounding scope. */
+/** The resource of a node, which refuses where it has no store; backups run in the surrounding scope. */
 export function backupResource(options: BackupResourceOptions): Effect.Effect<Resource, never, Scope.Scope> {
   return Effect.gen(function* () {
     const { clock, log } = options
@@ -90,6 +90,10 @@ export function backupResource(options: BackupResourceOptions): Effect.Effect<Re
     })
     const begin = (path: string, rate: number): Effect.Effect<Item, ResourceError> =>
       Effect.gen(function* () {
+        if (options.stores.length === 0) {
+          const message = "this node keeps nothing on disk: there is nothing to back up"
+          return yield* new ResourceError({ reason: "refused", code: "nothing-stored", message })
+        }
         if (runs.some(({ endedMs }) => endedMs === undefined)) {
           return yield* new ResourceError({
             reason: "conflict",

@@ -156,8 +156,13 @@ function unknownFiles(
     const unknown = tree.filter(({ name }) =>
       names.some((own) => name === own || (own.endsWith("/") && name.startsWith(own)))
     )
+    // A directory without a file in it is nobody's loss.
+    if (unknown.length === 0) return []
     const bytes = unknown.reduce((sum, file) => sum + file.bytes, 0)
-    const some = names.toSorted().slice(0, 5).join(", ")
+    const some = unknown
+      .map(({ name }) => name)
+      .slice(0, 5)
+      .join(", ")
     const note = `no plugin of this configuration knows ${some}: not checked`
     return [{ part: "unknown", names, bytes, counts: { files: unknown.length }, damage: [], notes: [note] }]
   })

@@ -1,4 +1,4 @@
-/** The `backup` resource of a node that keeps something on disk, made of the stores of its shards. */
+/** The `backup` resource of a node, made of the stores of its shards; one that keeps nothing on disk has none, and says so. */
 import { Effect, type Scope } from "effect"
 import { backupResource } from "../backup/backup-resource.ts"
 import type { BackupStore } from "../backup/create-backup.ts"
@@ -27,11 +27,10 @@ export interface RegisterBackupsParts {
   readonly resources: NodeResources
 }
 
-/** Registers it for the life of the surrounding scope, which also ends a backup that is under way; not where nothing is on disk. */
+/** Registers it for the life of the surrounding scope, which also ends a backup that is under way. */
 export function registerBackups(parts: RegisterBackupsParts): Effect.Effect<void, never, Scope.Scope> {
   const { options, files, clock, log, resources } = parts
   const stores = parts.shards.flatMap(storeOf)
-  if (stores.length === 0) return Effect.void
   const { dataDirectory: directory, id: node, version } = options
   return backupResource({ directory, files, stores, node, version, clock, log }).pipe(
     Effect.flatMap(resources.register)

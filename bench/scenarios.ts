@@ -103,6 +103,15 @@ export const SCENARIOS: readonly Scenario[] = [
   closed("fan-out", "QoS 0, 1 publisher to 1,000 subscribers, 20 open", 0, "shared", 1, 1000, 20),
   closed("fan-in", "QoS 0, 1,000 publishers to 1 subscriber, 20 open each", 0, "shared", 1000, 1, 20),
   closed("q0-single", "QoS 0, 50 pairs, one outstanding message each", 0, "pair", 50, 50, 1),
+  closed(
+    "driver-limit",
+    "QoS 0, 10 pairs, 20,000 open each; against the floor, what the driver can do",
+    0,
+    "pair",
+    10,
+    10,
+    20_000
+  ),
   open("latency-1k", "QoS 1, 10 pairs, 1,000 messages/s on a fixed schedule", 1, 10, 1000),
   open("latency-20k", "QoS 1, 10 pairs, 20,000 messages/s on a fixed schedule", 1, 10, 20_000),
   { kind: "idle", name: "idle", about: "5,000 connections that do nothing", connections: 5000, inProgress: 128 },

@@ -1,7 +1,7 @@
 /** Every broker that can be measured, and which are by default. */
 import type { Scenario } from "../scenarios.ts"
 import type { Broker } from "./Broker.ts"
-import { floor, sink } from "./floor.ts"
+import { floor } from "./floor.ts"
 import { type Build, manifold, manifoldDurable, manifoldWithoutTopic } from "./manifold.ts"
 import { mosquitto, mosquittoDefault, mosquittoPersistent, mosquittoStrict } from "./mosquitto.ts"
 import { peers } from "./peers/brokers.ts"
@@ -15,8 +15,7 @@ export const brokersOf = (build: Build): readonly Broker[] => [
   mosquittoPersistent(),
   mosquittoStrict(),
   ...peers(),
-  floor(),
-  sink()
+  floor()
 ]
 
 export const BROKERS_BY_DEFAULT: readonly string[] = ["manifold", "manifold-no-topic", "mosquitto"]
@@ -30,7 +29,7 @@ export function isDurable({ kind }: Scenario): boolean {
 
 /** Whether `broker` can do `scenario` at all; the others are left out of its table, and the table says why. */
 export function cannot(broker: Broker, scenario: Scenario): string | undefined {
-  const isFloor = broker.name === "floor" || broker.name === "sink"
+  const isFloor = broker.name === "floor"
   if (isFloor && (scenario.kind === "offline" || scenario.kind === "restart")) return "it knows no sessions"
   const ends = scenario.kind === "restart" ? scenario.end : scenario.kind === "offline" ? scenario.between : "nothing"
   if (ends === "stop" && broker.survives === "nothing") return "its sessions end with the process"

@@ -4,11 +4,9 @@
  *
  * It shows what the machine, the runtime and the driver can do at most, and tests the driver itself: with
  * `--fault drop:N` (or duplicate:N, swap:N, close:N, mute:N) every Nth message is treated that badly, and the driver must say so.
- * With `--relay` a QoS 0 publisher whose topic name has one subscriber is read once; what follows is passed on unread. That takes
- * so little that the driver is what is full.
  * Flow control is the client's: output is not bounded. For measurements on loopback only.
  *
- * `bun bench/brokers/floor-server.ts [--port N] [--fault KIND:N] [--relay]` prints `ready PORT`.
+ * `bun bench/brokers/floor-server.ts [--port N] [--fault KIND:N]` prints `ready PORT`.
  */
 import { parseArgs } from "node:util"
 import type { Socket } from "bun"
@@ -25,8 +23,6 @@ class Connection {
   outEnd = 0
   isDirty = false
   identifier = 0
-  /** With --relay: everything that comes from here goes there, unread. */
-  relayTo: Connection | undefined
 
   reserve(bytes: number): void {
     if (this.outEnd + bytes <= this.out.length) return
@@ -69,8 +65,7 @@ type Fault = "none" | "drop" | "duplicate" | "swap" | "close" | "mute"
 const { values } = parseArgs({
   options: {
     port: { type: "string", default: "0" },
-    fault: { type: "string", default: "none:0" },
-    relay: { type: "boolean", default: false }
+    fault: { type: "string", default: "none:0" }
   }
 })
 const [fault, every] = ((kind: string, count: string | undefined): [Fault, number] => [kind as Fault, Number(count)])(
@@ -99,19 +94,7 @@ function isMute(): boolean {
   return fault === "mute" && ++answers % every === 0
 }
 
-/** Copies the chunk and looks at nothing: frames may be cut, their other half follows on the same way. */
-function relay(to: Connection, chunk: Uint8Array): void {
-  to.reserve(chunk.length)
-  to.out.set(chunk, to.outEnd)
-  to.outEnd += chunk.length
-  to.flush()
-}
-
 function onData(connection: Connection, chunk: Buffer): void {
-  if (connection.relayTo !== undefined) {
-    relay(connection.relayTo, chunk)
-    return
-  }
   let bytes = chunk
   if (connection.carry.length > 0) bytes = Buffer.concat([connection.carry, chunk])
   let position = 0
@@ -125,7 +108,6 @@ function onData(connection: Connection, chunk: Buffer): void {
     }
   }
   connection.carry = bytes.subarray(position)
-  if (connection.relayTo !== undefined) passOn(connection.carry, connection.relayTo)
   flushDirty()
 }
 
@@ -149,7 +131,6 @@ function publishRun(from: Connection, bytes: Buffer, start: number, firstEnd: nu
   }
   const subscribers = routes.get(topicName)
   if (subscribers === undefined) return end
-  if (values.relay && qos === 0 && subscribers.length === 1) from.relayTo = subscribers[0]
   if (fault === "none") deliver(subscribers, bytes, start, end, frameBytes, qos, identifierAt)
   else deliverBadly(from, topicName, subscribers, bytes, start, end, qos, identifierAt)
   return end
@@ -204,14 +185,6 @@ function deliverBadly(
   if (held === undefined) return
   heldBack.delete(topicName)
   deliver(to, held, 0, held.length, held.length, qos, identifierAt)
-}
-
-/** The half of a frame that was held back when a relay begins. */
-function passOn(held: Uint8Array, to: Connection): void {
-  to.reserve(held.length)
-  to.out.set(held, to.outEnd)
-  to.outEnd += held.length
-  markDirty(to)
 }
 
 /** Everything but PUBLISH. What needs no answer gets none. */

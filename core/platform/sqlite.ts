@@ -8,6 +8,7 @@
  */
 import type { Database, Statement } from "bun:sqlite"
 import type { DatabaseSync, StatementSync } from "node:sqlite"
+import { pathToFileURL } from "node:url"
 
 export type SqliteValue = number | string | Uint8Array | null
 export type SqliteRow = Readonly<Record<string, SqliteValue>>
@@ -62,19 +63,29 @@ export interface SqliteDatabase {
 export interface SqliteOpenOptions {
   /** The file has to be there, and is not written. */
   readonly readOnly: boolean
+  /**
+   * Only with `readOnly`, of a file that nobody has open and that has no log beside it: nothing is made beside it, as a reader otherwise
+   * does. What is read is wrong where somebody writes all the same.
+   */
+  readonly isAtRest?: boolean
 }
 
+/** SQLite's flag for a name that is a URI; bun:sqlite has no word for it. */
+const OPEN_READONLY_URI = 0x01 | 0x40
+
 /** Opens a database file, or makes it. Throws {@link SqliteError}. */
-export function openSqlite(pathname: string, { readOnly }: SqliteOpenOptions): SqliteDatabase {
+export function openSqlite(pathname: string, { readOnly, isAtRest = false }: SqliteOpenOptions): SqliteDatabase {
+  const uri = `${pathToFileURL(pathname).href}?immutable=1`
   return guarded(() => {
     if ("Bun" in globalThis) {
       const bun = process.getBuiltinModule("bun:sqlite") as typeof import("bun:sqlite")
+      if (isAtRest) return new HostDatabase(new bun.Database(uri, OPEN_READONLY_URI))
       return new HostDatabase(
         new bun.Database(pathname, readOnly ? { readonly: true } : { create: true, readwrite: true })
       )
     }
     const { DatabaseSync } = process.getBuiltinModule("node:sqlite")
-    return new HostDatabase(new DatabaseSync(pathname, { readOnly }))
+    return new HostDatabase(new DatabaseSync(isAtRest ? uri : pathname, { readOnly }))
   })
 }
 

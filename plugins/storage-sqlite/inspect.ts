@@ -20,8 +20,10 @@ import {
 import { explain, openForReading } from "./database/schema.ts"
 import { DATABASE_NAME } from "./SqliteStore.ts"
 
-/** What SQLite keeps beside the database while it is open, and after a crash. */
-export const DATABASE_NAMES = [DATABASE_NAME, `${DATABASE_NAME}-wal`, `${DATABASE_NAME}-shm`]
+/** There while somebody has the database open, and after a crash. */
+const LOG_NAME = `${DATABASE_NAME}-wal`
+/** What SQLite keeps while the database is open, and after a crash. */
+export const DATABASE_NAMES = [DATABASE_NAME, LOG_NAME, `${DATABASE_NAME}-shm`]
 const TABLES = ["state", "key_value", "partition", "batch"]
 const CACHE_BYTES = 4_194_304
 const ROWS_PER_STEP = 64
@@ -36,12 +38,21 @@ export const inspect: Inspect = (_options, request) =>
     const names = yield* request.files.list(request.directory)
     if (!names.includes(DATABASE_NAME)) return []
     const present = DATABASE_NAMES.filter((name) => names.includes(name))
-    const report = yield* Effect.promise(() => look(request))
+    // Files that a reader makes would be its user's own, and keep the node's from opening the database.
+    const isAtRest = !names.includes(LOG_NAME)
+    let report = yield* Effect.promise(() => look(request, isAtRest))
+    if (isAtRest && report.damage.length > 0 && (yield* request.files.list(request.directory)).includes(LOG_NAME)) {
+      // A node came meanwhile, and wrote what was being read.
+      report = yield* Effect.promise(() => look(request, false))
+    }
     const bytes = present.reduce((sum, name) => sum + sizeOf(request.files, join(request.directory, name)), 0)
     return [{ part: "database", names: DATABASE_NAMES, bytes, notes: [], ...report }]
   }).pipe(Effect.mapError((error) => new PluginError({ plugin: "storage-sqlite", message: error.message })))
 
-async function look({ depth, directory, pace }: InspectionRequest): Promise<Pick<PartReport, "counts" | "damage">> {
+async function look(
+  { depth, directory, pace }: InspectionRequest,
+  isAtRest: boolean
+): Promise<Pick<PartReport, "counts" | "damage">> {
   const pathname = join(directory, DATABASE_NAME)
   const damage: Array<Damage> = []
   let counts: Record<string, number> = {}
@@ -50,7 +61,7 @@ async function look({ depth, directory, pace }: InspectionRequest): Promise<Pick
     if (damage.length < DAMAGE_MAX) damage.push({ pathname, message, remedy: REMEDY })
   }
   try {
-    database = openForReading(pathname, CACHE_BYTES)
+    database = openForReading(pathname, CACHE_BYTES, isAtRest)
     counts = countsOf(database)
     if (depth === "verify") {
       for (const table of TABLES) {

@@ -97,6 +97,10 @@ for (const storage of STORAGES) {
       const before = digests()
       assert.equal((await look("verify", "running")).code, 0)
       assert.deepEqual(digests(), before)
+      assert.deepEqual(
+        filesBelow(data("running")).filter((name) => name.startsWith("store-")),
+        held
+      )
       const entries = (await partsOf("running"))
         .filter(({ part }) => part === "journal")
         .reduce((sum, { counts }) => sum + (counts["entries"] ?? 0), 0)

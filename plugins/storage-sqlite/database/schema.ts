@@ -67,7 +67,7 @@ export interface DatabaseSettings {
 
 /** Opens the database at `pathname` for writing, and makes it where it is missing. Throws one line for a person. */
 export function openDatabase(pathname: string, { cacheBytes, walBytes }: DatabaseSettings): SqliteDatabase {
-  return opened(pathname, false, (database) => {
+  return opened(pathname, { readOnly: false }, (database) => {
     database.exec("PRAGMA busy_timeout = 5000")
     const tables = Number(database.prepare("SELECT count(*) AS count FROM sqlite_schema").get()?.["count"])
     // Before anything is written.
@@ -89,9 +89,12 @@ export function openDatabase(pathname: string, { cacheBytes, walBytes }: Databas
   })
 }
 
-/** Opens a database that is there for reading, beside the thread that writes it. Throws one line for a person. */
-export function openForReading(pathname: string, cacheBytes: number): SqliteDatabase {
-  return opened(pathname, true, (database) => {
+/**
+ * Opens a database that is there for reading, beside the thread that writes it; with `isAtRest` one that nobody has open, and leaves
+ * nothing beside it. Throws one line for a person.
+ */
+export function openForReading(pathname: string, cacheBytes: number, isAtRest = false): SqliteDatabase {
+  return opened(pathname, { readOnly: true, isAtRest }, (database) => {
     database.exec("PRAGMA busy_timeout = 5000")
     database.exec(`PRAGMA cache_size = -${Math.ceil(cacheBytes / 1_024)}`)
     checkFormat(database, pathname)
@@ -106,10 +109,14 @@ export function quickCheck(database: SqliteDatabase): void {
   }
 }
 
-function opened(pathname: string, readOnly: boolean, prepare: (database: SqliteDatabase) => void): SqliteDatabase {
+function opened(
+  pathname: string,
+  options: { readonly readOnly: boolean; readonly isAtRest?: boolean },
+  prepare: (database: SqliteDatabase) => void
+): SqliteDatabase {
   let database: SqliteDatabase | undefined
   try {
-    database = openSqlite(pathname, { readOnly })
+    database = openSqlite(pathname, options)
     prepare(database)
     return database
   } catch (error) {

@@ -25,6 +25,7 @@ import { type StoreThread, storageError } from "./StoreThread.ts"
 /** Rows that are read at once on the loop. */
 const PAGE_ROWS = 128
 const KEYS_PER_SCAN = 4_096
+const RETRY_BYTES_MIN = 65_536
 const FILTER_KEYS_MIN = 65_536
 
 export class SqliteKeyValueStore implements KeyValueStoreShape {
@@ -116,23 +117,32 @@ export class SqliteKeyValueStore implements KeyValueStoreShape {
     if (limit <= 0) return Promise.resolve([])
     const endName = nameOf(end)
     return new Promise((resolve, reject) => {
-      const ask = (from: string): void => {
+      const ask = (from: string, rowsMax: number, rowBytesMax: number): void => {
         this.#thread.ask<"range">(
-          { kind: "range", start: bytesOfName(from), end: end.slice(), limit, bytesMax },
+          { kind: "range", start: bytesOfName(from), end: end.slice(), limit: rowsMax, bytesMax: rowBytesMax },
           (answer, failure) => {
             if (answer === undefined) {
               reject(storageError(failure))
               return
             }
             // Merged before the next answer is looked at, which may take a layer away.
-            const rows = rowsOf(answer)
-            const page = mergeRange(rows, answer.isLast, this.#layers, from, endName, limit, bytesMax)
-            if (page.found.length > 0 || page.next === undefined) resolve(page.found)
-            else ask(page.next)
+            const { found, next } = mergeRange(
+              rowsOf(answer),
+              answer.isLast,
+              this.#layers,
+              from,
+              endName,
+              limit,
+              bytesMax
+            )
+            if (next === undefined) resolve(found)
+            else if (found.length === 0) ask(next, limit, bytesMax)
+            // So many rows are hidden that the page is short. Asked for anew, so that all of it is of one moment.
+            else ask(from, rowsMax * 2, Math.max(RETRY_BYTES_MIN, rowBytesMax * 2))
           }
         )
       }
-      ask(nameOf(start))
+      ask(nameOf(start), limit, bytesMax)
     })
   }
 

@@ -33,9 +33,8 @@ export class StoreThread {
   }
 
   /** The same without a thread: what is asked is done at once, and answered when the loop turns. For tests and simulations. */
-  static inline(clock: ClockShape): StoreThread {
+  static inline(clock: ClockShape, server = new StoreServer()): StoreThread {
     const own = new StoreThread()
-    const server = new StoreServer()
     own.#thread = {
       post: (message) => {
         const answer = server.handle(message as Request)

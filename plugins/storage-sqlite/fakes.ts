@@ -4,6 +4,7 @@ import { Effect, Exit, Scope } from "effect"
 import type { DiskJournal } from "../../core/journal/DiskJournal.ts"
 import { type DiskJournalOptions, diskJournalDefaults } from "../../core/journal/disk-journal-parts.ts"
 import type { Durability } from "../../core/journal/Journal.ts"
+import { MemoryJournal } from "../../core/journal/MemoryJournal.ts"
 import { openDiskJournal } from "../../core/journal/open-disk-journal.ts"
 import {
   type ClockShape,
@@ -11,11 +12,14 @@ import {
   type FilesShape,
   hostThreads,
   type LogShape,
+  type SqliteDatabase,
   type TurnShape
 } from "../../core/mod.ts"
 import { makeNodeFiles } from "../../core/platform/node-files.ts"
 import { systemClock, systemRandom } from "../../core/platform/system.ts"
 import { TurnLoop } from "../../core/platform/Turn.ts"
+import { StoreServer } from "./database/StoreServer.ts"
+import { openDatabase } from "./database/schema.ts"
 import { makeSqliteEngine } from "./engine.ts"
 import { defaultSettings, type Settings } from "./Settings.ts"
 import { SqliteStore } from "./SqliteStore.ts"
@@ -38,6 +42,8 @@ export interface TestStore {
   readonly turn: TurnShape
   readonly engine: Engine
   readonly lines: ReadonlyArray<string>
+  /** The database may have so many pages, or as many as it has; only of a store without a thread. */
+  limitPages(pages: number): void
   /** A graceful stop. */
   close(): Promise<void>
   /** Gives everything back without putting anything away. */
@@ -78,7 +84,14 @@ export async function openTestStore(directory: string, options: TestStoreOptions
       scope
     )
   )
-  const thread = options.isThreaded ? StoreThread.started(hostThreads, threadSource()) : StoreThread.inline(clock)
+  let database: SqliteDatabase | undefined
+  const server = new StoreServer((pathname, given) => {
+    database = openDatabase(pathname, given)
+    return database
+  })
+  const thread = options.isThreaded
+    ? StoreThread.started(hostThreads, threadSource())
+    : StoreThread.inline(clock, server)
   const settings = { ...defaultSettings, ...options.settings }
   const endJournal = (): Promise<void> => Effect.runPromise(Scope.close(scope, Exit.void))
   const store = await SqliteStore.open({ directory, journal, thread, clock, log, settings }).catch(async (error) => {
@@ -95,6 +108,7 @@ export async function openTestStore(directory: string, options: TestStoreOptions
     turn,
     engine: makeSqliteEngine(store),
     lines,
+    limitPages: (pages) => void database?.prepare(`PRAGMA max_page_count = ${Math.max(1, pages)}`).get(),
     close: async () => {
       if (isOver) return
       isOver = true
@@ -109,4 +123,15 @@ export async function openTestStore(directory: string, options: TestStoreOptions
     },
     copy: (target) => cpSync(directory, target, { recursive: true })
   }
+}
+
+/** A store whose journal syncs at once and keeps nothing: the test tells the checkpoints what is committed. */
+export async function openBareStore(directory: string, isThreaded: boolean): Promise<SqliteStore> {
+  mkdirSync(directory, { recursive: true })
+  const journal = new MemoryJournal(new TurnLoop(systemClock))
+  const nothing = (): void => {}
+  const log: LogShape = { debug: nothing, info: nothing, warn: nothing, error: nothing, isEnabled: () => false }
+  const thread = isThreaded ? StoreThread.started(hostThreads, threadSource()) : StoreThread.inline(systemClock)
+  const settings = { ...defaultSettings, checkpoint_interval_ms: 3_600_000, checkpoint_bytes: 1_000_000_000 }
+  return await SqliteStore.open({ directory, journal, thread, clock: systemClock, log, settings })
 }

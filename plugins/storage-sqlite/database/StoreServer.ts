@@ -13,8 +13,6 @@ import { type OperationTarget, readOperation } from "./operations.ts"
 import { PartitionRows } from "./PartitionRows.ts"
 import { explain, openDatabase } from "./schema.ts"
 
-/** Bytes of keys and values that one answer holds, about. */
-const ANSWER_BYTES_MAX = 1_048_576
 const PAGE_ROWS = 256
 
 const bytesOf = (row: SqliteRow, name: string): Uint8Array => {
@@ -34,6 +32,7 @@ interface Statements {
 }
 
 export class StoreServer implements OperationTarget {
+  readonly #openDatabase: typeof openDatabase
   #database: SqliteDatabase | undefined
   #pathname = ""
   #partitions: PartitionRows | undefined
@@ -44,6 +43,11 @@ export class StoreServer implements OperationTarget {
   #keys = 0
   #keysBefore = 0
   #keyRows = 0
+
+  /** `open` is another one only in tests, which look into the database. */
+  constructor(open = openDatabase) {
+    this.#openDatabase = open
+  }
 
   /** Does what is asked; undefined where no answer is due. Never throws. */
   handle(request: Request): Answer | undefined {
@@ -136,7 +140,7 @@ export class StoreServer implements OperationTarget {
   }
 
   #open({ pathname, cacheBytes, walBytes }: RequestOf<"open">): Answers["open"] {
-    const database = openDatabase(pathname, { cacheBytes, walBytes })
+    const database = this.#openDatabase(pathname, { cacheBytes, walBytes })
     this.#database = database
     this.#pathname = pathname
     this.#partitions = new PartitionRows(database)
@@ -212,7 +216,7 @@ export class StoreServer implements OperationTarget {
       for (const row of rows) {
         const key = bytesOf(row, "key")
         const value = bytesOf(row, "value")
-        if (count > 0 && (size + value.length > bytesMax || writer.length > ANSWER_BYTES_MAX)) {
+        if (count > 0 && size + value.length > bytesMax) {
           return { bytes: writer.bytes.slice(0, writer.length), count, isLast: false }
         }
         size += value.length

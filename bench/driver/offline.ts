@@ -140,6 +140,7 @@ export async function drainOffline(scenario: Offline, options: RunOptions, store
     await sleep(LOOK_MS)
   }
   const after = usageOf(brokerPid)
+  const observedMicros = (performance.now() - startMs) * 1000
   const driverMicros = ownCpuMicros() - driverBefore
   // What comes twice comes late: leave it a moment before counting.
   await sleep(200)
@@ -157,8 +158,8 @@ export async function drainOffline(scenario: Offline, options: RunOptions, store
     seconds,
     perSecond: ledger.delivered / seconds,
     brokerMicrosPerMessage: (after.cpuMicros - before.cpuMicros) / Math.max(1, ledger.delivered),
-    brokerShare: (after.cpuMicros - before.cpuMicros) / seconds / 1e6,
-    driverShare: driverMicros / seconds / 1e6,
+    brokerShare: (after.cpuMicros - before.cpuMicros) / observedMicros,
+    driverShare: driverMicros / observedMicros,
     brokerRssMiB: after.rssMiB,
     expected,
     lost,

@@ -5,7 +5,8 @@ import { JointTickets } from "../journal/JointTickets.ts"
 import { type JournalShape, TicketStream } from "../journal/Journal.ts"
 import { TicketFifo } from "../journal/TicketFifo.ts"
 import { ByteReader, ByteWriter } from "../link/bytes.ts"
-import { CHANNEL_DELIVER, CHANNEL_PUBLISH, CHANNEL_PUBLISHED, type LinkPort } from "../link/LinkPort.ts"
+import { type CallBody, CHANNEL_DELIVER, CHANNEL_PUBLISH, CHANNEL_PUBLISHED, type LinkPort } from "../link/LinkPort.ts"
+import { FAILED } from "../log/Engines.ts"
 import type { ClockShape } from "../platform/Clock.ts"
 import { LANES, type Resolution } from "../router/Resolution.ts"
 import type { Resolutions } from "../router/Resolutions.ts"
@@ -115,7 +116,7 @@ export class ShardIngress implements IngressShape {
     port.answer(
       "token.give-back",
       (_from, { facts }) =>
-        new Promise((resolve) => parts.tokens.giveBackThen(facts as string, () => resolve({ facts: null })))
+        new Promise((resolve) => parts.tokens.giveBackThen(facts as string, (outcome) => resolve({ facts: outcome })))
     )
     port.answer("retained.move", (_from, { bytes = NO_BYTES }) => {
       this.#received.decode(new ByteReader().reset(bytes, 0, bytes.length))
@@ -155,9 +156,10 @@ export class ShardIngress implements IngressShape {
     return true
   }
 
-  giveBackToken(owner: number, token: string, done: () => void): void {
+  giveBackToken(owner: number, token: string, done: (outcome: number) => void): void {
+    const told = { resolve: ({ facts }: CallBody) => done(facts as number), reject: () => done(FAILED) }
     if (owner === OWNER_LATER + this.#parts.port.shard) this.#parts.tokens.giveBackThen(token, done)
-    else this.#parts.port.ask(owner, "token.give-back", { facts: token }, { resolve: done, reject: done })
+    else this.#parts.port.ask(owner, "token.give-back", { facts: token }, told)
   }
 
   replayRetained(tenant: number, filter: string, visit: RetainedVisitor): void {

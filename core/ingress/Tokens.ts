@@ -43,13 +43,13 @@ export class Tokens implements TicketWaiter {
     return this.#journal.submit({ writes: [{ key: keyOf(token), value: undefined }] })
   }
 
-  /** As {@link Tokens.giveBack}; `done` is called when it is committed. */
-  giveBackThen(token: string, done: () => void): void {
+  /** As {@link Tokens.giveBack}; `done` is called when it is committed, or with a refusal: then the token is still taken. */
+  giveBackThen(token: string, done: (outcome: number) => void): void {
     const ticket = this.giveBack(token)
     const { tickets } = this.#journal
     const waiter = {
       ticketsCommitted: (): void => {
-        if (tickets.committed >= ticket) done()
+        if (tickets.committed >= ticket) done(tickets.takeOutcome(ticket))
         else tickets.wait(waiter)
       }
     }

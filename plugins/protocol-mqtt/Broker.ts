@@ -48,6 +48,8 @@ export interface Services {
   readonly journal: JournalShape
   readonly store: KeyValueStoreShape
   readonly queueLogs: QueueLogsShape
+  /** Whether every shard has taken up what the last run left: no will is published and no session ends before. */
+  readonly isServing: () => boolean
 }
 
 /** After a failure of the journal, when rows are written again, ms. */
@@ -76,6 +78,13 @@ export class Broker implements TurnTask, WheelTask {
   nowMs = 0
   /** Sessions with rows to be written at the end of this turn. */
   #marked: Array<DurableSession> = []
+  /** Sessions whose rows stand in the entry of a turn that is not committed yet, by the number of the turn. */
+  readonly #turns = new Map<number, ReadonlyArray<DurableSession>>()
+  #turnCount = 0
+  readonly #turnCommits = new TicketFifo({
+    released: (outcome, _kind, turn) => this.#turnEnded(outcome, turn),
+    releasedAll: () => {}
+  })
   readonly #rewrites = new Set<DurableSession>()
   readonly #calls = new Map<number, (outcome: number) => void>()
   #callCount = 0
@@ -124,8 +133,7 @@ export class Broker implements TurnTask, WheelTask {
     // First of all, so that nothing that the will causes is sent to a connection that has ended.
     session.connection = undefined
     const waits =
-      will !== undefined &&
-      this.wills.connectionEnded(will.number, will.message, principal, session.expiryInterval)
+      will !== undefined && this.wills.connectionEnded(will.number, will.message, principal, session.expiryInterval)
     this.sessions.setWill(session, waits ? will.number : 0)
     this.sessions.close(session)
   }
@@ -143,18 +151,31 @@ export class Broker implements TurnTask, WheelTask {
     for (const session of marked) session.collect(writes)
     const { journal } = this.services
     const ticket = writes.length === 0 ? journal.tickets.issued : journal.submit({ writes })
-    for (const session of marked) {
-      session.submitted(ticket)
-      if (session.connection === undefined) this.sessions.leaveAfter(session, ticket)
+    for (const session of marked) session.submitted(ticket)
+    this.#turnCount += 1
+    this.#turns.set(this.#turnCount, marked)
+    this.#turnCommits.push(journal.tickets, ticket, 0, this.#turnCount)
+  }
+
+  /** What sessions wrote in a turn is committed, or lost: then they are written again when the journal takes some. */
+  #turnEnded(outcome: number, turn: number): void {
+    const sessions = this.#turns.get(turn) ?? []
+    this.#turns.delete(turn)
+    for (const session of sessions) {
+      if (outcome < 0) this.#rewriteLater(session)
+      else {
+        session.rowsCommitted()
+        if (session.connection === undefined) this.sessions.leave(session)
+      }
     }
   }
 
-  /** The journal has lost a session's rows: they are written again when it takes some. */
-  rewriteLater(session: DurableSession): void {
+  #rewriteLater(session: DurableSession): void {
     if (this.#rewrites.size === 0) {
       const { wheel, clock } = this.services
       wheel.set(this, clock.monotonicMs() + REWRITE_AFTER_MS)
     }
+    session.rowsLost()
     this.#rewrites.add(session)
   }
 

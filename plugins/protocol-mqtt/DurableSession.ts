@@ -15,6 +15,7 @@
  */
 import {
   Delivery,
+  FAILED,
   type KeyValueWrite,
   type Message,
   matches,
@@ -77,25 +78,38 @@ export class DurableSession extends Session {
   readonly #since = new Map<Subscription, ReadonlyArray<number>>()
   #selection: QueueSelection | undefined
   readonly #past = new PastSubscriptions()
-  /** Shards that hold the tokens of received QoS 2 messages, by packet identifier. */
-  #owners: Map<number, number> | undefined
+  /** Identifiers of received QoS 2 messages that have a row, with the shard that holds their token; -1 = none does. */
+  #kept: Map<number, number> | undefined
   #releases: OrderedTickets | undefined
+  /** Identifiers whose token is being given back, with the ticket of {@link DurableSession.#releases} that their PUBCOMP waits for. */
+  readonly #releasing = new Map<number, number>()
   #lateReceipts: LateReceipts | undefined
   #sequence = 0
   /** Rises with every connection and every end of one: what was asked for an earlier one is not for this. */
   #attachment = 0
   /** Identifiers in flight since an earlier connection that this one has not seen yet, in order. */
   #unsent: Array<number> = []
+  /** Whether its connection has had its CONNACK: nothing is sent before [MQTT-3.2.0-1]. */
+  #isAttached = false
   #isFetching = false
   /** Messages that no queue log has: retained ones. */
   #extras: MessageQueue | undefined
   #changed: Set<number> | undefined
-  /** Changed identifiers whose packet waits for the commit of this turn's rows. */
+  /** Identifiers whose packet, of this type, waits for the commit of their row; negative = that has been asked for. */
   #uncommitted: Map<number, number> | undefined
   /** PUBLISH packets that wait for the commit of their rows. */
   #waitingPublishes = 0
   #positionsChanged = false
   #isMarked = false
+  /** Of the rows that were written last. */
+  #lastTicket = 0
+  #isEnded = false
+  /** Rows of its are lost: until all are written again they may say what is not so. */
+  #isDirty = false
+  /** All its rows are to be written in this turn. */
+  #isRewriting = false
+  /** The ticket under which they were written again; 0 = they were not. */
+  #rewriteTicket = 0
   #lowLookedForMs = 0
   #commits: TicketFifo | undefined
 
@@ -136,7 +150,7 @@ export class DurableSession extends Session {
     }
     for (const [identifier, owner] of received) {
       this.takeReceived(identifier)
-      this.#noteOwner(identifier, owner)
+      this.#keep(identifier, owner)
     }
   }
 
@@ -144,6 +158,7 @@ export class DurableSession extends Session {
   override attach(connection: Connection): void {
     this.#attachment += 1
     this.connection = connection
+    this.#isAttached = true
     // The new connection's Receive Maximum may be smaller: what is in flight stays so.
     if (this.window !== undefined) this.window.limit = this.windowLimit
     for (const subscription of this.subscriptions?.values() ?? []) {
@@ -167,6 +182,7 @@ export class DurableSession extends Session {
   detach(): void {
     this.#attachment += 1
     this.connection = undefined
+    this.#isAttached = false
     this.leaveRouter()
     this.#extras?.clear()
     this.#extras = undefined
@@ -196,21 +212,22 @@ export class DurableSession extends Session {
     const write = (from: ReadonlyArray<number>): void => {
       const value = rows.encodeSubscription({ ...wish, since: from })
       journal.submit({ writes: [{ key: rows.subscriptionKey(this.number, wish.filter), value }] })
+      this.mark()
     }
     if (wasKept) {
       write(since)
       return { ...made, ticket }
     }
     // Asked behind the wish, so that what each log answers lies after what it had before it knew of this.
-    const from = [...since]
+    const from = since.map(() => Number.POSITIVE_INFINITY)
+    this.#since.set(made.subscription, from)
     let waiting = queueLogs.count
     for (let log = 0; log < queueLogs.count; log++) {
       queueLogs.end(log, {
         received: (end) => {
-          from[log] = Math.max(end, from[log] ?? 0)
+          from[log] = end
           waiting -= 1
           if (waiting > 0 || this.subscriptions?.get(wish.filter) !== made.subscription) return
-          this.#since.set(made.subscription, from)
           write(from)
         },
         failed: () => {}
@@ -229,6 +246,7 @@ export class DurableSession extends Session {
     const { router, journal } = this.broker.services
     if (subscription.qos > 0) router.unwantUnsafe(filter)
     journal.submit({ writes: [{ key: rows.subscriptionKey(this.number, filter), value: undefined }] })
+    this.mark()
     return true
   }
 
@@ -238,8 +256,9 @@ export class DurableSession extends Session {
 
   override keepReceived(packetIdentifier: number, owner: number): number {
     const { journal, shard } = this.broker.services
-    this.#noteOwner(packetIdentifier, owner === shard.index ? -1 : owner)
+    this.#keep(packetIdentifier, owner === shard.index ? -1 : owner)
     const value = rows.encodeReceived(owner === shard.index ? -1 : owner)
+    this.mark()
     return journal.submit({ writes: [{ key: rows.receivedKey(this.number, packetIdentifier), value }] })
   }
 
@@ -267,34 +286,55 @@ export class DurableSession extends Session {
 
   override release(packetIdentifier: number, answers: AnswerLine): void {
     const { journal, ingress } = this.broker.services
-    const owner = this.#owners?.get(packetIdentifier)
-    if (owner === undefined) {
-      if (this.releaseReceived(packetIdentifier)) {
+    const owner = this.#kept?.get(packetIdentifier) ?? -1
+    if (owner < 0) {
+      const isReleased = this.releaseReceived(packetIdentifier)
+      // One that is not known may have been released a moment ago: the client may not use it again before its row is gone.
+      if (this.#isDirty) answers.acknowledge(journal.refusal || FAILED, Packet.PUBCOMP, packetIdentifier)
+      else if (isReleased || journal.tickets.issued > journal.tickets.committed) {
         answers.wait(journal.tickets, journal.tickets.issued, Packet.PUBCOMP, packetIdentifier)
       } else answers.acknowledge(NOT_FOUND, Packet.PUBCOMP, packetIdentifier)
       return
     }
-    // First the shard that stored it lets go, then this one: what is sent again meanwhile is still known.
     this.#releases ??= new OrderedTickets()
     const releases = this.#releases
-    const ticket = releases.stream.issue()
+    const underWay = this.#releasing.get(packetIdentifier)
+    const ticket = underWay ?? releases.stream.issue()
     answers.wait(releases.stream, ticket, Packet.PUBCOMP, packetIdentifier)
-    ingress.giveBackToken(owner, this.tokenOf(packetIdentifier), () => {
-      this.#owners?.delete(packetIdentifier)
+    if (underWay !== undefined) return
+    this.#releasing.set(packetIdentifier, ticket)
+    const ended = (outcome: number): void => {
+      this.#releasing.delete(packetIdentifier)
+      releases.done(ticket, outcome)
+      // Where its connection has ended it may leave memory now.
+      this.mark()
+    }
+    // First the shard that stored it lets go, then this one: what is sent again meanwhile is still known.
+    ingress.giveBackToken(owner, this.tokenOf(packetIdentifier), (outcome) => {
+      if (outcome < 0) {
+        ended(outcome)
+        return
+      }
       this.releaseReceived(packetIdentifier)
-      this.broker.whenCommitted(() => releases.done(ticket))
+      this.broker.whenCommitted(ended)
     })
   }
 
-  #noteOwner(packetIdentifier: number, owner: number): void {
-    if (owner < 0) return
-    this.#owners ??= new Map()
-    this.#owners.set(packetIdentifier, owner)
+  #keep(packetIdentifier: number, owner: number): void {
+    this.#kept ??= new Map()
+    this.#kept.set(packetIdentifier, owner)
   }
 
   #dropReceived(packetIdentifier: number): void {
+    this.#kept?.delete(packetIdentifier)
     const key = rows.receivedKey(this.number, packetIdentifier)
     this.broker.services.journal.submit({ writes: [{ key, value: undefined }] })
+    this.mark()
+  }
+
+  /** Rows of its are lost and not written again yet. */
+  override get isDirty(): boolean {
+    return this.#isDirty
   }
 
   protected deliver(message: Message, qos: number, retain: boolean, identifiers: ReadonlyArray<number>): void {
@@ -311,7 +351,7 @@ export class DurableSession extends Session {
     }
     if (flow.isBehind || message.queueOffset < flow.position) return
     // What was published just now is not committed yet, and QoS 2 must not run ahead of that.
-    if (qos === 2 || !this.#hasRoom(connection)) {
+    if (qos === 2 || !this.#hasRoom(connection) || this.#extras !== undefined) {
       flow.position = message.queueOffset
       flow.isBehind = true
       this.#markPositions()
@@ -348,6 +388,8 @@ export class DurableSession extends Session {
   }
 
   freed(packetIdentifier: number): void {
+    // What has not left yet is not acknowledged.
+    if (this.#uncommitted?.has(packetIdentifier) === true) return
     this.window?.free(packetIdentifier)
     this.#change(packetIdentifier)
     // A client may acknowledge what it has from the earlier connection before it gets it again.
@@ -357,6 +399,9 @@ export class DurableSession extends Session {
   }
 
   released(packetIdentifier: number): void {
+    if (this.#uncommitted?.has(packetIdentifier) === true) return
+    const flight = this.window?.sentAs(packetIdentifier)
+    if (flight !== undefined) flight.message = undefined
     this.window?.released(packetIdentifier)
     this.#change(packetIdentifier)
     this.#whenCommitted(packetIdentifier, Packet.PUBREL)
@@ -375,7 +420,9 @@ export class DurableSession extends Session {
 
   /** Whether it knows what no row says: changes of this turn, what is committed elsewhere, subscriptions that were taken off. */
   get hasUnwritten(): boolean {
-    return this.#isMarked || this.#lateReceipts?.isWaiting === true || !this.#past.isEmpty
+    const isAwaited = this.#lateReceipts?.isWaiting === true || this.#releasing.size > 0
+    const isCommitted = this.#lastTicket <= this.broker.services.journal.tickets.committed
+    return !isCommitted || this.#isMarked || this.#isDirty || isAwaited || !this.#past.isEmpty
   }
 
   /** What it has seen all of, up to `end`: it needs nothing below, where it keeps up. */
@@ -388,6 +435,7 @@ export class DurableSession extends Session {
 
   end(): void {
     this.#attachment += 1
+    this.#isEnded = true
     if (this.connection !== undefined) this.leaveRouter()
     for (const { qos, filter } of this.subscriptions?.values() ?? []) {
       if (qos > 0) this.broker.services.router.unwantUnsafe(filter)
@@ -409,7 +457,11 @@ export class DurableSession extends Session {
   /** The rows that this turn has changed; called by the broker at the end of the turn. */
   collect(writes: Array<KeyValueWrite>): void {
     this.#isMarked = false
+    if (this.#isEnded) return
     const { number, window } = this
+    // A row that says more than one that was lost must not stand alone: a position above a message whose flight is lost.
+    if (this.#isDirty && this.#rewriteTicket === 0) this.#isRewriting = true
+    if (this.#isRewriting) this.#collectAnew(writes)
     for (const identifier of this.#changed ?? []) {
       const state = window?.stateOf(identifier) ?? 0
       const flight = state === 0 ? undefined : window?.sentAs(identifier)
@@ -433,27 +485,65 @@ export class DurableSession extends Session {
 
   /** What was collected stands in the journal under `ticket`: packets that wait for it have their place now. */
   submitted(ticket: number): void {
-    for (const [identifier, kind] of this.#uncommitted ?? []) {
-      if (kind < 0) continue
+    this.#lastTicket = ticket
+    if (this.#isRewriting) {
+      this.#isRewriting = false
+      this.#rewriteTicket = ticket
+    }
+    for (const [identifier, type] of this.#uncommitted ?? []) {
+      if (type < 0) continue
       this.#commits ??= new TicketFifo({
-        released: (outcome, type, value) => this.#committed(outcome, type, value),
+        released: (outcome, _kind, value) => this.#committed(outcome, value),
         releasedAll: () => {}
       })
       // Told once: from now on it only waits.
-      this.#uncommitted?.set(identifier, -1)
-      this.#commits.push(this.broker.services.journal.tickets, ticket, kind, identifier)
+      this.#uncommitted?.set(identifier, -type)
+      this.#commits.push(this.broker.services.journal.tickets, ticket, 0, identifier)
     }
   }
 
-  /** After a failure of the journal: all that is in flight is written again. */
+  /** The rows of a turn are lost: memory is right and the store is not. */
+  rowsLost(): void {
+    this.#isDirty = !this.#isEnded
+    this.#rewriteTicket = 0
+  }
+
+  /** The rows of a turn are committed. */
+  rowsCommitted(): void {
+    const { tickets } = this.broker.services.journal
+    if (this.#rewriteTicket === 0 || this.#rewriteTicket > tickets.committed) return
+    this.#rewriteTicket = 0
+    this.#isDirty = false
+  }
+
+  /** After a failure of the journal: all its rows are written again at the end of this turn. */
   rewrite(): void {
-    this.window?.forEach((identifier, state, flight) => {
-      this.#change(identifier)
-      const wasSent = state !== AWAITS_PUBCOMP && flight?.message === undefined
-      if (!wasSent && !(state === 1 && (flight?.queue ?? -1) < 0))
-        this.#whenCommitted(identifier, state === AWAITS_PUBCOMP ? Packet.PUBREL : Packet.PUBLISH)
+    if (!this.#isEnded && this.#isDirty) this.mark()
+  }
+
+  /** Everything, in place of whatever its rows say. */
+  #collectAnew(writes: Array<KeyValueWrite>): void {
+    const { number, broker } = this
+    for (const [identifier, type] of this.#uncommitted ?? []) this.#uncommitted?.set(identifier, Math.abs(type))
+    for (const prefix of ["ss", "si", "sr"]) {
+      const { start, end } = rows.rangeOf(prefix, number)
+      writes.push({ key: start, value: undefined, end })
+    }
+    broker.sessions.collect(this, writes)
+    for (const subscription of this.subscriptions?.values() ?? []) {
+      const { filter, qos, noLocal, retainAsPublished, identifier } = subscription
+      const since = this.#since.get(subscription) ?? []
+      const row = { qos, noLocal: noLocal !== "", retainAsPublished, identifier, since }
+      writes.push({ key: rows.subscriptionKey(number, filter), value: rows.encodeSubscription(row) })
+    }
+    for (const [identifier, owner] of this.#kept ?? []) {
+      writes.push({ key: rows.receivedKey(number, identifier), value: rows.encodeReceived(owner) })
+    }
+    this.#changed ??= new Set()
+    this.window?.forEach((identifier) => {
+      this.#changed?.add(identifier)
     })
-    this.#markPositions()
+    this.#positionsChanged = true
   }
 
   #hasRoom(connection: Connection): boolean {
@@ -492,22 +582,24 @@ export class DurableSession extends Session {
     if (kind === Packet.PUBLISH) this.#waitingPublishes += 1
   }
 
-  #committed(outcome: number, kind: number, identifier: number): void {
-    const { connection, window } = this
+  #committed(outcome: number, identifier: number): void {
+    const { window } = this
+    const connection = this.#isAttached ? this.connection : undefined
+    const type = this.#uncommitted?.get(identifier)
+    // What is lost waits until it is written again.
+    if (outcome < 0 || type === undefined) return
     this.#uncommitted?.delete(identifier)
-    if (kind === Packet.PUBLISH) this.#waitingPublishes -= 1
-    if (outcome < 0) {
-      this.broker.rewriteLater(this)
+    if (Math.abs(type) === Packet.PUBREL) {
+      connection?.sendPubrel(identifier)
       return
     }
-    const state = window?.stateOf(identifier) ?? 0
-    if (kind === Packet.PUBREL) {
-      if (state === AWAITS_PUBCOMP) connection?.sendPubrel(identifier)
-      return
-    }
+    this.#waitingPublishes -= 1
     const flight = window?.sentAs(identifier)
-    if (connection === undefined || state === 0 || state === AWAITS_PUBCOMP || flight?.message === undefined) return
-    if (this.#unsent.includes(identifier)) return
+    if (connection === undefined || flight?.message === undefined) return
+    if (this.#unsent.includes(identifier)) {
+      this.drain()
+      return
+    }
     const { message, qos, retain, identifiers } = flight
     connection.sendPublish(message, qos, retain, identifiers, this.broker.services.clock.nowMs(), identifier)
     if (flight.queue >= 0) flight.message = undefined
@@ -522,10 +614,12 @@ export class DurableSession extends Session {
     while (window !== undefined && !this.#isFetching && connection.takesMore) {
       const identifier = this.#unsent[0]
       if (identifier === undefined || window.count - this.#unsent.length >= window.limit) return
+      // It has not left before, and its row is not committed yet.
+      if (this.#uncommitted?.has(identifier) === true) return
       const flight = window.sentAs(identifier)
       if (flight === undefined) this.#unsent.shift()
       else if (flight.message !== undefined) this.#sendAgain(connection, window, identifier, flight, flight.message)
-      else if (flight.offset < 0) this.#giveUp(window, identifier)
+      else if (flight.offset < 0) this.#giveUp(window, identifier, flight)
       else this.#fetch(connection, identifier, flight)
     }
   }
@@ -540,7 +634,7 @@ export class DurableSession extends Session {
       this.#isFetching = false
       const { window } = this
       if (window !== undefined && this.#unsent[0] === identifier) {
-        if (message === undefined) this.#giveUp(window, identifier)
+        if (message === undefined) this.#giveUp(window, identifier, flight)
         else this.#sendAgain(connection, window, identifier, flight, message)
       }
       if (!isInPlace) this.drain()
@@ -569,16 +663,24 @@ export class DurableSession extends Session {
     }
     // As if it had been sent and acknowledged [MQTT-3.1.2-25].
     this.broker.counts.droppedTooLarge += 1
+    this.#pass(window, identifier, flight)
+  }
+
+  /** Ends a flight that cannot be sent again: of QoS 2 by PUBREL, since the client may know its identifier from the first time. */
+  #pass(window: OutboundWindow<Flight>, identifier: number, { qos }: Flight): void {
+    if (qos === 2) {
+      this.released(identifier)
+      return
+    }
     window.free(identifier)
     this.#change(identifier)
   }
 
   /** What a bound of the queue log has trimmed cannot be sent again. */
-  #giveUp(window: OutboundWindow<Flight>, identifier: number): void {
+  #giveUp(window: OutboundWindow<Flight>, identifier: number, flight: Flight): void {
     this.#unsent.shift()
     this.broker.counts.droppedQueue += 1
-    window.free(identifier)
-    this.#change(identifier)
+    this.#pass(window, identifier, flight)
   }
 
   #sendExtras(connection: Connection): void {
@@ -772,15 +874,16 @@ export class DurableSession extends Session {
   #change(identifier: number): void {
     this.#changed ??= new Set()
     this.#changed.add(identifier)
-    this.#mark()
+    this.mark()
   }
 
   #markPositions(): void {
     this.#positionsChanged = true
-    this.#mark()
+    this.mark()
   }
 
-  #mark(): void {
+  /** Rows of its are written in this turn: it is told what came of them. */
+  mark(): void {
     if (this.#isMarked) return
     this.#isMarked = true
     this.broker.writeAtEndOfTurn(this)

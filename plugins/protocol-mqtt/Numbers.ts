@@ -8,6 +8,8 @@ export class Numbers {
   readonly #journal: JournalShape
   #next: number
   #reserved: number
+  /** Of the last reservation; 0 = it is committed. */
+  #ticket = 0
 
   constructor(journal: JournalShape, store: KeyValueStoreShape) {
     this.#journal = journal
@@ -18,10 +20,20 @@ export class Numbers {
 
   /** The next number; the row that reserves it stands in the same entry as its first use, or before. */
   take(): number {
+    const { tickets } = this.#journal
+    if (this.#ticket !== 0 && this.#ticket <= tickets.committed) {
+      // One that was lost is written again before another number is used.
+      if (tickets.takeOutcome(this.#ticket) < 0) this.#reserve()
+      else this.#ticket = 0
+    }
     if (this.#next === this.#reserved) {
       this.#reserved += BLOCK
-      this.#journal.submit({ writes: [{ key: numbersKey, value: encodeNumber(this.#reserved) }] })
+      this.#reserve()
     }
     return this.#next++
+  }
+
+  #reserve(): void {
+    this.#ticket = this.#journal.submit({ writes: [{ key: numbersKey, value: encodeNumber(this.#reserved) }] })
   }
 }

@@ -115,6 +115,11 @@ export abstract class Session implements Subscriber {
     return undefined
   }
 
+  /** Whether its rows may say what is not so, after a failure of the journal. */
+  get isDirty(): boolean {
+    return false
+  }
+
   /** A QoS 2 message that was taken could not be stored: nothing is kept of its identifier. */
   receivedRefused(_packetIdentifier: number): void {}
 

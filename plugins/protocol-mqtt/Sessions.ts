@@ -24,7 +24,7 @@ const PAGE_ROWS = 1_000
 const PAGE_BYTES = 1_048_576
 /** How often sessions are looked for whose time is over, ms, and how many at once. */
 const EXPIRY_INTERVAL_MS = 500
-const EXPIRIES_MAX = 100
+const EXPIRIES_MAX = 1_000
 /** Sessions whose positions are looked at a millisecond, over the time between two looks for what is needed of the queue logs. */
 const NEEDS_PER_MS = 2
 const NEEDS_INTERVAL_MIN_MS = 1_000
@@ -47,6 +47,19 @@ export interface Request {
   readonly opened: (opened: Opened | undefined) => void
 }
 
+/** A session that has ended and whose rows are there for a moment, or until the journal takes their end. */
+interface Ended {
+  readonly tenant: number
+  readonly clientIdentifier: string
+  readonly number: number
+  /** 0 = it has no row that says when. */
+  readonly expiresAtMs: number
+  /** Whether the router still keeps messages for it. */
+  isWanting: boolean
+  /** Whether the end of its rows is on its way. */
+  isEnding: boolean
+}
+
 export class Sessions implements WheelTask {
   /** Sessions that outlive their connections, connected or not. */
   durableCount = 0
@@ -56,14 +69,12 @@ export class Sessions implements WheelTask {
   readonly #resident = new Map<string, Session>()
   /** Clients whose session is being read. */
   readonly #opening = new Map<string, Request>()
-  /** Sessions that have ended and whose rows are still there for a moment. */
-  readonly #ended = new Map<string, number>()
-  #leaving = new Map<number, DurableSession | string>()
-  #leavings = 0
+  /** Sessions that have ended, by number: their rows do not count. */
+  readonly #ended = new Map<number, Ended>()
   #needsDueMs = 0
   #isLooking = false
   readonly #commits = new TicketFifo({
-    released: (_outcome, _kind, value) => this.#leave(value),
+    released: (outcome, _kind, number) => this.#endedFor(outcome, number),
     releasedAll: () => {}
   })
 
@@ -110,20 +121,26 @@ export class Sessions implements WheelTask {
     })
     wheel.set(this, clock.monotonicMs() + EXPIRY_INTERVAL_MS)
     await this.#lookForNeeds()
+    await this.#routed()
+  }
+
+  /** Settled when every shard knows what is wanted here. */
+  async #routed(): Promise<void> {
+    const { tickets } = this.#broker.services.router
+    const last = tickets.issued
+    while (tickets.committed < last) {
+      await new Promise<void>((resolve) => tickets.wait({ ticketsCommitted: resolve }))
+    }
   }
 
   timeout(nowMs: number): number {
-    const { store, clock } = this.#broker.services
+    const { store, clock, journal, isServing } = this.#broker.services
+    if (!isServing()) return nowMs + EXPIRY_INTERVAL_MS
     const { start } = rows.rangeOf("sx")
-    const due = store.range(start, rows.expiryKey(clock.nowMs() + 1, 0), EXPIRIES_MAX)
-    for (const { key, value } of due) {
-      const { tenant, clientIdentifier } = rows.decodeClient(value)
-      const number = rows.numberAt(key, 10)
-      const session = this.#resident.get(keyOf(tenant, clientIdentifier))
-      if (session?.connection !== undefined) continue
-      if (session instanceof DurableSession && session.number === number) this.end(session)
-      else void this.#endStored(tenant, clientIdentifier, number)
-    }
+    const wallMs = clock.nowMs()
+    const due = journal.refusal === 0 ? store.range(start, rows.expiryKey(wallMs + 1, 0), EXPIRIES_MAX) : []
+    for (const { key, value } of due) this.#expire(key, value, wallMs)
+    if (journal.refusal === 0) for (const ended of this.#ended.values()) if (!ended.isEnding) this.#finish(ended)
     if (nowMs >= this.#needsDueMs && !this.#isLooking) {
       this.#needsDueMs = nowMs + Math.max(NEEDS_INTERVAL_MIN_MS, this.durableCount / NEEDS_PER_MS)
       void this.#lookForNeeds().catch(() => {})
@@ -147,19 +164,19 @@ export class Sessions implements WheelTask {
       earlier.connection.close(SESSION_TAKEN_OVER)
       return
     }
+    const nowMs = this.#broker.services.clock.nowMs()
     const surviving = this.#resident.get(key)
     if (surviving !== undefined) {
       this.#open(request, surviving)
       return
     }
-    const { store } = this.#broker.services
-    const value = this.#ended.has(key) ? undefined : store.get(rows.directoryKey(tenant, clientIdentifier))
-    if (value === undefined) {
+    const row = this.#stored(tenant, clientIdentifier)
+    if (row === undefined || isExpired(row, nowMs)) {
+      if (row !== undefined) this.#endStored(tenant, clientIdentifier, row)
       this.#open(request, undefined)
       return
     }
     this.#opening.set(key, request)
-    const row = rows.decodeSession(value)
     const loaded = (session: DurableSession | undefined): void => {
       const latest = this.#opening.get(key)
       this.#opening.delete(key)
@@ -177,11 +194,22 @@ export class Sessions implements WheelTask {
   keepWill(session: Session, number: number): void {
     if (!(session instanceof DurableSession)) return
     session.will = number
-    const { tenant, clientIdentifier, expiryInterval } = session
-    const row = { number: session.number, expiryInterval, leftAtMs: 0, will: number }
-    this.#broker.services.journal.submit({
-      writes: [{ key: rows.directoryKey(tenant, clientIdentifier), value: rows.encodeSession(row) }]
-    })
+    this.#writeRows(session)
+  }
+
+  /** What the directory and the list of expiries say of a session, or should say. */
+  collect(session: DurableSession, writes: Array<KeyValueWrite>): void {
+    const { tenant, clientIdentifier, number, expiryInterval, leftAtMs, will } = session
+    const row = { number, expiryInterval, leftAtMs, will }
+    writes.push({ key: rows.directoryKey(tenant, clientIdentifier), value: rows.encodeSession(row) })
+    if (leftAtMs !== 0) pushExpiry(writes, row, leftAtMs, tenant, clientIdentifier)
+  }
+
+  #writeRows(session: DurableSession, before: ReadonlyArray<KeyValueWrite> = []): void {
+    const writes = [...before]
+    this.collect(session, writes)
+    this.#broker.services.journal.submit({ writes })
+    session.mark()
   }
 
   /** The will of a session's connection waits for its delay; 0 = it has none any more. */
@@ -207,39 +235,57 @@ export class Sessions implements WheelTask {
       this.end(session)
       return
     }
-    const { clock, journal } = this.#broker.services
     session.detach()
-    const { tenant, clientIdentifier, number, expiryInterval } = session
-    session.leftAtMs = clock.nowMs()
-    const row = { number, expiryInterval, leftAtMs: session.leftAtMs, will: session.will }
-    const writes: Array<KeyValueWrite> = [
-      { key: rows.directoryKey(tenant, clientIdentifier), value: rows.encodeSession(row) }
-    ]
-    pushExpiry(writes, row, session.leftAtMs, tenant, clientIdentifier)
-    journal.submit({ writes })
+    session.leftAtMs = this.#broker.services.clock.nowMs()
+    this.#writeRows(session)
   }
 
-  /** The rows of a session without a connection stand in the journal under `ticket`: it leaves memory when they are committed. */
-  leaveAfter(session: DurableSession, ticket: number): void {
-    this.#waitToLeave(session, ticket)
+  /** The rows of a session without a connection are committed: it leaves memory, if it has no others. */
+  leave(session: DurableSession): void {
+    if (!session.hasUnwritten) this.#forget(session)
   }
 
   /** Ends a durable session for good; a will that still waits is published now [MQTT-3.1.3-9]. */
   end(session: DurableSession): void {
-    const { journal } = this.#broker.services
-    const { tenant, clientIdentifier, number, expiryInterval, leftAtMs } = session
+    const { tenant, clientIdentifier, number } = session
     session.end()
     if (session.will !== 0) this.#broker.wills.publishNow(session.will)
-    const writes = endWrites(tenant, clientIdentifier, number)
-    if (leftAtMs !== 0 && expiryInterval !== SESSION_NEVER_EXPIRES) {
-      writes.push({ key: rows.expiryKey(leftAtMs + expiryInterval * 1_000, number), value: undefined })
-    }
-    const ticket = journal.submit({ writes })
     this.durableCount -= 1
-    const key = keyOf(tenant, clientIdentifier)
-    this.#resident.delete(key)
-    this.#ended.set(key, ticket)
-    this.#waitToLeave(key, ticket)
+    this.#forget(session)
+    const expiresAtMs = expiryOf(session)
+    const ended = { tenant, clientIdentifier, number, expiresAtMs, isWanting: false, isEnding: false }
+    this.#ended.set(number, ended)
+    this.#finish(ended)
+  }
+
+  /** A session's row in the directory; undefined where there is none, or where it has ended. */
+  #stored(tenant: number, clientIdentifier: string): rows.SessionRow | undefined {
+    const value = this.#broker.services.store.get(rows.directoryKey(tenant, clientIdentifier))
+    const row = value === undefined ? undefined : rows.decodeSession(value)
+    return row === undefined || this.#ended.has(row.number) ? undefined : row
+  }
+
+  /** Looks at one session whose time is over, if its row of expiry says so still. */
+  #expire(key: Uint8Array, value: Uint8Array, nowMs: number): void {
+    const { tenant, clientIdentifier } = rows.decodeClient(value)
+    const number = rows.numberAt(key, 10)
+    const name = keyOf(tenant, clientIdentifier)
+    if (this.#ended.has(number) || this.#opening.has(name)) return
+    const resident = this.#resident.get(name)
+    if (resident instanceof DurableSession && resident.number === number) {
+      if (resident.connection === undefined && isExpired(resident, nowMs)) {
+        this.end(resident)
+        return
+      }
+    } else {
+      const row = this.#stored(tenant, clientIdentifier)
+      if (row?.number === number && isExpired(row, nowMs)) {
+        this.#endStored(tenant, clientIdentifier, row)
+        return
+      }
+    }
+    // It has come back since, and a failure of the journal has left this row.
+    this.#broker.services.journal.submit({ writes: [{ key, value: undefined }] })
   }
 
   #open(request: Request, existing: Session | undefined): void {
@@ -250,7 +296,7 @@ export class Sessions implements WheelTask {
     const before = services.journal.tickets.issued
     const ticket = (): number => (services.journal.tickets.issued > before ? services.journal.tickets.issued : 0)
     if (existing instanceof DurableSession) {
-      if (!connect.cleanStart && !isOver(existing, services.clock.nowMs())) {
+      if (!connect.cleanStart && !isExpired(existing, services.clock.nowMs())) {
         this.#resume(existing, expiry)
         opened({ session: existing, present: true, ticket: ticket() })
         return
@@ -280,7 +326,6 @@ export class Sessions implements WheelTask {
         return
       }
       const session = this.#makeDurable(tenant, clientIdentifier, expiry, limit, ends)
-      this.#resident.set(key, session)
       opened({ session, present: false, ticket: services.journal.tickets.issued })
     })
   }
@@ -308,33 +353,24 @@ export class Sessions implements WheelTask {
     limit: number,
     ends: ReadonlyArray<number>
   ): DurableSession {
-    const { journal } = this.#broker.services
     const number = this.#numbers.take()
     const positions = ends.map((end) => ({ next: end, low: end }))
-    const row = { number, expiryInterval: expiry, leftAtMs: 0, will: 0 }
-    journal.submit({
-      writes: [
-        { key: rows.directoryKey(tenant, clientIdentifier), value: rows.encodeSession(row) },
-        { key: rows.positionsKey(number), value: rows.encodePositions(positions) }
-      ]
-    })
+    const session = new DurableSession(this.#broker, tenant, clientIdentifier, expiry, limit, number, positions)
+    this.#resident.set(keyOf(tenant, clientIdentifier), session)
     this.durableCount += 1
-    return new DurableSession(this.#broker, tenant, clientIdentifier, expiry, limit, number, positions)
+    this.#writeRows(session, [{ key: rows.positionsKey(number), value: rows.encodePositions(positions) }])
+    return session
   }
 
   #resume(session: DurableSession, expiry: number): void {
-    const { tenant, clientIdentifier, number, leftAtMs } = session
+    const expiresAtMs = expiryOf(session)
     const writes: Array<KeyValueWrite> = []
-    if (leftAtMs !== 0 && session.expiryInterval !== SESSION_NEVER_EXPIRES) {
-      writes.push({ key: rows.expiryKey(leftAtMs + session.expiryInterval * 1_000, number), value: undefined })
-    }
+    if (expiresAtMs !== 0) writes.push({ key: rows.expiryKey(expiresAtMs, session.number), value: undefined })
     if (session.will !== 0) this.#broker.wills.cancel(session.will)
     session.will = 0
     session.leftAtMs = 0
     session.expiryInterval = expiry
-    const row = { number, expiryInterval: expiry, leftAtMs: 0, will: 0 }
-    writes.push({ key: rows.directoryKey(tenant, clientIdentifier), value: rows.encodeSession(row) })
-    this.#broker.services.journal.submit({ writes })
+    this.#writeRows(session, writes)
   }
 
   async #load(
@@ -406,30 +442,61 @@ export class Sessions implements WheelTask {
     }
   }
 
-  /** Ends a session that is rows alone. */
-  async #endStored(tenant: number, clientIdentifier: string, number: number): Promise<void> {
-    const key = keyOf(tenant, clientIdentifier)
-    if (this.#ended.has(key)) return
-    const { journal, router, store } = this.#broker.services
-    this.#ended.set(key, Number.POSITIVE_INFINITY)
-    const value = store.get(rows.directoryKey(tenant, clientIdentifier))
-    const row = value === undefined ? undefined : rows.decodeSession(value)
-    const writes = endWrites(tenant, clientIdentifier, number)
-    if (row !== undefined && row.number === number) {
-      const filters: Array<string> = []
-      await this.#pages(rows.rangeOf("ss", number), (page) => {
-        for (const each of page) {
-          if (rows.qosOfSubscription(each.value) > 0) filters.push(rows.ofSubscriptionKey(each.key).filter)
-        }
-      })
-      for (const filter of filters) router.unwantUnsafe(filter)
-      if (row.will !== 0) this.#broker.wills.publishNow(row.will)
-      writes.push({ key: rows.expiryKey(row.leftAtMs + row.expiryInterval * 1_000, number), value: undefined })
-      this.durableCount -= 1
+  /** Ends a session that is rows alone; from now on there is none. */
+  #endStored(tenant: number, clientIdentifier: string, row: rows.SessionRow): void {
+    const { number } = row
+    if (row.will !== 0) this.#broker.wills.publishNow(row.will)
+    this.durableCount -= 1
+    const expiresAtMs = expiryOf(row)
+    const ended = { tenant, clientIdentifier, number, expiresAtMs, isWanting: true, isEnding: false }
+    this.#ended.set(number, ended)
+    this.#finish(ended)
+  }
+
+  /** Takes the rows of an ended session away; where that fails it is tried again. */
+  #finish(ended: Ended): void {
+    ended.isEnding = true
+    if (!ended.isWanting) {
+      this.#dropRows(ended)
+      return
     }
-    const ticket = journal.submit({ writes })
-    this.#ended.set(key, ticket)
-    this.#waitToLeave(key, ticket)
+    const filters: Array<string> = []
+    const read = this.#pages(rows.rangeOf("ss", ended.number), (page) => {
+      for (const { key, value } of page) {
+        if (rows.qosOfSubscription(value) > 0) filters.push(rows.ofSubscriptionKey(key).filter)
+      }
+    })
+    const done = (): void => {
+      ended.isWanting = false
+      for (const filter of filters) this.#broker.services.router.unwantUnsafe(filter)
+      this.#dropRows(ended)
+    }
+    const failed = (): void => {
+      ended.isEnding = false
+    }
+    read.then(done, failed)
+  }
+
+  #dropRows({ tenant, clientIdentifier, number, expiresAtMs }: Ended): void {
+    const { journal, store } = this.#broker.services
+    const writes: Array<KeyValueWrite> = ["ss", "sp", "si", "sr"].map((prefix) => {
+      const { start, end } = rows.rangeOf(prefix, number)
+      return { key: start, value: undefined, end }
+    })
+    if (expiresAtMs !== 0) writes.push({ key: rows.expiryKey(expiresAtMs, number), value: undefined })
+    // The client may have another session by now, whose row has taken this one's place, or is about to.
+    const key = rows.directoryKey(tenant, clientIdentifier)
+    const value = store.get(key)
+    const isReplaced = this.#resident.get(keyOf(tenant, clientIdentifier)) instanceof DurableSession
+    const isOther = value !== undefined && rows.decodeSession(value).number !== number
+    if (!isReplaced && !isOther) writes.push({ key, value: undefined })
+    this.#commits.push(journal.tickets, journal.submit({ writes }), 0, number)
+  }
+
+  #endedFor(outcome: number, number: number): void {
+    const ended = this.#ended.get(number)
+    if (outcome >= 0) this.#ended.delete(number)
+    else if (ended !== undefined) ended.isEnding = false
   }
 
   async #pages(
@@ -447,32 +514,10 @@ export class Sessions implements WheelTask {
     }
   }
 
-  #waitToLeave(who: DurableSession | string, ticket: number): void {
-    this.#leavings += 1
-    this.#leaving.set(this.#leavings, who)
-    this.#commits.push(this.#broker.services.journal.tickets, ticket, 0, this.#leavings)
-  }
-
-  #leave(value: number): void {
-    const who = this.#leaving.get(value)
-    this.#leaving.delete(value)
-    if (typeof who === "string") {
-      this.#ended.delete(who)
-      return
-    }
-    if (who === undefined || who.connection !== undefined || who.hasUnwritten) return
-    this.#forget(who)
-  }
-
   #forget(session: Session): void {
     const key = keyOf(session.tenant, session.clientIdentifier)
     if (this.#resident.get(key) === session) this.#resident.delete(key)
   }
-}
-
-/** Whether its time is over though nobody has looked: the broker was down, or it ended just now. */
-function isOver({ leftAtMs, expiryInterval }: DurableSession, nowMs: number): boolean {
-  return leftAtMs !== 0 && expiryInterval !== SESSION_NEVER_EXPIRES && leftAtMs + expiryInterval * 1_000 <= nowMs
 }
 
 function pushExpiry(
@@ -487,14 +532,20 @@ function pushExpiry(
   writes.push({ key, value: rows.encodeClient(tenant, clientIdentifier) })
 }
 
-/** Everything of a session but its expiry. */
-function endWrites(tenant: number, clientIdentifier: string, number: number): Array<KeyValueWrite> {
-  const writes: Array<KeyValueWrite> = ["ss", "sp", "si", "sr"].map((prefix) => {
-    const { start, end } = rows.rangeOf(prefix, number)
-    return { key: start, value: undefined, end }
-  })
-  writes.push({ key: rows.directoryKey(tenant, clientIdentifier), value: undefined })
-  return writes
+/** When a session that was left ends, ms since 1970; 0 = it was not, or never ends. */
+function expiryOf({
+  leftAtMs,
+  expiryInterval
+}: {
+  readonly leftAtMs: number
+  readonly expiryInterval: number
+}): number {
+  return leftAtMs === 0 || expiryInterval === SESSION_NEVER_EXPIRES ? 0 : leftAtMs + expiryInterval * 1_000
+}
+
+function isExpired(session: { readonly leftAtMs: number; readonly expiryInterval: number }, nowMs: number): boolean {
+  const expiresAtMs = expiryOf(session)
+  return expiresAtMs !== 0 && expiresAtMs <= nowMs
 }
 
 function keyOf(tenant: number, clientIdentifier: string): string {

@@ -10,6 +10,7 @@ import {
   KeyValueStore,
   Listeners,
   Net,
+  NodeFacts,
   PluginError,
   type ProtocolPlugin,
   QueueLogs,
@@ -48,6 +49,7 @@ export const plugin = {
         const net = yield* Net
         const listeners = yield* Listeners
         const telemetry = yield* Telemetry
+        const facts = yield* NodeFacts
         const access: AccessShape = yield* Access
         const wheel = new TimerWheel(clock)
         const broker = new Broker(settings, {
@@ -61,7 +63,8 @@ export const plugin = {
           wheel,
           journal: yield* Journal,
           store: yield* KeyValueStore,
-          queueLogs: yield* QueueLogs
+          queueLogs: yield* QueueLogs,
+          isServing: () => facts.state() !== "starting"
         })
         const store = yield* Store
         yield* registerMetrics(telemetry, broker)

@@ -100,7 +100,7 @@ function publishAcknowledged(
     return Reason.RECEIVE_MAXIMUM_EXCEEDED
   }
   if (qos === 2) {
-    if (broker.services.journal.refusal !== 0 && session.isDurable) {
+    if (session.isDurable && (session.isDirty || broker.services.journal.refusal !== 0)) {
       answers.acknowledge(REFUSED_QUOTA, kind, packetIdentifier)
       return 0
     }

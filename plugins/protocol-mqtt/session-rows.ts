@@ -228,7 +228,8 @@ export function encodeFlight(row: FlightRow): Uint8Array {
     for (const identifier of row.identifiers) writer.uint32(identifier)
     if (row.message !== undefined) row.message.encode(writer)
     else {
-      writer.uint32(row.queue + 1)
+      // Where the message is lost the row says so: its place may never be another's.
+      writer.uint32(row.offset < 0 ? 0 : row.queue + 1)
       writer.uint53(Math.max(0, row.offset))
     }
   })
@@ -241,7 +242,9 @@ export function decodeFlight(value: Uint8Array): FlightRow {
   const identifiers = Array.from({ length: reader.uint8() }, () => reader.uint32())
   const row = { sequence, qos: flags & 3, retain: (flags & 4) !== 0, isReleased: (flags & 8) !== 0, identifiers }
   if ((flags & 16) === 0) {
-    return { ...row, queue: reader.uint32() - 1, offset: reader.uint53(), message: undefined }
+    const queue = reader.uint32() - 1
+    const offset = reader.uint53()
+    return { ...row, queue, offset: queue < 0 ? -1 : offset, message: undefined }
   }
   const message = new Message()
   message.decode(reader)

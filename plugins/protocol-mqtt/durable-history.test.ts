@@ -1,0 +1,136 @@
+/**
+ * Any history of publishing, acknowledging, leaving, coming back, journals that fail and crashes at any moment, on two shards: in the end
+ * everything has come, QoS 1 at least once, QoS 2 exactly once, in order, and nothing was made up.
+ */
+import assert from "node:assert/strict"
+import { test } from "node:test"
+import fc from "fast-check"
+import { encode } from "../../tests/support/mqtt-packets.ts"
+import { TestClient } from "./fakes.ts"
+import { TestNode } from "./testing.ts"
+
+const WINDOW = 3
+const NAMES = ["t/0", "t/1", "t/2"]
+const DISK_FULL = -3
+
+type Step =
+  | { readonly kind: "publish"; readonly name: string; readonly qos: 1 | 2 }
+  | { readonly kind: "answer"; readonly who: number; readonly count: number }
+  | { readonly kind: "cut" | "connect"; readonly who: number }
+  | { readonly kind: "commit"; readonly shard: number; readonly count: number }
+  | { readonly kind: "automatic"; readonly isAutomatic: boolean }
+  | { readonly kind: "lose"; readonly shard: number; readonly isFull: boolean }
+  | { readonly kind: "crash" }
+  | { readonly kind: "pass"; readonly ms: number }
+
+const who = fc.nat({ max: 1 })
+const step: fc.Arbitrary<Step> = fc.oneof(
+  {
+    weight: 8,
+    arbitrary: fc.record({
+      kind: fc.constant("publish" as const),
+      name: fc.constantFrom(...NAMES),
+      qos: fc.constantFrom(1 as const, 2 as const)
+    })
+  },
+  {
+    weight: 8,
+    arbitrary: fc.record({ kind: fc.constant("answer" as const), who, count: fc.integer({ min: 1, max: 9 }) })
+  },
+  { weight: 2, arbitrary: fc.record({ kind: fc.constantFrom("cut" as const, "connect" as const), who }) },
+  { weight: 2, arbitrary: fc.record({ kind: fc.constant("connect" as const), who }) },
+  {
+    weight: 6,
+    arbitrary: fc.record({ kind: fc.constant("commit" as const), shard: who, count: fc.integer({ min: 1, max: 4 }) })
+  },
+  { weight: 2, arbitrary: fc.record({ kind: fc.constant("automatic" as const), isAutomatic: fc.boolean() }) },
+  { weight: 1, arbitrary: fc.record({ kind: fc.constant("lose" as const), shard: who, isFull: fc.boolean() }) },
+  { weight: 1, arbitrary: fc.record({ kind: fc.constant("crash" as const) }) },
+  { weight: 1, arbitrary: fc.record({ kind: fc.constant("pass" as const), ms: fc.constantFrom(1, 600, 3_000) }) }
+)
+
+/** A node with a subscriber and a publisher whose sessions outlive everything. */
+async function begin() {
+  const node = new TestNode({ inflight_max: WINDOW })
+  await node.start()
+  const subscriber = new TestClient(node, "subscriber")
+  const publisher = new TestClient(node, "publisher-1")
+  subscriber.window = WINDOW
+  const clients = [subscriber, publisher]
+  for (const client of clients) client.connect()
+  await node.settle()
+  for (const client of clients) client.answer()
+  subscriber.send(encode.subscribe(4, 1, [{ filter: "t/#", qos: 2 }]))
+  await node.settle()
+  subscriber.answer()
+  return { node, subscriber, publisher, clients }
+}
+
+/** Everybody comes back, and all that is owed is done. */
+async function end(node: TestNode, clients: ReadonlyArray<TestClient>): Promise<void> {
+  for (const { journal } of node.shards) journal.refusal = 0
+  node.automatic = true
+  await node.advance(5_000)
+  for (let idle = 0, round = 0; idle < 5 && round < 2_000; round++) {
+    for (const client of clients) if (!client.isConnected) client.connect()
+    await node.settle()
+    const isBusy = clients.some(({ unread, unfinished }) => unread + unfinished > 0)
+    for (const client of clients) client.answer()
+    await node.advance(1)
+    idle = isBusy ? 0 : idle + 1
+  }
+}
+
+test("whatever happens: at least once, exactly once, in order, within the window", async () => {
+  await fc.assert(
+    fc.asyncProperty(fc.array(step, { maxLength: 60, size: "max" }), async (steps) => {
+      const { node, subscriber, publisher, clients } = await begin()
+      const sent: Array<{ readonly name: string; readonly payload: string; readonly qos: number }> = []
+      const client = (index: number): TestClient => clients[index] ?? subscriber
+      for (const each of steps) {
+        if (each.kind === "publish") {
+          const payload = `${sent.length}`
+          if (publisher.publish(each.name, payload, each.qos)) sent.push({ ...each, payload })
+        } else if (each.kind === "answer") client(each.who).answer(each.count)
+        else if (each.kind === "cut") client(each.who).cut()
+        else if (each.kind === "connect") client(each.who).connect()
+        else if (each.kind === "commit") node.shards[each.shard]?.journal.commit(each.count)
+        else if (each.kind === "automatic") node.automatic = each.isAutomatic
+        else if (each.kind === "lose") {
+          const { journal } = node.shards[each.shard] ?? assert.fail()
+          journal.refusal = each.isFull ? DISK_FULL : 0
+          journal.fail(DISK_FULL)
+        } else if (each.kind === "pass") await node.advance(each.ms)
+        else {
+          node.crash()
+          for (const one of clients) one.wire = undefined
+          await node.start()
+        }
+        await node.settle()
+      }
+      await end(node, clients)
+      assert.equal(publisher.unfinished, 0, "the publisher has been told of everything")
+      for (const { payload, qos } of sent) {
+        const copies = subscriber.got.filter((got) => got.payload === payload)
+        if (qos === 2) assert.equal(copies.length, 1, `QoS 2 message ${payload} comes once`)
+        else assert.ok(copies.length >= 1, `QoS 1 message ${payload} comes`)
+        assert.ok(copies.every((copy) => copy.qos === qos))
+      }
+      const isUndisturbed = !steps.some((each) => each.kind === "crash" || each.kind === "lose")
+      if (isUndisturbed && publisher.accepted === 1) {
+        const fresh = subscriber.got.filter(({ dup }) => !dup).map(({ payload }) => payload)
+        assert.deepEqual(fresh, [...new Set(fresh)], "what comes again says so")
+      }
+      // What a journal has lost is sent again, behind what it has taken meanwhile.
+      if (steps.some(({ kind }) => kind === "lose")) return
+      for (const name of NAMES) {
+        const first = [...new Set(subscriber.got.filter(({ topic }) => topic === name).map(({ payload }) => payload))]
+        assert.deepEqual(
+          first,
+          sent.filter((each) => each.name === name).map(({ payload }) => payload)
+        )
+      }
+    }),
+    { numRuns: Number(process.env["RUNS"] ?? 300) }
+  )
+})

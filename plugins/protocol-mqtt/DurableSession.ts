@@ -200,24 +200,24 @@ export class DurableSession extends Session {
     const made = super.subscribe(wish)
     this.#selection = undefined
     const { router, queueLogs, journal } = this.broker.services
-    // What was published before is not for a new subscription; for one that is replaced it is, where it was kept for that.
+    // What was published before is not for a new subscription. For one that is replaced it is delivered as was asked then, and after a
+    // crash, which forgets what that was, as is asked now.
     const wasKept = before !== undefined && before.qos > 0
     const since = (wasKept ? this.#since.get(before) : undefined) ?? this.#flows.map((flow) => flow.position)
-    if (before !== undefined && wish.qos === 0) this.#keepPast(before)
+    const isSame = wasKept && isSameSubscription(before, made.subscription)
+    if (wasKept && !isSame) this.#keepPast(before)
     if (before !== undefined) this.#since.delete(before)
     this.#since.set(made.subscription, since)
     let ticket = made.ticket
     if (wish.qos > 0 && !wasKept) ticket = Math.max(ticket, router.wantUnsafe(wish.filter))
     else if (wish.qos === 0 && wasKept) router.unwantUnsafe(wish.filter)
     const write = (from: ReadonlyArray<number>): void => {
-      const value = rows.encodeSubscription({ ...wish, since: from })
+      const value = rows.encodeSubscription({ ...wish, since: this.#sinceInRow(from) })
       journal.submit({ writes: [{ key: rows.subscriptionKey(this.number, wish.filter), value }] })
       this.mark()
     }
-    if (wasKept) {
-      write(since)
-      return { ...made, ticket }
-    }
+    if (wasKept) write(since)
+    if (isSame) return { ...made, ticket }
     // Asked behind the wish, so that what each log answers lies after what it had before it knew of this.
     const from = since.map(() => Number.POSITIVE_INFINITY)
     this.#since.set(made.subscription, from)
@@ -228,13 +228,18 @@ export class DurableSession extends Session {
           from[log] = end
           waiting -= 1
           if (waiting > 0 || this.subscriptions?.get(wish.filter) !== made.subscription) return
-          write(from)
+          if (!wasKept) write(from)
         },
         failed: () => {}
       })
     }
-    if (waiting > 0) write(since)
+    if (waiting > 0 && !wasKept) write(since)
     return { ...made, ticket }
+  }
+
+  /** A log that has not said yet where it ends: from here on is not too late. */
+  #sinceInRow(since: ReadonlyArray<number>): ReadonlyArray<number> {
+    return since.map((offset, log) => (Number.isFinite(offset) ? offset : (this.#flows[log]?.position ?? 0)))
   }
 
   override unsubscribe(filter: string): boolean {
@@ -532,7 +537,7 @@ export class DurableSession extends Session {
     broker.sessions.collect(this, writes)
     for (const subscription of this.subscriptions?.values() ?? []) {
       const { filter, qos, noLocal, retainAsPublished, identifier } = subscription
-      const since = this.#since.get(subscription) ?? []
+      const since = this.#sinceInRow(this.#since.get(subscription) ?? [])
       const row = { qos, noLocal: noLocal !== "", retainAsPublished, identifier, since }
       writes.push({ key: rows.subscriptionKey(number, filter), value: rows.encodeSubscription(row) })
     }
@@ -718,7 +723,8 @@ export class DurableSession extends Session {
         received: (read) => {
           if (attachment !== this.#attachment) return
           flow.isReading = false
-          const isMore = this.#take(connection, flow, read)
+          // What was read for other subscriptions says nothing of what these want.
+          const isMore = selection !== this.#selection || this.#take(connection, flow, read)
           if (isInPlace) goesOn = isMore
           else if (isMore) this.drain()
         },
@@ -902,4 +908,13 @@ export class DurableSession extends Session {
       }
     })
   }
+}
+
+function isSameSubscription(one: Subscription, other: Subscription): boolean {
+  return (
+    one.qos === other.qos &&
+    one.noLocal === other.noLocal &&
+    one.retainAsPublished === other.retainAsPublished &&
+    one.identifier === other.identifier
+  )
 }

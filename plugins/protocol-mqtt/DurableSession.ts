@@ -351,6 +351,8 @@ export class DurableSession extends Session {
     }
     const flow = this.#flows[message.queue]
     if (flow === undefined) {
+      // In no queue log, for its shard did not know of the subscription yet: nobody was promised it, and it must not overtake.
+      if (this.#flows.some(({ isBehind }) => isBehind)) return
       this.send(message, qos, retain, identifiers, 0)
       return
     }

@@ -10,8 +10,16 @@ import { plugin as metaRaft } from "../plugins/meta-raft/mod.ts"
 import { plugin as protocolKafka } from "../plugins/protocol-kafka/mod.ts"
 import { plugin as protocolMqtt } from "../plugins/protocol-mqtt/mod.ts"
 import { plugin as storageMemory } from "../plugins/storage-memory/mod.ts"
+import { plugin as storageSqlite } from "../plugins/storage-sqlite/mod.ts"
 
-export const builtins: ReadonlyArray<Plugin> = [storageMemory, metaRaft, protocolMqtt, protocolKafka, adminHttp]
+export const builtins: ReadonlyArray<Plugin> = [
+  storageMemory,
+  storageSqlite,
+  metaRaft,
+  protocolMqtt,
+  protocolKafka,
+  adminHttp
+]
 
 /** Third parties' plugins that were compiled in, by what a manifest calls them (`use`); they win over what lies on disk. */
 export const included: ReadonlyMap<string, Plugin> = new Map()

@@ -13,6 +13,7 @@ import type { plugin as adminHttp } from "../plugins/admin-http/mod.ts"
 import type { plugin as protocolKafka } from "../plugins/protocol-kafka/mod.ts"
 import type { plugin as protocolMqtt } from "../plugins/protocol-mqtt/mod.ts"
 import type { plugin as storageMemory } from "../plugins/storage-memory/mod.ts"
+import type { plugin as storageSqlite } from "../plugins/storage-sqlite/mod.ts"
 
 /** The same with nothing to be changed, so that a constant configuration is one too. */
 type Constant<Value> =
@@ -29,6 +30,7 @@ export interface BuiltinOptions {
   readonly "protocol-kafka": Constant<InferInput<(typeof protocolKafka)["options"]>>
   readonly "protocol-mqtt": Constant<InferInput<(typeof protocolMqtt)["options"]>>
   readonly "storage-memory": Constant<InferInput<(typeof storageMemory)["options"]>>
+  readonly "storage-sqlite": Constant<InferInput<(typeof storageSqlite)["options"]>>
 }
 
 /** A built-in plugin by its name. */

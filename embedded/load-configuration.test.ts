@@ -39,7 +39,7 @@ const mine: Plugin = {
 
 test("nothing given: storage and meta store, no protocol, no directory", () => {
   const options = load({})
-  assert.deepEqual(namesOf(options), ["meta-raft", "storage-memory"])
+  assert.deepEqual(namesOf(options), ["meta-raft", "storage-memory", "storage-sqlite"])
   assert.deepEqual(
     [options.id, options.shards, options.makesDataDirectory, options.insecure],
     ["node-1", 1, false, false]
@@ -85,7 +85,8 @@ for (const [entry, expected] of listeners) {
 test("a protocol that is not enabled does not run", () => {
   assert.deepEqual(namesOf(load({ plugin: [{ use: "protocol-mqtt", enabled: false }] })), [
     "meta-raft",
-    "storage-memory"
+    "storage-memory",
+    "storage-sqlite"
   ])
 })
 
@@ -93,7 +94,7 @@ test("a plugin as a value: a third party's, and one of ours", () => {
   const mqtt = builtins.find(({ name }) => name === "protocol-mqtt")
   assert.ok(mqtt !== undefined)
   const options = load({ plugin: [{ use: mine, options: { greeting: "hi" } }, { use: mqtt }] })
-  assert.deepEqual(namesOf(options), ["meta-raft", "mine", "protocol-mqtt", "storage-memory"])
+  assert.deepEqual(namesOf(options), ["meta-raft", "mine", "protocol-mqtt", "storage-memory", "storage-sqlite"])
   assert.deepEqual(optionsOf(options, "mine"), { greeting: "hi" })
   assert.deepEqual((optionsOf(options, "protocol-mqtt") as { tcp: unknown }).tcp, ["127.0.0.1:0"])
 })
@@ -186,7 +187,8 @@ test("the types know every built-in plugin", () => {
     "meta-raft": true,
     "protocol-kafka": true,
     "protocol-mqtt": true,
-    "storage-memory": true
+    "storage-memory": true,
+    "storage-sqlite": true
   }
   const names = builtins.map(({ name }) => name).toSorted()
   assert.deepEqual(names, Object.keys(known).toSorted())

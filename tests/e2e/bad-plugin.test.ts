@@ -63,7 +63,8 @@ const cases: ReadonlyArray<Case> = [
     files: {
       "a/mod.ts": right("", 'kind: "storage", engines: [{ name: "memory", modes: ["memory"] }]')
     },
-    manifest: entry("./a") + entry("storage-memory", "enabled = false\n"),
+    manifest:
+      entry("./a") + ["storage-memory", "storage-sqlite"].map((use) => entry(use, "enabled = false\n")).join(""),
     says: [":5: plugin.1.enabled", "storage-memory", "a key-value store"]
   },
   {

@@ -210,7 +210,7 @@ describe.skipIf(IS_EXTERNAL)("storage-jsonl", () => {
       const ports = settings.flatMap((name) => ["--set", `${name}=127.0.0.1:0`])
       const second = await runCommand(["start", "--config", file, "--data", data, ...ports])
       expect(second.code).not.toBe(0)
-      expect(second.stderr).toMatch(/plugin storage-jsonl: .*storage-jsonl\/lock: another process uses it/)
+      expect(second.stderr).toMatch(/node\.data: cannot use .*: another process uses it/)
       expect((await kafka.produce("audit.logins", 0, batch([{ value: "again" }]))).error).toBe(0)
     } finally {
       await broker.stop()

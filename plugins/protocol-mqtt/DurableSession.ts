@@ -84,6 +84,8 @@ export class DurableSession extends Session {
   /** Identifiers whose token is being given back, with the ticket of {@link DurableSession.#releases} that their PUBCOMP waits for. */
   readonly #releasing = new Map<number, number>()
   #lateReceipts: LateReceipts | undefined
+  /** Subscriptions whose rows wait for other shards to say where their queue logs end. */
+  #subscribing: OrderedTickets | undefined
   #sequence = 0
   /** Rises with every connection and every end of one: what was asked for an earlier one is not for this. */
   #attachment = 0
@@ -222,19 +224,32 @@ export class DurableSession extends Session {
     const from = since.map(() => Number.POSITIVE_INFINITY)
     this.#since.set(made.subscription, from)
     let waiting = queueLogs.count
+    let late = 0
+    const isKnown = (): void => {
+      if (!wasKept && this.subscriptions?.get(wish.filter) === made.subscription) write(from)
+      if (late > 0) this.broker.whenCommitted((outcome) => this.#subscribing?.done(late, outcome))
+    }
     for (let log = 0; log < queueLogs.count; log++) {
       queueLogs.end(log, {
         received: (end) => {
           from[log] = end
           waiting -= 1
-          if (waiting > 0 || this.subscriptions?.get(wish.filter) !== made.subscription) return
-          if (!wasKept) write(from)
+          if (waiting === 0) isKnown()
         },
+        // A shard that does not answer is on its way out, and the node with it.
         failed: () => {}
       })
     }
-    if (waiting > 0 && !wasKept) write(since)
+    if (waiting > 0) {
+      // Its row says where it begins, so it is written when that is known; a SUBACK speaks of the row.
+      this.#subscribing ??= new OrderedTickets()
+      late = this.#subscribing.stream.issue()
+    }
     return { ...made, ticket }
+  }
+
+  override get subscribing(): TicketStream | undefined {
+    return this.#subscribing?.stream
   }
 
   /** A log that has not said yet where it ends: from here on is not too late. */
@@ -428,6 +443,8 @@ export class DurableSession extends Session {
   /** Whether it knows what no row says: changes of this turn, what is committed elsewhere, subscriptions that were taken off. */
   get hasUnwritten(): boolean {
     const isAwaited = this.#lateReceipts?.isWaiting === true || this.#releasing.size > 0
+    const { subscribing } = this
+    if (subscribing !== undefined && subscribing.issued > subscribing.committed) return true
     const isCommitted = this.#lastTicket <= this.broker.services.journal.tickets.committed
     return !isCommitted || this.#isMarked || this.#isDirty || isAwaited || !this.#past.isEmpty
   }

@@ -133,6 +133,11 @@ export abstract class Session implements Subscriber {
     this.connection = connection
   }
 
+  /** Subscriptions whose rows are not written yet; undefined where there never was one. */
+  get subscribing(): TicketStream | undefined {
+    return undefined
+  }
+
   /** Adds or replaces a subscription. */
   subscribe({ filter, qos, noLocal, retainAsPublished, identifier }: Wish): Subscribed {
     const subscriptions = (this.subscriptions ??= new Map())

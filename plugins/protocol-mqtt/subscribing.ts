@@ -61,6 +61,10 @@ export function subscribe(
 /** What a durable session keeps of its subscriptions is committed before the client is told. */
 function waitForRows({ answers, broker }: Connection, session: Session): void {
   const { tickets } = broker.services.journal
+  const { subscribing } = session
+  if (subscribing !== undefined && subscribing.issued > subscribing.committed) {
+    answers.waitFirst(subscribing, subscribing.issued)
+  }
   if (session.isDurable && tickets.issued > tickets.committed) answers.waitFirst(tickets, tickets.issued)
 }
 

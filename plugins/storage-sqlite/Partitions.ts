@@ -71,6 +71,7 @@ export class Partitions implements PartitionHost {
   readonly #committed = { hybrid: 0, persistent: 0 }
   readonly #waits: TicketWaits
   readonly #baseBehind: SqliteStatement
+  readonly #sum: SqliteStatement
   readonly #head = new Uint8Array(APPEND_HEAD_BYTES)
   #settling: Array<() => boolean> = []
 
@@ -83,6 +84,9 @@ export class Partitions implements PartitionHost {
     this.#table = new PartitionTable(this, reading, parts.nextPartition)
     this.#waits = new TicketWaits()
     this.#head[0] = BATCH_APPENDED
+    this.#sum = reading.prepare(
+      "SELECT sum(size) AS bytes FROM batch WHERE partition = ? AND base >= ? AND base < ? AND next > ? AND next <= ?"
+    )
     this.#baseBehind = reading.prepare(
       "SELECT base FROM batch WHERE partition = ? AND base >= " +
         "coalesce((SELECT max(base) FROM batch WHERE partition = ? AND base <= ?), 0) AND next > ? AND base < ? " +
@@ -252,7 +256,7 @@ export class Partitions implements PartitionHost {
       const first = recordBatch.baseOffset(bytes, 0)
       partition.leaderEpoch = recordBatch.partitionLeaderEpoch(bytes, 0)
       epochs.replayed(partition.leaderEpoch)
-      if (first < partition.logEndOffset) partition.cutTo(first)
+      if (first < partition.logEndOffset) this.#cutReplayed(partition, first)
       if (partition.logStartOffset === partition.logEndOffset) partition.logStartOffset = first
       const batch = { ...base, base: first, next, bytes, appendedAtMs, isCut: false, isCounted: true }
       partition.addBatch(batch)
@@ -264,9 +268,11 @@ export class Partitions implements PartitionHost {
     if (body.kind === "cut") {
       partition.leaderEpoch = Math.max(partition.leaderEpoch, body.leaderEpoch)
       epochs.replayed(body.leaderEpoch)
-      partition.cutTo(body.offset)
-    } else if (body.kind === "deleted") partition.forgetBelow(body.offset)
-    else if (body.kind === "removed") this.#table.remove(partition)
+      this.#cutReplayed(partition, body.offset)
+    } else if (body.kind === "deleted") {
+      partition.storedBytes -= this.#storedBytes(partition, 0, body.offset)
+      partition.forgetBelow(body.offset)
+    } else if (body.kind === "removed") this.#table.remove(partition)
     this.#note({ ...base, kind: body.kind, body: body.body })
   }
 
@@ -334,6 +340,17 @@ export class Partitions implements PartitionHost {
     this.#operations.push(change)
     change.partition.pending += 1
     change.partition.pendingChanges += 1
+  }
+
+  #cutReplayed(partition: SqlitePartition, end: number): void {
+    partition.storedBytes -= this.#storedBytes(partition, end, Number.MAX_SAFE_INTEGER)
+    partition.cutTo(end)
+  }
+
+  /** Bytes of a log's stored batches that begin from `baseFrom` on and end up to `nextUpTo`. Reads on the loop. */
+  #storedBytes({ id, storedEnd, logStartOffset }: SqlitePartition, baseFrom: number, nextUpTo: number): number {
+    if (baseFrom >= storedEnd) return 0
+    return Number(this.#sum.get(id, baseFrom, storedEnd, logStartOffset, nextUpTo)?.["bytes"] ?? 0)
   }
 
   #replayedPartition(body: ReplayedOperation): SqlitePartition | undefined {

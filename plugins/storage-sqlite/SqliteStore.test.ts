@@ -4,6 +4,7 @@ import {
   existsSync,
   mkdirSync,
   mkdtempSync,
+  readdirSync,
   readFileSync,
   rmSync,
   statSync,
@@ -373,6 +374,59 @@ test("a damaged page is told at the opening, a damaged batch by verify", async (
   const partition = await partitionOf(store)
   const results = await Promise.allSettled(Array.from({ length: 40 }, (_, offset) => partition.read(offset, 1)))
   assert.equal(results.filter(({ status }) => status === "rejected").length, 1)
+})
+
+test("partitions, too, start from every checkpoint: the database as it was then, and the journal as it is now", async () => {
+  const folder = freshFolder()
+  const store = await open(folder, { journal: { segmentBytes: 1_048_576 } })
+  const keys = ["one", "two", "gone", "late"].map((topicId) => ({ ...KEY, topicId }))
+  const copies: Array<string> = []
+  const [one, two, gone] = await Promise.all(keys.slice(0, 3).map((key) => partitionOf(store, key)))
+  assert.ok(one !== undefined && two !== undefined && gone !== undefined)
+  for (let round = 0; round < 7; round++) {
+    const copy = freshFolder()
+    store.copy(copy)
+    copies.push(copy)
+    for (let count = 0; count < 5; count++) {
+      await append(one, batchOf(50 + round, 2), 2)
+      if (count % 2 === 0) await append(two, batchOf(round))
+      if (round < 4) await append(gone, batchOf(1))
+    }
+    if (round % 2 === 1) await one.truncateTo(one.logEndOffset - 3)
+    if (round % 3 === 2) await two.deleteBefore(two.logEndOffset - 2)
+    if (round === 4) await Effect.runPromise(store.engine.remove({ ...KEY, topicId: "gone" }))
+    if (round === 5) await append(await partitionOf(store, { ...KEY, topicId: "gone" }), batchOf(9))
+    if (round === 6) await append(await partitionOf(store, { ...KEY, topicId: "late" }), batchOf(8))
+    await store.store.checkpoints.flush()
+  }
+  const factsOf = async (of: TestStore): Promise<ReadonlyArray<unknown>> => {
+    const facts: Array<unknown> = []
+    for (const key of keys) {
+      const partition = await partitionOf(of, key)
+      const { logStartOffset, logEndOffset, sizeBytes } = partition
+      const content: Array<string> = []
+      for (let offset = logStartOffset; offset < logEndOffset; offset++) {
+        const bytes = partition.readUnsafe(offset, 1) ?? (await partition.read(offset, 1))
+        content.push(Buffer.from(bytes).toString("base64"))
+      }
+      facts.push({ key, logStartOffset, logEndOffset, sizeBytes, content })
+    }
+    return facts
+  }
+  const expected = await factsOf(store)
+  for (const copy of copies) {
+    for (const name of readdirSync(folder).filter((each) => each.endsWith(".journal"))) {
+      copyFileSync(join(folder, name), join(copy, name))
+    }
+    const again = await open(copy)
+    assert.deepEqual(await factsOf(again), expected)
+    // Once more from the database alone.
+    await again.store.checkpoints.flush()
+    await again.kill()
+    const third = await open(copy)
+    assert.deepEqual(await factsOf(third), expected)
+    assert.equal(third.journal.recoveredEntries >= 0, true)
+  }
 })
 
 test("a copy of a store in use is whole, and with the journal behind it nothing is missing", async () => {

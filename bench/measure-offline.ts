@@ -22,7 +22,7 @@ export async function measureOffline(attempt: Attempt, scenario: Offline): Promi
   }
 }
 
-/** `stored` without the list that only the drain needs. */
+/** Both phases in one report, without the list that only the drain needs. */
 function reportOf({ options }: Attempt, scenario: Offline, stored: Stored, drained: Drained): Report {
   const { acknowledgedOf: _, ...store } = stored
   return {
@@ -50,10 +50,10 @@ function reportOf({ options }: Attempt, scenario: Offline, stored: Stored, drain
       reordered: drained.reordered,
       stray: drained.stray,
       corrupt: drained.corrupt,
-      refused: 0,
+      refused: store.refused,
       unexpectedAcknowledgements: 0,
       unacknowledged: 0,
-      broken: drained.broken,
+      broken: store.broken + drained.broken,
       stalls: 0
     },
     behind: scenario.sessions * scenario.messagesEach - store.messages,

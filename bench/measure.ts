@@ -4,6 +4,7 @@ import { tmpdir } from "node:os"
 import { join } from "node:path"
 import type { Broker, RunningBroker } from "./brokers/Broker.ts"
 import { DRIVER_CORE, launch } from "./brokers/launch.ts"
+import { topicNamesOf } from "./driver/acknowledge.ts"
 import type { ProtocolLevel } from "./driver/frames.ts"
 import type { DriverResult, DriverTask } from "./driver/main.ts"
 import type { Report } from "./driver/report.ts"
@@ -56,7 +57,8 @@ export async function measure(broker: Broker, scenario: Scenario, options: Measu
 }
 
 async function measureOnce(attempt: Attempt, scenario: Scenario): Promise<Report> {
-  const running = await attempt.broker.start(attempt.folder)
+  const names = scenario.kind === "acknowledge" ? topicNamesOf(scenario.topics) : []
+  const running = await attempt.broker.start(attempt.folder, names)
   const isCounted = scenario.kind === "acknowledge" && scenario.journal
   const trace = isCounted ? SyncTrace.start(running.pid, attempt.folder) : undefined
   try {

@@ -33,6 +33,9 @@ export interface Broker {
   missing(): string | undefined
   /** Version or build, for the head of the table. */
   about(): string
-  /** Starts it; all that it writes lies in `folder`, which is the caller's to remove. */
-  start(folder: string): Promise<RunningBroker>
+  /**
+   * Starts it; all that it writes lies in `folder`, which is the caller's to remove. `topicNames` will be published to: a broker
+   * that wants its topics declared declares one for each, one for all below `bench/` where none are named; others need not look.
+   */
+  start(folder: string, topicNames?: readonly string[]): Promise<RunningBroker>
 }

@@ -5,7 +5,7 @@
  * `topics.auto_create_mqtt=off`, where a message that nobody stores is routed and forgotten; and with topics on disk.
  */
 import { spawnSync } from "node:child_process"
-import { existsSync } from "node:fs"
+import { existsSync, writeFileSync } from "node:fs"
 import { join } from "node:path"
 import { denoPath } from "../../scripts/bootstrap.mjs"
 import { fileName, hostTarget } from "../../scripts/packaging/targets.ts"
@@ -28,8 +28,8 @@ const PORTS = [
 ]
 
 const MEMORY = "in its topic, in memory; lost on restart"
-/** The durable settings: every name that is published to gets a topic of its own on disk. */
-const DURABLE = ["topics.auto_create_mqtt=default", "topics.engine=sqlite", "topics.mode=persistent"]
+/** The durable settings: topics on disk, and those that are used are declared. */
+const DURABLE = ["topics.auto_create_mqtt=off", "topics.engine=sqlite", "topics.mode=persistent"]
 const PERSISTENT = "in the journal, synced (fdatasync)"
 const NOT_THERE = "this build has no engine sqlite: memory, memory"
 
@@ -55,7 +55,8 @@ export const manifoldDurable = (build: Build): Broker => {
     promise: isThere ? PERSISTENT : MEMORY,
     survives: isThere ? "a kill" : "nothing",
     build,
-    set: isThere ? DURABLE : ["topics.auto_create_mqtt=default"]
+    set: isThere ? DURABLE : ["topics.auto_create_mqtt=off"],
+    isDeclared: true
   })
 }
 
@@ -67,22 +68,43 @@ interface Variant {
   readonly build: Build
   /** Settings beside the ports, as --set takes them. */
   readonly set: readonly string[]
+  /** Whether topics are declared in the manifest, not made by a PUBLISH. */
+  readonly isDeclared?: boolean
 }
 
-function broker({ build, set, ...facts }: Variant): Broker {
+/** A manifest that declares a topic for each name; for everything below `bench/` where there are none. */
+export function manifestOf(topicNames: readonly string[]): string[] {
+  if (topicNames.length === 0) return ["[[binding]]", 'topic = "bench"', 'filter = "bench/#"']
+  return topicNames.flatMap((name) => [
+    "[[binding]]",
+    `topic = ${JSON.stringify(name.replaceAll("/", "."))}`,
+    `filter = ${JSON.stringify(name)}`
+  ])
+}
+
+function broker({ build, set, isDeclared = false, ...facts }: Variant): Broker {
   return {
     ...facts,
     storesForSubscribersOnly: false,
-    settings: () => (set.length === 0 ? ["# the default manifest"] : set.map((setting) => `--set ${setting}`)),
+    settings: () => {
+      const options = set.map((setting) => `--set ${setting}`)
+      if (isDeclared) return [...options, ...manifestOf([])]
+      return options.length === 0 ? ["# the default manifest"] : options
+    },
     missing: () => {
       if (command(build) !== undefined) return undefined
       return build === "executable" ? "dist/ holds no executable for this machine" : "cli/main.ts is not there"
     },
     about: () => (command(build) ?? []).join(" ").replace(ROOT, ""),
-    start: async (folder) => {
+    start: async (folder, topicNames = []) => {
       const program = command(build)
       if (program === undefined) throw new Error("there is nothing to start")
       const options = [...PORTS, ...set].flatMap((setting) => ["--set", setting])
+      if (isDeclared) {
+        const file = join(folder, "manifold.toml")
+        writeFileSync(file, `${manifestOf(topicNames).join("\n")}\n`)
+        options.push("--config", file)
+      }
       const startMs = performance.now()
       const arguments_ = ["start", "--data", join(folder, "data"), ...options]
       const child = launch([...program, ...arguments_], BROKER_CORE, { silentMsMax: START_MS_MAX })

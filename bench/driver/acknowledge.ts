@@ -177,8 +177,18 @@ export function targetsOf(index: number, count: number, topics: number): Target[
   if (topics < count) own.push(index % topics)
   else for (let topic = index; topic < topics; topic += count) own.push(topic)
   const often = Math.ceil(BURST_MIN / own.length)
-  const names = own.map((topic) => ({ topicName: `bench/t${String(topic).padStart(6, "0")}`, publisher: index }))
+  const names = own.map((topic) => ({ topicName: topicNameOf(topic), publisher: index }))
   return Array.from({ length: often }, () => names).flat()
+}
+
+/** All topic names of a scenario with so many. */
+export function topicNamesOf(topics: number): string[] {
+  return Array.from({ length: topics }, (_, topic) => topicNameOf(topic))
+}
+
+/** All of one length, so that the frames of a block have one. */
+function topicNameOf(topic: number): string {
+  return `bench/t${String(topic).padStart(6, "0")}`
 }
 
 /** A session that is away and wants everything: without it some brokers have no reason to store what is published. */

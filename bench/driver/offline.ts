@@ -27,6 +27,10 @@ const SET_UP_MS_MAX = 120_000
 export interface Stored extends Phase {
   /** PUBACKs by session. */
   readonly acknowledgedOf: readonly number[]
+  /** PUBACKs with an error. */
+  readonly refused: number
+  /** Publishers whose connection the broker ended. */
+  readonly broken: number
 }
 
 /** What came back. */
@@ -96,7 +100,8 @@ export async function storeOffline(scenario: Offline, options: RunOptions): Prom
   const seconds = (lastMs - startMs) / 1000
   const acknowledged = acknowledgedOf.reduce((sum, value) => sum + value, 0)
   const driverMicros = ownCpuMicros() - driverBefore
-  for (const publisher of publishers) await leave(publisher)
+  const broken = publishers.filter((publisher) => publisher.isBroken || publisher.malformed > 0).length
+  for (const publisher of publishers) if (!publisher.isBroken) await leave(publisher)
   return {
     messages: acknowledged,
     seconds,
@@ -105,7 +110,9 @@ export async function storeOffline(scenario: Offline, options: RunOptions): Prom
     brokerShare: (after.cpuMicros - before.cpuMicros) / seconds / 1e6,
     driverShare: driverMicros / seconds / 1e6,
     brokerRssMiB: after.rssMiB,
-    acknowledgedOf
+    acknowledgedOf,
+    refused: publishers.reduce((sum, publisher) => sum + publisher.refused, 0),
+    broken
   }
 }
 

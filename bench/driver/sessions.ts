@@ -67,6 +67,11 @@ export async function check({ sessions, sample: wanted }: Restart, options: RunO
   publisher.onRoom()
   const endMs = performance.now() + ARRIVE_MS_MAX
   while (run.ledger.delivered < sample && performance.now() < endMs) await sleep(LOOK_MS)
+  if (publisher.isBroken || publisher.refused > 0) {
+    throw new Error(
+      `the messages to the sample were not taken: ${publisher.refused} refused, connection ${publisher.isBroken ? "ended" : "open"}`
+    )
+  }
   for (const peer of [publisher, ...subscribers]) peer.close(disconnectFrame())
   return { sample, sessionsMissing, subscriptionsMissing: sample - run.ledger.delivered }
 }

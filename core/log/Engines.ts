@@ -113,9 +113,9 @@ export interface PartitionEvents {
   committed(): void
   /**
    * A write or a sync failed: what lay above the high watermark is lost, the log ends there again and its leader epoch has risen.
-   * `reason` is for a person.
+   * `reason` is for a person; `refusal` is {@link DISK_FULL} where that is why, and told to who waits for the records.
    */
-  failed(reason: string): void
+  failed(reason: string, refusal?: number): void
 }
 
 export interface Engine {

@@ -18,7 +18,7 @@ import type { TurnShape, TurnTask } from "../platform/Turn.ts"
 import type { TopicInfo } from "../topics/TopicInfo.ts"
 import { Commits } from "./Commits.ts"
 import { deliveryHeaders, deliveryHeadersCount } from "./delivery-headers.ts"
-import { BACKLOG, FAILED, type Partition } from "./Engines.ts"
+import { BACKLOG, DISK_FULL, FAILED, type Partition } from "./Engines.ts"
 import { RecordBatchBuilder } from "./RecordBatchBuilder.ts"
 
 /** A gathered batch is sealed at this size. */
@@ -212,8 +212,11 @@ export class PartitionLog implements TurnTask {
     this.#commits?.lost(FAILED, this.#engine.highWatermark)
   }
 
-  /** The engine lost what it had not committed; what lies gathered was given offsets behind that, and goes with it. */
-  failed(): void {
+  /**
+   * The engine lost what it had not committed; what lies gathered was given offsets behind that, and goes with it. All of it ends with
+   * `refusal` where that is {@link DISK_FULL}, else with {@link FAILED}.
+   */
+  failed(refusal: number = FAILED): void {
     this.#failures += 1
     const builder = this.#builder
     if (builder !== undefined) {
@@ -222,7 +225,7 @@ export class PartitionLog implements TurnTask {
       giveBack(builder)
     }
     this.#endOffset = this.#engine.logEndOffset
-    this.#commits?.lost(FAILED, this.#engine.highWatermark)
+    this.#commits?.lost(refusal === DISK_FULL ? DISK_FULL : FAILED, this.#engine.highWatermark)
   }
 
   /** Asks to be told of every advance until {@link PartitionLog.unwatch}. */

@@ -117,9 +117,9 @@ export class OpenPartitions {
     const fault = (line: string): void => this.#options.log(`partition ${info.name}/${partition}: ${line}`)
     const events = {
       committed: () => logs[partition]?.committed(),
-      failed: (reason: string) => {
+      failed: (reason: string, refusal?: number) => {
         fault(`${engineName}: ${reason}`)
-        logs[partition]?.failed()
+        logs[partition]?.failed(refusal)
       }
     }
     const opened = (result: Exit.Exit<Partition, unknown>): void => {

@@ -12,7 +12,6 @@ import {
   type ClockShape,
   type Durability,
   decodeWrites,
-  FAILED,
   type JournalConsumer,
   type JournalShape,
   KIND_KEY_VALUE,
@@ -119,8 +118,7 @@ export class Checkpoints implements JournalConsumer {
   }
 
   lost(index: number, refusal: number): void {
-    const reason = refusal === FAILED ? "a write to the journal failed" : "the disk is full"
-    this.#parts.partitions.lost(index, reason)
+    this.#parts.partitions.lost(index, refusal)
   }
 
   checkpoint(): void {

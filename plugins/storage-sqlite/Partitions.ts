@@ -8,6 +8,7 @@
 import {
   assert,
   ByteWriter,
+  DISK_FULL,
   type Durability,
   type JournalShape,
   KIND_SQLITE,
@@ -209,7 +210,8 @@ export class Partitions implements PartitionHost {
   }
 
   /** Takes back what was submitted in entries from `index` on and not told as committed. */
-  lost(index: number, reason: string): void {
+  lost(index: number, refusal: number): void {
+    const reason = refusal === DISK_FULL ? "the disk is full" : "a write to the journal failed"
     const isLost = ({ index: own, durability }: Operation): boolean => own >= index && own > this.#committed[durability]
     const hit = new Set<SqlitePartition>()
     for (const operation of this.#operations.removeFromEnd(index, isLost)) {
@@ -237,7 +239,7 @@ export class Partitions implements PartitionHost {
       // Without a new epoch nothing may be appended: offsets would name two contents.
       if (epoch === undefined) partition.isFenced = true
       else partition.leaderEpoch = epoch
-      partition.options?.events.failed(reason)
+      partition.options?.events.failed(reason, refusal)
       this.#table.forgetIdle(partition)
     }
     this.#settle()

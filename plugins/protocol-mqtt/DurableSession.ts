@@ -360,6 +360,7 @@ export class DurableSession extends Session {
   protected deliver(message: Message, qos: number, retain: boolean, identifiers: ReadonlyArray<number>): void {
     const { connection } = this
     if (connection === undefined) return
+    if (!this.#past.isEmpty && message.queue >= 0) this.#past.cameLive(message.queue, message.queueOffset)
     if (qos === 0) {
       connection.sendPublish(message, 0, retain, identifiers, 0)
       return

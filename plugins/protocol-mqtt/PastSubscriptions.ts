@@ -23,10 +23,15 @@ export class PastSubscriptions {
     this.#past.push({ subscription, since, until })
     for (let log = 0; log < queueLogs.count; log++) {
       const received = (end: number): void => {
-        until[log] = end
+        until[log] = Math.min(until[log] ?? end, end)
       }
       queueLogs.end(log, { received, failed: () => received(0) })
     }
+  }
+
+  /** A message has come live: what is taken off got none of it, nor of what follows, whatever had reached the log by then. */
+  cameLive(queue: number, queueOffset: number): void {
+    for (const { until } of this.#past) until[queue] = Math.min(until[queue] ?? queueOffset, queueOffset)
   }
 
   clear(): void {

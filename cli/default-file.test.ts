@@ -58,13 +58,13 @@ test("the file shows every key that there is", () => {
 test("the examples in its comments hold", () => {
   const examples = TEXT.replaceAll(/^# {3}(?=\[|[a-z]+ = )/gm, "")
   const config = load(examples)
-  assert.equal(config.defaults.forName("agents.one").partitions, 4)
+  assert.deepEqual(config.defaults.forName("agents.one"), { partitions: 4, engine: "memory", mode: "memory" })
   const telemetry = {
     topic: "telemetry",
     filter: "devices/+/telemetry",
     partitions: 8,
-    engine: "memory",
-    mode: "memory"
+    engine: "sqlite",
+    mode: "persistent"
   }
   assert.deepEqual(config.declared, [telemetry])
 })

@@ -16,8 +16,8 @@ test("the ready line names the node, the defaults of topics and every listener",
     listener("protocol-kafka", "tcp", "127.0.0.1:9092")
   ]
   assert.equal(
-    readyLine({ id: "node-1", shards: 2, engine: "memory", mode: "memory", listeners, startMs: 43.4 }),
-    "ready node=node-1 shards=2 topics.engine=memory topics.mode=memory protocol-mqtt.tcp=127.0.0.1:1883,[::1]:1883 " +
+    readyLine({ id: "node-1", shards: 2, engine: "sqlite", mode: "persistent", listeners, startMs: 43.4 }),
+    "ready node=node-1 shards=2 topics.engine=sqlite topics.mode=persistent protocol-mqtt.tcp=127.0.0.1:1883,[::1]:1883 " +
       "protocol-mqtt.websocket=127.0.0.1:8083 protocol-kafka.tcp=127.0.0.1:9092 in=43ms"
   )
 })

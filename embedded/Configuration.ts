@@ -5,6 +5,7 @@
  *  - The types come from the schemas that check the values: a wrong name of a built-in plugin's option does not compile, and whatever
  *    else is wrong is a fault at start, with its key.
  *  - Nothing listens and no protocol runs unless it is asked for; a listener that is not named is not opened.
+ *  - Nothing is kept on disk unless a directory is named for it.
  */
 import type { InferInput } from "valibot"
 import type { ManifestInput } from "../core/config/mod.ts"

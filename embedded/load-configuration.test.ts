@@ -39,16 +39,43 @@ const mine: Plugin = {
 
 test("nothing given: storage and meta store, no protocol, no directory", () => {
   const options = load({})
-  assert.deepEqual(namesOf(options), ["meta-raft", "storage-memory", "storage-sqlite"])
+  assert.deepEqual(namesOf(options), ["meta-raft", "storage-memory"])
   assert.deepEqual(
     [options.id, options.shards, options.makesDataDirectory, options.insecure],
     ["node-1", 1, false, false]
   )
 })
 
-test("a data directory that is named is made", () => {
-  assert.equal(load({ node: { data: "there" } }).makesDataDirectory, true)
-  assert.equal(load({}, { MANIFOLD_NODE__DATA: "there" }).makesDataDirectory, true)
+test("a data directory that is named is made, and everything is kept in it", () => {
+  for (const options of [load({ node: { data: "there" } }), load({}, { MANIFOLD_NODE__DATA: "there" })]) {
+    assert.equal(options.makesDataDirectory, true)
+    assert.deepEqual(namesOf(options), ["meta-raft", "storage-memory", "storage-sqlite"])
+    assert.deepEqual(options.defaultTopic, { partitions: 1, engine: "sqlite", mode: "persistent" })
+  }
+})
+
+test("without one everything is in memory, and who asks for more is told what is missing", () => {
+  const memory = { partitions: 1, engine: "memory", mode: "memory" }
+  assert.deepEqual(load({}).defaultTopic, memory)
+  assert.deepEqual(load({ topics: { engine: undefined } as never }).defaultTopic, memory)
+  assert.deepEqual(load({ topics: { rule: [{ match: "a", partitions: 2 }] } }).defaultTopic, memory)
+  assert.deepEqual(load({ plugin: [{ use: "storage-sqlite", enabled: false }] }).defaultTopic, memory)
+  const needs = '"sqlite" needs a directory: node.data'
+  const asked: ReadonlyArray<readonly [Configuration, string]> = [
+    [{ topics: { engine: "sqlite" } }, needs],
+    [{ topics: { rule: [{ match: "a", engine: "sqlite" }] } }, needs],
+    [{ binding: [{ topic: "a", filter: "a", engine: "sqlite" }] }, needs],
+    [
+      { plugin: [{ use: "storage-sqlite" }] },
+      "configuration: node.data: found nothing; allowed: a directory: storage-sqlite needs one"
+    ]
+  ]
+  for (const [configuration, text] of asked) {
+    const lines = faultsOf(configuration)
+    assert.equal(lines.length, 1)
+    assert.ok(String(lines[0]).endsWith(text), String(lines[0]))
+    load({ ...configuration, node: { data: "there" } })
+  }
 })
 
 const listeners: ReadonlyArray<readonly [NonNullable<Configuration["plugin"]>[number], Record<string, unknown>]> = [
@@ -85,8 +112,7 @@ for (const [entry, expected] of listeners) {
 test("a protocol that is not enabled does not run", () => {
   assert.deepEqual(namesOf(load({ plugin: [{ use: "protocol-mqtt", enabled: false }] })), [
     "meta-raft",
-    "storage-memory",
-    "storage-sqlite"
+    "storage-memory"
   ])
 })
 
@@ -94,7 +120,7 @@ test("a plugin as a value: a third party's, and one of ours", () => {
   const mqtt = builtins.find(({ name }) => name === "protocol-mqtt")
   assert.ok(mqtt !== undefined)
   const options = load({ plugin: [{ use: mine, options: { greeting: "hi" } }, { use: mqtt }] })
-  assert.deepEqual(namesOf(options), ["meta-raft", "mine", "protocol-mqtt", "storage-memory", "storage-sqlite"])
+  assert.deepEqual(namesOf(options), ["meta-raft", "mine", "protocol-mqtt", "storage-memory"])
   assert.deepEqual(optionsOf(options, "mine"), { greeting: "hi" })
   assert.deepEqual((optionsOf(options, "protocol-mqtt") as { tcp: unknown }).tcp, ["127.0.0.1:0"])
 })

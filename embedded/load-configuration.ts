@@ -6,6 +6,7 @@ import { type Fault, formatFault, loadConfig } from "../core/config/mod.ts"
 import type { NodeOptions } from "../core/node/mod.ts"
 import { checkPlugin } from "../core/plugin/check-plugin.ts"
 import type { PluginFile } from "../core/plugin/load-plugin.ts"
+import type { Plugin } from "../core/plugin/Plugin.ts"
 import { PluginFault } from "../core/plugin/PluginFault.ts"
 import { plugin as embedded } from "../plugins/embedded/mod.ts"
 import type { Configuration, Surroundings } from "./Configuration.ts"
@@ -41,11 +42,21 @@ export function loadConfiguration(
   surroundings: Surroundings
 ): NodeOptions | ConfigurationError {
   const external = new Map<string, PluginFile>()
-  const values = { ...configuration, plugin: pluginsOf(configuration.plugin, external) }
   const environment = surroundings.environment ?? {}
-  const loaded = loadConfig({ text: undefined, values, file: SOURCE, environment, sets: [], builtins, external })
-  if (loaded.config === undefined) return errorOf(loaded.faults)
+  const isKept = configuration.node?.data !== undefined || environment["MANIFOLD_NODE__DATA"] !== undefined
+  const entries = pluginsOf(configuration.plugin, external)
+  // Without a directory to keep it in, nothing is durable.
+  const own = isKept ? builtins : builtins.filter((plugin) => !isDurable(plugin) || isListed(plugin.name, entries))
+  const values = { ...configuration, plugin: entries }
+  const loaded = loadConfig({ text: undefined, values, file: SOURCE, environment, sets: [], builtins: own, external })
+  if (loaded.config === undefined) return errorOf(isKept ? loaded.faults : loaded.faults.map(withDirectory))
   const { node, topics, defaults, declared, plugins } = loaded.config
+  const durable = plugins.find(({ plugin }) => isDurable(plugin))?.plugin.name
+  if (durable !== undefined && !isKept) {
+    return errorOf([
+      { key: "node.data", source: SOURCE, found: "nothing", allowed: `a directory: ${durable} needs one` }
+    ])
+  }
   if (plugins.some(({ plugin }) => plugin.name === embedded.name)) {
     const allowed = "a name of its own; this one is the program's face"
     return errorOf([{ key: "plugin", source: SOURCE, found: JSON.stringify(embedded.name), allowed }])
@@ -54,7 +65,7 @@ export function loadConfiguration(
     id: node.id,
     version: VERSION,
     dataDirectory: node.data,
-    makesDataDirectory: configuration.node?.data !== undefined || environment["MANIFOLD_NODE__DATA"] !== undefined,
+    makesDataDirectory: isKept,
     shards: node.shards,
     defaults,
     defaultTopic: topics,
@@ -63,6 +74,21 @@ export function loadConfiguration(
     insecure: surroundings.insecure ?? false,
     log: surroundings.log ?? (() => {})
   }
+}
+
+function isDurable(plugin: Plugin): boolean {
+  return plugin.kind === "storage" && plugin.keyValueStore === "durable"
+}
+
+function isListed(name: string, entries: unknown): boolean {
+  return Array.isArray(entries) && entries.some((entry) => isRecord(entry) && entry["use"] === name)
+}
+
+/** A fault of an engine that is there where a directory is named says so. */
+function withDirectory(fault: Fault): Fault {
+  const engines = builtins.flatMap((plugin) => (isDurable(plugin) && plugin.kind === "storage" ? plugin.engines : []))
+  const isMeant = fault.key.endsWith(".engine") && engines.some(({ name }) => fault.found === JSON.stringify(name))
+  return isMeant ? { ...fault, allowed: `${fault.allowed}; ${fault.found} needs a directory: node.data` } : fault
 }
 
 function errorOf(faults: ReadonlyArray<Fault>): ConfigurationError {

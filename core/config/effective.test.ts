@@ -5,9 +5,15 @@ import { parse } from "smol-toml"
 import * as v from "valibot"
 import { type Effective, effectiveConfig } from "./effective.ts"
 import { effectiveOrigins, effectiveToml, effectiveValues } from "./effective-text.ts"
-import { builtins, fakeProtocol, load } from "./fakes.ts"
+import { fakeProtocol, fakeStorage, builtins as fakes, load as loadAny } from "./fakes.ts"
 import { formatFault } from "./faults.ts"
-import type { Config, ConfigSource } from "./load.ts"
+import type { Config, ConfigSource, Loaded } from "./load.ts"
+
+/** With the default engine. */
+const builtins = [...fakes, fakeStorage("storage-sqlite", [{ name: "sqlite", modes: ["hybrid", "persistent"] }])]
+
+const load = (text: string | undefined, more: Partial<ConfigSource> = {}): Loaded =>
+  loadAny(text, { builtins, ...more })
 
 const mine = fakeProtocol(
   "mine",
@@ -86,28 +92,28 @@ options.receive_maximum = 5
     "auto_create = true           # default",
     'auto_create_mqtt = "memory"  # default',
     "partitions = 2               # manifold.toml:4",
-    'engine = "memory"            # default',
-    'mode = "memory"              # default',
+    'engine = "sqlite"            # default',
+    'mode = "persistent"          # default',
     "",
     "[[topics.rule]]",
-    'match = "a*"       # manifold.toml:6',
-    'engine = "memory"  # topics.engine: default',
-    'mode = "memory"    # topics.mode: default',
-    "partitions = 8     # manifold.toml:7",
+    'match = "a*"         # manifold.toml:6',
+    'engine = "sqlite"    # topics.engine: default',
+    'mode = "persistent"  # topics.mode: default',
+    "partitions = 8       # manifold.toml:7",
     "",
     "[[binding]]",
-    'topic = "ab"       # manifold.toml:9',
-    'filter = "a/+"     # manifold.toml:10',
-    "partitions = 8     # topics.rule.0.partitions: manifold.toml:7",
-    'engine = "memory"  # topics.engine: default',
-    'mode = "memory"    # topics.mode: default',
+    'topic = "ab"         # manifold.toml:9',
+    'filter = "a/+"       # manifold.toml:10',
+    "partitions = 8       # topics.rule.0.partitions: manifold.toml:7",
+    'engine = "sqlite"    # topics.engine: default',
+    'mode = "persistent"  # topics.mode: default',
     "",
     "[[binding]]",
     'topic = "x"        # manifold.toml:12',
     'filter = "x"       # manifold.toml:13',
     "partitions = 2     # topics.partitions: manifold.toml:4",
     'engine = "memory"  # manifold.toml:14',
-    'mode = "memory"    # topics.mode: default',
+    'mode = "memory"    # default of engine memory',
     "",
     "[[plugin]]",
     'use = "./mine.ts"  # manifold.toml:16',
@@ -137,7 +143,11 @@ options.receive_maximum = 5
     "",
     "[[plugin]]",
     'use = "meta-raft"  # default',
-    "enabled = true     # default"
+    "enabled = true     # default",
+    "",
+    "[[plugin]]",
+    'use = "storage-sqlite"  # default',
+    "enabled = true          # default"
   ])
 })
 
@@ -199,11 +209,11 @@ options = 5
   assert.equal(faults.length, 8)
   const values = effectiveValues(tables) as Record<string, unknown>
   assert.deepEqual(values["node"], { id: "node-1", data: "./data", shards: "many" })
-  assert.deepEqual(values["binding"], [{ filter: "a/#/b", partitions: 1, engine: "memory", mode: "memory" }])
+  assert.deepEqual(values["binding"], [{ filter: "a/#/b", partitions: 1, engine: "sqlite", mode: "persistent" }])
   const list = values["plugin"] as ReadonlyArray<Record<string, unknown>>
   assert.deepEqual(
     list.map(({ use }) => use),
-    ["nothing", undefined, "storage-memory", "meta-raft"]
+    ["nothing", undefined, "storage-memory", "meta-raft", "storage-sqlite"]
   )
   assert.match(effectiveToml(tables, false).join("\n"), /^x = 1979-05-27$/m)
   assert.deepEqual(effective("x = = 1\n").tables, [])
@@ -212,6 +222,8 @@ options = 5
 
 const name = fc.constantFrom("a", "ab", "b.c", "x")
 const partitions = fc.integer({ min: 1, max: 10_000 })
+const engine = fc.constantFrom("memory", "sqlite")
+const mode = fc.constantFrom("persistent", "persistent", "hybrid", "memory")
 /** A text with what TOML has to escape. */
 const odd = fc.oneof(fc.string({ minLength: 1 }), fc.string({ unit: "binary", minLength: 1 }))
 const manifest = fc.record(
@@ -227,10 +239,11 @@ const manifest = fc.record(
         auto_create: fc.boolean(),
         auto_create_mqtt: fc.constantFrom("memory", "default", "off"),
         partitions,
-        mode: fc.constant("memory"),
+        engine,
+        mode,
         rule: fc.array(
           fc.record(
-            { match: fc.oneof(fc.constantFrom("a*", "*", "b.?"), odd), partitions, engine: fc.constant("memory") },
+            { match: fc.oneof(fc.constantFrom("a*", "*", "b.?"), odd), partitions, engine },
             { requiredKeys: ["match"] }
           ),
           { maxLength: 3 }
@@ -240,7 +253,7 @@ const manifest = fc.record(
     ),
     binding: fc.uniqueArray(
       fc.record(
-        { topic: name, filter: fc.constantFrom("a/+", "b/+", "c", "#"), partitions, mode: fc.constant("memory") },
+        { topic: name, filter: fc.constantFrom("a/+", "b/+", "c", "#"), partitions, engine, mode },
         { requiredKeys: ["topic", "filter"] }
       ),
       { maxLength: 2, selector: ({ topic }) => topic }
@@ -301,4 +314,13 @@ test("what is printed loads to the same configuration, alone, with every layer i
     { numRuns: 1_000 }
   )
   assert.ok(loadedCount > 300, `only ${loadedCount} of the manifests were right`)
+})
+
+test("a mode that nobody gave is the engine's, and is told as its default", () => {
+  const text = '[topics]\nengine = "memory"\n[[topics.rule]]\nmatch = "a*"\nengine = "sqlite"\n'
+  assert.equal(effectiveOrigins(effective(text).tables)["topics.mode"], "default of engine memory")
+  assert.equal(effectiveOrigins(effective(text).tables)["topics.rule.0.mode"], "default of engine sqlite")
+  const without = effectiveOrigins(effective("", { builtins: fakes }).tables)
+  assert.equal(without["topics.engine"], "default without engine sqlite")
+  assert.equal(without["topics.mode"], "default of engine memory")
 })

@@ -139,9 +139,11 @@ const rows: ReadonlyArray<readonly [string, string, boolean]> = [
   ["nothing", "", true],
   ["an engine with a mode of its own", '[topics]\nengine = "segment"\nmode = "hybrid"\n', true],
   ["an engine with another's mode", '[topics]\nengine = "segment"\nmode = "memory"\n', false],
-  ["an engine that does not promise the default mode, without one", '[topics]\nengine = "segment"\n', false],
-  ["an engine that does", '[topics]\nengine = "other"\n', true],
+  ["an engine without a mode", '[topics]\nengine = "segment"\n', true],
+  ["one that does not promise the default mode", '[topics]\nengine = "other"\n', true],
   ["a mode that the default engine does not promise", '[topics]\nmode = "hybrid"\n', false],
+  ["a rule with an engine and no mode", '[[topics.rule]]\nmatch = "a"\nengine = "other"\n', true],
+  ["a binding with an engine and no mode", '[[binding]]\ntopic = "a"\nfilter = "a"\nengine = "segment"\n', true],
   [
     "a binding with engine and mode",
     '[[binding]]\ntopic = "a"\nfilter = "a"\nengine = "segment"\nmode = "hybrid"\n',

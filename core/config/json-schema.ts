@@ -9,9 +9,10 @@
  * Invariant: what loads, the schema accepts; what it accepts may still have faults that only the whole shows.
  */
 import type { ConversionConfig, JsonSchema as Converted, OverrideActionContext } from "@valibot/to-json-schema"
-import * as v from "valibot"
+import type * as v from "valibot"
 import type { EngineFact, Plugin } from "../plugin/Plugin.ts"
 import { isTable } from "./check-value.ts"
+import { topicDefaultsOf } from "./fill-modes.ts"
 import type { ConfigSource } from "./load.ts"
 import * as schemas from "./schema.ts"
 
@@ -37,10 +38,7 @@ export async function manifestSchema({ builtins, leftOut = [], external = new Ma
     )
   ]
   const engines = named.flatMap(({ plugin }) => (plugin.kind === "storage" ? plugin.engines : []))
-  const topics = withEngines(convert(schemas.topics), engines, {
-    engine: String(v.getDefault(schemas.topics.entries.engine)),
-    mode: String(v.getDefault(schemas.topics.entries.mode))
-  })
+  const topics = withEngines(convert(schemas.topics), engines, topicDefaultsOf(engines))
   const rule = at(at(topics, "properties"), "rule")
   const definitions = new Map(named.map(({ plugin }) => [plugin.name, optionsSchema(plugin, convert)]))
   return {
@@ -142,7 +140,7 @@ function optionsSchema(plugin: Plugin, convert: Convert): JsonSchema {
 
 /**
  * A table with engine and mode: the engines that there are, and of each the modes it promises. `fallback` is what holds where the
- * table leaves them out; without it that is for another table to say.
+ * table leaves both out; without it that is for another table to say. A mode alone is always left to be filled in (fill-modes.ts).
  */
 function withEngines(
   table: JsonSchema,
@@ -157,10 +155,7 @@ function withEngines(
   const isFallback = ({ name }: EngineFact): boolean => name === fallback?.engine
   const inTurn = [...engines.filter(isFallback), ...engines.filter((one) => !isFallback(one))]
   for (const { name, modes: own } of inTurn) {
-    const then = {
-      properties: { mode: { enum: [...own] } },
-      ...(fallback === undefined || own.some((mode) => mode === fallback.mode) ? {} : { required: ["mode"] })
-    }
+    const then = { properties: { mode: { enum: [...own] } } }
     if (name === fallback?.engine) chain = then
     else {
       const isThis = { required: ["engine"], properties: { engine: { const: name } } }
@@ -171,8 +166,8 @@ function withEngines(
     ...table,
     properties: {
       ...properties,
-      engine: { ...at(properties, "engine"), enum: names },
-      mode: { ...at(properties, "mode"), enum: modes }
+      engine: { ...at(properties, "engine"), enum: names, ...(fallback && { default: fallback.engine }) },
+      mode: { ...at(properties, "mode"), enum: modes, ...(fallback && { default: fallback.mode }) }
     },
     ...(chain?.["if"] === undefined ? {} : chain)
   }

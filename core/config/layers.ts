@@ -8,6 +8,7 @@ import { parse, TomlError } from "smol-toml"
 import { isTable, type Path, type Place } from "./check-value.ts"
 import { type Available, allPlugins } from "./choose-plugins.ts"
 import { type Fault, NOT_SHOWN, SECRET_ITSELF, show } from "./faults.ts"
+import { fillModes } from "./fill-modes.ts"
 import type { ConfigSource } from "./load.ts"
 import {
   environmentOverrides,
@@ -45,8 +46,12 @@ export function readLayers(source: ConfigSource, faults: Array<Fault>): Layers |
   const overrides = collectOverrides(source, available, faults)
   const sources = new Map<string, string>()
   for (const override of overrides) apply(raw, override, sources, faults)
+  const filled = new Map<string, string>()
+  fillModes(raw, available, (path, origin) => void filled.set(path.join("."), origin))
   const lines = tomlLines(source.text ?? "")
   const place = (path: Path): string => {
+    const origin = filled.get(path.join("."))
+    if (origin !== undefined) return origin
     const line = lineOf(lines, path)
     return sourceOf(sources, path) ?? (line === undefined ? source.file : `${source.file}:${line}`)
   }

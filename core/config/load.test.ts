@@ -188,8 +188,9 @@ test("a binding's own engine and mode are judged together with what its rule lea
   assert.deepEqual(declaredOf(""), ["other", "hybrid"])
   assert.deepEqual(declaredOf('mode = "persistent"\n'), ["other", "persistent"])
   assert.deepEqual(declaredOf('engine = "other"\n'), ["other", "hybrid"])
-  assert.deepEqual(linesOf(binding('engine = "memory"\n'), plugins), [
-    'manifold.toml:5: binding.0.mode: found "hybrid"; allowed: memory (what engine "memory" promises)'
+  assert.deepEqual(declaredOf('engine = "memory"\n'), ["memory", "memory"])
+  assert.deepEqual(linesOf(binding('engine = "memory"\nmode = "hybrid"\n'), plugins), [
+    'manifold.toml:9: binding.0.mode: found "hybrid"; allowed: memory (what engine "memory" promises)'
   ])
   assert.deepEqual(linesOf(binding('mode = "memory"\n'), plugins), [
     'manifold.toml:8: binding.0.mode: found "memory"; allowed: hybrid | persistent (what engine "other" promises)'
@@ -244,8 +245,8 @@ test("engines are those of the plugins that are loaded, with the modes they prom
   const text = '[topics]\nengine = "other"\nmode = "persistent"\n'
   const config = loaded(text, { builtins: [...builtins, other] })
   assert.deepEqual(config.topics, { partitions: 1, engine: "other", mode: "persistent" })
-  assert.deepEqual(linesOf('[topics]\nengine = "other"\n', { builtins: [...builtins, other] }), [
-    'manifold.toml:1: topics.mode: found "memory"; allowed: hybrid | persistent (what engine "other" promises)'
+  assert.deepEqual(linesOf('[topics]\nengine = "other"\nmode = "memory"\n', { builtins: [...builtins, other] }), [
+    'manifold.toml:3: topics.mode: found "memory"; allowed: hybrid | persistent (what engine "other" promises)'
   ])
   assert.deepEqual(linesOf('[[plugin]]\nuse = "storage-memory"\nenabled = false\n').length, 3)
 })

@@ -20,7 +20,10 @@ const mode = v.string()
 export const rule = v.strictObject({
   match: v.pipe(name, v.description("a topic's name, in which * stands for any characters, dots too")),
   engine: v.pipe(v.optional(engine), v.description("where partitions are kept; else as in [topics]")),
-  mode: v.pipe(v.optional(mode), v.description("what an acknowledgement promises; else as in [topics]")),
+  mode: v.pipe(
+    v.optional(mode),
+    v.description("what an acknowledgement promises; else as in [topics], or what its engine has at most")
+  ),
   partitions: v.pipe(v.optional(partitions), v.description("partitions of such a topic; else as in [topics]"))
 })
 
@@ -41,7 +44,10 @@ export const binding = v.strictObject({
     v.description("partitions of the topic; else as its rule or [topics] says")
   ),
   engine: v.pipe(v.optional(engine), v.description("where its partitions are kept; else as its rule or [topics] says")),
-  mode: v.pipe(v.optional(mode), v.description("what an acknowledgement promises; else as its rule or [topics] says"))
+  mode: v.pipe(
+    v.optional(mode),
+    v.description("what an acknowledgement promises; else as its rule or [topics] says, or what its engine has at most")
+  )
 })
 
 export const pluginEntry = v.strictObject({
@@ -73,6 +79,9 @@ export const node = v.strictObject({
   )
 })
 
+/** Engine and mode of created topics that nobody has spoken of. */
+export const TOPIC_DEFAULTS = { engine: "sqlite", mode: "persistent" } as const
+
 export const topics = v.strictObject({
   auto_create: v.pipe(
     v.optional(v.boolean(), true),
@@ -84,12 +93,12 @@ export const topics = v.strictObject({
   ),
   partitions: v.pipe(v.optional(partitions, 1), v.description("partitions of a created topic")),
   engine: v.pipe(
-    v.optional(engine, "memory"),
-    v.description("where partitions are kept; memory is what there is in this release")
+    v.optional(engine, TOPIC_DEFAULTS.engine),
+    v.description("where partitions are kept: sqlite (one database for all of a store) | memory")
   ),
   mode: v.pipe(
-    v.optional(mode, "memory"),
-    v.description("what an acknowledgement promises: it is in memory, and lost on restart")
+    v.optional(mode, TOPIC_DEFAULTS.mode),
+    v.description("what an acknowledgement promises: persistent (synced) | hybrid (the system has it) | memory")
   ),
   rule: v.pipe(
     v.optional(v.array(rule), []),

@@ -7,7 +7,16 @@
  * Source: MQTT 5.0 section 3.1.2.5, 3.1.3.2.2.
  * Invariant: a will is published at most once: cancelled by a normal DISCONNECT, or by a resumption before its delay is over.
  */
-import { ACCEPTED_PENDING, type KeyValue, Message, type Principal, TicketFifo, type WheelTask } from "../../core/mod.ts"
+import {
+  ACCEPTED_PENDING,
+  DISK_FULL,
+  FAILED,
+  type KeyValue,
+  Message,
+  type Principal,
+  TicketFifo,
+  type WheelTask
+} from "../../core/mod.ts"
 import type { Broker } from "./Broker.ts"
 import * as rows from "./session-rows.ts"
 import type { WillMessage } from "./wire/connect.ts"
@@ -19,6 +28,17 @@ const DUE_MAX = 100
 const AGAIN_MS = 1_000
 const PAGE_ROWS = 1_000
 const PAGE_BYTES = 1_048_576
+/** Where a will is stored. */
+const HERE = 0
+const ELSEWHERE = 1
+
+/** What the rows of a will are to say, under the ticket that they wait for; 0 = not submitted. */
+interface Early {
+  /** undefined = they go. */
+  readonly row: rows.WillRow | undefined
+  readonly dueAtMs: number
+  readonly ticket: number
+}
 
 export class Wills implements WheelTask {
   /** Wills that wait for their delay. */
@@ -30,7 +50,8 @@ export class Wills implements WheelTask {
   readonly #awaited = new Map<number, number>()
   /** Wills on their way into storage. */
   readonly #stored = new TicketFifo({
-    released: (outcome, _kind, value) => this.#published(outcome, value),
+    released: (outcome, kind, value) =>
+      kind === HERE ? this.#publishedHere(outcome, value) : this.#published(outcome, value),
     releasedAll: () => {}
   })
 
@@ -40,7 +61,7 @@ export class Wills implements WheelTask {
 
   /** Takes up what the last run left: wills that wait, and those of clients that were connected. */
   async start(): Promise<void> {
-    const { store, journal, clock } = this.#broker.services
+    const { store, clock } = this.#broker.services
     const range = rows.rangeOf("wl")
     let { start } = range
     const nowMs = clock.nowMs()
@@ -52,7 +73,7 @@ export class Wills implements WheelTask {
         const will = rows.decodeWill(value)
         this.pendingCount += 1
         if (will.dueAtMs !== 0) this.#lookAt(will.dueAtMs)
-        else journal.submit({ writes: this.#dueWrites(rows.numberAt(key, 2), will, nowMs) })
+        else this.#wait(rows.numberAt(key, 2), will, nowMs)
       }
       start = rows.keyAfter(last.key)
     }
@@ -76,7 +97,6 @@ export class Wills implements WheelTask {
   /** Its client's connection has ended without a DISCONNECT that cancels it; true where it waits for its delay now. */
   connectionEnded(number: number, will: WillMessage, principal: Principal, sessionExpiry: number): boolean {
     const delay = Math.min(will.delayInterval, sessionExpiry)
-    const { journal, clock } = this.#broker.services
     const message = this.#messageOf(will, principal)
     const { user, peerAddress } = principal
     const row = { dueAtMs: 0, delay, messageExpiry: will.messageExpiryInterval, user, peerAddress, message }
@@ -85,13 +105,13 @@ export class Wills implements WheelTask {
       return false
     }
     this.pendingCount += 1
-    journal.submit({ writes: this.#dueWrites(number, row, clock.nowMs()) })
+    this.#wait(number, row, this.#broker.services.clock.nowMs())
     return true
   }
 
   /** Takes back a will that was kept and is not to be published. */
   forget(number: number): void {
-    this.#broker.services.journal.submit({ writes: [{ key: rows.willKey(number), value: undefined }] })
+    this.#write(number, undefined, 0)
   }
 
   /** Takes back one that waits for its delay; one whose time has come is published, though nobody has looked yet. */
@@ -120,9 +140,20 @@ export class Wills implements WheelTask {
   }
 
   timeout(): number {
-    const { store, clock } = this.#broker.services
+    const { store, clock, journal, isServing } = this.#broker.services
     const nowMs = clock.nowMs()
     this.#nextLookMs = 0
+    if (!isServing() || journal.refusal !== 0) {
+      this.#lookAt(nowMs + AGAIN_MS)
+      return 0
+    }
+    this.#writeAgain()
+    // Those whose rows are not committed yet are not found in the store.
+    for (const [number, { row }] of [...this.#early]) {
+      if (row === undefined || row.dueAtMs === 0) continue
+      if (row.dueAtMs <= nowMs) this.publishNow(number)
+      else this.#lookAt(row.dueAtMs)
+    }
     const { start, end } = rows.rangeOf("wd")
     const due = store.range(start, end, DUE_MAX + 1)
     for (const { key } of due.slice(0, DUE_MAX)) {
@@ -138,47 +169,70 @@ export class Wills implements WheelTask {
   /** What a will's row says, also before it is committed; undefined where it is on its way out. */
   #row(number: number): rows.WillRow | undefined {
     const early = this.#early.get(number)
-    if (early === null) return undefined
-    if (early !== undefined) return early
+    if (early !== undefined) return early.row
     const value = this.#broker.services.store.get(rows.willKey(number))
     return value === undefined ? undefined : rows.decodeWill(value)
   }
 
-  /** Rows that are not committed yet: what they will say, null = gone. */
-  readonly #early = new Map<number, rows.WillRow | null>()
+  /** Rows that are not committed yet, by will. */
+  readonly #early = new Map<number, Early>()
+  /** Wills whose rows the journal has lost. */
+  readonly #lost = new Set<number>()
   readonly #earlyCommits = new TicketFifo({
-    released: (_outcome, _kind, value) => {
-      this.#early.delete(value)
-    },
+    released: (_outcome, _kind, number) => this.#settled(number),
     releasedAll: () => {}
   })
 
-  #dueWrites(number: number, row: rows.WillRow, nowMs: number) {
-    const due = { ...row, dueAtMs: nowMs + row.delay * 1_000 }
-    this.#early.set(number, due)
-    this.#afterThisEntry(number)
-    this.#lookAt(due.dueAtMs)
-    return [
-      { key: rows.willKey(number), value: rows.encodeWill(due) },
-      { key: rows.willDueKey(due.dueAtMs, number), value: encoder.encode("") }
-    ]
+  /** Writes what becomes of a will's rows; undefined = they go. They count from now on. */
+  #write(number: number, row: rows.WillRow | undefined, dueAtMs: number): void {
+    const { journal } = this.#broker.services
+    const writes = [{ key: rows.willKey(number), value: row === undefined ? undefined : rows.encodeWill(row) }]
+    if (dueAtMs !== 0) {
+      writes.push({ key: rows.willDueKey(dueAtMs, number), value: row === undefined ? undefined : encoder.encode("") })
+    }
+    const ticket = journal.submit({ writes })
+    this.#early.set(number, { row, dueAtMs, ticket })
+    this.#earlyCommits.push(journal.tickets, ticket, 0, number)
   }
 
-  #afterThisEntry(number: number): void {
-    const { tickets } = this.#broker.services.journal
-    // The write that follows gets the next ticket.
-    this.#broker.services.turn.deferWork({
-      endTurn: () => this.#earlyCommits.push(tickets, tickets.issued, 0, number)
-    })
+  /** Rows of a will are committed, or lost; later ones may be on their way. */
+  #settled(number: number): void {
+    const { clock, journal } = this.#broker.services
+    const early = this.#early.get(number)
+    if (early === undefined || early.ticket > journal.tickets.committed) return
+    if (early.ticket === 0 || journal.tickets.takeOutcome(early.ticket) === 0) {
+      if (early.ticket !== 0) this.#early.delete(number)
+      return
+    }
+    this.#lost.add(number)
+    this.#lookAt(clock.nowMs() + AGAIN_MS)
+  }
+
+  #writeAgain(): void {
+    for (const number of this.#lost) {
+      const early = this.#early.get(number)
+      if (early !== undefined) this.#write(number, early.row, early.dueAtMs)
+    }
+    this.#lost.clear()
+  }
+
+  #wait(number: number, row: rows.WillRow, nowMs: number): void {
+    const dueAtMs = nowMs + row.delay * 1_000
+    this.#write(number, { ...row, dueAtMs }, dueAtMs)
+    this.#lookAt(dueAtMs)
   }
 
   #drop(number: number, row: rows.WillRow): void {
-    const { journal } = this.#broker.services
-    const writes = [{ key: rows.willKey(number), value: undefined }]
-    if (row.dueAtMs !== 0) writes.push({ key: rows.willDueKey(row.dueAtMs, number), value: undefined })
-    this.#early.set(number, null)
-    journal.submit({ writes })
-    this.#afterThisEntry(number)
+    this.#write(number, undefined, row.dueAtMs)
+  }
+
+  /** The journal has refused it, and not what it says: it is published when the journal takes some. */
+  #publishLater(number: number, row: rows.WillRow): void {
+    const dueAtMs = row.dueAtMs === 0 ? this.#broker.services.clock.nowMs() : row.dueAtMs
+    this.pendingCount += 1
+    this.#early.set(number, { row: { ...row, dueAtMs }, dueAtMs, ticket: 0 })
+    this.#lost.add(number)
+    this.#lookAt(this.#broker.services.clock.nowMs() + AGAIN_MS)
   }
 
   #publish(number: number, row: rows.WillRow): void {
@@ -195,25 +249,42 @@ export class Wills implements WheelTask {
     counts.willsPublished += 1
     const outcome = ingress.publishUnsafe(message, principal)
     message.token = ""
-    if (outcome !== ACCEPTED_PENDING || ingress.pendingOwner === shard.index) {
-      // Stored here or nowhere: its row goes in the same entry. What was refused has had its chance.
-      this.#drop(number, row)
-      if (outcome < 0) counts.publishRefused += 1
-      else if (outcome === ACCEPTED_PENDING) this.#stored.push(ingress.pendingStream, ingress.pendingTicket, 0, 0)
+    if (outcome < 0 && services.journal.refusal !== 0) {
+      counts.willsPublished -= 1
+      this.#publishLater(number, row)
       return
     }
-    this.#early.set(number, null)
+    if (outcome !== ACCEPTED_PENDING || ingress.pendingOwner === shard.index) {
+      // Stored here or nowhere: its row goes in the same entry. What was refused otherwise has had its chance.
+      this.#drop(number, row)
+      if (outcome < 0) counts.publishRefused += 1
+      else if (outcome === ACCEPTED_PENDING) {
+        this.#rows.set(number, row)
+        this.#stored.push(ingress.pendingStream, ingress.pendingTicket, HERE, number)
+      }
+      return
+    }
+    this.#early.set(number, { row: undefined, dueAtMs: row.dueAtMs, ticket: 0 })
     this.#awaits += 1
     this.#awaited.set(this.#awaits, number)
     this.#owners.set(number, ingress.pendingOwner)
     this.#rows.set(number, row)
-    this.#stored.push(ingress.pendingStream, ingress.pendingTicket, 0, this.#awaits)
+    this.#stored.push(ingress.pendingStream, ingress.pendingTicket, ELSEWHERE, this.#awaits)
   }
 
   readonly #owners = new Map<number, number>()
   readonly #rows = new Map<number, rows.WillRow>()
 
-  /** Another shard has stored it, or refused it; or this one has (`value` 0), and its row is gone already. */
+  /** This shard has stored it, and its row is gone in the same entry; or the journal has lost both. */
+  #publishedHere(outcome: number, number: number): void {
+    const row = this.#rows.get(number)
+    this.#rows.delete(number)
+    if (outcome >= 0 || row === undefined) return
+    this.#broker.counts.willsPublished -= 1
+    this.#publishLater(number, row)
+  }
+
+  /** Another shard has stored it, or refused it. */
   #published(outcome: number, value: number): void {
     if (outcome < 0) this.#broker.counts.publishRefused += 1
     const number = this.#awaited.get(value)
@@ -224,10 +295,19 @@ export class Wills implements WheelTask {
     this.#rows.delete(number)
     this.#owners.delete(number)
     if (row === undefined || owner === undefined) return
+    // A disk that is full is full for all shards.
+    const isFull = outcome < 0 && this.#broker.services.journal.refusal !== 0
+    if (isFull || outcome === DISK_FULL || outcome === FAILED) {
+      this.#broker.counts.willsPublished -= 1
+      this.#publishLater(number, row)
+      return
+    }
     this.#drop(number, row)
     const { ingress, shard } = this.#broker.services
     // Given back when the row is gone for good, so that a crash between finds the token still taken.
-    this.#broker.whenCommitted(() => ingress.giveBackToken(owner, `${shard.index}/w${number}`, () => {}))
+    this.#broker.whenCommitted((dropped) => {
+      if (dropped >= 0) ingress.giveBackToken(owner, `${shard.index}/w${number}`, () => {})
+    })
   }
 
   #lookAt(dueAtMs: number): void {

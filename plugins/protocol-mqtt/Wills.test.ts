@@ -1,0 +1,158 @@
+import assert from "node:assert/strict"
+import { test } from "node:test"
+import { type Connect, encode } from "../../tests/support/mqtt-packets.ts"
+import { TestClient } from "./fakes.ts"
+import { TestNode } from "./testing.ts"
+
+const DISK_FULL = -3
+
+/** A watcher of all wills, which is there, and a client whose will waits `delay` seconds. `shard` sequences the will's name. */
+async function make(delay: number) {
+  const node = new TestNode()
+  await node.start()
+  const watcher = new TestClient(node, "watcher")
+  watcher.connect()
+  await node.settle()
+  watcher.answer()
+  watcher.send(encode.subscribe(4, 1, [{ filter: "will/#", qos: 2 }]))
+  const client = new TestClient(node, "client", 5)
+  const facts: Connect = {
+    properties: [["sessionExpiry", 600]],
+    will: { topic: "will/a", payload: "gone", qos: 2, properties: [["willDelay", delay]] }
+  }
+  const connect = async (): Promise<void> => {
+    client.connect(facts)
+    await node.settle()
+    client.answer()
+  }
+  await connect()
+  await node.settle()
+  watcher.answer()
+  /** What the watcher has been told by now. */
+  const wills = async (): Promise<number> => {
+    for (let round = 0; round < 5; round++) {
+      if (!watcher.isConnected) watcher.connect()
+      await node.settle()
+      watcher.answer()
+    }
+    return watcher.got.length
+  }
+  return { node, watcher, client, connect, wills }
+}
+
+test("it comes when its delay is over, once, and not when its client is back before", async () => {
+  const { node, client, connect, wills } = await make(3)
+  client.cut()
+  await node.advance(2_000)
+  await connect()
+  await node.advance(5_000)
+  assert.equal(await wills(), 0)
+  client.cut()
+  await node.advance(4_000)
+  assert.equal(await wills(), 1)
+  await node.advance(9_000)
+  assert.equal(await wills(), 1)
+})
+
+for (const waits of [false, true]) {
+  test(`a crash ${waits ? "while it waits" : "with its client connected"}: it comes once, or is taken back`, async () => {
+    for (const isBack of [false, true]) {
+      const { node, client, watcher, connect, wills } = await make(3)
+      if (waits) {
+        client.cut()
+        await node.settle()
+      }
+      node.crash()
+      for (const each of [client, watcher]) each.wire = undefined
+      await node.start()
+      await wills()
+      if (isBack) await connect()
+      await node.advance(5_000)
+      assert.equal(await wills(), isBack ? 0 : 1)
+      node.crash()
+      for (const each of [client, watcher]) each.wire = undefined
+      await node.start()
+      if (isBack) client.connect()
+      await node.advance(9_000)
+      assert.equal(await wills(), isBack ? 0 : 1, "a client that is back at once takes it back")
+    }
+  })
+}
+
+test("one whose time comes before its row is committed is not forgotten", async () => {
+  const { node, client, wills } = await make(1)
+  const { journal } = node.of("client")
+  journal.isAutomatic = false
+  client.cut()
+  await node.advance(3_000)
+  journal.isAutomatic = true
+  journal.commit()
+  await node.advance(3_000)
+  assert.equal(await wills(), 1)
+})
+
+test("one that is taken back between two commits stays so", async () => {
+  const { node, client, wills } = await make(2)
+  const { journal } = node.of("client")
+  journal.isAutomatic = false
+  client.cut()
+  await node.advance(1_000)
+  client.connect({ properties: [["sessionExpiry", 600]] })
+  await node.settle()
+  journal.commit(1)
+  await node.advance(3_000)
+  journal.isAutomatic = true
+  journal.commit()
+  await node.advance(3_000)
+  assert.equal(await wills(), 0)
+})
+
+for (const delay of [0, 1]) {
+  test(`with a full disk it waits for room, delay ${delay} s; then it comes once`, async () => {
+    const { node, client, wills } = await make(delay)
+    node.refusal = DISK_FULL
+    client.cut()
+    await node.advance(5_000)
+    node.refusal = 0
+    await node.advance(5_000)
+    assert.equal(await wills(), 1)
+    await node.advance(5_000)
+    assert.equal(await wills(), 1)
+  })
+
+  test(`rows that the journal loses are written again, delay ${delay} s`, async () => {
+    const { node, client, wills } = await make(delay)
+    node.automatic = false
+    client.cut()
+    await node.settle()
+    for (const { journal } of node.shards) journal.fail(DISK_FULL)
+    node.automatic = true
+    await node.advance(6_000)
+    assert.equal(await wills(), 1)
+    assert.equal(node.of("client").broker.wills.pendingCount, 0)
+  })
+}
+
+test("after a DISCONNECT it does not come, also where the journal lost that and took it later", async () => {
+  const { node, client, watcher, wills } = await make(0)
+  node.automatic = false
+  client.send(encode.disconnect(5, 0))
+  await node.settle()
+  for (const { journal } of node.shards) journal.fail(DISK_FULL)
+  node.automatic = true
+  await node.advance(3_000)
+  node.crash()
+  watcher.wire = undefined
+  await node.start()
+  await node.advance(3_000)
+  assert.equal(await wills(), 0)
+})
+
+test("a session that ends for good brings its will with it", async () => {
+  const { node, client, wills } = await make(300)
+  client.cut()
+  await node.settle()
+  client.connect({ clean: true })
+  await node.settle()
+  assert.equal(await wills(), 1)
+})

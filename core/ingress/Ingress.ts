@@ -43,10 +43,10 @@ export interface IngressShape {
   /** Whether it stands in this turn's entry of this shard's journal: what else belongs to it may stand there, too. Valid as long. */
   readonly pendingIsJournaled: boolean
   /**
-   * Has `owner` forget a token: its message will not be published again. `done` is called with 0 when that is committed, and with a
+   * Has whoever holds a token forget it: its message will not be published again. `done` is called with 0 when that is committed, and with a
    * refusal where it cannot be: then another message under this token would be taken for the same.
    */
-  giveBackToken(owner: number, token: string, done: (outcome: number) => void): void
+  giveBackToken(token: string, done: (outcome: number) => void): void
   /**
    * Visits the retained messages that match a filter, each borrowed during its visit: those of this shard at once, those of others
    * when they come, in their place among the live messages from there.

@@ -5,13 +5,13 @@ import { JointTickets } from "../journal/JointTickets.ts"
 import { type JournalShape, TicketStream } from "../journal/Journal.ts"
 import { TicketFifo } from "../journal/TicketFifo.ts"
 import { ByteReader, ByteWriter } from "../link/bytes.ts"
-import { type CallBody, CHANNEL_DELIVER, CHANNEL_PUBLISH, CHANNEL_PUBLISHED, type LinkPort } from "../link/LinkPort.ts"
-import { FAILED } from "../log/Engines.ts"
+import { CHANNEL_DELIVER, CHANNEL_PUBLISH, CHANNEL_PUBLISHED, type LinkPort } from "../link/LinkPort.ts"
 import type { ClockShape } from "../platform/Clock.ts"
 import { LANES, type Resolution } from "../router/Resolution.ts"
 import type { Resolutions } from "../router/Resolutions.ts"
 import type { ShardRouter } from "../router/Router.ts"
 import type { ShardTopics } from "../topics/Topics.ts"
+import { answerGiveBacks, giveBackEverywhere } from "./give-back.ts"
 import { HeldMessages } from "./HeldMessages.ts"
 import {
   ACCEPTED,
@@ -113,11 +113,7 @@ export class ShardIngress implements IngressShape {
       })
       return { facts: { count }, bytes: writer.bytes.subarray(0, writer.length) }
     })
-    port.answer(
-      "token.give-back",
-      (_from, { facts }) =>
-        new Promise((resolve) => parts.tokens.giveBackThen(facts as string, (outcome) => resolve({ facts: outcome })))
-    )
+    answerGiveBacks(port, parts.tokens)
     port.answer("retained.move", (_from, { bytes = NO_BYTES }) => {
       this.#received.decode(new ByteReader().reset(bytes, 0, bytes.length))
       parts.retained.setUnsafe(this.#received)
@@ -156,10 +152,8 @@ export class ShardIngress implements IngressShape {
     return true
   }
 
-  giveBackToken(owner: number, token: string, done: (outcome: number) => void): void {
-    const told = { resolve: ({ facts }: CallBody) => done(facts as number), reject: () => done(FAILED) }
-    if (owner === OWNER_LATER + this.#parts.port.shard) this.#parts.tokens.giveBackThen(token, done)
-    else this.#parts.port.ask(owner, "token.give-back", { facts: token }, told)
+  giveBackToken(token: string, done: (outcome: number) => void): void {
+    giveBackEverywhere(this.#parts.port, this.#parts.tokens, token, done)
   }
 
   replayRetained(tenant: number, filter: string, visit: RetainedVisitor): void {

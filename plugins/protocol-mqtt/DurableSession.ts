@@ -330,7 +330,7 @@ export class DurableSession extends Session {
       this.mark()
     }
     // First the shard that stored it lets go, then this one: what is sent again meanwhile is still known.
-    ingress.giveBackToken(owner, this.tokenOf(packetIdentifier), (outcome) => {
+    ingress.giveBackToken(this.tokenOf(packetIdentifier), (outcome) => {
       if (outcome < 0) {
         ended(outcome)
         return

@@ -306,7 +306,7 @@ export class Wills implements WheelTask {
     const { ingress, shard } = this.#broker.services
     // Given back when the row is gone for good, so that a crash between finds the token still taken.
     this.#broker.whenCommitted((dropped) => {
-      if (dropped >= 0) ingress.giveBackToken(owner, `${shard.index}/w${number}`, () => {})
+      if (dropped >= 0) ingress.giveBackToken(`${shard.index}/w${number}`, () => {})
     })
   }
 

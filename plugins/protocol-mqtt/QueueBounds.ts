@@ -54,6 +54,11 @@ export function applyBounds(
         return
       }
       count(from, excess, (passed) => {
+        // What was counted has gone meanwhile: the bounds of the log itself have seen to it.
+        if (passed.messages === 0) {
+          done({ from: Math.max(from, passed.next), skipFrom: 0, skipTo: 0, dropped })
+          return
+        }
         const rest = { messages: left.messages - passed.messages, bytes: left.bytes - passed.bytes, next: left.next }
         step(passed.next, dropped + passed.messages, rest)
       })
@@ -62,10 +67,16 @@ export function applyBounds(
       step(position, 0, total)
       return
     }
-    const kept = Math.min(bounds.messagesMax, Math.floor((total.messages * bounds.bytesMax) / Math.max(1, total.bytes)))
-    count(position, kept, (stays) => {
-      done({ from: position, skipFrom: stays.next, skipTo: total.next, dropped: total.messages - stays.messages })
-    })
+    const keep = (kept: number): void =>
+      count(position, kept, (stays) => {
+        // The oldest are larger than the average: fewer of them fit.
+        if (stays.bytes > bounds.bytesMax && kept > 0) {
+          keep(Math.min(kept - 1, Math.floor((stays.messages * bounds.bytesMax) / stays.bytes)))
+          return
+        }
+        done({ from: position, skipFrom: stays.next, skipTo: total.next, dropped: total.messages - stays.messages })
+      })
+    keep(Math.min(bounds.messagesMax, Math.floor((total.messages * bounds.bytesMax) / Math.max(1, total.bytes))))
   })
 }
 

@@ -1,0 +1,214 @@
+import assert from "node:assert/strict"
+import { test } from "node:test"
+import { encode } from "../../tests/support/mqtt-packets.ts"
+import { TestClient } from "./fakes.ts"
+import { Numbers } from "./Numbers.ts"
+import { OrderedTickets } from "./OrderedTickets.ts"
+import { TestNode } from "./testing.ts"
+
+const DISK_FULL = -3
+const decoder = new TextDecoder("latin1")
+
+/** Rows of sessions in all stores, by the two letters that they begin with. */
+function rowsOf(node: TestNode): string {
+  const keys = node.stores.flatMap((store) => store.rows.map(({ key }) => decoder.decode(key.subarray(0, 2))))
+  return keys.filter((key) => key.startsWith("s") && key !== "sn").join(" ")
+}
+
+async function make() {
+  const node = new TestNode()
+  await node.start()
+  const open = async (client: TestClient, facts = {}): Promise<void> => {
+    client.connect(facts)
+    await node.settle()
+    client.answer()
+  }
+  const kept = (seconds: number) => ({ properties: [["sessionExpiry", seconds] as const] })
+  const restart = async (downMs = 0): Promise<void> => {
+    node.crash(downMs)
+    await node.start()
+  }
+  return { node, open, kept, restart }
+}
+
+test("a session ends some time after its connection, and leaves no row and no filter behind", async () => {
+  const { node, open, kept } = await make()
+  const client = new TestClient(node, "a", 5)
+  await open(client, kept(2))
+  client.send(encode.subscribe(5, 1, [{ filter: "t", qos: 1 }]))
+  await node.settle()
+  client.cut()
+  await node.advance(1_000)
+  assert.equal(rowsOf(node), "sd sp ss sx")
+  await node.advance(2_500)
+  assert.equal(rowsOf(node), "")
+  assert.deepEqual([node.of("a").router.wantCount, node.of("a").broker.sessions.count], [0, 0])
+  await open(client, kept(2))
+  assert.equal(client.sessionPresent, false)
+})
+
+test("one whose time is over does not go on, however long nobody was there to see it", async () => {
+  const { node, open, kept, restart } = await make()
+  const client = new TestClient(node, "a", 5)
+  await open(client, kept(5))
+  client.cut()
+  await node.settle()
+  await restart(6_000)
+  client.wire = undefined
+  await open(client, kept(5))
+  assert.equal(client.sessionPresent, false)
+  await node.advance(3_000)
+  assert.equal(rowsOf(node), "sd sp")
+  await restart()
+  client.wire = undefined
+  await open(client, kept(5))
+  assert.equal(client.sessionPresent, true, "the end of the old one has not taken the new one's row")
+})
+
+test("one that was left again lives its whole time from then", async () => {
+  const { node, open, kept } = await make()
+  const client = new TestClient(node, "a", 5)
+  for (let round = 0; round < 4; round++) {
+    await open(client, kept(3))
+    assert.equal(client.sessionPresent, round > 0)
+    client.cut()
+    await node.advance(2_000)
+  }
+  await node.advance(2_000)
+  assert.equal(rowsOf(node), "")
+})
+
+test("a clean start takes everything of the session before away, in the very turn of the take-over too", async () => {
+  const { node, open } = await make()
+  const client = new TestClient(node, "a")
+  await open(client)
+  client.send(encode.subscribe(4, 1, [{ filter: "t", qos: 2 }]))
+  await node.settle()
+  await open(client, { clean: true })
+  assert.equal(rowsOf(node), "")
+  client.cut()
+  await node.advance(2_000)
+  assert.deepEqual([rowsOf(node), node.of("a").router.wantCount], ["", 0])
+})
+
+test("an end that the journal has lost is tried again, and a newer session of the client stays", async () => {
+  const { node, open, restart } = await make()
+  const client = new TestClient(node, "a")
+  await open(client)
+  client.send(encode.subscribe(4, 1, [{ filter: "t", qos: 1 }]))
+  await node.settle()
+  client.cut()
+  await node.settle()
+  node.refusal = DISK_FULL
+  await open(client, { clean: true })
+  assert.ok(!client.isConnected, "what is not committed is not told")
+  node.refusal = 0
+  await open(client)
+  assert.equal(client.sessionPresent, false, "the one before has ended")
+  await node.advance(3_000)
+  assert.equal(rowsOf(node), "sd sp")
+  await restart()
+  client.wire = undefined
+  await open(client)
+  assert.equal(client.sessionPresent, true)
+})
+
+test("subscriptions that the journal has lost are asked for again, and what is wanted is counted right", async () => {
+  const { node, open, restart } = await make()
+  const client = new TestClient(node, "a")
+  await open(client)
+  node.refusal = DISK_FULL
+  client.send(encode.subscribe(4, 1, [{ filter: "t", qos: 1 }]))
+  await node.settle()
+  node.refusal = 0
+  await open(client)
+  client.send(encode.subscribe(4, 2, [{ filter: "t", qos: 1 }]))
+  await node.advance(2_000)
+  client.send(encode.unsubscribe(4, 3, ["t"]))
+  await node.advance(2_000)
+  assert.equal(node.of("a").router.wantCount, 0)
+  await restart()
+  assert.deepEqual([node.of("a").router.wantCount, rowsOf(node)], [0, "sd sp"])
+})
+
+test("sessions whose clients are away are rows: none is kept in memory", async () => {
+  const { node, open } = await make()
+  const clients = Array.from({ length: 200 }, (_, index) => new TestClient(node, `c${index}`))
+  for (const client of clients) {
+    await open(client)
+    client.send(encode.subscribe(4, 1, [{ filter: "t/#", qos: 1 }]))
+  }
+  const resident = (): number => node.shards.reduce((sum, { broker }) => sum + [...broker.sessions.durable()].length, 0)
+  await node.settle()
+  assert.equal(resident(), 200)
+  for (const client of clients) client.cut()
+  await node.settle()
+  assert.equal(resident(), 0)
+  assert.equal(
+    node.shards.reduce((sum, { broker }) => sum + broker.sessions.count, 0),
+    200
+  )
+  assert.deepEqual(
+    node.shards.map(({ router }) => router.wantCount),
+    [1, 1]
+  )
+})
+
+test("a session stays in memory until its last rows are committed, and goes then", async () => {
+  const { node, open } = await make()
+  const client = new TestClient(node, "a")
+  await open(client)
+  const { journal, broker } = node.of("a")
+  const resident = (): number => [...broker.sessions.durable()].length
+  journal.isAutomatic = false
+  client.send(encode.subscribe(4, 1, [{ filter: "t", qos: 1 }]))
+  await node.settle()
+  client.cut()
+  await node.settle()
+  journal.commit(1)
+  await node.settle()
+  assert.equal(resident(), 1, "its end is not committed yet")
+  journal.commit()
+  await node.settle()
+  assert.equal(resident(), 0)
+})
+
+test("numbers are never given twice, across restarts and where the journal lost a reservation", async () => {
+  const node = new TestNode()
+  const seen = new Set<number>()
+  for (let run = 0; run < 4; run++) {
+    await node.start()
+    const { journal, store } = node.shards[0] ?? assert.fail()
+    const numbers = new Numbers(journal, store)
+    for (let round = 0; round < 6; round++) {
+      const taken = Array.from({ length: 400 }, () => numbers.take())
+      await node.settle()
+      const isLost = round % 3 === 1
+      if (isLost) journal.refusal = DISK_FULL
+      const doubtful = Array.from({ length: 700 }, () => numbers.take())
+      await node.settle()
+      journal.refusal = 0
+      // What was used in an entry that is lost was never used.
+      for (const number of isLost ? taken : [...taken, ...doubtful]) {
+        assert.ok(!seen.has(number), `${number} was given before`)
+        seen.add(number)
+      }
+    }
+    node.crash()
+  }
+})
+
+test("tickets that are done in any order end in that in which they were made, a failure for all who wait", () => {
+  const ordered = new OrderedTickets()
+  const { stream } = ordered
+  const tickets = [stream.issue(), stream.issue(), stream.issue()]
+  ordered.done(tickets[2] ?? 0)
+  ordered.done(tickets[1] ?? 0, DISK_FULL)
+  assert.equal(stream.committed, 0)
+  ordered.done(tickets[0] ?? 0)
+  assert.equal(stream.committed, 3)
+  assert.deepEqual(
+    [1, 2, 2, 3].map((ticket) => stream.takeOutcome(ticket)),
+    [0, DISK_FULL, DISK_FULL, 0]
+  )
+})

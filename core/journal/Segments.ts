@@ -158,6 +158,8 @@ export class Segments {
     let count = 0
     while (this.#holds === 0) {
       const [oldest] = this.live
+      // The last one stays until there is another: a journal without a file is one that was lost.
+      if (this.live.length === 1) break
       if (oldest === undefined || oldest.file !== undefined || oldest.lastIndex > index) break
       this.live.shift()
       count += 1

@@ -76,6 +76,14 @@ test("a segment that is missing, has another's number, another journal's id, or 
   await refused(files, /0+1\.journal: byte 0: the checksum of the segment's header does not match/)
 })
 
+test("all segments are missing, though state was put away that came from them", async () => {
+  const { files, paths } = await closedJournal()
+  for (const path of paths) await Effect.runPromise(files.remove(path))
+  const consumer = new NotingConsumer()
+  consumer.appliedIndex = 7
+  await refused(files, /^\/store: byte 0: no segment is there, but .* holds what entry 7 and those before it did\. /, consumer)
+})
+
 test("the first segments are missing; operations that nobody takes", async () => {
   const { files, paths } = await closedJournal()
   await refused(

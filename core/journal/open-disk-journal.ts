@@ -50,6 +50,13 @@ function recover(
   return Effect.gen(function* () {
     const applied = consumers.map(({ appliedIndex }) => appliedIndex)
     const above = applied.length === 0 ? 0 : Math.min(...applied)
+    const ahead = consumers.find(({ appliedIndex }) => appliedIndex > 0)
+    // A journal that was ever written to has files: what was acknowledged and not put away is gone with them.
+    if (ahead !== undefined && survey.segments.length === 0 && survey.spares.length === 0) {
+      const reason = `no segment is there, but ${ahead.name} holds what entry ${ahead.appliedIndex} and those before it did`
+      const remedy = "Put the files back, or restore a backup"
+      return yield* new JournalError({ pathname: directory, position: 0, reason, remedy })
+    }
     const validated = yield* attempt(() => validateJournal(files, survey, above, checksum))
     const { needed, lastIndex, tornBytes, tornPathname, tornPosition } = validated
     yield* attempt(() => checkOwners(journal, validated, above, checksum))

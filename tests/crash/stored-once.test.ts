@@ -70,7 +70,8 @@ class Side {
     }
     await maker.stop()
     const broker = await BrokerProcess.start({ data, readyMs: 60_000 })
-    await sleep(500)
+    // What the sessions left in the journal is put away first: two checkpoints.
+    await sleep(4_500)
     const side = new Side(data, sessions, broker)
     side.usageBefore = usageOf(data)
     return side

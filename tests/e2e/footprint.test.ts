@@ -1,10 +1,11 @@
 /**
- * What the executable costs before it does anything: time to the ready line, memory, memory of a connection that does nothing.
+ * What the executable costs before it does anything: time to the ready line, memory, memory of a connection that does nothing; by
+ * default, which is durable, and with storage-sqlite switched off, in turns, so that both meet the same machine.
  * The bounds are promises. Of the time the median is taken, as an operator waits for it, from before the process to its line; of
  * memory, measured several times, the best, because other work may run on the machine.
  */
 import { describe, expect } from "bun:test"
-import { existsSync, mkdtempSync, readFileSync, rmSync } from "node:fs"
+import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs"
 import { connect, type Socket } from "node:net"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
@@ -14,8 +15,10 @@ import { encode } from "../support/mqtt-packets.ts"
 import { pathOf, start, type Tool, testWith } from "../support/tools.ts"
 import { sleep, until } from "../support/until.ts"
 
-const READY_MS_MAX = 150
-const IDLE_MIB_MAX = 60
+/** A data directory is made with some twenty syncs, which a busy disk makes wait. */
+const READY_MS_MAX = { durable: 250, "in memory": 150 }
+/** The storage thread and the database's pages are the difference. */
+const IDLE_MIB_MAX = { durable: 70, "in memory": 60 }
 const CONNECTION_KIB_MAX = 3
 const CONNECTIONS = 5_000
 const STARTS = 20
@@ -29,13 +32,23 @@ const executable: Tool =
       ? { path: built }
       : { missing: "dist/ holds no executable for this machine (npm run compile)" }
 
+type Kind = keyof typeof IDLE_MIB_MAX
+const KINDS: ReadonlyArray<Kind> = ["durable", "in memory"]
+const PLUGINS = ["protocol-mqtt", "protocol-kafka", "admin-http"].map((use) => `[[plugin]]\nuse = "${use}"\n`)
+const MANIFESTS: Readonly<Record<Kind, string>> = {
+  durable: PLUGINS.join(""),
+  "in memory": `[[plugin]]\nuse = "storage-sqlite"\nenabled = false\n${PLUGINS.join("")}`
+}
+
 /** Starts the executable on free ports, calls `use` with the time to its ready line, stops it. */
-async function running<T>(use: (pid: number, ready: string, readyMs: number) => Promise<T>): Promise<T> {
+async function running<T>(kind: Kind, use: (pid: number, ready: string, readyMs: number) => Promise<T>): Promise<T> {
   const data = mkdtempSync(join(tmpdir(), "manifold-footprint-"))
+  const manifest = join(data, "manifold.toml")
+  writeFileSync(manifest, MANIFESTS[kind])
   const listeners = ["protocol-mqtt.tcp", "protocol-mqtt.websocket", "protocol-kafka.tcp", "admin-http.tcp"]
   const set = listeners.flatMap((name) => ["--set", `${name}=127.0.0.1:0`])
   const startedMs = performance.now()
-  const broker = start(pathOf(executable), ["start", "--data", data, ...set])
+  const broker = start(pathOf(executable), ["start", "--config", manifest, "--data", join(data, "data"), ...set])
   try {
     const ready = await until("the ready line", () => /^ready .*\n/m.exec(broker.stdout())?.[0], 10_000)
     const readyMs = performance.now() - startedMs
@@ -55,35 +68,41 @@ function residentKib(pid: number): number {
 describe("footprint", () => {
   testWith(
     [executable],
-    `it is ready within ${READY_MS_MAX} ms, median of ${STARTS} starts`,
+    `it is ready within ${READY_MS_MAX.durable} ms, in memory ${READY_MS_MAX["in memory"]} ms, median of ${STARTS} starts`,
     async () => {
-      const times: Array<number> = []
+      const times: Record<Kind, Array<number>> = { durable: [], "in memory": [] }
       for (let attempt = 0; attempt < STARTS; attempt++) {
-        await running(async (_pid, _ready, readyMs) => times.push(Math.round(readyMs)))
+        for (const kind of KINDS) {
+          await running(kind, async (_pid, _ready, readyMs) => times[kind].push(Math.round(readyMs)))
+        }
       }
-      times.sort((left, right) => left - right)
-      console.log(`ready in ${times.join(", ")} ms`)
-      expect(times[STARTS / 2]).toBeLessThan(READY_MS_MAX)
+      for (const kind of KINDS) {
+        times[kind].sort((left, right) => left - right)
+        console.log(`${kind}: ready in ${times[kind].join(", ")} ms`)
+      }
+      for (const kind of KINDS) expect(times[kind][STARTS / 2]).toBeLessThan(READY_MS_MAX[kind])
     },
     60_000
   )
 
-  testWith(
-    [executable],
-    `it idles below ${IDLE_MIB_MAX} MiB`,
-    async () => {
-      const sizes: Array<number> = []
-      for (let attempt = 0; attempt < TRIES; attempt++) {
-        await running(async (pid) => {
-          await sleep(500)
-          sizes.push(residentKib(pid) / 1024)
-        })
-      }
-      console.log(`${sizes.map((size) => size.toFixed(1)).join(", ")} MiB`)
-      expect(Math.min(...sizes)).toBeLessThan(IDLE_MIB_MAX)
-    },
-    30_000
-  )
+  for (const kind of KINDS) {
+    testWith(
+      [executable],
+      `it idles below ${IDLE_MIB_MAX[kind]} MiB, ${kind}`,
+      async () => {
+        const sizes: Array<number> = []
+        for (let attempt = 0; attempt < TRIES; attempt++) {
+          await running(kind, async (pid) => {
+            await sleep(500)
+            sizes.push(residentKib(pid) / 1024)
+          })
+        }
+        console.log(`${kind}: ${sizes.map((size) => size.toFixed(1)).join(", ")} MiB`)
+        expect(Math.min(...sizes)).toBeLessThan(IDLE_MIB_MAX[kind])
+      },
+      30_000
+    )
+  }
 
   testWith(
     [executable],
@@ -91,7 +110,7 @@ describe("footprint", () => {
     async () => {
       const costs: Array<number> = []
       for (let attempt = 0; attempt < 3; attempt++) {
-        await running(async (pid, ready) => {
+        await running("durable", async (pid, ready) => {
           const port = Number(/protocol-mqtt\.tcp=127\.0\.0\.1:(\d+)/.exec(ready)?.[1])
           const before = residentKib(pid)
           const sockets = await connectAll(port)

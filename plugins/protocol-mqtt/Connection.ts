@@ -9,9 +9,9 @@
  */
 import type { Message, Principal, Socket, SocketReceiver, TurnTask, WheelTask } from "../../core/mod.ts"
 import { AnswerLine } from "./AnswerLine.ts"
+import { receiveAcknowledgement } from "./acknowledging.ts"
 import type { Broker, KeptWill } from "./Broker.ts"
 import { openConnection } from "./connecting.ts"
-import { AWAITS_PUBACK, AWAITS_PUBCOMP, AWAITS_PUBREC } from "./OutboundWindow.ts"
 import { Output } from "./Output.ts"
 import { copyFrame } from "./PublishEncoder.ts"
 import { receivePublish } from "./publishing.ts"
@@ -19,7 +19,6 @@ import * as Reason from "./reasons.ts"
 import type { Session } from "./Session.ts"
 import { subscribe, unsubscribe } from "./subscribing.ts"
 import type { TopicAliases } from "./TopicAliases.ts"
-import { AcknowledgementView, scanAcknowledgement } from "./wire/acknowledgements.ts"
 import { PACKET_SIZE_MAX } from "./wire/connect.ts"
 import {
   checkPingreq,
@@ -36,8 +35,6 @@ import { Refusal } from "./wire/refusal.ts"
 
 const PINGRESP_FRAME = new Uint8Array(PINGRESP_SIZE)
 writePingresp(PINGRESP_FRAME, 0)
-
-const acknowledgement = new AcknowledgementView()
 
 /** Nobody, until a CONNECT was accepted. */
 const NO_PRINCIPAL: Principal = { tenant: 0, user: "", clientIdentifier: "", peerAddress: "" }
@@ -132,7 +129,7 @@ export class Connection implements SocketReceiver, PacketHandler, TurnTask, Whee
       case Packet.PUBREC:
       case Packet.PUBREL:
       case Packet.PUBCOMP:
-        return this.#acknowledged(session, type, bytes, start, end)
+        return receiveAcknowledgement(this, session, type, bytes, start, end)
       case Packet.SUBSCRIBE:
         return subscribe(this, session, bytes, start, end)
       case Packet.UNSUBSCRIBE:
@@ -182,31 +179,6 @@ export class Connection implements SocketReceiver, PacketHandler, TurnTask, Whee
     if (!this.#isOpening) return
     this.#isOpening = false
     this.readOn()
-  }
-
-  #acknowledged(session: Session, type: number, bytes: Uint8Array, start: number, end: number): number {
-    const fault = scanAcknowledgement(bytes, type, start, end, this.version, acknowledgement)
-    if (fault !== 0) return fault
-    const { packetIdentifier, reasonCode } = acknowledgement
-    if (type === Packet.PUBREL) {
-      session.release(packetIdentifier, this.answers)
-      return 0
-    }
-    const { window } = session
-    const state = window?.stateOf(packetIdentifier) ?? 0
-    if (type === Packet.PUBREC) {
-      if (window !== undefined && state === AWAITS_PUBREC) {
-        if (reasonCode >= 0x80) session.freed(packetIdentifier)
-        else session.released(packetIdentifier)
-      } else if (state === AWAITS_PUBCOMP) session.releasedAgain(packetIdentifier)
-      else if (reasonCode < 0x80) {
-        this.answers.send(Packet.PUBREL, packetIdentifier, Reason.PACKET_IDENTIFIER_NOT_FOUND)
-      }
-      return 0
-    }
-    const expected = type === Packet.PUBACK ? AWAITS_PUBACK : AWAITS_PUBCOMP
-    if (state === expected) session.freed(packetIdentifier)
-    return 0
   }
 
   #ping(start: number, end: number): number {

@@ -8,26 +8,24 @@
  *  - A client identifier has at most one session and one connection; a second connection takes the first one's place.
  *  - A CONNACK that speaks of a session follows the commit of what it says.
  */
-import { type KeyValue, type KeyValueWrite, TicketFifo, type WheelTask } from "../../core/mod.ts"
+import type { KeyValueWrite, WheelTask } from "../../core/mod.ts"
 import type { Broker } from "./Broker.ts"
 import type { Connection } from "./Connection.ts"
 import { DurableSession } from "./DurableSession.ts"
+import { EndedSessions } from "./EndedSessions.ts"
 import { Numbers } from "./Numbers.ts"
+import { QueueNeeds } from "./QueueNeeds.ts"
 import { SESSION_TAKEN_OVER } from "./reasons.ts"
 import type { Session } from "./Session.ts"
+import { expiryOf, isExpired, pushExpiry } from "./session-expiry.ts"
 import * as rows from "./session-rows.ts"
+import { loadSession, readPages } from "./stored-sessions.ts"
 import { TransientSession } from "./TransientSession.ts"
-import { type ConnectPacket, SESSION_NEVER_EXPIRES } from "./wire/connect.ts"
+import type { ConnectPacket } from "./wire/connect.ts"
 
-/** Rows of one reading. */
-const PAGE_ROWS = 1_000
-const PAGE_BYTES = 1_048_576
 /** How often sessions are looked for whose time is over, ms, and how many at once. */
 const EXPIRY_INTERVAL_MS = 500
 const EXPIRIES_MAX = 1_000
-/** Sessions whose positions are looked at a millisecond, over the time between two looks for what is needed of the queue logs. */
-const NEEDS_PER_MS = 2
-const NEEDS_INTERVAL_MIN_MS = 1_000
 
 /** What came of a CONNECT. */
 export interface Opened {
@@ -47,19 +45,6 @@ export interface Request {
   readonly opened: (opened: Opened | undefined) => void
 }
 
-/** A session that has ended and whose rows are there for a moment, or until the journal takes their end. */
-interface Ended {
-  readonly tenant: number
-  readonly clientIdentifier: string
-  readonly number: number
-  /** 0 = it has no row that says when. */
-  readonly expiresAtMs: number
-  /** Whether the router still keeps messages for it. */
-  isWanting: boolean
-  /** Whether the end of its rows is on its way. */
-  isEnding: boolean
-}
-
 export class Sessions implements WheelTask {
   /** Sessions that outlive their connections, connected or not. */
   durableCount = 0
@@ -69,19 +54,18 @@ export class Sessions implements WheelTask {
   readonly #resident = new Map<string, Session>()
   /** Clients whose session is being read. */
   readonly #opening = new Map<string, Request>()
-  /** Sessions that have ended, by number: their rows do not count. */
-  readonly #ended = new Map<number, Ended>()
-  #needsDueMs = 0
-  #isLooking = false
-  readonly #commits = new TicketFifo({
-    released: (outcome, _kind, number) => this.#endedFor(outcome, number),
-    releasedAll: () => {}
-  })
+  readonly #ended: EndedSessions
+  readonly #needs: QueueNeeds
 
   constructor(broker: Broker) {
     const { journal, store } = broker.services
     this.#broker = broker
     this.#numbers = new Numbers(journal, store)
+    this.#ended = new EndedSessions(
+      broker,
+      (tenant, clientIdentifier) => this.#resident.get(keyOf(tenant, clientIdentifier)) instanceof DurableSession
+    )
+    this.#needs = new QueueNeeds(broker, () => this.durable())
   }
 
   /** Sessions, connected or not. */
@@ -100,14 +84,14 @@ export class Sessions implements WheelTask {
 
   /** Takes up what the last run left: the filters that are wanted, and the sessions that were connected. */
   async start(): Promise<void> {
-    const { router, wheel, clock, journal } = this.#broker.services
-    await this.#pages(rows.rangeOf("ss"), (page) => {
+    const { router, wheel, clock, journal, store } = this.#broker.services
+    await readPages(store, rows.rangeOf("ss"), (page) => {
       for (const { key, value } of page) {
         if (rows.qosOfSubscription(value) > 0) router.wantUnsafe(rows.ofSubscriptionKey(key).filter)
       }
     })
     const nowMs = clock.nowMs()
-    await this.#pages(rows.rangeOf("sd"), (page) => {
+    await readPages(store, rows.rangeOf("sd"), (page) => {
       const writes: Array<KeyValueWrite> = []
       for (const { key, value } of page) {
         this.durableCount += 1
@@ -120,7 +104,7 @@ export class Sessions implements WheelTask {
       if (writes.length > 0) journal.submit({ writes })
     })
     wheel.set(this, clock.monotonicMs() + EXPIRY_INTERVAL_MS)
-    await this.#lookForNeeds()
+    await this.#needs.look()
     await this.#routed()
   }
 
@@ -140,11 +124,8 @@ export class Sessions implements WheelTask {
     const wallMs = clock.nowMs()
     const due = journal.refusal === 0 ? store.range(start, rows.expiryKey(wallMs + 1, 0), EXPIRIES_MAX) : []
     for (const { key, value } of due) this.#expire(key, value, wallMs)
-    if (journal.refusal === 0) for (const ended of this.#ended.values()) if (!ended.isEnding) this.#finish(ended)
-    if (nowMs >= this.#needsDueMs && !this.#isLooking) {
-      this.#needsDueMs = nowMs + Math.max(NEEDS_INTERVAL_MIN_MS, this.durableCount / NEEDS_PER_MS)
-      void this.#lookForNeeds().catch(() => {})
-    }
+    if (journal.refusal === 0) this.#ended.retry()
+    this.#needs.lookIfDue(nowMs, this.durableCount)
     return nowMs + EXPIRY_INTERVAL_MS
   }
 
@@ -187,7 +168,8 @@ export class Sessions implements WheelTask {
         this.#open(latest, session)
       }
     }
-    this.#load(row, tenant, clientIdentifier, connect).then(loaded, () => loaded(undefined))
+    const limit = Math.min(connect.receiveMaximum, this.#broker.settings.inflight_max)
+    loadSession(this.#broker, row, tenant, clientIdentifier, limit).then(loaded, () => loaded(undefined))
   }
 
   /** The connection of a session has a will: a session that goes on, after a crash too, takes it back before its delay is over. */
@@ -252,10 +234,7 @@ export class Sessions implements WheelTask {
     if (session.will !== 0) this.#broker.wills.publishNow(session.will)
     this.durableCount -= 1
     this.#forget(session)
-    const expiresAtMs = expiryOf(session)
-    const ended = { tenant, clientIdentifier, number, expiresAtMs, isWanting: false, isEnding: false }
-    this.#ended.set(number, ended)
-    this.#finish(ended)
+    this.#ended.add(tenant, clientIdentifier, number, expiryOf(session), false)
   }
 
   /** A session's row in the directory; undefined where there is none, or where it has ended. */
@@ -373,179 +352,17 @@ export class Sessions implements WheelTask {
     this.#writeRows(session, writes)
   }
 
-  async #load(
-    row: rows.SessionRow,
-    tenant: number,
-    clientIdentifier: string,
-    connect: ConnectPacket
-  ): Promise<DurableSession> {
-    const { number } = row
-    const { settings } = this.#broker
-    const positions = await this.#positions(number)
-    const limit = Math.min(connect.receiveMaximum, settings.inflight_max)
-    const session = new DurableSession(
-      this.#broker,
-      tenant,
-      clientIdentifier,
-      row.expiryInterval,
-      limit,
-      number,
-      positions
-    )
-    session.leftAtMs = row.leftAtMs
-    session.will = row.will
-    const subscriptions: Array<readonly [string, rows.SubscriptionRow]> = []
-    await this.#pages(rows.rangeOf("ss", number), (page) => {
-      for (const { key, value } of page) {
-        subscriptions.push([rows.ofSubscriptionKey(key).filter, rows.decodeSubscription(value)])
-      }
-    })
-    const flights: Array<readonly [number, rows.FlightRow]> = []
-    await this.#pages(rows.rangeOf("si", number), (page) => {
-      for (const { key, value } of page) flights.push([rows.identifierOfKey(key), rows.decodeFlight(value)])
-    })
-    const received: Array<readonly [number, number]> = []
-    await this.#pages(rows.rangeOf("sr", number), (page) => {
-      for (const { key, value } of page) received.push([rows.identifierOfKey(key), rows.decodeReceived(value)])
-    })
-    session.restore(subscriptions, flights, received)
-    return session
-  }
-
-  async #positions(number: number): Promise<ReadonlyArray<rows.Position>> {
-    const { store, queueLogs } = this.#broker.services
-    const value = store.get(rows.positionsKey(number))
-    const found = value === undefined ? [] : rows.decodePositions(value)
-    if (found.length === queueLogs.count) return found
-    const ends = await queueLogs.ends()
-    return ends.map((end, queue) => found[queue] ?? { next: end, low: end })
-  }
-
-  /** Tells the queue logs the lowest offsets that any session of this shard needs, so that they can be trimmed. */
-  async #lookForNeeds(): Promise<void> {
-    const { queueLogs } = this.#broker.services
-    this.#isLooking = true
-    try {
-      const lows = Array.from({ length: queueLogs.count }, () => Number.POSITIVE_INFINITY)
-      // Sessions that begin from here on begin at or above these.
-      const ends = await queueLogs.ends()
-      const { local } = queueLogs
-      for (const session of this.durable()) session.passed(local, ends[local] ?? 0)
-      await this.#pages(rows.rangeOf("sp"), (page) => {
-        for (const { value } of page) {
-          for (const [log, { low }] of rows.decodePositions(value).entries()) lows[log] = Math.min(lows[log] ?? 0, low)
-        }
-      })
-      for (const [log, low] of lows.entries()) queueLogs.need(log, Math.min(low, ends[log] ?? 0))
-    } finally {
-      this.#isLooking = false
-    }
-  }
-
   /** Ends a session that is rows alone; from now on there is none. */
   #endStored(tenant: number, clientIdentifier: string, row: rows.SessionRow): void {
-    const { number } = row
     if (row.will !== 0) this.#broker.wills.publishNow(row.will)
     this.durableCount -= 1
-    const expiresAtMs = expiryOf(row)
-    const ended = { tenant, clientIdentifier, number, expiresAtMs, isWanting: true, isEnding: false }
-    this.#ended.set(number, ended)
-    this.#finish(ended)
-  }
-
-  /** Takes the rows of an ended session away; where that fails it is tried again. */
-  #finish(ended: Ended): void {
-    ended.isEnding = true
-    if (!ended.isWanting) {
-      this.#dropRows(ended)
-      return
-    }
-    const filters: Array<string> = []
-    const read = this.#pages(rows.rangeOf("ss", ended.number), (page) => {
-      for (const { key, value } of page) {
-        if (rows.qosOfSubscription(value) > 0) filters.push(rows.ofSubscriptionKey(key).filter)
-      }
-    })
-    const done = (): void => {
-      ended.isWanting = false
-      for (const filter of filters) this.#broker.services.router.unwantUnsafe(filter)
-      this.#dropRows(ended)
-    }
-    const failed = (): void => {
-      ended.isEnding = false
-    }
-    read.then(done, failed)
-  }
-
-  #dropRows({ tenant, clientIdentifier, number, expiresAtMs }: Ended): void {
-    const { journal, store } = this.#broker.services
-    const writes: Array<KeyValueWrite> = ["ss", "sp", "si", "sr"].map((prefix) => {
-      const { start, end } = rows.rangeOf(prefix, number)
-      return { key: start, value: undefined, end }
-    })
-    if (expiresAtMs !== 0) writes.push({ key: rows.expiryKey(expiresAtMs, number), value: undefined })
-    // The client may have another session by now, whose row has taken this one's place, or is about to.
-    const key = rows.directoryKey(tenant, clientIdentifier)
-    const value = store.get(key)
-    const isReplaced = this.#resident.get(keyOf(tenant, clientIdentifier)) instanceof DurableSession
-    const isOther = value !== undefined && rows.decodeSession(value).number !== number
-    if (!isReplaced && !isOther) writes.push({ key, value: undefined })
-    this.#commits.push(journal.tickets, journal.submit({ writes }), 0, number)
-  }
-
-  #endedFor(outcome: number, number: number): void {
-    const ended = this.#ended.get(number)
-    if (outcome >= 0) this.#ended.delete(number)
-    else if (ended !== undefined) ended.isEnding = false
-  }
-
-  async #pages(
-    range: { readonly start: Uint8Array; readonly end: Uint8Array },
-    visit: (page: ReadonlyArray<KeyValue>) => void
-  ): Promise<void> {
-    const { store } = this.#broker.services
-    let { start } = range
-    for (;;) {
-      const page = await store.rangeLater(start, range.end, PAGE_ROWS, PAGE_BYTES)
-      const last = page.at(-1)
-      if (last === undefined) return
-      visit(page)
-      start = rows.keyAfter(last.key)
-    }
+    this.#ended.add(tenant, clientIdentifier, row.number, expiryOf(row), true)
   }
 
   #forget(session: Session): void {
     const key = keyOf(session.tenant, session.clientIdentifier)
     if (this.#resident.get(key) === session) this.#resident.delete(key)
   }
-}
-
-function pushExpiry(
-  writes: Array<KeyValueWrite>,
-  { number, expiryInterval }: rows.SessionRow,
-  leftAtMs: number,
-  tenant: number,
-  clientIdentifier: string
-): void {
-  if (expiryInterval === SESSION_NEVER_EXPIRES) return
-  const key = rows.expiryKey(leftAtMs + expiryInterval * 1_000, number)
-  writes.push({ key, value: rows.encodeClient(tenant, clientIdentifier) })
-}
-
-/** When a session that was left ends, ms since 1970; 0 = it was not, or never ends. */
-function expiryOf({
-  leftAtMs,
-  expiryInterval
-}: {
-  readonly leftAtMs: number
-  readonly expiryInterval: number
-}): number {
-  return leftAtMs === 0 || expiryInterval === SESSION_NEVER_EXPIRES ? 0 : leftAtMs + expiryInterval * 1_000
-}
-
-function isExpired(session: { readonly leftAtMs: number; readonly expiryInterval: number }, nowMs: number): boolean {
-  const expiresAtMs = expiryOf(session)
-  return expiresAtMs !== 0 && expiresAtMs <= nowMs
 }
 
 function keyOf(tenant: number, clientIdentifier: string): string {

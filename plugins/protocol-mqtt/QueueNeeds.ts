@@ -1,0 +1,59 @@
+/**
+ * What the sessions of one shard need of the queue logs: the lowest offset of each, so that the logs can be trimmed below.
+ *
+ * Invariants
+ *  - The ends of the logs are asked for before the positions are read: a session that begins meanwhile begins at or above them, and
+ *    nothing above them is given up.
+ *  - Only positions that stand in rows count, of sessions in memory too: those are what a crash would go on from.
+ *  - One look at a time; one that failed has told the logs nothing, and the next comes as it would have.
+ */
+import type { Broker } from "./Broker.ts"
+import type { DurableSession } from "./DurableSession.ts"
+import * as rows from "./session-rows.ts"
+import { readPages } from "./stored-sessions.ts"
+
+/** Sessions whose positions are looked at a millisecond, over the time between two looks. */
+const NEEDS_PER_MS = 2
+const INTERVAL_MIN_MS = 1_000
+
+export class QueueNeeds {
+  readonly #broker: Broker
+  /** Those in memory that outlive their connections. */
+  readonly #residents: () => Iterable<DurableSession>
+  /** Monotonic ms. */
+  #dueMs = 0
+  #isLooking = false
+
+  constructor(broker: Broker, residents: () => Iterable<DurableSession>) {
+    this.#broker = broker
+    this.#residents = residents
+  }
+
+  /** Looks if it is time to, the less often the more sessions there are; `nowMs` is monotonic. */
+  lookIfDue(nowMs: number, sessionCount: number): void {
+    if (nowMs < this.#dueMs || this.#isLooking) return
+    this.#dueMs = nowMs + Math.max(INTERVAL_MIN_MS, sessionCount / NEEDS_PER_MS)
+    void this.look().catch(() => {})
+  }
+
+  /** Tells the queue logs the lowest offsets that any session of this shard needs; rejects where the rows cannot be read. */
+  async look(): Promise<void> {
+    const { queueLogs, store } = this.#broker.services
+    this.#isLooking = true
+    try {
+      const lows = Array.from({ length: queueLogs.count }, () => Number.POSITIVE_INFINITY)
+      // Sessions that begin from here on begin at or above these.
+      const ends = await queueLogs.ends()
+      const { local } = queueLogs
+      for (const session of this.#residents()) session.passed(local, ends[local] ?? 0)
+      await readPages(store, rows.rangeOf("sp"), (page) => {
+        for (const { value } of page) {
+          for (const [log, { low }] of rows.decodePositions(value).entries()) lows[log] = Math.min(lows[log] ?? 0, low)
+        }
+      })
+      for (const [log, low] of lows.entries()) queueLogs.need(log, Math.min(low, ends[log] ?? 0))
+    } finally {
+      this.#isLooking = false
+    }
+  }
+}

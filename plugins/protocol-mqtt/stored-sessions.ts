@@ -1,0 +1,74 @@
+/**
+ * Sessions as rows alone: reading them a page at a time, and making one of them a session in memory again.
+ *
+ * Invariants
+ *  - No reading holds more than a page of rows; a session that is loaded keeps only what its rows say.
+ *  - A session that is loaded has no connection and is told to nobody: what it becomes is its caller's.
+ *  - A failure of the store ends the reading and is the caller's.
+ */
+import type { KeyValue, KeyValueStoreShape } from "../../core/mod.ts"
+import type { Broker } from "./Broker.ts"
+import { DurableSession } from "./DurableSession.ts"
+import * as rows from "./session-rows.ts"
+
+/** Rows of one reading. */
+const PAGE_ROWS = 1_000
+const PAGE_BYTES = 1_048_576
+
+/** Visits all rows of `range`, in the order of their keys; a page is its visitor's. Settled when the last was visited. */
+export async function readPages(
+  store: KeyValueStoreShape,
+  range: { readonly start: Uint8Array; readonly end: Uint8Array },
+  visit: (page: ReadonlyArray<KeyValue>) => void
+): Promise<void> {
+  let { start } = range
+  for (;;) {
+    const page = await store.rangeLater(start, range.end, PAGE_ROWS, PAGE_BYTES)
+    const last = page.at(-1)
+    if (last === undefined) return
+    visit(page)
+    start = rows.keyAfter(last.key)
+  }
+}
+
+/** The session that `row` of the directory stands for, with its other rows; `windowLimit` bounds what is in flight to its client. */
+export async function loadSession(
+  broker: Broker,
+  row: rows.SessionRow,
+  tenant: number,
+  clientIdentifier: string,
+  windowLimit: number
+): Promise<DurableSession> {
+  const { number, expiryInterval } = row
+  const { store } = broker.services
+  const positions = await loadPositions(broker, number)
+  const session = new DurableSession(broker, tenant, clientIdentifier, expiryInterval, windowLimit, number, positions)
+  session.leftAtMs = row.leftAtMs
+  session.will = row.will
+  const subscriptions: Array<readonly [string, rows.SubscriptionRow]> = []
+  await readPages(store, rows.rangeOf("ss", number), (page) => {
+    for (const { key, value } of page) {
+      subscriptions.push([rows.ofSubscriptionKey(key).filter, rows.decodeSubscription(value)])
+    }
+  })
+  const flights: Array<readonly [number, rows.FlightRow]> = []
+  await readPages(store, rows.rangeOf("si", number), (page) => {
+    for (const { key, value } of page) flights.push([rows.identifierOfKey(key), rows.decodeFlight(value)])
+  })
+  const received: Array<readonly [number, number]> = []
+  await readPages(store, rows.rangeOf("sr", number), (page) => {
+    for (const { key, value } of page) received.push([rows.identifierOfKey(key), rows.decodeReceived(value)])
+  })
+  session.restore(subscriptions, flights, received)
+  return session
+}
+
+/** Where a session stands in each queue log; in one that it has no position in, at the end. */
+async function loadPositions(broker: Broker, number: number): Promise<ReadonlyArray<rows.Position>> {
+  const { store, queueLogs } = broker.services
+  const value = store.get(rows.positionsKey(number))
+  const found = value === undefined ? [] : rows.decodePositions(value)
+  if (found.length === queueLogs.count) return found
+  const ends = await queueLogs.ends()
+  return ends.map((end, queue) => found[queue] ?? { next: end, low: end })
+}

@@ -51,6 +51,11 @@ const held: ReadonlyArray<readonly [string, string | undefined, ReadonlyArray<st
     '[[plugin]]\nuse = "protocol-mqtt"\n[[plugin]]\nuse = "admin-http"\nenabled = false\n',
     [...ALWAYS, "protocol-mqtt"]
   ],
+  [
+    "storage-sqlite switched off, which leaves topics in memory",
+    '[[plugin]]\nuse = "storage-sqlite"\nenabled = false\n[[topics.rule]]\nmatch = "a"\npartitions = 2\n',
+    ALWAYS.filter((name) => name !== "storage-sqlite")
+  ],
   ["an empty list", "plugin = []\n", ALWAYS]
 ]
 for (const [what, text, names] of held) {

@@ -134,6 +134,8 @@ test("where the default engine is switched off and no mode was asked for, topics
     { enabled: false }
   ]
   assert.deepEqual(filled({ plugin: on }, engines), [{ plugin: on }, []])
+  const silent = [{ use: "storage-sqlite" }]
+  assert.deepEqual(filled({ plugin: silent }, engines), [{ plugin: silent }, []])
 })
 
 test("what is no table or list is left to be told, and nothing that was given is changed", () => {

@@ -34,6 +34,14 @@ class SteppedJournal implements JournalShape {
     return Promise.resolve()
   }
 
+  /** Loses the oldest entry. */
+  lose(): void {
+    if (this.#waiting.shift() === undefined) return
+    const ticket = this.tickets.committed + 1
+    this.tickets.fail(ticket, ticket, -3)
+    this.tickets.commit(ticket)
+  }
+
   /** Commits the oldest entry. */
   step(): void {
     const entry = this.#waiting.shift()
@@ -199,4 +207,41 @@ test("a bound on messages and one on bytes: more is refused, clearing and what i
   retained.setUnsafe(messageOn("c", ""))
   retained.setUnsafe(messageOn("c", ""))
   assert.equal(retained.sizeBytes, 0)
+})
+
+test("what the journal loses was never set nor cleared; what was changed again meanwhile stays", () => {
+  const { journal, retained } = make()
+  const seen = (): string => {
+    const found: Array<string> = []
+    retained.match(
+      0,
+      "#",
+      0,
+      (message) =>
+        void found.push(
+          `${message.name}=${decoder.decode(message.payload.subarray(message.payloadStart, message.payloadEnd))}`
+        )
+    )
+    return found.sort().join(" ")
+  }
+  retained.setUnsafe(messageOn("kept", "1"))
+  journal.step()
+  retained.setUnsafe(messageOn("kept", "2"))
+  retained.setUnsafe(messageOn("new", "1"))
+  journal.lose()
+  journal.lose()
+  assert.equal(seen(), "kept=1")
+  assert.equal(retained.count, 1)
+  retained.setUnsafe(messageOn("kept", ""))
+  assert.equal(seen(), "")
+  journal.lose()
+  assert.equal(seen(), "kept=1")
+  const before = retained.sizeBytes
+  retained.setUnsafe(messageOn("kept", ""))
+  retained.setUnsafe(messageOn("kept", "3"))
+  journal.lose()
+  assert.equal(seen(), "kept=3")
+  journal.step()
+  assert.equal(seen(), "kept=3")
+  assert.equal(retained.sizeBytes, before)
 })

@@ -34,9 +34,17 @@ function keyOf(tenant: number, name: Uint8Array, start: number, end: number): Ui
 interface Entry {
   readonly key: Uint8Array
   unapplied: Uint8Array | undefined
-  ticket: number
   /** Bytes of key and value. */
   readonly size: number
+}
+
+/** A change that the journal has not committed: what was set, or a clearing (`entry` undefined). */
+interface Pending {
+  readonly tenant: number
+  readonly name: string
+  readonly key: Uint8Array
+  readonly ticket: number
+  readonly entry: Entry | undefined
 }
 
 /** Bounds of one shard's retained messages. */
@@ -58,7 +66,7 @@ export class Retained implements TicketWaiter {
   readonly #seed: number
   readonly #store: KeyValueStoreShape
   readonly #names = new Map<number, TopicNameIndex<Entry>>()
-  #unapplied: Array<Entry> = []
+  #pending: Array<Pending> = []
   readonly #builder = new RecordBatchBuilder(RECORD_BYTES_MAX)
   readonly #cursor = new RecordCursor()
   readonly #message = new Message()
@@ -101,7 +109,6 @@ export class Retained implements TicketWaiter {
     const entry: Entry = {
       key: key.slice(),
       unapplied: undefined,
-      ticket: 0,
       size: this.#message.sizeBytes + RECORD_OVERHEAD_BYTES
     }
     this.sizeBytes += entry.size
@@ -131,26 +138,42 @@ export class Retained implements TicketWaiter {
     const key = keyOf(message.tenant, message.topic, message.topicStart, message.topicEnd)
     if (message.payloadStart === message.payloadEnd) {
       this.#drop(this.#names.get(message.tenant), message.name)
-      return this.#journal.submit({ writes: [{ key, value: undefined }] })
+      return this.#submit(message, key, undefined)
     }
     const names = this.#namesOf(message.tenant)
     const value = this.#encode(message)
-    const ticket = this.#journal.submit({ writes: [{ key, value }] })
-    const entry: Entry = { key, unapplied: value, ticket, size: message.sizeBytes + RECORD_OVERHEAD_BYTES }
+    const entry: Entry = { key, unapplied: value, size: message.sizeBytes + RECORD_OVERHEAD_BYTES }
     this.sizeBytes += entry.size - (names.get(message.name)?.size ?? 0)
     names.set(message.name, entry)
-    if (this.#unapplied.length === 0) this.#journal.tickets.wait(this)
-    this.#unapplied.push(entry)
+    return this.#submit(message, key, entry)
+  }
+
+  #submit({ tenant, name }: Message, key: Uint8Array, entry: Entry | undefined): number {
+    const ticket = this.#journal.submit({ writes: [{ key, value: entry?.unapplied }] })
+    if (this.#pending.length === 0) this.#journal.tickets.wait(this)
+    this.#pending.push({ tenant, name, key, ticket, entry })
     return ticket
   }
 
   /** Values whose tickets are committed can be read from the store now; others may have been submitted meanwhile. */
   ticketsCommitted(): void {
     const { tickets } = this.#journal
-    const left = this.#unapplied.findIndex((entry) => entry.ticket > tickets.committed)
-    const applied = this.#unapplied.splice(0, left < 0 ? this.#unapplied.length : left)
-    for (const entry of applied) entry.unapplied = undefined
-    if (this.#unapplied.length > 0) tickets.wait(this)
+    const left = this.#pending.findIndex(({ ticket }) => ticket > tickets.committed)
+    const done = this.#pending.splice(0, left < 0 ? this.#pending.length : left)
+    for (const change of done) {
+      if (tickets.failureOf(change.ticket) < 0) this.#undo(change)
+      else if (change.entry !== undefined) change.entry.unapplied = undefined
+    }
+    if (this.#pending.length > 0) tickets.wait(this)
+  }
+
+  /** The journal has lost a change: the name has what the store says, unless it was changed again. */
+  #undo({ tenant, name, key, entry }: Pending): void {
+    const names = this.#namesOf(tenant)
+    if (names.get(name) !== entry) return
+    this.#drop(names, name)
+    const value = this.#store.get(key)
+    if (value !== undefined) this.#takeUp(key, value)
   }
 
   /** Visits what matches `filter`; expired messages are left out and removed. */

@@ -61,12 +61,19 @@ export class TicketStream {
     if (this.#failures.length > FAILURES_MAX) this.#failures.shift()
   }
 
-  /** How a committed ticket ended: 0 or what was set. A note of one ticket is removed. */
-  takeOutcome(ticket: number): number {
+  /** What a ticket was told to have failed with by {@link TicketStream.fail}; 0 = it was not. For any who want to know. */
+  failureOf(ticket: number): number {
     for (let index = this.#failures.length - 1; index >= 0; index--) {
       const failure = this.#failures[index]
       if (failure !== undefined && ticket >= failure.from && ticket <= failure.to) return failure.outcome
     }
+    return 0
+  }
+
+  /** How a committed ticket ended: 0 or what was set. A note of one ticket is removed. */
+  takeOutcome(ticket: number): number {
+    const failure = this.failureOf(ticket)
+    if (failure !== 0) return failure
     if (this.#outcomes.size === 0) return 0
     const outcome = this.#outcomes.get(ticket)
     if (outcome === undefined) return 0

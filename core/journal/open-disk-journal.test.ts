@@ -81,7 +81,11 @@ test("all segments are missing, though state was put away that came from them", 
   for (const path of paths) await Effect.runPromise(files.remove(path))
   const consumer = new NotingConsumer()
   consumer.appliedIndex = 7
-  await refused(files, /^\/store: byte 0: no segment is there, but .* holds what entry 7 and those before it did\. /, consumer)
+  await refused(
+    files,
+    /^\/store: byte 0: no segment is there, but .* holds what entry 7 and those before it did\. /,
+    consumer
+  )
 })
 
 test("the first segments are missing; operations that nobody takes", async () => {

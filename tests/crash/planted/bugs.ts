@@ -26,6 +26,8 @@ export interface Bug {
 
 const NODE_FILES = "core/platform/node-files.ts"
 const DURABLE_SESSION = "plugins/protocol-mqtt/DurableSession.ts"
+const FLIGHTS = "plugins/protocol-mqtt/Flights.ts"
+const KEPT_RECEIPTS = "plugins/protocol-mqtt/KeptReceipts.ts"
 const WILLS = "plugins/protocol-mqtt/Wills.ts"
 
 /** The disk is slow, which is no fault: what waits for it waits long enough to be killed in between. */
@@ -65,7 +67,7 @@ export const BUGS: ReadonlyArray<Bug> = [
     replacements: [
       SLOW_SYNC,
       {
-        file: DURABLE_SESSION,
+        file: KEPT_RECEIPTS,
         text: "answers.wait(journal.tickets, journal.tickets.issued, Packet.PUBCOMP, packetIdentifier)",
         by: "answers.acknowledge(0, Packet.PUBCOMP, packetIdentifier)"
       }
@@ -79,9 +81,9 @@ export const BUGS: ReadonlyArray<Bug> = [
     replacements: [
       SLOW_SYNC,
       {
-        file: DURABLE_SESSION,
+        file: FLIGHTS,
         text: "this.#whenCommitted(packetIdentifier, Packet.PUBREL)",
-        by: "this.connection?.sendPubrel(packetIdentifier)"
+        by: "this.#session.connection?.sendPubrel(packetIdentifier)"
       }
     ]
   },

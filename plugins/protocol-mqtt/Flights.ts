@@ -1,0 +1,334 @@
+/**
+ * What of a durable session is in flight to its client: the window of packet identifiers, a row for each, packets that wait until their
+ * row is committed, and sending again what an earlier connection had sent.
+ *
+ * Invariants
+ *  - A QoS 2 PUBLISH is written when its identifier's row is committed, a PUBREL when its row says that PUBREC came: after a crash the
+ *    client gets no second copy under another identifier, and none after it was released [MQTT-4.3.3-8].
+ *  - Nothing overtakes: what comes behind a PUBLISH that waits, waits; nothing new leaves before all is sent again that was in flight.
+ *  - A message that lies in a queue log is kept in memory only until it was sent once.
+ *
+ * Source: MQTT 5.0 sections 4.3, 4.4, 4.6, 4.9.
+ */
+import { type KeyValueWrite, type Message, TicketFifo } from "../../core/mod.ts"
+import type { Connection } from "./Connection.ts"
+import type { DurableSession } from "./DurableSession.ts"
+import type { Flow } from "./Flow.ts"
+import { AWAITS_PUBCOMP, AWAITS_PUBREC, OutboundWindow } from "./OutboundWindow.ts"
+import * as rows from "./session-rows.ts"
+import * as Packet from "./wire/packet-types.ts"
+
+/** A message in flight. */
+export interface Flight {
+  readonly sequence: number
+  readonly qos: number
+  readonly retain: boolean
+  readonly identifiers: ReadonlyArray<number>
+  /** Where it lies; queue -1 = nowhere but here and in its row. */
+  readonly queue: number
+  offset: number
+  /** Kept where no queue log has it, and until a QoS 2 message is sent first. */
+  message: Message | undefined
+}
+
+const ONE_MESSAGE = { messagesMax: 1, bytesMax: 1 }
+
+export class Flights {
+  readonly #session: DurableSession
+  window: OutboundWindow<Flight> | undefined
+  #sequence = 0
+  /** Whether the session's connection has had its CONNACK: nothing is sent before [MQTT-3.2.0-1]. */
+  #isAttached = false
+  /** Identifiers in flight since an earlier connection that this one has not seen yet, in order. */
+  #unsent: Array<number> = []
+  #isFetching = false
+  /** Identifiers whose row is to be written in this turn. */
+  #changed: Set<number> | undefined
+  /** Identifiers whose packet, of this type, waits for the commit of their row; negative = that has been asked for. */
+  #uncommitted: Map<number, number> | undefined
+  /** PUBLISH packets that wait for the commit of their rows. */
+  #waitingPublishes = 0
+  #commits: TicketFifo | undefined
+
+  constructor(session: DurableSession) {
+    this.#session = session
+  }
+
+  /** Puts in what the rows say; before there is a connection. */
+  restore(flights: ReadonlyArray<readonly [identifier: number, row: rows.FlightRow]>): void {
+    const ordered = [...flights].sort(([, left], [, right]) => left.sequence - right.sequence)
+    for (const [identifier, { isReleased, ...row }] of ordered) {
+      const state = isReleased ? AWAITS_PUBCOMP : row.qos === 1 ? 1 : AWAITS_PUBREC
+      this.window ??= new OutboundWindow(this.#session.windowLimit)
+      this.window.restore(identifier, state, { ...row, offset: row.offset, message: row.message })
+      this.#sequence = row.sequence
+    }
+  }
+
+  /** A connection is there: PUBRELs leave again at once, messages with {@link Flights.sendUnsent}. */
+  attach(connection: Connection): void {
+    this.#isAttached = true
+    // The new connection's Receive Maximum may be smaller: what is in flight stays so.
+    if (this.window !== undefined) this.window.limit = this.#session.windowLimit
+    this.#isFetching = false
+    this.#unsent = []
+    this.window?.forEach((identifier, state) => {
+      if (state !== AWAITS_PUBCOMP) this.#unsent.push(identifier)
+      else if (this.#uncommitted?.has(identifier) !== true) connection.sendPubrel(identifier)
+    })
+  }
+
+  detach(): void {
+    this.#isAttached = false
+  }
+
+  end(): void {
+    this.window = undefined
+    this.#changed = undefined
+    this.#uncommitted = undefined
+    this.#unsent = []
+  }
+
+  /** Whether this connection has not seen yet all that was in flight before it. */
+  get hasUnsent(): boolean {
+    return this.#unsent.length > 0
+  }
+
+  /** How many identifiers are free; below 0 where a new connection's limit is less than what is in flight. */
+  get room(): number {
+    const { window } = this
+    return window === undefined ? this.#session.windowLimit : window.limit - window.count
+  }
+
+  hasRoom(connection: Connection): boolean {
+    return this.#unsent.length === 0 && this.window?.isFull !== true && connection.takesMore
+  }
+
+  /** Sends a message of QoS 1 or 2, for which there is room, or has it wait for its row; one that is too large is dropped. */
+  transmit(
+    connection: Connection,
+    message: Message,
+    qos: number,
+    retain: boolean,
+    identifiers: ReadonlyArray<number>,
+    nowMs: number
+  ): void {
+    const session = this.#session
+    if (!connection.fitsPacketSize(message, qos, retain, identifiers)) {
+      session.broker.counts.droppedTooLarge += 1
+      return
+    }
+    this.window ??= new OutboundWindow(session.windowLimit)
+    const { queue, queueOffset: offset } = message
+    // What comes behind a QoS 2 message that waits for its commit waits, too: nothing overtakes.
+    const waits = qos === 2 || this.#waitingPublishes > 0
+    const kept = queue < 0 || waits ? message.owned() : undefined
+    this.#sequence += 1
+    const flight = { sequence: this.#sequence, qos, retain, identifiers, queue, offset, message: kept }
+    const identifier = this.window.take(qos, flight)
+    this.#change(identifier)
+    if (waits) this.#whenCommitted(identifier, Packet.PUBLISH)
+    else connection.sendPublish(message, 1, retain, identifiers, nowMs, identifier)
+  }
+
+  /** PUBACK, PUBCOMP or a refusal came. */
+  freed(packetIdentifier: number): void {
+    // What has not left yet is not acknowledged.
+    if (this.#uncommitted?.has(packetIdentifier) === true) return
+    this.window?.free(packetIdentifier)
+    this.#change(packetIdentifier)
+    // A client may acknowledge what it has from the earlier connection before it gets it again.
+    const place = this.#unsent.indexOf(packetIdentifier)
+    if (place >= 0) this.#unsent.splice(place, 1)
+    this.#session.drain()
+  }
+
+  /** PUBREC came. */
+  released(packetIdentifier: number): void {
+    if (this.#uncommitted?.has(packetIdentifier) === true) return
+    const flight = this.window?.sentAs(packetIdentifier)
+    if (flight !== undefined) flight.message = undefined
+    this.window?.released(packetIdentifier)
+    this.#change(packetIdentifier)
+    this.#whenCommitted(packetIdentifier, Packet.PUBREL)
+  }
+
+  /** PUBREC came once more. */
+  releasedAgain(packetIdentifier: number): void {
+    if (this.#uncommitted?.has(packetIdentifier) !== true) this.#session.connection?.sendPubrel(packetIdentifier)
+  }
+
+  /** A queue log has lost messages that were not committed: they can be neither read nor sent again. */
+  lost(queue: number, from: number, end: number): void {
+    this.window?.forEach((_identifier, _state, flight) => {
+      if (flight?.queue === queue && flight.offset >= from && flight.offset < end) flight.offset = -1
+    })
+  }
+
+  /** Lowers each flow's `low` to the lowest offset that may have to be sent again. */
+  lower(flows: ReadonlyArray<Flow>): void {
+    this.window?.forEach((_identifier, state, flight) => {
+      const flow = flight === undefined || state === AWAITS_PUBCOMP ? undefined : flows[flight.queue]
+      if (flow !== undefined && flight !== undefined && flight.offset >= 0) {
+        flow.low = Math.min(flow.low, flight.offset)
+      }
+    })
+  }
+
+  /** The rows that this turn has changed. */
+  collect(writes: Array<KeyValueWrite>): void {
+    const { window } = this
+    for (const identifier of this.#changed ?? []) {
+      const state = window?.stateOf(identifier) ?? 0
+      const flight = state === 0 ? undefined : window?.sentAs(identifier)
+      const value =
+        flight === undefined
+          ? undefined
+          : rows.encodeFlight({
+              ...flight,
+              isReleased: state === AWAITS_PUBCOMP,
+              message: flight.queue < 0 && state !== AWAITS_PUBCOMP ? flight.message : undefined
+            })
+      writes.push({ key: rows.flightKey(this.#session.number, identifier), value })
+    }
+    this.#changed?.clear()
+  }
+
+  /** Rows were lost: all are written in this turn, and what waited for one waits for that. */
+  rewrite(): void {
+    for (const [identifier, type] of this.#uncommitted ?? []) this.#uncommitted?.set(identifier, Math.abs(type))
+    this.#changed ??= new Set()
+    this.window?.forEach((identifier) => {
+      this.#changed?.add(identifier)
+    })
+  }
+
+  /** What was collected stands in the journal under `ticket`: packets that wait for it have their place now. */
+  submitted(ticket: number): void {
+    for (const [identifier, type] of this.#uncommitted ?? []) {
+      if (type < 0) continue
+      this.#commits ??= new TicketFifo({
+        released: (outcome, _kind, value) => this.#committed(outcome, value),
+        releasedAll: () => {}
+      })
+      // Told once: from now on it only waits.
+      this.#uncommitted?.set(identifier, -type)
+      this.#commits.push(this.#session.broker.services.journal.tickets, ticket, 0, identifier)
+    }
+  }
+
+  #change(identifier: number): void {
+    this.#changed ??= new Set()
+    this.#changed.add(identifier)
+    this.#session.mark()
+  }
+
+  #whenCommitted(identifier: number, kind: number): void {
+    this.#uncommitted ??= new Map()
+    this.#uncommitted.set(identifier, kind)
+    if (kind === Packet.PUBLISH) this.#waitingPublishes += 1
+  }
+
+  #committed(outcome: number, identifier: number): void {
+    const { window } = this
+    const connection = this.#isAttached ? this.#session.connection : undefined
+    const type = this.#uncommitted?.get(identifier)
+    // What is lost waits until it is written again.
+    if (outcome < 0 || type === undefined) return
+    this.#uncommitted?.delete(identifier)
+    if (Math.abs(type) === Packet.PUBREL) {
+      connection?.sendPubrel(identifier)
+      return
+    }
+    this.#waitingPublishes -= 1
+    const flight = window?.sentAs(identifier)
+    if (connection === undefined || flight?.message === undefined) return
+    if (this.#unsent.includes(identifier)) {
+      this.#session.drain()
+      return
+    }
+    const { message, qos, retain, identifiers } = flight
+    connection.sendPublish(message, qos, retain, identifiers, this.#session.broker.services.clock.nowMs(), identifier)
+    if (flight.queue >= 0) flight.message = undefined
+  }
+
+  /**
+   * Sends again what was in flight on an earlier connection and not yet on this one, in order [MQTT-4.4.0-1]. All that is in use and not
+   * among it counts against the limit: what was sent on this connection, and the PUBRELs whose PUBCOMP is due [MQTT-3.3.4-9].
+   */
+  sendUnsent(connection: Connection): void {
+    const { window } = this
+    while (window !== undefined && !this.#isFetching && connection.takesMore) {
+      const identifier = this.#unsent[0]
+      if (identifier === undefined || window.count - this.#unsent.length >= window.limit) return
+      // It has not left before, and its row is not committed yet.
+      if (this.#uncommitted?.has(identifier) === true) return
+      const flight = window.sentAs(identifier)
+      if (flight === undefined) this.#unsent.shift()
+      else if (flight.message !== undefined) this.#sendAgain(connection, window, identifier, flight, flight.message)
+      else if (flight.offset < 0) this.#giveUp(window, identifier, flight)
+      else this.#fetch(connection, identifier, flight)
+    }
+  }
+
+  /** Reads a message in flight from its queue log, at once where that has it in memory. */
+  #fetch(connection: Connection, identifier: number, flight: Flight): void {
+    const session = this.#session
+    const { attachment } = session
+    this.#isFetching = true
+    let isInPlace = true
+    const fetched = (message: Message | undefined): void => {
+      if (attachment !== session.attachment) return
+      this.#isFetching = false
+      const { window } = this
+      if (window !== undefined && this.#unsent[0] === identifier) {
+        if (message === undefined) this.#giveUp(window, identifier, flight)
+        else this.#sendAgain(connection, window, identifier, flight, message)
+      }
+      if (!isInPlace) session.drain()
+    }
+    const everything = { tenant: session.tenant, filters: [] }
+    session.broker.services.queueLogs.read(flight.queue, flight.offset, everything, ONE_MESSAGE, false, {
+      received: ({ messages }) => fetched(messages.find(({ queueOffset }) => queueOffset === flight.offset)),
+      failed: () => session.unreadable(attachment)
+    })
+    isInPlace = false
+  }
+
+  #sendAgain(
+    connection: Connection,
+    window: OutboundWindow<Flight>,
+    identifier: number,
+    flight: Flight,
+    message: Message
+  ): void {
+    this.#unsent.shift()
+    const { qos, retain, identifiers } = flight
+    const { counts, services } = this.#session.broker
+    if (connection.fitsPacketSize(message, qos, retain, identifiers)) {
+      connection.resendPublish(message, qos, retain, identifiers, identifier, services.clock.nowMs())
+      if (flight.queue >= 0) flight.message = undefined
+      return
+    }
+    // As if it had been sent and acknowledged [MQTT-3.1.2-25].
+    counts.droppedTooLarge += 1
+    this.#pass(window, identifier, flight)
+  }
+
+  /** What a bound of the queue log has trimmed cannot be sent again. */
+  #giveUp(window: OutboundWindow<Flight>, identifier: number, flight: Flight): void {
+    this.#unsent.shift()
+    this.#session.broker.counts.droppedQueue += 1
+    this.#pass(window, identifier, flight)
+  }
+
+  /** Ends a flight that cannot be sent again: of QoS 2 by PUBREL, since the client may know its identifier from the first time. */
+  #pass(window: OutboundWindow<Flight>, identifier: number, { qos }: Flight): void {
+    if (qos === 2) {
+      this.released(identifier)
+      return
+    }
+    window.free(identifier)
+    this.#change(identifier)
+  }
+}

@@ -42,6 +42,8 @@ export class Flights {
   /** Identifiers in flight since an earlier connection that this one has not seen yet, in order. */
   #unsent: Array<number> = []
   #isFetching = false
+  /** Takes back the wait for a message that went out live and that its queue log, another shard's, has not committed yet. */
+  #stopWaiting: (() => void) | undefined
   /** Identifiers whose row is to be written in this turn. */
   #changed: Set<number> | undefined
   /** Identifiers whose packet, of this type, waits for the commit of their row; negative = that has been asked for. */
@@ -80,9 +82,11 @@ export class Flights {
 
   detach(): void {
     this.#isAttached = false
+    this.#endWait()
   }
 
   end(): void {
+    this.#endWait()
     this.window = undefined
     this.#changed = undefined
     this.#uncommitted = undefined
@@ -163,6 +167,16 @@ export class Flights {
     this.window?.forEach((_identifier, _state, flight) => {
       if (flight?.queue === queue && flight.offset >= from && flight.offset < end) flight.offset = -1
     })
+    if (this.#stopWaiting === undefined) return
+    // What was waited for may be among them.
+    this.#endWait()
+    this.#isFetching = false
+    this.#session.drain()
+  }
+
+  #endWait(): void {
+    this.#stopWaiting?.()
+    this.#stopWaiting = undefined
   }
 
   /** Lowers each flow's `low` to the lowest offset that may have to be sent again. */
@@ -288,11 +302,31 @@ export class Flights {
       if (!isInPlace) session.drain()
     }
     const everything = { tenant: session.tenant, filters: [] }
-    session.broker.services.queueLogs.read(flight.queue, flight.offset, everything, ONE_MESSAGE, false, {
-      received: ({ messages }) => fetched(messages.find(({ queueOffset }) => queueOffset === flight.offset)),
+    const { queueLogs } = session.broker.services
+    const { queue, offset } = flight
+    queueLogs.read(queue, offset, everything, ONE_MESSAGE, false, {
+      received: ({ messages, highWatermark }) => {
+        const message = messages.find(({ queueOffset }) => queueOffset === offset)
+        if (message !== undefined || highWatermark > offset) fetched(message)
+        else if (attachment === session.attachment) this.#awaitCommit(attachment, queue, offset)
+      },
       failed: () => session.unreadable(attachment)
     })
     isInPlace = false
+  }
+
+  /** The message is there and not committed: it is fetched when it is, or lost. */
+  #awaitCommit(attachment: number, queue: number, offset: number): void {
+    const session = this.#session
+    this.#endWait()
+    this.#stopWaiting = session.broker.services.queueLogs.watch(queue, offset, {
+      queueAdvanced: () => {
+        this.#stopWaiting = undefined
+        if (attachment !== session.attachment) return
+        this.#isFetching = false
+        session.drain()
+      }
+    })
   }
 
   #sendAgain(

@@ -131,6 +131,6 @@ test("whatever happens: at least once, exactly once, in order, within the window
         )
       }
     }),
-    { numRuns: Number(process.env["RUNS"] ?? 300) }
+    { numRuns: Number(process.env["RUNS"] ?? 300), ...(process.env["SEED"] === undefined ? {} : { seed: Number(process.env["SEED"]) }) }
   )
 })

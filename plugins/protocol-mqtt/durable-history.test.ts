@@ -131,6 +131,7 @@ test("whatever happens: at least once, exactly once, in order, within the window
         )
       }
     }),
-    { numRuns: Number(process.env["RUNS"] ?? 300), ...(process.env["SEED"] === undefined ? {} : { seed: Number(process.env["SEED"]) }) }
+    // RUNS=n and SEED=n try other histories; the same ones hold a change back or let it through.
+    { numRuns: Number(process.env["RUNS"] ?? 300), seed: Number(process.env["SEED"] ?? 4) }
   )
 })

@@ -16,10 +16,17 @@ import { OrderedTickets } from "./OrderedTickets.ts"
 import * as rows from "./session-rows.ts"
 import * as Packet from "./wire/packet-types.ts"
 
+interface Kept {
+  /** The shard that holds the message's token; -1 = none does. */
+  readonly owner: number
+  /** The journal's ticket of its row; 0 = it was there before. */
+  readonly ticket: number
+}
+
 export class KeptReceipts {
   readonly #session: DurableSession
-  /** Identifiers that have a row, with the shard that holds their token; -1 = none does. */
-  #kept: Map<number, number> | undefined
+  /** Identifiers that have a row, or will have. */
+  #kept: Map<number, Kept> | undefined
   #releases: OrderedTickets | undefined
   /** Identifiers whose token is being given back, with the ticket of {@link KeptReceipts.#releases} that their PUBCOMP waits for. */
   readonly #releasing = new Map<number, number>()
@@ -35,9 +42,9 @@ export class KeptReceipts {
   }
 
   /** Puts in what a row says. */
-  restore(packetIdentifier: number, owner: number): void {
+  restore(packetIdentifier: number, owner: number, ticket = 0): void {
     this.#kept ??= new Map()
-    this.#kept.set(packetIdentifier, owner)
+    this.#kept.set(packetIdentifier, { owner, ticket })
   }
 
   /** Writes the row of an identifier whose message the shard `owner` stores; the journal's ticket to wait for. */
@@ -45,10 +52,11 @@ export class KeptReceipts {
     const session = this.#session
     const { journal, shard } = session.broker.services
     const holder = owner === shard.index ? -1 : owner
-    this.restore(packetIdentifier, holder)
     const value = rows.encodeReceived(holder)
     session.mark()
-    return journal.submit({ writes: [{ key: rows.receivedKey(session.number, packetIdentifier), value }] })
+    const ticket = journal.submit({ writes: [{ key: rows.receivedKey(session.number, packetIdentifier), value }] })
+    this.restore(packetIdentifier, holder, ticket)
+    return ticket
   }
 
   /** The same when `ticket` of `stream` is committed; what to wait for. */
@@ -76,7 +84,7 @@ export class KeptReceipts {
   release(packetIdentifier: number, answers: AnswerLine): void {
     const session = this.#session
     const { journal, ingress } = session.broker.services
-    const owner = this.#kept?.get(packetIdentifier) ?? -1
+    const owner = this.#kept?.get(packetIdentifier)?.owner ?? -1
     if (owner < 0) {
       const isReleased = session.releaseReceived(packetIdentifier)
       // One that is not known may have been released a moment ago: the client may not use it again before its row is gone.
@@ -110,9 +118,11 @@ export class KeptReceipts {
     })
   }
 
-  /** All its rows. */
+  /** All its rows, but those that were lost: the message that stood in the same entry was lost with it, and its client is told so. */
   collect(writes: Array<KeyValueWrite>): void {
-    for (const [identifier, owner] of this.#kept ?? []) {
+    const { tickets } = this.#session.broker.services.journal
+    for (const [identifier, { owner, ticket }] of this.#kept ?? []) {
+      if (tickets.failureOf(ticket) < 0) continue
       writes.push({ key: rows.receivedKey(this.#session.number, identifier), value: rows.encodeReceived(owner) })
     }
   }

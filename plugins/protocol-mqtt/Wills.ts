@@ -11,7 +11,6 @@ import {
   ACCEPTED_PENDING,
   DISK_FULL,
   FAILED,
-  type KeyValue,
   Message,
   type Principal,
   TicketFifo,
@@ -19,6 +18,7 @@ import {
 } from "../../core/mod.ts"
 import type { Broker } from "./Broker.ts"
 import * as rows from "./session-rows.ts"
+import { readPages } from "./stored-sessions.ts"
 import type { WillMessage } from "./wire/connect.ts"
 
 const encoder = new TextEncoder()
@@ -26,8 +26,6 @@ const encoder = new TextEncoder()
 const DUE_MAX = 100
 /** Between two looks where more are due at once, and before a publication that failed is tried again, ms. */
 const AGAIN_MS = 1_000
-const PAGE_ROWS = 1_000
-const PAGE_BYTES = 1_048_576
 /** Where a will is stored. */
 const HERE = 0
 const ELSEWHERE = 1
@@ -62,21 +60,15 @@ export class Wills implements WheelTask {
   /** Takes up what the last run left: wills that wait, and those of clients that were connected. */
   async start(): Promise<void> {
     const { store, clock } = this.#broker.services
-    const range = rows.rangeOf("wl")
-    let { start } = range
     const nowMs = clock.nowMs()
-    for (;;) {
-      const page: ReadonlyArray<KeyValue> = await store.rangeLater(start, range.end, PAGE_ROWS, PAGE_BYTES)
-      const last = page.at(-1)
-      if (last === undefined) break
+    await readPages(store, rows.rangeOf("wl"), (page) => {
       for (const { key, value } of page) {
         const will = rows.decodeWill(value)
         this.pendingCount += 1
         if (will.dueAtMs !== 0) this.#lookAt(will.dueAtMs)
         else this.#wait(rows.numberAt(key, 2), will, nowMs)
       }
-      start = rows.keyAfter(last.key)
-    }
+    })
   }
 
   /** Keeps the will of a connecting client; returns its number. `sessionExpiry` bounds its delay, seconds. */

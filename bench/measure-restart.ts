@@ -5,7 +5,7 @@
 import { readdirSync, statSync } from "node:fs"
 import { join } from "node:path"
 import { usageOf } from "./driver/process-usage.ts"
-import type { Report } from "./driver/report.ts"
+import { NO_FAULTS, type Report } from "./driver/report.ts"
 import type { Checked, Populated } from "./driver/sessions.ts"
 import type { Attempt } from "./measure.ts"
 import type { Restart } from "./scenarios.ts"
@@ -48,7 +48,7 @@ export async function measureRestart(attempt: Attempt, scenario: Restart): Promi
       driverShare: 0,
       brokerRssMiB: rssMiB,
       brokerRssMiBBefore: emptyRssMiB,
-      verdict: { ...NOTHING, lost: checked.subscriptionsMissing },
+      verdict: { ...NO_FAULTS, lost: checked.subscriptionsMissing },
       sessionsMissing: checked.sessionsMissing,
       restart: {
         sessions: scenario.sessions,
@@ -64,22 +64,6 @@ export async function measureRestart(attempt: Attempt, scenario: Restart): Promi
   } finally {
     await running.stop()
   }
-}
-
-const NOTHING: Report["verdict"] = {
-  sent: 0,
-  delivered: 0,
-  acknowledged: 0,
-  lost: 0,
-  duplicates: 0,
-  reordered: 0,
-  stray: 0,
-  corrupt: 0,
-  refused: 0,
-  unexpectedAcknowledgements: 0,
-  unacknowledged: 0,
-  broken: 0,
-  stalls: 0
 }
 
 function rest(): Promise<void> {

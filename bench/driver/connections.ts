@@ -9,7 +9,7 @@ import { disconnectFrame, type ProtocolLevel } from "./frames.ts"
 import type { RunOptions } from "./message-run.ts"
 import { Peer } from "./Peer.ts"
 import { ownCpuMicros, type ProcessUsage, usageOf } from "./process-usage.ts"
-import { percentilesOf, type Report } from "./report.ts"
+import { NO_FAULTS, percentilesOf, type Report } from "./report.ts"
 
 /** Memory is read when the broker has had this long to come to rest. */
 const REST_MS = 500
@@ -130,21 +130,7 @@ class Attempt {
       driverShare: end.driverCpuMicros / end.seconds / 1e6,
       brokerRssMiB: usageOf(this.#options.brokerPid).rssMiB,
       brokerRssMiBBefore: rssMiBBefore,
-      verdict: {
-        sent: 0,
-        delivered: 0,
-        acknowledged: 0,
-        lost: 0,
-        duplicates: 0,
-        reordered: 0,
-        stray: 0,
-        corrupt: 0,
-        refused: 0,
-        unexpectedAcknowledgements: 0,
-        unacknowledged: 0,
-        broken,
-        stalls: 0
-      },
+      verdict: { ...NO_FAULTS, broken },
       latency: percentilesOf(this.#latencies, this.#count)
     }
   }

@@ -109,6 +109,23 @@ export interface Report {
   readonly restart?: Restarted
 }
 
+/** The verdict of a run that checks no messages, to which such a run adds what it does check. */
+export const NO_FAULTS: Verdict = {
+  sent: 0,
+  delivered: 0,
+  acknowledged: 0,
+  lost: 0,
+  duplicates: 0,
+  reordered: 0,
+  stray: 0,
+  corrupt: 0,
+  refused: 0,
+  unexpectedAcknowledgements: 0,
+  unacknowledged: 0,
+  broken: 0,
+  stalls: 0
+}
+
 /** True where every message that was sent arrived once, in order, unharmed, and every connection lived. */
 export function isExact(verdict: Verdict): boolean {
   return faultsOf(verdict).length === 0

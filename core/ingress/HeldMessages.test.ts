@@ -2,8 +2,10 @@
 import assert from "node:assert/strict"
 import { test } from "node:test"
 import { Effect } from "effect"
+import fc from "fast-check"
 import type { Principal } from "../access/Access.ts"
 import { storedIn } from "../log/fakes.ts"
+import { partitionForKey } from "../log/murmur2.ts"
 import { MetaStoreError } from "../meta/MetaStore.ts"
 import { Simulation } from "../platform/simulated.ts"
 import { SLOT_TOPIC, slotOf } from "../shard/slots.ts"
@@ -14,18 +16,23 @@ import { ACCEPTED, ACCEPTED_PENDING, REFUSED_QUOTA } from "./Ingress.ts"
 
 const PRINCIPAL: Principal = { tenant: 0, user: "", clientIdentifier: "c", peerAddress: "" }
 
-/** Two shards, a name that the second sequences, and a meta store that takes its time. */
-function make(partitions = 1) {
+/** Shards, a name whose topic the second coordinates (and another stores, where it has more partitions), and a meta store that takes its time. */
+function make(partitions = 1, shards = 2) {
   const simulation = new Simulation(1)
   const defaults = {
     autoCreateMqtt: "default" as const,
     forName: () => ({ partitions, engine: "memory", mode: "memory" as const })
   }
-  const parts = joinIngress(simulation, { defaults })
-  const name =
-    Array.from({ length: 9 }, (_, at) => `a/${at}`).find(
-      (each) => slotOf(0, SLOT_TOPIC, topicOfName(each) ?? "", 0) % 2 === 1
-    ) ?? ""
+  const parts = joinIngress(simulation, { defaults, shards })
+  const ownerOf = (each: string, partition: number): number =>
+    slotOf(0, SLOT_TOPIC, topicOfName(each) ?? "", partition) % shards
+  const partitionOf = (each: string): number => {
+    const key = new TextEncoder().encode(each)
+    return partitionForKey(key, 0, key.length, partitions)
+  }
+  const isFitting = (each: string): boolean =>
+    ownerOf(each, 0) === 1 && (partitions === 1 || ownerOf(each, partitionOf(each)) !== 1)
+  const name = Array.from({ length: 99 }, (_, at) => `a/${at}`).find(isFitting) ?? ""
   const [here, there] = parts.shards
   assert.ok(here !== undefined && there !== undefined)
   parts.meta.delayMs = 50
@@ -47,8 +54,8 @@ function make(partitions = 1) {
     stream.wait(waiter)
   }
   const stored = (): ReadonlyArray<string> => {
-    for (const { topics } of [here, there]) for (const log of topics.logs()) log.seal()
-    return [here, there].flatMap(({ engine }) => [...engine.partitions.values()].flatMap(storedIn))
+    for (const { topics } of parts.shards) for (const log of topics.logs()) log.seal()
+    return parts.shards.flatMap(({ engine }) => [...engine.partitions.values()].flatMap(storedIn))
   }
   return { simulation, ...parts, here, there, name, publish, outcomes, stored }
 }
@@ -103,6 +110,39 @@ test("with more partitions the messages that waited go to the owner of theirs", 
   assert.equal(stored().length, 5)
 })
 
+test("a publisher's messages are stored in their order, whenever each shard hears of the topic and whoever owns its partition", async () => {
+  await fc.assert(
+    fc.asyncProperty(
+      fc.array(fc.integer({ min: 0, max: 9 }), { minLength: 6, maxLength: 6 }),
+      fc.integer({ min: 2, max: 7 }),
+      async (delaysMs, partitions) => {
+        const { simulation, here, shards, publish, stored, meta } = make(partitions, 3)
+        meta.watchDelayMs = (watcher) => delaysMs[watcher] ?? 0
+        const sent = shards.map(() => 0)
+        const send = (number: number): void => {
+          const index = sent[number] ?? 0
+          sent[number] = index + 1
+          publish(shards[number] ?? here, `${number}:${index}`)
+        }
+        for (const [number, { topics }] of shards.entries()) {
+          // In the very moment in which the shard hears of the topic there is one just before it, and one just after.
+          for (let ms = 0; ms < 70; ms++) simulation.clock.after(ms, () => send(number))
+          topics.onChange(() => send(number))
+        }
+        await simulation.runAsync()
+        const payloads = stored().map((each) => each.slice(each.indexOf("=") + 1))
+        for (const number of shards.keys()) {
+          assert.deepEqual(
+            payloads.filter((payload) => payload.startsWith(`${number}:`)),
+            Array.from({ length: sent[number] ?? 0 }, (_, index) => `${number}:${index}`)
+          )
+        }
+      }
+    ),
+    { numRuns: 50 }
+  )
+})
+
 test("where the topic cannot be agreed on its messages are refused, and the next one tries again", async () => {
   const { simulation, there, publish, outcomes, stored, meta, here } = make()
   const transact = meta.transact.bind(meta)
@@ -117,6 +157,32 @@ test("where the topic cannot be agreed on its messages are refused, and the next
   publish(there, "3")
   await simulation.runAsync()
   assert.equal(outcomes.at(-1), "3 0")
+})
+
+test("the rate of new names refuses messages on either shard, without a line for each", async () => {
+  const { simulation, here, there, publish, outcomes, logged, meta } = make()
+  const rate = 50
+  for (const shard of [here, there]) {
+    const before = outcomes.length
+    for (let index = 0; index < 200; index++) {
+      const message = messageOf(`flood/${before + index}`, "x", { qos: 1 })
+      assert.equal(shard.ingress.publishUnsafe(message, PRINCIPAL), ACCEPTED_PENDING)
+      const { pendingStream: stream, pendingTicket: ticket } = shard.ingress
+      stream.wait({ ticketsCommitted: () => void outcomes.push(String(stream.takeOutcome(ticket))) })
+    }
+    await simulation.runAsync()
+    const refused = outcomes.slice(before).filter((outcome) => outcome === String(REFUSED_QUOTA))
+    // Each of two coordinators creates so many at once, and earns a few more while time passes.
+    assert.ok(refused.length >= 200 - 2 * rate - 20 && refused.length < 200, String(refused.length))
+    simulation.stall(10_000)
+  }
+  assert.equal(outcomes.length, 400)
+  const created = [...meta.entries.keys()].filter((key) => key.startsWith("topics/"))
+  assert.equal(created.length, outcomes.filter((outcome) => outcome === "0").length)
+  assert.deepEqual(logged, [])
+  publish(here, "after")
+  await simulation.runAsync()
+  assert.equal(outcomes.at(-1), "after 0")
 })
 
 test("what waits is bounded", () => {

@@ -132,31 +132,57 @@ test("a message as large as any packet is kept whole", () => {
   }
 })
 
-test("names that a shard does not own any more are handed out once, with their messages", () => {
+test("names that a shard does not own any more are found, read, and forgotten unless they were set again", () => {
   const { journal, retained } = make()
   for (const name of ["a", "a/b", "a/b/c", "stays"]) retained.setUnsafe(messageOn(name, `of ${name}`))
   while (journal.left > 0) journal.step()
   const isOwner = (name: string): boolean => name === "stays"
-  const moved = retained.takeMisplaced(0, undefined, isOwner)
-  assert.deepEqual(moved.map(({ name }) => name).toSorted(), ["a", "a/b", "a/b/c"])
-  assert.deepEqual(
-    moved
-      .map((message) => decoder.decode(message.payload.subarray(message.payloadStart, message.payloadEnd)))
-      .toSorted(),
-    ["of a", "of a/b", "of a/b/c"]
-  )
-  assert.equal(retained.count, 1)
-  assert.deepEqual(retained.takeMisplaced(0, undefined, isOwner), [])
+  assert.deepEqual(retained.misplaced(0, undefined, isOwner).toSorted(), ["a", "a/b", "a/b/c"])
+  assert.deepEqual(retained.misplaced(0, "a/b", isOwner), ["a/b"])
+  assert.deepEqual(retained.misplaced(0, "stays", isOwner), [])
+  assert.deepEqual(retained.misplaced(0, "unknown", isOwner), [])
+  assert.deepEqual(retained.misplaced(7, undefined, isOwner), [])
+  const entries = ["a", "a/b"].map((name) => {
+    const found = retained.find(0, name)
+    assert.ok(found !== undefined)
+    const { payload, payloadStart, payloadEnd } = found.message
+    assert.equal(decoder.decode(payload.subarray(payloadStart, payloadEnd)), `of ${name}`)
+    return found.entry
+  })
+  assert.equal(retained.find(0, "unknown"), undefined)
+  retained.setUnsafe(messageOn("a/b", "newer"))
+  for (const [index, name] of ["a", "a/b"].entries()) {
+    const entry = entries[index]
+    if (entry !== undefined) retained.forget(0, name, entry)
+  }
   while (journal.left > 0) journal.step()
-  assert.equal(journal.values.size, 1)
-  assert.deepEqual(
-    retained.takeMisplaced(0, "stays", () => false).map(({ name }) => name),
-    ["stays"]
-  )
-  assert.deepEqual(
-    retained.takeMisplaced(0, "unknown", () => false),
-    []
-  )
+  assert.deepEqual(found(retained, "#").toSorted(), ["a/b/c=of a/b/c", "a/b=newer", "stays=of stays"])
+  assert.equal(journal.values.size, 3)
+})
+
+test("what is added replaces nothing, and whoever adds hears when it is for good, or that it is not", () => {
+  const { journal, retained } = make()
+  const heard: Array<string> = []
+  const add = (name: string, payload: string): void =>
+    retained.addThen(messageOn(name, payload), (isKept) => heard.push(`${name} ${isKept}`))
+  add("new", "1")
+  assert.deepEqual(heard, [])
+  journal.step()
+  assert.deepEqual(heard, ["new true"])
+  add("new", "2")
+  assert.deepEqual([heard, found(retained, "new")], [["new true", "new true"], ["new=1"]])
+  retained.setUnsafe(messageOn("late", "own"))
+  add("late", "other")
+  assert.equal(heard.length, 2)
+  journal.lose()
+  assert.deepEqual([heard.at(-1), found(retained, "late")], ["late false", []])
+  add("late", "other")
+  journal.lose()
+  assert.deepEqual([heard.at(-1), found(retained, "late")], ["late false", []])
+  add("late", "other")
+  retained.setUnsafe(messageOn("late", ""))
+  while (journal.left > 0) journal.step()
+  assert.deepEqual([heard.at(-1), found(retained, "late")], ["late true", []])
 })
 
 test("tenants do not see each other's messages", () => {

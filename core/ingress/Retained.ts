@@ -31,7 +31,7 @@ function keyOf(tenant: number, name: Uint8Array, start: number, end: number): Ui
 }
 
 /** A name with a retained message: its key, and its value while the journal has not applied it yet. */
-interface Entry {
+export interface RetainedEntry {
   readonly key: Uint8Array
   unapplied: Uint8Array | undefined
   /** Bytes of key and value. */
@@ -44,7 +44,7 @@ interface Pending {
   readonly name: string
   readonly key: Uint8Array
   readonly ticket: number
-  readonly entry: Entry | undefined
+  readonly entry: RetainedEntry | undefined
 }
 
 /** Bounds of one shard's retained messages. */
@@ -65,7 +65,7 @@ export class Retained implements TicketWaiter {
   readonly #limits: RetainedLimits
   readonly #seed: number
   readonly #store: KeyValueStoreShape
-  readonly #names = new Map<number, TopicNameIndex<Entry>>()
+  readonly #names = new Map<number, TopicNameIndex<RetainedEntry>>()
   #pending: Array<Pending> = []
   readonly #builder = new RecordBatchBuilder(RECORD_BYTES_MAX)
   readonly #cursor = new RecordCursor()
@@ -106,7 +106,7 @@ export class Retained implements TicketWaiter {
     const { name } = this.#message
     if (names.get(name) !== undefined) return
     // A key of its own: the page's bytes would be held whole by it.
-    const entry: Entry = {
+    const entry: RetainedEntry = {
       key: key.slice(),
       unapplied: undefined,
       size: this.#message.sizeBytes + RECORD_OVERHEAD_BYTES
@@ -115,10 +115,10 @@ export class Retained implements TicketWaiter {
     names.set(name, entry)
   }
 
-  #namesOf(tenant: number): TopicNameIndex<Entry> {
+  #namesOf(tenant: number): TopicNameIndex<RetainedEntry> {
     const known = this.#names.get(tenant)
     if (known !== undefined) return known
-    const made = new TopicNameIndex<Entry>(this.#seed)
+    const made = new TopicNameIndex<RetainedEntry>(this.#seed)
     this.#names.set(tenant, made)
     return made
   }
@@ -142,13 +142,13 @@ export class Retained implements TicketWaiter {
     }
     const names = this.#namesOf(message.tenant)
     const value = this.#encode(message)
-    const entry: Entry = { key, unapplied: value, size: message.sizeBytes + RECORD_OVERHEAD_BYTES }
+    const entry: RetainedEntry = { key, unapplied: value, size: message.sizeBytes + RECORD_OVERHEAD_BYTES }
     this.sizeBytes += entry.size - (names.get(message.name)?.size ?? 0)
     names.set(message.name, entry)
     return this.#submit(message, key, entry)
   }
 
-  #submit({ tenant, name }: Message, key: Uint8Array, entry: Entry | undefined): number {
+  #submit({ tenant, name }: Message, key: Uint8Array, entry: RetainedEntry | undefined): number {
     const ticket = this.#journal.submit({ writes: [{ key, value: entry?.unapplied }] })
     if (this.#pending.length === 0) this.#journal.tickets.wait(this)
     this.#pending.push({ tenant, name, key, ticket, entry })
@@ -180,7 +180,7 @@ export class Retained implements TicketWaiter {
   match(tenant: number, filter: string, nowMs: number, visit: (message: Message) => void): void {
     const names = this.#names.get(tenant)
     if (names === undefined) return
-    const expired: Array<Entry> = []
+    const expired: Array<RetainedEntry> = []
     const expiredNames: Array<string> = []
     names.matchFilter(filter, (name, entry) => {
       if (!this.#read(tenant, entry)) return true
@@ -200,27 +200,48 @@ export class Retained implements TicketWaiter {
     }
   }
 
-  /** Hands out the names that this shard does not own any more, and forgets them. */
-  takeMisplaced(tenant: number, name: string | undefined, isOwner: (name: string) => boolean): ReadonlyArray<Message> {
+  /** The names with a retained message that this shard does not own any more: this one, or (undefined) all. */
+  misplaced(tenant: number, name: string | undefined, isOwner: (name: string) => boolean): ReadonlyArray<string> {
     const names = this.#names.get(tenant)
     if (names === undefined) return []
-    const moved: Array<Message> = []
-    const take = (candidate: string, entry: Entry): boolean => {
-      if (isOwner(candidate)) return true
-      if (this.#read(tenant, entry)) moved.push(this.#message.owned())
-      this.#journal.submit({ writes: [{ key: entry.key, value: undefined }] })
+    if (name !== undefined) return names.get(name) === undefined || isOwner(name) ? [] : [name]
+    const found: Array<string> = []
+    names.matchFilter("#", (candidate) => {
+      if (!isOwner(candidate)) found.push(candidate)
       return true
-    }
-    if (name === undefined) names.matchFilter("#", take)
-    else {
-      const entry = names.get(name)
-      if (entry !== undefined) take(name, entry)
-    }
-    for (const message of moved) this.#drop(names, message.name)
-    return moved
+    })
+    return found
   }
 
-  #drop(names: TopicNameIndex<Entry> | undefined, name: string): void {
+  /** The retained message (borrowed until the next call) of a name, and the entry that it is. */
+  find(tenant: number, name: string): { readonly message: Message; readonly entry: RetainedEntry } | undefined {
+    const entry = this.#names.get(tenant)?.get(name)
+    return entry !== undefined && this.#read(tenant, entry) ? { message: this.#message, entry } : undefined
+  }
+
+  /** Sets a message where its name has none here; `done` is told whether what the name has now, or had since, is for good. */
+  addThen(message: Message, done: (isKept: boolean) => void): void {
+    const { tickets } = this.#journal
+    if (this.#names.get(message.tenant)?.get(message.name) === undefined) this.setUnsafe(message)
+    const ticket = tickets.issued
+    const waiter = {
+      ticketsCommitted: (): void => {
+        if (tickets.committed < ticket) tickets.wait(waiter)
+        else done(tickets.failureOf(ticket) === 0)
+      }
+    }
+    waiter.ticketsCommitted()
+  }
+
+  /** Removes the retained message of a name where it is this very one still. */
+  forget(tenant: number, name: string, entry: RetainedEntry): void {
+    const names = this.#names.get(tenant)
+    if (names === undefined || names.get(name) !== entry) return
+    this.#drop(names, name)
+    this.#journal.submit({ writes: [{ key: entry.key, value: undefined }] })
+  }
+
+  #drop(names: TopicNameIndex<RetainedEntry> | undefined, name: string): void {
     this.sizeBytes -= names?.get(name)?.size ?? 0
     names?.delete(name)
   }
@@ -251,7 +272,7 @@ export class Retained implements TicketWaiter {
   }
 
   /** Puts the message of an entry into the scratch message; false where there is none. */
-  #read(tenant: number, entry: Entry): boolean {
+  #read(tenant: number, entry: RetainedEntry): boolean {
     const value = entry.unapplied ?? this.#store.get(entry.key)
     return value !== undefined && this.#decode(tenant, value)
   }

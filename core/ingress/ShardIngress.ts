@@ -25,6 +25,7 @@ import {
 } from "./Ingress.ts"
 import { Message } from "./Message.ts"
 import type { Retained } from "./Retained.ts"
+import { RetainedMoves } from "./RetainedMoves.ts"
 import type { Tokens } from "./Tokens.ts"
 
 const NO_BYTES = new Uint8Array(0)
@@ -82,6 +83,7 @@ export class ShardIngress implements IngressShape {
   readonly #received = new Message()
   /** Messages whose topic is being made. */
   readonly #held: HeldMessages
+  readonly #moves: RetainedMoves
 
   constructor(parts: ShardIngressParts) {
     const { port } = parts
@@ -114,20 +116,22 @@ export class ShardIngress implements IngressShape {
       return { facts: { count }, bytes: writer.bytes.subarray(0, writer.length) }
     })
     answerGiveBacks(port, parts.tokens)
-    port.answer("retained.move", (_from, { bytes = NO_BYTES }) => {
-      this.#received.decode(new ByteReader().reset(bytes, 0, bytes.length))
-      parts.retained.setUnsafe(this.#received)
-      return { facts: null }
-    })
+    const ownerOf = (tenant: number, name: string): number => parts.resolutions.ownerOf(tenant, name)
+    this.#moves = new RetainedMoves({ port, retained: parts.retained, ownerOf, clock: parts.clock })
     this.#held = new HeldMessages({
       mustWait: (tenant, name) => this.#isMaking(tenant, name),
       sequence: (message) => (message.token === "" ? this.#take(message) : this.#takeOnce(message)),
       pending: this
     })
     parts.topics.onChange((name) => {
-      this.#moveRetained(name)
+      if (name !== "") this.#moves.review(name)
       if (this.#held.count > 0) this.#held.review()
     })
+  }
+
+  /** At the start, when the shards know their topics: what was cut off in the midst of something is taken up again. */
+  resume(): void {
+    this.#moves.review(undefined)
   }
 
   publishUnsafe(message: Message, principal: Principal): number {
@@ -188,11 +192,11 @@ export class ShardIngress implements IngressShape {
     const stored = resolution.home !== undefined || resolution.creatable || resolution.queued
     // Once retained, a name's messages all go the way of the retained ones: none overtakes another of its publisher.
     if (message.retain) resolution.sequenced = true
-    if (resolution.owner !== port.shard && (stored || resolution.sequenced)) {
-      return this.#forward(message, resolution)
-    }
     if (resolution.home === undefined && resolution.creatable && !topics.createsInMemory()) {
       return this.#makeHome(message, resolution)
+    }
+    if (resolution.owner !== port.shard && (stored || resolution.sequenced)) {
+      return this.#forward(message, resolution)
     }
     if (resolution.home === undefined && resolution.creatable) {
       const created = topics.createForPublishUnsafe(message.tenant, resolution.name)
@@ -242,7 +246,10 @@ export class ShardIngress implements IngressShape {
     return REFUSED_QUOTA
   }
 
-  /** Has the meta store agree on a home for the name; the message waits for that. */
+  /**
+   * Has the meta store agree on a home for the name; the message waits for that here, on whichever shard it is: the home's partition may
+   * be another shard's than that which makes the topic, and a message on its way by the one would be overtaken by the next.
+   */
   #makeHome(message: Message, resolution: Resolution): number {
     const { topics, resolutions } = this.#parts
     const { tenant } = message
@@ -365,20 +372,6 @@ export class ShardIngress implements IngressShape {
     // Nobody asks how a message of QoS 0 ended: what is noted of it would stay for ever.
     outbox.uint32((qos === 0 ? ACCEPTED : outcome) + OUTCOME_BIAS)
     this.#parts.port.end(outbox)
-  }
-
-  /** After a change of bindings: retained messages whose names are sequenced elsewhere now go there. */
-  #moveRetained(name: string | undefined): void {
-    const { port, retained, resolutions } = this.#parts
-    if (port.shards === 1 || name === "") return
-    const tenant = 0
-    const isOwner = (candidate: string): boolean => resolutions.ownerOf(tenant, candidate) === port.shard
-    for (const message of retained.takeMisplaced(tenant, name, isOwner)) {
-      const owner = resolutions.ownerOf(tenant, message.name)
-      const writer = new ByteWriter()
-      message.encode(writer)
-      void port.call(owner, "retained.move", { facts: null, bytes: writer.bytes.subarray(0, writer.length) })
-    }
   }
 }
 

@@ -170,7 +170,14 @@ export function buildShard(
       )
       return buildPlugin(plugin, () => plugin.layer(settings), own, builder)
     }
-    return { topics, startProtocols: Effect.forEach(options.plugins, start, { discard: true }) }
+    const startProtocols = Effect.forEach(options.plugins, start, { discard: true })
+    return {
+      topics,
+      startProtocols: Effect.andThen(
+        Effect.sync(() => ingress.resume()),
+        startProtocols
+      )
+    }
   })
 }
 

@@ -45,6 +45,7 @@ const REFUSALS = {
   "invalid-name": ["invalid", "invalid-topic-name"],
   "invalid-filter": ["invalid", "invalid-topic-filter"],
   "not-allowed": ["refused", "topic-creation-off"],
+  rate: ["unavailable", "topic-creation-rate"],
   exists: ["conflict", "topic-exists"],
   "not-found": ["not-found", "topic-not-found"],
   "filter-conflict": ["conflict", "topic-filter-conflict"],

@@ -13,7 +13,8 @@ import type { TopicInfo, TopicOrigin } from "./TopicInfo.ts"
 
 /** What one shard asks a topic's coordinator for, and what it gets. */
 export interface TopicRequest {
-  readonly verb: "ensure" | "create" | "delete"
+  /** "publish" ensures it because a message came on its name. */
+  readonly verb: "ensure" | "publish" | "create" | "delete"
   readonly tenant: number
   readonly topic: NewTopic
 }
@@ -27,6 +28,8 @@ export interface TopicCoordinatorParts {
   readonly agreed: AgreedTopics
   /** Whether a topic may be created because a Kafka client asks for it. */
   readonly autoCreate: boolean
+  /** Whether messages may cause one more creation now; takes one from the rate. */
+  readonly admit: () => boolean
   readonly coordinatorOf: (tenant: number, name: string) => number
   /** What this shard knows. */
   readonly find: (tenant: number, name: string) => TopicInfo | undefined
@@ -80,18 +83,6 @@ export class TopicCoordinator {
     )
   }
 
-  /** Calls `ended` when the creation that is under way has ended; false where none is. */
-  awaitCreation(tenant: number, name: string, ended: () => void): boolean {
-    const creation = this.#creating.get(`${tenant}/${name}`)
-    creation?.ended.push(ended)
-    return creation !== undefined
-  }
-
-  /** On the coordinator: the topic of this name, created by the rules for `origin`. */
-  ensure(tenant: number, name: string, origin: TopicOrigin): Effect.Effect<TopicInfo, TopicError> {
-    return this.#create(tenant, name, this.#parts.agreed.ensure(tenant, name, origin))
-  }
-
   #coordinate({ verb, tenant, topic }: TopicRequest): Effect.Effect<TopicInfo, TopicError> {
     return Effect.suspend(() => {
       const { name } = topic
@@ -103,9 +94,30 @@ export class TopicCoordinator {
         return this.#create(tenant, name, agreed.create(tenant, topic, "admin"))
       }
       if (known !== undefined) return Effect.succeed(known)
-      if (autoCreate || !isKafkaTopicName(name)) return this.ensure(tenant, name, "kafka")
+      if (verb === "publish") return this.#ensureForPublish(tenant, name)
+      if (autoCreate || !isKafkaTopicName(name)) return this.#ensure(tenant, name, "kafka")
       return Effect.fail(new TopicError({ topic: name, reason: "not-allowed", message: "topics.auto_create is off" }))
     })
+  }
+
+  #ensure(tenant: number, name: string, origin: TopicOrigin): Effect.Effect<TopicInfo, TopicError> {
+    return this.#create(tenant, name, this.#parts.agreed.ensure(tenant, name, origin))
+  }
+
+  /** The topic because of a message: what comes of a creation that is under way, or of one that the rate allows. */
+  #ensureForPublish(tenant: number, name: string): Effect.Effect<TopicInfo, TopicError> {
+    const creation = this.#creating.get(`${tenant}/${name}`)
+    if (creation === undefined) {
+      if (this.#parts.admit()) return this.#ensure(tenant, name, "publish")
+      const message = "more new names than may be created a second"
+      return Effect.fail(new TopicError({ topic: name, reason: "rate", message }))
+    }
+    return Effect.callback<void>((resume) => void creation.ended.push(() => resume(Effect.void))).pipe(
+      Effect.flatMap(() => {
+        const made = this.#parts.find(tenant, name)
+        return made === undefined ? Effect.fail(missing(name)) : Effect.succeed(made)
+      })
+    )
   }
 
   /** Carries a creation out; who waits for it is told when nobody creates the topic any more. */

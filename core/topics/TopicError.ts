@@ -8,6 +8,8 @@ export class TopicError extends Schema.TaggedError<TopicError>()("TopicError", {
     "invalid-filter",
     /** Automatic creation is off. */
     "not-allowed",
+    /** Messages on new names ask for more topics a second than may be created. */
+    "rate",
     "exists",
     "not-found",
     /** Another topic's filter has the same rank and shares names with this one: a name would have two homes. */

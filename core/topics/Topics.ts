@@ -99,6 +99,7 @@ export class ShardTopics implements TopicsShape {
       port: options.port,
       agreed,
       autoCreate: options.defaults.autoCreate,
+      admit: () => this.published.admit(),
       coordinatorOf,
       find: (tenant, name) => this.find(tenant, name),
       add: (info) => this.#add(info),
@@ -177,12 +178,6 @@ export class ShardTopics implements TopicsShape {
     return this.#options.defaults.autoCreateMqtt !== "default"
   }
 
-  /** Whether messages of a topic that a PUBLISH on this name creates are acknowledged at once, when the topic is there. */
-  promisesAtOnce(name: string): boolean {
-    const { forName } = this.#options.defaults
-    return this.createsInMemory() || forName(topicOfName(name) ?? name).mode === "memory"
-  }
-
   /** Whether a partition's log is about to be there, or to be known not to be. */
   isOpening(topic: TopicInfo, partition: number): boolean {
     return this.#open.isOpening(topic, partition)
@@ -223,23 +218,23 @@ export class ShardTopics implements TopicsShape {
   }
 
   /**
-   * Has the home of a plain topic name agreed because of a PUBLISH, on its coordinator; `ended` is called once, later, when it is there
-   * or will not be. False where the rate says no, or there is nothing to create.
+   * Has the home of a plain topic name agreed because of a PUBLISH on this shard; `ended` is called once, later, when it is known here
+   * or will not be. False where there is nothing to create.
    */
   agreeForPublishUnsafe(tenant: number, name: string, ended: () => void): boolean {
     const topicName = topicOfName(name)
     if (topicName === undefined || this.find(tenant, topicName) !== undefined) return false
-    if (this.#coordinator.awaitCreation(tenant, topicName, ended)) return true
-    if (!this.published.admit()) return false
-    const created = this.#coordinator
-      .ensure(tenant, topicName, "publish")
-      .pipe(
-        Effect.catch((error) =>
-          Effect.sync(() => this.#options.log(`topic "${topicName}" cannot be created: ${error.message}`))
-        )
-      )
+    const agreed = this.#coordinator.ask({ verb: "publish", tenant, topic: { name: topicName } }).pipe(
+      Effect.catch((error) =>
+        Effect.sync(() => {
+          // A flood of new names must not become one of lines; the rate's refusals are counted.
+          if (error.reason !== "rate") this.#options.log(`topic "${topicName}" cannot be created: ${error.message}`)
+        })
+      ),
+      Effect.ensuring(Effect.sync(ended))
+    )
     // Whoever asks may be in the midst of something that its end would call it back for.
-    this.#options.clock.microtask(() => void Effect.runFork(created.pipe(Effect.ensuring(Effect.sync(ended)))))
+    this.#options.clock.microtask(() => void Effect.runFork(agreed))
     return true
   }
 

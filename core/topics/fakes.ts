@@ -19,6 +19,8 @@ export const DEFAULTS: TopicDefaults = {
 export class FakeMeta implements MetaStoreShape {
   readonly entries = new Map<string, MetaEntry>()
   delayMs = 0
+  /** How much later than the transaction a watcher is told, by its number in the order of their coming. */
+  watchDelayMs: (watcher: number) => number = () => 0
   #revision = 0
   readonly #watchers: Array<{ prefix: string; changed: (change: MetaChange) => void }> = []
   readonly #simulation: Simulation
@@ -50,8 +52,12 @@ export class FakeMeta implements MetaStoreShape {
       for (const { key, value } of writes) {
         if (value === undefined) this.entries.delete(key)
         else this.entries.set(key, { key, value, version: this.#revision })
-        for (const { prefix, changed } of this.#watchers) {
-          if (key.startsWith(prefix)) changed({ key, value, revision: this.#revision })
+        const change = { key, value, revision: this.#revision }
+        for (const [watcher, { prefix, changed }] of this.#watchers.entries()) {
+          if (!key.startsWith(prefix)) continue
+          const delayMs = this.watchDelayMs(watcher)
+          if (delayMs === 0) changed(change)
+          else this.#simulation.clock.after(delayMs, () => changed(change))
         }
       }
       return { committed: true, revision: this.#revision }

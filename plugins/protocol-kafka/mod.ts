@@ -37,6 +37,7 @@ const TOPIC_ERRORS: Readonly<Record<TopicError["reason"], number>> = {
   "invalid-name": ErrorCode.INVALID_TOPIC_EXCEPTION,
   "invalid-filter": ErrorCode.INVALID_CONFIG,
   "not-allowed": ErrorCode.UNKNOWN_TOPIC_OR_PARTITION,
+  rate: ErrorCode.THROTTLING_QUOTA_EXCEEDED,
   exists: ErrorCode.TOPIC_ALREADY_EXISTS,
   "not-found": ErrorCode.UNKNOWN_TOPIC_OR_PARTITION,
   "filter-conflict": ErrorCode.INVALID_CONFIG,

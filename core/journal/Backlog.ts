@@ -36,7 +36,7 @@ export class Backlog {
     const { live, liveBytes } = this.#segments
     if (liveBytes > this.#bytesMax) this.#consumers.ask(live[0]?.lastIndex ?? 0, live.at(-1)?.number ?? 0)
     // What they could put away at once is gone by now.
-    const isOver = this.#segments.liveBytes > BACKLOG_FACTOR * this.#bytesMax || waitingBytes > this.#bytesMax
+    const isOver = this.#segments.backlogBytes > BACKLOG_FACTOR * this.#bytesMax || waitingBytes > this.#bytesMax
     if (isOver) this.#timer ??= this.#clock.after(REMIND_MS, this.#remind)
     return isOver
   }

@@ -277,6 +277,31 @@ test("a backlog: nothing is taken while consumers hold back too much, refusals k
   assert.deepEqual([journal.tickets.committed, journal.tickets.takeOutcome(last)], [last, 0])
 })
 
+test("nearly empty segments of runs that were cut off are no backlog, but their consumers are asked to let them go", async () => {
+  let rig = await openRig()
+  const starts = 24
+  for (let start = 0; start < starts; start++) {
+    const ticket = rig.put(String(start))
+    await rig.settle()
+    assert.deepEqual([rig.journal.refusal, rig.journal.tickets.takeOutcome(ticket)], [0, 0], `start ${start}`)
+    rig.journal.segmentFiles.retire(rig.journal.segmentFiles.live.at(-1) ?? assert.fail())
+    rig = await openRig({ files: rig.files })
+  }
+  assert.equal(rig.journal.segments, starts + 1)
+  assert.ok(rig.journal.segmentBytes > 4 * 4_096)
+  assert.ok(rig.consumer.checkpoints > 0)
+  rig.consumer.appliedIndex = rig.journal.syncedIndex
+  rig.journal.released()
+  assert.equal(rig.journal.segments, 1)
+  // What is full is backlog still.
+  for (let count = 0; rig.journal.refusal === 0; count++) {
+    rig.put("z".repeat(500))
+    await rig.settle()
+    assert.ok(count < 60)
+  }
+  assert.equal(rig.journal.refusal, BACKLOG)
+})
+
 test("a failure within a turn refuses what comes in the rest of it: an action is never half there", async () => {
   const rig = await openRig()
   rig.put("x")

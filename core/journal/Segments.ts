@@ -41,6 +41,8 @@ export interface Segment {
   lastIndex: number
   /** A write or a sync of it has failed: it is not used again. */
   isSuspect: boolean
+  /** A former run wrote it, which ended before it was full as like as not. */
+  readonly isRecovered: boolean
 }
 
 export interface SegmentsParts {
@@ -86,6 +88,16 @@ export class Segments {
   get liveBytes(): number {
     let bytes = 0
     for (const { sizeBytes } of this.live) bytes += sizeBytes
+    return bytes
+  }
+
+  /**
+   * What of that counts as backlog: of a segment that recovery left no more than its entries, so that a node which is killed again and
+   * again does not refuse for files that are nearly empty.
+   */
+  get backlogBytes(): number {
+    let bytes = 0
+    for (const { isRecovered, position, sizeBytes } of this.live) bytes += isRecovered ? position : sizeBytes
     return bytes
   }
 
@@ -225,7 +237,7 @@ export class Segments {
       file.close()
       file = files.openUnsafe(pathname, "write")
       const position = SEGMENT_HEADER_BYTES
-      const state = { position, syncedPosition: position, lastIndex: 0, isSuspect: false }
+      const state = { position, syncedPosition: position, lastIndex: 0, isSuspect: false, isRecovered: false }
       return { number, pathname, mark, file, sizeBytes: segmentBytes, ...state }
     } catch (error) {
       file?.close()

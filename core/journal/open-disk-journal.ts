@@ -105,7 +105,8 @@ function liveSegment({ segment, lastIndex, endPosition }: ValidSegment): Segment
     position: endPosition,
     syncedPosition: endPosition,
     lastIndex,
-    isSuspect: false
+    isSuspect: false,
+    isRecovered: true
   }
 }
 

@@ -81,6 +81,8 @@ export class JournaledStore implements MetaStoreShape, JournalConsumer {
   readonly #fifo: TicketFifo
   #voter = new SingleVoter({ id: VOTER, electionTicks: ELECTION_TICKS, stored: NOTHING_STORED })
   #hasBegun = false
+  /** The journal has asked for a snapshot before it could be taken. */
+  #isSnapshotWanted = false
   /** Why nothing can be read or written: a half sentence; "" = it can. */
   #fault = ""
   /** Why the last attempt to store was lost, while there is no leader since; "" = it was not. */
@@ -144,8 +146,9 @@ export class JournaledStore implements MetaStoreShape, JournalConsumer {
   }
 
   checkpoint(): void {
-    // Before it has begun, recovery is under way, and its state is not yet that of the journal.
-    if (this.#hasBegun && this.#fault === "") this.#snapshots.wanted()
+    // Before it has begun its state is not yet that of the journal.
+    if (!this.#hasBegun) this.#isSnapshotWanted = true
+    else if (this.#fault === "") this.#snapshots.wanted()
   }
 
   // What the node calls.
@@ -235,6 +238,7 @@ export class JournaledStore implements MetaStoreShape, JournalConsumer {
     for (const { lease, ttlMs } of this.#state.leases()) this.#leases.renew(lease, ttlMs)
     this.#voter.campaign()
     this.#pumpSoon()
+    if (this.#isSnapshotWanted) this.#snapshots.wanted()
     return ""
   }
 

@@ -248,6 +248,21 @@ test("a snapshot is taken when the journal asks, when changes are old, and after
   ])
 })
 
+test("what the journal asks for before the first call, as it does at a start, is done after it", async () => {
+  const life = await new Life().open()
+  await life.run(life.write("a", "1"))
+  await life.restart(0)
+  life.journal.consumer?.checkpoint()
+  await turns()
+  assert.deepEqual([life.journal.consumer?.appliedIndex, life.journal.releases], [0, 0])
+  assert.deepEqual(await life.all(), ["a=1@1"])
+  await turns()
+  const { syncedIndex, releases } = life.journal
+  assert.ok((life.journal.consumer?.appliedIndex ?? 0) > 0 && releases === 1)
+  await life.restart(syncedIndex)
+  assert.deepEqual(await life.all(), ["a=1@1"])
+})
+
 test("a snapshot does not claim what is still being stored", async () => {
   const life = await new Life().open()
   await life.run(life.write("a", "1"))

@@ -148,7 +148,12 @@ export class DurableSession extends Session {
   }
 
   override tokenOf(packetIdentifier: number): string {
-    return `${this.broker.services.shard.index}/${this.number}/${packetIdentifier}`
+    return rows.tokenOf(this.broker.services.shard.index, this.number, packetIdentifier)
+  }
+
+  /** Tokens of messages whose client has not released them. */
+  unreleasedTokens(): ReadonlyArray<string> {
+    return this.#receipts.tokens()
   }
 
   override keepReceived(packetIdentifier: number, owner: number): number {

@@ -7,22 +7,36 @@
  *  - What it wanted of the router is taken back once, before its rows go.
  *  - It is forgotten when the end of its rows is committed; one that was lost is tried again.
  *  - The row in the directory is taken away only where no newer session of the client has it, or is about to.
+ *  - Tokens of messages that its client never released are given back when the end of its rows is committed, not before: until then
+ *    the session may come back, and its client send them again.
  */
 import { type KeyValueWrite, TicketFifo } from "../../core/mod.ts"
 import type { Broker } from "./Broker.ts"
 import * as rows from "./session-rows.ts"
 import { readPages } from "./stored-sessions.ts"
 
-interface Ended {
+/** What has ended. */
+export interface EndedSession {
   readonly tenant: number
   readonly clientIdentifier: string
   readonly number: number
   /** 0 = it has no row that says when. */
   readonly expiresAtMs: number
-  /** Whether the router still keeps messages for it. */
-  isWanting: boolean
+  /** Of a session that was in memory, which has left the router: what other shards hold of it. Undefined = its rows say what is left. */
+  readonly tokens?: ReadonlyArray<string>
+}
+
+interface Ended extends Omit<EndedSession, "tokens"> {
+  /** Undefined while they have to be read, and the router still keeps messages for the session. */
+  tokens: ReadonlyArray<string> | undefined
   /** Whether the end of its rows is on its way. */
   isEnding: boolean
+}
+
+/** What the router and other shards keep for a session that is rows alone. */
+interface Left {
+  readonly filters: ReadonlyArray<string>
+  readonly tokens: ReadonlyArray<string>
 }
 
 export class EndedSessions {
@@ -45,10 +59,10 @@ export class EndedSessions {
     return this.#ended.has(number)
   }
 
-  /** Ends a session's rows. `expiresAtMs` = 0: it has none that says when; `isWanting`: the router still keeps messages for it. */
-  add(tenant: number, clientIdentifier: string, number: number, expiresAtMs: number, isWanting: boolean): void {
-    const ended = { tenant, clientIdentifier, number, expiresAtMs, isWanting, isEnding: false }
-    this.#ended.set(number, ended)
+  /** Ends a session's rows. */
+  add(session: EndedSession): void {
+    const ended = { tokens: undefined, ...session, isEnding: false }
+    this.#ended.set(session.number, ended)
     this.#finish(ended)
   }
 
@@ -60,26 +74,38 @@ export class EndedSessions {
   /** Takes the rows of an ended session away; where that fails it is tried again. */
   #finish(ended: Ended): void {
     ended.isEnding = true
-    if (!ended.isWanting) {
+    if (ended.tokens !== undefined) {
       this.#dropRows(ended)
       return
     }
-    const { store, router } = this.#broker.services
-    const filters: Array<string> = []
-    const read = readPages(store, rows.rangeOf("ss", ended.number), (page) => {
-      for (const { key, value } of page) {
-        if (rows.qosOfSubscription(value) > 0) filters.push(rows.ofSubscriptionKey(key).filter)
-      }
-    })
-    const done = (): void => {
-      ended.isWanting = false
+    const { router } = this.#broker.services
+    const done = ({ filters, tokens }: Left): void => {
+      ended.tokens = tokens
       for (const filter of filters) router.unwantUnsafe(filter)
       this.#dropRows(ended)
     }
     const failed = (): void => {
       ended.isEnding = false
     }
-    read.then(done, failed)
+    this.#read(ended.number).then(done, failed)
+  }
+
+  /** What the rows of a session say that others keep for it. */
+  async #read(number: number): Promise<Left> {
+    const { store, shard } = this.#broker.services
+    const filters: Array<string> = []
+    const tokens: Array<string> = []
+    await readPages(store, rows.rangeOf("ss", number), (page) => {
+      for (const { key, value } of page) {
+        if (rows.qosOfSubscription(value) > 0) filters.push(rows.ofSubscriptionKey(key).filter)
+      }
+    })
+    await readPages(store, rows.rangeOf("sr", number), (page) => {
+      for (const { key, value } of page) {
+        if (rows.decodeReceived(value) >= 0) tokens.push(rows.tokenOf(shard.index, number, rows.identifierOfKey(key)))
+      }
+    })
+    return { filters, tokens }
   }
 
   #dropRows({ tenant, clientIdentifier, number, expiresAtMs }: Ended): void {
@@ -99,7 +125,13 @@ export class EndedSessions {
 
   #released(outcome: number, number: number): void {
     const ended = this.#ended.get(number)
-    if (outcome >= 0) this.#ended.delete(number)
-    else if (ended !== undefined) ended.isEnding = false
+    if (ended === undefined) return
+    if (outcome < 0) {
+      ended.isEnding = false
+      return
+    }
+    this.#ended.delete(number)
+    // One that cannot be given back now stays: it is a short row, and no other message has its name.
+    for (const token of ended.tokens ?? []) this.#broker.services.ingress.giveBackToken(token, () => {})
   }
 }

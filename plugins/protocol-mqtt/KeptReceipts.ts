@@ -118,6 +118,14 @@ export class KeptReceipts {
     })
   }
 
+  /** Tokens that others hold of messages which were not released: for the end of the session. */
+  tokens(): ReadonlyArray<string> {
+    const session = this.#session
+    return [...(this.#kept ?? [])].flatMap(([identifier, { owner }]) =>
+      owner < 0 ? [] : [session.tokenOf(identifier)]
+    )
+  }
+
   /** All its rows, but those that were lost: the message that stood in the same entry was lost with it, and its client is told so. */
   collect(writes: Array<KeyValueWrite>): void {
     const { tickets } = this.#session.broker.services.journal

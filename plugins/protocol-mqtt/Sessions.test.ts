@@ -1,5 +1,6 @@
 import assert from "node:assert/strict"
 import { test } from "node:test"
+import { TOKEN_PREFIX } from "../../core/kv/key-prefixes.ts"
 import { encode } from "../../tests/support/mqtt-packets.ts"
 import { TestClient } from "./fakes.ts"
 import { Numbers } from "./Numbers.ts"
@@ -111,6 +112,42 @@ test("an end that the journal has lost is tried again, and a newer session of th
   client.wire = undefined
   await open(client)
   assert.equal(client.sessionPresent, true)
+})
+
+test("a session that ends leaves none of its tokens with other shards: in memory, as rows, and after a restart", async () => {
+  const { node, open, kept, restart } = await make()
+  const tokens = (): number =>
+    node.stores.flatMap((store) => store.rows.filter(({ key }) => key[0] === TOKEN_PREFIX[0])).length
+  const client = new TestClient(node, "a", 5)
+  const begin = async (): Promise<void> => {
+    client.wire = undefined
+    await open(client, kept(2))
+    // Retained, so that their owner keeps something; some of the names are the other shard's.
+    for (let id = 1; id <= 10; id++) {
+      client.send(encode.publish(5, { topic: `x/${id}`, payload: "1", qos: 2, retain: true, id }))
+    }
+    await node.settle()
+    assert.ok(tokens() > 0, "PUBREL has not come")
+  }
+  await begin()
+  client.cut()
+  await node.advance(4_000)
+  assert.deepEqual([tokens(), rowsOf(node)], [0, ""])
+  await begin()
+  client.cut()
+  await node.settle()
+  await restart(3_000)
+  await node.advance(2_000)
+  assert.deepEqual([tokens(), rowsOf(node)], [0, ""])
+  await begin()
+  client.send(encode.disconnect(5, 0, [["sessionExpiry", 0]]))
+  await node.settle()
+  assert.deepEqual([tokens(), rowsOf(node)], [0, ""])
+  await begin()
+  client.wire = undefined
+  await open(client, { ...kept(2), clean: true })
+  await node.settle()
+  assert.equal(tokens(), 0)
 })
 
 test("subscriptions that the journal has lost are asked for again, and what is wanted is counted right", async () => {

@@ -230,11 +230,12 @@ export class Sessions implements WheelTask {
   /** Ends a durable session for good; a will that still waits is published now [MQTT-3.1.3-9]. */
   end(session: DurableSession): void {
     const { tenant, clientIdentifier, number } = session
+    const tokens = session.unreleasedTokens()
     session.end()
     if (session.will !== 0) this.#broker.wills.publishNow(session.will)
     this.durableCount -= 1
     this.#forget(session)
-    this.#ended.add(tenant, clientIdentifier, number, expiryOf(session), false)
+    this.#ended.add({ tenant, clientIdentifier, number, expiresAtMs: expiryOf(session), tokens })
   }
 
   /** A session's row in the directory; undefined where there is none, or where it has ended. */
@@ -356,7 +357,7 @@ export class Sessions implements WheelTask {
   #endStored(tenant: number, clientIdentifier: string, row: rows.SessionRow): void {
     if (row.will !== 0) this.#broker.wills.publishNow(row.will)
     this.durableCount -= 1
-    this.#ended.add(tenant, clientIdentifier, row.number, expiryOf(row), true)
+    this.#ended.add({ tenant, clientIdentifier, number: row.number, expiresAtMs: expiryOf(row) })
   }
 
   #forget(session: Session): void {

@@ -107,6 +107,9 @@ export const positionsKey = (number: number): Uint8Array => numberedKey("sp", nu
 export const flightKey = (number: number, identifier: number): Uint8Array => identifierKey("si", number, identifier)
 export const receivedKey = (number: number, identifier: number): Uint8Array => identifierKey("sr", number, identifier)
 
+/** Of a QoS 2 message of session `number`, which `shard` keeps: by it whoever stores the message knows it when it comes again. */
+export const tokenOf = (shard: number, number: number, identifier: number): string => `${shard}/${number}/${identifier}`
+
 /** The packet identifier of a key of {@link flightKey} or {@link receivedKey}. */
 export function identifierOfKey(key: Uint8Array): number {
   return ((key[10] ?? 0) << 8) | (key[11] ?? 0)

@@ -144,7 +144,7 @@ test("a publisher's messages are stored in their order, whenever each shard hear
 })
 
 test("where the topic cannot be agreed on its messages are refused, and the next one tries again", async () => {
-  const { simulation, there, publish, outcomes, stored, meta, here } = make()
+  const { simulation, there, publish, outcomes, stored, meta, here, logged } = make()
   const transact = meta.transact.bind(meta)
   const failing = (() => Effect.fail(new MetaStoreError({ message: "the disk is full" }))) as unknown as typeof transact
   meta.transact = failing
@@ -153,10 +153,41 @@ test("where the topic cannot be agreed on its messages are refused, and the next
   await simulation.runAsync()
   assert.deepEqual(outcomes, [`1 ${REFUSED_QUOTA}`, `2 ${REFUSED_QUOTA}`])
   assert.deepEqual(stored(), [])
+  assert.ok(logged.length > 0 && logged.every((line) => line.endsWith("cannot be created: the disk is full")))
   meta.transact = transact
   publish(there, "3")
   await simulation.runAsync()
   assert.equal(outcomes.at(-1), "3 0")
+})
+
+test("a topic that is deleted while its log is being opened holds nobody's messages", async () => {
+  for (const autoCreateMqtt of ["memory", "default", "off"] as const) {
+    const simulation = new Simulation(1)
+    const { shards } = joinIngress(simulation, { defaults: { autoCreateMqtt } })
+    for (const { engine } of shards) {
+      const open = engine.open.bind(engine)
+      const opened = new Promise<void>((done) => void simulation.clock.after(100, done))
+      engine.open = (...args) => Effect.promise(() => opened).pipe(Effect.andThen(open(...args)))
+    }
+    const [here] = shards
+    assert.ok(here !== undefined)
+    Effect.runFork(Effect.ignore(here.topics.create(0, { name: "a.b" })))
+    await simulation.runAsync(10)
+    const owner = shards[here.resolutions.ownerOf(0, "a/b")]
+    assert.ok(owner !== undefined)
+    const send = (payload: string): (() => boolean) => {
+      const outcome = owner.ingress.publishUnsafe(messageOf("a/b", payload, { qos: 1 }), PRINCIPAL)
+      const { pendingStream: stream, pendingTicket: ticket } = owner.ingress
+      return () => outcome !== ACCEPTED_PENDING || ticket <= stream.committed
+    }
+    const first = send("1")
+    assert.ok(!first())
+    Effect.runFork(Effect.ignore(here.topics.delete(0, "a.b")))
+    await simulation.runAsync(5_000)
+    const second = send("2")
+    await simulation.runAsync(60_000)
+    assert.deepEqual([first(), second()], [true, true], autoCreateMqtt)
+  }
 })
 
 test("the rate of new names refuses messages on either shard, without a line for each", async () => {

@@ -58,18 +58,24 @@ class SteppedJournal implements JournalShape {
   }
 }
 
-function make(limits = RETAINED_LIMITS): { journal: SteppedJournal; retained: Retained } {
+function make(limits = RETAINED_LIMITS): { journal: SteppedJournal; store: KeyValueStoreShape; retained: Retained } {
   const journal = new SteppedJournal()
   const store: KeyValueStoreShape = {
     get: (key) => journal.values.get(decoder.decode(key)),
     range: () => [],
-    rangeLater: () => Promise.resolve([]),
+    rangeLater: (start) => {
+      const from = decoder.decode(start)
+      const rows = [...journal.values]
+        .filter(([key]) => key >= from)
+        .toSorted(([one], [other]) => (one < other ? -1 : 1))
+      return Promise.resolve(rows.map(([key, value]) => ({ key: encoder.encode(key), value })))
+    },
     apply: () => {},
     get size() {
       return journal.values.size
     }
   }
-  return { journal, retained: new Retained(journal, store, 5, limits) }
+  return { journal, store, retained: new Retained(journal, store, 5, limits) }
 }
 
 function messageOn(name: string, payload: string, expiresAtMs = 0): Message {
@@ -153,18 +159,74 @@ test("names that a shard does not own any more are found, read, and forgotten un
   retained.setUnsafe(messageOn("a/b", "newer"))
   for (const [index, name] of ["a", "a/b"].entries()) {
     const entry = entries[index]
-    if (entry !== undefined) retained.forget(0, name, entry)
+    if (entry !== undefined) retained.forget(0, name, entry, () => {})
   }
   while (journal.left > 0) journal.step()
   assert.deepEqual(found(retained, "#").toSorted(), ["a/b/c=of a/b/c", "a/b=newer", "stays=of stays"])
   assert.equal(journal.values.size, 3)
 })
 
+test("a removal that the journal loses is none: the message is there again, in memory as on disk", () => {
+  const { journal, retained } = make()
+  retained.setUnsafe(messageOn("a", "one"))
+  journal.step()
+  const heard: Array<boolean> = []
+  const forget = (): void => {
+    const entry = retained.find(0, "a")?.entry
+    assert.ok(entry !== undefined)
+    retained.forget(0, "a", entry, (isGone) => heard.push(isGone))
+    assert.deepEqual(found(retained, "a"), [])
+  }
+  forget()
+  journal.lose()
+  assert.deepEqual([heard, found(retained, "a"), journal.values.size], [[false], ["a=one"], 1])
+  forget()
+  journal.step()
+  assert.deepEqual([heard, found(retained, "a"), journal.values.size], [[false, true], [], 0])
+})
+
+test("while names may move, one that is cleared is noted, with or without a message, across a restart, until it is forgotten", async () => {
+  const { journal, store, retained } = make()
+  retained.setUnsafe(messageOn("had", "one"))
+  journal.step()
+  retained.notesCleared = true
+  retained.setUnsafe(messageOn("had", ""))
+  retained.setUnsafe(messageOn("$never/had", ""))
+  retained.setUnsafe(messageOn("again", ""))
+  retained.setUnsafe(messageOn("again", "two"))
+  while (journal.left > 0) journal.step()
+  const restarted = new Retained(journal, store, 1, RETAINED_LIMITS)
+  await restarted.start()
+  for (const each of [retained, restarted]) {
+    assert.deepEqual([each.count, found(each, "#"), found(each, "$never/#")], [1, ["again=two"], []])
+    assert.deepEqual(
+      each
+        .clearings()
+        .map(({ name }) => name)
+        .toSorted(),
+      ["$never/had", "had"]
+    )
+    assert.ok(each.isCleared(0, "had") && !each.isCleared(0, "again") && !each.isCleared(0, "unknown"))
+    assert.deepEqual(
+      each.misplaced(0, undefined, () => false),
+      ["again"]
+    )
+    const heard: Array<boolean> = []
+    each.setIfUnknown(messageOn("had", "older"), (isKept) => heard.push(isKept))
+    assert.deepEqual([heard, found(each, "had")], [[true], []])
+  }
+  for (const { tenant, name, entry } of restarted.clearings()) restarted.forget(tenant, name, entry, () => {})
+  while (journal.left > 0) journal.step()
+  assert.deepEqual([restarted.clearings(), restarted.count, journal.values.size], [[], 1, 1])
+  restarted.setUnsafe(messageOn("again", ""))
+  assert.equal(restarted.sizeBytes, 0, "it is not noted now")
+})
+
 test("what is added replaces nothing, and whoever adds hears when it is for good, or that it is not", () => {
   const { journal, retained } = make()
   const heard: Array<string> = []
   const add = (name: string, payload: string): void =>
-    retained.addThen(messageOn(name, payload), (isKept) => heard.push(`${name} ${isKept}`))
+    retained.setIfUnknown(messageOn(name, payload), (isKept) => heard.push(`${name} ${isKept}`))
   add("new", "1")
   assert.deepEqual(heard, [])
   journal.step()

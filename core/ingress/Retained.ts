@@ -3,7 +3,8 @@
  * of the names for matching filters.
  *
  * A value is one record batch of one record, the stored form, so that nothing of the message is lost and nothing else has to be
- * understood to read it. Key: "retained", tenant (4 bytes), topic name.
+ * understood to read it. Key: "retained", tenant (4 bytes), topic name. A value of no bytes notes that the name was cleared: while
+ * names move between shards, what another one has of it is older. Such a note is no retained message, and goes after a while.
  */
 import { assert } from "../assert.ts"
 import type { JournalShape, TicketWaiter } from "../journal/Journal.ts"
@@ -18,6 +19,12 @@ import { Message } from "./Message.ts"
 import { fillFromRecord } from "./record-message.ts"
 
 const PREFIX = RETAINED_PREFIX
+const NO_BYTES = new Uint8Array(0)
+/** Of a clearing that is noted. */
+const CLEARED_BYTES = 128
+/** Clearings that are noted at once; beyond it they are done and not noted. */
+const CLEARED_MAX = 100_000
+const nameDecoder = new TextDecoder()
 /** Rows of one reading at the start. */
 const PAGE_ROWS = 1_000
 const PAGE_BYTES = 4_194_304
@@ -30,12 +37,13 @@ function keyOf(tenant: number, name: Uint8Array, start: number, end: number): Ui
   return key
 }
 
-/** A name with a retained message: its key, and its value while the journal has not applied it yet. */
+/** A name with a retained message, or one that is noted as cleared: its key, and its value while the journal has not applied it yet. */
 export interface RetainedEntry {
   readonly key: Uint8Array
   unapplied: Uint8Array | undefined
   /** Bytes of key and value. */
   readonly size: number
+  readonly isCleared: boolean
 }
 
 /** A change that the journal has not committed: what was set, or a clearing (`entry` undefined). */
@@ -45,6 +53,13 @@ interface Pending {
   readonly key: Uint8Array
   readonly ticket: number
   readonly entry: RetainedEntry | undefined
+}
+
+/** A name that is noted as cleared. */
+export interface Clearing {
+  readonly tenant: number
+  readonly name: string
+  readonly entry: RetainedEntry
 }
 
 /** Bounds of one shard's retained messages. */
@@ -61,12 +76,15 @@ const RECORD_OVERHEAD_BYTES = 256
 export class Retained implements TicketWaiter {
   /** Bytes of all keys and values. */
   sizeBytes = 0
+  /** Whether a name that is cleared is noted. */
+  notesCleared = false
   readonly #journal: JournalShape
   readonly #limits: RetainedLimits
   readonly #seed: number
   readonly #store: KeyValueStoreShape
   readonly #names = new Map<number, TopicNameIndex<RetainedEntry>>()
   #pending: Array<Pending> = []
+  readonly #clearings = new Map<RetainedEntry, Clearing>()
   readonly #builder = new RecordBatchBuilder(RECORD_BYTES_MAX)
   readonly #cursor = new RecordCursor()
   readonly #message = new Message()
@@ -82,7 +100,7 @@ export class Retained implements TicketWaiter {
   get count(): number {
     let count = 0
     for (const names of this.#names.values()) count += names.size
-    return count
+    return count - this.#clearings.size
   }
 
   /** Takes up what the store holds, after a restart. */
@@ -101,17 +119,20 @@ export class Retained implements TicketWaiter {
 
   #takeUp(key: Uint8Array, value: Uint8Array): void {
     const tenant = new DataView(key.buffer, key.byteOffset).getUint32(PREFIX.length)
-    if (!this.#decode(tenant, value)) return
-    const names = this.#namesOf(tenant)
-    const { name } = this.#message
-    if (names.get(name) !== undefined) return
+    const isCleared = value.length === 0
+    if (!isCleared && !this.#decode(tenant, value)) return
+    const name = isCleared ? nameDecoder.decode(key.subarray(PREFIX.length + 4)) : this.#message.name
+    if (this.#namesOf(tenant).get(name) !== undefined) return
+    const size = isCleared ? CLEARED_BYTES : this.#message.sizeBytes + RECORD_OVERHEAD_BYTES
     // A key of its own: the page's bytes would be held whole by it.
-    const entry: RetainedEntry = {
-      key: key.slice(),
-      unapplied: undefined,
-      size: this.#message.sizeBytes + RECORD_OVERHEAD_BYTES
-    }
+    this.#put(tenant, name, { key: key.slice(), unapplied: undefined, size, isCleared })
+  }
+
+  #put(tenant: number, name: string, entry: RetainedEntry): void {
+    const names = this.#namesOf(tenant)
+    this.#drop(names, name)
     this.sizeBytes += entry.size
+    if (entry.isCleared) this.#clearings.set(entry, { tenant, name, entry })
     names.set(name, entry)
   }
 
@@ -126,7 +147,8 @@ export class Retained implements TicketWaiter {
   /** Whether a bound forbids this retained message. Clearing one, and one that is no larger than the one before, is always allowed. */
   refuses(message: Message): boolean {
     if (message.payloadStart === message.payloadEnd) return false
-    const before = this.#names.get(message.tenant)?.get(message.name)
+    const entry = this.#names.get(message.tenant)?.get(message.name)
+    const before = entry?.isCleared === true ? undefined : entry
     const size = message.sizeBytes + RECORD_OVERHEAD_BYTES
     if (before !== undefined && size <= before.size) return false
     const isMore = before === undefined && this.count >= this.#limits.messagesMax
@@ -135,20 +157,20 @@ export class Retained implements TicketWaiter {
 
   /** Sets or, with an empty payload, clears the retained message of `message`'s name; the ticket of the journal to wait for. */
   setUnsafe(message: Message): number {
-    const key = keyOf(message.tenant, message.topic, message.topicStart, message.topicEnd)
-    if (message.payloadStart === message.payloadEnd) {
-      this.#drop(this.#names.get(message.tenant), message.name)
-      return this.#submit(message, key, undefined)
+    const { tenant, name } = message
+    const key = keyOf(tenant, message.topic, message.topicStart, message.topicEnd)
+    const isCleared = message.payloadStart === message.payloadEnd
+    if (isCleared && (!this.notesCleared || this.#clearings.size >= CLEARED_MAX)) {
+      this.#drop(this.#names.get(tenant), name)
+      return this.#submit(tenant, name, key, undefined)
     }
-    const names = this.#namesOf(message.tenant)
-    const value = this.#encode(message)
-    const entry: RetainedEntry = { key, unapplied: value, size: message.sizeBytes + RECORD_OVERHEAD_BYTES }
-    this.sizeBytes += entry.size - (names.get(message.name)?.size ?? 0)
-    names.set(message.name, entry)
-    return this.#submit(message, key, entry)
+    const size = isCleared ? CLEARED_BYTES : message.sizeBytes + RECORD_OVERHEAD_BYTES
+    const entry: RetainedEntry = { key, unapplied: isCleared ? NO_BYTES : this.#encode(message), size, isCleared }
+    this.#put(tenant, name, entry)
+    return this.#submit(tenant, name, key, entry)
   }
 
-  #submit({ tenant, name }: Message, key: Uint8Array, entry: RetainedEntry | undefined): number {
+  #submit(tenant: number, name: string, key: Uint8Array, entry: RetainedEntry | undefined): number {
     const ticket = this.#journal.submit({ writes: [{ key, value: entry?.unapplied }] })
     if (this.#pending.length === 0) this.#journal.tickets.wait(this)
     this.#pending.push({ tenant, name, key, ticket, entry })
@@ -204,10 +226,10 @@ export class Retained implements TicketWaiter {
   misplaced(tenant: number, name: string | undefined, isOwner: (name: string) => boolean): ReadonlyArray<string> {
     const names = this.#names.get(tenant)
     if (names === undefined) return []
-    if (name !== undefined) return names.get(name) === undefined || isOwner(name) ? [] : [name]
+    if (name !== undefined) return this.find(tenant, name) === undefined || isOwner(name) ? [] : [name]
     const found: Array<string> = []
-    names.matchFilter("#", (candidate) => {
-      if (!isOwner(candidate)) found.push(candidate)
+    names.visitAll((candidate, { isCleared }) => {
+      if (!isCleared && !isOwner(candidate)) found.push(candidate)
       return true
     })
     return found
@@ -219,30 +241,68 @@ export class Retained implements TicketWaiter {
     return entry !== undefined && this.#read(tenant, entry) ? { message: this.#message, entry } : undefined
   }
 
-  /** Sets a message where its name has none here; `done` is told whether what the name has now, or had since, is for good. */
-  addThen(message: Message, done: (isKept: boolean) => void): void {
+  /** Whether a name is noted as cleared. */
+  isCleared(tenant: number, name: string): boolean {
+    return this.#names.get(tenant)?.get(name)?.isCleared === true
+  }
+
+  /**
+   * Sets a message where nothing is known of its name here; `done` is told whether what is known is for good: this message, or what
+   * came to the name before or since.
+   */
+  setIfUnknown(message: Message, done: (isKept: boolean) => void): void {
+    const { tickets, refusal } = this.#journal
+    if (refusal !== 0) {
+      done(false)
+      return
+    }
+    const { tenant, name } = message
+    const known = this.#names.get(tenant)?.get(name)
+    if (known !== undefined && known.unapplied === undefined) {
+      done(true)
+      return
+    }
+    const ticket = known === undefined ? this.setUnsafe(message) : this.#ticketOf(known)
+    this.#whenCommitted(ticket, () => done(tickets.failureOf(ticket) === 0))
+  }
+
+  #ticketOf(entry: RetainedEntry): number {
+    return this.#pending.find((pending) => pending.entry === entry)?.ticket ?? this.#journal.tickets.committed
+  }
+
+  #whenCommitted(ticket: number, done: () => void): void {
     const { tickets } = this.#journal
-    if (this.#names.get(message.tenant)?.get(message.name) === undefined) this.setUnsafe(message)
-    const ticket = tickets.issued
     const waiter = {
       ticketsCommitted: (): void => {
         if (tickets.committed < ticket) tickets.wait(waiter)
-        else done(tickets.failureOf(ticket) === 0)
+        else done()
       }
     }
     waiter.ticketsCommitted()
   }
 
-  /** Removes the retained message of a name where it is this very one still. */
-  forget(tenant: number, name: string, entry: RetainedEntry): void {
+  /** Removes what is known of a name where it is this very entry still; `done` is told whether it is gone for good. */
+  forget(tenant: number, name: string, entry: RetainedEntry, done: (isGone: boolean) => void): void {
     const names = this.#names.get(tenant)
-    if (names === undefined || names.get(name) !== entry) return
+    if (names === undefined || names.get(name) !== entry) {
+      done(true)
+      return
+    }
     this.#drop(names, name)
-    this.#journal.submit({ writes: [{ key: entry.key, value: undefined }] })
+    const ticket = this.#submit(tenant, name, entry.key, undefined)
+    this.#whenCommitted(ticket, () => done(this.#journal.tickets.failureOf(ticket) === 0))
+  }
+
+  /** What is noted as cleared now, in the order in which it was noted; to be forgotten later where it is still so. */
+  clearings(): ReadonlyArray<Clearing> {
+    return [...this.#clearings.values()]
   }
 
   #drop(names: TopicNameIndex<RetainedEntry> | undefined, name: string): void {
-    this.sizeBytes -= names?.get(name)?.size ?? 0
+    const entry = names?.get(name)
+    if (entry === undefined) return
+    this.sizeBytes -= entry.size
+    this.#clearings.delete(entry)
     names?.delete(name)
   }
 
@@ -274,7 +334,7 @@ export class Retained implements TicketWaiter {
   /** Puts the message of an entry into the scratch message; false where there is none. */
   #read(tenant: number, entry: RetainedEntry): boolean {
     const value = entry.unapplied ?? this.#store.get(entry.key)
-    return value !== undefined && this.#decode(tenant, value)
+    return value !== undefined && value.length > 0 && this.#decode(tenant, value)
   }
 
   #decode(tenant: number, value: Uint8Array): boolean {

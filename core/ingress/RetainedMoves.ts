@@ -4,20 +4,28 @@
  *
  * Invariants
  *  - A message is on one shard at least, whatever is cut off; a move that was is taken up again at the next start.
- *  - What the new owner has of a name is never replaced by what comes from the former one.
+ *  - A name is not taken from another shard while it is on its way there from here.
+ *  - What the new owner knows of a name, that it was cleared too, is never replaced by what comes from the former one: for a while
+ *    after names have moved clearings are noted, until no shard has anything left to move.
  */
 import { ByteReader, ByteWriter } from "../link/bytes.ts"
 import type { LinkPort } from "../link/LinkPort.ts"
-import type { ClockShape } from "../platform/Clock.ts"
+import type { ClockShape, Timer } from "../platform/Clock.ts"
 import { Message } from "./Message.ts"
-import type { Retained } from "./Retained.ts"
+import type { Clearing, Retained } from "./Retained.ts"
 
-const METHOD = "retained.move"
+const MOVE = "retained.move"
+const ARE_MOVING = "retained.are-moving"
 const NO_BYTES = new Uint8Array(0)
 /** Moves under way at once. */
 const MOVES_MAX = 64
-/** What could not be moved is tried again after this long. */
+/** What could not be moved is tried again after this long, twice as long each time. */
 const RETRY_MS = 250
+const RETRY_MS_MAX = 8_000
+/** Names may have moved so long ago that some shard has not heard of it. */
+export const UNSETTLED_MS = 30_000
+/** How often clearings that are noted are looked after. */
+const SETTLE_MS = 10_000
 
 export interface RetainedMovesParts {
   readonly port: LinkPort
@@ -29,57 +37,138 @@ export interface RetainedMovesParts {
 export class RetainedMoves {
   readonly #parts: RetainedMovesParts
   readonly #received = new Message()
-  /** Names to be moved, in the order in which they were found; those before `#next` are on their way or done. */
-  #names: Array<string> = []
-  #next = 0
-  #under = 0
+  /** Names to be moved, in the order in which they were found. */
+  readonly #names = new Set<string>()
+  readonly #underWay = new Set<string>()
+  /** Names whose move has failed. */
+  readonly #failed = new Set<string>()
+  #retry: Timer | undefined
+  #retryMs = RETRY_MS
+  #settling: Timer | undefined
+  #movedAtMs = 0
+  /** Noted before the last look; forgotten at the next one where nothing is left to move. */
+  #clearings: ReadonlyArray<Clearing> = []
+  #isClosed = false
 
   constructor(parts: RetainedMovesParts) {
     this.#parts = parts
-    parts.port.answer(METHOD, (_from, { bytes = NO_BYTES }) => {
-      const message = this.#received
-      message.decode(new ByteReader().reset(bytes, 0, bytes.length))
-      // This shard may not have heard of the binding yet, or of a later one.
-      if (parts.ownerOf(message.tenant, message.name) !== parts.port.shard) return { facts: false }
-      return new Promise((resolve) => parts.retained.addThen(message, (isKept) => resolve({ facts: isKept })))
-    })
+    parts.port.answer(MOVE, (_from, { bytes = NO_BYTES }) => this.#take(bytes))
+    parts.port.answer(ARE_MOVING, () => ({ facts: this.#isMoving }))
+  }
+
+  get #isMoving(): boolean {
+    return this.#names.size + this.#underWay.size + this.#failed.size > 0
   }
 
   /** Moves what is another shard's now: under this name, or (undefined) under any. */
   review(name: string | undefined): void {
-    const { port, retained, ownerOf } = this.#parts
-    if (port.shards === 1) return
+    const { port, retained, ownerOf, clock } = this.#parts
+    if (port.shards === 1 || this.#isClosed) return
+    this.#movedAtMs = clock.monotonicMs()
+    retained.notesCleared = true
+    this.#settling ??= clock.after(SETTLE_MS, () => this.#settle())
     const isOwner = (candidate: string): boolean => ownerOf(TENANT, candidate) === port.shard
-    for (const misplaced of retained.misplaced(TENANT, name, isOwner)) this.#names.push(misplaced)
+    for (const misplaced of retained.misplaced(TENANT, name, isOwner)) this.#names.add(misplaced)
     this.#moveOn()
   }
 
+  /** Nothing is begun any more. */
+  close(): void {
+    this.#isClosed = true
+    this.#retry?.cancel()
+    this.#settling?.cancel()
+    this.#names.clear()
+  }
+
   #moveOn(): void {
-    while (this.#under < MOVES_MAX && this.#next < this.#names.length) {
-      const name = this.#names[this.#next++]
-      if (name !== undefined) this.#move(name)
+    for (const name of this.#names) {
+      if (this.#underWay.size >= MOVES_MAX) return
+      // Under way already: where that ends elsewhere than it should by then, it begins anew.
+      if (this.#underWay.has(name)) continue
+      this.#names.delete(name)
+      this.#move(name)
     }
-    if (this.#next < this.#names.length) return
-    this.#names = []
-    this.#next = 0
   }
 
   #move(name: string): void {
-    const { port, retained, ownerOf, clock } = this.#parts
+    const { port, retained, ownerOf } = this.#parts
     const owner = ownerOf(TENANT, name)
     const found = retained.find(TENANT, name)
     if (owner === port.shard || found === undefined) return
-    const ended = (isKept: boolean): void => {
-      this.#under -= 1
-      if (isKept) retained.forget(TENANT, name, found.entry)
-      else clock.after(RETRY_MS, () => this.review(name))
-      this.#moveOn()
-    }
-    this.#under += 1
+    const { entry } = found
     const writer = new ByteWriter()
     found.message.encode(writer)
     const body = { facts: null, bytes: writer.bytes.subarray(0, writer.length) }
-    port.ask(owner, METHOD, body, { resolve: ({ facts }) => ended(facts === true), reject: () => ended(false) })
+    const kept = (): void => {
+      // It may be this shard's again by now: then it is taken back, from where it is.
+      if (!this.#isClosed) retained.forget(TENANT, name, entry, (isGone) => this.#ended(name, isGone))
+    }
+    this.#underWay.add(name)
+    port.ask(owner, MOVE, body, {
+      resolve: ({ facts }) => (facts === true ? kept() : this.#ended(name, false)),
+      reject: () => this.#ended(name, false)
+    })
+  }
+
+  #ended(name: string, isDone: boolean): void {
+    this.#underWay.delete(name)
+    if (this.#isClosed) return
+    if (isDone) this.#retryMs = RETRY_MS
+    else this.#failed.add(name)
+    if (this.#failed.size > 0) this.#retryLater()
+    this.#moveOn()
+  }
+
+  #retryLater(): void {
+    this.#retry ??= this.#parts.clock.after(this.#retryMs, () => {
+      this.#retry = undefined
+      this.#retryMs = Math.min(2 * this.#retryMs, RETRY_MS_MAX)
+      for (const name of this.#failed) this.#names.add(name)
+      this.#failed.clear()
+      this.#moveOn()
+    })
+  }
+
+  /** A message that another shard has, and takes for this one's. */
+  #take(bytes: Uint8Array): { readonly facts: boolean } | Promise<{ readonly facts: boolean }> {
+    const { port, retained, ownerOf } = this.#parts
+    const message = this.#received
+    message.decode(new ByteReader().reset(bytes, 0, bytes.length))
+    const { tenant, name } = message
+    // This shard may not have heard of the binding yet, or of a later one.
+    if (ownerOf(tenant, name) !== port.shard || this.#underWay.has(name)) return { facts: false }
+    return new Promise((resolve) => retained.setIfUnknown(message, (isKept) => resolve({ facts: isKept })))
+  }
+
+  /** Forgets what was noted as cleared before the last look, where no shard has anything left to move. */
+  #settle(): void {
+    const { port, retained, clock } = this.#parts
+    this.#settling = undefined
+    const now = clock.monotonicMs()
+    if (now - this.#movedAtMs >= UNSETTLED_MS) retained.notesCleared = false
+    const due = this.#clearings
+    this.#clearings = retained.clearings()
+    let left = port.shards - 1
+    let isMoving = this.#isMoving
+    const answered = (isOtherMoving: boolean): void => {
+      isMoving ||= isOtherMoving
+      left -= 1
+      if (left > 0 || this.#isClosed) return
+      if (isMoving) this.#clearings = due
+      // One that cannot be forgotten now is noted again, and met at a later look.
+      else for (const { tenant, name, entry } of due) retained.forget(tenant, name, entry, () => {})
+      if (retained.notesCleared || this.#clearings.length > 0) {
+        this.#settling ??= clock.after(SETTLE_MS, () => this.#settle())
+      }
+    }
+    for (let shard = 0; shard < port.shards; shard++) {
+      if (shard === port.shard) continue
+      const told = {
+        resolve: ({ facts }: { readonly facts: unknown }) => answered(facts === true),
+        reject: () => answered(true)
+      }
+      port.ask(shard, ARE_MOVING, { facts: null }, told)
+    }
   }
 }
 

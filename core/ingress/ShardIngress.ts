@@ -4,7 +4,7 @@ import { assert } from "../assert.ts"
 import { JointTickets } from "../journal/JointTickets.ts"
 import { type JournalShape, TicketStream } from "../journal/Journal.ts"
 import { TicketFifo } from "../journal/TicketFifo.ts"
-import { ByteReader, ByteWriter } from "../link/bytes.ts"
+import type { ByteReader } from "../link/bytes.ts"
 import { CHANNEL_DELIVER, CHANNEL_PUBLISH, CHANNEL_PUBLISHED, type LinkPort } from "../link/LinkPort.ts"
 import type { ClockShape } from "../platform/Clock.ts"
 import { LANES, type Resolution } from "../router/Resolution.ts"
@@ -26,9 +26,8 @@ import {
 import { Message } from "./Message.ts"
 import type { Retained } from "./Retained.ts"
 import { RetainedMoves } from "./RetainedMoves.ts"
+import { RetainedReplay } from "./RetainedReplay.ts"
 import type { Tokens } from "./Tokens.ts"
-
-const NO_BYTES = new Uint8Array(0)
 
 /** What this ingress counts; read at scrape. */
 export interface IngressCounts {
@@ -84,6 +83,9 @@ export class ShardIngress implements IngressShape {
   /** Messages whose topic is being made. */
   readonly #held: HeldMessages
   readonly #moves: RetainedMoves
+  readonly #replay: RetainedReplay
+  /** Names whose home the meta store is asked for, as `tenant/name`. */
+  readonly #making = new Set<string>()
 
   constructor(parts: ShardIngressParts) {
     const { port } = parts
@@ -105,19 +107,10 @@ export class ShardIngress implements IngressShape {
       const resolution = parts.resolutions.resolveUnsafe(this.#received)
       if (resolution !== undefined) parts.router.deliverLocalUnsafe(this.#received, resolution)
     })
-    port.answer("retained.match", (_from, { facts }) => {
-      const { tenant, filter } = facts as { tenant: number; filter: string }
-      const writer = new ByteWriter()
-      let count = 0
-      parts.retained.match(tenant, filter, parts.clock.nowMs(), (message) => {
-        message.encode(writer)
-        count += 1
-      })
-      return { facts: { count }, bytes: writer.bytes.subarray(0, writer.length) }
-    })
     answerGiveBacks(port, parts.tokens)
     const ownerOf = (tenant: number, name: string): number => parts.resolutions.ownerOf(tenant, name)
     this.#moves = new RetainedMoves({ port, retained: parts.retained, ownerOf, clock: parts.clock })
+    this.#replay = new RetainedReplay({ port, retained: parts.retained, ownerOf, clock: parts.clock })
     this.#held = new HeldMessages({
       mustWait: (tenant, name) => this.#isMaking(tenant, name),
       sequence: (message) => (message.token === "" ? this.#take(message) : this.#takeOnce(message)),
@@ -127,11 +120,6 @@ export class ShardIngress implements IngressShape {
       if (name !== "") this.#moves.review(name)
       if (this.#held.count > 0) this.#held.review()
     })
-  }
-
-  /** At the start, when the shards know their topics: what was cut off in the midst of something is taken up again. */
-  resume(): void {
-    this.#moves.review(undefined)
   }
 
   publishUnsafe(message: Message, principal: Principal): number {
@@ -161,28 +149,17 @@ export class ShardIngress implements IngressShape {
   }
 
   replayRetained(tenant: number, filter: string, visit: RetainedVisitor): void {
-    const { port, retained, clock } = this.#parts
-    retained.match(tenant, filter, clock.nowMs(), visit)
-    for (let shard = 0; shard < port.shards; shard++) {
-      if (shard === port.shard) continue
-      port.ask(
-        shard,
-        "retained.match",
-        { facts: { tenant, filter } },
-        {
-          resolve: ({ facts, bytes = NO_BYTES }) => {
-            const reader = new ByteReader().reset(bytes, 0, bytes.length)
-            const message = new Message()
-            for (let left = (facts as { count: number }).count; left > 0; left--) {
-              message.decode(reader)
-              visit(message)
-            }
-          },
-          // The other shard's own fault, told there; the messages of this one have been visited.
-          reject: () => {}
-        }
-      )
-    }
+    this.#replay.replay(tenant, filter, visit)
+  }
+
+  /** At the start, when the shards know their topics: what was cut off in the midst of something is taken up again. */
+  resume(): void {
+    this.#moves.review(undefined)
+  }
+
+  /** At the end: nothing is begun any more. */
+  close(): void {
+    this.#moves.close()
   }
 
   /** Binding, sequence, store, route: on the owner of what is stored, or right here for what is not. */
@@ -254,11 +231,14 @@ export class ShardIngress implements IngressShape {
     const { topics, resolutions } = this.#parts
     const { tenant } = message
     const { name } = resolution
+    const key = `${tenant}/${name}`
     const ended = (): void => {
+      this.#making.delete(key)
       if (resolutions.homeOf(tenant, name).home === undefined) this.#held.refuse(tenant, name)
       else this.#held.review()
     }
     if (!topics.agreeForPublishUnsafe(tenant, name, ended)) return this.#refuseStorage()
+    this.#making.add(key)
     return this.#hold(message, resolution)
   }
 
@@ -275,8 +255,9 @@ export class ShardIngress implements IngressShape {
   /** Whether a name's home is being agreed on, or its log is being opened, so that its messages wait. */
   #isMaking(tenant: number, name: string): boolean {
     const { topics, resolutions, port } = this.#parts
-    const { home, creatable, owner, partition } = resolutions.homeOf(tenant, name)
-    if (home === undefined) return creatable
+    const { home, owner, partition } = resolutions.homeOf(tenant, name)
+    // Where it was deleted while its log was opened nobody makes it: the next message sees to it.
+    if (home === undefined) return this.#making.has(`${tenant}/${name}`)
     return owner === port.shard && topics.isOpening(home, partition)
   }
 

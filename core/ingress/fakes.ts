@@ -100,7 +100,23 @@ export class MapStore implements KeyValueStoreShape {
   }
 }
 
+/** A journal in memory that can be made to take its time. */
+export class SlowJournal extends MemoryJournal {
+  #later: ((commit: () => void) => void) | undefined
+
+  /** From now on what a turn submitted is committed when `later` calls what it is given. */
+  hold(later: (commit: () => void) => void): void {
+    this.#later = later
+  }
+
+  override endTurn(): void {
+    if (this.#later === undefined) super.endTurn()
+    else this.#later(() => super.endTurn())
+  }
+}
+
 export interface IngressShard extends TopicsShard {
+  readonly journal: SlowJournal
   readonly port: LinkPort
   readonly router: ShardRouter
   readonly resolutions: Resolutions
@@ -142,7 +158,7 @@ export function joinIngress(
     assert(joined !== undefined, "every shard is joined")
     const { port, turn } = joined
     const store = new MapStore()
-    const journal = new MemoryJournal(turn, store)
+    const journal = new SlowJournal(turn, store)
     const resolutions = new Resolutions(topics, 1)
     const router = new ShardRouter(port, 2, (name) => resolutions.invalidate(name))
     resolutions.join(router)
@@ -153,7 +169,7 @@ export function joinIngress(
     const parts = { port, router, resolutions, topics, retained, queueLog, tokens, journal, access, clock }
     const ingress = new ShardIngress(parts)
     const produced = new ProducedBatches(topics, router, resolutions, queueLog, clock)
-    return { topics, engine, port, router, resolutions, retained, ingress, produced, store, queueLog, tokens }
+    return { topics, engine, port, router, resolutions, retained, ingress, produced, journal, store, queueLog, tokens }
   })
   return { ...topicShards, shards }
 }

@@ -130,6 +130,10 @@ export function buildShard(
       forward: (target, service, socket, received) => connections.forward(target, service, socket, received)
     }
     yield* Scope.addFinalizer(scope, topics.closeAll())
+    yield* Scope.addFinalizer(
+      scope,
+      Effect.sync(() => ingress.close())
+    )
     parts.links.setReceiver(index, (from, bytes) => port.receive(from, bytes))
     yield* Scope.addFinalizer(
       scope,

@@ -88,6 +88,17 @@ export class TopicNameIndex<T> {
     }
   }
 
+  /** Visits every name, those that begin with "$" too, until `visit` returns false. The visitor may change the index. */
+  visitAll(visit: (name: string, value: T) => boolean): void {
+    const cursor = new TopicNameCursor(this.#names, "#", true)
+    const found: Array<NamedValue<T>> = []
+    while (!cursor.isDone) {
+      cursor.next(1, found)
+      const match = found.pop()
+      if (match !== undefined && !visit(match.name, match.value)) cursor.close()
+    }
+  }
+
   /** A walk over what a valid filter matches, to be taken in paces. Close it where it is left before its end. */
   cursor(filter: string): TopicNameCursor<T> {
     return new TopicNameCursor(this.#names, filter)
@@ -99,13 +110,16 @@ export class TopicNameCursor<T> {
   /** The levels before a last `#`. */
   readonly #levels: ReadonlyArray<string>
   readonly #isMulti: boolean
+  /** Whether a wildcard takes names that begin with "$", too. */
+  readonly #hasDollar: boolean
   /** The last node that was visited. */
   #node = ROOT
   #depth = 0
   #isDone = false
 
-  constructor(names: NameTree<T>, filter: string) {
+  constructor(names: NameTree<T>, filter: string, hasDollar = false) {
     this.#names = names
+    this.#hasDollar = hasDollar
     const levels = filter.split("/")
     this.#isMulti = levels.at(-1) === "#"
     this.#levels = this.#isMulti ? levels.slice(0, -1) : levels
@@ -186,7 +200,7 @@ export class TopicNameCursor<T> {
 
   /** A filter that begins with a wildcard does not match names that begin with "$" [MQTT-4.7.2-1]. */
   #isBarred(): boolean {
-    if (this.#depth !== 1 || this.#isLiteral(0)) return false
+    if (this.#hasDollar || this.#depth !== 1 || this.#isLiteral(0)) return false
     const { tree } = this.#names
     return tree.levels.beginsWithDollar(tree.nodes[this.#node * NODE_WORDS + LEVEL]!)
   }

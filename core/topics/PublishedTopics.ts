@@ -27,7 +27,7 @@ export const PUBLISHED_TOPICS_LIMITS: PublishedTopicsLimits = {
 }
 
 export class PublishedTopics {
-  /** Creations that the rate refused; each message then was routed and not stored. */
+  /** Creations that the rate refused; what then becomes of the message is the ingress's to say. */
   refusedCount = 0
   createdCount = 0
   evictedCount = 0

@@ -23,6 +23,13 @@ interface Answer {
   readonly refused?: { readonly reason: TopicError["reason"]; readonly message: string }
 }
 
+interface Creation {
+  count: number
+  readonly ended: Array<() => void>
+  /** Why the last of them failed by the rules for new topics, which another attempt would meet too. */
+  error: TopicError | undefined
+}
+
 export interface TopicCoordinatorParts {
   readonly port: LinkPort
   readonly agreed: AgreedTopics
@@ -42,7 +49,7 @@ export interface TopicCoordinatorParts {
 export class TopicCoordinator {
   readonly #parts: TopicCoordinatorParts
   /** Creations that wait for the meta store, by `tenant/name`, and who is to be told of their end. */
-  readonly #creating = new Map<string, { count: number; readonly ended: Array<() => void> }>()
+  readonly #creating = new Map<string, Creation>()
 
   constructor(parts: TopicCoordinatorParts) {
     this.#parts = parts
@@ -101,7 +108,14 @@ export class TopicCoordinator {
   }
 
   #ensure(tenant: number, name: string, origin: TopicOrigin): Effect.Effect<TopicInfo, TopicError> {
-    return this.#create(tenant, name, this.#parts.agreed.ensure(tenant, name, origin))
+    const ensured = this.#parts.agreed.ensure(tenant, name, origin)
+    const noted = Effect.tapError(ensured, (error) =>
+      Effect.sync(() => {
+        const creation = this.#creating.get(`${tenant}/${name}`)
+        if (creation !== undefined) creation.error = error
+      })
+    )
+    return this.#create(tenant, name, noted)
   }
 
   /** The topic because of a message: what comes of a creation that is under way, or of one that the rate allows. */
@@ -115,7 +129,9 @@ export class TopicCoordinator {
     return Effect.callback<void>((resume) => void creation.ended.push(() => resume(Effect.void))).pipe(
       Effect.flatMap(() => {
         const made = this.#parts.find(tenant, name)
-        return made === undefined ? Effect.fail(missing(name)) : Effect.succeed(made)
+        if (made !== undefined) return Effect.succeed(made)
+        // What an administrator wanted and did not get may be had by the rules.
+        return creation.error === undefined ? this.#ensureForPublish(tenant, name) : Effect.fail(creation.error)
       })
     )
   }
@@ -128,7 +144,7 @@ export class TopicCoordinator {
   ): Effect.Effect<TopicInfo, TopicError> {
     return Effect.suspend(() => {
       const key = `${tenant}/${name}`
-      const creation = this.#creating.get(key) ?? { count: 0, ended: [] }
+      const creation = this.#creating.get(key) ?? { count: 0, ended: [], error: undefined }
       creation.count += 1
       this.#creating.set(key, creation)
       const leave = (): void => {

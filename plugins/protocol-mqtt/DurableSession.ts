@@ -105,6 +105,10 @@ export class DurableSession extends Session {
     this.drain()
   }
 
+  get isEnded(): boolean {
+    return this.#isEnded
+  }
+
   /** Its connection has ended. */
   detach(): void {
     this.attachment += 1

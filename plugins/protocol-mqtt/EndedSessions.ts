@@ -131,7 +131,7 @@ export class EndedSessions {
       return
     }
     this.#ended.delete(number)
-    // One that cannot be given back now stays: it is a short row, and no other message has its name.
+    // One that cannot be given back now, or after a crash, stays: it is a short row, and no other message has its name.
     for (const token of ended.tokens ?? []) this.#broker.services.ingress.giveBackToken(token, () => {})
   }
 }

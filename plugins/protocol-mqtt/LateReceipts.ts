@@ -43,6 +43,10 @@ export class LateReceipts {
   #released(outcome: number, ticket: number): void {
     const session = this.#session
     const late = this.#waiting.get(ticket)
+    if (outcome >= 0 && late !== undefined && session.isEnded) {
+      // It was on its way when the session ended: nobody else knows of its token.
+      session.broker.services.ingress.giveBackToken(session.tokenOf(late.packetIdentifier), () => {})
+    }
     if (outcome < 0 || late === undefined || !session.hasReceived(late.packetIdentifier)) {
       this.#end(ticket, outcome)
       return

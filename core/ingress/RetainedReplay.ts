@@ -1,0 +1,134 @@
+/**
+ * Retained messages of all shards for one new subscription.
+ *
+ * While names move between shards (see `RetainedMoves.ts`) a message may be found where its name was sequenced before. Such a one is
+ * visited last, and only where its owner has none and has not cleared it; instead of it the owner's own is, once more as like as not.
+ */
+import { ByteReader, ByteWriter } from "../link/bytes.ts"
+import type { LinkPort } from "../link/LinkPort.ts"
+import type { ClockShape } from "../platform/Clock.ts"
+import type { RetainedVisitor } from "./Ingress.ts"
+import { Message } from "./Message.ts"
+import type { Retained } from "./Retained.ts"
+
+const MATCH = "retained.match"
+const FIND = "retained.find"
+const NO_BYTES = new Uint8Array(0)
+
+/** What {@link FIND} tells of a name. */
+const NOTHING = 0
+const MESSAGE = 1
+const CLEARED = 2
+
+interface Asked {
+  readonly tenant: number
+  /** A topic filter, or a name. */
+  readonly filter: string
+}
+
+export interface RetainedReplayParts {
+  readonly port: LinkPort
+  readonly retained: Retained
+  readonly ownerOf: (tenant: number, name: string) => number
+  readonly clock: ClockShape
+}
+
+export class RetainedReplay {
+  readonly #parts: RetainedReplayParts
+
+  constructor(parts: RetainedReplayParts) {
+    this.#parts = parts
+    parts.port.answer(MATCH, (_from, { facts }) => {
+      const writer = new ByteWriter()
+      let count = 0
+      this.#match(facts as Asked, (message, isOwned) => {
+        writer.uint8(isOwned ? 1 : 0)
+        message.encode(writer)
+        count += 1
+      })
+      return { facts: { count }, bytes: writer.bytes.subarray(0, writer.length) }
+    })
+    parts.port.answer(FIND, (_from, { facts }) => {
+      const { tenant, filter } = facts as Asked
+      const writer = new ByteWriter()
+      const state = this.#find(tenant, filter, (message) => message.encode(writer))
+      return { facts: { state }, bytes: writer.bytes.subarray(0, writer.length) }
+    })
+  }
+
+  /** Visits what matches: here at once, on other shards when they answer, in its place among the live messages from there. */
+  replay(tenant: number, filter: string, visit: RetainedVisitor): void {
+    const { port } = this.#parts
+    const strays: Array<Message> = []
+    let left = port.shards
+    const found = (message: Message, isOwned: boolean): void => {
+      if (isOwned) visit(message)
+      else strays.push(message.owned())
+    }
+    const answered = (): void => {
+      left -= 1
+      if (left === 0) for (const stray of strays) this.#visitStray(stray, visit)
+    }
+    this.#match({ tenant, filter }, found)
+    answered()
+    for (let shard = 0; shard < port.shards; shard++) {
+      if (shard === port.shard) continue
+      const resolve = ({ facts, bytes = NO_BYTES }: { readonly facts: unknown; readonly bytes?: Uint8Array }): void => {
+        const reader = new ByteReader().reset(bytes, 0, bytes.length)
+        const message = new Message()
+        for (let count = (facts as { count: number }).count; count > 0; count--) {
+          const isOwned = reader.uint8() === 1
+          message.decode(reader)
+          found(message, isOwned)
+        }
+        answered()
+      }
+      // The other shard's own fault, told there; the messages of the others have been visited.
+      port.ask(shard, MATCH, { facts: { tenant, filter } }, { resolve, reject: answered })
+    }
+  }
+
+  #match({ tenant, filter }: Asked, visit: (message: Message, isOwned: boolean) => void): void {
+    const { port, retained, ownerOf, clock } = this.#parts
+    // Nothing is astray on one shard, or while no name has moved for a while.
+    const isSettled = port.shards === 1 || !retained.notesCleared
+    retained.match(tenant, filter, clock.nowMs(), (message) =>
+      visit(message, isSettled || ownerOf(tenant, message.name) === port.shard)
+    )
+  }
+
+  /** What this shard knows of a name; visits the message. */
+  #find(tenant: number, name: string, visit: RetainedVisitor): number {
+    const { retained, clock } = this.#parts
+    let state = retained.isCleared(tenant, name) ? CLEARED : NOTHING
+    retained.match(tenant, name, clock.nowMs(), (message) => {
+      state = MESSAGE
+      visit(message)
+    })
+    return state
+  }
+
+  /** A message that was not with its owner: what that one knows is newer. */
+  #visitStray(stray: Message, visit: RetainedVisitor): void {
+    const { port, ownerOf } = this.#parts
+    const { tenant, name } = stray
+    const owner = ownerOf(tenant, name)
+    const answered = (state: number): void => {
+      if (state === NOTHING) visit(stray)
+    }
+    if (owner === port.shard) {
+      answered(this.#find(tenant, name, visit))
+      return
+    }
+    const resolve = ({ facts, bytes = NO_BYTES }: { readonly facts: unknown; readonly bytes?: Uint8Array }): void => {
+      const { state } = facts as { state: number }
+      if (state === MESSAGE) {
+        const message = new Message()
+        message.decode(new ByteReader().reset(bytes, 0, bytes.length))
+        visit(message)
+      }
+      answered(state)
+    }
+    port.ask(owner, FIND, { facts: { tenant, filter: name } }, { resolve, reject: () => answered(NOTHING) })
+  }
+}

@@ -103,6 +103,11 @@ export class Retained implements TicketWaiter {
     return count - this.#clearings.size
   }
 
+  /** Names that are noted as cleared. */
+  get clearedCount(): number {
+    return this.#clearings.size
+  }
+
   /** Takes up what the store holds, after a restart. */
   async start(): Promise<void> {
     const end = prefixEnd(RETAINED_PREFIX)

@@ -95,10 +95,14 @@ test("what is cleared while it has yet to move stays cleared, whoever clears it;
     })
     bind("plants", "plant/#")
     const now = simulation.clock.monotonicMs()
-    await simulation.runAsync(now + 5_000)
-    assert.deepEqual(found(), [])
-    assert.ok(shards.flatMap(keys).length > 0, "what the other shard may have is older")
-    await simulation.runAsync(now + 2 * UNSETTLED_MS)
+    for (let ms = 0; ms < 2 * UNSETTLED_MS; ms += 1_000) {
+      await simulation.runAsync(now + ms)
+      for (const { ingress } of shards) ingress.housekeep()
+      if (ms !== 5_000) continue
+      assert.deepEqual(found(), [])
+      assert.ok(shards.flatMap(keys).length > 0, "what the other shard may have is older")
+    }
+    await simulation.runAsync()
     assert.deepEqual([found(), shards.flatMap(keys)], [[], []])
     retain("plant/1", "")
     await simulation.runAsync()

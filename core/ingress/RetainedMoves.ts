@@ -44,8 +44,8 @@ export class RetainedMoves {
   readonly #failed = new Set<string>()
   #retry: Timer | undefined
   #retryMs = RETRY_MS
-  #settling: Timer | undefined
   #movedAtMs = 0
+  #lookedAtMs = 0
   /** Noted before the last look; forgotten at the next one where nothing is left to move. */
   #clearings: ReadonlyArray<Clearing> = []
   #isClosed = false
@@ -66,7 +66,6 @@ export class RetainedMoves {
     if (port.shards === 1 || this.#isClosed) return
     this.#movedAtMs = clock.monotonicMs()
     retained.notesCleared = true
-    this.#settling ??= clock.after(SETTLE_MS, () => this.#settle())
     const isOwner = (candidate: string): boolean => ownerOf(TENANT, candidate) === port.shard
     for (const misplaced of retained.misplaced(TENANT, name, isOwner)) this.#names.add(misplaced)
     this.#moveOn()
@@ -76,7 +75,6 @@ export class RetainedMoves {
   close(): void {
     this.#isClosed = true
     this.#retry?.cancel()
-    this.#settling?.cancel()
     this.#names.clear()
   }
 
@@ -140,11 +138,18 @@ export class RetainedMoves {
     return new Promise((resolve) => retained.setIfUnknown(message, (isKept) => resolve({ facts: isKept })))
   }
 
-  /** Forgets what was noted as cleared before the last look, where no shard has anything left to move. */
-  #settle(): void {
-    const { port, retained, clock } = this.#parts
-    this.#settling = undefined
+  /** Looks after clearings that are noted, now and then; called about once a second. */
+  housekeep(): void {
+    const { retained, clock } = this.#parts
     const now = clock.monotonicMs()
+    if (now - this.#lookedAtMs < SETTLE_MS || (!retained.notesCleared && retained.clearedCount === 0)) return
+    this.#lookedAtMs = now
+    this.#settle(now)
+  }
+
+  /** Forgets what was noted as cleared before the last look, where no shard has anything left to move. */
+  #settle(now: number): void {
+    const { port, retained } = this.#parts
     if (now - this.#movedAtMs >= UNSETTLED_MS) retained.notesCleared = false
     const due = this.#clearings
     this.#clearings = retained.clearings()
@@ -157,9 +162,6 @@ export class RetainedMoves {
       if (isMoving) this.#clearings = due
       // One that cannot be forgotten now is noted again, and met at a later look.
       else for (const { tenant, name, entry } of due) retained.forget(tenant, name, entry, () => {})
-      if (retained.notesCleared || this.#clearings.length > 0) {
-        this.#settling ??= clock.after(SETTLE_MS, () => this.#settle())
-      }
     }
     for (let shard = 0; shard < port.shards; shard++) {
       if (shard === port.shard) continue

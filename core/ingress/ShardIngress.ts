@@ -157,6 +157,11 @@ export class ShardIngress implements IngressShape {
     this.#moves.review(undefined)
   }
 
+  /** Called about once a second. */
+  housekeep(): void {
+    this.#moves.housekeep()
+  }
+
   /** At the end: nothing is begun any more. */
   close(): void {
     this.#moves.close()

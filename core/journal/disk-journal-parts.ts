@@ -10,7 +10,7 @@ import type { Durability } from "./Journal.ts"
 /** Sizes in bytes; times in milliseconds. */
 export interface DiskJournalOptions {
   readonly segmentBytes: number
-  /** Above this, in files, consumers are asked to put away what they hold back; above {@link BACKLOG_FACTOR} times this nothing is taken. */
+  /** Above this, in files, consumers are asked to put away what they hold back; nothing is taken above {@link BACKLOG_FACTOR} times this. */
   readonly journalBytesMax: number
   /** What asks for no sync is synced this much later. */
   readonly flushIntervalMs: number

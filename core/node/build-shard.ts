@@ -148,7 +148,7 @@ export function buildShard(
       catch: (error) => new StartError({ message: `the retained messages of shard ${index} cannot be read: ${error}` })
     })
     yield* queueLog.open().pipe(Effect.mapError(({ message }) => new StartError({ message: `queue log: ${message}` })))
-    yield* housekeeping(topics, queueLog, clock, scope)
+    yield* housekeeping(topics, ingress, queueLog, clock, scope)
     const { disk } = prepared
     const facts = { ingress, produced, retained, topics, queueLog, router, journal: disk, port, connections }
     yield* registerShardMetrics(parts.telemetry, facts).pipe(Scope.provide(scope))
@@ -195,12 +195,14 @@ function labelOf(engine: string, { plugins }: NodeOptions): string {
 
 function housekeeping(
   topics: ShardTopics,
+  ingress: ShardIngress,
   queueLog: QueueLog,
   clock: ClockShape,
   scope: Scope.Scope
 ): Effect.Effect<void> {
   const turn = (): void => {
     topics.housekeep()
+    ingress.housekeep()
     queueLog.housekeep()
     timer = clock.after(HOUSEKEEPING_MS, turn)
   }

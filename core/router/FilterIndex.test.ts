@@ -206,3 +206,19 @@ test("filters that come and go do not make the index grow", () => {
   assert.ok(index.sizeBytes <= sizeBytes, `${index.sizeBytes} bytes, after five rounds ${sizeBytes}`)
   assert.strictEqual(index.filterCount, 0)
 })
+
+test("a hundred thousand filters cost at most 150 bytes each, their text and their place in the index included", () => {
+  const shapes: ReadonlyArray<readonly [filter: (number: number) => string, bytesMax: number]> = [
+    [(number) => `devices/d${number}/cmd`, 75],
+    [(number) => `devices/d${number}/#`, 110],
+    [(number) => `devices/d${number}/+`, 150],
+    [(number) => `site/${number % 100}/line/${number}/+`, 150]
+  ]
+  for (const [filterOf, bytesMax] of shapes) {
+    const index = new FilterIndex<object>(7)
+    const value = {}
+    for (let number = 0; number < 100_000; number++) index.add(filterOf(number), value)
+    const bytes = index.sizeBytes / 100_000
+    assert.ok(bytes <= bytesMax, `${filterOf(1)}: ${bytes.toFixed(0)} bytes`)
+  }
+})

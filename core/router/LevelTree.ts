@@ -6,7 +6,7 @@
  *  - Node 0 is the root and has no level; a node number means one path until {@link LevelTree.removeLeaf} frees it.
  *  - A new child stands first among its siblings: a walk that follows {@link NEXT} never meets a node younger than itself
  *    in the same list.
- *  - At most half the edge slots are taken. Level ids are given in turn, not chosen, and mixed with the seed.
+ *  - At most two thirds of the edge slots are taken. Level ids are given in turn, not chosen, and mixed with the seed.
  */
 import { finish } from "./seeded-hash.ts"
 import { grown, TextTable } from "./TextTable.ts"
@@ -132,7 +132,7 @@ export class LevelTree {
   }
 
   #makeChild(parent: number, level: number): number {
-    if (this.#nodeCount * 2 > this.#edges.length) this.#growEdges()
+    if (this.#nodeCount * 3 > this.#edges.length * 2) this.#growEdges()
     let node = this.#freeNode
     if (node === NONE) {
       node = this.#nodeEnd++

@@ -190,7 +190,7 @@ export class TextTable {
   #growBytes(used: number): void {
     assert(this.#bytesEnd <= BYTES_MAX, "the texts of a table fit into 2 GiB")
     let capacity = this.#bytes.length
-    while (capacity < this.#bytesEnd) capacity *= 2
+    while (capacity < this.#bytesEnd) capacity = grownLength(capacity)
     const bytes = new Uint8Array(Math.min(capacity, BYTES_MAX))
     bytes.set(this.#bytes.subarray(0, used))
     this.#bytes = bytes
@@ -249,9 +249,17 @@ function link(slots: Int32Array, id: number, hash: number): void {
   slots[slot] = id + 1
 }
 
-/** The words in a buffer twice as long. */
+/** Buffers grow twofold up to this size, in elements, and by a quarter beyond it: half of a large one is not to lie idle. */
+const GROWTH_TWOFOLD_MAX = 65_536
+
+/** How long the next buffer is, in elements: a multiple of 16. */
+function grownLength(length: number): number {
+  return length < GROWTH_TWOFOLD_MAX ? length * 2 : (length + (length >>> 2) + 15) & ~15
+}
+
+/** The words in a longer buffer. */
 export function grown(words: Int32Array): Int32Array<ArrayBuffer> {
-  const longer = new Int32Array(words.length * 2)
+  const longer = new Int32Array(grownLength(words.length))
   longer.set(words)
   return longer
 }

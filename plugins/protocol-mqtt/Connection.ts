@@ -12,8 +12,9 @@ import { AnswerLine } from "./AnswerLine.ts"
 import { receiveAcknowledgement } from "./acknowledging.ts"
 import type { Broker, KeptWill } from "./Broker.ts"
 import { openConnection } from "./connecting.ts"
+import type { OutboundAliases } from "./OutboundAliases.ts"
 import { Output } from "./Output.ts"
-import { copyFrame } from "./PublishEncoder.ts"
+import { copyFrame, type EncodedPublish } from "./PublishEncoder.ts"
 import { receivePublish } from "./publishing.ts"
 import * as Reason from "./reasons.ts"
 import type { Session } from "./Session.ts"
@@ -30,6 +31,7 @@ import {
 } from "./wire/disconnect.ts"
 import { PAUSED, type PacketHandler, PacketStream } from "./wire/framing.ts"
 import * as Packet from "./wire/packet-types.ts"
+import { aliasedSize, writeAliased } from "./wire/publish-alias.ts"
 import { PROTOCOL_ERROR } from "./wire/reason-codes.ts"
 import { Refusal } from "./wire/refusal.ts"
 
@@ -55,6 +57,8 @@ export class Connection implements SocketReceiver, PacketHandler, TurnTask, Whee
   keepAliveMs = 0
   readonly answers = new AnswerLine(this)
   aliases: TopicAliases | undefined
+  /** Towards the client; undefined where it takes none. */
+  outboundAliases: OutboundAliases | undefined
   /** The session that answers belong to, also after the connection has ended. */
   answersFor: Session | undefined
   readonly #stream = new PacketStream()
@@ -236,6 +240,12 @@ export class Connection implements SocketReceiver, PacketHandler, TurnTask, Whee
   ): void {
     const { broker } = this
     const frame = broker.encoder.encode(message, this.version, qos, retain, false, identifiers, nowMs)
+    if (
+      this.outboundAliases !== undefined &&
+      this.#sendAliased(this.outboundAliases, message, frame, qos, packetIdentifier)
+    ) {
+      return
+    }
     const size = frame.end - frame.start
     if (qos === 0) {
       if (!this.output.fits(size, broker.settings.output_bytes_max)) {
@@ -250,6 +260,27 @@ export class Connection implements SocketReceiver, PacketHandler, TurnTask, Whee
     const position = this.reserve(size)
     copyFrame(frame, this.output.bytes, position, packetIdentifier)
     broker.counts.publishSent += 1
+  }
+
+  /** Writes a PUBLISH with a topic alias; false where it has none, or there is no room for it: then it goes without. */
+  #sendAliased(
+    aliases: OutboundAliases,
+    message: Message,
+    { bytes, start, end }: EncodedPublish,
+    qos: number,
+    packetIdentifier: number
+  ): boolean {
+    const { broker, output } = this
+    const found = aliases.find(message.name)
+    if (found === 0) return false
+    const isKnown = found > 0
+    const size = aliasedSize(bytes, start, end, qos, isKnown)
+    if (size > this.packetSizeMax || (qos === 0 && !output.fits(size, broker.settings.output_bytes_max))) return false
+    const position = this.reserve(size)
+    writeAliased(bytes, start, end, qos, output.bytes, position, packetIdentifier, Math.abs(found), isKnown)
+    if (!isKnown) aliases.set(message.name, -found)
+    broker.counts.publishSent += 1
+    return true
   }
 
   resendPublish(
@@ -377,6 +408,7 @@ export class Connection implements SocketReceiver, PacketHandler, TurnTask, Whee
     this.#stream.clear()
     this.#early = undefined
     this.aliases = undefined
+    this.outboundAliases = undefined
     this.will = undefined
     if (session === undefined) {
       // It ended before its CONNACK: its will was kept and never became due.

@@ -24,6 +24,10 @@ export const options = v.strictObject({
     v.description("unacknowledged QoS 1 and 2 messages from us to a client")
   ),
   topic_alias_maximum: v.pipe(v.optional(whole(0, 65_535), 64), v.description("topic aliases that a client may set")),
+  outbound_topic_alias_max: v.pipe(
+    v.optional(whole(0, 65_535), 32),
+    v.description("topic aliases that we use towards a client, of as many as it takes; 0 = none")
+  ),
   queue_messages_max: v.pipe(
     v.optional(whole(0, 10_000_000), 100_000),
     v.description("messages that wait for one session, beyond those in flight")

@@ -5,6 +5,7 @@
  */
 import { checkTopicName, type Principal, type Socket } from "../../core/mod.ts"
 import type { Connection } from "./Connection.ts"
+import { OutboundAliases } from "./OutboundAliases.ts"
 import * as Reason from "./reasons.ts"
 import type { Session } from "./Session.ts"
 import type { Opened } from "./Sessions.ts"
@@ -78,6 +79,8 @@ function acceptConnection(connection: Connection, packet: ConnectPacket, opened:
     ticket = journal.tickets.issued
   }
   connection.packetSizeMax = packet.maximumPacketSize
+  const aliasMax = Math.min(packet.topicAliasMaximum, broker.settings.outbound_topic_alias_max)
+  if (aliasMax > 0) connection.outboundAliases = new OutboundAliases(aliasMax)
   connection.requestProblemInformation = packet.requestProblemInformation
   connection.sessionExpiryAtConnect = packet.sessionExpiryInterval
   const keepAlive = effectiveKeepAlive(packet.keepAlive, broker.settings.keep_alive_max)

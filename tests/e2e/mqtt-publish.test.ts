@@ -259,6 +259,43 @@ brokerSuite("publish", {}, (broker) => {
     await publisher.closed()
   })
 
+  test("5: topic aliases towards a client: as many as it takes [MQTT-3.1.2-26], anew on each connection, none where it takes none", async () => {
+    const level = uniqueLevel()
+    const [publisher, plain] = await pair(5)
+    const connect = { version: 5, clientId: `${level}-alias`, clean: false } as const
+    const kept: Properties = [
+      ["sessionExpiry", 60],
+      ["topicAliasMaximum", 2]
+    ]
+    let subscriber = await RawMqtt.connect(broker().mqtt, { ...connect, properties: kept })
+    await subscriber.subscribe(`${level}/#`, 1)
+    await plain.subscribe(`${level}/#`, 1)
+    /** The topic name and the alias, as they stand in the packets. */
+    const wire = async (client: ConnectedMqtt, topics: ReadonlyArray<string>): Promise<ReadonlyArray<string>> => {
+      const found: Array<string> = []
+      // One at a time: several shards may sequence the names.
+      for (const [index, topic] of topics.entries()) {
+        const qos = (index % 2) as Qos
+        publisher.publish({ topic: `${level}/${topic}`, payload: topic, qos, ...(qos === 0 ? {} : { id: 1 + index }) })
+        const message = await client.expect("publish")
+        expect(textOf(message.payload)).toBe(topic)
+        if (message.id !== undefined && message.id > 0) client.send(encode.ack("puback", message.id))
+        const alias = propertyOf(message.properties, "topicAlias") ?? 0
+        found.push(`${message.topic.slice(level.length + 1)}/${alias}`)
+      }
+      return found
+    }
+    // The third name finds no place at first; the fourth time its turn has come.
+    const names = ["one", "one", "two", "one", "two", "three", "two"]
+    expect(await wire(subscriber, names)).toEqual(["one/1", "/1", "two/2", "/1", "/2", "three/0", "/2"])
+    expect(
+      (await plain.messages(names.length)).every(({ topic, properties }) => topic !== "" && properties.length === 0)
+    ).toBe(true)
+    await subscriber.disconnect()
+    subscriber = await RawMqtt.connect(broker().mqtt, { ...connect, properties: kept })
+    expect(await wire(subscriber, ["two", "two", "one"])).toEqual(["two/1", "/1", "one/2"])
+  })
+
   test("one message to subscribers of every version, QoS and identifier: each gets its own form, time after time", async () => {
     const level = uniqueLevel()
     const subscribers = await Promise.all(

@@ -1,0 +1,55 @@
+/**
+ * Topic aliases that we use towards one client: numbers that stand for topic names it was sent before.
+ *
+ * The clock algorithm decides which name gives way: one that was used since the hand passed it last stays once more. Where names come
+ * that are used once, most of them get no alias, and the others keep theirs.
+ *
+ * Source: MQTT 5.0 sections 3.1.2.11.5, 3.3.2.3.4.
+ * Invariants
+ *  - An alias is from 1 to the client's Topic Alias Maximum [MQTT-3.1.2-26], and stands for one name at a time.
+ *  - A name is known under its alias from {@link OutboundAliases.set} on: when the packet that says so is on its way.
+ */
+
+/** Longer names get none, so that what a connection keeps is bounded. */
+const NAME_LENGTH_MAX = 1_024
+/** Shorter ones are no longer than the alias. */
+const NAME_LENGTH_MIN = 6
+
+export class OutboundAliases {
+  readonly #max: number
+  readonly #aliases = new Map<string, number>()
+  /** By alias less 1. */
+  readonly #names: Array<string> = []
+  readonly #wasUsed: Array<boolean> = []
+  #hand = 0
+
+  /** `max`: how many aliases may be in use, at least 1. */
+  constructor(max: number) {
+    this.#max = max
+  }
+
+  /** The alias that a name has; the negative of one that it may be given; 0 = neither. */
+  find(name: string): number {
+    const known = this.#aliases.get(name)
+    if (known !== undefined) {
+      this.#wasUsed[known - 1] = true
+      return known
+    }
+    if (name.length < NAME_LENGTH_MIN || name.length > NAME_LENGTH_MAX) return 0
+    if (this.#names.length < this.#max) return -(this.#names.length + 1)
+    const place = this.#hand
+    if (!this.#wasUsed[place]) return -(place + 1)
+    this.#wasUsed[place] = false
+    this.#hand = place + 1 === this.#max ? 0 : place + 1
+    return 0
+  }
+
+  /** Gives a name the alias that {@link OutboundAliases.find} offered; what had it before has none any more. */
+  set(name: string, alias: number): void {
+    const before = this.#names[alias - 1]
+    if (before !== undefined) this.#aliases.delete(before)
+    this.#names[alias - 1] = name
+    this.#wasUsed[alias - 1] = false
+    this.#aliases.set(name, alias)
+  }
+}

@@ -10,6 +10,7 @@ import { configPrint } from "./verbs/config-print.ts"
 import { configSchema } from "./verbs/config-schema.ts"
 import { checkLoadsPlugin, pluginCheck } from "./verbs/plugin-check.ts"
 import { pluginList } from "./verbs/plugin-list.ts"
+import { scram } from "./verbs/scram.ts"
 import { start } from "./verbs/start.ts"
 import { storageStats } from "./verbs/storage-stats.ts"
 import { storageVerify } from "./verbs/storage-verify.ts"
@@ -101,6 +102,7 @@ export const verbs: ReadonlyArray<Verb> = [
     reads: "nothing",
     run: backupRestore
   },
+  { name: "scram", flags: [], operandsMax: 1, usage: "USER < PASSWORD", reads: "nothing", run: scram },
   { name: "version", flags: [], usage: "", reads: "nothing", run: async () => tell(VERSION) },
   { name: "help", flags: [], usage: "", reads: "nothing", run: async () => tell(help()) }
 ]

@@ -1,5 +1,6 @@
 /** The public entry of the core: what plugins, ours and third parties', import (as `manifold` outside this repository). */
 export * from "./access/Access.ts"
+export * from "./access/Scram.ts"
 export { assert, InvariantViolation } from "./assert.ts"
 export { OrderedStrings } from "./collections/OrderedStrings.ts"
 export { addressList } from "./config/address-list.ts"

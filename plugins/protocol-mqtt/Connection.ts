@@ -9,12 +9,13 @@
  */
 import type { Message, Principal, Socket, SocketReceiver, TurnTask, WheelTask } from "../../core/mod.ts"
 import { AnswerLine } from "./AnswerLine.ts"
+import type { Authentication } from "./Authentication.ts"
 import { receiveAcknowledgement } from "./acknowledging.ts"
 import type { Broker, KeptWill } from "./Broker.ts"
-import { openConnection } from "./connecting.ts"
+import { openConnection, SERVICE } from "./connecting.ts"
 import type { OutboundAliases } from "./OutboundAliases.ts"
 import { Output } from "./Output.ts"
-import { copyFrame, type EncodedPublish } from "./PublishEncoder.ts"
+import { copyFrame } from "./PublishEncoder.ts"
 import { receivePublish } from "./publishing.ts"
 import * as Reason from "./reasons.ts"
 import type { Session } from "./Session.ts"
@@ -31,7 +32,6 @@ import {
 } from "./wire/disconnect.ts"
 import { PAUSED, type PacketHandler, PacketStream } from "./wire/framing.ts"
 import * as Packet from "./wire/packet-types.ts"
-import { aliasedSize, writeAliased } from "./wire/publish-alias.ts"
 import { PROTOCOL_ERROR } from "./wire/reason-codes.ts"
 import { Refusal } from "./wire/refusal.ts"
 
@@ -57,6 +57,8 @@ export class Connection implements SocketReceiver, PacketHandler, TurnTask, Whee
   keepAliveMs = 0
   readonly answers = new AnswerLine(this)
   aliases: TopicAliases | undefined
+  /** Of a client that named an authentication method. */
+  authentication: Authentication | undefined
   /** Towards the client; undefined where it takes none. */
   outboundAliases: OutboundAliases | undefined
   /** The session that answers belong to, also after the connection has ended. */
@@ -125,7 +127,7 @@ export class Connection implements SocketReceiver, PacketHandler, TurnTask, Whee
   packet(bytes: Uint8Array, firstByte: number, start: number, end: number): number {
     const type = firstByte >>> 4
     const { session } = this
-    if (session === undefined) return this.#connect(bytes, start, end)
+    if (session === undefined) return this.#connect(type, bytes, start, end)
     switch (type) {
       case Packet.PUBLISH:
         return receivePublish(this, session, bytes, firstByte, start, end)
@@ -142,36 +144,34 @@ export class Connection implements SocketReceiver, PacketHandler, TurnTask, Whee
         return this.#ping(start, end)
       case Packet.DISCONNECT:
         return this.#disconnect(session, bytes, start, end)
+      case Packet.AUTH:
+        return this.authentication?.receiveAgain(bytes, start, end) ?? PROTOCOL_ERROR
       default:
-        // CONNECT again [MQTT-3.1.0-2], AUTH without an authentication method, and what only a server sends.
+        // CONNECT again [MQTT-3.1.0-2], and what only a server sends.
         return PROTOCOL_ERROR
     }
   }
 
-  #connect(bytes: Uint8Array, start: number, end: number): number {
-    const outcome = openConnection(this, bytes, start, end)
+  #connect(type: number, bytes: Uint8Array, start: number, end: number): number {
+    const outcome = this.authentication?.receive(type, bytes, start, end) ?? openConnection(this, bytes, start, end)
     if (outcome.kind === "refused") return outcome.reasonCode
+    const early = this.#early
+    this.#early = undefined
+    if (outcome.kind === "authenticating") return 0
     if (outcome.kind === "opening") {
       this.#isOpening = this.session === undefined
-      this.#early = undefined
       return this.#isOpening && !this.#closed ? PAUSED : 0
     }
-    if (outcome.kind === "forward") {
-      const { shard, wheel } = this.broker.services
-      wheel.cancel(this)
-      this.broker.connections.delete(this)
-      const received = Buffer.concat(this.#early ?? [])
-      this.#early = undefined
-      this.#forwarded = shard.forward(outcome.shard, SERVICE, this.socket, received)
-      this.#stream.clear()
-      return 0
-    }
+    const { shard, wheel } = this.broker.services
+    wheel.cancel(this)
+    this.broker.connections.delete(this)
+    this.#forwarded = shard.forward(outcome.shard, SERVICE, this.socket, Buffer.concat(early ?? []))
+    this.#stream.clear()
     return 0
   }
 
   /** The session is there, and the CONNACK on its way: what the client has sent behind its CONNECT is read now. */
   open(session: Session): void {
-    this.#early = undefined
     this.#lastReceivedMs = this.broker.services.clock.monotonicMs()
     this.broker.counts.connectionsOpen += 1
     this.#stream.maximumPacketSize = this.broker.settings.packet_size_max
@@ -240,12 +240,7 @@ export class Connection implements SocketReceiver, PacketHandler, TurnTask, Whee
   ): void {
     const { broker } = this
     const frame = broker.encoder.encode(message, this.version, qos, retain, false, identifiers, nowMs)
-    if (
-      this.outboundAliases !== undefined &&
-      this.#sendAliased(this.outboundAliases, message, frame, qos, packetIdentifier)
-    ) {
-      return
-    }
+    if (this.outboundAliases?.send(this, message, frame, qos, packetIdentifier) === true) return
     const size = frame.end - frame.start
     if (qos === 0) {
       if (!this.output.fits(size, broker.settings.output_bytes_max)) {
@@ -260,27 +255,6 @@ export class Connection implements SocketReceiver, PacketHandler, TurnTask, Whee
     const position = this.reserve(size)
     copyFrame(frame, this.output.bytes, position, packetIdentifier)
     broker.counts.publishSent += 1
-  }
-
-  /** Writes a PUBLISH with a topic alias; false where it has none, or there is no room for it: then it goes without. */
-  #sendAliased(
-    aliases: OutboundAliases,
-    message: Message,
-    { bytes, start, end }: EncodedPublish,
-    qos: number,
-    packetIdentifier: number
-  ): boolean {
-    const { broker, output } = this
-    const found = aliases.find(message.name)
-    if (found === 0) return false
-    const isKnown = found > 0
-    const size = aliasedSize(bytes, start, end, qos, isKnown)
-    if (size > this.packetSizeMax || (qos === 0 && !output.fits(size, broker.settings.output_bytes_max))) return false
-    const position = this.reserve(size)
-    writeAliased(bytes, start, end, qos, output.bytes, position, packetIdentifier, Math.abs(found), isKnown)
-    if (!isKnown) aliases.set(message.name, -found)
-    broker.counts.publishSent += 1
-    return true
   }
 
   resendPublish(
@@ -423,6 +397,3 @@ export class Connection implements SocketReceiver, PacketHandler, TurnTask, Whee
     broker.closeSession(session, will, this.principal)
   }
 }
-
-/** The name under which other shards pass connections on. */
-export const SERVICE = "protocol-mqtt"

@@ -19,6 +19,7 @@ export class Counts {
   bytesReceived = 0
   bytesSent = 0
   connectTimeouts = 0
+  authenticationsFailed = 0
   keepAliveTimeouts = 0
   takeOvers = 0
   willsPublished = 0

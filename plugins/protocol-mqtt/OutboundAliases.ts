@@ -10,6 +10,11 @@
  *  - A name is known under its alias from {@link OutboundAliases.set} on: when the packet that says so is on its way.
  */
 
+import type { Message } from "../../core/mod.ts"
+import type { Connection } from "./Connection.ts"
+import type { EncodedPublish } from "./PublishEncoder.ts"
+import { aliasedSize, writeAliased } from "./wire/publish-alias.ts"
+
 /** Longer names get none, so that what a connection keeps is bounded. */
 const NAME_LENGTH_MAX = 1_024
 /** Shorter ones are no longer than the alias. */
@@ -51,5 +56,27 @@ export class OutboundAliases {
     this.#names[alias - 1] = name
     this.#wasUsed[alias - 1] = false
     this.#aliases.set(name, alias)
+  }
+
+  /** Writes a PUBLISH with its alias; false where it has none, or there is no room for it: then it goes without. */
+  send(
+    connection: Connection,
+    message: Message,
+    { bytes, start, end }: EncodedPublish,
+    qos: number,
+    packetIdentifier: number
+  ): boolean {
+    const found = this.find(message.name)
+    if (found === 0) return false
+    const { broker, output } = connection
+    const isKnown = found > 0
+    const size = aliasedSize(bytes, start, end, qos, isKnown)
+    if (size > connection.packetSizeMax || (qos === 0 && !output.fits(size, broker.settings.output_bytes_max)))
+      return false
+    const position = connection.reserve(size)
+    writeAliased(bytes, start, end, qos, output.bytes, position, packetIdentifier, Math.abs(found), isKnown)
+    if (!isKnown) this.set(message.name, -found)
+    broker.counts.publishSent += 1
+    return true
   }
 }

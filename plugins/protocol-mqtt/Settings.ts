@@ -1,6 +1,7 @@
 /** The options of `[[plugin]] use = "protocol-mqtt"`, their bounds and defaults. */
 import * as v from "valibot"
 import { addressList } from "../../core/mod.ts"
+import { parseScramUser } from "./ScramUsers.ts"
 
 const whole = (minimum: number, maximum: number) =>
   v.pipe(v.number(), v.integer(), v.minValue(minimum), v.maxValue(maximum))
@@ -80,6 +81,18 @@ export const options = v.strictObject({
   stalled_timeout: v.pipe(
     v.optional(whole(1, 3_600), 60),
     v.description("seconds a client may read nothing while output waits")
+  ),
+  scram_credentials: v.pipe(
+    v.optional(
+      v.array(
+        v.pipe(
+          v.string(),
+          v.check((text) => parseScramUser(text) !== undefined, 'expected "user:SCRAM-SHA-256$iterations:salt$key:key"')
+        )
+      ),
+      []
+    ),
+    v.description("users of enhanced authentication, method SCRAM-SHA-256; manifold scram makes such a line")
   ),
   client_identifier_bytes_max: v.pipe(
     v.optional(whole(23, 65_535), 1_024),

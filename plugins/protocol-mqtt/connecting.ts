@@ -3,7 +3,8 @@
  *
  * Source: MQTT 5.0 sections 3.1, 3.2; MQTT 3.1.1 the same.
  */
-import { checkTopicName, type Principal, type Socket } from "../../core/mod.ts"
+import { checkTopicName, type Principal, SCRAM_SHA_256, type Socket } from "../../core/mod.ts"
+import { Authentication } from "./Authentication.ts"
 import type { Connection } from "./Connection.ts"
 import { OutboundAliases } from "./OutboundAliases.ts"
 import * as Reason from "./reasons.ts"
@@ -13,10 +14,15 @@ import { type ConnackPacket, connackSize, returnCodeOf, writeConnack } from "./w
 import { type ConnectPacket, ConnectRefusal, decodeConnect } from "./wire/connect.ts"
 import { CLIENT_IDENTIFIER_NOT_VALID, TOPIC_NAME_INVALID } from "./wire/reason-codes.ts"
 
+/** The name under which other shards pass connections on. */
+export const SERVICE = "protocol-mqtt"
+
 export type ConnectOutcome =
   /** Its session is there, or being seen to: {@link Connection.open} is called with it. */
   | { readonly kind: "opening" }
   | { readonly kind: "refused"; readonly reasonCode: number }
+  /** More is asked of it before it is judged, or it has left. */
+  | { readonly kind: "authenticating" }
   | { readonly kind: "forward"; readonly shard: number }
 
 /** Judges a CONNECT; `bytes[start, end)` follows its fixed header. Writes the CONNACK, except where another shard will. */
@@ -32,19 +38,30 @@ export function openConnection(connection: Connection, bytes: Uint8Array, start:
   connection.version = packet.protocolVersion
   const { shard } = broker.services
   const tenant = 0
-  const assigned = packet.clientIdentifier === ""
-  if (!assigned) {
+  if (packet.clientIdentifier !== "") {
     if (Buffer.byteLength(packet.clientIdentifier) > settings.client_identifier_bytes_max) {
       return refuse(connection, CLIENT_IDENTIFIER_NOT_VALID)
     }
     const owner = shard.ownerOfClient(tenant, packet.clientIdentifier)
     if (owner !== shard.index) return { kind: "forward", shard: owner }
   }
-  if (packet.authenticationMethod !== undefined) return refuse(connection, Reason.BAD_AUTHENTICATION_METHOD)
   if (packet.will !== undefined && checkTopicName(packet.will.topic) !== 0)
     return refuse(connection, TOPIC_NAME_INVALID)
+  if (packet.authenticationMethod === undefined) return admit(connection, packet, packet.username ?? "")
+  if (broker.scram === undefined || packet.authenticationMethod !== SCRAM_SHA_256) {
+    return refuse(connection, Reason.BAD_AUTHENTICATION_METHOD)
+  }
+  connection.authentication = new Authentication(connection, broker.scram, packet)
+  return connection.authentication.begin()
+}
+
+/** The client is who it says: its session is looked for or made. */
+export function admit(connection: Connection, packet: ConnectPacket, user: string): ConnectOutcome {
+  const { broker } = connection
+  const tenant = 0
+  const assigned = packet.clientIdentifier === ""
   const clientIdentifier = assigned ? broker.assignClientIdentifier(tenant) : packet.clientIdentifier
-  connection.principal = new Client(tenant, packet.username ?? "", clientIdentifier, connection.socket)
+  connection.principal = new Client(tenant, user, clientIdentifier, connection.socket)
   let refusal: ConnectOutcome | undefined
   let isInPlace = true
   broker.sessions.open({
@@ -102,7 +119,8 @@ function accepted(
   keepAlive: number,
   assigned: boolean
 ): ConnackPacket {
-  const { settings } = connection.broker
+  const { authentication, broker } = connection
+  const { settings } = broker
   return {
     sessionPresent,
     reasonCode: 0,
@@ -112,7 +130,11 @@ function accepted(
     ...(assigned && { assignedClientIdentifier: session.clientIdentifier }),
     ...(settings.topic_alias_maximum > 0 && { topicAliasMaximum: settings.topic_alias_maximum }),
     sharedSubscriptionAvailable: false,
-    ...(keepAlive !== packet.keepAlive && { serverKeepAlive: keepAlive })
+    ...(keepAlive !== packet.keepAlive && { serverKeepAlive: keepAlive }),
+    ...(authentication !== undefined && {
+      authenticationMethod: authentication.method,
+      authenticationData: authentication.data
+    })
   }
 }
 
@@ -140,7 +162,8 @@ function effectiveKeepAlive(wished: number, maximum: number): number {
   return wished === 0 ? maximum : Math.min(wished, maximum)
 }
 
-function refuse(connection: Connection, reasonCode: number): ConnectOutcome {
+/** Says why a CONNECT is refused, in the form of its version. */
+export function refuse(connection: Connection, reasonCode: number): ConnectOutcome {
   const code = connection.version === 5 ? reasonCode : returnCodeOf(reasonCode)
   if (code >= 0) sendConnack(connection, { sessionPresent: false, reasonCode: code })
   return { kind: "refused", reasonCode }

@@ -17,6 +17,11 @@ export function registerMetrics(telemetry: TelemetryShape, broker: Broker): Effe
     ["dropped_too_large_total", "Messages larger than a client takes", () => counts.droppedTooLarge],
     ["received_bytes_total", "Bytes received from clients", () => counts.bytesReceived],
     ["sent_bytes_total", "Bytes sent to clients", () => counts.bytesSent],
+    [
+      "authentications_failed_total",
+      "Exchanges of enhanced authentication that failed",
+      () => counts.authenticationsFailed
+    ],
     ["connect_timeouts_total", "Connections closed before a CONNECT came", () => counts.connectTimeouts],
     ["keep_alive_timeouts_total", "Connections closed because nothing came in time", () => counts.keepAliveTimeouts],
     ["take_overs_total", "Connections replaced by a newer one of the same client", () => counts.takeOvers],

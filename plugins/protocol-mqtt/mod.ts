@@ -23,7 +23,8 @@ import {
   Turn
 } from "../../core/mod.ts"
 import { Broker } from "./Broker.ts"
-import { Connection, SERVICE } from "./Connection.ts"
+import { Connection } from "./Connection.ts"
+import { SERVICE } from "./connecting.ts"
 import { registerMetrics } from "./metrics.ts"
 import * as Reason from "./reasons.ts"
 import { options, type Settings } from "./Settings.ts"

@@ -229,6 +229,9 @@ export const encode = {
   pingreq(): Uint8Array {
     return packet(0xc0)
   },
+  auth(code: number, list: Properties = []): Uint8Array {
+    return packet(0xf0, Uint8Array.of(code), properties(list))
+  },
   disconnect(version: Version, reason?: number, list: Properties = []): Uint8Array {
     if (version < 5 || reason === undefined) return packet(0xe0)
     return packet(0xe0, Uint8Array.of(reason), properties(list))

@@ -28,12 +28,14 @@ import type { DurableSession } from "./DurableSession.ts"
 import { HeldMessages } from "./HeldMessages.ts"
 import { OutputBudget } from "./Output.ts"
 import { PublishEncoder } from "./PublishEncoder.ts"
+import { USE_ANOTHER_SERVER } from "./reasons.ts"
 import { ScramUsers } from "./ScramUsers.ts"
 import type { Session } from "./Session.ts"
 import { Sessions } from "./Sessions.ts"
 import type { Settings } from "./Settings.ts"
 import { Wills } from "./Wills.ts"
 import type { WillMessage } from "./wire/connect.ts"
+import type { DisconnectOptions } from "./wire/disconnect.ts"
 import { headersResult, headersSizeMax, propertiesToHeaders } from "./wire/headers.ts"
 
 /** The services of the shard, as plain objects. */
@@ -112,6 +114,11 @@ export class Broker implements TurnTask, WheelTask {
     services.queueLogs.onLost((log, from, end) => {
       for (const session of this.sessions.durable()) session.lost(log, from, end)
     })
+  }
+
+  /** What a DISCONNECT says beside its Reason Code. */
+  disconnectOptions(reasonCode: number): DisconnectOptions | undefined {
+    return reasonCode === USE_ANOTHER_SERVER ? { serverReference: this.settings.server_reference } : undefined
   }
 
   /** Takes up what the last run left; before anything is listened to. */

@@ -360,8 +360,9 @@ export class Connection implements SocketReceiver, PacketHandler, TurnTask, Whee
     if (this.#closed) return
     this.broker.counts.closed(reasonCode)
     if (this.session !== undefined && this.version === 5) {
-      const position = this.output.reserve(disconnectSize(reasonCode))
-      writeDisconnect(this.output.bytes, position, reasonCode)
+      const options = this.broker.disconnectOptions(reasonCode)
+      const position = this.output.reserve(disconnectSize(reasonCode, options))
+      writeDisconnect(this.output.bytes, position, reasonCode, options)
     }
     this.#stream.clear()
     if (reasonCode === Reason.NORMAL_DISCONNECTION) this.#forgetWill()

@@ -1,6 +1,6 @@
 /** The options of `[[plugin]] use = "protocol-mqtt"`, their bounds and defaults. */
 import * as v from "valibot"
-import { addressList } from "../../core/mod.ts"
+import { addressList, checkTopicName } from "../../core/mod.ts"
 import { parseScramUser } from "./ScramUsers.ts"
 
 const whole = (minimum: number, maximum: number) =>
@@ -81,6 +81,23 @@ export const options = v.strictObject({
   stalled_timeout: v.pipe(
     v.optional(whole(1, 3_600), 60),
     v.description("seconds a client may read nothing while output waits")
+  ),
+  response_information: v.pipe(
+    v.optional(
+      v.pipe(
+        v.string(),
+        v.maxLength(1_024),
+        v.check((text) => text === "" || checkTopicName(text) === 0, "expected what a topic name may begin with")
+      ),
+      ""
+    ),
+    v.description(
+      "what response topics of clients that ask begin with, \u0024{clientid} for each client's own; empty = not told"
+    )
+  ),
+  server_reference: v.pipe(
+    v.optional(v.pipe(v.string(), v.maxLength(1_024)), ""),
+    v.description("where clients are sent when this broker stops, for instance other:1883; empty = they are not")
   ),
   scram_credentials: v.pipe(
     v.optional(

@@ -131,6 +131,10 @@ function accepted(
     ...(settings.topic_alias_maximum > 0 && { topicAliasMaximum: settings.topic_alias_maximum }),
     sharedSubscriptionAvailable: false,
     ...(keepAlive !== packet.keepAlive && { serverKeepAlive: keepAlive }),
+    ...(packet.requestResponseInformation &&
+      settings.response_information !== "" && {
+        responseInformation: settings.response_information.replaceAll(/\$\{clientid\}/g, () => session.clientIdentifier)
+      }),
     ...(authentication !== undefined && {
       authenticationMethod: authentication.method,
       authenticationData: authentication.data

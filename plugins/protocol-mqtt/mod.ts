@@ -100,7 +100,9 @@ export const plugin = {
 function stop(broker: Broker, isDurable: boolean): Effect.Effect<void> {
   return Effect.gen(function* () {
     const connections = [...broker.connections]
-    for (const connection of connections) connection.close(Reason.SERVER_SHUTTING_DOWN)
+    const isElsewhere = broker.settings.server_reference !== ""
+    const reason = isElsewhere ? Reason.USE_ANOTHER_SERVER : Reason.SERVER_SHUTTING_DOWN
+    for (const connection of connections) connection.close(reason)
     // Where nothing is kept all sessions end here, and with them the delays of their wills.
     if (!isDurable) broker.wills.publishAll()
     broker.services.wheel.clear()

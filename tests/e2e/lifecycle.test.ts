@@ -57,6 +57,17 @@ describe.skipIf(IS_EXTERNAL)("lifecycle", () => {
       }, 20_000)
     }
 
+    test(`shards = ${shards}: clients are sent to another server where one is named`, async () => {
+      const broker = await started({ shards, set: { "protocol-mqtt.server_reference": "other.example:1883" } })
+      const recent = await RawMqtt.connect(broker.mqtt, { version: 5 })
+      const old = await RawMqtt.connect(broker.mqtt, { version: 4 })
+      broker.signal("SIGTERM")
+      const told = await recent.find("disconnect")
+      expect([told.code, told.properties]).toEqual([0x9c, [["serverReference", "other.example:1883"]]])
+      await Promise.all([recent.closed(), old.closed(), broker.end(8_000)])
+      expect(old.drain()).toEqual([])
+    })
+
     test(`shards = ${shards}: a client that reads nothing does not hold up the stop, nor does load`, async () => {
       const broker = await started({ shards })
       const stuck = await RawMqtt.connect(broker.mqtt)

@@ -15,6 +15,7 @@ const set = {
   "protocol-mqtt.inflight_max": "4",
   "protocol-mqtt.subscriptions_max": "8",
   "protocol-mqtt.connect_timeout": "1",
+  "protocol-mqtt.response_information": "reply/\u0024{clientid}/",
   "protocol-mqtt.client_identifier_bytes_max": "30"
 }
 
@@ -35,6 +36,16 @@ brokerSuite("limits", { set }, (broker) => {
     expect(propertyOf(list, "topicAliasMaximum")).toBe(5)
     expect(propertyOf(list, "serverKeepAlive")).toBe(2)
     expect(propertyOf(list, "sessionExpiry")).toBe(2)
+  })
+
+  test("Response Information is for clients that ask, each has its own", async () => {
+    const clientId = uniqueId()
+    const asked = [["requestResponseInformation", 1]] as const
+    const client = await RawMqtt.connect(broker().mqtt, { version: 5, clientId, properties: asked })
+    expect(propertyOf(client.connack.properties, "responseInformation")).toBe(`reply/${clientId}/`)
+    expect(propertyOf((await connect()).connack.properties, "responseInformation")).toBeUndefined()
+    const refusing = await connect([["requestResponseInformation", 0]])
+    expect(propertyOf(refusing.connack.properties, "responseInformation")).toBeUndefined()
   })
 
   test("as many unacknowledged QoS 2 messages as the Receive Maximum are taken, one more is 0x93", async () => {

@@ -3,7 +3,7 @@
  * The password itself is written nowhere.
  */
 import { readFileSync } from "node:fs"
-import { makeScramCredential } from "../../core/access/Scram.ts"
+import { makeScramCredential, prepareScramText } from "../../core/access/Scram.ts"
 import { systemRandom } from "../../core/platform/system.ts"
 import { type Arguments, UsageError } from "../arguments.ts"
 import { fail, note, say } from "../output.ts"
@@ -19,12 +19,16 @@ export async function scram(given: Arguments): Promise<number> {
     throw new UsageError("scram needs a user: manifold scram USER, the password on stdin")
   if (process.stdin.isTTY) note(`password of ${user}, it is shown while you type; end with Enter and Ctrl-D:`)
   const [password = ""] = readFileSync(STDIN, "utf8").split(/\r?\n/)
-  if (password === "") {
-    fail("there is no password on stdin")
-    return 1
-  }
+  const name = prepareScramText(user)
   const salt = new Uint8Array(SALT_BYTES)
   systemRandom.fill(salt, 0, salt.length)
-  say(`${user}:${makeScramCredential(password, salt, ITERATIONS)}`)
+  const credential = makeScramCredential(password, salt, ITERATIONS)
+  if (name === undefined || credential === undefined) {
+    const what =
+      name === undefined ? "the user's name" : password === "" ? "no password on stdin, or it" : "the password"
+    fail(`${what} is empty, or has characters that no client can send`)
+    return 1
+  }
+  say(`${name}:${credential}`)
   return 0
 }

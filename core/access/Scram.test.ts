@@ -7,14 +7,15 @@ import { makeScramCredential, parseScramCredential, ScramServer, type ScramStep 
 const encoder = new TextEncoder()
 const decoder = new TextDecoder()
 const salt = Uint8Array.fromBase64("W22ZaJ0SNY7soEsUEjb6gQ==")
+const SHAPES = [{ iterations: 4_096, saltBytes: 16 }]
 const SECRET = encoder.encode("of this node")
 
 function serverOf(users: Readonly<Record<string, string>>, nonce = "server-nonce"): ScramServer {
   const credentials = new Map(
-    Object.entries(users).map(([user, password]) => [user, makeScramCredential(password, salt)])
+    Object.entries(users).map(([user, password]) => [user, makeScramCredential(password, salt) ?? ""])
   )
   const credentialOf = (user: string) => parseScramCredential(credentials.get(user) ?? "")
-  return new ScramServer({ credentialOf, secret: SECRET, iterations: 4_096, nonce: () => nonce })
+  return new ScramServer({ credentialOf, secret: SECRET, shapes: SHAPES, nonce: () => nonce })
 }
 
 const textOf = (step: ScramStep): string => (step.kind === "failure" ? "failure" : decoder.decode(step.data))
@@ -102,6 +103,29 @@ test("an unknown user has a salt, always the same, another one's is another", ()
   assert.equal(saltOf("nobody").length, 24)
 })
 
+test("unknown users are given what known ones have, some this and some that", () => {
+  const shapes = [
+    { iterations: 4_096, saltBytes: 16 },
+    { iterations: 16_384, saltBytes: 24 }
+  ]
+  const seen = new Set<string>()
+  for (let index = 0; index < 40; index++) {
+    const server = new ScramServer({ credentialOf: () => undefined, secret: SECRET, shapes, nonce: () => "x" })
+    const [, saltText = "", iterations] =
+      /,s=([^,]+),i=(\d+)$/.exec(textOf(say(server, `n,,n=nobody${index},r=abc`))) ?? []
+    seen.add(`${iterations} ${Buffer.from(saltText, "base64").length}`)
+  }
+  assert.deepEqual([...seen].toSorted(), ["16384 24", "4096 16"])
+})
+
+test("a password of which nothing is left, or that no client can send, makes no credential", () => {
+  for (const password of ["", "\u00ad", "\u200b\ufe0f", "a\tb", "\ue000", "\u0378"]) {
+    assert.equal(makeScramCredential(password, salt), undefined, JSON.stringify(password))
+  }
+  assert.equal(makeScramCredential("I\u00adX\ufe0f", salt), makeScramCredential("IX", salt))
+  assert.equal(makeScramCredential("a\u00a0b", salt), makeScramCredential("a b", salt))
+})
+
 test("first messages that are none", () => {
   const bad = [
     "",
@@ -117,7 +141,9 @@ test("first messages that are none", () => {
     "n,,n=us=er,r=abc",
     "n,,n=us\u0000er,r=abc",
     "n,,n=user,r=a bc",
-    `n,,n=${"u".repeat(5_000)},r=abc`
+    `n,,n=${"u".repeat(5_000)},r=abc`,
+    `n,,n=user,r=${"r".repeat(257)}`,
+    "n,,n=\u00ad,r=abc"
   ]
   for (const text of bad) assert.equal(say(serverOf({ user: "pencil" }), text).kind, "failure", JSON.stringify(text))
   assert.equal(serverOf({ user: "pencil" }).step(Uint8Array.of(0xff, 0xfe)).kind, "failure")
@@ -131,7 +157,7 @@ test("first messages that are none", () => {
 })
 
 test("the text form of a credential is read back, and nothing else is", () => {
-  const text = makeScramCredential("pencil", salt)
+  const text = makeScramCredential("pencil", salt) ?? ""
   assert.equal(
     text,
     "SCRAM-SHA-256$4096:W22ZaJ0SNY7soEsUEjb6gQ==$WG5d8oPm3OtcPnkdi4Uo7BkeZkBFzpcXkuLmtbsT4qY=:wfPLwcE6nTWhTAmQ7tl2KeoiWGPlZqQxSrmfPwDl2dU="

@@ -17,6 +17,8 @@ export const SCRAM_ITERATIONS_MAX = 10_000_000
 const KEY_BYTES = 32
 const SALT_BYTES = 16
 const NONCE_BYTES = 18
+/** Of a client: it goes back to it in the challenge. */
+const NONCE_LENGTH_MAX = 256
 /** Of one message: names and nonces are short. */
 const MESSAGE_BYTES_MAX = 4_096
 
@@ -40,9 +42,18 @@ export function parseScramCredential(text: string): ScramCredential | undefined 
   return { iterations, salt: decoded.salt, storedKey: decoded.storedKey, serverKey: decoded.serverKey }
 }
 
-/** The text that {@link parseScramCredential} reads, of a password. Takes a while: that is its use. */
-export function makeScramCredential(password: string, salt: Uint8Array, iterations = SCRAM_ITERATIONS_MIN): string {
-  const salted = pbkdf2Sync(prepared(password) ?? "", salt, iterations, KEY_BYTES, "sha256")
+/**
+ * The text that {@link parseScramCredential} reads, of a password; undefined where nothing is left of it, or it has characters that no
+ * client can send. Takes a while: that is its use.
+ */
+export function makeScramCredential(
+  password: string,
+  salt: Uint8Array,
+  iterations = SCRAM_ITERATIONS_MIN
+): string | undefined {
+  const text = prepareScramText(password)
+  if (text === undefined) return undefined
+  const salted = pbkdf2Sync(text, salt, iterations, KEY_BYTES, "sha256")
   const storedKey = hash(hmac(salted, "Client Key"))
   const serverKey = hmac(salted, "Server Key")
   const [saltText, storedText, serverText] = [salt, storedKey, serverKey].map((bytes) => bytes.toBase64())
@@ -60,10 +71,10 @@ const FAILURE: ScramStep = { kind: "failure" }
 
 export interface ScramServerParts {
   readonly credentialOf: (user: string) => ScramCredential | undefined
-  /** Of this node, and the same after a restart: the salts of unknown users come from it. */
+  /** Random, and the same after a restart and on all shards: what unknown users are told comes from it. */
   readonly secret: Uint8Array
-  /** What unknown users are told: as most of the known ones are. */
-  readonly iterations: number
+  /** Iterations and bytes of salt as known users have them: unknown ones are given some of these. */
+  readonly shapes: ReadonlyArray<{ readonly iterations: number; readonly saltBytes: number }>
   /** This server's part of the nonce: printable, without a comma, new each time. */
   readonly nonce: () => string
 }
@@ -103,11 +114,13 @@ export class ScramServer {
     // gs2-cbind-flag "," [ "a=" authzid ] "," [ "m=" ... "," ] "n=" user "," "r=" nonce [ "," extensions ]
     const match = /^(([ny]),(?:a=([^,]*))?,)(n=([^,]*),r=([^,]+)(?:,.*)?)$/s.exec(text)
     const [, header = "", , authorization, bare = "", name = "", clientNonce = ""] = match ?? []
-    const user = prepared(unescaped(name) ?? "")
+    const user = prepareScramText(unescaped(name) ?? "")
     const isOther = authorization !== undefined && unescaped(authorization) !== unescaped(name)
-    if (match === null || user === undefined || user === "" || isOther || !isPrintable(clientNonce)) return FAILURE
+    if (match === null || user === undefined || isOther || !isNonce(clientNonce)) return FAILURE
     const found = this.#parts.credentialOf(user)
-    const { salt, iterations } = found ?? this.#made(user)
+    // Made in any case: how long the answer takes must not tell, either.
+    const made = this.#made(user)
+    const { salt, iterations } = found ?? made
     this.#user = user
     this.#credential = found
     this.#gs2Header = header
@@ -124,7 +137,8 @@ export class ScramServer {
     const proof = decodeBase64(proofText)
     const isBound = binding === encodeUtf8(this.#gs2Header).toBase64()
     if (match === null || !isBound || nonce !== this.#nonce || proof?.length !== KEY_BYTES) return FAILURE
-    const { storedKey, serverKey } = this.#credential ?? this.#made(this.#user)
+    const made = this.#made(this.#user)
+    const { storedKey, serverKey } = this.#credential ?? made
     const all = `${this.#begun},${withoutProof}`
     const clientKey = hmac(storedKey, all)
     for (let index = 0; index < KEY_BYTES; index++) clientKey[index] = (clientKey[index] ?? 0) ^ (proof[index] ?? 0)
@@ -135,9 +149,12 @@ export class ScramServer {
 
   /** What stands for the credential of a user that is not known. */
   #made(user: string): ScramCredential {
-    const derived = hmac(this.#parts.secret, `salt of ${user}`)
+    const { secret, shapes } = this.#parts
+    const derived = hmac(secret, `salt of ${user}`)
     const keys = { storedKey: hmac(derived, "stored"), serverKey: hmac(derived, "server") }
-    return { iterations: this.#parts.iterations, salt: derived.subarray(0, SALT_BYTES), ...keys }
+    const drawn = new DataView(keys.serverKey.buffer).getUint32(0) % Math.max(1, shapes.length)
+    const { iterations, saltBytes } = shapes[drawn] ?? { iterations: SCRAM_ITERATIONS_MIN, saltBytes: SALT_BYTES }
+    return { iterations, salt: derived.subarray(0, Math.min(saltBytes, KEY_BYTES)), ...keys }
   }
 }
 
@@ -178,16 +195,18 @@ function unescaped(name: string): string | undefined {
   return name.replaceAll("=2C", ",").replaceAll("=3D", "=")
 }
 
-/** As SASLprep has it, in short: NFKC, other spaces as a space, no control characters; undefined where it cannot be. */
-function prepared(text: string): string | undefined {
-  const normal = text
-    .replaceAll(/[\u00a0\u1680\u2000-\u200b\u202f\u205f\u3000]/g, " ")
-    .replaceAll("\u00ad", "")
-    .normalize("NFKC")
-  return /[\p{Cc}\p{Cs}\p{Co}\p{Cn}]/u.test(normal) ? undefined : normal
+/** What SASLprep maps to nothing: RFC 3454, table B.1. */
+const NOTHING = /\u00ad|\u034f|\u1806|[\u180b-\u180d]|[\u200b-\u200d]|\u2060|[\ufe00-\ufe0f]|\ufeff/g
+/** Other spaces than the space: RFC 3454, table C.1.2. */
+const SPACES = /[\u00a0\u1680\u2000-\u200a\u202f\u205f\u3000]/g
+
+/** A user's name or a password as SASLprep (RFC 4013) makes it; undefined where it is forbidden or nothing is left of it. */
+export function prepareScramText(text: string): string | undefined {
+  const normal = text.replaceAll(NOTHING, "").replaceAll(SPACES, " ").normalize("NFKC")
+  return normal === "" || /[\p{Cc}\p{Cs}\p{Co}\p{Cn}]/u.test(normal) ? undefined : normal
 }
 
-/** ASCII without a comma. */
-function isPrintable(nonce: string): boolean {
-  return /^[\x21-\x2b\x2d-\x7e]+$/.test(nonce)
+/** ASCII without a comma, of a length that a nonce has. */
+function isNonce(nonce: string): boolean {
+  return nonce.length <= NONCE_LENGTH_MAX && /^[\x21-\x2b\x2d-\x7e]+$/.test(nonce)
 }

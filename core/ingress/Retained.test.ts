@@ -212,7 +212,7 @@ test("while names may move, one that is cleared is noted, with or without a mess
       ["again"]
     )
     const heard: Array<boolean> = []
-    each.setIfUnknown(messageOn("had", "older"), (isKept) => heard.push(isKept))
+    each.setIfNewer(messageOn("had", "older"), (isKept) => heard.push(isKept))
     assert.deepEqual([heard, found(each, "had")], [[true], []])
   }
   for (const { tenant, name, entry } of restarted.clearings()) restarted.forget(tenant, name, entry, () => {})
@@ -226,7 +226,7 @@ test("what is added replaces nothing, and whoever adds hears when it is for good
   const { journal, retained } = make()
   const heard: Array<string> = []
   const add = (name: string, payload: string): void =>
-    retained.setIfUnknown(messageOn(name, payload), (isKept) => heard.push(`${name} ${isKept}`))
+    retained.setIfNewer(messageOn(name, payload), (isKept) => heard.push(`${name} ${isKept}`))
   add("new", "1")
   assert.deepEqual(heard, [])
   journal.step()

@@ -44,6 +44,8 @@ export interface RetainedEntry {
   /** Bytes of key and value. */
   readonly size: number
   readonly isCleared: boolean
+  /** It was found to be another shard's: what comes from there is not to give way to it. */
+  isStray: boolean
 }
 
 /** A change that the journal has not committed: what was set, or a clearing (`entry` undefined). */
@@ -130,7 +132,7 @@ export class Retained implements TicketWaiter {
     if (this.#namesOf(tenant).get(name) !== undefined) return
     const size = isCleared ? CLEARED_BYTES : this.#message.sizeBytes + RECORD_OVERHEAD_BYTES
     // A key of its own: the page's bytes would be held whole by it.
-    this.#put(tenant, name, { key: key.slice(), unapplied: undefined, size, isCleared })
+    this.#put(tenant, name, { key: key.slice(), unapplied: undefined, size, isCleared, isStray: false })
   }
 
   #put(tenant: number, name: string, entry: RetainedEntry): void {
@@ -164,13 +166,20 @@ export class Retained implements TicketWaiter {
   setUnsafe(message: Message): number {
     const { tenant, name } = message
     const key = keyOf(tenant, message.topic, message.topicStart, message.topicEnd)
-    const isCleared = message.payloadStart === message.payloadEnd
-    if (isCleared && (!this.notesCleared || this.#clearings.size >= CLEARED_MAX)) {
+    if (message.payloadStart === message.payloadEnd) return this.#clear(tenant, name, key)
+    const size = message.sizeBytes + RECORD_OVERHEAD_BYTES
+    const entry = { key, unapplied: this.#encode(message), size, isCleared: false, isStray: false }
+    this.#put(tenant, name, entry)
+    return this.#submit(tenant, name, key, entry)
+  }
+
+  /** A name has no retained message any more; noted where that matters. */
+  #clear(tenant: number, name: string, key: Uint8Array): number {
+    if (!this.notesCleared || this.#clearings.size >= CLEARED_MAX) {
       this.#drop(this.#names.get(tenant), name)
       return this.#submit(tenant, name, key, undefined)
     }
-    const size = isCleared ? CLEARED_BYTES : message.sizeBytes + RECORD_OVERHEAD_BYTES
-    const entry: RetainedEntry = { key, unapplied: isCleared ? NO_BYTES : this.#encode(message), size, isCleared }
+    const entry = { key, unapplied: NO_BYTES, size: CLEARED_BYTES, isCleared: true, isStray: false }
     this.#put(tenant, name, entry)
     return this.#submit(tenant, name, key, entry)
   }
@@ -221,9 +230,7 @@ export class Retained implements TicketWaiter {
     for (const [index, name] of expiredNames.entries()) {
       const entry = expired[index]
       // A visitor may have set a newer one meanwhile.
-      if (entry === undefined || names.get(name) !== entry) continue
-      this.#drop(names, name)
-      this.#journal.submit({ writes: [{ key: entry.key, value: undefined }] })
+      if (entry !== undefined && names.get(name) === entry) this.#clear(tenant, name, entry.key)
     }
   }
 
@@ -231,10 +238,17 @@ export class Retained implements TicketWaiter {
   misplaced(tenant: number, name: string | undefined, isOwner: (name: string) => boolean): ReadonlyArray<string> {
     const names = this.#names.get(tenant)
     if (names === undefined) return []
-    if (name !== undefined) return this.find(tenant, name) === undefined || isOwner(name) ? [] : [name]
+    if (name !== undefined) {
+      const entry = names.get(name)
+      if (entry === undefined || entry.isCleared || isOwner(name)) return []
+      entry.isStray = true
+      return [name]
+    }
     const found: Array<string> = []
-    names.visitAll((candidate, { isCleared }) => {
-      if (!isCleared && !isOwner(candidate)) found.push(candidate)
+    names.visitAll((candidate, entry) => {
+      if (entry.isCleared || isOwner(candidate)) return true
+      entry.isStray = true
+      found.push(candidate)
       return true
     })
     return found
@@ -252,23 +266,30 @@ export class Retained implements TicketWaiter {
   }
 
   /**
-   * Sets a message where nothing is known of its name here; `done` is told whether what is known is for good: this message, or what
-   * came to the name before or since.
+   * Sets a message that another shard has where nothing newer is known of its name here; `done` is told whether what is known is for
+   * good: this message, or what came to the name before or since.
    */
-  setIfUnknown(message: Message, done: (isKept: boolean) => void): void {
+  setIfNewer(message: Message, done: (isKept: boolean) => void): void {
     const { tickets, refusal } = this.#journal
     if (refusal !== 0) {
       done(false)
       return
     }
     const { tenant, name } = message
-    const known = this.#names.get(tenant)?.get(name)
+    const found = this.#names.get(tenant)?.get(name)
+    const known = found === undefined || this.#isOlder(tenant, found, message.timestamp) ? undefined : found
     if (known !== undefined && known.unapplied === undefined) {
       done(true)
       return
     }
     const ticket = known === undefined ? this.setUnsafe(message) : this.#ticketOf(known)
     this.#whenCommitted(ticket, () => done(tickets.failureOf(ticket) === 0))
+  }
+
+  /** Whether what is known of a name is older than a message of this time that another shard has. */
+  #isOlder(tenant: number, entry: RetainedEntry, timestamp: number): boolean {
+    if (entry.isCleared) return false
+    return entry.isStray || (this.#read(tenant, entry) && this.#message.timestamp < timestamp)
   }
 
   #ticketOf(entry: RetainedEntry): number {

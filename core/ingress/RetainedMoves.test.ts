@@ -110,6 +110,54 @@ test("what is cleared while it has yet to move stays cleared, whoever clears it;
   }
 })
 
+test("a newer message is not lost to an older one that never moved, when its names come back", async () => {
+  const { simulation, shards, retain, bind, unbind, found, expected } = make()
+  for (const name of NAMES) retain(name, "1")
+  await simulation.runAsync()
+  const restore = shards.map(({ retained }) => {
+    const set = retained.setIfNewer.bind(retained)
+    retained.setIfNewer = (_message, done) => done(false)
+    return (): void => void (retained.setIfNewer = set)
+  })
+  bind("plants", "plant/#")
+  await simulation.runAsync(simulation.clock.monotonicMs() + 100)
+  for (const name of NAMES) retain(name, "2")
+  await simulation.runAsync(simulation.clock.monotonicMs() + 50)
+  for (const each of restore) each()
+  unbind("plants")
+  await simulation.runAsync()
+  assert.deepEqual(
+    found(),
+    expected(() => "2")
+  )
+})
+
+test("clearings are noted as long as anything is left to move", async () => {
+  const { simulation, shards, retain, bind, found } = make()
+  for (const name of NAMES) retain(name, "1")
+  await simulation.runAsync()
+  const restore = shards.map(({ retained }) => {
+    const set = retained.setIfNewer.bind(retained)
+    retained.setIfNewer = (_message, done) => done(false)
+    return (): void => void (retained.setIfNewer = set)
+  })
+  bind("plants", "plant/#")
+  const start = simulation.clock.monotonicMs()
+  const pass = async (ms: number): Promise<void> => {
+    for (let at = simulation.clock.monotonicMs() + 1_000; at <= start + ms; at += 1_000) {
+      await simulation.runAsync(at)
+      for (const { ingress } of shards) ingress.housekeep()
+    }
+  }
+  await pass(3 * UNSETTLED_MS)
+  for (const name of NAMES) retain(name, "")
+  await pass(4 * UNSETTLED_MS)
+  for (const each of restore) each()
+  await pass(7 * UNSETTLED_MS)
+  assert.deepEqual(found(), [])
+  assert.ok(shards.every(({ retained }) => retained.clearedCount === 0 && !retained.notesCleared))
+})
+
 test("names that begin with a dollar sign move, too", async () => {
   const { simulation, shards, retain, bind } = make()
   const names = Array.from({ length: 20 }, (_, index) => `$x/${index}`)
@@ -154,12 +202,12 @@ test("while another shard takes nothing its asks stay few, however often binding
   await simulation.runAsync()
   let asks = 0
   const restore = shards.map(({ retained }) => {
-    const set = retained.setIfUnknown.bind(retained)
-    retained.setIfUnknown = (_message, done) => {
+    const set = retained.setIfNewer.bind(retained)
+    retained.setIfNewer = (_message, done) => {
       asks += 1
       done(false)
     }
-    return (): void => void (retained.setIfUnknown = set)
+    return (): void => void (retained.setIfNewer = set)
   })
   const start = simulation.clock.monotonicMs()
   for (let binding = 0; binding < 10; binding++) {
@@ -178,7 +226,7 @@ test("nothing is begun once the shard is closed", async () => {
   const { simulation, shards, retain, bind } = make()
   for (const name of NAMES) retain(name, "1")
   await simulation.runAsync()
-  for (const { retained } of shards) retained.setIfUnknown = (_message, done) => done(false)
+  for (const { retained } of shards) retained.setIfNewer = (_message, done) => done(false)
   bind("plants", "plant/#")
   await simulation.runAsync(simulation.clock.monotonicMs() + 100)
   for (const { ingress, retained } of shards) {
@@ -231,9 +279,9 @@ test("a move that was cut off is taken up at the next start; one that the other 
   }
   await simulation.runAsync()
   assert.ok(keys(here).length + keys(there).length > NAMES.length)
-  const set = there.retained.setIfUnknown.bind(there.retained)
+  const set = there.retained.setIfNewer.bind(there.retained)
   let refused = 0
-  there.retained.setIfUnknown = (message, done) => {
+  there.retained.setIfNewer = (message, done) => {
     refused += 1
     if (refused > 5) set(message, done)
     else done(false)

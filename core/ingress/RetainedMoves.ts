@@ -135,7 +135,7 @@ export class RetainedMoves {
     const { tenant, name } = message
     // This shard may not have heard of the binding yet, or of a later one.
     if (ownerOf(tenant, name) !== port.shard || this.#underWay.has(name)) return { facts: false }
-    return new Promise((resolve) => retained.setIfUnknown(message, (isKept) => resolve({ facts: isKept })))
+    return new Promise((resolve) => retained.setIfNewer(message, (isKept) => resolve({ facts: isKept })))
   }
 
   /** Looks after clearings that are noted, now and then; called about once a second. */
@@ -150,7 +150,6 @@ export class RetainedMoves {
   /** Forgets what was noted as cleared before the last look, where no shard has anything left to move. */
   #settle(now: number): void {
     const { port, retained } = this.#parts
-    if (now - this.#movedAtMs >= UNSETTLED_MS) retained.notesCleared = false
     const due = this.#clearings
     this.#clearings = retained.clearings()
     let left = port.shards - 1
@@ -159,9 +158,13 @@ export class RetainedMoves {
       isMoving ||= isOtherMoving
       left -= 1
       if (left > 0 || this.#isClosed) return
-      if (isMoving) this.#clearings = due
+      if (isMoving) {
+        this.#clearings = due
+        return
+      }
+      if (now - this.#movedAtMs >= UNSETTLED_MS) retained.notesCleared = false
       // One that cannot be forgotten now is noted again, and met at a later look.
-      else for (const { tenant, name, entry } of due) retained.forget(tenant, name, entry, () => {})
+      for (const { tenant, name, entry } of due) retained.forget(tenant, name, entry, () => {})
     }
     for (let shard = 0; shard < port.shards; shard++) {
       if (shard === port.shard) continue

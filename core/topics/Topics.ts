@@ -65,6 +65,9 @@ const RETENTION_MS = 7 * 24 * 3_600_000
 /** A partition that gathered something and then nothing for so long gives its buffer back. */
 const IDLE_SEAL_MS = 1_000
 
+/** Topics that were removed and are remembered. */
+const REMOVED_MAX = 1_000
+
 export interface ShardTopicsOptions extends OpenPartitionsOptions {
   readonly port: LinkPort
   readonly slotOwners: Uint16Array
@@ -85,6 +88,8 @@ export class ShardTopics implements TopicsShape {
   readonly #coordinator: TopicCoordinator
   readonly #removals: Removals
   readonly #listeners: Array<TopicsListener> = []
+  /** Ids of topics that were removed lately, in their order: answers about them may be on their way. */
+  readonly #removed = new Set<string>()
 
   constructor(options: ShardTopicsOptions) {
     this.#options = options
@@ -102,7 +107,7 @@ export class ShardTopics implements TopicsShape {
       admit: () => this.published.admit(),
       coordinatorOf,
       find: (tenant, name) => this.find(tenant, name),
-      add: (info) => this.#add(info),
+      add: (info) => this.#learn(info),
       remove: (id) => this.#remove(id),
       removeOwn: (info) => this.#removeOwn(info)
     })
@@ -315,6 +320,12 @@ export class ShardTopics implements TopicsShape {
     }
   }
 
+  /** Takes over what an answer says, which may be late: it brings no topic back, and takes no other one's place. */
+  #learn(info: TopicInfo): void {
+    const known = this.find(info.tenant, info.name)
+    if (known === undefined && !this.#removed.has(info.id)) this.#add(info)
+  }
+
   #add(info: TopicInfo): void {
     const before = this.find(info.tenant, info.name)
     if (before?.id === info.id) return
@@ -337,6 +348,11 @@ export class ShardTopics implements TopicsShape {
   #remove(id: string): void {
     const info = this.directory.remove(id)
     if (info === undefined) return
+    this.#removed.add(id)
+    for (const oldest of this.#removed) {
+      if (this.#removed.size <= REMOVED_MAX) break
+      this.#removed.delete(oldest)
+    }
     this.published.remove(id)
     this.#removals.begin(info)
     this.#changed(info)

@@ -15,7 +15,13 @@ import type { ScramUsers } from "./ScramUsers.ts"
 import { type AuthPacket, authSize, decodeAuth, writeAuth } from "./wire/auth.ts"
 import type { ConnectPacket } from "./wire/connect.ts"
 import * as Packet from "./wire/packet-types.ts"
-import { CONTINUE_AUTHENTICATION, PROTOCOL_ERROR, REAUTHENTICATE, SUCCESS } from "./wire/reason-codes.ts"
+import {
+  CONTINUE_AUTHENTICATION,
+  PACKET_TOO_LARGE,
+  PROTOCOL_ERROR,
+  REAUTHENTICATE,
+  SUCCESS
+} from "./wire/reason-codes.ts"
 import { Refusal } from "./wire/refusal.ts"
 
 const NO_BYTES = new Uint8Array(0)
@@ -112,7 +118,13 @@ export class Authentication {
       ...(data !== undefined && { authenticationData: data }),
       userProperties: []
     }
-    const position = connection.reserve(authSize(packet))
+    const size = authSize(packet)
+    // A client that takes no packet of this size cannot be asked [MQTT-3.1.2-24].
+    if (size > connection.packetSizeMax) {
+      connection.close(PACKET_TOO_LARGE)
+      return
+    }
+    const position = connection.reserve(size)
     writeAuth(connection.output.bytes, position, packet)
   }
 }

@@ -29,7 +29,7 @@ import { HeldMessages } from "./HeldMessages.ts"
 import { OutputBudget } from "./Output.ts"
 import { PublishEncoder } from "./PublishEncoder.ts"
 import { USE_ANOTHER_SERVER } from "./reasons.ts"
-import { ScramUsers } from "./ScramUsers.ts"
+import type { ScramUsers } from "./ScramUsers.ts"
 import type { Session } from "./Session.ts"
 import { Sessions } from "./Sessions.ts"
 import type { Settings } from "./Settings.ts"
@@ -74,7 +74,7 @@ export class Broker implements TurnTask, WheelTask {
   readonly sessions: Sessions
   readonly wills: Wills
   /** Undefined where the options name nobody. */
-  readonly scram: ScramUsers | undefined
+  scram: ScramUsers | undefined
   readonly connections = new Set<Connection>()
   /** The scratch message of all PUBLISH packets of this shard. */
   readonly message = new Message()
@@ -109,8 +109,6 @@ export class Broker implements TurnTask, WheelTask {
     this.held = new HeldMessages(settings.session_bytes_total_max)
     this.sessions = new Sessions(this)
     this.wills = new Wills(this)
-    const { scram_credentials: users } = settings
-    if (users.length > 0) this.scram = new ScramUsers(users, services.random)
     services.queueLogs.onLost((log, from, end) => {
       for (const session of this.sessions.durable()) session.lost(log, from, end)
     })

@@ -33,6 +33,22 @@ test("names that come once do not drive out those that come again and again", ()
   assert.ok(byAlias > 2_900, String(byAlias))
 })
 
+test("when other names come up they get the aliases of those that are not used any more", () => {
+  for (const [max, count] of [
+    [32, 2],
+    [32, 20],
+    [4, 3]
+  ] as const) {
+    const aliases = new OutboundAliases(max)
+    for (let round = 0; round < 10; round++) for (let name = 0; name < max; name++) send(aliases, `before/${name}`)
+    let byAlias = 0
+    for (let round = 0; round < 1_000; round++) {
+      for (let name = 0; name < count; name++) if (/^\d+$/.test(send(aliases, `after/${name}`))) byAlias += 1
+    }
+    assert.ok(byAlias > 0.95 * 1_000 * count, `${max} ${count}: ${byAlias}`)
+  }
+})
+
 test("a client that follows the rules knows the name of every message, whatever is published", () => {
   fc.assert(
     fc.property(

@@ -17,6 +17,8 @@ import { aliasedSize, writeAliased } from "./wire/publish-alias.ts"
 
 /** Longer names get none, so that what a connection keeps is bounded. */
 const NAME_LENGTH_MAX = 1_024
+/** A name that finds no place within so many that are in use goes without: those in use are the rest of what is looked at. */
+const PLACES_LOOKED_AT = 2
 /** Shorter ones are no longer than the alias. */
 const NAME_LENGTH_MIN = 6
 
@@ -42,20 +44,29 @@ export class OutboundAliases {
     }
     if (name.length < NAME_LENGTH_MIN || name.length > NAME_LENGTH_MAX) return 0
     if (this.#names.length < this.#max) return -(this.#names.length + 1)
-    const place = this.#hand
-    if (!this.#wasUsed[place]) return -(place + 1)
-    this.#wasUsed[place] = false
-    this.#hand = place + 1 === this.#max ? 0 : place + 1
+    for (let looked = 0; looked < PLACES_LOOKED_AT; looked++) {
+      const place = this.#hand
+      if (!this.#wasUsed[place]) return -(place + 1)
+      this.#wasUsed[place] = false
+      this.#hand = this.#after(place)
+    }
     return 0
   }
 
   /** Gives a name the alias that {@link OutboundAliases.find} offered; what had it before has none any more. */
   set(name: string, alias: number): void {
     const before = this.#names[alias - 1]
-    if (before !== undefined) this.#aliases.delete(before)
+    if (before !== undefined) {
+      this.#aliases.delete(before)
+      this.#hand = this.#after(alias - 1)
+    }
     this.#names[alias - 1] = name
     this.#wasUsed[alias - 1] = false
     this.#aliases.set(name, alias)
+  }
+
+  #after(place: number): number {
+    return place + 1 === this.#max ? 0 : place + 1
   }
 
   /** Writes a PUBLISH with its alias; false where it has none, or there is no room for it: then it goes without. */

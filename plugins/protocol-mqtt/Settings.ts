@@ -1,7 +1,7 @@
 /** The options of `[[plugin]] use = "protocol-mqtt"`, their bounds and defaults. */
 import * as v from "valibot"
 import { addressList, checkTopicName } from "../../core/mod.ts"
-import { parseScramUser } from "./ScramUsers.ts"
+import { areDistinct, parseScramUser } from "./ScramUsers.ts"
 
 const whole = (minimum: number, maximum: number) =>
   v.pipe(v.number(), v.integer(), v.minValue(minimum), v.maxValue(maximum))
@@ -109,6 +109,7 @@ export const options = v.strictObject({
       ),
       []
     ),
+    v.check((users) => areDistinct(users), "expected each user once"),
     v.description("users of enhanced authentication, method SCRAM-SHA-256; manifold scram makes such a line")
   ),
   client_identifier_bytes_max: v.pipe(

@@ -47,7 +47,13 @@ export function openConnection(connection: Connection, bytes: Uint8Array, start:
   }
   if (packet.will !== undefined && checkTopicName(packet.will.topic) !== 0)
     return refuse(connection, TOPIC_NAME_INVALID)
-  if (packet.authenticationMethod === undefined) return admit(connection, packet, packet.username ?? "")
+  connection.packetSizeMax = packet.maximumPacketSize
+  if (packet.authenticationMethod === undefined) {
+    const user = packet.username ?? ""
+    return broker.scram?.has(user) === true
+      ? refuse(connection, Reason.NOT_AUTHORIZED)
+      : admit(connection, packet, user)
+  }
   if (broker.scram === undefined || packet.authenticationMethod !== SCRAM_SHA_256) {
     return refuse(connection, Reason.BAD_AUTHENTICATION_METHOD)
   }
@@ -95,7 +101,6 @@ function acceptConnection(connection: Connection, packet: ConnectPacket, opened:
     broker.sessions.keepWill(session, number)
     ticket = journal.tickets.issued
   }
-  connection.packetSizeMax = packet.maximumPacketSize
   const aliasMax = Math.min(packet.topicAliasMaximum, broker.settings.outbound_topic_alias_max)
   if (aliasMax > 0) connection.outboundAliases = new OutboundAliases(aliasMax)
   connection.requestProblemInformation = packet.requestProblemInformation

@@ -9,6 +9,7 @@ import {
   Journal,
   KeyValueStore,
   Listeners,
+  MetaStore,
   Net,
   NodeFacts,
   PluginError,
@@ -27,6 +28,7 @@ import { Connection } from "./Connection.ts"
 import { SERVICE } from "./connecting.ts"
 import { registerMetrics } from "./metrics.ts"
 import * as Reason from "./reasons.ts"
+import { ScramUsers, scramSecret } from "./ScramUsers.ts"
 import { options, type Settings } from "./Settings.ts"
 
 /** Largest WebSocket frame, beyond the largest packet: a frame may hold several packets. */
@@ -67,6 +69,12 @@ export const plugin = {
           queueLogs: yield* QueueLogs,
           isServing: () => facts.state() !== "starting"
         })
+        if (settings.scram_credentials.length > 0) {
+          const secret = yield* scramSecret(yield* MetaStore, broker.services.random).pipe(
+            Effect.mapError(({ message }) => new PluginError({ plugin: "protocol-mqtt", message }))
+          )
+          broker.scram = new ScramUsers(settings.scram_credentials, secret, broker.services.random)
+        }
         const store = yield* Store
         yield* registerMetrics(telemetry, broker)
         yield* Effect.addFinalizer(() => stop(broker, store.directory !== undefined))

@@ -135,6 +135,42 @@ brokerSuite(
       }
     })
 
+    test("nobody gets the name of such a user without proof: 0x87, in 3.1.1 0x05; other names are free", async () => {
+      const recent = await RawMqtt.open(broker().mqtt, 5)
+      recent.send(
+        encode.connect({ version: 5, clientId: uniqueLevel(), username: "alice", password: "secret of alice" })
+      )
+      expect((await recent.expect("connack")).code).toBe(0x87)
+      await recent.closed()
+      const old = await RawMqtt.open(broker().mqtt, 4)
+      old.send(encode.connect({ version: 4, clientId: uniqueLevel(), username: "alice", password: "x" }))
+      await old.expectHex("20 02 00 05")
+      await old.closed()
+      await RawMqtt.connect(broker().mqtt, { version: 5, username: "carol", password: "x" })
+    })
+
+    test("an unknown user is given the same salt, whichever shard it comes to", async () => {
+      const salts = await Promise.all(
+        Array.from({ length: 8 }, async () => {
+          const challenge = await (await open(new Scram("nobody", "x"))).expect("auth")
+          return /,(s=[^,]+,i=\d+)$/.exec(Buffer.from(dataOf(challenge.properties)).toString())?.[1]
+        })
+      )
+      expect(new Set(salts).size).toBe(1)
+    })
+
+    test("a client that takes no packet as large as the challenge is cut [MQTT-3.1.2-24]", async () => {
+      const scram = new Scram("alice", "secret of alice")
+      const properties: Properties = [
+        ["maximumPacketSize", 40],
+        ["authenticationMethod", METHOD],
+        ["authenticationData", scram.first]
+      ]
+      const client = await open(scram, { properties })
+      await client.closed()
+      expect(client.drain()).toEqual([])
+    })
+
     test("another method, or AUTH without one: 0x8C, 0x82", async () => {
       const other = await RawMqtt.open(broker().mqtt, 5)
       other.send(encode.connect({ version: 5, clientId: "o", properties: [["authenticationMethod", "SCRAM-SHA-1"]] }))

@@ -283,7 +283,7 @@ export class Retained implements TicketWaiter {
       return
     }
     const ticket = known === undefined ? this.setUnsafe(message) : this.#ticketOf(known)
-    this.#whenCommitted(ticket, () => done(tickets.failureOf(ticket) === 0))
+    tickets.whenCommitted(ticket, () => done(tickets.failureOf(ticket) === 0))
   }
 
   /** Whether what is known of a name is older than a message of this time that another shard has. */
@@ -296,17 +296,6 @@ export class Retained implements TicketWaiter {
     return this.#pending.find((pending) => pending.entry === entry)?.ticket ?? this.#journal.tickets.committed
   }
 
-  #whenCommitted(ticket: number, done: () => void): void {
-    const { tickets } = this.#journal
-    const waiter = {
-      ticketsCommitted: (): void => {
-        if (tickets.committed < ticket) tickets.wait(waiter)
-        else done()
-      }
-    }
-    waiter.ticketsCommitted()
-  }
-
   /** Removes what is known of a name where it is this very entry still; `done` is told whether it is gone for good. */
   forget(tenant: number, name: string, entry: RetainedEntry, done: (isGone: boolean) => void): void {
     const names = this.#names.get(tenant)
@@ -316,7 +305,8 @@ export class Retained implements TicketWaiter {
     }
     this.#drop(names, name)
     const ticket = this.#submit(tenant, name, entry.key, undefined)
-    this.#whenCommitted(ticket, () => done(this.#journal.tickets.failureOf(ticket) === 0))
+    const { tickets } = this.#journal
+    tickets.whenCommitted(ticket, () => done(tickets.failureOf(ticket) === 0))
   }
 
   /** What is noted as cleared now, in the order in which it was noted; to be forgotten later where it is still so. */

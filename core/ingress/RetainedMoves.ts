@@ -27,7 +27,8 @@ export const UNSETTLED_MS = 30_000
 /** How often clearings that are noted are looked after. */
 const SETTLE_MS = 10_000
 
-export interface RetainedMovesParts {
+/** What moving and replaying retained messages both need. */
+export interface RetainedParts {
   readonly port: LinkPort
   readonly retained: Retained
   readonly ownerOf: (tenant: number, name: string) => number
@@ -35,7 +36,7 @@ export interface RetainedMovesParts {
 }
 
 export class RetainedMoves {
-  readonly #parts: RetainedMovesParts
+  readonly #parts: RetainedParts
   readonly #received = new Message()
   /** Names to be moved, in the order in which they were found. */
   readonly #names = new Set<string>()
@@ -50,7 +51,7 @@ export class RetainedMoves {
   #clearings: ReadonlyArray<Clearing> = []
   #isClosed = false
 
-  constructor(parts: RetainedMovesParts) {
+  constructor(parts: RetainedParts) {
     this.#parts = parts
     parts.port.answer(MOVE, (_from, { bytes = NO_BYTES }) => this.#take(bytes))
     parts.port.answer(ARE_MOVING, () => ({ facts: this.#isMoving }))

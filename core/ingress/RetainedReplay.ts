@@ -5,11 +5,9 @@
  * visited last, and only where its owner has none and has not cleared it; instead of it the owner's own is, once more as like as not.
  */
 import { ByteReader, ByteWriter } from "../link/bytes.ts"
-import type { LinkPort } from "../link/LinkPort.ts"
-import type { ClockShape } from "../platform/Clock.ts"
 import type { RetainedVisitor } from "./Ingress.ts"
 import { Message } from "./Message.ts"
-import type { Retained } from "./Retained.ts"
+import type { RetainedParts } from "./RetainedMoves.ts"
 
 const MATCH = "retained.match"
 const FIND = "retained.find"
@@ -26,17 +24,10 @@ interface Asked {
   readonly filter: string
 }
 
-export interface RetainedReplayParts {
-  readonly port: LinkPort
-  readonly retained: Retained
-  readonly ownerOf: (tenant: number, name: string) => number
-  readonly clock: ClockShape
-}
-
 export class RetainedReplay {
-  readonly #parts: RetainedReplayParts
+  readonly #parts: RetainedParts
 
-  constructor(parts: RetainedReplayParts) {
+  constructor(parts: RetainedParts) {
     this.#parts = parts
     parts.port.answer(MATCH, (_from, { facts }) => {
       const writer = new ByteWriter()

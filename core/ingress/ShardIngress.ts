@@ -109,8 +109,9 @@ export class ShardIngress implements IngressShape {
     })
     answerGiveBacks(port, parts.tokens)
     const ownerOf = (tenant: number, name: string): number => parts.resolutions.ownerOf(tenant, name)
-    this.#moves = new RetainedMoves({ port, retained: parts.retained, ownerOf, clock: parts.clock })
-    this.#replay = new RetainedReplay({ port, retained: parts.retained, ownerOf, clock: parts.clock })
+    const retainedParts = { port, retained: parts.retained, ownerOf, clock: parts.clock }
+    this.#moves = new RetainedMoves(retainedParts)
+    this.#replay = new RetainedReplay(retainedParts)
     this.#held = new HeldMessages({
       mustWait: (tenant, name) => this.#isMaking(tenant, name),
       sequence: (message) => (message.token === "" ? this.#take(message) : this.#takeOnce(message)),

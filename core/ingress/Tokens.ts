@@ -47,13 +47,7 @@ export class Tokens implements TicketWaiter {
   giveBackThen(token: string, done: (outcome: number) => void): void {
     const ticket = this.giveBack(token)
     const { tickets } = this.#journal
-    const waiter = {
-      ticketsCommitted: (): void => {
-        if (tickets.committed >= ticket) done(tickets.takeOutcome(ticket))
-        else tickets.wait(waiter)
-      }
-    }
-    tickets.wait(waiter)
+    tickets.whenCommitted(ticket, () => done(tickets.takeOutcome(ticket)))
   }
 
   ticketsCommitted(): void {

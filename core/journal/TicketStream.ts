@@ -47,6 +47,17 @@ export class TicketStream {
     this.#waiters.push(waiter)
   }
 
+  /** Calls `done` once when `ticket` is committed: in place where it is already. For what is done once in a while. */
+  whenCommitted(ticket: number, done: () => void): void {
+    const waiter: TicketWaiter = {
+      ticketsCommitted: () => {
+        if (ticket > this.#committed) this.wait(waiter)
+        else done()
+      }
+    }
+    waiter.ticketsCommitted()
+  }
+
   /** Notes how `ticket` ended, where it is not plain success (0). Taken back by {@link TicketStream.takeOutcome}. */
   setOutcome(ticket: number, outcome: number): void {
     if (outcome !== 0) this.#outcomes.set(ticket, outcome)

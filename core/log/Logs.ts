@@ -7,7 +7,7 @@
  *  - `append` is answered after the commit that the topic's mode promises, and after the batch was routed to subscribers.
  */
 import { Context } from "effect"
-import type { TicketStream, TicketWaiter } from "../journal/Journal.ts"
+import type { TicketStream } from "../journal/Journal.ts"
 import { CHANNEL_PARTITION, type LinkPort } from "../link/LinkPort.ts"
 import type { TurnShape } from "../platform/Turn.ts"
 import type { TopicInfo } from "../topics/TopicInfo.ts"
@@ -284,13 +284,7 @@ function whenCommitted<Result>(
 ): Result | Promise<Result> {
   if (ticket <= tickets.committed) return result(tickets.takeOutcome(ticket))
   return new Promise((resolve) => {
-    const waiter: TicketWaiter = {
-      ticketsCommitted: () => {
-        if (ticket <= tickets.committed) resolve(result(tickets.takeOutcome(ticket)))
-        else tickets.wait(waiter)
-      }
-    }
-    tickets.wait(waiter)
+    tickets.whenCommitted(ticket, () => resolve(result(tickets.takeOutcome(ticket))))
   })
 }
 

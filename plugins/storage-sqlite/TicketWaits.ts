@@ -1,22 +1,15 @@
 /** Tickets as promises, for what is done once in a while. */
-import { BACKLOG, DISK_FULL, StorageError, type TicketStream, type TicketWaiter, Unusable } from "../../core/mod.ts"
+import { BACKLOG, DISK_FULL, StorageError, type TicketStream, Unusable } from "../../core/mod.ts"
 
 export class TicketWaits {
   /** Settled when `ticket` of `stream` is committed; rejects with `StorageError` where it ends with a refusal. */
   wait(stream: TicketStream, ticket: number): Promise<void> {
     return new Promise((resolve, reject) => {
-      const waiter: TicketWaiter = {
-        ticketsCommitted: () => {
-          if (ticket > stream.committed) {
-            stream.wait(waiter)
-            return
-          }
-          const outcome = stream.takeOutcome(ticket)
-          if (outcome === 0) resolve()
-          else reject(new StorageError({ engine: "sqlite", reason: new Unusable({ message: textOf(outcome) }) }))
-        }
-      }
-      waiter.ticketsCommitted()
+      stream.whenCommitted(ticket, () => {
+        const outcome = stream.takeOutcome(ticket)
+        if (outcome === 0) resolve()
+        else reject(new StorageError({ engine: "sqlite", reason: new Unusable({ message: textOf(outcome) }) }))
+      })
     })
   }
 }

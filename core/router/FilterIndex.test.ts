@@ -159,6 +159,21 @@ test("the deepest filter and the longest level are held and matched", () => {
   assert.deepStrictEqual(filters.sort(), [plusses, `${slashes}#`, `${long}/+`, long].sort())
 })
 
+test("a filter through another's tail, one that ends where it begins, and its own again", () => {
+  const index = new FilterIndex<Value>()
+  const filters = ["d/1/+/a/#", "d/1/#", "d/1/+/a/b", "d/1/+", "d/+/+/a/#", "d/1/+/a", "+/1/x/a", "+/", "+//#", "+/+"]
+  for (const [id, filter] of filters.entries()) {
+    for (const earlier of filters.slice(0, id)) assert.strictEqual(index.add(earlier, values[0] ?? { id: 0 }), false)
+    assert.strictEqual(index.add(filter, values[0] ?? { id: 0 }), true, filter)
+    for (const name of ["d/1/x/a/b", "d/1/x/a", "d/1/x", "d/1", "d/1/x/b", "d/1/x/a/", "d/", "d//", "d", "/", "+"]) {
+      const wanted = filters.slice(0, id + 1).filter((each) => matches(each, name)).length
+      assert.strictEqual(index.matchInto(name, []), wanted, `${name} after ${filter}`)
+    }
+  }
+  for (const filter of filters) assert.strictEqual(index.remove(filter, values[0] ?? { id: 0 }), true, filter)
+  assert.strictEqual(index.filterCount, 0)
+})
+
 test("a tree in which every level has a literal and a + is matched once a filter", () => {
   const index = new FilterIndex<Value>()
   for (let bits = 0; bits < 1024; bits++) {
@@ -203,7 +218,8 @@ test("filters that come and go do not make the index grow", () => {
   for (let number = 0; number < 5; number++) round(number)
   const { sizeBytes } = index
   for (let number = 5; number < 40; number++) round(number)
-  assert.ok(index.sizeBytes <= sizeBytes, `${index.sizeBytes} bytes, after five rounds ${sizeBytes}`)
+  // A released text's bytes lie until there are enough of them: a few hundred for the round's first tail.
+  assert.ok(index.sizeBytes <= sizeBytes + 1024, `${index.sizeBytes} bytes, after five rounds ${sizeBytes}`)
   assert.strictEqual(index.filterCount, 0)
 })
 
@@ -211,8 +227,13 @@ test("a hundred thousand filters cost at most 150 bytes each, their text and the
   const shapes: ReadonlyArray<readonly [filter: (number: number) => string, bytesMax: number]> = [
     [(number) => `devices/d${number}/cmd`, 75],
     [(number) => `devices/d${number}/#`, 110],
-    [(number) => `devices/d${number}/+`, 150],
-    [(number) => `site/${number % 100}/line/${number}/+`, 150]
+    [(number) => `devices/d${number}/+`, 120],
+    [(number) => `site/${number % 100}/line/${number}/+`, 120],
+    [(number) => `devices/d${number}/+/cmd`, 120],
+    [(number) => `devices/d${number}/+/a/+/b/#`, 120],
+    // Two filters below each device: where one comes through the other's tail, it is expanded as far as both go.
+    [(number) => `devices/d${number >> 1}/+/${number & 1 ? "cmd" : "config"}`, 150],
+    [(number) => `+/d${number}/state/+`, 120]
   ]
   for (const [filterOf, bytesMax] of shapes) {
     const index = new FilterIndex<object>(7)

@@ -93,9 +93,31 @@ export class LevelTree {
     for (let start = 0; start <= end; ) {
       const levelEnd = endOfLevel(path, start, end)
       const found = this.child(node, this.levels.find(path, start, levelEnd))
-      node = found === NONE ? this.#makeChild(node, this.levels.hold(path, start, levelEnd)) : found
+      node = found === NONE ? this.makeChild(node, path, start, levelEnd) : found
       start = levelEnd + 1
     }
+    return node
+  }
+
+  /** The new child of `parent` by the level `path[start, end)`, by which it has none. */
+  makeChild(parent: number, path: string, start: number, end: number): number {
+    const level = this.levels.hold(path, start, end)
+    if (this.#nodeCount * 3 > this.#edges.length * 2) this.#growEdges()
+    let node = this.#freeNode
+    if (node === NONE) {
+      node = this.#nodeEnd++
+      if (this.#nodeEnd * NODE_WORDS > this.nodes.length) this.nodes = grown(this.nodes)
+    } else this.#freeNode = this.nodes[node * NODE_WORDS + NEXT]!
+    const nodes = this.nodes
+    const base = node * NODE_WORDS
+    const next = nodes[parent * NODE_WORDS + FIRST_CHILD]!
+    nodes[base + PARENT] = parent
+    nodes[base + LEVEL] = level
+    nodes[base + NEXT] = next
+    if (next !== NONE) nodes[next * NODE_WORDS + PREVIOUS] = node
+    nodes[parent * NODE_WORDS + FIRST_CHILD] = node
+    this.#nodeCount += 1
+    this.#link(this.#edges, node)
     return node
   }
 
@@ -129,26 +151,6 @@ export class LevelTree {
     nodes[base + NEXT] = this.#freeNode
     this.#freeNode = node
     this.#nodeCount -= 1
-  }
-
-  #makeChild(parent: number, level: number): number {
-    if (this.#nodeCount * 3 > this.#edges.length * 2) this.#growEdges()
-    let node = this.#freeNode
-    if (node === NONE) {
-      node = this.#nodeEnd++
-      if (this.#nodeEnd * NODE_WORDS > this.nodes.length) this.nodes = grown(this.nodes)
-    } else this.#freeNode = this.nodes[node * NODE_WORDS + NEXT]!
-    const nodes = this.nodes
-    const base = node * NODE_WORDS
-    const next = nodes[parent * NODE_WORDS + FIRST_CHILD]!
-    nodes[base + PARENT] = parent
-    nodes[base + LEVEL] = level
-    nodes[base + NEXT] = next
-    if (next !== NONE) nodes[next * NODE_WORDS + PREVIOUS] = node
-    nodes[parent * NODE_WORDS + FIRST_CHILD] = node
-    this.#nodeCount += 1
-    this.#link(this.#edges, node)
-    return node
   }
 
   #edgeHash(parent: number, level: number): number {
@@ -189,7 +191,8 @@ export class LevelTree {
   }
 }
 
-function endOfLevel(path: string, start: number, end: number): number {
+/** Where the level that starts at `start` ends: at its `/`, or at `end`. */
+export function endOfLevel(path: string, start: number, end: number): number {
   const slash = path.indexOf("/", start)
   return slash < 0 ? end : slash
 }

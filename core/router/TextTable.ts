@@ -113,26 +113,20 @@ export class TextTable {
     return text
   }
 
-  /** Whether the text of a held id begins with `$`. */
-  beginsWithDollar(id: number): boolean {
-    const size = this.#records[id * WORDS + SIZE]!
+  /** The code units of a held id's text. */
+  length(id: number): number {
+    return this.#records[id * WORDS + SIZE]! >>> 1
+  }
+
+  /** A code unit of a held id's text; `index` is below its {@link TextTable.length}. */
+  unit(id: number, index: number): number {
     const position = this.#records[id * WORDS + POSITION]!
-    if (size >>> 1 === 0) return false
-    return ((size & 1) === 1 ? this.#wideUnit(position, 0) : this.#bytes[position]) === 0x24
+    const isWide = (this.#records[id * WORDS + SIZE]! & 1) === 1
+    return isWide ? this.#wideUnit(position, index) : this.#bytes[position + index]!
   }
 
-  #find(text: string, start: number, end: number, hash: number): number {
-    const slots = this.#slots
-    const records = this.#records
-    const mask = slots.length - 1
-    for (let slot = hash & mask; ; slot = (slot + 1) & mask) {
-      const id = slots[slot]! - 1
-      if (id < 0) return -1
-      if (records[id * WORDS + HASH] === hash && this.#equals(id, text, start, end)) return id
-    }
-  }
-
-  #equals(id: number, text: string, start: number, end: number): boolean {
+  /** Whether the text of a held id is `text[start, end)`. */
+  equals(id: number, text: string, start: number, end: number): boolean {
     const size = this.#records[id * WORDS + SIZE]!
     const length = end - start
     if (size >>> 1 !== length) return false
@@ -148,6 +142,22 @@ export class TextTable {
       if (bytes[position + index] !== text.charCodeAt(start + index)) return false
     }
     return true
+  }
+
+  /** Whether the text of a held id begins with `$`. */
+  beginsWithDollar(id: number): boolean {
+    return this.length(id) > 0 && this.unit(id, 0) === 0x24
+  }
+
+  #find(text: string, start: number, end: number, hash: number): number {
+    const slots = this.#slots
+    const records = this.#records
+    const mask = slots.length - 1
+    for (let slot = hash & mask; ; slot = (slot + 1) & mask) {
+      const id = slots[slot]! - 1
+      if (id < 0) return -1
+      if (records[id * WORDS + HASH] === hash && this.equals(id, text, start, end)) return id
+    }
   }
 
   #wideUnit(position: number, index: number): number {

@@ -20,6 +20,7 @@ export const CHANNEL_TOPIC = 8
 export const CHANNEL_CONNECTION = 9
 export const CHANNEL_PARTITION = 10
 export const CHANNEL_QUEUE = 11
+export const CHANNEL_MAILBOX = 12
 const CHANNELS = 16
 
 /** Reads one frame; `reader` stands at its body and is lent until the call returns. */

@@ -13,6 +13,7 @@ import { KeyValueStore } from "../kv/KeyValueStore.ts"
 import { Connections } from "../link/Connections.ts"
 import type { InThreadLinks } from "../link/Link.ts"
 import { LinkPort } from "../link/LinkPort.ts"
+import { Mailboxes } from "../link/Mailboxes.ts"
 import { Engines } from "../log/Engines.ts"
 import { Logs, ShardLogs } from "../log/Logs.ts"
 import { MetaStore, type MetaStoreShape } from "../meta/MetaStore.ts"
@@ -28,7 +29,7 @@ import { type NodeResources, Resources } from "../resources/Resources.ts"
 import { Resolutions } from "../router/Resolutions.ts"
 import { Router, ShardRouter } from "../router/Router.ts"
 import { Shard, type ShardShape } from "../shard/Shard.ts"
-import { SLOT_CLIENT, slotOf } from "../shard/slots.ts"
+import { SLOT_CLIENT, SLOT_GROUP, slotOf } from "../shard/slots.ts"
 import type { LogShape } from "../telemetry/Log.ts"
 import type { TelemetryShape } from "../telemetry/Telemetry.ts"
 import { PUBLISHED_TOPICS_LIMITS } from "../topics/PublishedTopics.ts"
@@ -122,10 +123,13 @@ export function buildShard(
       produced.appendUnsafe(log, bytes, start, end, records)
     )
     const connections = new Connections(port)
+    const mailboxes = new Mailboxes(port)
     const shard: ShardShape = {
       index,
       count: options.shards,
       ownerOfClient: (tenant, client) => slotOwners[slotOf(tenant, SLOT_CLIENT, client)] ?? 0,
+      ownerOfGroup: (tenant, group) => slotOwners[slotOf(tenant, SLOT_GROUP, group)] ?? 0,
+      mailbox: (service, receive) => mailboxes.open(service, receive),
       acceptForwarded: (service, accept) => connections.accept(service, accept),
       forward: (target, service, socket, received) => connections.forward(target, service, socket, received)
     }

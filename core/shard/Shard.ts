@@ -2,9 +2,10 @@
  * The shard as its plugins see it: who owns what, and how a connection reaches its owner.
  *
  * All state of a client identifier is on one shard. A connection that lands on another is passed on: its bytes travel over the
- * Link both ways, and its owner sees a socket like any other.
+ * Link both ways, and its owner sees a socket like any other. Other state of a plugin is reached through its mailbox.
  */
 import { Context } from "effect"
+import type { Mailbox, MailReceiver } from "../link/Mailboxes.ts"
 import type { Accept, Socket, SocketReceiver } from "../platform/Net.ts"
 
 export interface ShardShape {
@@ -12,6 +13,10 @@ export interface ShardShape {
   readonly count: number
   /** The shard that owns a client identifier's session. */
   ownerOfClient(tenant: number, clientIdentifier: string): number
+  /** The shard that owns a group of consumers. */
+  ownerOfGroup(tenant: number, group: string): number
+  /** Joins this shard's part of `service` to those on other shards; once for each service. */
+  mailbox(service: string, receive: MailReceiver): Mailbox
   /** Accepts connections of `service` that other shards pass on. */
   acceptForwarded(service: string, accept: Accept): void
   /**

@@ -32,7 +32,9 @@ export const SLOT_CLIENT = 1
 export const SLOT_TOPIC = 2
 /** A topic name that no topic claims. */
 export const SLOT_NAME = 3
-export type SlotKind = typeof SLOT_CLIENT | typeof SLOT_TOPIC | typeof SLOT_NAME
+/** A group of consumers that share what they read. */
+export const SLOT_GROUP = 4
+export type SlotKind = typeof SLOT_CLIENT | typeof SLOT_TOPIC | typeof SLOT_NAME | typeof SLOT_GROUP
 
 /** Deals the slots to `shards` shards in turn. */
 export function dealSlots(shards: number): Uint16Array {

@@ -79,7 +79,15 @@ function connect(given: v.InferInput<typeof options> = {}, replaced: Partial<Ser
       tickets: new TicketStream(),
       subscriptionCount: 0
     },
-    shard: { index: 1, count: 2, ownerOfClient: () => 0, acceptForwarded: never, forward: never },
+    shard: {
+      index: 1,
+      count: 2,
+      ownerOfClient: () => 0,
+      ownerOfGroup: () => 0,
+      mailbox: never,
+      acceptForwarded: never,
+      forward: never
+    },
     topics: {
       find: () => undefined,
       findById: () => undefined,

@@ -33,6 +33,7 @@ import type { ScramUsers } from "./ScramUsers.ts"
 import type { Session } from "./Session.ts"
 import { Sessions } from "./Sessions.ts"
 import type { Settings } from "./Settings.ts"
+import { SharedGroups } from "./shared/SharedGroups.ts"
 import { Wills } from "./Wills.ts"
 import type { WillMessage } from "./wire/connect.ts"
 import type { DisconnectOptions } from "./wire/disconnect.ts"
@@ -64,6 +65,12 @@ export interface KeptWill {
   readonly message: WillMessage
 }
 
+/** What has rows that may be lost. */
+interface Rewritten {
+  /** Writes them again in this turn. */
+  rewrite(): void
+}
+
 export class Broker implements TurnTask, WheelTask {
   readonly settings: Settings
   readonly services: Services
@@ -73,6 +80,7 @@ export class Broker implements TurnTask, WheelTask {
   readonly held: HeldMessages
   readonly sessions: Sessions
   readonly wills: Wills
+  readonly shared: SharedGroups
   /** Undefined where the options name nobody. */
   scram: ScramUsers | undefined
   readonly connections = new Set<Connection>()
@@ -90,7 +98,7 @@ export class Broker implements TurnTask, WheelTask {
     released: (outcome, _kind, turn) => this.#turnEnded(outcome, turn),
     releasedAll: () => {}
   })
-  readonly #rewrites = new Set<DurableSession>()
+  readonly #rewrites = new Set<Rewritten>()
   readonly #calls = new Map<number, (outcome: number) => void>()
   #callCount = 0
   readonly #callCommits = new TicketFifo({
@@ -109,6 +117,7 @@ export class Broker implements TurnTask, WheelTask {
     this.held = new HeldMessages(settings.session_bytes_total_max)
     this.sessions = new Sessions(this)
     this.wills = new Wills(this)
+    this.shared = new SharedGroups(this)
     services.queueLogs.onLost((log, from, end) => {
       for (const session of this.sessions.durable()) session.lost(log, from, end)
     })
@@ -122,6 +131,7 @@ export class Broker implements TurnTask, WheelTask {
   /** Takes up what the last run left; before anything is listened to. */
   async start(): Promise<void> {
     await this.sessions.start()
+    await this.shared.start()
     await this.wills.start()
   }
 
@@ -142,6 +152,7 @@ export class Broker implements TurnTask, WheelTask {
   closeSession(session: Session, will: KeptWill | undefined, principal: Principal): void {
     // First of all, so that nothing that the will causes is sent to a connection that has ended.
     session.connection = undefined
+    session.leaveShared(!(session.isDurable && session.expiryInterval > 0))
     const waits =
       will !== undefined && this.wills.connectionEnded(will.number, will.message, principal, session.expiryInterval)
     this.sessions.setWill(session, waits ? will.number : 0)
@@ -155,6 +166,7 @@ export class Broker implements TurnTask, WheelTask {
   }
 
   endTurn(): void {
+    this.rewriteLost()
     const marked = this.#marked
     this.#marked = []
     const writes: Array<KeyValueWrite> = []
@@ -172,29 +184,37 @@ export class Broker implements TurnTask, WheelTask {
     const sessions = this.#turns.get(turn) ?? []
     this.#turns.delete(turn)
     for (const session of sessions) {
-      if (outcome < 0) this.#rewriteLater(session)
-      else {
+      if (outcome < 0) {
+        session.rowsLost()
+        this.rewriteLater(session)
+      } else {
         session.rowsCommitted()
         if (session.connection === undefined) this.sessions.leave(session)
       }
     }
   }
 
-  #rewriteLater(session: DurableSession): void {
+  /** Rows were lost: all that were are written again in one entry, in a while or as soon as anything is written that goes with them. */
+  rewriteLater(what: Rewritten): void {
     if (this.#rewrites.size === 0) {
       const { wheel, clock } = this.services
       wheel.set(this, clock.monotonicMs() + REWRITE_AFTER_MS)
     }
-    session.rowsLost()
-    this.#rewrites.add(session)
+    this.#rewrites.add(what)
   }
 
   timeout(nowMs: number): number {
     if (this.services.journal.refusal !== 0) return nowMs + REWRITE_AFTER_MS
-    const sessions = [...this.#rewrites]
-    this.#rewrites.clear()
-    for (const session of sessions) session.rewrite()
+    this.rewriteLost()
     return 0
+  }
+
+  /** Has all rows that were lost written again in this turn, where the journal takes any: what holds together stands in one entry. */
+  rewriteLost(): void {
+    if (this.#rewrites.size === 0 || this.services.journal.refusal !== 0) return
+    const lost = [...this.#rewrites]
+    this.#rewrites.clear()
+    for (const each of lost) each.rewrite()
   }
 
   /** Calls `call` when all that has been submitted until now is committed, with the outcome of the last of it. */

@@ -22,6 +22,8 @@ export class Counts {
   authenticationsFailed = 0
   keepAliveTimeouts = 0
   takeOvers = 0
+  /** Messages of shared subscriptions that a member gave back for another one. */
+  sharedReturned = 0
   willsPublished = 0
   /** Connections closed by the broker, by MQTT 5 Reason Code. */
   readonly closedByReason = new Map<number, number>()

@@ -17,13 +17,15 @@ import type { AnswerLine } from "./AnswerLine.ts"
 import type { Broker } from "./Broker.ts"
 import type { Connection } from "./Connection.ts"
 import { Feed } from "./Feed.ts"
-import { type Flight, Flights } from "./Flights.ts"
+import type { Flight } from "./Flight.ts"
+import { Flights } from "./Flights.ts"
 import { Flow } from "./Flow.ts"
 import { KeptReceipts } from "./KeptReceipts.ts"
 import { KeptSubscriptions } from "./KeptSubscriptions.ts"
 import type { OutboundWindow } from "./OutboundWindow.ts"
 import { Session, type Subscribed, type Wish } from "./Session.ts"
 import * as rows from "./session-rows.ts"
+import { type Assignment, isShared, Memberships, rowOf } from "./shared/Memberships.ts"
 import { UNSPECIFIED_ERROR } from "./wire/reason-codes.ts"
 
 export class DurableSession extends Session {
@@ -79,6 +81,12 @@ export class DurableSession extends Session {
     received: ReadonlyArray<readonly [identifier: number, owner: number]>
   ): void {
     for (const [filter, row] of subscriptions) {
+      if (isShared(filter)) {
+        this.shares ??= new Memberships(this)
+        this.shares.restore({ filter, ...row })
+        this.filterSize += filter.length
+        continue
+      }
       const publisher = row.noLocal ? this.clientIdentifier : ""
       const made = Delivery.subscription(this, filter, row.qos, publisher, row.retainAsPublished, row.identifier)
       this.subscriptions ??= new Map()
@@ -103,6 +111,7 @@ export class DurableSession extends Session {
     this.#feed.attach()
     this.#flights.attach(connection)
     this.drain()
+    this.shares?.attach()
   }
 
   get isEnded(): boolean {
@@ -123,6 +132,8 @@ export class DurableSession extends Session {
     this.attachment += 1
     this.#isEnded = true
     if (this.connection !== undefined) this.leaveRouter()
+    if (this.connection !== undefined) this.leaveShared(true)
+    else this.shares?.forget()
     this.#kept.end()
     this.#feed.end()
     this.#flights.end()
@@ -141,13 +152,24 @@ export class DurableSession extends Session {
     return this.#kept.add(wish, super.subscribe(wish))
   }
 
+  override subscribeShared(wish: Wish): number {
+    const ticket = super.subscribeShared(wish)
+    this.broker.services.journal.submit({ writes: [rowOf(this.number, wish)] })
+    this.mark()
+    return ticket
+  }
+
   override get subscribing(): TicketStream | undefined {
     return this.#kept.waiting
   }
 
   override unsubscribe(filter: string): boolean {
     if (!super.unsubscribe(filter)) return false
-    this.#kept.remove(filter)
+    if (isShared(filter)) {
+      const key = rows.subscriptionKey(this.number, filter)
+      this.broker.services.journal.submit({ writes: [{ key, value: undefined }] })
+      this.mark()
+    } else this.#kept.remove(filter)
     return true
   }
 
@@ -204,12 +226,22 @@ export class DurableSession extends Session {
     if (connection !== undefined) this.#feed.send(connection, message, qos, retain, identifiers, nowMs)
   }
 
+  override sendShared(assignment: Assignment): boolean {
+    const { connection } = this
+    return connection !== undefined && this.#flights.transmitShared(connection, assignment)
+  }
+
+  protected override returnShared(): void {
+    this.#flights.returnShared()
+  }
+
   override drain(): void {
     const { connection } = this
     if (connection === undefined) return
     if (this.#flights.hasUnsent) this.#flights.sendUnsent(connection)
     if (this.#flights.hasUnsent) return
     this.#feed.drain(connection)
+    this.shares?.drain()
   }
 
   override freed(packetIdentifier: number): void {
@@ -273,6 +305,7 @@ export class DurableSession extends Session {
     }
     this.broker.sessions.collect(this, writes)
     this.#kept.collect(writes)
+    this.shares?.collect(this.number, writes)
     this.#receipts.collect(writes)
     this.#flights.rewrite()
     this.#feed.rewrite()

@@ -13,6 +13,7 @@
 import { type KeyValueWrite, TicketFifo } from "../../core/mod.ts"
 import type { Broker } from "./Broker.ts"
 import * as rows from "./session-rows.ts"
+import { groupNameOf, isShared } from "./shared/Memberships.ts"
 import { readPages } from "./stored-sessions.ts"
 
 /** What has ended. */
@@ -36,6 +37,8 @@ interface Ended extends Omit<EndedSession, "tokens"> {
 /** What the router and other shards keep for a session that is rows alone. */
 interface Left {
   readonly filters: ReadonlyArray<string>
+  /** Names of groups with the QoS that was granted. */
+  readonly groups: ReadonlyArray<readonly [name: string, qos: number]>
   readonly tokens: ReadonlyArray<string>
 }
 
@@ -79,9 +82,10 @@ export class EndedSessions {
       return
     }
     const { router } = this.#broker.services
-    const done = ({ filters, tokens }: Left): void => {
+    const done = ({ filters, groups, tokens }: Left): void => {
       ended.tokens = tokens
       for (const filter of filters) router.unwantUnsafe(filter)
+      for (const [name, qos] of groups) this.#broker.shared.away(ended.tenant, name, qos, -1)
       this.#dropRows(ended)
     }
     const failed = (): void => {
@@ -94,10 +98,14 @@ export class EndedSessions {
   async #read(number: number): Promise<Left> {
     const { store, shard } = this.#broker.services
     const filters: Array<string> = []
+    const groups: Array<readonly [string, number]> = []
     const tokens: Array<string> = []
     await readPages(store, rows.rangeOf("ss", number), (page) => {
       for (const { key, value } of page) {
-        if (rows.qosOfSubscription(value) > 0) filters.push(rows.ofSubscriptionKey(key).filter)
+        const { filter } = rows.ofSubscriptionKey(key)
+        const qos = rows.qosOfSubscription(value)
+        if (isShared(filter)) groups.push([groupNameOf(filter), qos])
+        else if (qos > 0) filters.push(filter)
       }
     })
     await readPages(store, rows.rangeOf("sr", number), (page) => {
@@ -105,7 +113,7 @@ export class EndedSessions {
         if (rows.decodeReceived(value) >= 0) tokens.push(rows.tokenOf(shard.index, number, rows.identifierOfKey(key)))
       }
     })
-    return { filters, tokens }
+    return { filters, groups, tokens }
   }
 
   #dropRows({ tenant, clientIdentifier, number, expiresAtMs }: Ended): void {

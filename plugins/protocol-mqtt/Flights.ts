@@ -13,23 +13,12 @@
 import { type KeyValueWrite, type Message, TicketFifo } from "../../core/mod.ts"
 import type { Connection } from "./Connection.ts"
 import type { DurableSession } from "./DurableSession.ts"
+import type { Flight } from "./Flight.ts"
 import type { Flow } from "./Flow.ts"
 import { AWAITS_PUBCOMP, AWAITS_PUBREC, OutboundWindow } from "./OutboundWindow.ts"
 import * as rows from "./session-rows.ts"
+import type { Assignment } from "./shared/Memberships.ts"
 import * as Packet from "./wire/packet-types.ts"
-
-/** A message in flight. */
-export interface Flight {
-  readonly sequence: number
-  readonly qos: number
-  readonly retain: boolean
-  readonly identifiers: ReadonlyArray<number>
-  /** Where it lies; queue -1 = nowhere but here and in its row. */
-  readonly queue: number
-  offset: number
-  /** Kept where no queue log has it, and until a QoS 2 message is sent first. */
-  message: Message | undefined
-}
 
 const ONE_MESSAGE = { messagesMax: 1, bytesMax: 1 }
 
@@ -135,12 +124,52 @@ export class Flights {
     else connection.sendPublish(message, 1, retain, identifiers, nowMs, identifier)
   }
 
+  /** Sends what a group gave: QoS 1 as it is, QoS 2 when its row, with the message, is committed. False where there is no room. */
+  transmitShared(connection: Connection, assignment: Assignment): boolean {
+    const { broker } = this.#session
+    if (!this.hasRoom(connection)) {
+      broker.budget.awaitRoom(connection)
+      return false
+    }
+    const { message, qos, retain, membership } = assignment
+    const { identifiers } = membership
+    if (!connection.fitsPacketSize(message, qos, retain, identifiers)) {
+      broker.counts.droppedTooLarge += 1
+      broker.shared.acknowledged(assignment)
+      return true
+    }
+    this.window ??= new OutboundWindow(this.#session.windowLimit)
+    this.#sequence += 1
+    const flight = { sequence: this.#sequence, qos, retain, identifiers, queue: -1, offset: -1, message }
+    if (qos === 1) {
+      const identifier = this.window.take(1, { ...flight, assignment })
+      connection.sendPublish(message, 1, retain, identifiers, broker.services.clock.nowMs(), identifier)
+      return true
+    }
+    const identifier = this.window.take(2, flight)
+    this.#change(identifier)
+    this.#whenCommitted(identifier, Packet.PUBLISH)
+    broker.shared.kept(assignment)
+    return true
+  }
+
+  /** Gives back to their groups what they gave and was not acknowledged. */
+  returnShared(): void {
+    const given: Array<readonly [identifier: number, assignment: Assignment]> = []
+    this.window?.forEach((identifier, _state, flight) => {
+      if (flight?.assignment !== undefined) given.push([identifier, flight.assignment])
+    })
+    for (const [identifier] of given) this.window?.free(identifier)
+    for (const [, assignment] of given) this.#session.broker.shared.returned(assignment)
+  }
+
   /** PUBACK, PUBCOMP or a refusal came. */
   freed(packetIdentifier: number): void {
     // What has not left yet is not acknowledged.
     if (this.#uncommitted?.has(packetIdentifier) === true) return
-    this.window?.free(packetIdentifier)
-    this.#change(packetIdentifier)
+    const assignment = this.window?.free(packetIdentifier)?.assignment
+    if (assignment !== undefined) this.#session.broker.shared.acknowledged(assignment)
+    else this.#change(packetIdentifier)
     // A client may acknowledge what it has from the earlier connection before it gets it again.
     const place = this.#unsent.indexOf(packetIdentifier)
     if (place >= 0) this.#unsent.splice(place, 1)
@@ -212,8 +241,8 @@ export class Flights {
   rewrite(): void {
     for (const [identifier, type] of this.#uncommitted ?? []) this.#uncommitted?.set(identifier, Math.abs(type))
     this.#changed ??= new Set()
-    this.window?.forEach((identifier) => {
-      this.#changed?.add(identifier)
+    this.window?.forEach((identifier, _state, flight) => {
+      if (flight?.assignment === undefined) this.#changed?.add(identifier)
     })
   }
 

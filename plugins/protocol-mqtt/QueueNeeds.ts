@@ -7,9 +7,11 @@
  *  - Only positions that stand in rows count, of sessions in memory too: those are what a crash would go on from.
  *  - One look at a time; one that failed has told the logs nothing, and the next comes as it would have.
  */
+import { lowOf } from "../../core/mod.ts"
 import type { Broker } from "./Broker.ts"
 import type { DurableSession } from "./DurableSession.ts"
 import * as rows from "./session-rows.ts"
+import { decodeGroup, groupRange } from "./shared/group-rows.ts"
 import { readPages } from "./stored-sessions.ts"
 
 /** Sessions whose positions are looked at a millisecond, over the time between two looks. */
@@ -49,6 +51,13 @@ export class QueueNeeds {
       await readPages(store, rows.rangeOf("sp"), (page) => {
         for (const { value } of page) {
           for (const [log, { low }] of rows.decodePositions(value).entries()) lows[log] = Math.min(lows[log] ?? 0, low)
+        }
+      })
+      await readPages(store, groupRange, (page) => {
+        for (const { value } of page) {
+          for (const [log, position] of decodeGroup(value).positions.entries()) {
+            lows[log] = Math.min(lows[log] ?? 0, lowOf(position))
+          }
         }
       })
       for (const [log, low] of lows.entries()) queueLogs.need(log, Math.min(low, ends[log] ?? 0))

@@ -19,6 +19,7 @@ import type { Broker } from "./Broker.ts"
 import type { Connection } from "./Connection.ts"
 import type { OutboundWindow } from "./OutboundWindow.ts"
 import { ReceivedIdentifiers } from "./ReceivedIdentifiers.ts"
+import { type Assignment, Memberships } from "./shared/Memberships.ts"
 import * as Packet from "./wire/packet-types.ts"
 
 /** What a SUBSCRIBE asks for one filter. */
@@ -55,6 +56,8 @@ export abstract class Session implements Subscriber {
   /** Of QoS 2 messages whose storing and whose identifier are committed apart. */
   joint: JointTickets | undefined
   protected subscriptions: Map<string, Subscription> | undefined
+  /** Its shared subscriptions; undefined where there never was one. */
+  shares: Memberships | undefined
   /** Characters of all topic filters. */
   filterSize = 0
 
@@ -71,11 +74,11 @@ export abstract class Session implements Subscriber {
   }
 
   get subscriptionCount(): number {
-    return this.subscriptions?.size ?? 0
+    return (this.subscriptions?.size ?? 0) + (this.shares?.count ?? 0)
   }
 
   hasSubscription(filter: string): boolean {
-    return this.subscriptions?.has(filter) === true
+    return this.subscriptions?.has(filter) === true || this.shares?.has(filter) === true
   }
 
   /** Whether a QoS 2 message with this identifier was taken and not yet released. */
@@ -152,8 +155,26 @@ export abstract class Session implements Subscriber {
     return { ticket, isNew: before === undefined, subscription: made }
   }
 
+  /** Adds or replaces a shared subscription; the ticket of `SharedGroups.joins` to wait for. */
+  subscribeShared(wish: Wish): number {
+    this.shares ??= new Memberships(this)
+    const { isNew, ticket } = this.shares.add(wish)
+    if (isNew) this.filterSize += wish.filter.length
+    return ticket
+  }
+
+  /** Its connection has ended, and with `isOver` the session: what its groups gave it and it has not acknowledged goes to others. */
+  leaveShared(isOver: boolean): void {
+    this.shares?.detach(isOver)
+    this.returnShared()
+  }
+
   /** Removes a subscription; false where there was none. */
   unsubscribe(filter: string): boolean {
+    if (this.shares?.remove(filter) === true) {
+      this.filterSize -= filter.length
+      return true
+    }
     const subscription = this.subscriptions?.get(filter)
     if (subscription === undefined) return false
     this.subscriptions?.delete(filter)
@@ -186,6 +207,11 @@ export abstract class Session implements Subscriber {
 
   /** Sends a message that no queue log holds for it now, queues or drops it; with `nowMs` its expiry is counted down to that. */
   abstract send(message: Message, qos: number, retain: boolean, identifiers: ReadonlyArray<number>, nowMs: number): void
+
+  /** Sends a message of QoS 1 or 2 that a group gave; false where there is no room now. */
+  abstract sendShared(assignment: Assignment): boolean
+  /** Gives back what groups gave and the client has not acknowledged; a durable session keeps its QoS 2 messages. */
+  protected abstract returnShared(): void
 
   /** Sends what waits as far as window and socket allow. */
   abstract drain(): void

@@ -13,12 +13,14 @@ import type { Broker } from "./Broker.ts"
 import type { Connection } from "./Connection.ts"
 import { DurableSession } from "./DurableSession.ts"
 import { EndedSessions } from "./EndedSessions.ts"
+import { askEnds } from "./log-ends.ts"
 import { Numbers } from "./Numbers.ts"
 import { QueueNeeds } from "./QueueNeeds.ts"
 import { SESSION_TAKEN_OVER } from "./reasons.ts"
 import type { Session } from "./Session.ts"
 import { expiryOf, isExpired, pushExpiry } from "./session-expiry.ts"
 import * as rows from "./session-rows.ts"
+import { groupNameOf, isShared } from "./shared/Memberships.ts"
 import { loadSession, readPages } from "./stored-sessions.ts"
 import { TransientSession } from "./TransientSession.ts"
 import type { ConnectPacket } from "./wire/connect.ts"
@@ -87,7 +89,11 @@ export class Sessions implements WheelTask {
     const { router, wheel, clock, journal, store } = this.#broker.services
     await readPages(store, rows.rangeOf("ss"), (page) => {
       for (const { key, value } of page) {
-        if (rows.qosOfSubscription(value) > 0) router.wantUnsafe(rows.ofSubscriptionKey(key).filter)
+        const { filter } = rows.ofSubscriptionKey(key)
+        const qos = rows.qosOfSubscription(value)
+        // Shared ones are of tenant 0 as all sessions are, until there are others.
+        if (isShared(filter)) this.#broker.shared.away(0, groupNameOf(filter), qos, 1)
+        else if (qos > 0) router.wantUnsafe(filter)
       }
     })
     const nowMs = clock.nowMs()
@@ -297,7 +303,7 @@ export class Sessions implements WheelTask {
     }
     // On a node of several shards their logs are asked, and this client may come again meanwhile.
     this.#opening.set(key, request)
-    this.#ends((ends) => {
+    askEnds(services.queueLogs, (ends) => {
       const latest = this.#opening.get(key)
       this.#opening.delete(key)
       if (latest === undefined || latest.connection.isClosed) return
@@ -308,22 +314,6 @@ export class Sessions implements WheelTask {
       const session = this.#makeDurable(tenant, clientIdentifier, expiry, limit, ends)
       opened({ session, present: false, ticket: services.journal.tickets.issued })
     })
-  }
-
-  /** Where the queue logs end; in place where they are all of this shard. */
-  #ends(done: (ends: ReadonlyArray<number>) => void): void {
-    const { queueLogs } = this.#broker.services
-    const ends = Array.from({ length: queueLogs.count }, () => 0)
-    let waiting = queueLogs.count
-    for (let log = 0; log < queueLogs.count; log++) {
-      const received = (end: number): void => {
-        ends[log] = end
-        waiting -= 1
-        if (waiting === 0) done(ends)
-      }
-      // A shard that does not answer is on its way out, and the node with it.
-      queueLogs.end(log, { received, failed: () => received(0) })
-    }
   }
 
   #makeDurable(

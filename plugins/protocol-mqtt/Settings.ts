@@ -2,6 +2,7 @@
 import * as v from "valibot"
 import { addressList, checkTopicName } from "../../core/mod.ts"
 import { areDistinct, parseScramUser } from "./ScramUsers.ts"
+import { STRATEGIES } from "./shared/strategies.ts"
 
 const whole = (minimum: number, maximum: number) =>
   v.pipe(v.number(), v.integer(), v.minValue(minimum), v.maxValue(maximum))
@@ -70,6 +71,14 @@ export const options = v.strictObject({
     v.description("bytes of the topic filters of one session")
   ),
   subscriptions_max: v.pipe(v.optional(whole(1, 1_000_000), 10_000), v.description("topic filters of one session")),
+  shared_subscriptions: v.pipe(
+    v.optional(v.boolean(), true),
+    v.description("whether clients may share subscriptions, $share/name/filter")
+  ),
+  shared_subscription_strategy: v.pipe(
+    v.optional(v.picklist(STRATEGIES), "round_robin"),
+    v.description("which member of a shared subscription gets a message")
+  ),
   connect_timeout: v.pipe(
     v.optional(whole(1, 300), 10),
     v.description("seconds until a connection must have sent CONNECT")

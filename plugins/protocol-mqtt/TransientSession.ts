@@ -4,10 +4,12 @@ import type { Connection } from "./Connection.ts"
 import { MessageQueue } from "./MessageQueue.ts"
 import { OutboundWindow } from "./OutboundWindow.ts"
 import { Session } from "./Session.ts"
+import type { Assignment } from "./shared/Memberships.ts"
 
 export class TransientSession extends Session {
   readonly isDurable = false
-  window: OutboundWindow | undefined
+  /** What groups gave, of QoS 1, lies behind its identifier. */
+  window: OutboundWindow<Assignment> | undefined
   #queue: MessageQueue | undefined
 
   /** Messages that wait for room in the window or at the socket. */
@@ -39,7 +41,11 @@ export class TransientSession extends Session {
   drain(): void {
     const { connection, window } = this
     const queue = this.#queue
-    if (connection === undefined || window === undefined || queue === undefined || queue.length === 0) return
+    if (connection === undefined || window === undefined) return
+    if (queue === undefined || queue.length === 0) {
+      this.shares?.drain()
+      return
+    }
     const nowMs = this.broker.services.clock.nowMs()
     while (!window.isFull && connection.takesMore) {
       const next = queue.shift()
@@ -49,11 +55,45 @@ export class TransientSession extends Session {
       else this.#transmit(connection, window, message, qos, retain, identifiers, nowMs)
     }
     if (queue.length > 0) this.broker.budget.awaitRoom(connection)
-    else this.#queue = undefined
+    else {
+      this.#queue = undefined
+      this.shares?.drain()
+    }
+  }
+
+  sendShared(assignment: Assignment): boolean {
+    const { connection, broker } = this
+    if (connection === undefined) return false
+    const { message, qos, retain, membership } = assignment
+    const window = (this.window ??= new OutboundWindow(this.windowLimit))
+    if (window.isFull || this.queueLength > 0 || !connection.takesMore) {
+      broker.budget.awaitRoom(connection)
+      return false
+    }
+    if (!connection.fitsPacketSize(message, qos, retain, membership.identifiers)) {
+      broker.counts.droppedTooLarge += 1
+      broker.shared.acknowledged(assignment)
+      return true
+    }
+    const identifier = window.take(qos, qos === 1 ? assignment : undefined)
+    connection.sendPublish(message, qos, retain, membership.identifiers, broker.services.clock.nowMs(), identifier)
+    // Whoever gets QoS 2 from us has it for good [MQTT-4.8.2-5].
+    if (qos === 2) broker.shared.kept(assignment)
+    return true
+  }
+
+  protected returnShared(): void {
+    const given: Array<Assignment> = []
+    this.window?.forEach((_identifier, _state, assignment) => {
+      if (assignment !== undefined) given.push(assignment)
+    })
+    this.window = undefined
+    for (const assignment of given) this.broker.shared.returned(assignment)
   }
 
   freed(packetIdentifier: number): void {
-    this.window?.free(packetIdentifier)
+    const assignment = this.window?.free(packetIdentifier)
+    if (assignment !== undefined) this.broker.shared.acknowledged(assignment)
     this.drain()
   }
 

@@ -134,7 +134,7 @@ function accepted(
     maximumPacketSize: settings.packet_size_max,
     ...(assigned && { assignedClientIdentifier: session.clientIdentifier }),
     ...(settings.topic_alias_maximum > 0 && { topicAliasMaximum: settings.topic_alias_maximum }),
-    sharedSubscriptionAvailable: false,
+    sharedSubscriptionAvailable: settings.shared_subscriptions,
     ...(keepAlive !== packet.keepAlive && { serverKeepAlive: keepAlive }),
     ...(packet.requestResponseInformation &&
       settings.response_information !== "" && {

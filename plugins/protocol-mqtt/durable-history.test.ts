@@ -8,7 +8,7 @@ import fc from "fast-check"
 import { encode } from "../../tests/support/mqtt-packets.ts"
 import { AnswerLine } from "./AnswerLine.ts"
 import { Flights } from "./Flights.ts"
-import { TestClient } from "./fakes.ts"
+import { replaced, TestClient } from "./fakes.ts"
 import { KeptReceipts } from "./KeptReceipts.ts"
 import { TestNode } from "./testing.ts"
 import * as Packet from "./wire/packet-types.ts"
@@ -158,18 +158,6 @@ const FAULTS: ReadonlyArray<readonly [what: string, plant: () => () => void]> = 
   ],
   ["what is in flight is not kept", () => replaced(Flights.prototype, "collect", () => {})]
 ]
-
-function replaced<Class extends object, Name extends keyof Class>(
-  prototype: Class,
-  name: Name,
-  by: Class[Name]
-): () => void {
-  const before = prototype[name]
-  prototype[name] = by
-  return () => {
-    prototype[name] = before
-  }
-}
 
 /** Acknowledgements of one packet type wait for nothing. */
 function atOnce(kind: number): () => void {

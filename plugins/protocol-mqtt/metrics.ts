@@ -25,6 +25,11 @@ export function registerMetrics(telemetry: TelemetryShape, broker: Broker): Effe
     ["connect_timeouts_total", "Connections closed before a CONNECT came", () => counts.connectTimeouts],
     ["keep_alive_timeouts_total", "Connections closed because nothing came in time", () => counts.keepAliveTimeouts],
     ["take_overs_total", "Connections replaced by a newer one of the same client", () => counts.takeOvers],
+    [
+      "shared_returned_total",
+      "Messages that a member of a shared subscription gave back for another one",
+      () => counts.sharedReturned
+    ],
     ["trimmed_behind_total", "Sessions that found their place in a queue log trimmed away", () => counts.trimmedBehind],
     ["wills_published_total", "Will messages published", () => counts.willsPublished]
   ]
@@ -35,6 +40,7 @@ export function registerMetrics(telemetry: TelemetryShape, broker: Broker): Effe
     ["output_bytes", "Bytes that wait for sockets", () => broker.budget.used],
     ["held_bytes", "Bytes of messages that sessions keep", () => broker.held.used],
     ["wills_pending", "Wills that wait for their delay", () => broker.wills.pendingCount],
+    ["shared_groups", "Groups of shared subscriptions", () => broker.shared.groupCount],
     ["subscriptions", "Subscriptions", () => broker.services.router.subscriptionCount]
   ]
   return Effect.gen(function* () {

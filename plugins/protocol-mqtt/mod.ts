@@ -113,6 +113,7 @@ function stop(broker: Broker, isDurable: boolean): Effect.Effect<void> {
     for (const connection of connections) connection.close(reason)
     // Where nothing is kept all sessions end here, and with them the delays of their wills.
     if (!isDurable) broker.wills.publishAll()
+    broker.shared.flush()
     broker.services.wheel.clear()
     if (connections.length === 0) return
     yield* Effect.callback<void>((resume) => {

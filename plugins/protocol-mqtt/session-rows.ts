@@ -290,14 +290,16 @@ export function numberAt(key: Uint8Array, position: number): number {
   return view.getUint32(position) * 4_294_967_296 + view.getUint32(position + 4)
 }
 
-function written(write: (writer: ByteWriter) => void): Uint8Array {
+/** A value as rows have it: the format byte, and what `write` puts behind it. */
+export function written(write: (writer: ByteWriter) => void): Uint8Array {
   const writer = new ByteWriter()
   writer.uint8(FORMAT)
   write(writer)
   return writer.bytes.slice(0, writer.length)
 }
 
-function read(value: Uint8Array): ByteReader {
+/** Reads what {@link written} has made, from behind its format byte. */
+export function read(value: Uint8Array): ByteReader {
   const reader = new ByteReader().reset(value.length === 0 ? NO_BYTES : value, 0, value.length)
   const format = reader.uint8()
   if (format !== FORMAT) throw new Error(`a session's row has format ${format}; this release knows ${FORMAT}`)

@@ -14,6 +14,7 @@ import {
 import type { Connection } from "./Connection.ts"
 import * as Reason from "./reasons.ts"
 import type { Session } from "./Session.ts"
+import { isShared } from "./shared/Memberships.ts"
 import { NO_SUBSCRIPTION_EXISTED, TOPIC_FILTER_INVALID } from "./wire/reason-codes.ts"
 import { Refusal } from "./wire/refusal.ts"
 import { decodeSubscribe, type SubscribePacket, subackSize, writeSuback } from "./wire/subscribe.ts"
@@ -35,6 +36,7 @@ export function subscribe(
   const codes: Array<number> = []
   const replays: Array<Subscription> = []
   let ticket = 0
+  let joining = 0
   for (const wish of packet.subscriptions) {
     const refusal = wish.reasonCode !== 0 ? wish.reasonCode : judge(connection, session, wish.filter)
     if (refusal !== 0) {
@@ -43,7 +45,14 @@ export function subscribe(
     }
     const { filter, qos, noLocal, retainAsPublished } = wish
     const identifier = packet.subscriptionIdentifier
-    const made = session.subscribe({ filter, qos, noLocal, retainAsPublished, identifier })
+    const asked = { filter, qos, noLocal, retainAsPublished, identifier }
+    if (isShared(filter)) {
+      // No retained message for a shared subscription: section 4.8.2.
+      joining = session.subscribeShared(asked)
+      codes.push(qos)
+      continue
+    }
+    const made = session.subscribe(asked)
     ticket = Math.max(ticket, made.ticket)
     codes.push(qos)
     if (wantsRetained(wish, made.isNew)) replays.push(made.subscription)
@@ -51,6 +60,8 @@ export function subscribe(
   const { version } = connection
   const frame = new Uint8Array(subackSize(version, codes.length))
   waitForRows(connection, session)
+  const { stream } = connection.broker.shared.joins
+  if (joining > stream.committed) connection.answers.waitFirst(stream, joining)
   writeSuback(frame, 0, version, packet.packetIdentifier, codes)
   connection.answer(frame, ticket, () => {
     for (const subscription of replays) replay(connection, subscription)
@@ -75,12 +86,14 @@ function wantsRetained(wish: SubscribePacket["subscriptions"][number], isNew: bo
 function judge(connection: Connection, session: Session, filter: string): number {
   const { broker } = connection
   if (checkTopicFilter(filter) !== 0) return TOPIC_FILTER_INVALID
-  if (parseShared(filter) !== undefined) return Reason.SHARED_SUBSCRIPTIONS_NOT_SUPPORTED
+  const shared = parseShared(filter)
+  if (typeof shared === "number") return TOPIC_FILTER_INVALID
+  if (shared !== undefined && !broker.settings.shared_subscriptions) return Reason.SHARED_SUBSCRIPTIONS_NOT_SUPPORTED
   const { subscriptions_max, subscription_bytes_max } = broker.settings
   const isOver =
     session.subscriptionCount >= subscriptions_max || session.filterSize + filter.length > subscription_bytes_max
   if (isOver && !session.hasSubscription(filter)) return Reason.QUOTA_EXCEEDED
-  const allowed = broker.services.access.checkUnsafe(connection.principal, ACTION_SUBSCRIBE, filter)
+  const allowed = broker.services.access.checkUnsafe(connection.principal, ACTION_SUBSCRIBE, shared?.filter ?? filter)
   return allowed === ALLOW ? 0 : Reason.NOT_AUTHORIZED
 }
 

@@ -13,6 +13,7 @@ import { ShardIngress } from "../../core/ingress/ShardIngress.ts"
 import { Tokens } from "../../core/ingress/Tokens.ts"
 import { type JournalEntry, type JournalShape, TicketStream } from "../../core/journal/Journal.ts"
 import type { KeyValueWrite } from "../../core/kv/KeyValueStore.ts"
+import { Mailboxes } from "../../core/link/Mailboxes.ts"
 import type { Socket } from "../../core/platform/Net.ts"
 import { Simulation } from "../../core/platform/simulated.ts"
 import { TimerWheel } from "../../core/platform/TimerWheel.ts"
@@ -23,7 +24,7 @@ import { ShardQueueLogs } from "../../core/queue/ShardQueueLogs.ts"
 import { Resolutions } from "../../core/router/Resolutions.ts"
 import { ShardRouter } from "../../core/router/Router.ts"
 import type { ShardShape } from "../../core/shard/Shard.ts"
-import { SLOT_CLIENT, slotOf } from "../../core/shard/slots.ts"
+import { SLOT_CLIENT, SLOT_GROUP, slotOf } from "../../core/shard/slots.ts"
 import { joinTopics } from "../../core/topics/fakes.ts"
 import { type Decoded, decode, packetLength } from "../../tests/support/mqtt-decode.ts"
 import type { Version } from "../../tests/support/mqtt-packets.ts"
@@ -171,9 +172,12 @@ export class TestNode {
         index,
         count: SHARDS,
         ownerOfClient: (_tenant, client) => owner(client),
+        ownerOfGroup: (_tenant, group) => slotOf(0, SLOT_GROUP, group) % SHARDS,
+        mailbox: (service, receive) => mailboxes.open(service, receive),
         acceptForwarded: () => {},
         forward: () => assert.fail("tests connect to the right shard")
       }
+      const mailboxes = new Mailboxes(port)
       const { random } = simulation
       const wheel = new TimerWheel(clock)
       const broker = new Broker(this.settings, {

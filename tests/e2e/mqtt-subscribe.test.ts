@@ -1,7 +1,7 @@
 /** SUBSCRIBE, UNSUBSCRIBE and topic matching: MQTT 5.0 sections 3.8 to 3.11, 4.7. */
 import { afterEach, expect, test } from "bun:test"
 import { brokerSuite } from "../support/broker.ts"
-import { encode, propertiesOf, propertyOf, textOf } from "../support/mqtt-packets.ts"
+import { encode, propertiesOf, textOf } from "../support/mqtt-packets.ts"
 import { RawMqtt, uniqueLevel } from "../support/raw-mqtt.ts"
 import { sleep } from "../support/until.ts"
 
@@ -206,28 +206,5 @@ brokerSuite("subscribe", {}, (broker) => {
       await wild.quiet(30)
     }
     expect(await exact.messages(filters.length * 2)).toHaveLength(filters.length * 2)
-  })
-
-  test("5: shared subscriptions are announced as absent, or one member of the group gets each message", async () => {
-    const members = await Promise.all([1, 2, 3].map(() => RawMqtt.connect(broker().mqtt, { version: 5 })))
-    const level = uniqueLevel()
-    const isAvailable = members[0] !== undefined && propertyOf(members[0].connack.properties, "sharedAvailable") !== 0
-    if (!isAvailable) {
-      members[0]?.send(encode.subscribe(5, 1, [{ filter: `$share/g/${level}/#` }]))
-      const answer = await members[0]?.next()
-      expect(answer?.type === "suback" ? answer.codes[0] : answer?.type === "disconnect" ? answer.code : 0).toBe(0x9e)
-      return
-    }
-    for (const member of members) await member.subscribe(`$share/g/${level}/#`, 1)
-    const publisher = await RawMqtt.connect(broker().mqtt)
-    for (let index = 0; index < 30; index++)
-      await publisher.publishWhole({ topic: `${level}/a`, payload: String(index), qos: 1 })
-    await sleep(200)
-    const found = members.flatMap((member) =>
-      member.drain().map((each) => (each.type === "publish" ? textOf(each.payload) : each.type))
-    )
-    expect(found.toSorted((a, b) => Number(a) - Number(b))).toEqual(
-      Array.from({ length: 30 }, (_, index) => String(index))
-    )
   })
 })

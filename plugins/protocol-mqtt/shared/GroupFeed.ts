@@ -1,0 +1,228 @@
+/**
+ * Brings a shared subscription its messages of QoS 1 and 2: live as they are published while its members keep up, else out of the queue
+ * logs, as `Feed` does for one session.
+ *
+ * Invariants
+ *  - What a cursor says is wanted is given to the host once; the place where reading meets what is published is exact.
+ *  - A QoS 2 message is given when it is committed.
+ */
+import { Delivery, type Message, type QueueRead, type QueueSelection, type SharedCursor } from "../../../core/mod.ts"
+import type { Broker } from "../Broker.ts"
+import { applyBounds } from "../QueueBounds.ts"
+
+const READ_MESSAGES_MAX = 256
+const READ_BYTES_MAX = 262_144
+/** Messages that one call reads in place: a turn of the loop has others to serve. */
+const MESSAGES_PER_CALL = 2_048
+/** Between two times that the bounds of what may wait are applied to a group whose members are slow. */
+const BOUND_INTERVAL_MS = 10_000
+
+/** Who gets the messages. */
+export interface FeedHost {
+  /** How many can be handed out or kept now. */
+  readonly room: number
+  /** Takes a message, owned; there is room. */
+  take(message: Message): void
+}
+
+class LogFlow {
+  readonly log: number
+  isBehind = true
+  isReading = false
+  isBounded = false
+  boundedAtMs = 0
+  skipFrom = 0
+  skipTo = 0
+  stopWaiting: (() => void) | undefined
+
+  constructor(log: number) {
+    this.log = log
+  }
+}
+
+export class GroupFeed {
+  readonly #broker: Broker
+  readonly #cursor: SharedCursor
+  readonly #host: FeedHost
+  readonly #selection: QueueSelection
+  readonly #flows: ReadonlyArray<LogFlow>
+  #isEnded = false
+  #isPausing = false
+
+  constructor(broker: Broker, cursor: SharedCursor, host: FeedHost, tenant: number, filter: string) {
+    this.#broker = broker
+    this.#cursor = cursor
+    this.#host = host
+    this.#selection = { tenant, filters: [filter] }
+    this.#flows = Array.from({ length: cursor.count }, (_, log) => new LogFlow(log))
+  }
+
+  end(): void {
+    this.#isEnded = true
+    for (const flow of this.#flows) flow.stopWaiting?.()
+  }
+
+  /** A live message of QoS 1 or 2. */
+  deliver(message: Message): void {
+    const flow = this.#flows[message.queue]
+    if (flow === undefined || flow.isBehind) return
+    const { queueOffset: offset } = message
+    if (offset < this.#cursor.position(flow.log)) return
+    // What was published just now is not committed yet, and QoS 2 must not run ahead of that.
+    if (message.qos === 2 || this.#host.room <= 0) {
+      this.#cursor.passed(flow.log, offset)
+      flow.isBehind = true
+      if (message.qos === 2) this.#awaitCommit(flow)
+      return
+    }
+    this.#host.take(message.owned())
+  }
+
+  /** Something is to be read again, or members are back: all is read before anything goes live. */
+  rewind(): void {
+    for (const flow of this.#flows) flow.isBehind = true
+  }
+
+  /** The bounds of what may wait are applied before more is read. */
+  bound(): void {
+    for (const flow of this.#flows) flow.isBounded = false
+  }
+
+  /** Reads what waits, as far as there is room. */
+  drain(): void {
+    let read = 0
+    for (const flow of this.#flows) {
+      if (!flow.isBehind || flow.isReading || flow.stopWaiting !== undefined) continue
+      read += this.#read(flow, MESSAGES_PER_CALL - read)
+      if (read < MESSAGES_PER_CALL) continue
+      this.#goOnLater()
+      return
+    }
+  }
+
+  #goOnLater(): void {
+    if (this.#isPausing) return
+    this.#isPausing = true
+    this.#broker.services.clock.after(1, () => {
+      this.#isPausing = false
+      if (!this.#isEnded) this.drain()
+    })
+  }
+
+  /** Returns how many it has given away in place. */
+  #read(flow: LogFlow, messagesMax: number): number {
+    const host = this.#host
+    let given = 0
+    for (;;) {
+      if (this.#isEnded || host.room <= 0 || given >= messagesMax) return given
+      if (!flow.isBounded) {
+        this.#bound(flow)
+        if (!flow.isBounded) return given
+      }
+      const limits = { messagesMax: Math.min(host.room, READ_MESSAGES_MAX), bytesMax: READ_BYTES_MAX }
+      const from = this.#cursor.position(flow.log)
+      let isInPlace = true
+      let goesOn = false
+      flow.isReading = true
+      this.#broker.services.queueLogs.read(flow.log, from, this.#selection, limits, true, {
+        received: (read) => {
+          flow.isReading = false
+          if (this.#isEnded) return
+          // Messages were given back meanwhile: they are read first.
+          const isMore = this.#cursor.position(flow.log) < from || this.#take(flow, read)
+          if (isInPlace) {
+            goesOn = isMore
+            given += read.messages.length
+          } else if (isMore) this.drain()
+        },
+        failed: () => {
+          flow.isReading = false
+          if (!this.#isEnded) this.#goOnLater()
+        }
+      })
+      isInPlace = false
+      if (!goesOn) return given
+    }
+  }
+
+  /** Gives what was read; true where there is more to read now. */
+  #take(flow: LogFlow, read: QueueRead): boolean {
+    const { counts, services, settings } = this.#broker
+    const cursor = this.#cursor
+    const before = cursor.position(flow.log)
+    if (read.startOffset > before) counts.trimmedBehind += 1
+    const nowMs = services.clock.nowMs()
+    for (const message of read.messages) {
+      const { queueOffset: offset } = message
+      if (!cursor.isWanted(flow.log, offset) || this.#isDropped(flow, message, nowMs)) continue
+      if (this.#host.room <= 0) {
+        cursor.passed(flow.log, offset)
+        return false
+      }
+      this.#host.take(message)
+      // Nobody was there for it after all.
+      if (cursor.position(flow.log) <= offset) return false
+    }
+    cursor.passed(flow.log, read.next)
+    if (read.isAtEnd) {
+      flow.isBehind = false
+      return false
+    }
+    const isFar = read.endOffset - cursor.position(flow.log) > settings.queue_messages_max
+    if (isFar && nowMs - flow.boundedAtMs > BOUND_INTERVAL_MS) flow.isBounded = false
+    if (cursor.position(flow.log) > before) return true
+    this.#awaitCommit(flow)
+    return false
+  }
+
+  /** Passed over, and counted where that is nobody's wish. */
+  #isDropped(flow: LogFlow, message: Message, nowMs: number): boolean {
+    const { counts, settings } = this.#broker
+    if (message.queueOffset >= flow.skipFrom && message.queueOffset < flow.skipTo) return true
+    if (settings.queue_age_max !== 0 && message.timestamp < nowMs - settings.queue_age_max * 1_000) {
+      counts.droppedQueue += 1
+      return true
+    }
+    if (message.expiresAtMs === 0 || message.expiresAtMs > nowMs) return false
+    counts.droppedExpired += 1
+    return true
+  }
+
+  /** Passes over what is more than may wait; in place where that can be told at once. */
+  #bound(flow: LogFlow): void {
+    const { settings, services, counts } = this.#broker
+    const bounds = { messagesMax: settings.queue_messages_max, bytesMax: settings.queue_bytes_max }
+    const from = this.#cursor.position(flow.log)
+    const { queue_overflow: overflow } = settings
+    let isInPlace = true
+    flow.isReading = true
+    applyBounds(services.queueLogs, flow.log, from, this.#selection, bounds, overflow, (allowed) => {
+      flow.isReading = false
+      if (this.#isEnded) return
+      flow.isBounded = true
+      flow.boundedAtMs = services.clock.nowMs()
+      counts.droppedQueue += allowed.dropped
+      flow.skipFrom = allowed.skipFrom
+      flow.skipTo = allowed.skipTo
+      if (allowed.from > from) this.#cursor.passed(flow.log, allowed.from)
+      if (!isInPlace) this.drain()
+    })
+    isInPlace = false
+  }
+
+  #awaitCommit(flow: LogFlow): void {
+    flow.stopWaiting?.()
+    const offset = this.#cursor.position(flow.log)
+    flow.stopWaiting = this.#broker.services.queueLogs.watch(flow.log, offset, {
+      queueAdvanced: () => {
+        flow.stopWaiting = undefined
+        if (!this.#isEnded) this.drain()
+      }
+    })
+  }
+}
+
+/** What a group has the router give it: everything that matches. */
+export function everything(subscriber: Parameters<typeof Delivery.subscription>[0], filter: string) {
+  return Delivery.subscription(subscriber, filter, 2, "", true, 0)
+}

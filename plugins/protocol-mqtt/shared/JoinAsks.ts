@@ -1,0 +1,35 @@
+/** SUBSCRIBEs that wait until nothing that is published can miss their group. */
+import type { Broker } from "../Broker.ts"
+import type { GroupVoice } from "./group-contract.ts"
+
+export class JoinAsks {
+  readonly #broker: Broker
+  readonly #voice: GroupVoice
+  /** Whether the group's row, where it needs one, is there. */
+  readonly #isKept: () => boolean
+  #asks: Array<{ readonly shard: number; readonly ask: number }> = []
+
+  constructor(broker: Broker, voice: GroupVoice, isKept: () => boolean) {
+    this.#broker = broker
+    this.#voice = voice
+    this.#isKept = isKept
+  }
+
+  add(shard: number, ask: number): void {
+    this.#asks.push({ shard, ask })
+  }
+
+  /** Answers when every shard knows what is wanted and the row is there. */
+  answerWhenKnown(): void {
+    if (this.#asks.length === 0 || !this.#isKept()) return
+    const { tickets } = this.#broker.services.router
+    if (tickets.committed >= tickets.issued) this.answer(0)
+    else tickets.wait({ ticketsCommitted: () => this.answerWhenKnown() })
+  }
+
+  answer(outcome: number): void {
+    const asks = this.#asks
+    this.#asks = []
+    for (const { shard, ask } of asks) this.#voice.joined(shard, ask, outcome)
+  }
+}

@@ -1,0 +1,399 @@
+/**
+ * A shared subscription at the shard that owns it: who its members are, and which of them gets which message.
+ *
+ * Source: MQTT 5.0 section 4.8.2.
+ * Invariants
+ *  - A message of QoS 1 or 2 is in one place: still to be read, waiting here, or with one member. It is done with when that member has
+ *    acknowledged it, with whatever Reason Code [MQTT-4.8.2-6], or QoS 2: when the member's session keeps it [MQTT-4.8.2-4].
+ *  - A QoS 2 message leaves for a member whose session is not in this shard's journal when a row says so: after a crash it is asked who
+ *    has it, and never given to a second one [MQTT-4.8.2-5].
+ *  - While nobody is connected and somebody may come back, messages wait in the queue logs.
+ */
+import {
+  type Delivery,
+  type Message,
+  SharedCursor,
+  type SharedPosition,
+  type Subscriber,
+  type Subscription
+} from "../../../core/mod.ts"
+import type { Broker } from "../Broker.ts"
+import { askEnds } from "../log-ends.ts"
+import { everything, type FeedHost, GroupFeed } from "./GroupFeed.ts"
+import type { GroupMember } from "./GroupMember.ts"
+import { GroupRecord } from "./GroupRecord.ts"
+import type { Group, GroupVoice, Held } from "./group-contract.ts"
+import { type GroupRow, type Handed, keyOfPlace, NOWHERE, type Place, type Token } from "./group-rows.ts"
+import { JoinAsks } from "./JoinAsks.ts"
+import { Chooser } from "./strategies.ts"
+import { WaitingLine } from "./WaitingLine.ts"
+
+/** Messages that wait here for members with room, at most. */
+const WAITING_MAX = 1_024
+/** Below this many that have room nothing is read for the members of a group that is behind, unless it has nothing at all. */
+const READ_FROM = 32
+
+export class SharedGroup implements Group, Subscriber, FeedHost {
+  readonly tenant: number
+  readonly name: string
+  readonly number: number
+  readonly members: Array<GroupMember> = []
+  /** Durable members that are not connected, and those of them that are granted more than QoS 0. */
+  #away = 0
+  #awayKept = 0
+  readonly #broker: Broker
+  readonly #voice: GroupVoice
+  readonly #filter: string
+  readonly #chooser: Chooser<GroupMember>
+  readonly #subscription: Subscription
+  readonly #record: GroupRecord
+  #cursor: SharedCursor | undefined
+  #feed: GroupFeed | undefined
+  readonly #held = new Map<string, Held>()
+  /** Held messages that no member has, in order. */
+  readonly #waiting = new WaitingLine()
+  /** QoS 2 messages with members on other shards, which have not said that they keep them. */
+  readonly #handed = new Map<string, Handed>()
+  /** How many more the connected members can take. */
+  #slots = 0
+  readonly #asks: JoinAsks
+  /** The sum of its positions at the last {@link SharedGroup.refresh}. */
+  #refreshedAt = 0
+  #isWanted = false
+  #isEnded = false
+  #isDispatching = false
+
+  constructor(broker: Broker, voice: GroupVoice, tenant: number, name: string, row: GroupRow | undefined) {
+    this.#broker = broker
+    this.#voice = voice
+    this.tenant = tenant
+    this.name = name
+    this.#filter = name.slice(name.indexOf("/") + 1)
+    this.number = row?.number ?? broker.sessions.takeNumber()
+    const { random, router } = broker.services
+    this.#chooser = new Chooser(broker.settings.shared_subscription_strategy, () => random.uint32() / 4_294_967_296)
+    this.#record = new GroupRecord(broker, tenant, name, row !== undefined, {
+      encoded: () => this.#state(),
+      handOver: (held) => this.#handOver(held),
+      forget: ({ token, shard }) => this.#voice.forget(token, shard),
+      committed: () => this.#asks.answerWhenKnown(),
+      lost: (outcome) => this.#asks.answer(outcome)
+    })
+    this.#asks = new JoinAsks(broker, voice, () => !this.#isWanted || this.#record.isCommitted)
+    this.#subscription = everything(this, this.#filter)
+    router.subscribeUnsafe(this.#subscription)
+    if (row !== undefined) this.#resume(row)
+  }
+
+  /** Whether nobody is a member any more. */
+  get isEmpty(): boolean {
+    return this.members.length === 0 && this.#away === 0
+  }
+
+  get room(): number {
+    if (this.#broker.held.isFull) return 0
+    return Math.min(WAITING_MAX, this.#slots) - this.#waiting.length
+  }
+
+  /** A member is connected, new or back, or wants something else now; `ask` is answered when nothing published is missed any more. */
+  attach(member: GroupMember, wasAway: boolean, ask: number): void {
+    const { members } = this
+    if (!members.includes(member)) members.push(member)
+    if (wasAway) this.changeAway(member.qos, -1)
+    if (ask !== 0) this.#asks.add(member.shard, ask)
+    this.#countSlots()
+    this.#wish()
+    if (members.length === 1) {
+      this.#feed?.rewind()
+      this.#feed?.bound()
+    }
+    this.#dispatch()
+    this.#asks.answerWhenKnown()
+  }
+
+  /** A member is not connected any more; what it was sent and has not acknowledged was given back before. */
+  detach(member: GroupMember, staysAway: boolean): void {
+    const place = this.members.indexOf(member)
+    if (place < 0) return
+    this.members.splice(place, 1)
+    member.isAttached = false
+    this.#countSlots()
+    if (staysAway) this.changeAway(member.qos, 1)
+    for (const held of this.#record.takeBack(member)) this.#giveBack(held)
+    this.settle()
+  }
+
+  changeAway(qos: number, change: number): void {
+    this.#away += change
+    if (qos > 0) this.#awayKept += change
+  }
+
+  /** After a member has gone: messages find others, or wait in the queue logs; a group without members ends. */
+  settle(): void {
+    if (this.isEmpty) {
+      this.#end()
+      return
+    }
+    this.#dispatch()
+    this.#wish()
+  }
+
+  /** The row is written now, if it has anything to say. */
+  flush(): void {
+    this.#record.flush()
+  }
+
+  /** Looks how far the logs are, so that they need not keep what the group has passed; call it now and then. */
+  refresh(): void {
+    const cursor = this.#cursor
+    if (cursor === undefined) return
+    if (cursor.sum !== this.#refreshedAt) this.#record.changed(false)
+    this.#refreshedAt = cursor.sum
+    this.#feed?.rewind()
+    this.#goOn()
+  }
+
+  deliverUnsafe(message: Message, _delivery: Delivery): void {
+    if (this.members.length === 0) return
+    if (message.qos > 0 && this.#isWanted) {
+      if (message.queue >= 0) this.#feed?.deliver(message)
+      return
+    }
+    const member = this.#chooser.choose(this.members, message, false)
+    if (member !== undefined) this.#voice.assign(member, message, 0, NOWHERE, undefined)
+  }
+
+  take(message: Message): void {
+    const { queue: log, queueOffset: offset } = message
+    this.#cursor?.acquire(log, offset)
+    this.#broker.held.hold(message)
+    const held = { log, offset, message, member: undefined, qos: 0, isGone: false }
+    this.#held.set(keyOfPlace(held), held)
+    this.#waiting.push(held)
+    this.#dispatch()
+  }
+
+  /** A member is done with a message: it has acknowledged it, or cannot get it at all, or its session keeps it from now on. */
+  done(member: GroupMember, place: Place): void {
+    const held = this.#held.get(keyOfPlace(place))
+    if (held?.member !== member) return
+    this.#release(held, member)
+    // A session's row that says it has the message and the group's that it is done with stand in one entry.
+    this.#finish(held, held.qos === 2 && member.isDurable)
+    this.#dispatch()
+  }
+
+  /** A member gives back a message that it has not acknowledged. */
+  returned(member: GroupMember, place: Place): void {
+    const held = this.#held.get(keyOfPlace(place))
+    if (held?.member !== member) return
+    this.#giveBack(held)
+    this.#dispatch()
+  }
+
+  /** A message that was handed to `shard`, before a restart perhaps, is kept there, or it is not and will not be. */
+  told(token: Token, shard: number, isKept: boolean): void {
+    const key = keyOfPlace(token)
+    if (!this.#handed.delete(key)) {
+      if (isKept) this.#voice.forget(token, shard)
+      return
+    }
+    const held = this.#held.get(key)
+    if (isKept) {
+      if (held?.member !== undefined) this.#release(held, held.member)
+      if (held !== undefined) this.#finish(held, true)
+      else this.#cursor?.acknowledge(token.log, token.offset)
+      this.#record.forgetWithRow({ token, shard })
+      this.#dispatch()
+    } else if (held !== undefined) {
+      this.#giveBack(held)
+      this.#dispatch()
+    } else {
+      this.#cursor?.release(token.log, token.offset)
+      this.#feed?.rewind()
+      this.#goOn()
+    }
+  }
+
+  /** Gives what waits to members that have room. */
+  #dispatch(): void {
+    if (this.#isDispatching) return
+    this.#isDispatching = true
+    if (this.members.length === 0) this.#putBack()
+    else {
+      const chooser = this.#chooser
+      let place = 0
+      while (place < this.#waiting.length) {
+        const held = this.#waiting.at(place)
+        if (held === undefined) break
+        const member = chooser.choose(this.members, held.message, true)
+        if (member !== undefined) {
+          this.#waiting.remove(place)
+          this.#hand(member, held)
+          // It came back at once: its member is about to leave.
+          if (this.#waiting.at(place) === held) break
+        } else if (chooser.isKeyed) place += 1
+        else break
+      }
+    }
+    this.#isDispatching = false
+    this.#goOn()
+  }
+
+  /** Nobody is connected: what waits here is read again when somebody is. */
+  #putBack(): void {
+    const waiting = this.#waiting.takeAll()
+    for (const held of waiting) {
+      this.#held.delete(keyOfPlace(held))
+      this.#broker.held.release(held.message)
+      this.#cursor?.release(held.log, held.offset)
+    }
+    if (waiting.length > 0) this.#feed?.rewind()
+  }
+
+  #hand(member: GroupMember, held: Held): void {
+    const { message } = held
+    const nowMs = this.#broker.services.clock.nowMs()
+    if (message.expiresAtMs !== 0 && message.expiresAtMs <= nowMs) {
+      this.#broker.counts.droppedExpired += 1
+      this.#finish(held, false)
+      return
+    }
+    const qos = Math.min(message.qos, member.qos)
+    if (qos === 0) {
+      this.#voice.assign(member, message, 0, NOWHERE, undefined)
+      this.#finish(held, false)
+      return
+    }
+    held.member = member
+    held.qos = qos
+    member.inflight += 1
+    this.#slots -= 1
+    // The session of a durable member here is in the same journal: one entry says that it has the message, and that the group has not.
+    if (qos === 2 && !(member.isDurable && member.isLocal)) this.#record.handWithRow(held)
+    else this.#voice.assign(member, message, qos, held, undefined)
+  }
+
+  /** The row is committed that says where a QoS 2 message goes. */
+  #handOver(held: Held): void {
+    const { member, message } = held
+    if (member === undefined) return
+    this.#voice.assign(member, message, 2, held, member.isDurable ? this.#tokenOf(held) : undefined)
+  }
+
+  #tokenOf({ log, offset }: Place): Token {
+    return { shard: this.#broker.services.shard.index, number: this.number, log, offset }
+  }
+
+  #giveBack(held: Held): void {
+    if (held.member !== undefined) this.#release(held, held.member)
+    this.#handed.delete(keyOfPlace(held))
+    held.isGone = false
+    this.#broker.counts.sharedReturned += 1
+    this.#waiting.putBack(held)
+  }
+
+  #release(held: Held, member: GroupMember): void {
+    held.member = undefined
+    this.#letGo(member)
+  }
+
+  #letGo(member: GroupMember): void {
+    member.inflight -= 1
+    if (member.isAttached) this.#slots += 1
+    else if (member.inflight === 0) this.#voice.left(member)
+  }
+
+  #finish(held: Held, isUrgent: boolean): void {
+    this.#held.delete(keyOfPlace(held))
+    this.#broker.held.release(held.message)
+    this.#cursor?.acknowledge(held.log, held.offset)
+    this.#record.changed(isUrgent)
+  }
+
+  #countSlots(): void {
+    this.#slots = this.members.reduce((sum, { room }) => sum + room, 0)
+  }
+
+  /** Reads on where there is room for more than a few. */
+  #goOn(): void {
+    if (this.#isDispatching || this.#feed === undefined || this.members.length === 0) return
+    const { room } = this
+    if (room >= READ_FROM || (room > 0 && this.#waiting.length === 0)) this.#feed.drain()
+  }
+
+  /** Has messages kept for the group while a member wants QoS 1 or 2. */
+  #wish(): void {
+    const { router, queueLogs } = this.#broker.services
+    const isWanted = this.#awayKept > 0 || this.members.some(({ qos }) => qos > 0)
+    if (isWanted === this.#isWanted) return
+    this.#isWanted = isWanted
+    if (isWanted) router.wantUnsafe(this.#filter)
+    else this.#drop()
+    if (!isWanted || this.#cursor !== undefined) return
+    // Asked behind the wish, so that what each log answers lies after what it had before it knew of this.
+    askEnds(queueLogs, (ends) => {
+      if (this.#isEnded || !this.#isWanted || this.#cursor !== undefined) return
+      this.#begin(ends.map((next) => ({ next, open: [] })))
+      this.#record.changed(true)
+      this.#goOn()
+    })
+  }
+
+  /** Nothing is kept for the group any more. */
+  #drop(): void {
+    this.#broker.services.router.unwantUnsafe(this.#filter)
+    this.#feed?.end()
+    this.#feed = undefined
+    this.#cursor = undefined
+    for (const { message, member } of this.#held.values()) {
+      this.#broker.held.release(message)
+      if (member !== undefined) this.#letGo(member)
+    }
+    this.#held.clear()
+    this.#handed.clear()
+    this.#waiting.takeAll()
+    this.#countSlots()
+    this.#record.drop()
+  }
+
+  #end(): void {
+    if (this.#isEnded) return
+    this.#isEnded = true
+    this.#broker.services.router.unsubscribeUnsafe(this.#subscription)
+    if (this.#isWanted) this.#drop()
+    this.#isWanted = false
+    this.#asks.answer(0)
+    this.#voice.ended(this)
+  }
+
+  #begin(positions: ReadonlyArray<SharedPosition>): void {
+    this.#cursor = new SharedCursor(positions)
+    this.#feed = new GroupFeed(this.#broker, this.#cursor, this, this.tenant, this.#filter)
+  }
+
+  /** Goes on from a row: QoS 2 messages that were on their way are somewhere. */
+  #resume({ positions, handed }: GroupRow): void {
+    this.#begin(positions)
+    for (const each of handed) {
+      this.#handed.set(keyOfPlace(each), each)
+      this.#cursor?.hold(each.log, each.offset)
+      this.#voice.ask(this.#tokenOf(each), each.shard)
+    }
+  }
+
+  /** What the row says, with what leaves for members when it is committed. */
+  #state(): GroupRow | undefined {
+    const cursor = this.#cursor
+    if (cursor === undefined) return undefined
+    for (const held of this.#record.handing) {
+      const { log, offset, member } = held
+      if (member?.isDurable === true) this.#handed.set(keyOfPlace(held), { log, offset, shard: member.shard })
+      else held.isGone = true
+    }
+    const positions = cursor.state().map(({ next, open }, log) => {
+      return { next, open: open.filter((offset) => this.#held.get(keyOfPlace({ log, offset }))?.isGone !== true) }
+    })
+    return { number: this.number, positions, handed: [...this.#handed.values()] }
+  }
+}

@@ -1,0 +1,370 @@
+/**
+ * The shared subscriptions of one shard, from both sides: the groups that it owns, and the memberships of its sessions, whose groups may be
+ * another shard's.
+ *
+ * Invariants
+ *  - A group is there while it has a member, connected or away; its row is looked for when the first is told of.
+ *  - What a session here tells a group, and a group a session, goes by a call where both are of this shard, else as a frame: in order.
+ */
+import type { ByteReader, Mailbox, WheelTask } from "../../../core/mod.ts"
+import { Message } from "../../../core/mod.ts"
+import type { Broker } from "../Broker.ts"
+import { OrderedTickets } from "../OrderedTickets.ts"
+import { readPages } from "../stored-sessions.ts"
+import { GroupMember, type MemberFacts } from "./GroupMember.ts"
+import type { Group, GroupVoice } from "./group-contract.ts"
+import * as rows from "./group-rows.ts"
+import type { Assignment, Membership } from "./Memberships.ts"
+import { SharedGroup } from "./SharedGroup.ts"
+import * as Frame from "./share-frames.ts"
+import { hashOf } from "./strategies.ts"
+import { TakenTokens } from "./TakenTokens.ts"
+
+/** How often groups look how far the logs are, ms. */
+const REFRESH_MS = 10_000
+
+/** A group that has ended and whose row is there still. */
+interface Dropped {
+  readonly tenant: number
+  readonly name: string
+  /** The end of the row was lost. */
+  isLost: boolean
+}
+
+/** A member, by the shard of its session, with its group. */
+interface Known {
+  readonly group: SharedGroup
+  readonly member: GroupMember
+}
+
+export class SharedGroups implements GroupVoice, WheelTask {
+  /** SUBSCRIBEs that wait for their groups. */
+  readonly joins = new OrderedTickets()
+  readonly #broker: Broker
+  readonly #self: number
+  readonly #mailbox: Mailbox
+  readonly #taken: TakenTokens
+  /** Groups that this shard owns, by tenant and name. */
+  readonly #groups = new Map<string, SharedGroup>()
+  readonly #byNumber = new Map<number, SharedGroup>()
+  /** Rows that are about to go: what the store still says of them is not so. */
+  readonly #dropped = new Map<string, Dropped>()
+  /** Members of those groups, by shard and number. */
+  readonly #known = new Map<string, Known>()
+  /** Memberships of this shard's connected sessions, by number. */
+  readonly #memberships = new Map<number, Membership>()
+  #lastNumber = 0
+  #hasSwept = false
+  readonly #scratch = new Message()
+
+  constructor(broker: Broker) {
+    this.#broker = broker
+    const { shard } = broker.services
+    this.#self = shard.index
+    this.#mailbox = shard.mailbox("protocol-mqtt.shared", (from, reader) => this.#receive(from, reader))
+    this.#taken = new TakenTokens(broker, (token) => this.tellTaken(token, true))
+  }
+
+  /** Groups that this shard owns. */
+  get groupCount(): number {
+    return this.#groups.size
+  }
+
+  /** Numbers of members and memberships that are known here. */
+  get memberCount(): number {
+    return this.#known.size + this.#memberships.size
+  }
+
+  /** Tells the groups of what members here have taken before the last stop. */
+  async start(): Promise<void> {
+    const { store, wheel, clock } = this.#broker.services
+    await readPages(store, rows.tokenRange, (page) => {
+      for (const { key } of page) this.#taken.add(rows.ofTokenKey(key))
+    })
+    this.#taken.tellAll()
+    wheel.set(this, clock.monotonicMs() + REFRESH_MS)
+  }
+
+  /** What groups know and have not written is written. */
+  flush(): void {
+    for (const group of this.#groups.values()) group.flush()
+  }
+
+  timeout(nowMs: number): number {
+    for (const group of this.#groups.values()) group.refresh()
+    this.#dropLost()
+    if (!this.#hasSwept && this.#broker.services.isServing()) {
+      this.#hasSwept = true
+      void this.#sweep().catch(() => {})
+    }
+    return nowMs + REFRESH_MS
+  }
+
+  /** Takes rows of groups away that no session is a member of: all have told of themselves when the node serves. */
+  async #sweep(): Promise<void> {
+    const { store, journal } = this.#broker.services
+    await readPages(store, rows.groupRange, (page) => {
+      for (const { key } of page) {
+        const { tenant, name } = rows.ofGroupKey(key)
+        if (!this.#groups.has(nameOf(tenant, name))) journal.submit({ writes: [{ key, value: undefined }] })
+      }
+    })
+  }
+
+  // What sessions of this shard say.
+
+  takeNumber(): number {
+    this.#lastNumber += 1
+    return this.#lastNumber
+  }
+
+  /** A member is connected; the ticket of {@link SharedGroups.joins} to wait for, where it asks for one. */
+  attach(membership: Membership, wasAway: boolean, asks: boolean): number {
+    const { session, owner, number, name, wish } = membership
+    this.#memberships.set(number, membership)
+    const ask = asks ? this.joins.stream.issue() : 0
+    const facts = {
+      shard: this.#self,
+      number,
+      clientIdentifier: session.clientIdentifier,
+      isDurable: session.isDurable,
+      qos: wish.qos,
+      limit: session.windowLimit
+    }
+    if (owner === this.#self) this.#attached(session.tenant, name, facts, wasAway, ask)
+    else this.#send(owner, (writer) => Frame.writeAttach(writer, session.tenant, name, facts, wasAway, ask))
+    return ask
+  }
+
+  detach({ owner, number }: Membership, staysAway: boolean): void {
+    this.#memberships.delete(number)
+    if (owner === this.#self) this.#detached(this.#self, number, staysAway)
+    else this.#send(owner, (writer) => Frame.writeDetach(writer, number, staysAway))
+  }
+
+  /** Durable members of a group that are not connected are more or fewer than was told. */
+  away(tenant: number, name: string, qos: number, change: 1 | -1): void {
+    const owner = this.#broker.services.shard.ownerOfGroup(tenant, name)
+    if (owner === this.#self) this.#awayChanged(tenant, name, qos, change)
+    else this.#send(owner, (writer) => Frame.writeAway(writer, tenant, name, qos, change))
+  }
+
+  /** The client has acknowledged a message, or cannot get it. */
+  acknowledged(assignment: Assignment): void {
+    this.#settle(assignment, Frame.DONE)
+  }
+
+  /** The session keeps a QoS 2 message from now on, in the rows of this turn where it is durable. */
+  kept({ token, ...assignment }: Assignment): void {
+    if (token === undefined) this.#settle({ token, ...assignment }, Frame.DONE)
+    else this.#taken.take(token)
+  }
+
+  /** The message is given back: it was not sent, or not acknowledged. */
+  returned(assignment: Assignment): void {
+    if (assignment.token === undefined) this.#settle(assignment, Frame.RETURNED)
+    else this.tellTaken(assignment.token, false)
+  }
+
+  #settle({ membership, log, offset }: Assignment, kind: number): void {
+    const { owner, number } = membership
+    if (owner === this.#self) this.#settled(this.#self, number, { log, offset }, kind)
+    else this.#send(owner, (writer) => Frame.writeSettled(writer, kind, number, log, offset))
+  }
+
+  /** Tells the owner of a message whether a session here keeps it. */
+  tellTaken(token: rows.Token, isKept: boolean): void {
+    if (token.shard === this.#self) this.#told(token, this.#self, isKept)
+    else this.#send(token.shard, (writer) => Frame.writeToken(writer, isKept ? Frame.KEPT : Frame.NOT_KEPT, token))
+  }
+
+  // What groups of this shard say.
+
+  assign(
+    { shard, number }: GroupMember,
+    message: Message,
+    qos: number,
+    place: rows.Place,
+    token: rows.Token | undefined
+  ): void {
+    if (shard === this.#self) this.#assigned(shard, number, message, qos, place, token)
+    else this.#send(shard, (writer) => Frame.writeAssign(writer, number, message, qos, place, token))
+  }
+
+  joined(shard: number, ask: number, outcome: number): void {
+    if (shard === this.#self) this.joins.done(ask, outcome)
+    else this.#send(shard, (writer) => Frame.writeJoined(writer, ask, outcome))
+  }
+
+  ask(token: rows.Token, shard: number): void {
+    if (shard !== this.#self) this.#send(shard, (writer) => Frame.writeToken(writer, Frame.ASK, token))
+  }
+
+  forget(token: rows.Token, shard: number): void {
+    if (shard === this.#self) this.#taken.forget(token)
+    else this.#send(shard, (writer) => Frame.writeToken(writer, Frame.FORGET, token))
+  }
+
+  left({ shard, number }: GroupMember): void {
+    this.#known.delete(`${shard}/${number}`)
+  }
+
+  ended({ tenant, name, number }: Group): void {
+    const key = nameOf(tenant, name)
+    this.#groups.delete(key)
+    this.#byNumber.delete(number)
+    this.#awaitDropped(key, { tenant, name, isLost: false })
+  }
+
+  #awaitDropped(key: string, dropped: Dropped): void {
+    this.#dropped.set(key, dropped)
+    this.#broker.whenCommitted((outcome) => {
+      if (outcome < 0) dropped.isLost = true
+      else if (this.#dropped.get(key) === dropped) this.#dropped.delete(key)
+    })
+  }
+
+  /** Takes rows away whose end was lost; where there is such a group again it has written over it, or will. */
+  #dropLost(): void {
+    const { journal } = this.#broker.services
+    if (journal.refusal !== 0) return
+    for (const [key, { tenant, name, isLost }] of this.#dropped) {
+      if (!isLost || this.#groups.has(key)) continue
+      journal.submit({ writes: [{ key: rows.groupKey(tenant, name), value: undefined }] })
+      this.#awaitDropped(key, { tenant, name, isLost: false })
+    }
+  }
+
+  // What has come, from here or another shard.
+
+  #attached(tenant: number, name: string, facts: MemberFacts, wasAway: boolean, ask: number): void {
+    const key = `${facts.shard}/${facts.number}`
+    const group = this.#group(tenant, name)
+    const known = this.#known.get(key)
+    const member = known?.member ?? new GroupMember(facts, facts.shard === this.#self, hashOf(facts.clientIdentifier))
+    member.qos = facts.qos
+    member.limit = facts.limit
+    member.isAttached = true
+    this.#known.set(key, { group, member })
+    group.attach(member, wasAway, ask)
+  }
+
+  #detached(shard: number, number: number, staysAway: boolean): void {
+    const key = `${shard}/${number}`
+    const known = this.#known.get(key)
+    if (known === undefined) return
+    known.group.detach(known.member, staysAway)
+    // What is on its way to it comes back: until then it is known.
+    if (known.member.inflight === 0) this.#known.delete(key)
+  }
+
+  #awayChanged(tenant: number, name: string, qos: number, change: number): void {
+    const group = this.#group(tenant, name)
+    group.changeAway(qos, change)
+    group.settle()
+  }
+
+  #settled(shard: number, number: number, place: rows.Place, kind: number): void {
+    const known = this.#known.get(`${shard}/${number}`)
+    if (kind === Frame.DONE) known?.group.done(known.member, place)
+    else known?.group.returned(known.member, place)
+  }
+
+  #told(token: rows.Token, shard: number, isKept: boolean): void {
+    const group = this.#byNumber.get(token.number)
+    if (group !== undefined) group.told(token, shard, isKept)
+    else if (isKept) this.forget(token, shard)
+  }
+
+  #assigned(
+    from: number,
+    number: number,
+    message: Message,
+    qos: number,
+    { log, offset }: rows.Place,
+    token: rows.Token | undefined
+  ): void {
+    const membership = this.#memberships.get(number)
+    const connection = membership?.session.connection
+    if (membership === undefined || connection === undefined) {
+      // The member has left while it was on its way.
+      if (token !== undefined) this.tellTaken(token, false)
+      else if (log >= 0 && from === this.#self) this.#settled(from, number, { log, offset }, Frame.RETURNED)
+      else if (log >= 0) this.#send(from, (writer) => Frame.writeSettled(writer, Frame.RETURNED, number, log, offset))
+      return
+    }
+    const shares = membership.session.shares
+    const retain = message.retain && membership.wish.retainAsPublished
+    if (qos === 0) shares?.send(connection, membership, message)
+    else shares?.take({ membership, log, offset, message: message.owned(), qos, retain, token })
+  }
+
+  #group(tenant: number, name: string): SharedGroup {
+    const key = nameOf(tenant, name)
+    const known = this.#groups.get(key)
+    if (known !== undefined) return known
+    const value = this.#dropped.has(key) ? undefined : this.#broker.services.store.get(rows.groupKey(tenant, name))
+    const row = value === undefined ? undefined : rows.decodeGroup(value)
+    const group = new SharedGroup(this.#broker, this, tenant, name, row)
+    this.#groups.set(key, group)
+    this.#byNumber.set(group.number, group)
+    return group
+  }
+
+  #send(target: number, write: (writer: ReturnType<Mailbox["begin"]>) => void): void {
+    const writer = this.#mailbox.begin(target)
+    write(writer)
+    this.#mailbox.end(writer)
+  }
+
+  #receive(from: number, reader: ByteReader): void {
+    const kind = reader.uint8()
+    switch (kind) {
+      case Frame.ATTACH: {
+        const { tenant, name, facts, wasAway, ask } = Frame.readAttach(reader, from)
+        this.#attached(tenant, name, facts, wasAway, ask)
+        return
+      }
+      case Frame.DETACH:
+        this.#detached(from, reader.uint53(), reader.uint8() === 1)
+        return
+      case Frame.AWAY: {
+        const { tenant, name, qos, change } = Frame.readAway(reader)
+        this.#awayChanged(tenant, name, qos, change)
+        return
+      }
+      case Frame.DONE:
+      case Frame.RETURNED:
+        this.#settled(from, reader.uint53(), { log: reader.uint32(), offset: reader.uint53() }, kind)
+        return
+      case Frame.ASSIGN: {
+        const { number, qos, place, token } = Frame.readAssign(reader, from, this.#scratch)
+        this.#assigned(from, number, this.#scratch, qos, place, token)
+        return
+      }
+      case Frame.JOINED: {
+        const { ask, outcome } = Frame.readJoined(reader)
+        this.joins.done(ask, outcome)
+        return
+      }
+      case Frame.KEPT:
+      case Frame.NOT_KEPT:
+        this.#told(Frame.readToken(reader), from, kind === Frame.KEPT)
+        return
+      case Frame.ASK: {
+        const token = Frame.readToken(reader)
+        this.tellTaken(token, this.#taken.has(token))
+        return
+      }
+      case Frame.FORGET:
+        this.#taken.forget(Frame.readToken(reader))
+        return
+      default:
+        throw new RangeError(`a frame about shared subscriptions is of kind ${kind}`)
+    }
+  }
+}
+
+function nameOf(tenant: number, name: string): string {
+  return `${tenant}/${name}`
+}

@@ -28,9 +28,16 @@ export {
 export * from "./log/mod.ts"
 export * from "./meta/MetaStore.ts"
 export { Clock, type ClockShape, type Timer } from "./platform/Clock.ts"
+export {
+  CertificateError,
+  type CertificateFiles,
+  type CertificateParts,
+  watchCertificates
+} from "./platform/certificates.ts"
 export * from "./platform/Files.ts"
 export * from "./platform/mod.ts"
 export * from "./platform/Net.ts"
+export { behindProxy } from "./platform/proxy-protocol.ts"
 export { Random, type RandomShape, randomUuid, uuidBytes, uuidText } from "./platform/Random.ts"
 export { Threads } from "./platform/Threads.ts"
 export { TimerWheel, type WheelTask } from "./platform/TimerWheel.ts"

@@ -107,10 +107,15 @@ export class SharedNet {
       return `${key} ${count}`
     }
     return {
-      listenTcp: (address, accept) =>
-        this.#join(keyOf("tcp", address), address, accept, (shared) => this.#net.listenTcp(address, shared)),
+      listenTcp: (address, accept, tls) =>
+        this.#join(keyOf(tls === undefined ? "tcp" : "tls", address), this.#guard(address), accept, (shared) =>
+          this.#net.listenTcp(address, shared, tls)
+        ),
+      // Only this machine can reach it.
+      listenUnix: (path, accept) =>
+        this.#join(keyOf("unix", path), Effect.void, accept, (shared) => this.#net.listenUnix(path, shared)),
       listenWebSocket: (address, options, accept) =>
-        this.#join(keyOf("websocket", address), address, accept, (shared) =>
+        this.#join(keyOf("websocket", address), this.#guard(address), accept, (shared) =>
           this.#net.listenWebSocket(address, options, shared)
         ),
       serveHttp: (address, handler) => this.#guard(address).pipe(Effect.andThen(this.#net.serveHttp(address, handler)))
@@ -119,7 +124,7 @@ export class SharedNet {
 
   #join(
     key: string,
-    address: string,
+    guard: Effect.Effect<void, ListenError>,
     accept: Accept,
     open: (accept: Accept) => Effect.Effect<Listening, ListenError, Scope.Scope>
   ): Effect.Effect<Listening, ListenError, Scope.Scope> {
@@ -131,7 +136,7 @@ export class SharedNet {
       const opened =
         known?.listening !== undefined
           ? Effect.succeed(known.listening)
-          : this.#guard(address).pipe(
+          : guard.pipe(
               Effect.andThen(open(shared.accept)),
               Scope.provide(this.#nodeScope),
               Effect.tap((listening) =>

@@ -39,11 +39,22 @@ export interface SocketReceiver {
 /** Decides who receives a new connection's bytes. */
 export type Accept = (socket: Socket) => SocketReceiver
 
-/** Certificates of a listener, PEM text. Absent = plain. */
+/** What a TLS listener shows and asks for, PEM text. TLS 1.2 and 1.3. */
 export interface TlsOptions {
+  /** The certificate, and those between it and its root behind it. */
   readonly certificate: string
   readonly privateKey: string
-  readonly clientCa?: string
+  /** Roots of client certificates; "" = clients are not asked for one. */
+  readonly clientCa: string
+  /** A client without a certificate that these roots vouch for is refused. */
+  readonly requiresClient: boolean
+}
+
+/** The options as they are now: a listener asks for each connection, so that a certificate can be changed while it stands. */
+export interface TlsSource {
+  readonly current: TlsOptions
+  /** Tells of a change, for the life of the listener. */
+  onChange(changed: () => void): void
 }
 
 export interface WebSocketOptions {
@@ -53,6 +64,10 @@ export interface WebSocketOptions {
   readonly subprotocols: ReadonlyArray<string>
   /** Largest frame in bytes; a larger one closes the connection with 1009. */
   readonly frameSizeMax: number
+  /** Absent = plain. */
+  readonly tls?: TlsSource
+  /** A proxy says in front of each connection who its client is: `proxy-protocol.ts`. Not together with `tls`. */
+  readonly isBehindProxy?: boolean
 }
 
 /** Why a listener does not stand. `reason` is one line for a person. */
@@ -61,7 +76,7 @@ export class ListenError extends Schema.TaggedError<ListenError>()("ListenError"
   reason: Schema.String
 }) {}
 
-/** A listener that accepts; `address` is "host:port" with the real port where 0 was asked for. */
+/** A listener that accepts; `address` is "host:port" with the real port where 0 was asked for, or the path of a unix socket. */
 export interface Listening {
   readonly address: string
 }
@@ -70,7 +85,10 @@ export type HttpHandler = (request: Request, peerAddress: string) => Response | 
 
 /** Listeners live as long as the scope that opened them; closing it stops accepting and leaves open connections to their owners. */
 export interface NetShape {
-  listenTcp(address: string, accept: Accept): Effect.Effect<Listening, ListenError, Scope.Scope>
+  /** With `tls` whoever accepts gets connections whose handshake is done; one that takes longer than 10 s is cut. */
+  listenTcp(address: string, accept: Accept, tls?: TlsSource): Effect.Effect<Listening, ListenError, Scope.Scope>
+  /** A unix socket; what a process that is gone has left at the path is taken over, and it is removed in the end. */
+  listenUnix(path: string, accept: Accept): Effect.Effect<Listening, ListenError, Scope.Scope>
   /** MQTT over WebSocket [MQTT-6.0.0]: binary frames only, their borders carry no meaning. */
   listenWebSocket(
     address: string,

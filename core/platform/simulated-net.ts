@@ -290,6 +290,10 @@ export class SimulatedNet implements NetShape {
     }
   }
 
+  listenUnix(path: string): Effect.Effect<Listening, ListenError, Scope.Scope> {
+    return Effect.fail(new ListenError({ address: path, reason: "a simulation has no unix sockets" }))
+  }
+
   listenTcp(address: string, accept: Accept): Effect.Effect<Listening, ListenError, Scope.Scope> {
     return this.#listen(address, this.#accepts, accept)
   }

@@ -13,6 +13,29 @@ export const options = v.strictObject({
     v.optional(addressList, ["127.0.0.1:8083"]),
     v.description("listeners for MQTT over WebSocket, path /mqtt")
   ),
+  tls: v.pipe(v.optional(addressList, []), v.description("listeners for MQTT over TLS")),
+  websocket_tls: v.pipe(
+    v.optional(addressList, []),
+    v.description("listeners for MQTT over WebSocket over TLS, path /mqtt")
+  ),
+  unix: v.pipe(v.optional(v.array(v.string()), []), v.description("paths of unix sockets for clients on this machine")),
+  certificate: v.pipe(
+    v.optional(v.string(), ""),
+    v.description("file with the certificate of the TLS listeners and those above it, PEM; read again when it changes")
+  ),
+  private_key: v.pipe(v.optional(v.string(), ""), v.description("file with the certificate's private key, PEM")),
+  client_ca: v.pipe(
+    v.optional(v.string(), ""),
+    v.description("file with the roots that client certificates are checked by, PEM")
+  ),
+  client_certificate: v.pipe(
+    v.optional(v.picklist(["none", "optional", "required"]), "none"),
+    v.description("whether TLS clients are asked for a certificate")
+  ),
+  proxy_protocol: v.pipe(
+    v.optional(v.boolean(), false),
+    v.description("whether a proxy says who each client of tcp, websocket and unix is; other connections are cut")
+  ),
   packet_size_max: v.pipe(
     v.optional(whole(1_024, 268_435_460), 1_048_576),
     v.description("bytes a client may send in one packet")

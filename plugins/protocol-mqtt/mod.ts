@@ -1,14 +1,16 @@
-/** MQTT 3.1, 3.1.1 and 5.0 over TCP and WebSocket. */
+/** MQTT 3.1, 3.1.1 and 5.0 over TCP, WebSocket, both with TLS, and unix sockets. */
 import { Effect, Layer } from "effect"
 import {
   Access,
   type AccessShape,
   Clock,
   CONTRACT_VERSION,
+  Files,
   Ingress,
   Journal,
   KeyValueStore,
   Listeners,
+  Log,
   MetaStore,
   Net,
   NodeFacts,
@@ -26,13 +28,12 @@ import {
 import { Broker } from "./Broker.ts"
 import { Connection } from "./Connection.ts"
 import { SERVICE } from "./connecting.ts"
+import { openListeners } from "./listeners.ts"
 import { registerMetrics } from "./metrics.ts"
 import * as Reason from "./reasons.ts"
 import { ScramUsers, scramSecret } from "./ScramUsers.ts"
 import { options, type Settings } from "./Settings.ts"
 
-/** Largest WebSocket frame, beyond the largest packet: a frame may hold several packets. */
-const FRAME_SLACK_BYTES = 65_536
 /** How long a graceful stop waits for clients to read their DISCONNECT. */
 const STOP_GRACE_MS = 200
 
@@ -84,22 +85,14 @@ export const plugin = {
             new PluginError({ plugin: "protocol-mqtt", message: `cannot take up its sessions: ${error}` })
         })
         shard.acceptForwarded(SERVICE, (socket) => new Connection(broker, socket))
-        const accept = (socket: ConstructorParameters<typeof Connection>[1]) => new Connection(broker, socket)
-        const failed = (error: { readonly address: string; readonly reason: string }) =>
-          new PluginError({ plugin: "protocol-mqtt", message: `cannot listen on ${error.address}: ${error.reason}` })
-        for (const address of settings.tcp) {
-          const listening = yield* net.listenTcp(address, accept).pipe(Effect.mapError(failed))
-          yield* listeners.announce({ plugin: "protocol-mqtt", listener: "tcp", address: listening.address })
-        }
-        const webSocket = {
-          path: "/mqtt",
-          subprotocols: ["mqtt", "mqttv3.1"],
-          frameSizeMax: settings.packet_size_max + FRAME_SLACK_BYTES
-        }
-        for (const address of settings.websocket) {
-          const listening = yield* net.listenWebSocket(address, webSocket, accept).pipe(Effect.mapError(failed))
-          yield* listeners.announce({ plugin: "protocol-mqtt", listener: "websocket", address: listening.address })
-        }
+        yield* openListeners(settings, {
+          net,
+          files: yield* Files,
+          clock,
+          log: yield* Log,
+          accept: (socket) => new Connection(broker, socket),
+          announce: (listener, address) => listeners.announce({ plugin: "protocol-mqtt", listener, address })
+        })
       })
     )
 } satisfies ProtocolPlugin

@@ -7,14 +7,25 @@ import { Net, type NetShape } from "../Net.ts"
 import { makeNodeFiles } from "../node-files.ts"
 import { Random } from "../Random.ts"
 import { systemClock, systemRandom } from "../system.ts"
+import { webSocketAccept } from "../WebSocketConnection.ts"
 import { serveHttp } from "./http.ts"
 import { listenTcp } from "./tcp.ts"
+import { listenTls } from "./tls.ts"
+import { listenUnix } from "./unix.ts"
 import { listenWebSocket } from "./websocket.ts"
 
 export function bunNet(onFault: OnFault): NetShape {
   return {
-    listenTcp: (address, accept) => listenTcp(address, accept, onFault),
-    listenWebSocket: (address, options, accept) => listenWebSocket(address, options, accept, onFault),
+    listenTcp: (address, accept, tls) =>
+      tls === undefined ? listenTcp(address, accept, onFault) : listenTls(address, accept, tls, onFault),
+    listenUnix: (path, accept) => listenUnix(path, accept, onFault),
+    // The runtime's server keeps the certificate that it began with, and shows nobody the bytes in front of a request.
+    listenWebSocket: (address, options, accept) => {
+      const { tls, isBehindProxy = false } = options
+      if (tls === undefined && !isBehindProxy) return listenWebSocket(address, options, accept, onFault)
+      const accepting = webSocketAccept(options, accept, onFault)
+      return tls === undefined ? listenTcp(address, accepting, onFault) : listenTls(address, accepting, tls, onFault)
+    },
     serveHttp: (address, handler) => serveHttp(address, handler, onFault)
   }
 }

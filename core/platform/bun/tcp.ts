@@ -11,9 +11,10 @@ import { type Accept, CLOSED, type ListenError, type Listening, type Socket, typ
 /** How long a connection that we have ended may take to be ended by the peer. */
 const LINGER_MS = 2_000
 
-type Handle = import("bun").Socket<Connection>
+export type Handle = import("bun").Socket<Connection>
 
-class Connection implements Socket {
+/** A connection over any socket of the runtime's, plain or secured. */
+export class Connection implements Socket {
   readonly handle: Handle
   receiver: SocketReceiver | undefined
   #open = true
@@ -26,7 +27,7 @@ class Connection implements Socket {
 
   /** Asked of the runtime each time: a string for every idle connection is too much to keep. */
   get peerAddress(): string {
-    return this.#open ? this.handle.remoteAddress : ""
+    return this.#open ? (this.handle.remoteAddress ?? "") : ""
   }
 
   write(bytes: Uint8Array, start: number, end: number): number {
@@ -80,35 +81,40 @@ export function listenTcp(
       port,
       exclusive: true,
       allowHalfOpen: true,
-      socket: {
-        binaryType: "uint8array",
-        open(handle) {
-          handle.setNoDelay(true)
-          const connection = new Connection(handle)
-          handle.data = connection
-          connection.receiver = accept(connection)
-        },
-        data(handle, bytes) {
-          if (!handle.data.isEnding) handle.data.receiver?.data(bytes)
-        },
-        end(handle) {
-          handle.end()
-        },
-        drain(handle) {
-          handle.data.receiver?.drain()
-        },
-        close(handle) {
-          handle.data?.closed()
-        },
-        error(handle, error) {
-          if (error instanceof InvariantViolation) throw error
-          handle.terminate()
-          onFault(error)
-        }
-      }
+      socket: handlers(accept, onFault)
     })
   )
   return Effect.acquireRelease(opened, (listener) => Effect.sync(() => listener.stop(false))).pipe(
     Effect.map((listener) => ({ address: formatAddress(address, listener.port) }))
   )
+}
+
+/** What is done with connections whose bytes come as they are. */
+export function handlers(accept: Accept, onFault: OnFault) {
+  return {
+    binaryType: "uint8array" as const,
+    open(handle: Handle): void {
+      handle.setNoDelay(true)
+      const connection = new Connection(handle)
+      handle.data = connection
+      connection.receiver = accept(connection)
+    },
+    data(handle: Handle, bytes: Uint8Array): void {
+      if (!handle.data.isEnding) handle.data.receiver?.data(bytes)
+    },
+    end(handle: Handle): void {
+      handle.end()
+    },
+    drain(handle: Handle): void {
+      handle.data.receiver?.drain()
+    },
+    close(handle: Handle): void {
+      handle.data?.closed()
+    },
+    error(handle: Handle, error: unknown): void {
+      if (error instanceof InvariantViolation) throw error
+      handle.terminate()
+      onFault(error)
+    }
+  }
 }

@@ -1,22 +1,31 @@
 /** The platform on Deno. */
-import { Layer } from "effect"
+import { Effect, Layer } from "effect"
 import { Clock } from "../Clock.ts"
 import { Files } from "../Files.ts"
 import type { OnFault } from "../listening.ts"
-import { Net, type NetShape } from "../Net.ts"
+import { ListenError, Net, type NetShape } from "../Net.ts"
 import { makeNodeFiles } from "../node-files.ts"
 import { Random } from "../Random.ts"
 import { systemClock, systemRandom } from "../system.ts"
+import { webSocketAccept } from "../WebSocketConnection.ts"
 import { serveHttp } from "./http.ts"
 import { listenTcp } from "./tcp.ts"
-import { listenWebSocket } from "./websocket.ts"
 
 export function denoNet(onFault: OnFault): NetShape {
   return {
-    listenTcp: (address, accept) => listenTcp(address, accept, onFault),
-    listenWebSocket: (address, options, accept) => listenWebSocket(address, options, accept, onFault),
+    listenTcp: (address, accept, tls) =>
+      tls === undefined ? listenTcp(address, accept, onFault) : Effect.fail(refused(address, "TLS")),
+    listenUnix: (path) => Effect.fail(refused(path, "unix sockets")),
+    listenWebSocket: (address, options, accept) =>
+      options.tls === undefined
+        ? listenTcp(address, webSocketAccept(options, accept, onFault), onFault)
+        : Effect.fail(refused(address, "TLS")),
     serveHttp: (address, handler) => serveHttp(address, handler, onFault)
   }
+}
+
+function refused(address: string, what: string): ListenError {
+  return new ListenError({ address, reason: `${what} needs Bun, or one of the executables` })
 }
 
 export function denoPlatform(onFault: OnFault): Layer.Layer<Net | Clock | Random | Files> {

@@ -1,6 +1,7 @@
 /**
- * WebSocket listeners on Deno's TCP, as byte sockets: the handshake and the frames are ours. Deno's own upgrade cannot stop reading nor
- * cut a peer that does not answer a close, and its node:http, under the package ws, stops accepting for good once descriptors run out.
+ * A WebSocket connection over any byte socket: the handshake and the frames are ours. For Deno, whose own upgrade cannot stop reading nor
+ * cut a peer that does not answer a close (its node:http, under the package ws, stops accepting for good once descriptors run out); and on
+ * Bun where its server cannot do it: with certificates that change while the listener stands, and behind a proxy.
  *
  * Source: RFC 6455; MQTT 5.0 section 6: binary frames only [MQTT-6.0.0-1], frames and packets need not align [MQTT-6.0.0-2],
  * subprotocol "mqtt" [MQTT-6.0.0-3].
@@ -8,20 +9,12 @@
  * Invariant: what is written here is whole frames; of one of them at most a part waits here until the socket below takes it.
  */
 import { createHash } from "node:crypto"
-import type { Effect, Scope } from "effect"
-import { InvariantViolation } from "../../assert.ts"
-import type { OnFault } from "../listening.ts"
-import {
-  type Accept,
-  CLOSED,
-  type ListenError,
-  type Listening,
-  type Socket,
-  type SocketReceiver,
-  type WebSocketOptions
-} from "../Net.ts"
-import { GOING_AWAY, negotiate } from "../websocket.ts"
-import { listenTcp } from "./tcp.ts"
+import { InvariantViolation } from "../assert.ts"
+import type { OnFault } from "./listening.ts"
+import { type Accept, CLOSED, type Socket, type SocketReceiver, type WebSocketOptions } from "./Net.ts"
+import { behindProxy } from "./proxy-protocol.ts"
+import { systemClock } from "./system.ts"
+import { GOING_AWAY, negotiate } from "./websocket.ts"
 import { controlFrame, dataFrame, FrameReader, OPCODE } from "./websocket-frames.ts"
 import { headEnd, readHead } from "./websocket-handshake.ts"
 
@@ -234,12 +227,8 @@ function text(lines: ReadonlyArray<string>, body: string): Uint8Array {
   return Buffer.from(`${lines.join("\r\n")}\r\n\r\n${body}`, "latin1")
 }
 
-/** Listens on `address` for the life of the scope; connections that are open when it closes are left to their owners. */
-export function listenWebSocket(
-  address: string,
-  options: WebSocketOptions,
-  accept: Accept,
-  onFault: OnFault
-): Effect.Effect<Listening, ListenError, Scope.Scope> {
-  return listenTcp(address, (socket) => new WebSocketConnection(socket, options, accept, onFault), onFault)
+/** Accepts byte sockets whose peers speak WebSocket, behind the header of a proxy where the options say so. */
+export function webSocketAccept(options: WebSocketOptions, accept: Accept, onFault: OnFault): Accept {
+  const accepting: Accept = (socket) => new WebSocketConnection(socket, options, accept, onFault)
+  return options.isBehindProxy === true ? behindProxy(accepting, systemClock) : accepting
 }

@@ -111,6 +111,10 @@ export class SharedNet {
         this.#join(keyOf(tls === undefined ? "tcp" : "tls", address), this.#guard(address), accept, (shared) =>
           this.#net.listenTcp(address, shared, tls)
         ),
+      listenQuic: (address, accept, tls) =>
+        this.#join(keyOf("quic", address), this.#guard(address), accept, (shared) =>
+          this.#net.listenQuic(address, shared, tls)
+        ),
       // Only this machine can reach it.
       listenUnix: (path, accept) =>
         this.#join(keyOf("unix", path), Effect.void, accept, (shared) => this.#net.listenUnix(path, shared)),

@@ -87,6 +87,8 @@ export type HttpHandler = (request: Request, peerAddress: string) => Response | 
 export interface NetShape {
   /** With `tls` whoever accepts gets connections whose handshake is done; one that takes longer than 10 s is cut. */
   listenTcp(address: string, accept: Accept, tls?: TlsSource): Effect.Effect<Listening, ListenError, Scope.Scope>
+  /** QUIC, on a UDP port; its connections are those of TCP. Of clients that offer the application protocol "mqtt". */
+  listenQuic(address: string, accept: Accept, tls: TlsSource): Effect.Effect<Listening, ListenError, Scope.Scope>
   /** A unix socket; what a process that is gone has left at the path is taken over, and it is removed in the end. */
   listenUnix(path: string, accept: Accept): Effect.Effect<Listening, ListenError, Scope.Scope>
   /** MQTT over WebSocket [MQTT-6.0.0]: binary frames only, their borders carry no meaning. */

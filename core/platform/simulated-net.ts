@@ -290,6 +290,10 @@ export class SimulatedNet implements NetShape {
     }
   }
 
+  listenQuic(address: string): Effect.Effect<Listening, ListenError, Scope.Scope> {
+    return Effect.fail(new ListenError({ address, reason: "a simulation has no QUIC" }))
+  }
+
   listenUnix(path: string): Effect.Effect<Listening, ListenError, Scope.Scope> {
     return Effect.fail(new ListenError({ address: path, reason: "a simulation has no unix sockets" }))
   }

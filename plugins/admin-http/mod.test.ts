@@ -35,6 +35,7 @@ function makePlatform(refuse?: string) {
   const unused = () => Effect.die("not for this plugin")
   const net: NetShape = {
     listenTcp: unused,
+    listenQuic: unused,
     listenUnix: unused,
     listenWebSocket: unused,
     serveHttp: (address, handler) =>

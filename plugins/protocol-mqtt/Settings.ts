@@ -18,10 +18,16 @@ export const options = v.strictObject({
     v.optional(addressList, []),
     v.description("listeners for MQTT over WebSocket over TLS, path /mqtt")
   ),
+  quic: v.pipe(
+    v.optional(addressList, []),
+    v.description("listeners for MQTT over QUIC, UDP ports: a preview, and not for an open network")
+  ),
   unix: v.pipe(v.optional(v.array(v.string()), []), v.description("paths of unix sockets for clients on this machine")),
   certificate: v.pipe(
     v.optional(v.string(), ""),
-    v.description("file with the certificate of the TLS listeners and those above it, PEM; read again when it changes")
+    v.description(
+      "file with the certificate of the TLS and QUIC listeners and those above it, PEM; read again when it changes"
+    )
   ),
   private_key: v.pipe(v.optional(v.string(), ""), v.description("file with the certificate's private key, PEM")),
   client_ca: v.pipe(

@@ -22,7 +22,7 @@ import type { Settings } from "./Settings.ts"
 /** Largest WebSocket frame, beyond the largest packet: a frame may hold several packets. */
 const FRAME_SLACK_BYTES = 65_536
 
-export type Transport = "tcp" | "tls" | "websocket" | "websocket_tls" | "unix"
+export type Transport = "tcp" | "tls" | "websocket" | "websocket_tls" | "quic" | "unix"
 
 /** One listener as it is opened. */
 export interface ListenerWish {
@@ -49,6 +49,7 @@ export function listenersOf(settings: Settings): ReadonlyArray<ListenerWish> {
     ...all("websocket", settings.websocket),
     ...all("tls", settings.tls),
     ...all("websocket_tls", settings.websocket_tls),
+    ...all("quic", settings.quic),
     ...all("unix", settings.unix)
   ]
 }
@@ -73,10 +74,10 @@ function certificates(
   settings: Settings,
   { files, clock, log }: ListenerParts
 ): Effect.Effect<TlsSource | undefined, PluginError, Scope.Scope> {
-  const { tls, websocket_tls, certificate, private_key: privateKey, client_certificate, client_ca } = settings
-  if (tls.length + websocket_tls.length === 0) return Effect.succeed(undefined)
+  const { tls, websocket_tls, quic, certificate, private_key: privateKey, client_certificate, client_ca } = settings
+  if (tls.length + websocket_tls.length + quic.length === 0) return Effect.succeed(undefined)
   if (certificate === "" || privateKey === "") {
-    return Effect.fail(faulty("tls and websocket_tls need certificate and private_key"))
+    return Effect.fail(faulty("tls, websocket_tls and quic need certificate and private_key"))
   }
   if (client_certificate !== "none" && client_ca === "") {
     return Effect.fail(faulty(`client_certificate = "${client_certificate}" needs client_ca`))
@@ -113,6 +114,8 @@ function open(
       return net.listenWebSocket(address, { ...webSocket, isBehindProxy }, accept)
     case "tls":
       return net.listenTcp(address, accept, tls)
+    case "quic":
+      return tls === undefined ? Effect.never : net.listenQuic(address, accept, tls)
     case "websocket_tls":
       return net.listenWebSocket(address, { ...webSocket, ...(tls !== undefined && { tls }) }, accept)
   }

@@ -259,7 +259,7 @@ describe.skipIf(IS_EXTERNAL || RUNS_ON_DENO)("listeners", () => {
     [
       "no certificate",
       { "protocol-mqtt.tls": "127.0.0.1:0" },
-      /tls and websocket_tls need certificate and private_key/
+      /tls, websocket_tls and quic need certificate and private_key/
     ],
     ["a certificate that is not there", { ...TLS, "protocol-mqtt.certificate": path("none.pem") }, /none\.pem: /],
     [

@@ -9,6 +9,7 @@ import { Random } from "../Random.ts"
 import { systemClock, systemRandom } from "../system.ts"
 import { webSocketAccept } from "../WebSocketConnection.ts"
 import { serveHttp } from "./http.ts"
+import { listenQuic } from "./quic.ts"
 import { listenTcp } from "./tcp.ts"
 import { listenTls } from "./tls.ts"
 import { listenUnix } from "./unix.ts"
@@ -18,6 +19,7 @@ export function bunNet(onFault: OnFault): NetShape {
   return {
     listenTcp: (address, accept, tls) =>
       tls === undefined ? listenTcp(address, accept, onFault) : listenTls(address, accept, tls, onFault),
+    listenQuic: (address, accept, tls) => listenQuic(address, accept, tls, onFault),
     listenUnix: (path, accept) => listenUnix(path, accept, onFault),
     // The runtime's server keeps the certificate that it began with, and shows nobody the bytes in front of a request.
     listenWebSocket: (address, options, accept) => {

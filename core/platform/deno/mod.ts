@@ -15,6 +15,7 @@ export function denoNet(onFault: OnFault): NetShape {
   return {
     listenTcp: (address, accept, tls) =>
       tls === undefined ? listenTcp(address, accept, onFault) : Effect.fail(refused(address, "TLS")),
+    listenQuic: (address) => Effect.fail(refused(address, "QUIC")),
     listenUnix: (path) => Effect.fail(refused(path, "unix sockets")),
     listenWebSocket: (address, options, accept) =>
       options.tls === undefined

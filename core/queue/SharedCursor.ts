@@ -112,7 +112,7 @@ export class SharedCursor {
   state(): ReadonlyArray<SharedPosition> {
     return this.#places.map(({ position, resumeTo, held, again }) => ({
       next: Math.max(position, resumeTo),
-      open: [...held, ...again].sort((left, right) => left - right)
+      open: rising(held, again)
     }))
   }
 
@@ -121,6 +121,14 @@ export class SharedCursor {
     if (place === undefined) throw new RangeError(`a group has no position in log ${log}`)
     return place
   }
+}
+
+function rising(held: ReadonlySet<number>, again: ReadonlySet<number>): ReadonlyArray<number> {
+  const all = new Float64Array(held.size + again.size)
+  let count = 0
+  for (const offset of held) all[count++] = offset
+  for (const offset of again) all[count++] = offset
+  return [...all.sort()]
 }
 
 /** The lowest offset that is still needed. */

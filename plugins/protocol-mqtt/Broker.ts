@@ -120,6 +120,7 @@ export class Broker implements TurnTask, WheelTask {
     this.shared = new SharedGroups(this)
     services.queueLogs.onLost((log, from, end) => {
       for (const session of this.sessions.durable()) session.lost(log, from, end)
+      this.shared.lost()
     })
   }
 
@@ -215,6 +216,13 @@ export class Broker implements TurnTask, WheelTask {
     const lost = [...this.#rewrites]
     this.#rewrites.clear()
     for (const each of lost) each.rewrite()
+  }
+
+  /** Whether a message is too old to be sent; one that is is counted. */
+  isExpired({ expiresAtMs }: Message): boolean {
+    if (expiresAtMs === 0 || expiresAtMs > this.services.clock.nowMs()) return false
+    this.counts.droppedExpired += 1
+    return true
   }
 
   /** Calls `call` when all that has been submitted until now is committed, with the outcome of the last of it. */

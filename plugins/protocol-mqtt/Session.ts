@@ -155,7 +155,7 @@ export abstract class Session implements Subscriber {
     return { ticket, isNew: before === undefined, subscription: made }
   }
 
-  /** Adds or replaces a shared subscription; the ticket of `SharedGroups.joins` to wait for. */
+  /** Adds or replaces a shared subscription; the ticket of its shares' `joins` to wait for. */
   subscribeShared(wish: Wish): number {
     this.shares ??= new Memberships(this)
     const { isNew, ticket } = this.shares.add(wish)

@@ -25,9 +25,7 @@ export const options = v.strictObject({
   unix: v.pipe(v.optional(v.array(v.string()), []), v.description("paths of unix sockets for clients on this machine")),
   certificate: v.pipe(
     v.optional(v.string(), ""),
-    v.description(
-      "file with the certificate of the TLS and QUIC listeners and those above it, PEM; read again when it changes"
-    )
+    v.description("PEM file with the certificate of the TLS and QUIC listeners; read again when it changes")
   ),
   private_key: v.pipe(v.optional(v.string(), ""), v.description("file with the certificate's private key, PEM")),
   client_ca: v.pipe(

@@ -60,8 +60,8 @@ export function subscribe(
   const { version } = connection
   const frame = new Uint8Array(subackSize(version, codes.length))
   waitForRows(connection, session)
-  const { stream } = connection.broker.shared.joins
-  if (joining > stream.committed) connection.answers.waitFirst(stream, joining)
+  const stream = session.shares?.joins.stream
+  if (stream !== undefined && joining > stream.committed) connection.answers.waitFirst(stream, joining)
   writeSuback(frame, 0, version, packet.packetIdentifier, codes)
   connection.answer(frame, ticket, () => {
     for (const subscription of replays) replay(connection, subscription)

@@ -142,7 +142,8 @@ export class TestNode {
     })
     const { clock } = simulation
     const logs: Array<QueueLog> = []
-    const shards = topicShards.map(({ topics }, index): TestShard => {
+    // As in a node, the broker of a shard is made when those of the shards before it have started.
+    const makers = topicShards.map(({ topics }, index) => {
       const { port, turn } = joined.all[index] ?? assert.fail("a shard is joined")
       const store = this.stores[index] ?? assert.fail("a shard has a store")
       const journal = new StepJournal(store, turn)
@@ -180,25 +181,32 @@ export class TestNode {
       const mailboxes = new Mailboxes(port)
       const { random } = simulation
       const wheel = new TimerWheel(clock)
-      const broker = new Broker(this.settings, {
-        ingress,
-        router,
-        access,
-        shard,
-        turn,
-        clock,
-        random,
-        wheel,
-        journal,
-        store,
-        queueLogs,
-        isServing: () => this.#isServing
-      })
-      return { broker, journal, store, queueLog, router, tokens, owns: (client) => owner(client) === index }
+      return (): TestShard => {
+        const broker = new Broker(this.settings, {
+          ingress,
+          router,
+          access,
+          shard,
+          turn,
+          clock,
+          random,
+          wheel,
+          journal,
+          store,
+          queueLogs,
+          isServing: () => this.#isServing
+        })
+        return { broker, journal, store, queueLog, router, tokens, owns: (client) => owner(client) === index }
+      }
     })
+    const shards: Array<TestShard> = []
     this.#run = { simulation, shards }
     await this.#toItsEnd(Promise.all(logs.map((log) => Effect.runPromise(log.open()))))
-    for (const { broker } of shards) await this.#toItsEnd(broker.start())
+    for (const make of makers) {
+      const made = make()
+      shards.push(made)
+      await this.#toItsEnd(made.broker.start())
+    }
     this.#isServing = true
     await this.settle()
   }

@@ -34,6 +34,8 @@ class LogFlow {
   skipFrom = 0
   skipTo = 0
   stopWaiting: (() => void) | undefined
+  /** Rises when something is to be read again: what was read for an earlier one says nothing of where to go on. */
+  generation = 0
 
   constructor(log: number) {
     this.log = log
@@ -46,6 +48,8 @@ export class GroupFeed {
   readonly #host: FeedHost
   readonly #selection: QueueSelection
   readonly #flows: ReadonlyArray<LogFlow>
+  /** The log that is read first the next time: each has its turn. */
+  #first = 0
   #isEnded = false
   #isPausing = false
 
@@ -80,7 +84,13 @@ export class GroupFeed {
 
   /** Something is to be read again, or members are back: all is read before anything goes live. */
   rewind(): void {
-    for (const flow of this.#flows) flow.isBehind = true
+    for (const flow of this.#flows) {
+      flow.isBehind = true
+      flow.generation += 1
+      // What it waited for may never come; what is to be read again lies before it.
+      flow.stopWaiting?.()
+      flow.stopWaiting = undefined
+    }
   }
 
   /** The bounds of what may wait are applied before more is read. */
@@ -91,8 +101,12 @@ export class GroupFeed {
   /** Reads what waits, as far as there is room. */
   drain(): void {
     let read = 0
-    for (const flow of this.#flows) {
-      if (!flow.isBehind || flow.isReading || flow.stopWaiting !== undefined) continue
+    const { length } = this.#flows
+    const first = this.#first
+    for (let turn = 0; turn < length && this.#host.room > 0; turn++) {
+      const flow = this.#flows[(first + turn) % length]
+      if (flow === undefined || !flow.isBehind || flow.isReading || flow.stopWaiting !== undefined) continue
+      this.#first = (flow.log + 1) % length
       read += this.#read(flow, MESSAGES_PER_CALL - read)
       if (read < MESSAGES_PER_CALL) continue
       this.#goOnLater()
@@ -121,15 +135,15 @@ export class GroupFeed {
       }
       const limits = { messagesMax: Math.min(host.room, READ_MESSAGES_MAX), bytesMax: READ_BYTES_MAX }
       const from = this.#cursor.position(flow.log)
+      const { generation } = flow
       let isInPlace = true
       let goesOn = false
       flow.isReading = true
       this.#broker.services.queueLogs.read(flow.log, from, this.#selection, limits, true, {
         received: (read) => {
+          // Messages that were given back meanwhile are read first. While messages are given away nobody reads on: this goes on itself.
+          const isMore = !this.#isEnded && (flow.generation !== generation || this.#take(flow, read, isInPlace))
           flow.isReading = false
-          if (this.#isEnded) return
-          // Messages were given back meanwhile: they are read first.
-          const isMore = this.#cursor.position(flow.log) < from || this.#take(flow, read)
           if (isInPlace) {
             goesOn = isMore
             given += read.messages.length
@@ -145,8 +159,11 @@ export class GroupFeed {
     }
   }
 
-  /** Gives what was read; true where there is more to read now. */
-  #take(flow: LogFlow, read: QueueRead): boolean {
+  /**
+   * Gives what was read; true where there is more to read now. There was room when it was asked for: what has come late is given all the
+   * same, or the logs of other shards would get nothing while this shard's always has something.
+   */
+  #take(flow: LogFlow, read: QueueRead, needsRoom: boolean): boolean {
     const { counts, services, settings } = this.#broker
     const cursor = this.#cursor
     const before = cursor.position(flow.log)
@@ -155,7 +172,7 @@ export class GroupFeed {
     for (const message of read.messages) {
       const { queueOffset: offset } = message
       if (!cursor.isWanted(flow.log, offset) || this.#isDropped(flow, message, nowMs)) continue
-      if (this.#host.room <= 0) {
+      if (needsRoom && this.#host.room <= 0) {
         cursor.passed(flow.log, offset)
         return false
       }

@@ -44,6 +44,10 @@ export class GroupRecord implements TurnTask, WheelTask {
   #generation = 0
   #isInTurn = false
   #isOnWheel = false
+  /** The row is to go, and nothing has been said since that it is to be there. */
+  #isDropped = false
+  /** The group has ended: what is left of its row is its keeper's affair. */
+  #isRetired = false
 
   constructor(broker: Broker, tenant: number, name: string, isCommitted: boolean, host: RecordHost) {
     this.#broker = broker
@@ -97,11 +101,28 @@ export class GroupRecord implements TurnTask, WheelTask {
     this.#generation += 1
     this.isCommitted = false
     this.#handing = []
+    const forgets = this.#forgets
     this.#forgets = []
     this.#isOnWheel = false
-    const { journal, wheel } = this.#broker.services
-    wheel.cancel(this)
-    journal.submit({ writes: [{ key: this.#key, value: undefined }] })
+    this.#isDropped = true
+    this.#broker.services.wheel.cancel(this)
+    this.#writeDrop(forgets)
+  }
+
+  /** The group has ended. */
+  retire(): void {
+    this.#isRetired = true
+  }
+
+  #writeDrop(forgets: ReadonlyArray<Forgotten>): void {
+    this.#broker.services.journal.submit({ writes: [{ key: this.#key, value: undefined }] })
+    this.#broker.whenCommitted((outcome) => {
+      if (outcome >= 0) for (const forgotten of forgets) this.#host.forget(forgotten)
+      else if (this.#isDropped && !this.#isRetired) {
+        this.#forgets = [...forgets, ...this.#forgets]
+        this.#broker.rewriteLater(this)
+      }
+    })
   }
 
   timeout(_nowMs: number): number {
@@ -112,7 +133,14 @@ export class GroupRecord implements TurnTask, WheelTask {
 
   /** The row was lost: it is written again with what else was, sessions' rows above all. */
   rewrite(): void {
-    this.changed(true)
+    if (this.#isRetired) return
+    if (!this.#isDropped) {
+      this.changed(true)
+      return
+    }
+    const forgets = this.#forgets
+    this.#forgets = []
+    this.#writeDrop(forgets)
   }
 
   endTurn(): void {
@@ -129,15 +157,16 @@ export class GroupRecord implements TurnTask, WheelTask {
     const forgets = this.#forgets
     this.#handing = []
     this.#forgets = []
+    this.#isDropped = false
     journal.submit({ writes: [{ key: this.#key, value: encodeGroup(row) }] })
     const generation = this.#generation
     this.#broker.whenCommitted((outcome) => {
+      if (outcome >= 0) for (const forgotten of forgets) this.#host.forget(forgotten)
       if (generation !== this.#generation) return
       if (outcome < 0) this.#lost(outcome, handing, forgets)
       else {
         this.isCommitted = true
         for (const held of handing) this.#host.handOver(held)
-        for (const forgotten of forgets) this.#host.forget(forgotten)
         this.#host.committed()
       }
     })

@@ -8,6 +8,7 @@
  */
 import type { KeyValueWrite, Message } from "../../../core/mod.ts"
 import type { Connection } from "../Connection.ts"
+import { OrderedTickets } from "../OrderedTickets.ts"
 import type { Session, Wish } from "../Session.ts"
 import * as rows from "../session-rows.ts"
 import { NO_IDENTIFIERS, type Place, type Token } from "./group-rows.ts"
@@ -16,6 +17,8 @@ const SHARE_PREFIX = "$share/"
 
 /** A shared subscription as its session has it. */
 export interface Membership {
+  /** Whether its group knows of it as connected. */
+  isAttached: boolean
   readonly session: Session
   /** The shard that owns the group. */
   readonly owner: number
@@ -50,8 +53,13 @@ export function groupNameOf(filter: string): string {
 export class Memberships {
   readonly #session: Session
   readonly #byFilter = new Map<string, Membership>()
-  /** Given, and not sent yet. */
+  /** SUBSCRIBEs that wait for their groups. */
+  readonly joins = new OrderedTickets()
+  /** Given, and not sent yet; and the bytes of their messages. */
   #waiting: Array<Assignment> = []
+  #waitingBytes = 0
+  /** Whether its groups were told to give no more: too much waits. */
+  #isFull = false
 
   constructor(session: Session) {
     this.#session = session
@@ -70,13 +78,16 @@ export class Memberships {
     this.#byFilter.set(wish.filter, this.#make(wish))
   }
 
-  /** Adds or replaces one; the ticket of `SharedGroups.joins` to wait for. */
+  /** Adds or replaces one; the ticket of {@link Memberships.joins} to wait for. */
   add(wish: Wish): { readonly isNew: boolean; readonly ticket: number } {
     const { shared } = this.#session.broker
     const before = this.#byFilter.get(wish.filter)
     const membership = this.#make(wish, before?.number)
     this.#byFilter.set(wish.filter, membership)
-    return { isNew: before === undefined, ticket: shared.attach(membership, false, true) }
+    const ticket = this.joins.stream.issue()
+    membership.isAttached = true
+    shared.attach(membership, this.#limit, false, (outcome) => this.joins.done(ticket, outcome))
+    return { isNew: before === undefined, ticket }
   }
 
   /** Takes one off; false where there was none. What was sent for it is acknowledged all the same. */
@@ -91,13 +102,23 @@ export class Memberships {
 
   /** A connection is there. */
   attach(): void {
-    for (const membership of this.#byFilter.values()) this.#session.broker.shared.attach(membership, true, false)
+    this.#isFull = false
+    for (const membership of this.#byFilter.values()) {
+      membership.isAttached = true
+      this.#session.broker.shared.attach(membership, this.#limit, true)
+    }
   }
 
   /** The connection has ended; with `isOver` the session has, too. First it is gone, then what it had not sent goes to others. */
   detach(isOver: boolean): void {
-    const { shared } = this.#session.broker
-    for (const membership of this.#byFilter.values()) shared.detach(membership, !isOver)
+    const { broker, tenant } = this.#session
+    for (const membership of this.#byFilter.values()) {
+      const { name, wish, isAttached } = membership
+      membership.isAttached = false
+      if (isAttached) broker.shared.detach(membership, !isOver)
+      // Its connection has ended before its groups were told of it.
+      else if (isOver) broker.shared.away(tenant, name, wish.qos, -1)
+    }
     if (isOver) this.#byFilter.clear()
     this.#giveBack(() => true)
   }
@@ -116,18 +137,57 @@ export class Memberships {
 
   /** A message of QoS 1 or 2. */
   take(assignment: Assignment): void {
-    if (this.#waiting.length > 0 || !this.#session.sendShared(assignment)) this.#waiting.push(assignment)
+    if (this.#waiting.length === 0 && this.#send(assignment)) return
+    this.#waiting.push(assignment)
+    this.#waitingBytes += assignment.message.sizeBytes
+    this.#session.broker.held.hold(assignment.message)
+    this.#bound()
   }
 
   /** Sends what waits, as far as there is room. */
   drain(): void {
     const waiting = this.#waiting
+    if (waiting.length === 0) return
     let sent = 0
-    for (const assignment of waiting) {
-      if (!this.#session.sendShared(assignment)) break
+    while (sent < waiting.length) {
+      const assignment = waiting[sent]
+      if (assignment === undefined || !this.#send(assignment)) break
+      this.#left(assignment)
       sent += 1
     }
-    if (sent > 0) this.#waiting = waiting.slice(sent)
+    if (sent > 0) this.#waiting.splice(0, sent)
+    this.#bound()
+  }
+
+  /** False where there is no room. What has expired is done with. */
+  #send(assignment: Assignment): boolean {
+    const { broker } = this.#session
+    if (!broker.isExpired(assignment.message)) return this.#session.sendShared(assignment)
+    broker.shared.acknowledged(assignment)
+    return true
+  }
+
+  #left({ message }: Assignment): void {
+    this.#waitingBytes -= message.sizeBytes
+    this.#session.broker.held.release(message)
+  }
+
+  /** How many messages each group may give, unacknowledged. */
+  get #limit(): number {
+    return this.#isFull ? 0 : this.#session.windowLimit
+  }
+
+  /** Tells the groups when too much waits for one client, however many groups it is in, and when it does not any more. */
+  #bound(): void {
+    const { broker, windowLimit } = this.#session
+    const bytesMax = broker.settings.queue_bytes_max
+    const isOver = this.#waiting.length >= windowLimit || this.#waitingBytes >= bytesMax
+    const isLow = this.#waiting.length * 2 <= windowLimit && this.#waitingBytes * 2 <= bytesMax
+    if (this.#isFull ? !isLow : !isOver) return
+    this.#isFull = !this.#isFull
+    for (const membership of this.#byFilter.values()) {
+      if (membership.isAttached) broker.shared.attach(membership, this.#limit, false)
+    }
   }
 
   /** All its rows. */
@@ -139,6 +199,7 @@ export class Memberships {
     const { broker, tenant } = this.#session
     const name = groupNameOf(wish.filter)
     return {
+      isAttached: false,
       session: this.#session,
       owner: broker.services.shard.ownerOfGroup(tenant, name),
       number: number ?? broker.shared.takeNumber(),
@@ -152,7 +213,9 @@ export class Memberships {
     const waiting = this.#waiting
     this.#waiting = waiting.filter((assignment) => !isMeant(assignment))
     for (const assignment of waiting) {
-      if (isMeant(assignment)) this.#session.broker.shared.returned(assignment)
+      if (!isMeant(assignment)) continue
+      this.#left(assignment)
+      this.#session.broker.shared.returned(assignment)
     }
   }
 }

@@ -22,6 +22,7 @@ import { askEnds } from "../log-ends.ts"
 import { everything, type FeedHost, GroupFeed } from "./GroupFeed.ts"
 import type { GroupMember } from "./GroupMember.ts"
 import { GroupRecord } from "./GroupRecord.ts"
+import { GroupRoster } from "./GroupRoster.ts"
 import type { Group, GroupVoice, Held } from "./group-contract.ts"
 import { type GroupRow, type Handed, keyOfPlace, NOWHERE, type Place, type Token } from "./group-rows.ts"
 import { JoinAsks } from "./JoinAsks.ts"
@@ -30,6 +31,8 @@ import { WaitingLine } from "./WaitingLine.ts"
 
 /** Messages that wait here for members with room, at most. */
 const WAITING_MAX = 1_024
+/** Messages that are read and not done with, at most: each row of the group names all of them. */
+const HELD_MAX = 65_536
 /** Below this many that have room nothing is read for the members of a group that is behind, unless it has nothing at all. */
 const READ_FROM = 32
 
@@ -37,10 +40,6 @@ export class SharedGroup implements Group, Subscriber, FeedHost {
   readonly tenant: number
   readonly name: string
   readonly number: number
-  readonly members: Array<GroupMember> = []
-  /** Durable members that are not connected, and those of them that are granted more than QoS 0. */
-  #away = 0
-  #awayKept = 0
   readonly #broker: Broker
   readonly #voice: GroupVoice
   readonly #filter: string
@@ -54,8 +53,7 @@ export class SharedGroup implements Group, Subscriber, FeedHost {
   readonly #waiting = new WaitingLine()
   /** QoS 2 messages with members on other shards, which have not said that they keep them. */
   readonly #handed = new Map<string, Handed>()
-  /** How many more the connected members can take. */
-  #slots = 0
+  readonly #roster = new GroupRoster()
   readonly #asks: JoinAsks
   /** The sum of its positions at the last {@link SharedGroup.refresh}. */
   #refreshedAt = 0
@@ -85,25 +83,21 @@ export class SharedGroup implements Group, Subscriber, FeedHost {
     if (row !== undefined) this.#resume(row)
   }
 
-  /** Whether nobody is a member any more. */
-  get isEmpty(): boolean {
-    return this.members.length === 0 && this.#away === 0
-  }
-
   get room(): number {
-    if (this.#broker.held.isFull) return 0
-    return Math.min(WAITING_MAX, this.#slots) - this.#waiting.length
+    const { slots } = this.#roster
+    if (this.#broker.held.isFull || slots <= 0) return 0
+    // Of a keyed strategy some wait for their member while others have room.
+    const most = this.#chooser.isKeyed ? WAITING_MAX : Math.min(WAITING_MAX, slots)
+    return Math.min(most - this.#waiting.length, HELD_MAX - this.#held.size)
   }
 
   /** A member is connected, new or back, or wants something else now; `ask` is answered when nothing published is missed any more. */
   attach(member: GroupMember, wasAway: boolean, ask: number): void {
-    const { members } = this
-    if (!members.includes(member)) members.push(member)
+    this.#roster.attach(member)
     if (wasAway) this.changeAway(member.qos, -1)
     if (ask !== 0) this.#asks.add(member.shard, ask)
-    this.#countSlots()
     this.#wish()
-    if (members.length === 1) {
+    if (this.#roster.members.length === 1) {
       this.#feed?.rewind()
       this.#feed?.bound()
     }
@@ -113,29 +107,32 @@ export class SharedGroup implements Group, Subscriber, FeedHost {
 
   /** A member is not connected any more; what it was sent and has not acknowledged was given back before. */
   detach(member: GroupMember, staysAway: boolean): void {
-    const place = this.members.indexOf(member)
-    if (place < 0) return
-    this.members.splice(place, 1)
-    member.isAttached = false
-    this.#countSlots()
+    if (!this.#roster.detach(member)) return
     if (staysAway) this.changeAway(member.qos, 1)
     for (const held of this.#record.takeBack(member)) this.#giveBack(held)
     this.settle()
   }
 
   changeAway(qos: number, change: number): void {
-    this.#away += change
-    if (qos > 0) this.#awayKept += change
+    this.#roster.changeAway(qos, change)
   }
 
   /** After a member has gone: messages find others, or wait in the queue logs; a group without members ends. */
   settle(): void {
-    if (this.isEmpty) {
+    // While shards start it is not known yet who its members are.
+    if (this.#roster.isEmpty && this.#voice.isOpen) {
       this.#end()
       return
     }
     this.#dispatch()
     this.#wish()
+    this.#asks.answerWhenKnown()
+  }
+
+  /** A queue log has lost messages that were not committed: what is waited for may be among them. */
+  lost(): void {
+    this.#feed?.rewind()
+    this.#goOn()
   }
 
   /** The row is written now, if it has anything to say. */
@@ -154,12 +151,13 @@ export class SharedGroup implements Group, Subscriber, FeedHost {
   }
 
   deliverUnsafe(message: Message, _delivery: Delivery): void {
-    if (this.members.length === 0) return
+    const { members } = this.#roster
+    if (members.length === 0) return
     if (message.qos > 0 && this.#isWanted) {
       if (message.queue >= 0) this.#feed?.deliver(message)
       return
     }
-    const member = this.#chooser.choose(this.members, message, false)
+    const member = this.#chooser.choose(members, message, false)
     if (member !== undefined) this.#voice.assign(member, message, 0, NOWHERE, undefined)
   }
 
@@ -167,7 +165,7 @@ export class SharedGroup implements Group, Subscriber, FeedHost {
     const { queue: log, queueOffset: offset } = message
     this.#cursor?.acquire(log, offset)
     this.#broker.held.hold(message)
-    const held = { log, offset, message, member: undefined, qos: 0, isGone: false }
+    const held = { log, offset, message, member: undefined, qos: 0, isGone: false, awaits: undefined, awaitsSince: 0 }
     this.#held.set(keyOfPlace(held), held)
     this.#waiting.push(held)
     this.#dispatch()
@@ -219,24 +217,12 @@ export class SharedGroup implements Group, Subscriber, FeedHost {
   #dispatch(): void {
     if (this.#isDispatching) return
     this.#isDispatching = true
-    if (this.members.length === 0) this.#putBack()
-    else {
-      const chooser = this.#chooser
-      let place = 0
-      while (place < this.#waiting.length) {
-        const held = this.#waiting.at(place)
-        if (held === undefined) break
-        const member = chooser.choose(this.members, held.message, true)
-        if (member !== undefined) {
-          this.#waiting.remove(place)
-          this.#hand(member, held)
-          // It came back at once: its member is about to leave.
-          if (this.#waiting.at(place) === held) break
-        } else if (chooser.isKeyed) place += 1
-        else break
-      }
+    try {
+      if (this.#roster.members.length === 0) this.#putBack()
+      else this.#waiting.handOut(this.#roster, this.#chooser, (member, held) => this.#hand(member, held))
+    } finally {
+      this.#isDispatching = false
     }
-    this.#isDispatching = false
     this.#goOn()
   }
 
@@ -253,9 +239,7 @@ export class SharedGroup implements Group, Subscriber, FeedHost {
 
   #hand(member: GroupMember, held: Held): void {
     const { message } = held
-    const nowMs = this.#broker.services.clock.nowMs()
-    if (message.expiresAtMs !== 0 && message.expiresAtMs <= nowMs) {
-      this.#broker.counts.droppedExpired += 1
+    if (this.#broker.isExpired(message)) {
       this.#finish(held, false)
       return
     }
@@ -267,8 +251,7 @@ export class SharedGroup implements Group, Subscriber, FeedHost {
     }
     held.member = member
     held.qos = qos
-    member.inflight += 1
-    this.#slots -= 1
+    this.#roster.given(member)
     // The session of a durable member here is in the same journal: one entry says that it has the message, and that the group has not.
     if (qos === 2 && !(member.isDurable && member.isLocal)) this.#record.handWithRow(held)
     else this.#voice.assign(member, message, qos, held, undefined)
@@ -278,6 +261,12 @@ export class SharedGroup implements Group, Subscriber, FeedHost {
   #handOver(held: Held): void {
     const { member, message } = held
     if (member === undefined) return
+    if (this.#broker.isExpired(message)) {
+      this.#handed.delete(keyOfPlace(held))
+      this.#release(held, member)
+      this.#finish(held, true)
+      return
+    }
     this.#voice.assign(member, message, 2, held, member.isDurable ? this.#tokenOf(held) : undefined)
   }
 
@@ -288,6 +277,8 @@ export class SharedGroup implements Group, Subscriber, FeedHost {
   #giveBack(held: Held): void {
     if (held.member !== undefined) this.#release(held, held.member)
     this.#handed.delete(keyOfPlace(held))
+    // Its row says that it is done with.
+    if (held.isGone) this.#record.changed(true)
     held.isGone = false
     this.#broker.counts.sharedReturned += 1
     this.#waiting.putBack(held)
@@ -299,9 +290,7 @@ export class SharedGroup implements Group, Subscriber, FeedHost {
   }
 
   #letGo(member: GroupMember): void {
-    member.inflight -= 1
-    if (member.isAttached) this.#slots += 1
-    else if (member.inflight === 0) this.#voice.left(member)
+    if (this.#roster.takenBack(member)) this.#voice.left(member)
   }
 
   #finish(held: Held, isUrgent: boolean): void {
@@ -311,25 +300,27 @@ export class SharedGroup implements Group, Subscriber, FeedHost {
     this.#record.changed(isUrgent)
   }
 
-  #countSlots(): void {
-    this.#slots = this.members.reduce((sum, { room }) => sum + room, 0)
-  }
-
   /** Reads on where there is room for more than a few. */
   #goOn(): void {
-    if (this.#isDispatching || this.#feed === undefined || this.members.length === 0) return
+    if (this.#isDispatching || this.#feed === undefined || this.#roster.members.length === 0) return
     const { room } = this
-    if (room >= READ_FROM || (room > 0 && this.#waiting.length === 0)) this.#feed.drain()
+    if (room >= Math.min(READ_FROM, this.#roster.slots) || (room > 0 && this.#waiting.length === 0)) this.#feed.drain()
   }
 
   /** Has messages kept for the group while a member wants QoS 1 or 2. */
   #wish(): void {
     const { router, queueLogs } = this.#broker.services
-    const isWanted = this.#awayKept > 0 || this.members.some(({ qos }) => qos > 0)
+    const isWanted = this.#roster.wantsKept
+    if (!isWanted && !this.#voice.isOpen) return
+    // What a row of an earlier run began is not wanted any more.
+    if (!isWanted && !this.#isWanted && this.#cursor !== undefined) this.#drop()
     if (isWanted === this.#isWanted) return
     this.#isWanted = isWanted
     if (isWanted) router.wantUnsafe(this.#filter)
-    else this.#drop()
+    else {
+      router.unwantUnsafe(this.#filter)
+      this.#drop()
+    }
     if (!isWanted || this.#cursor !== undefined) return
     // Asked behind the wish, so that what each log answers lies after what it had before it knew of this.
     askEnds(queueLogs, (ends) => {
@@ -342,7 +333,6 @@ export class SharedGroup implements Group, Subscriber, FeedHost {
 
   /** Nothing is kept for the group any more. */
   #drop(): void {
-    this.#broker.services.router.unwantUnsafe(this.#filter)
     this.#feed?.end()
     this.#feed = undefined
     this.#cursor = undefined
@@ -353,16 +343,19 @@ export class SharedGroup implements Group, Subscriber, FeedHost {
     this.#held.clear()
     this.#handed.clear()
     this.#waiting.takeAll()
-    this.#countSlots()
+    this.#roster.recount()
     this.#record.drop()
   }
 
   #end(): void {
     if (this.#isEnded) return
     this.#isEnded = true
-    this.#broker.services.router.unsubscribeUnsafe(this.#subscription)
-    if (this.#isWanted) this.#drop()
+    const { router } = this.#broker.services
+    router.unsubscribeUnsafe(this.#subscription)
+    if (this.#isWanted) router.unwantUnsafe(this.#filter)
     this.#isWanted = false
+    this.#drop()
+    this.#record.retire()
     this.#asks.answer(0)
     this.#voice.ended(this)
   }
@@ -391,9 +384,15 @@ export class SharedGroup implements Group, Subscriber, FeedHost {
       if (member?.isDurable === true) this.#handed.set(keyOfPlace(held), { log, offset, shard: member.shard })
       else held.isGone = true
     }
-    const positions = cursor.state().map(({ next, open }, log) => {
-      return { next, open: open.filter((offset) => this.#held.get(keyOfPlace({ log, offset }))?.isGone !== true) }
-    })
+    const gone = new Set<string>()
+    for (const [key, { isGone }] of this.#held) if (isGone) gone.add(key)
+    const state = cursor.state()
+    const positions =
+      gone.size === 0
+        ? state
+        : state.map(({ next, open }, log) => {
+            return { next, open: open.filter((offset) => !gone.has(keyOfPlace({ log, offset }))) }
+          })
     return { number: this.number, positions, handed: [...this.#handed.values()] }
   }
 }

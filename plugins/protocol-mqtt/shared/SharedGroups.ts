@@ -6,10 +6,8 @@
  *  - A group is there while it has a member, connected or away; its row is looked for when the first is told of.
  *  - What a session here tells a group, and a group a session, goes by a call where both are of this shard, else as a frame: in order.
  */
-import type { ByteReader, Mailbox, WheelTask } from "../../../core/mod.ts"
-import { Message } from "../../../core/mod.ts"
+import { ByteReader, type Mailbox, Message, type WheelTask } from "../../../core/mod.ts"
 import type { Broker } from "../Broker.ts"
-import { OrderedTickets } from "../OrderedTickets.ts"
 import { readPages } from "../stored-sessions.ts"
 import { GroupMember, type MemberFacts } from "./GroupMember.ts"
 import type { Group, GroupVoice } from "./group-contract.ts"
@@ -22,6 +20,8 @@ import { TakenTokens } from "./TakenTokens.ts"
 
 /** How often groups look how far the logs are, ms. */
 const REFRESH_MS = 10_000
+/** How often it is looked whether all shards have started, ms. */
+const OPEN_MS = 250
 
 /** A group that has ended and whose row is there still. */
 interface Dropped {
@@ -38,8 +38,8 @@ interface Known {
 }
 
 export class SharedGroups implements GroupVoice, WheelTask {
-  /** SUBSCRIBEs that wait for their groups. */
-  readonly joins = new OrderedTickets()
+  /** Whether all shards have told who their members are. */
+  isOpen = false
   readonly #broker: Broker
   readonly #self: number
   readonly #mailbox: Mailbox
@@ -53,15 +53,22 @@ export class SharedGroups implements GroupVoice, WheelTask {
   readonly #known = new Map<string, Known>()
   /** Memberships of this shard's connected sessions, by number. */
   readonly #memberships = new Map<number, Membership>()
+  /** SUBSCRIBEs that wait for their groups, by number. */
+  readonly #asks = new Map<number, (outcome: number) => void>()
+  #lastAsk = 0
   #lastNumber = 0
-  #hasSwept = false
+  /** What other shards have said before this one was ready. */
+  #early: Array<readonly [from: number, bytes: Uint8Array]> | undefined = []
   readonly #scratch = new Message()
 
   constructor(broker: Broker) {
     this.#broker = broker
     const { shard } = broker.services
     this.#self = shard.index
-    this.#mailbox = shard.mailbox("protocol-mqtt.shared", (from, reader) => this.#receive(from, reader))
+    this.#mailbox = shard.mailbox("protocol-mqtt.shared", (from, reader) => {
+      if (this.#early === undefined) this.#receive(from, reader)
+      else this.#early.push([from, reader.bytes.slice(reader.position, reader.end)])
+    })
     this.#taken = new TakenTokens(broker, (token) => this.tellTaken(token, true))
   }
 
@@ -75,14 +82,28 @@ export class SharedGroups implements GroupVoice, WheelTask {
     return this.#known.size + this.#memberships.size
   }
 
-  /** Tells the groups of what members here have taken before the last stop. */
+  /** Takes up the groups that the last run left, and tells those of other shards what members here have taken from them. */
   async start(): Promise<void> {
     const { store, wheel, clock } = this.#broker.services
+    await readPages(store, rows.groupRange, (page) => {
+      for (const { key } of page) {
+        const { tenant, name } = rows.ofGroupKey(key)
+        this.#group(tenant, name)
+      }
+    })
     await readPages(store, rows.tokenRange, (page) => {
       for (const { key } of page) this.#taken.add(rows.ofTokenKey(key))
     })
     this.#taken.tellAll()
-    wheel.set(this, clock.monotonicMs() + REFRESH_MS)
+    const early = this.#early ?? []
+    this.#early = undefined
+    for (const [from, bytes] of early) this.#receive(from, new ByteReader().reset(bytes, 0, bytes.length))
+    wheel.set(this, clock.monotonicMs() + OPEN_MS)
+  }
+
+  /** A queue log has lost messages. */
+  lost(): void {
+    for (const group of this.#groups.values()) group.lost()
   }
 
   /** What groups know and have not written is written. */
@@ -91,24 +112,15 @@ export class SharedGroups implements GroupVoice, WheelTask {
   }
 
   timeout(nowMs: number): number {
+    if (!this.isOpen) {
+      if (!this.#broker.services.isServing()) return nowMs + OPEN_MS
+      // All have told who their members are: groups that have none end.
+      this.isOpen = true
+      for (const group of [...this.#groups.values()]) group.settle()
+    }
     for (const group of this.#groups.values()) group.refresh()
     this.#dropLost()
-    if (!this.#hasSwept && this.#broker.services.isServing()) {
-      this.#hasSwept = true
-      void this.#sweep().catch(() => {})
-    }
     return nowMs + REFRESH_MS
-  }
-
-  /** Takes rows of groups away that no session is a member of: all have told of themselves when the node serves. */
-  async #sweep(): Promise<void> {
-    const { store, journal } = this.#broker.services
-    await readPages(store, rows.groupRange, (page) => {
-      for (const { key } of page) {
-        const { tenant, name } = rows.ofGroupKey(key)
-        if (!this.#groups.has(nameOf(tenant, name))) journal.submit({ writes: [{ key, value: undefined }] })
-      }
-    })
   }
 
   // What sessions of this shard say.
@@ -118,22 +130,26 @@ export class SharedGroups implements GroupVoice, WheelTask {
     return this.#lastNumber
   }
 
-  /** A member is connected; the ticket of {@link SharedGroups.joins} to wait for, where it asks for one. */
-  attach(membership: Membership, wasAway: boolean, asks: boolean): number {
+  /** A member is connected, or may be given another number of messages; `joined` is told when its group has it for good. */
+  attach(membership: Membership, limit: number, wasAway: boolean, joined?: (outcome: number) => void): void {
     const { session, owner, number, name, wish } = membership
     this.#memberships.set(number, membership)
-    const ask = asks ? this.joins.stream.issue() : 0
+    let ask = 0
+    if (joined !== undefined) {
+      this.#lastAsk += 1
+      ask = this.#lastAsk
+      this.#asks.set(ask, joined)
+    }
     const facts = {
       shard: this.#self,
       number,
       clientIdentifier: session.clientIdentifier,
       isDurable: session.isDurable,
       qos: wish.qos,
-      limit: session.windowLimit
+      limit
     }
     if (owner === this.#self) this.#attached(session.tenant, name, facts, wasAway, ask)
     else this.#send(owner, (writer) => Frame.writeAttach(writer, session.tenant, name, facts, wasAway, ask))
-    return ask
   }
 
   detach({ owner, number }: Membership, staysAway: boolean): void {
@@ -151,7 +167,8 @@ export class SharedGroups implements GroupVoice, WheelTask {
 
   /** The client has acknowledged a message, or cannot get it. */
   acknowledged(assignment: Assignment): void {
-    this.#settle(assignment, Frame.DONE)
+    if (assignment.token === undefined) this.#settle(assignment, Frame.DONE)
+    else this.tellTaken(assignment.token, true)
   }
 
   /** The session keeps a QoS 2 message from now on, in the rows of this turn where it is durable. */
@@ -192,7 +209,7 @@ export class SharedGroups implements GroupVoice, WheelTask {
   }
 
   joined(shard: number, ask: number, outcome: number): void {
-    if (shard === this.#self) this.joins.done(ask, outcome)
+    if (shard === this.#self) this.#joined(ask, outcome)
     else this.#send(shard, (writer) => Frame.writeJoined(writer, ask, outcome))
   }
 
@@ -236,6 +253,12 @@ export class SharedGroups implements GroupVoice, WheelTask {
   }
 
   // What has come, from here or another shard.
+
+  #joined(ask: number, outcome: number): void {
+    const joined = this.#asks.get(ask)
+    this.#asks.delete(ask)
+    joined?.(outcome)
+  }
 
   #attached(tenant: number, name: string, facts: MemberFacts, wasAway: boolean, ask: number): void {
     const key = `${facts.shard}/${facts.number}`
@@ -344,7 +367,7 @@ export class SharedGroups implements GroupVoice, WheelTask {
       }
       case Frame.JOINED: {
         const { ask, outcome } = Frame.readJoined(reader)
-        this.joins.done(ask, outcome)
+        this.#joined(ask, outcome)
         return
       }
       case Frame.KEPT:

@@ -13,6 +13,8 @@ export interface Group {
 
 /** What the members of a group hear of it: their shards, by a call or over the link. */
 export interface GroupVoice {
+  /** Whether all shards have told who their members are. */
+  readonly isOpen: boolean
   /** A message for a member; `token` where it has to be kept before it is sent. */
   assign(member: GroupMember, message: Message, qos: number, place: Place, token: Token | undefined): void
   /** What was asked for with a SUBSCRIBE is done, or has failed. */
@@ -33,6 +35,9 @@ export interface Held extends Place {
   member: GroupMember | undefined
   /** At which it was given to its member. */
   qos: number
+  /** By a keyed strategy: the member without room that it waits for, chosen among the members as they were then. */
+  awaits: GroupMember | undefined
+  awaitsSince: number
   /** With a member whose session ends with its connection, QoS 2: nobody else may have it after a crash. */
   isGone: boolean
 }

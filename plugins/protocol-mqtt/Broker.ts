@@ -23,6 +23,7 @@ import type {
 } from "../../core/mod.ts"
 import { Message, TicketFifo } from "../../core/mod.ts"
 import type { Connection } from "./Connection.ts"
+import { ConnectLimits } from "./ConnectLimits.ts"
 import { Counts } from "./Counts.ts"
 import type { DurableSession } from "./DurableSession.ts"
 import { HeldMessages } from "./HeldMessages.ts"
@@ -34,6 +35,7 @@ import type { Session } from "./Session.ts"
 import { Sessions } from "./Sessions.ts"
 import type { Settings } from "./Settings.ts"
 import { SharedGroups } from "./shared/SharedGroups.ts"
+import { TopicBounds } from "./TopicBounds.ts"
 import { Wills } from "./Wills.ts"
 import type { WillMessage } from "./wire/connect.ts"
 import type { DisconnectOptions } from "./wire/disconnect.ts"
@@ -78,6 +80,8 @@ export class Broker implements TurnTask, WheelTask {
   readonly encoder = new PublishEncoder()
   readonly budget: OutputBudget
   readonly held: HeldMessages
+  readonly limits: ConnectLimits
+  readonly topicBounds: TopicBounds
   readonly sessions: Sessions
   readonly wills: Wills
   readonly shared: SharedGroups
@@ -114,6 +118,8 @@ export class Broker implements TurnTask, WheelTask {
     this.settings = settings
     this.services = services
     this.budget = new OutputBudget(settings.output_bytes_total_max, services.turn)
+    this.limits = new ConnectLimits(settings)
+    this.topicBounds = new TopicBounds(settings)
     this.held = new HeldMessages(settings.session_bytes_total_max)
     this.sessions = new Sessions(this)
     this.wills = new Wills(this)

@@ -16,27 +16,18 @@ import { openConnection, SERVICE } from "./connecting.ts"
 import type { OutboundAliases } from "./OutboundAliases.ts"
 import { Output } from "./Output.ts"
 import { copyFrame } from "./PublishEncoder.ts"
-import { receivePublish } from "./publishing.ts"
+import { PublishRate } from "./PublishRate.ts"
+import { receivePaced } from "./publishing.ts"
 import * as Reason from "./reasons.ts"
 import type { Session } from "./Session.ts"
 import { subscribe, unsubscribe } from "./subscribing.ts"
 import type { TopicAliases } from "./TopicAliases.ts"
 import { PACKET_SIZE_MAX } from "./wire/connect.ts"
-import {
-  checkPingreq,
-  decodeDisconnect,
-  disconnectSize,
-  PINGRESP_SIZE,
-  writeDisconnect,
-  writePingresp
-} from "./wire/disconnect.ts"
+import { checkPingreq, decodeDisconnect, disconnectSize, PINGRESP_FRAME, writeDisconnect } from "./wire/disconnect.ts"
 import { PAUSED, type PacketHandler, PacketStream } from "./wire/framing.ts"
 import * as Packet from "./wire/packet-types.ts"
 import { PROTOCOL_ERROR } from "./wire/reason-codes.ts"
 import { Refusal } from "./wire/refusal.ts"
-
-const PINGRESP_FRAME = new Uint8Array(PINGRESP_SIZE)
-writePingresp(PINGRESP_FRAME, 0)
 
 /** Nobody, until a CONNECT was accepted. */
 const NO_PRINCIPAL: Principal = { tenant: 0, user: "", clientIdentifier: "", peerAddress: "" }
@@ -56,6 +47,7 @@ export class Connection implements SocketReceiver, PacketHandler, TurnTask, Whee
   /** Milliseconds without a packet after which the client is gone; 0 = never. */
   keepAliveMs = 0
   readonly answers = new AnswerLine(this)
+  readonly rate: PublishRate | undefined
   aliases: TopicAliases | undefined
   /** Of a client that named an authentication method. */
   authentication: Authentication | undefined
@@ -84,6 +76,7 @@ export class Connection implements SocketReceiver, PacketHandler, TurnTask, Whee
     this.broker = broker
     this.socket = socket
     this.output = new Output(broker.budget)
+    this.rate = PublishRate.of(broker.settings)
     this.#lastReceivedMs = broker.services.clock.monotonicMs()
     broker.counts.connectionsAccepted += 1
     broker.connections.add(this)
@@ -130,7 +123,7 @@ export class Connection implements SocketReceiver, PacketHandler, TurnTask, Whee
     if (session === undefined) return this.#connect(type, bytes, start, end)
     switch (type) {
       case Packet.PUBLISH:
-        return receivePublish(this, session, bytes, firstByte, start, end)
+        return receivePaced(this, session, bytes, firstByte, start, end)
       case Packet.PUBACK:
       case Packet.PUBREC:
       case Packet.PUBREL:
@@ -292,8 +285,10 @@ export class Connection implements SocketReceiver, PacketHandler, TurnTask, Whee
   /** Goes on reading where it was stopped. */
   readOn(): void {
     if (!this.#paused || this.#closed || this.#isOpening) return
+    const nowMs = this.broker.services.clock.monotonicMs()
+    if (this.rate?.isHeld(nowMs) === true) return
     this.#paused = false
-    this.#lastReceivedMs = this.broker.services.clock.monotonicMs()
+    this.#lastReceivedMs = nowMs
     this.broker.nowMs = this.broker.services.clock.nowMs()
     this.#fed(this.#stream.resume(this))
     if (!this.#paused && !this.#closed) this.socket.resume()
@@ -380,6 +375,7 @@ export class Connection implements SocketReceiver, PacketHandler, TurnTask, Whee
     broker.services.wheel.cancel(this)
     broker.connections.delete(this)
     broker.budget.forget(this)
+    broker.limits.leave(this)
     this.#stream.clear()
     this.#early = undefined
     this.aliases = undefined

@@ -22,6 +22,8 @@ export class Counts {
   authenticationsFailed = 0
   keepAliveTimeouts = 0
   takeOvers = 0
+  /** Times that a client was not read for a while because it published too fast. */
+  publishPauses = 0
   /** Messages of shared subscriptions that a member gave back for another one. */
   sharedReturned = 0
   willsPublished = 0

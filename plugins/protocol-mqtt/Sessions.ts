@@ -84,6 +84,12 @@ export class Sessions implements WheelTask {
     return this.#resident.has(keyOf(tenant, clientIdentifier))
   }
 
+  /** Whether a client is connected, or about to be. */
+  isConnected(tenant: number, clientIdentifier: string): boolean {
+    const key = keyOf(tenant, clientIdentifier)
+    return this.#opening.has(key) || this.#resident.get(key)?.connection !== undefined
+  }
+
   /** Takes up what the last run left: the filters that are wanted, and the sessions that were connected. */
   async start(): Promise<void> {
     const { router, wheel, clock, journal, store } = this.#broker.services

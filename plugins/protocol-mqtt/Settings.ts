@@ -148,6 +148,34 @@ export const options = v.strictObject({
     v.check((users) => areDistinct(users), "expected each user once"),
     v.description("users of enhanced authentication, method SCRAM-SHA-256; manifold scram makes such a line")
   ),
+  connections_max: v.pipe(
+    v.optional(whole(1, 100_000_000), 1_000_000),
+    v.description("clients that are connected, on one shard")
+  ),
+  connections_per_address_max: v.pipe(
+    v.optional(whole(0, 100_000_000), 0),
+    v.description("clients that are connected from one address, on one shard; 0 = as many as come")
+  ),
+  connections_per_user_max: v.pipe(
+    v.optional(whole(0, 100_000_000), 0),
+    v.description("clients of one user that are connected, on one shard; 0 = as many as come")
+  ),
+  connect_rate_max: v.pipe(
+    v.optional(whole(0, 1_000_000), 0),
+    v.description("CONNECTs a second that one shard takes, with bursts of a second's worth; 0 = as many as come")
+  ),
+  publish_rate_max: v.pipe(
+    v.optional(whole(0, 10_000_000), 0),
+    v.description(
+      "messages a second from one client; above it nothing is read from the client for a while; 0 = no limit"
+    )
+  ),
+  publish_bytes_rate_max: v.pipe(
+    v.optional(whole(0, 10_000_000_000), 0),
+    v.description("bytes of PUBLISH packets a second from one client; 0 = no limit")
+  ),
+  topic_bytes_max: v.pipe(v.optional(whole(1, 65_535), 65_535), v.description("bytes of a topic name or topic filter")),
+  topic_levels_max: v.pipe(v.optional(whole(1, 128), 128), v.description("levels of a topic name or topic filter")),
   client_identifier_bytes_max: v.pipe(
     v.optional(whole(23, 65_535), 1_024),
     v.description("bytes of a client identifier")

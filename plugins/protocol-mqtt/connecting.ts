@@ -45,8 +45,10 @@ export function openConnection(connection: Connection, bytes: Uint8Array, start:
     const owner = shard.ownerOfClient(tenant, packet.clientIdentifier)
     if (owner !== shard.index) return { kind: "forward", shard: owner }
   }
-  if (packet.will !== undefined && checkTopicName(packet.will.topic) !== 0)
+  const { will } = packet
+  if (will !== undefined && (checkTopicName(will.topic) !== 0 || broker.topicBounds.isTextOver(will.topic))) {
     return refuse(connection, TOPIC_NAME_INVALID)
+  }
   connection.packetSizeMax = packet.maximumPacketSize
   if (packet.authenticationMethod === undefined) {
     const user = packet.username ?? ""
@@ -67,6 +69,12 @@ export function admit(connection: Connection, packet: ConnectPacket, user: strin
   const tenant = 0
   const assigned = packet.clientIdentifier === ""
   const clientIdentifier = assigned ? broker.assignClientIdentifier(tenant) : packet.clientIdentifier
+  const { peerAddress } = connection.socket
+  const isReplacing = broker.sessions.isConnected(tenant, clientIdentifier)
+  const nowMs = broker.services.clock.monotonicMs()
+  const { connectionsOpen } = broker.counts
+  const over = broker.limits.admit(connection, peerAddress, user, connectionsOpen, isReplacing, nowMs)
+  if (over !== 0) return refuse(connection, over)
   connection.principal = new Client(tenant, user, clientIdentifier, connection.socket)
   let refusal: ConnectOutcome | undefined
   let isInPlace = true

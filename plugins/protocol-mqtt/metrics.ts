@@ -24,6 +24,16 @@ export function registerMetrics(telemetry: TelemetryShape, broker: Broker): Effe
     ],
     ["connect_timeouts_total", "Connections closed before a CONNECT came", () => counts.connectTimeouts],
     ["keep_alive_timeouts_total", "Connections closed because nothing came in time", () => counts.keepAliveTimeouts],
+    [
+      "publish_pauses_total",
+      "Times that a client was not read because it published too fast",
+      () => counts.publishPauses
+    ],
+    [
+      "topics_too_large_total",
+      "Topic names and filters longer or deeper than allowed",
+      () => broker.topicBounds.refused
+    ],
     ["take_overs_total", "Connections replaced by a newer one of the same client", () => counts.takeOvers],
     [
       "shared_returned_total",
@@ -46,6 +56,9 @@ export function registerMetrics(telemetry: TelemetryShape, broker: Broker): Effe
   return Effect.gen(function* () {
     for (const [name, help, read] of counters) yield* telemetry.counterOf(`manifold_mqtt_${name}`, help, read)
     for (const [name, help, read] of gauges) yield* telemetry.gauge(`manifold_mqtt_${name}`, help, read)
+    yield* telemetry.counters("manifold_mqtt_connects_refused_total", "CONNECTs over a limit", "limit", function* () {
+      for (const [cause, count] of Object.entries(broker.limits.refused)) yield [cause, count] as const
+    })
     yield* telemetry.counters("manifold_mqtt_closed_total", "Connections closed by the broker", "reason", function* () {
       for (const [code, count] of counts.closedByReason) yield [reasonName(code), count] as const
     })

@@ -27,8 +27,27 @@ const UNACKNOWLEDGED_MAX_BEFORE_5 = 1_000
 
 const publish = new PublishView()
 
+/** Takes a PUBLISH as {@link receivePublish} does; a client that publishes too fast is not read for a while. */
+export function receivePaced(
+  connection: Connection,
+  session: Session,
+  bytes: Uint8Array,
+  firstByte: number,
+  start: number,
+  end: number
+): number {
+  const code = receivePublish(connection, session, bytes, firstByte, start, end)
+  const { rate, broker } = connection
+  if (rate === undefined || code > 0) return code
+  const waitMs = rate.spend(end - start, broker.services.clock.monotonicMs())
+  if (waitMs === 0) return code
+  broker.counts.publishPauses += 1
+  broker.services.clock.after(waitMs, () => connection.readOn())
+  return PAUSED
+}
+
 /** Takes a PUBLISH; `bytes[start, end)` follows its fixed header. 0, PAUSED, or the Reason Code that ends the connection. */
-export function receivePublish(
+function receivePublish(
   connection: Connection,
   session: Session,
   bytes: Uint8Array,
@@ -74,7 +93,7 @@ export function receivePublish(
   } else broker.setHeaders(message, bytes, publish.propertiesStart, publish.propertiesEnd)
   message.begin()
   if (qos !== 0) return publishAcknowledged(connection, session, message, qos, publish.packetIdentifier)
-  const outcome = broker.services.ingress.publishUnsafe(message, principal)
+  const outcome = publishWithin(connection, message)
   if (outcome >= 0) return 0
   broker.counts.publishRefused += 1
   return outcome === REFUSED_TOPIC_NAME ? TOPIC_NAME_INVALID : 0
@@ -108,7 +127,7 @@ function publishAcknowledged(
     message.token = session.tokenOf(packetIdentifier)
   }
   const { ingress } = broker.services
-  const outcome = ingress.publishUnsafe(message, connection.principal)
+  const outcome = publishWithin(connection, message)
   message.token = ""
   if (outcome !== ACCEPTED_PENDING) {
     // Free at once, however long the answer waits behind others: a copy that comes meanwhile is a message of its own.
@@ -140,6 +159,12 @@ function publishAcknowledged(
   const number = qos === 2 ? session.received?.wait(packetIdentifier, pendingStream, pendingTicket) : undefined
   answers.wait(pendingStream, pendingTicket, kind, number ?? packetIdentifier)
   return pausedWhere(connection)
+}
+
+/** Publishes, unless the topic name is longer or deeper than is allowed here. */
+function publishWithin({ broker, principal }: Connection, message: Message): number {
+  if (broker.topicBounds.isOver(message.topic, message.topicStart, message.topicEnd)) return REFUSED_TOPIC_NAME
+  return broker.services.ingress.publishUnsafe(message, principal)
 }
 
 /** Version 5 clients are slowed by Receive Maximum; older ones know no such thing. */

@@ -88,6 +88,7 @@ function judge(connection: Connection, session: Session, filter: string): number
   if (checkTopicFilter(filter) !== 0) return TOPIC_FILTER_INVALID
   const shared = parseShared(filter)
   if (typeof shared === "number") return TOPIC_FILTER_INVALID
+  if (broker.topicBounds.isTextOver(shared?.filter ?? filter)) return TOPIC_FILTER_INVALID
   if (shared !== undefined && !broker.settings.shared_subscriptions) return Reason.SHARED_SUBSCRIPTIONS_NOT_SUPPORTED
   const { subscriptions_max, subscription_bytes_max } = broker.settings
   const isOver =

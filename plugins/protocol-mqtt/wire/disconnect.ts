@@ -103,6 +103,9 @@ export function writeDisconnect(
   return remaining === 1 ? next + 1 : properties.write(target, next + 1)
 }
 
+/** A PINGRESP; not to be changed. */
+export const PINGRESP_FRAME = Uint8Array.of(PINGRESP << 4, 0)
+
 /** Writes a PINGRESP at `position`; returns the position after it. */
 export function writePingresp(target: Uint8Array, position: number): number {
   target[position] = PINGRESP << 4

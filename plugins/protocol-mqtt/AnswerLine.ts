@@ -17,12 +17,15 @@ import {
 } from "../../core/mod.ts"
 import type { Connection } from "./Connection.ts"
 import { identifierOf } from "./ReceivedIdentifiers.ts"
+import { reasonStringOf } from "./reason-strings.ts"
 import * as Reason from "./reasons.ts"
 import {
   ACKNOWLEDGEMENT_SIZE,
   ACKNOWLEDGEMENT_WITH_REASON_SIZE,
+  acknowledgementWithStringSize,
   writeAcknowledgement,
-  writeAcknowledgementWithReason
+  writeAcknowledgementWithReason,
+  writeAcknowledgementWithString
 } from "./wire/acknowledgements.ts"
 import * as Packet from "./wire/packet-types.ts"
 import { NO_MATCHING_SUBSCRIBERS, TOPIC_NAME_INVALID, UNSPECIFIED_ERROR } from "./wire/reason-codes.ts"
@@ -145,11 +148,25 @@ export class AnswerLine implements TicketRelease {
   #refuse(outcome: number, kind: number, packetIdentifier: number): void {
     const connection = this.#connection
     connection.broker.counts.publishRefused += 1
-    if (connection.version === 5) this.send(kind, packetIdentifier, reasonOf(outcome))
+    if (connection.version === 5) this.#sendRefusal(kind, packetIdentifier, reasonOf(outcome))
     // Before version 5 there is no way to refuse: what may not be published is acknowledged and dropped, as 3.1.1 allows
     // (section 3.3.5); what cannot be stored must not look stored, so the connection ends.
     else if (outcome === REFUSED_NOT_AUTHORIZED) this.send(kind, packetIdentifier, 0)
     else connection.close(reasonOf(outcome))
+  }
+
+  /** PUBACK or PUBREC that says no, and why where the client wants to know and takes a packet of that size [MQTT-3.4.2-2]. */
+  #sendRefusal(kind: number, packetIdentifier: number, reasonCode: number): void {
+    const connection = this.#connection
+    const reason = connection.requestProblemInformation ? reasonStringOf(reasonCode) : undefined
+    const text = reason === undefined ? undefined : new TextEncoder().encode(reason)
+    const size = text === undefined ? 0 : acknowledgementWithStringSize(text.length)
+    if (text === undefined || size > connection.packetSizeMax) {
+      this.send(kind, packetIdentifier, reasonCode)
+      return
+    }
+    const position = connection.reserve(size)
+    writeAcknowledgementWithString(connection.output.bytes, position, kind, packetIdentifier, reasonCode, text)
   }
 
   #send(answer: Answer): void {

@@ -29,6 +29,7 @@ import type { DurableSession } from "./DurableSession.ts"
 import { HeldMessages } from "./HeldMessages.ts"
 import { OutputBudget } from "./Output.ts"
 import { PublishEncoder } from "./PublishEncoder.ts"
+import { reasonStringOf } from "./reason-strings.ts"
 import { USE_ANOTHER_SERVER } from "./reasons.ts"
 import type { ScramUsers } from "./ScramUsers.ts"
 import type { Session } from "./Session.ts"
@@ -38,7 +39,7 @@ import { SharedGroups } from "./shared/SharedGroups.ts"
 import { TopicBounds } from "./TopicBounds.ts"
 import { Wills } from "./Wills.ts"
 import type { WillMessage } from "./wire/connect.ts"
-import type { DisconnectOptions } from "./wire/disconnect.ts"
+import { type DisconnectOptions, disconnectSize } from "./wire/disconnect.ts"
 import { headersResult, headersSizeMax, propertiesToHeaders } from "./wire/headers.ts"
 
 /** The services of the shard, as plain objects. */
@@ -130,9 +131,14 @@ export class Broker implements TurnTask, WheelTask {
     })
   }
 
-  /** What a DISCONNECT says beside its Reason Code. */
-  disconnectOptions(reasonCode: number): DisconnectOptions | undefined {
-    return reasonCode === USE_ANOTHER_SERVER ? { serverReference: this.settings.server_reference } : undefined
+  /** What a DISCONNECT says beside its Reason Code; undefined where it would be larger than the client takes [MQTT-3.14.2-3]. */
+  disconnectOptions(reasonCode: number, packetSizeMax: number): DisconnectOptions | undefined {
+    const reasonString = reasonStringOf(reasonCode)
+    const options = {
+      ...(reasonString !== undefined && { reasonString }),
+      ...(reasonCode === USE_ANOTHER_SERVER && { serverReference: this.settings.server_reference })
+    }
+    return disconnectSize(reasonCode, options) <= packetSizeMax ? options : undefined
   }
 
   /** Takes up what the last run left; before anything is listened to. */

@@ -355,7 +355,7 @@ export class Connection implements SocketReceiver, PacketHandler, TurnTask, Whee
     if (this.#closed) return
     this.broker.counts.closed(reasonCode)
     if (this.session !== undefined && this.version === 5) {
-      const options = this.broker.disconnectOptions(reasonCode)
+      const options = this.broker.disconnectOptions(reasonCode, this.packetSizeMax)
       const position = this.output.reserve(disconnectSize(reasonCode, options))
       writeDisconnect(this.output.bytes, position, reasonCode, options)
     }

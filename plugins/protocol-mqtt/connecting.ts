@@ -7,6 +7,7 @@ import { checkTopicName, type Principal, SCRAM_SHA_256, type Socket } from "../.
 import { Authentication } from "./Authentication.ts"
 import type { Connection } from "./Connection.ts"
 import { OutboundAliases } from "./OutboundAliases.ts"
+import { reasonStringOf } from "./reason-strings.ts"
 import * as Reason from "./reasons.ts"
 import type { Session } from "./Session.ts"
 import type { Opened } from "./Sessions.ts"
@@ -32,7 +33,7 @@ export function openConnection(connection: Connection, bytes: Uint8Array, start:
   const packet = decodeConnect(bytes, start, end)
   if (packet instanceof ConnectRefusal) {
     connection.version = packet.protocolVersion
-    if (packet.connackCode >= 0) sendConnack(connection, { sessionPresent: false, reasonCode: packet.connackCode })
+    if (packet.connackCode >= 0) sendRefusal(connection, packet.connackCode)
     return { kind: "refused", reasonCode: packet.reasonCode }
   }
   connection.version = packet.protocolVersion
@@ -182,8 +183,16 @@ function effectiveKeepAlive(wished: number, maximum: number): number {
 /** Says why a CONNECT is refused, in the form of its version. */
 export function refuse(connection: Connection, reasonCode: number): ConnectOutcome {
   const code = connection.version === 5 ? reasonCode : returnCodeOf(reasonCode)
-  if (code >= 0) sendConnack(connection, { sessionPresent: false, reasonCode: code })
+  if (code >= 0) sendRefusal(connection, code)
   return { kind: "refused", reasonCode }
+}
+
+/** A CONNACK that says no, and in version 5 why, unless it would be larger than the client takes [MQTT-3.2.2-19]. */
+function sendRefusal(connection: Connection, reasonCode: number): void {
+  const bare = { sessionPresent: false, reasonCode }
+  const reasonString = connection.version === 5 ? reasonStringOf(reasonCode) : undefined
+  const whole = { ...bare, ...(reasonString !== undefined && { reasonString }) }
+  sendConnack(connection, connackSize(connection.version, whole) <= connection.packetSizeMax ? whole : bare)
 }
 
 function sendConnack(connection: Connection, packet: ConnackPacket): void {

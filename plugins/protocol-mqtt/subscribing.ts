@@ -12,6 +12,7 @@ import {
   type Subscription
 } from "../../core/mod.ts"
 import type { Connection } from "./Connection.ts"
+import { reasonStringOf } from "./reason-strings.ts"
 import * as Reason from "./reasons.ts"
 import type { Session } from "./Session.ts"
 import { isShared } from "./shared/Memberships.ts"
@@ -58,15 +59,24 @@ export function subscribe(
     if (wantsRetained(wish, made.isNew)) replays.push(made.subscription)
   }
   const { version } = connection
-  const frame = new Uint8Array(subackSize(version, codes.length))
+  const reason = reasonFor(connection, codes)
+  const frame = new Uint8Array(subackSize(version, codes.length, reason))
   waitForRows(connection, session)
   const stream = session.shares?.joins.stream
   if (stream !== undefined && joining > stream.committed) connection.answers.waitFirst(stream, joining)
-  writeSuback(frame, 0, version, packet.packetIdentifier, codes)
+  writeSuback(frame, 0, version, packet.packetIdentifier, codes, reason)
   connection.answer(frame, ticket, () => {
     for (const subscription of replays) replay(connection, subscription)
   })
   return 0
+}
+
+/** What to say of the first filter that was refused, where the client wants to know and takes a packet of that size. */
+function reasonFor(connection: Connection, codes: ReadonlyArray<number>): string | undefined {
+  const refused = codes.find((code) => code >= 0x80)
+  if (refused === undefined || connection.version !== 5 || !connection.requestProblemInformation) return undefined
+  const reason = reasonStringOf(refused)
+  return subackSize(5, codes.length, reason) <= connection.packetSizeMax ? reason : undefined
 }
 
 /** What a durable session keeps of its subscriptions is committed before the client is told. */

@@ -2,13 +2,14 @@
  * PUBACK, PUBREC, PUBREL and PUBCOMP: four packets of one form.
  *
  * Source: MQTT 5.0, sections 3.4 to 3.7; MQTT 3.1.1, the same sections.
- * Invariants: nothing is allocated; what we send has no properties, and carries a Reason Code only where it is not 0.
+ * Invariants: nothing is allocated; what we send has no property but a Reason String, and carries a Reason Code only where it is not 0.
  */
 import { type ProtocolVersion, PUBREL } from "./packet-types.ts"
 import { PropertyView, readTwoBytes, scanProperties } from "./properties.ts"
+import { REASON_STRING } from "./property-table.ts"
 import { writeTwoBytes } from "./property-writers.ts"
 import { MALFORMED_PACKET, PROTOCOL_ERROR, reasonCodeAllowed } from "./reason-codes.ts"
-import { decode, size } from "./variable-byte-integer.ts"
+import { decode, encode, size } from "./variable-byte-integer.ts"
 
 /** Bytes that {@link writeAcknowledgement} writes. */
 export const ACKNOWLEDGEMENT_SIZE = 4
@@ -68,6 +69,34 @@ export function writeAcknowledgement(
   target[position] = acknowledgementFirstByte(packetType)
   target[position + 1] = 2
   return writeTwoBytes(target, position + 2, packetIdentifier)
+}
+
+/** Bytes that {@link writeAcknowledgementWithString} writes for a text of `length` bytes, 65,535 at most. */
+export function acknowledgementWithStringSize(length: number): number {
+  const properties = 3 + length
+  const remaining = 3 + size(properties) + properties
+  return 1 + size(remaining) + remaining
+}
+
+/** Writes the form of version 5 with a Reason String, UTF-8; returns the position after it. */
+export function writeAcknowledgementWithString(
+  target: Uint8Array,
+  position: number,
+  packetType: number,
+  packetIdentifier: number,
+  reasonCode: number,
+  text: Uint8Array
+): number {
+  const properties = 3 + text.length
+  target[position] = acknowledgementFirstByte(packetType)
+  let next = encode(3 + size(properties) + properties, target, position + 1)
+  next = writeTwoBytes(target, next, packetIdentifier)
+  target[next] = reasonCode
+  next = encode(properties, target, next + 1)
+  target[next] = REASON_STRING
+  next = writeTwoBytes(target, next + 1, text.length)
+  target.set(text, next)
+  return next + text.length
 }
 
 /** Writes the five-byte form of version 5; returns the position after it. */

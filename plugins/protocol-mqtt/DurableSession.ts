@@ -41,6 +41,8 @@ export class DurableSession extends Session {
   readonly #receipts: KeptReceipts
   readonly #kept: KeptSubscriptions
   readonly #feed: Feed
+  /** Its subscriptions are with the router. */
+  #isLive = false
   #isMarked = false
   /** Of the rows that were written last. */
   #lastTicket = 0
@@ -105,6 +107,7 @@ export class DurableSession extends Session {
   override attach(connection: Connection): void {
     this.attachment += 1
     this.connection = connection
+    this.#isLive = true
     for (const subscription of this.subscriptions?.values() ?? []) {
       this.broker.services.router.subscribeUnsafe(subscription)
     }
@@ -123,7 +126,7 @@ export class DurableSession extends Session {
     this.attachment += 1
     this.connection = undefined
     this.#flights.detach()
-    this.leaveRouter()
+    this.#leave()
     if (this.receivedCount === 0) this.received = undefined
     this.#feed.detach()
   }
@@ -131,7 +134,8 @@ export class DurableSession extends Session {
   override end(): void {
     this.attachment += 1
     this.#isEnded = true
-    if (this.connection !== undefined) this.leaveRouter()
+    // Its connection, where it had one, is gone by now; its subscriptions may be live all the same.
+    this.#leave()
     if (this.connection !== undefined) this.leaveShared(true)
     else this.shares?.forget()
     this.#kept.end()
@@ -141,6 +145,12 @@ export class DurableSession extends Session {
     this.subscriptions = undefined
     this.filterSize = 0
     this.received = undefined
+  }
+
+  /** Its subscriptions go off the router. */
+  #leave(): void {
+    if (this.#isLive) this.leaveRouter()
+    this.#isLive = false
   }
 
   /** A queue log could not be read for the connection of `attachment`: the client comes again, and what waits is still there. */

@@ -123,10 +123,11 @@ export class EndedSessions {
       return { key: start, value: undefined, end }
     })
     if (expiresAtMs !== 0) writes.push({ key: rows.expiryKey(expiresAtMs, number), value: undefined })
-    // The client may have another session by now, whose row has taken this one's place, or is about to.
+    // The client may have a newer session by now, whose row has taken this one's place, or is about to. An older one's row may still be
+    // there, too, until this one's was committed: numbers rise.
     const key = rows.directoryKey(tenant, clientIdentifier)
     const value = store.get(key)
-    const isOther = value !== undefined && rows.decodeSession(value).number !== number
+    const isOther = value !== undefined && rows.decodeSession(value).number > number
     if (!this.#isReplaced(tenant, clientIdentifier) && !isOther) writes.push({ key, value: undefined })
     this.#commits.push(journal.tickets, journal.submit({ writes }), 0, number)
   }

@@ -7,7 +7,10 @@ import { acknowledgementWithStringSize, writeAcknowledgementWithString } from ".
 import { PUBACK, PUBREC } from "./packet-types.ts"
 
 test("a PUBACK or PUBREC with a Reason String is what another decoder reads", () => {
-  const texts = fc.oneof(fc.string(), fc.integer({ min: 100, max: 20_000 }).map((length) => "x".repeat(length)))
+  const texts = fc.oneof(
+    fc.string(),
+    fc.integer({ min: 100, max: 20_000 }).map((length) => "x".repeat(length))
+  )
   fc.assert(
     fc.property(fc.constantFrom(PUBACK, PUBREC), fc.integer({ min: 1, max: 65_535 }), texts, (type, id, text) => {
       const bytes = new TextEncoder().encode(text)

@@ -15,6 +15,8 @@ export class TakenTokens {
   readonly #tokens = new Map<string, Token>()
   /** Those whose row was lost. */
   #lost: Array<Token> = []
+  /** Those whose row is to go and did not. */
+  #lostDrops: Array<Token> = []
 
   constructor(broker: Broker, tell: (token: Token) => void) {
     this.#broker = broker
@@ -44,8 +46,11 @@ export class TakenTokens {
   /** Those whose rows were lost, with the sessions that have the messages. */
   rewrite(): void {
     const lost = this.#lost
+    const drops = this.#lostDrops
     this.#lost = []
+    this.#lostDrops = []
     for (const token of lost) this.#write(token)
+    for (const token of drops) this.#drop(token)
   }
 
   #write(token: Token): void {
@@ -61,8 +66,16 @@ export class TakenTokens {
   }
 
   forget(token: Token): void {
-    if (!this.#tokens.delete(keyOf(token))) return
+    if (this.#tokens.delete(keyOf(token))) this.#drop(token)
+  }
+
+  #drop(token: Token): void {
     this.#broker.services.journal.submit({ writes: [{ key: tokenKey(token), value: undefined }] })
+    this.#broker.whenCommitted((outcome) => {
+      if (outcome >= 0) return
+      this.#lostDrops.push(token)
+      this.#broker.rewriteLater(this)
+    })
   }
 }
 

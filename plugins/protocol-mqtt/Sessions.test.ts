@@ -5,6 +5,7 @@ import { encode } from "../../tests/support/mqtt-packets.ts"
 import { TestClient } from "./fakes.ts"
 import { Numbers } from "./Numbers.ts"
 import { OrderedTickets } from "./OrderedTickets.ts"
+import { encodePositions, encodeSubscription, positionsKey, subscriptionKey } from "./session-rows.ts"
 import { TestNode } from "./testing.ts"
 
 const DISK_FULL = -3
@@ -214,6 +215,25 @@ test("a session stays in memory until its last rows are committed, and goes then
   journal.commit()
   await node.settle()
   assert.equal(resident(), 0)
+})
+
+test("rows of a session that no client has any more want nothing, and go at the next start", async () => {
+  const { node, open, kept, restart } = await make()
+  const client = new TestClient(node, "a", 5)
+  await open(client, kept(100))
+  client.send(encode.subscribe(5, 1, [{ filter: "t", qos: 1 }]))
+  await node.settle()
+  const { store } = node.of("a")
+  const value = encodeSubscription({ qos: 1, noLocal: false, retainAsPublished: false, identifier: 0, since: [0, 0] })
+  store.apply([
+    { key: subscriptionKey(4_000, "of nobody"), value },
+    { key: subscriptionKey(4_000, "$share/g/of nobody"), value },
+    { key: positionsKey(4_000), value: encodePositions([{ next: 0, low: 0 }]) }
+  ])
+  await restart()
+  await node.advance(1_000)
+  const { router, broker } = node.of("a")
+  assert.deepEqual([router.wantCount, broker.shared.groupCount, rowsOf(node)], [1, 0, "sd sp ss sx"])
 })
 
 test("numbers are never given twice, across restarts and where the journal lost a reservation", async () => {

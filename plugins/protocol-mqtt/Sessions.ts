@@ -93,21 +93,15 @@ export class Sessions implements WheelTask {
   /** Takes up what the last run left: the filters that are wanted, and the sessions that were connected. */
   async start(): Promise<void> {
     const { router, wheel, clock, journal, store } = this.#broker.services
-    await readPages(store, rows.rangeOf("ss"), (page) => {
-      for (const { key, value } of page) {
-        const { filter } = rows.ofSubscriptionKey(key)
-        const qos = rows.qosOfSubscription(value)
-        // Shared ones are of tenant 0 as all sessions are, until there are others.
-        if (isShared(filter)) this.#broker.shared.away(0, groupNameOf(filter), qos, 1)
-        else if (qos > 0) router.wantUnsafe(filter)
-      }
-    })
     const nowMs = clock.nowMs()
+    const known = new Set<number>()
+    const orphans = new Set<number>()
     await readPages(store, rows.rangeOf("sd"), (page) => {
       const writes: Array<KeyValueWrite> = []
       for (const { key, value } of page) {
         this.durableCount += 1
         const row = rows.decodeSession(value)
+        known.add(row.number)
         if (row.leftAtMs !== 0) continue
         const { tenant, clientIdentifier } = rows.ofDirectoryKey(key)
         writes.push({ key, value: rows.encodeSession({ ...row, leftAtMs: nowMs }) })
@@ -115,9 +109,35 @@ export class Sessions implements WheelTask {
       }
       if (writes.length > 0) journal.submit({ writes })
     })
+    await readPages(store, rows.rangeOf("ss"), (page) => {
+      for (const { key, value } of page) {
+        const { number, filter } = rows.ofSubscriptionKey(key)
+        if (!known.has(number)) {
+          orphans.add(number)
+          continue
+        }
+        const qos = rows.qosOfSubscription(value)
+        // Shared ones are of tenant 0 as all sessions are, until there are others.
+        if (isShared(filter)) this.#broker.shared.away(0, groupNameOf(filter), qos, 1)
+        else if (qos > 0) router.wantUnsafe(filter)
+      }
+    })
+    this.#dropOrphans(orphans)
     wheel.set(this, clock.monotonicMs() + EXPIRY_INTERVAL_MS)
     await this.#needs.look()
     await this.#routed()
+  }
+
+  /** Rows of sessions that no client has: their end was lost, and a newer session took the row in the directory before a crash. */
+  #dropOrphans(numbers: ReadonlySet<number>): void {
+    const writes: Array<KeyValueWrite> = []
+    for (const number of numbers) {
+      for (const prefix of ["ss", "sp", "si", "sr"]) {
+        const { start, end } = rows.rangeOf(prefix, number)
+        writes.push({ key: start, value: undefined, end })
+      }
+    }
+    if (writes.length > 0) this.#broker.services.journal.submit({ writes })
   }
 
   /** Settled when every shard knows what is wanted here. */

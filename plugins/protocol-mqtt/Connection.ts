@@ -356,8 +356,11 @@ export class Connection implements SocketReceiver, PacketHandler, TurnTask, Whee
     this.broker.counts.closed(reasonCode)
     if (this.session !== undefined && this.version === 5) {
       const options = this.broker.disconnectOptions(reasonCode, this.packetSizeMax)
-      const position = this.output.reserve(disconnectSize(reasonCode, options))
-      writeDisconnect(this.output.bytes, position, reasonCode, options)
+      const size = disconnectSize(reasonCode, options)
+      if (size <= this.packetSizeMax) {
+        const position = this.output.reserve(size)
+        writeDisconnect(this.output.bytes, position, reasonCode, options)
+      }
     }
     this.#stream.clear()
     if (reasonCode === Reason.NORMAL_DISCONNECTION) this.#forgetWill()

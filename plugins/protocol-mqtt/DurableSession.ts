@@ -286,7 +286,14 @@ export class DurableSession extends Session {
     const { subscribing } = this
     if (subscribing !== undefined && subscribing.issued > subscribing.committed) return true
     const isCommitted = this.#lastTicket <= this.broker.services.journal.tickets.committed
-    return !isCommitted || this.#isMarked || this.#isDirty || this.#receipts.isAwaited || this.#kept.hasPast
+    return (
+      !isCommitted ||
+      this.#isMarked ||
+      this.#isDirty ||
+      this.#receipts.isAwaited ||
+      this.#kept.hasPast ||
+      this.#feed.hasExtras
+    )
   }
 
   /** Rows of its are written in this turn: it is told what came of them. */

@@ -57,14 +57,26 @@ export class Feed {
   }
 
   detach(): void {
-    this.end()
-    for (const flow of this.#flows) flow.stopWaiting = undefined
+    // What no queue log has waits on: the session stays in memory for it.
+    this.#stopWaiting()
     this.#lowLookedForMs = 0
     this.#markPositions()
   }
 
+  /** Whether messages wait that are nowhere but here. */
+  get hasExtras(): boolean {
+    return this.#extras !== undefined
+  }
+
+  #stopWaiting(): void {
+    for (const flow of this.#flows) {
+      flow.stopWaiting?.()
+      flow.stopWaiting = undefined
+    }
+  }
+
   end(): void {
-    for (const flow of this.#flows) flow.stopWaiting?.()
+    this.#stopWaiting()
     this.#extras?.clear()
     this.#extras = undefined
   }

@@ -13,7 +13,7 @@ import type { Session } from "./Session.ts"
 import type { Opened } from "./Sessions.ts"
 import { type ConnackPacket, connackSize, returnCodeOf, writeConnack } from "./wire/connack.ts"
 import { type ConnectPacket, ConnectRefusal, decodeConnect } from "./wire/connect.ts"
-import { CLIENT_IDENTIFIER_NOT_VALID, TOPIC_NAME_INVALID } from "./wire/reason-codes.ts"
+import { CLIENT_IDENTIFIER_NOT_VALID, PACKET_TOO_LARGE, TOPIC_NAME_INVALID } from "./wire/reason-codes.ts"
 
 /** The name under which other shards pass connections on. */
 export const SERVICE = "protocol-mqtt"
@@ -117,12 +117,28 @@ function acceptConnection(connection: Connection, packet: ConnectPacket, opened:
   const keepAlive = effectiveKeepAlive(packet.keepAlive, broker.settings.keep_alive_max)
   connection.keepAliveMs = keepAlive * 1_500
   const answer = accepted(connection, packet, session, present, keepAlive, assigned)
-  const frame = new Uint8Array(connackSize(connection.version, answer))
-  writeConnack(frame, 0, connection.version, answer)
   // Taken from here on: a second connection of this client takes the place of this one, also before its CONNACK.
   session.connection = connection
   connection.opening = session
+  const frame = connackWithin(connection, answer)
+  if (frame === undefined) {
+    connection.close(PACKET_TOO_LARGE)
+    return
+  }
   connection.answers.answer(frame, journal.tickets, ticket, () => connection.open(session))
+}
+
+/** The CONNACK, without what a client can do without where it takes no more; undefined where it takes none [MQTT-3.1.2-24]. */
+function connackWithin({ version, packetSizeMax }: Connection, answer: ConnackPacket): Uint8Array | undefined {
+  const { topicAliasMaximum, maximumPacketSize, responseInformation, ...least } = answer
+  for (const packet of [answer, least]) {
+    const size = connackSize(version, packet)
+    if (size > packetSizeMax) continue
+    const frame = new Uint8Array(size)
+    writeConnack(frame, 0, version, packet)
+    return frame
+  }
+  return undefined
 }
 
 function accepted(
@@ -143,7 +159,7 @@ function accepted(
     maximumPacketSize: settings.packet_size_max,
     ...(assigned && { assignedClientIdentifier: session.clientIdentifier }),
     ...(settings.topic_alias_maximum > 0 && { topicAliasMaximum: settings.topic_alias_maximum }),
-    sharedSubscriptionAvailable: settings.shared_subscriptions,
+    ...(!settings.shared_subscriptions && { sharedSubscriptionAvailable: false }),
     ...(keepAlive !== packet.keepAlive && { serverKeepAlive: keepAlive }),
     ...(packet.requestResponseInformation &&
       settings.response_information !== "" && {

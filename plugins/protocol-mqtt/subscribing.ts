@@ -16,7 +16,7 @@ import { reasonStringOf } from "./reason-strings.ts"
 import * as Reason from "./reasons.ts"
 import type { Session } from "./Session.ts"
 import { isShared } from "./shared/Memberships.ts"
-import { NO_SUBSCRIPTION_EXISTED, TOPIC_FILTER_INVALID } from "./wire/reason-codes.ts"
+import { NO_SUBSCRIPTION_EXISTED, PACKET_TOO_LARGE, TOPIC_FILTER_INVALID } from "./wire/reason-codes.ts"
 import { Refusal } from "./wire/refusal.ts"
 import { decodeSubscribe, type SubscribePacket, subackSize, writeSuback } from "./wire/subscribe.ts"
 import { decodeUnsubscribe, unsubackSize, writeUnsuback } from "./wire/unsubscribe.ts"
@@ -34,6 +34,8 @@ export function subscribe(
 ): number {
   const packet = decodeSubscribe(bytes, start, end, connection.version)
   if (packet instanceof Refusal) return packet.reasonCode
+  // An answer that its client does not take would leave it waiting for good.
+  if (subackSize(connection.version, packet.subscriptions.length) > connection.packetSizeMax) return PACKET_TOO_LARGE
   const codes: Array<number> = []
   const replays: Array<Subscription> = []
   let ticket = 0
@@ -131,6 +133,7 @@ export function unsubscribe(
 ): number {
   const packet = decodeUnsubscribe(bytes, start, end, connection.version)
   if (packet instanceof Refusal) return packet.reasonCode
+  if (unsubackSize(connection.version, packet.filters.length) > connection.packetSizeMax) return PACKET_TOO_LARGE
   const codes = packet.filters.map(({ filter, reasonCode }) => {
     if (reasonCode !== 0) return reasonCode
     return session.unsubscribe(filter) ? 0 : NO_SUBSCRIPTION_EXISTED

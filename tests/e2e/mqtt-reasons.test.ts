@@ -64,6 +64,36 @@ brokerSuite("reasons", { set: { "protocol-mqtt.topic_levels_max": "3" } }, (brok
     expect([bye.code, bye.properties]).toEqual([0x82, []])
   })
 
+  test("answers keep within the client's Maximum Packet Size, or the connection ends with 0x95 [MQTT-3.1.2-24]", async () => {
+    const open = async (maximum: number): Promise<RawMqtt> => {
+      const client = await RawMqtt.open(broker().mqtt, 5)
+      client.send(encode.connect({ version: 5, clientId: uniqueId(), properties: [["maximumPacketSize", maximum]] }))
+      return client
+    }
+    for (const maximum of [5, 8, 10, 14]) {
+      const client = await open(maximum)
+      expect((await client.nextBytes()).length).toBeLessThanOrEqual(maximum)
+    }
+    const none = await open(4)
+    await none.closed()
+    expect(none.drainBytes()).toEqual([])
+    const many = Array.from({ length: 60 }, (_, number) => `f/${number}`)
+    for (const packet of [
+      encode.subscribe(
+        5,
+        1,
+        many.map((filter) => ({ filter }))
+      ),
+      encode.unsubscribe(5, 1, many)
+    ]) {
+      const client = await open(40)
+      await client.expect("connack")
+      client.send(packet)
+      const bye = await client.nextBytes()
+      expect([bye[0], bye[2], bye.length <= 40]).toEqual([0xe0, 0x95, true])
+    }
+  })
+
   test("a CONNECT that is refused is told why", async () => {
     const client = await RawMqtt.open(broker().mqtt, 5)
     client.send(encode.connect({ version: 5, clientId: uniqueId(), properties: [["authenticationMethod", "unknown"]] }))

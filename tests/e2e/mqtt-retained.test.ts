@@ -231,4 +231,25 @@ brokerSuite("retained", {}, (broker) => {
     expect(Number(propertyOf(message.properties, "messageExpiry"))).toBeWithin(55, 60)
     await client.quiet()
   })
+
+  test("retained messages that wait for a kept session's window come to its next connection", async () => {
+    const level = uniqueLevel()
+    const publisher = await connect()
+    for (let number = 0; number < 6; number++) {
+      await publisher.publishWhole({ topic: `${level}/${number}`, payload: `${number}`, qos: 1, retain: true })
+    }
+    const kept = { version: 5, clean: false, clientId: uniqueLevel() } as const
+    const small: Properties = [
+      ["sessionExpiry", 600],
+      ["receiveMaximum", 2]
+    ]
+    const first = await RawMqtt.connect(broker().mqtt, { ...kept, properties: small })
+    await first.subscribe(`${level}/#`, 1)
+    expect(await first.messages(2, { acknowledge: false })).toHaveLength(2)
+    first.cut()
+    await sleep(50)
+    const second = await RawMqtt.connect(broker().mqtt, { ...kept, properties: [["sessionExpiry", 0]] })
+    const got = (await second.messages(6)).map(({ payload }) => textOf(payload))
+    expect(got.toSorted()).toEqual(["0", "1", "2", "3", "4", "5"])
+  })
 })

@@ -94,6 +94,8 @@ export class Broker implements TurnTask, WheelTask {
   headers = new Uint8Array(1_024)
   /** Wall clock of the chunk that is being read: one look per chunk, not per message. */
   nowMs = 0
+  /** Monotonic ms of that chunk. */
+  receivedMs = 0
   /** Sessions with rows to be written at the end of this turn. */
   #marked: Array<DurableSession> = []
   /** Sessions whose rows stand in the entry of a turn that is not committed yet, by the number of the turn. */

@@ -92,7 +92,7 @@ export class Connection implements SocketReceiver, PacketHandler, TurnTask, Whee
     const { broker } = this
     broker.counts.bytesReceived += bytes.length
     broker.nowMs = broker.services.clock.nowMs()
-    if (this.session !== undefined) this.#lastReceivedMs = broker.services.clock.monotonicMs()
+    if (this.session !== undefined) broker.receivedMs = broker.services.clock.monotonicMs()
     else this.#early?.push(bytes)
     this.#fed(this.#stream.feed(bytes, this))
   }
@@ -121,6 +121,7 @@ export class Connection implements SocketReceiver, PacketHandler, TurnTask, Whee
     const type = firstByte >>> 4
     const { session } = this
     if (session === undefined) return this.#connect(type, bytes, start, end)
+    this.#lastReceivedMs = this.broker.receivedMs
     switch (type) {
       case Packet.PUBLISH:
         return receivePaced(this, session, bytes, firstByte, start, end)
@@ -192,7 +193,7 @@ export class Connection implements SocketReceiver, PacketHandler, TurnTask, Whee
       if (this.sessionExpiryAtConnect === 0 && packet.sessionExpiryInterval > 0) return PROTOCOL_ERROR
       session.expiryInterval = Math.min(packet.sessionExpiryInterval, this.broker.settings.session_expiry_max)
     }
-    if (packet.reasonCode !== Reason.DISCONNECT_WITH_WILL) this.#forgetWill()
+    if (packet.reasonCode === Reason.NORMAL_DISCONNECTION) this.#forgetWill()
     this.#stream.clear()
     this.#end(this.will)
     this.output.flush(this.socket)
@@ -288,7 +289,7 @@ export class Connection implements SocketReceiver, PacketHandler, TurnTask, Whee
     const nowMs = this.broker.services.clock.monotonicMs()
     if (this.rate?.isHeld(nowMs) === true) return
     this.#paused = false
-    this.#lastReceivedMs = nowMs
+    this.#lastReceivedMs = this.broker.receivedMs = nowMs
     this.broker.nowMs = this.broker.services.clock.nowMs()
     this.#fed(this.#stream.resume(this))
     if (!this.#paused && !this.#closed) this.socket.resume()

@@ -33,10 +33,12 @@ export function openConnection(connection: Connection, bytes: Uint8Array, start:
   const packet = decodeConnect(bytes, start, end)
   if (packet instanceof ConnectRefusal) {
     connection.version = packet.protocolVersion
-    if (packet.connackCode >= 0) sendRefusal(connection, packet.connackCode)
+    // What the client takes is not known.
+    if (packet.connackCode >= 0) sendConnack(connection, { sessionPresent: false, reasonCode: packet.connackCode })
     return { kind: "refused", reasonCode: packet.reasonCode }
   }
   connection.version = packet.protocolVersion
+  connection.packetSizeMax = packet.maximumPacketSize
   const { shard } = broker.services
   const tenant = 0
   if (packet.clientIdentifier !== "") {
@@ -50,7 +52,6 @@ export function openConnection(connection: Connection, bytes: Uint8Array, start:
   if (will !== undefined && (checkTopicName(will.topic) !== 0 || broker.topicBounds.isTextOver(will.topic))) {
     return refuse(connection, TOPIC_NAME_INVALID)
   }
-  connection.packetSizeMax = packet.maximumPacketSize
   if (packet.authenticationMethod === undefined) {
     const user = packet.username ?? ""
     return broker.scram?.has(user) === true

@@ -5,11 +5,13 @@
  */
 import {
   ACCEPTED_PENDING,
+  checkTopicNameBytes,
   JointTickets,
   type Message,
   REFUSED_QUOTA,
   REFUSED_TOPIC_NAME,
-  type TicketStream
+  type TicketStream,
+  TOPIC_NOT_WELL_FORMED
 } from "../../core/mod.ts"
 import type { Connection } from "./Connection.ts"
 import { wireFormatOf } from "./PublishEncoder.ts"
@@ -19,7 +21,7 @@ import { TopicAliases } from "./TopicAliases.ts"
 import { PAUSED } from "./wire/framing.ts"
 import * as Packet from "./wire/packet-types.ts"
 import { PublishView, scanPublish } from "./wire/publish.ts"
-import { PROTOCOL_ERROR, TOPIC_ALIAS_INVALID, TOPIC_NAME_INVALID } from "./wire/reason-codes.ts"
+import { MALFORMED_PACKET, PROTOCOL_ERROR, TOPIC_ALIAS_INVALID, TOPIC_NAME_INVALID } from "./wire/reason-codes.ts"
 import { size } from "./wire/variable-byte-integer.ts"
 
 /** Acknowledgements owed to a 3.x client above which reading stops. */
@@ -96,7 +98,7 @@ function receivePublish(
   const outcome = publishWithin(connection, message)
   if (outcome >= 0) return 0
   broker.counts.publishRefused += 1
-  return outcome === REFUSED_TOPIC_NAME ? TOPIC_NAME_INVALID : 0
+  return outcome === REFUSED_TOPIC_NAME ? faultOfTopic(message) : 0
 }
 
 function publishAcknowledged(
@@ -132,6 +134,7 @@ function publishAcknowledged(
   if (outcome !== ACCEPTED_PENDING) {
     // Free at once, however long the answer waits behind others: a copy that comes meanwhile is a message of its own.
     if (qos === 2 && outcome < 0) session.releaseReceived(packetIdentifier)
+    if (outcome === REFUSED_TOPIC_NAME && faultOfTopic(message) === MALFORMED_PACKET) return MALFORMED_PACKET
     const kept = qos === 2 && outcome >= 0 ? session.keepReceived(packetIdentifier, broker.services.shard.index) : 0
     if (kept === 0) answers.acknowledge(outcome, kind, packetIdentifier)
     else waitForReceipt(connection, session, broker.services.journal.tickets, kept, packetIdentifier)
@@ -159,6 +162,12 @@ function publishAcknowledged(
   const number = qos === 2 ? session.received?.wait(packetIdentifier, pendingStream, pendingTicket) : undefined
   answers.wait(pendingStream, pendingTicket, kind, number ?? packetIdentifier)
   return pausedWhere(connection)
+}
+
+/** Why a topic name was refused: one that is no right text makes its packet malformed [MQTT-1.5.4-1]. */
+function faultOfTopic({ topic, topicStart, topicEnd }: Message): number {
+  const isText = checkTopicNameBytes(topic, topicStart, topicEnd) !== TOPIC_NOT_WELL_FORMED
+  return isText ? TOPIC_NAME_INVALID : MALFORMED_PACKET
 }
 
 /** Publishes, unless the topic name is longer or deeper than is allowed here. */

@@ -168,7 +168,7 @@ export class Connection implements SocketReceiver, PacketHandler, TurnTask, Whee
   open(session: Session): void {
     this.#lastReceivedMs = this.broker.services.clock.monotonicMs()
     this.broker.counts.connectionsOpen += 1
-    this.#stream.maximumPacketSize = this.broker.settings.packet_size_max
+    this.#stream.accepted(this.broker.settings.packet_size_max, this.version)
     this.session = session
     this.opening = undefined
     this.answersFor = session

@@ -8,9 +8,11 @@ import {
   checkTopicNameBytes,
   JointTickets,
   type Message,
+  NAME_HAS_WILDCARD,
   REFUSED_QUOTA,
   REFUSED_TOPIC_NAME,
   type TicketStream,
+  TOPIC_EMPTY,
   TOPIC_NOT_WELL_FORMED
 } from "../../core/mod.ts"
 import type { Connection } from "./Connection.ts"
@@ -98,7 +100,9 @@ function receivePublish(
   const outcome = publishWithin(connection, message)
   if (outcome >= 0) return 0
   broker.counts.publishRefused += 1
-  return outcome === REFUSED_TOPIC_NAME ? faultOfTopic(message) : 0
+  if (outcome !== REFUSED_TOPIC_NAME) return 0
+  // Of QoS 0 there is no other way to tell.
+  return faultOfTopic(message) || TOPIC_NAME_INVALID
 }
 
 function publishAcknowledged(
@@ -134,7 +138,8 @@ function publishAcknowledged(
   if (outcome !== ACCEPTED_PENDING) {
     // Free at once, however long the answer waits behind others: a copy that comes meanwhile is a message of its own.
     if (qos === 2 && outcome < 0) session.releaseReceived(packetIdentifier)
-    if (outcome === REFUSED_TOPIC_NAME && faultOfTopic(message) === MALFORMED_PACKET) return MALFORMED_PACKET
+    const fault = outcome === REFUSED_TOPIC_NAME ? faultOfTopic(message) : 0
+    if (fault !== 0) return fault
     const kept = qos === 2 && outcome >= 0 ? session.keepReceived(packetIdentifier, broker.services.shard.index) : 0
     if (kept === 0) answers.acknowledge(outcome, kind, packetIdentifier)
     else waitForReceipt(connection, session, broker.services.journal.tickets, kept, packetIdentifier)
@@ -164,10 +169,14 @@ function publishAcknowledged(
   return pausedWhere(connection)
 }
 
-/** Why a topic name was refused: one that is no right text makes its packet malformed [MQTT-1.5.4-1]. */
+/**
+ * Whether a topic name that was refused ends the connection: one that is no right text makes its packet malformed [MQTT-1.5.4-1], and one
+ * with a wildcard, or of no character, is none [MQTT-3.3.2-2]. One that is only longer or deeper than is allowed here does not.
+ */
 function faultOfTopic({ topic, topicStart, topicEnd }: Message): number {
-  const isText = checkTopicNameBytes(topic, topicStart, topicEnd) !== TOPIC_NOT_WELL_FORMED
-  return isText ? TOPIC_NAME_INVALID : MALFORMED_PACKET
+  const fault = checkTopicNameBytes(topic, topicStart, topicEnd)
+  if (fault === TOPIC_NOT_WELL_FORMED) return MALFORMED_PACKET
+  return fault === NAME_HAS_WILDCARD || fault === TOPIC_EMPTY ? TOPIC_NAME_INVALID : 0
 }
 
 /** Publishes, unless the topic name is longer or deeper than is allowed here. */

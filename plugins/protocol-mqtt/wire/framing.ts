@@ -10,7 +10,7 @@
  *  - Between packets nothing is held.
  */
 import { copyBytes } from "../../../core/log/mod.ts"
-import { CONNECT, checkFirstByte, packetTypeOf } from "./packet-types.ts"
+import { CONNECT, checkFirstByte, type ProtocolVersion, packetTypeOf } from "./packet-types.ts"
 import { MALFORMED_PACKET, PACKET_TOO_LARGE, PROTOCOL_ERROR } from "./reason-codes.ts"
 import { decode, MALFORMED, NEED_MORE, size } from "./variable-byte-integer.ts"
 
@@ -31,10 +31,16 @@ export interface PacketHandler {
   packet(bytes: Uint8Array, firstByte: number, start: number, end: number): number
 }
 
+/** PUBREL, SUBSCRIBE and UNSUBSCRIBE with the DUP flag that MQTT 3.1 has for them (its section 2.1), and 3.1.1 has not. */
+function isSentAgain(firstByte: number): boolean {
+  return firstByte === 0x6a || firstByte === 0x8a || firstByte === 0xaa
+}
+
 /** One direction of one connection. */
 export class PacketStream {
   /** Bytes of a whole packet, fixed header included. Raise it when CONNECT is accepted; holds from the next packet. */
   maximumPacketSize = PACKET_SIZE_MAX_BEFORE_CONNECT
+  private isVersion3 = false
   private awaitsConnect = true
   private paused = false
   /** Not 0: over, for this reason. */
@@ -97,6 +103,12 @@ export class PacketStream {
     return 0
   }
 
+  /** The CONNECT was accepted: packets may be larger, and those of version 3.1 have a flag more. */
+  accepted(maximumPacketSize: number, version: ProtocolVersion): void {
+    this.maximumPacketSize = maximumPacketSize
+    this.isVersion3 = version === 3
+  }
+
   /** Ends the stream and lets go of everything; also from inside a handler. */
   clear(): void {
     if (this.verdict === 0) this.verdict = CLEARED
@@ -140,7 +152,7 @@ export class PacketStream {
 
   private judgeFirstByte(firstByte: number): number {
     const refusal = checkFirstByte(firstByte)
-    if (refusal !== 0) return refusal
+    if (refusal !== 0 && !(this.isVersion3 && isSentAgain(firstByte))) return refusal
     // [MQTT-3.1.0-1]
     return this.awaitsConnect && packetTypeOf(firstByte) !== CONNECT ? PROTOCOL_ERROR : 0
   }

@@ -1,0 +1,98 @@
+/** MQTT 5.0: what an answer may weigh, what removes a will, what keeps a connection alive, and what is no text. */
+import { afterEach, expect, test } from "bun:test"
+import { brokerSuite } from "../support/broker.ts"
+import { encode } from "../support/mqtt-packets.ts"
+import { RawMqtt, uniqueId, uniqueLevel } from "../support/raw-mqtt.ts"
+import { sleep } from "../support/until.ts"
+
+brokerSuite("packets that are too large, too few or no text", {}, (broker) => {
+  afterEach(() => RawMqtt.cutAll())
+
+  test("only DISCONNECT 0x00 removes the will [MQTT-3.1.2-8, MQTT-3.1.2-10]", async () => {
+    for (const code of [0x80, 0x81, 0x82, 0x93, 0x98]) {
+      const topic = uniqueLevel()
+      const watcher = await RawMqtt.connect(broker().mqtt, { version: 5 })
+      await watcher.subscribe(topic)
+      const client = await RawMqtt.connect(broker().mqtt, { version: 5, will: { topic, payload: "gone" } })
+      await client.disconnect(code)
+      expect((await watcher.expect("publish", 500)).topic).toBe(topic)
+    }
+  })
+
+  test("CONNACK is no larger than the client's Maximum Packet Size [MQTT-3.1.2-24]", async () => {
+    const client = await RawMqtt.open(broker().mqtt, 5)
+    client.send(encode.connect({ version: 5, clientId: "", properties: [["maximumPacketSize", 20]] }))
+    await client.closed().catch(() => {})
+    for (const bytes of client.drainBytes()) expect(bytes.length).toBeLessThanOrEqual(20)
+  })
+
+  test("SUBACK and UNSUBACK are no larger than the client's Maximum Packet Size [MQTT-3.1.2-24]", async () => {
+    const names = Array.from({ length: 40 }, (_, index) => `f/${index}`)
+    for (const bytes of [
+      encode.subscribe(
+        5,
+        1,
+        names.map((filter) => ({ filter }))
+      ),
+      encode.unsubscribe(5, 1, names)
+    ]) {
+      const client = await RawMqtt.connect(broker().mqtt, { version: 5, properties: [["maximumPacketSize", 20]] })
+      client.send(bytes)
+      await sleep(100)
+      for (const each of client.drainBytes()) expect(each.length).toBeLessThanOrEqual(20)
+    }
+  })
+
+  test("a refusal before the limits are noted has no Reason String that is too large [MQTT-3.2.2-19]", async () => {
+    for (const more of [{ clientId: "x".repeat(2_000) }, { will: { topic: "a/".repeat(300), payload: "" } }]) {
+      const client = await RawMqtt.open(broker().mqtt, 5)
+      client.send(
+        encode.connect({ version: 5, clientId: uniqueId(), properties: [["maximumPacketSize", 20]], ...more })
+      )
+      expect((await client.nextBytes()).length).toBeLessThanOrEqual(20)
+    }
+  })
+
+  test("a byte now and then is no packet: the keep alive ends [MQTT-3.1.2-22]", async () => {
+    const client = await RawMqtt.connect(broker().mqtt, { version: 5, keepAlive: 1 })
+    const bytes = encode.publish(5, { topic: "a", payload: "x".repeat(50) })
+    for (let index = 0; index < 8 && !client.isClosed; index++) {
+      client.send(bytes.subarray(index, index + 1))
+      await sleep(400)
+    }
+    expect(client.isClosed).toBe(true)
+  })
+
+  test("a topic name that is not UTF-8 is malformed, not a name that is not accepted [MQTT-1.5.4-1, MQTT-4.13.1-1]", async () => {
+    const client = await RawMqtt.connect(broker().mqtt, { version: 5 })
+    client.sendHex("30 05 0002 c328 00")
+    await client.closed()
+    expect(client.drain()).toMatchObject([{ type: "disconnect", code: 0x81 }])
+  })
+
+  test("3.1: SUBSCRIBE, UNSUBSCRIBE and PUBREL may say that they come again; in 3.1.1 they may not", async () => {
+    const again = (bytes: Uint8Array): Uint8Array => Uint8Array.of((bytes[0] ?? 0) | 8, ...bytes.subarray(1))
+    const client = await RawMqtt.connect(broker().mqtt, { version: 3 })
+    client.send(again(encode.subscribe(3, 1, [{ filter: "t", qos: 1 }])))
+    await client.expectHex("90 03 0001 01")
+    client.send(again(encode.unsubscribe(3, 2, ["t"])))
+    await client.expectHex("b0 02 0002")
+    client.publish({ topic: "t", qos: 2, id: 3 })
+    await client.expectHex("50 02 0003")
+    client.send(again(encode.ack("pubrel", 3)))
+    await client.expectHex("70 02 0003")
+    const newer = await RawMqtt.connect(broker().mqtt, { version: 4 })
+    newer.send(again(encode.subscribe(4, 1, [{ filter: "t", qos: 1 }])))
+    await newer.closed()
+    expect(newer.drain()).toEqual([])
+  })
+
+  test("5: a topic name with a wildcard ends the connection, whatever its QoS", async () => {
+    for (const qos of [0, 1, 2] as const) {
+      const client = await RawMqtt.connect(broker().mqtt, { version: 5 })
+      client.publish({ topic: "a/+", payload: "x", qos, id: 1 })
+      await client.closed()
+      expect(client.drain().map((each) => [each.type, "code" in each ? each.code : 0])).toEqual([["disconnect", 0x90]])
+    }
+  })
+})

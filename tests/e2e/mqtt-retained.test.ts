@@ -246,6 +246,8 @@ brokerSuite("retained", {}, (broker) => {
     const first = await RawMqtt.connect(broker().mqtt, { ...kept, properties: small })
     await first.subscribe(`${level}/#`, 1)
     expect(await first.messages(2, { acknowledge: false })).toHaveLength(2)
+    // Until all shards have told what they have.
+    await sleep(200)
     first.cut()
     await sleep(50)
     const second = await RawMqtt.connect(broker().mqtt, { ...kept, properties: [["sessionExpiry", 0]] })

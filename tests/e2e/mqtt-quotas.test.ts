@@ -3,7 +3,7 @@ import { afterEach, expect, test } from "bun:test"
 import { type Broker, brokerSuite } from "../support/broker.ts"
 import { encode, type Version } from "../support/mqtt-packets.ts"
 import { RawMqtt, uniqueId, uniqueLevel } from "../support/raw-mqtt.ts"
-import { until } from "../support/until.ts"
+import { sleep, until } from "../support/until.ts"
 
 /** The sum of a metric over the shards, of lines with `label` where one is given. */
 async function sumOf(broker: Broker, metric: string, label = ""): Promise<number> {
@@ -70,7 +70,7 @@ brokerSuite(
   },
   (broker) => {
     afterEach(() => RawMqtt.cutAll())
-    const settled = (): Promise<void> => Bun.sleep(1_100)
+    const settled = (): Promise<void> => sleep(1_100)
 
     test("CONNECTs above the rate are refused with 0x9F, and let in a moment later", async () => {
       await settled()

@@ -48,7 +48,7 @@ brokerSuite("reasons", { set: { "protocol-mqtt.topic_levels_max": "3" } }, (brok
     client.publish({ topic: DEEP, payload: "x", qos: 1, id: 7 })
     expect((await client.expect("puback")).properties).toEqual([])
     client.send(encode.connect({ version: 5 }))
-    expect(reasonOf((await client.expect("disconnect")).properties)).toBeString()
+    expect(typeof reasonOf((await client.expect("disconnect")).properties)).toBe("string")
   })
 
   test("no packet is larger than the client takes for it [MQTT-3.4.2-2] [MQTT-3.9.2-1] [MQTT-3.14.2-3]", async () => {

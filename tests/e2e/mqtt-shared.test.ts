@@ -3,6 +3,7 @@ import { afterEach, expect, test } from "bun:test"
 import { brokerSuite } from "../support/broker.ts"
 import { encode, type Filter, type Properties, propertyOf, type Version } from "../support/mqtt-packets.ts"
 import { type ConnectedMqtt, RawMqtt, uniqueId, uniqueLevel } from "../support/raw-mqtt.ts"
+import { sleep } from "../support/until.ts"
 
 const text = (bytes: Uint8Array): string => Buffer.from(bytes).toString()
 const KEPT: Properties = [["sessionExpiry", 1_000]]
@@ -37,7 +38,7 @@ brokerSuite("shared subscriptions", {}, (broker) => {
           } else if (packet.type === "pubrel") client.ack("pubcomp", packet.id)
         }
       }
-      await Bun.sleep(5)
+      await sleep(5)
     }
     return got
   }
@@ -63,7 +64,7 @@ brokerSuite("shared subscriptions", {}, (broker) => {
         expect([one.length, two.length, three.length]).toEqual([10, 10, 10])
         expect(all.map(Number)).toEqual([...Array(30).keys()])
         expect(open.map(Number)).toEqual([...Array(30).keys()])
-        await Bun.sleep(50)
+        await sleep(50)
         for (const member of members) expect(member.drain().filter(({ type }) => type === "publish")).toEqual([])
       })
     }
@@ -234,7 +235,7 @@ brokerSuite("shared subscriptions", {}, (broker) => {
     const publisher = await connect()
     await publisher.publishWhole({ topic: level, payload: "old", qos: 1, properties: [["messageExpiry", 1]] })
     await publisher.publishWhole({ topic: level, payload: "new", qos: 1, properties: [["messageExpiry", 100]] })
-    await Bun.sleep(1_300)
+    await sleep(1_300)
     const back = await kept(id)
     const [message] = await back.messages(1)
     expect(text(message?.payload ?? new Uint8Array())).toBe("new")
@@ -268,7 +269,7 @@ brokerSuite(
       for (let number = 0; number < 60; number++) {
         await publisher.publishWhole({ topic: `${level}/${number % 12}`, payload: `${number}`, qos: 1, id: 1 + number })
       }
-      await Bun.sleep(200)
+      await sleep(200)
       const owners = new Map<string, number>()
       let count = 0
       for (const [index, member] of members.entries()) {

@@ -46,9 +46,6 @@ const EXTERNAL = [
 /** Whether another broker is tried, given by the environment. */
 export const IS_EXTERNAL = EXTERNAL.length > 0
 
-/** Both shard counts that every end-to-end suite runs with. */
-export const SHARD_COUNTS: ReadonlyArray<number> = IS_EXTERNAL ? [1] : [1, 2]
-
 /** What starts the broker, before the word `start`. */
 export function brokerCommand(): ReadonlyArray<string> {
   const given = process.env.MANIFOLD_TEST_COMMAND
@@ -57,6 +54,9 @@ export function brokerCommand(): ReadonlyArray<string> {
 
 /** Whether the broker runs on Deno, which words some faults of plugins otherwise. */
 export const RUNS_ON_DENO = brokerCommand().some((word) => /(?:^|\/)deno$/.test(word))
+
+/** Both shard counts that every end-to-end suite runs with; under Deno two alone, which is all that one shard is, and the link. */
+export const SHARD_COUNTS: ReadonlyArray<number> = IS_EXTERNAL ? [1] : RUNS_ON_DENO ? [2] : [1, 2]
 
 const LISTENERS: Record<string, string> = {
   "protocol-mqtt.tcp": "127.0.0.1:0",

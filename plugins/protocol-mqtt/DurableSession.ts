@@ -316,10 +316,7 @@ export class DurableSession extends Session {
 
   /** Everything, in place of whatever its rows say. */
   #collectAnew(writes: Array<KeyValueWrite>): void {
-    for (const prefix of ["ss", "si", "sr"]) {
-      const { start, end } = rows.rangeOf(prefix, this.number)
-      writes.push({ key: start, value: undefined, end })
-    }
+    rows.dropContents(this.number, writes)
     this.broker.sessions.collect(this, writes)
     this.#kept.collect(writes)
     this.shares?.collect(this.number, writes)

@@ -118,10 +118,8 @@ export class EndedSessions {
 
   #dropRows({ tenant, clientIdentifier, number, expiresAtMs }: Ended): void {
     const { journal, store } = this.#broker.services
-    const writes: Array<KeyValueWrite> = ["ss", "sp", "si", "sr"].map((prefix) => {
-      const { start, end } = rows.rangeOf(prefix, number)
-      return { key: start, value: undefined, end }
-    })
+    const writes: Array<KeyValueWrite> = []
+    rows.dropNumbered(number, writes)
     if (expiresAtMs !== 0) writes.push({ key: rows.expiryKey(expiresAtMs, number), value: undefined })
     // The client may have a newer session by now, whose row has taken this one's place, or is about to. An older one's row may still be
     // there, too, until this one's was committed: numbers rise.

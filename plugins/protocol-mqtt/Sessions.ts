@@ -131,12 +131,7 @@ export class Sessions implements WheelTask {
   /** Rows of sessions that no client has: their end was lost, and a newer session took the row in the directory before a crash. */
   #dropOrphans(numbers: ReadonlySet<number>): void {
     const writes: Array<KeyValueWrite> = []
-    for (const number of numbers) {
-      for (const prefix of ["ss", "sp", "si", "sr"]) {
-        const { start, end } = rows.rangeOf(prefix, number)
-        writes.push({ key: start, value: undefined, end })
-      }
-    }
+    for (const number of numbers) rows.dropNumbered(number, writes)
     if (writes.length > 0) this.#broker.services.journal.submit({ writes })
   }
 

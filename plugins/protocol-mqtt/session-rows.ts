@@ -14,7 +14,7 @@
  * Numbers are big-endian, so that keys come in their order. Values begin with a format byte. docs/formats/state.md has them byte by
  * byte.
  */
-import { ByteReader, ByteWriter, Message } from "../../core/mod.ts"
+import { ByteReader, ByteWriter, type KeyValueWrite, Message } from "../../core/mod.ts"
 
 const FORMAT = 1
 const encoder = new TextEncoder()
@@ -140,6 +140,22 @@ export function rangeOf(prefix: string, number?: number): { readonly start: Uint
   const end = start.slice()
   end[end.length - 1] = (end[end.length - 1] ?? 0) + 1
   return { start, end }
+}
+
+/** Adds to `writes` the end of every row under a session's number but its positions: subscriptions, flights, receipts. */
+export function dropContents(number: number, writes: Array<KeyValueWrite>): void {
+  for (const prefix of ["ss", "si", "sr"]) dropRange(prefix, number, writes)
+}
+
+/** Adds to `writes` the end of every row under a session's number. Its row in the directory has the client's name and stays. */
+export function dropNumbered(number: number, writes: Array<KeyValueWrite>): void {
+  dropContents(number, writes)
+  dropRange("sp", number, writes)
+}
+
+function dropRange(prefix: string, number: number, writes: Array<KeyValueWrite>): void {
+  const { start, end } = rangeOf(prefix, number)
+  writes.push({ key: start, value: undefined, end })
 }
 
 /** The key that a range goes on from after `key`. */

@@ -39,9 +39,7 @@ brokerSuite("conformance of wills, limits and identifiers", {}, (broker) => {
   /** What is answered to bytes on a new connection, until the broker has closed it. */
   async function first(version: Version, ...bytes: ReadonlyArray<Uint8Array>): Promise<Array<string>> {
     const client = await RawMqtt.open(broker().mqtt, version)
-    client.send(...bytes)
-    await client.closed()
-    return codesOf(client.drain())
+    return codesOf(await client.answersUntilClosed(...bytes))
   }
   /** What a CONNECT is answered with first, whether the connection ends or not. */
   async function answerTo(version: Version, bytes: Uint8Array): Promise<string | undefined> {

@@ -65,16 +65,12 @@ brokerSuite("conformance of DISCONNECT, AUTH and WebSocket", { set }, (broker) =
   /** What is answered to bytes on a new connection, until the broker has closed it. */
   async function first(version: Version, ...bytes: ReadonlyArray<Uint8Array>): Promise<Array<Decoded>> {
     const client = await RawMqtt.open(broker().mqtt, version)
-    client.send(...bytes)
-    await client.closed()
-    return client.drain()
+    return client.answersUntilClosed(...bytes)
   }
   /** What is answered to bytes after an accepted CONNECT, until the broker has closed the connection. */
   async function later(wish: Connect, ...bytes: ReadonlyArray<Uint8Array>): Promise<Array<Decoded>> {
     const client = await connect(wish)
-    client.send(...bytes)
-    await client.closed()
-    return client.drain()
+    return client.answersUntilClosed(...bytes)
   }
   async function webSocket(protocol = "mqtt"): Promise<RawWebSocket> {
     const socket = await RawWebSocket.open(broker().websocket, { protocol })

@@ -57,16 +57,12 @@ brokerSuite("conformance of CONNECT", {}, (broker) => {
   /** What is answered to bytes on a new connection, until the broker has closed it. */
   async function first(version: Version, ...bytes: ReadonlyArray<Uint8Array>): Promise<Array<string>> {
     const client = await RawMqtt.open(broker().mqtt, version)
-    client.send(...bytes)
-    await client.closed()
-    return codesOf(client.drain())
+    return codesOf(await client.answersUntilClosed(...bytes))
   }
   /** What is answered to bytes after an accepted CONNECT, until the broker has closed the connection. */
   async function later(version: Version, ...bytes: ReadonlyArray<Uint8Array>): Promise<Array<string>> {
     const client = await connect({ version })
-    client.send(...bytes)
-    await client.closed()
-    return codesOf(client.drain())
+    return codesOf(await client.answersUntilClosed(...bytes))
   }
 
   test("text that is not UTF-8 ends the connection [MQTT-1.5.4-1, MQTT-1.5.3-1 of 3.1.1]", async () => {

@@ -31,9 +31,7 @@ brokerSuite("conformance of PUBLISH", {}, (broker) => {
   /** Sends bytes that end the connection; version 5 is told why, with one of `codes`. */
   async function refused(version: Version, bytes: Uint8Array, ...codes: ReadonlyArray<number>): Promise<void> {
     const client = await connect(version)
-    client.send(bytes)
-    await client.closed()
-    const answers = client.drain()
+    const answers = await client.answersUntilClosed(bytes)
     expect(answers.map(({ type }) => type)).toEqual(version === 5 ? ["disconnect"] : [])
     for (const answer of answers) if (answer.type === "disconnect") expect(codes).toContain(answer.code)
   }

@@ -83,6 +83,13 @@ export class RawMqtt {
     return Object.assign(client, { connack })
   }
 
+  /** What is answered to these bytes and has not been read yet, until the broker has closed the connection. */
+  async answersUntilClosed(...bytes: ReadonlyArray<Uint8Array>): Promise<Array<Decoded>> {
+    this.send(...bytes)
+    await this.closed()
+    return this.drain()
+  }
+
   #take(chunk: Uint8Array): void {
     this.received += chunk.length
     let bytes = this.#rest.length === 0 ? chunk : concat(this.#rest, chunk)

@@ -27,7 +27,7 @@ const asked = process.argv.slice(2)
 const files = asked.filter((word) => GROUPS[word] === undefined)
 const chosen = Object.entries(GROUPS).filter(([name]) => asked.length === 0 || asked.includes(name))
 const folder = mkdtempSync(join(tmpdir(), "manifold-deno-report-"))
-let total: Counts = { passed: 0, failed: 0, skipped: [] }
+let total: Counts = { passed: 0, failed: 0, failures: [], skipped: [] }
 for (const [name, paths] of files.length > 0 ? [...chosen, ["files", files] as const] : chosen) {
   total = addCounts(total, run(name, paths))
 }
@@ -35,6 +35,7 @@ rmSync(folder, { recursive: true, force: true })
 for (const [path, reason] of LEFT_OUT) console.log(`left out ${path}: ${reason}`)
 const reasons = Map.groupBy(total.skipped, (reason) => reason)
 for (const [reason, tests] of reasons) console.log(`skipped ${tests.length}: ${reason}`)
+for (const failure of total.failures) console.log(`failed: ${failure}`)
 console.log(`${total.passed} passed, ${total.failed} failed, ${total.skipped.length} skipped`)
 process.exit(total.failed === 0 ? 0 : 1)
 
@@ -50,6 +51,6 @@ function run(name: string, paths: ReadonlyArray<string>): Counts {
   })
   const counts = readReport(existsSync(report) ? readFileSync(report, "utf8") : "")
   if (status === 0 || counts.failed > 0) return counts
-  console.log(`${name}: ended with ${status ?? signal} and no failed test: counted as one failure`)
-  return { ...counts, failed: 1 }
+  const failure = `${name}: ended with ${status ?? signal} and no failed test: counted as one failure`
+  return { ...counts, failed: 1, failures: [failure] }
 }

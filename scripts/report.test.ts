@@ -26,20 +26,29 @@ test("passed, failed and skipped are counted, the reason is read from the name",
   assert.deepStrictEqual(readReport(report), {
     passed: 2,
     failed: 1,
+    failures: ["a.test.ts: four (0.000108 s): x & y"],
     skipped: ['kcat is "not" <here>', "no reason given: two"]
   })
 })
 
 test("a text that is no report, or a cut one, counts what is whole in it", () => {
-  assert.deepStrictEqual(readReport(""), { passed: 0, failed: 0, skipped: [] })
+  assert.deepStrictEqual(readReport(""), { passed: 0, failed: 0, failures: [], skipped: [] })
   assert.deepStrictEqual(readReport(report.slice(0, report.indexOf("four"))).failed, 0)
 })
 
+test("of a failed test its file, name, time and words are told, in one line and not at length", () => {
+  const deno = `<testcase name="six" classname="./b.test.ts" time="2"><failure message="">Uncaught${" no".repeat(500)}</failure></testcase>`
+  const [told = ""] = readReport(deno).failures
+  assert.match(told, /^\.\/b\.test\.ts: six \(2 s\): Uncaught no no/)
+  assert.ok(told.length < 450)
+})
+
 test("counts of groups add up", () => {
-  const one = { passed: 1, failed: 2, skipped: ["a"] }
-  assert.deepStrictEqual(addCounts(one, { passed: 10, failed: 0, skipped: ["b"] }), {
+  const one = { passed: 1, failed: 2, failures: ["x", "y"], skipped: ["a"] }
+  assert.deepStrictEqual(addCounts(one, { passed: 10, failed: 0, failures: [], skipped: ["b"] }), {
     passed: 11,
     failed: 2,
+    failures: ["x", "y"],
     skipped: ["a", "b"]
   })
 })

@@ -46,18 +46,19 @@ if (lost !== undefined) {
 const chosen = GROUPS.filter(({ name }) => asked.length === 0 || asked.includes(name))
 const all = files.length === 0 ? chosen : [...chosen, { name: "files", paths: files, timeoutMs: 60_000 }]
 const folder = mkdtempSync(join(tmpdir(), "manifold-report-"))
-let total: Counts = { passed: 0, failed: 0, skipped: [] }
+let total: Counts = { passed: 0, failed: 0, failures: [], skipped: [] }
 for (const group of all) total = addCounts(total, run(group))
 rmSync(folder, { recursive: true, force: true })
 
 const reasons = Map.groupBy(total.skipped, (reason) => reason)
 for (const [reason, tests] of reasons) console.log(`skipped ${tests.length}: ${reason}`)
+for (const failure of total.failures) console.log(`failed: ${failure}`)
 console.log(`${total.passed} passed, ${total.failed} failed, ${total.skipped.length} skipped`)
 process.exit(total.failed === 0 ? 0 : 1)
 
 function run(group: Group): Counts {
   const paths = group.paths.filter((path) => existsSync(join(ROOT, path)))
-  if (paths.length === 0) return { passed: 0, failed: 0, skipped: [] }
+  if (paths.length === 0) return { passed: 0, failed: 0, failures: [], skipped: [] }
   console.log(`\n${group.name}: bun test ${paths.join(" ")}`)
   const report = join(folder, `${group.name}.xml`)
   const flags = ["--reporter=junit", `--reporter-outfile=${report}`, `--timeout=${group.timeoutMs}`]
@@ -70,8 +71,8 @@ function run(group: Group): Counts {
   })
   const counts = readReport(existsSync(report) ? readFileSync(report, "utf8") : "")
   if (status === 0 || counts.failed > 0) return counts
-  console.log(`${group.name}: ended with ${status ?? signal} and no failed test: counted as one failure`)
-  return { ...counts, failed: 1 }
+  const failure = `${group.name}: ended with ${status ?? signal} and no failed test: counted as one failure`
+  return { ...counts, failed: 1, failures: [failure] }
 }
 
 /** Tests that lie in tests/ itself. */

@@ -49,9 +49,9 @@ export interface IngressShape {
   giveBackToken(token: string, done: (outcome: number) => void): void
   /**
    * Visits the retained messages that match a filter, each borrowed during its visit: those of this shard at once, those of others
-   * when they come, in their place among the live messages from there.
+   * when they come, in their place among the live messages from there. `ended` is called after the last one.
    */
-  replayRetained(tenant: number, filter: string, visit: RetainedVisitor): void
+  replayRetained(tenant: number, filter: string, visit: RetainedVisitor, ended?: () => void): void
 }
 
 export class Ingress extends Context.Service<Ingress, IngressShape>()("manifold/core/ingress/Ingress") {}

@@ -48,7 +48,7 @@ export class RetainedReplay {
   }
 
   /** Visits what matches: here at once, on other shards when they answer, in its place among the live messages from there. */
-  replay(tenant: number, filter: string, visit: RetainedVisitor): void {
+  replay(tenant: number, filter: string, visit: RetainedVisitor, ended: () => void): void {
     const { port } = this.#parts
     const strays: Array<Message> = []
     let left = port.shards
@@ -58,7 +58,14 @@ export class RetainedReplay {
     }
     const answered = (): void => {
       left -= 1
-      if (left === 0) for (const stray of strays) this.#visitStray(stray, visit)
+      if (left > 0) return
+      let leftStrays = strays.length
+      if (leftStrays === 0) ended()
+      const visited = (): void => {
+        leftStrays -= 1
+        if (leftStrays === 0) ended()
+      }
+      for (const stray of strays) this.#visitStray(stray, visit, visited)
     }
     this.#match({ tenant, filter }, found)
     answered()
@@ -100,12 +107,13 @@ export class RetainedReplay {
   }
 
   /** A message that was not with its owner: what that one knows is newer. */
-  #visitStray(stray: Message, visit: RetainedVisitor): void {
+  #visitStray(stray: Message, visit: RetainedVisitor, visited: () => void): void {
     const { port, ownerOf } = this.#parts
     const { tenant, name } = stray
     const owner = ownerOf(tenant, name)
     const answered = (state: number): void => {
       if (state === NOTHING) visit(stray)
+      visited()
     }
     if (owner === port.shard) {
       answered(this.#find(tenant, name, visit))

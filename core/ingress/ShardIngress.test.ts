@@ -25,6 +25,7 @@ import {
   REFUSED_QUOTA,
   REFUSED_TOPIC_NAME
 } from "./Ingress.ts"
+import type { Message } from "./Message.ts"
 
 const PRINCIPAL: Principal = { tenant: 0, user: "", clientIdentifier: "c", peerAddress: "" }
 
@@ -221,11 +222,14 @@ test("retained messages of all shards are replayed, the newest of each name; an 
   assert.deepEqual([here.retained.count, there.retained.count], [1, 2])
   const replayed = (shard: IngressShard, filter: string): ReadonlyArray<string> => {
     const found: Array<string> = []
-    shard.ingress.replayRetained(0, filter, (message) => {
-      assert.equal(message.retain, true)
+    let ended = 0
+    const visit = (message: Message): void => {
+      assert.deepEqual([message.retain, ended], [true, 0])
       found.push(`${message.name}=${payloadOf(message)}`)
-    })
+    }
+    shard.ingress.replayRetained(0, filter, visit, () => void (ended += 1))
     simulation.run()
+    assert.equal(ended, 1)
     return found.toSorted()
   }
   const all = [`${name}=new`, `${odd}=new`, `${local}=new`].toSorted()

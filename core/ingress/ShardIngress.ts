@@ -149,8 +149,8 @@ export class ShardIngress implements IngressShape {
     giveBackEverywhere(this.#parts.port, this.#parts.tokens, token, done)
   }
 
-  replayRetained(tenant: number, filter: string, visit: RetainedVisitor): void {
-    this.#replay.replay(tenant, filter, visit)
+  replayRetained(tenant: number, filter: string, visit: RetainedVisitor, ended: () => void = () => {}): void {
+    this.#replay.replay(tenant, filter, visit, ended)
   }
 
   /** At the start, when the shards know their topics: what was cut off in the midst of something is taken up again. */

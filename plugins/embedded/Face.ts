@@ -144,7 +144,7 @@ export class Face implements Lines {
   /** Settles when every shard knows the subscription: it gets every message that is published from then on. */
   async #join(inbox: Inbox, { retained = true }: SubscribeOptions): Promise<void> {
     this.#inboxes.add(inbox)
-    const ticket = inbox.joinUnsafe()
+    const ticket = inbox.joinUnsafe(retained)
     const { tickets } = this.#services.router
     if (ticket > tickets.committed) {
       await new Promise<void>((resolve) => {

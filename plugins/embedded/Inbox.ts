@@ -7,7 +7,7 @@
  *    QoS 1 and 2 nothing is lost in silence: the subscription ends with an error after what was queued, unless it was asked to drop.
  *  - Messages leave in the order in which they came; one that has expired meanwhile is left out and counted.
  */
-import { Delivery, type Message, type Subscriber, type Subscription } from "../../core/mod.ts"
+import { Delivery, type Message, RetainedSeam, type Subscriber, type Subscription } from "../../core/mod.ts"
 import { SubscriptionError } from "./errors.ts"
 import { ReceivedMessage } from "./ReceivedMessage.ts"
 import type { Closable, Services } from "./Services.ts"
@@ -49,6 +49,8 @@ export abstract class Inbox implements Subscriber, Closable {
   #queue: Array<ReceivedMessage | undefined> = []
   #head = 0
   #bytes = 0
+  /** Until its retained messages have been visited. */
+  #seam: RetainedSeam | undefined
   #isOver = false
   #fault: SubscriptionError | undefined
 
@@ -83,21 +85,26 @@ export abstract class Inbox implements Subscriber, Closable {
     this.unsubscribe()
   }
 
-  /** Joins the router; returns its ticket. */
-  joinUnsafe(): number {
+  /** Joins the router; returns its ticket. What it gets `retained` is asked for later, by {@link Inbox.replayRetained}. */
+  joinUnsafe(retained: boolean): number {
+    if (retained) this.#seam = new RetainedSeam()
     this.services.counts.subscriptions += 1
     return this.services.router.subscribeUnsafe(this.#subscription)
   }
 
-  /** Takes the retained messages that match, here now and those of other shards when they come. */
+  /** Takes the retained messages that match and did not come live, here now and those of other shards when they come. */
   replayRetained(): void {
     const { ingress, principal } = this.services
-    ingress.replayRetained(principal.tenant, this.filter, (message) => {
-      this.#takeUnsafe(message, this.#subscription.qos, true)
+    const visit = (message: Message): void => {
+      if (this.#seam?.has(message.name) !== true) this.#takeUnsafe(message, this.#subscription.qos, true)
+    }
+    ingress.replayRetained(principal.tenant, this.filter, visit, () => {
+      this.#seam = undefined
     })
   }
 
   deliverUnsafe(message: Message, delivery: Delivery): void {
+    this.#seam?.came(message)
     this.#takeUnsafe(message, delivery.qos, false)
   }
 

@@ -45,6 +45,20 @@ for (const shards of [1, 2, 3]) {
     assert.deepEqual(seen.slice(3), [["live", false]])
     assert.deepEqual(none, ["live"])
   })
+
+  test(`what is retained while a subscription is made comes once; ${shards} shard(s)`, async () => {
+    const names = ["r/1", "r/2", "r/3", "r/4"]
+    const { face, rest } = faceOf({ shards })
+    for (const name of names) await settled(face.publish(name, "before", { retain: true }), rest)
+    const seen: Array<string> = []
+    const joined = face.subscribe("r/+", ({ topicName, text }) => seen.push(`${topicName} ${text}`))
+    for (const name of names) void face.publish(name, "new", { retain: true })
+    await settled(joined, rest)
+    for (const name of names) {
+      const states = seen.filter((each) => each.startsWith(name)).map((each) => each.slice(name.length + 1))
+      assert.ok(["new", "before,new"].includes(states.join()), `${name}: ${states}`)
+    }
+  })
 }
 
 test("a message has bytes of its own: not the publisher's, nor another subscription's", async () => {

@@ -128,6 +128,7 @@ export class DurableSession extends Session {
     this.#flights.detach()
     this.#leave()
     if (this.receivedCount === 0) this.received = undefined
+    this.seams = undefined
     this.#feed.detach()
   }
 
@@ -222,7 +223,9 @@ export class DurableSession extends Session {
 
   protected override deliver(message: Message, qos: number, retain: boolean, identifiers: ReadonlyArray<number>): void {
     const { connection } = this
-    if (connection !== undefined) this.#feed.deliver(connection, message, qos, retain, identifiers)
+    if (connection === undefined) return
+    if (this.seams !== undefined && this.#feed.gives(message, qos)) this.seams.came(message)
+    this.#feed.deliver(connection, message, qos, retain, identifiers)
   }
 
   override send(
@@ -232,8 +235,11 @@ export class DurableSession extends Session {
     identifiers: ReadonlyArray<number>,
     nowMs: number
   ): void {
-    const { connection } = this
-    if (connection !== undefined) this.#feed.send(connection, message, qos, retain, identifiers, nowMs)
+    this.#feed.send(this.connection, message, qos, retain, identifiers, nowMs)
+  }
+
+  protected override replayed(): void {
+    if (this.connection === undefined) this.broker.sessions.leave(this)
   }
 
   override sendShared(assignment: Assignment): boolean {
@@ -292,6 +298,7 @@ export class DurableSession extends Session {
       this.#isDirty ||
       this.#receipts.isAwaited ||
       this.#kept.hasPast ||
+      this.replays > 0 ||
       this.#feed.hasExtras
     )
   }

@@ -115,22 +115,27 @@ export class Feed {
     this.#transmit(connection, message, qos, retain, identifiers, 0)
   }
 
-  /** A message that no queue log holds for this session. */
+  /** Whether a live message comes to the client, now or when it is read. */
+  gives(message: Message, qos: number): boolean {
+    return qos === 0 || this.#flows[message.queue] !== undefined || this.#flows.every(({ isBehind }) => !isBehind)
+  }
+
+  /** A message that no queue log holds for this session; without a connection one of QoS 1 or 2 waits for the next. */
   send(
-    connection: Connection,
+    connection: Connection | undefined,
     message: Message,
     qos: number,
     retain: boolean,
     identifiers: ReadonlyArray<number>,
     nowMs: number
   ): void {
-    if (qos === 0) connection.sendPublish(message, 0, retain, identifiers, nowMs)
-    else if (this.#flights.hasRoom(connection) && (this.#extras?.length ?? 0) === 0) {
+    if (qos === 0) connection?.sendPublish(message, 0, retain, identifiers, nowMs)
+    else if (connection !== undefined && this.#flights.hasRoom(connection) && (this.#extras?.length ?? 0) === 0) {
       this.#transmit(connection, message, qos, retain, identifiers, nowMs)
     } else {
       this.#extras ??= new MessageQueue(this.#session.broker)
       this.#extras.push({ message: message.owned(), qos, retain, identifiers })
-      this.#session.broker.budget.awaitRoom(connection)
+      if (connection !== undefined) this.#session.broker.budget.awaitRoom(connection)
     }
   }
 

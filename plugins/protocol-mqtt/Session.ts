@@ -10,6 +10,8 @@ import {
   Delivery as DeliveryOf,
   type JointTickets,
   type Message,
+  type RetainedSeam,
+  RetainedSeams,
   type Subscriber,
   type Subscription,
   type TicketStream
@@ -58,6 +60,10 @@ export abstract class Session implements Subscriber {
   protected subscriptions: Map<string, Subscription> | undefined
   /** Its shared subscriptions; undefined where there never was one. */
   shares: Memberships | undefined
+  /** Of subscriptions whose retained messages have not all been visited. */
+  protected seams: RetainedSeams | undefined
+  /** Those of them that are being visited. */
+  protected replays = 0
   /** Characters of all topic filters. */
   filterSize = 0
 
@@ -201,6 +207,32 @@ export abstract class Session implements Subscriber {
     const retain = message.retain && delivery.retainAsPublished
     this.deliver(message, qos, retain, delivery.identifiers)
   }
+
+  /** Its new subscription's retained messages will be visited; what comes live from now on is not to come once more as one of them. */
+  openSeam(): RetainedSeam {
+    this.seams ??= new RetainedSeams()
+    return this.seams.open()
+  }
+
+  /** Sends the retained messages that match a new subscription and have not come live since, RETAIN set [MQTT-3.3.1-8]. */
+  replay({ filter, qos, alone }: Subscription, seam: RetainedSeam): void {
+    const { clock, ingress } = this.broker.services
+    const nowMs = clock.nowMs()
+    const visit = (message: Message): void => {
+      if (seam.has(message.name) || this.subscriptions?.has(filter) !== true) return
+      this.send(message, Math.min(message.qos, qos), true, alone.identifiers, nowMs)
+    }
+    this.replays += 1
+    ingress.replayRetained(this.tenant, filter, visit, () => {
+      this.replays -= 1
+      this.seams?.close(seam)
+      if (this.seams?.isEmpty === true) this.seams = undefined
+      this.replayed()
+    })
+  }
+
+  /** One {@link Session.replay} has come to its end. */
+  protected replayed(): void {}
 
   /** A live message, with what its subscriptions make of it. */
   protected abstract deliver(message: Message, qos: number, retain: boolean, identifiers: ReadonlyArray<number>): void

@@ -18,6 +18,7 @@ export class TransientSession extends Session {
   }
 
   protected deliver(message: Message, qos: number, retain: boolean, identifiers: ReadonlyArray<number>): void {
+    this.seams?.came(message)
     this.send(message, qos, retain, identifiers, 0)
   }
 

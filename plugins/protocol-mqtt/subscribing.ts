@@ -7,8 +7,8 @@ import {
   SUBSCRIBE as ACTION_SUBSCRIBE,
   ALLOW,
   checkTopicFilter,
-  type Message,
   parseShared,
+  type RetainedSeam,
   type Subscription
 } from "../../core/mod.ts"
 import type { Connection } from "./Connection.ts"
@@ -24,6 +24,12 @@ import { decodeUnsubscribe, unsubackSize, writeUnsuback } from "./wire/unsubscri
 /** The one failure that a SUBACK before version 5 knows. */
 const FAILURE_BEFORE_5 = 0x80
 
+/** A subscription whose retained messages are due. */
+interface Replay {
+  readonly subscription: Subscription
+  readonly seam: RetainedSeam
+}
+
 /** Takes a SUBSCRIBE; 0 or the Reason Code that ends the connection. */
 export function subscribe(
   connection: Connection,
@@ -37,7 +43,7 @@ export function subscribe(
   // An answer that its client does not take would leave it waiting for good.
   if (subackSize(connection.version, packet.subscriptions.length) > connection.packetSizeMax) return PACKET_TOO_LARGE
   const codes: Array<number> = []
-  const replays: Array<Subscription> = []
+  const replays: Array<Replay> = []
   let ticket = 0
   let joining = 0
   for (const wish of packet.subscriptions) {
@@ -58,7 +64,7 @@ export function subscribe(
     const made = session.subscribe(asked)
     ticket = Math.max(ticket, made.ticket)
     codes.push(qos)
-    if (wantsRetained(wish, made.isNew)) replays.push(made.subscription)
+    if (wantsRetained(wish, made.isNew)) replays.push({ subscription: made.subscription, seam: session.openSeam() })
   }
   const { version } = connection
   const reason = reasonFor(connection, codes)
@@ -68,7 +74,7 @@ export function subscribe(
   if (stream !== undefined && joining > stream.committed) connection.answers.waitFirst(stream, joining)
   writeSuback(frame, 0, version, packet.packetIdentifier, codes, reason)
   connection.answer(frame, ticket, () => {
-    for (const subscription of replays) replay(connection, subscription)
+    for (const { subscription, seam } of replays) session.replay(subscription, seam)
   })
   return 0
 }
@@ -108,19 +114,6 @@ function judge(connection: Connection, session: Session, filter: string): number
   if (isOver && !session.hasSubscription(filter)) return Reason.QUOTA_EXCEEDED
   const allowed = broker.services.access.checkUnsafe(connection.principal, ACTION_SUBSCRIBE, shared?.filter ?? filter)
   return allowed === ALLOW ? 0 : Reason.NOT_AUTHORIZED
-}
-
-/** Sends the retained messages that match a new subscription, RETAIN set [MQTT-3.3.1-8]. */
-function replay(connection: Connection, subscription: Subscription): void {
-  const { broker, session } = connection
-  if (session === undefined) return
-  const { filter, qos, alone } = subscription
-  const nowMs = broker.services.clock.nowMs()
-  const visit = (message: Message): void => {
-    if (connection.session !== session) return
-    session.send(message, Math.min(message.qos, qos), true, alone.identifiers, nowMs)
-  }
-  broker.services.ingress.replayRetained(session.tenant, filter, visit)
 }
 
 /** Takes an UNSUBSCRIBE; 0 or the Reason Code that ends the connection. */

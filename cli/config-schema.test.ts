@@ -43,6 +43,7 @@ const tables = new Map<string, JsonSchema>([
   ["topics.rule", part("properties", "topics", "properties", "rule", "items", "properties")],
   ["binding", part("properties", "binding", "items", "properties")],
   ["plugin", part("properties", "plugin", "items", "properties")],
+  ["protocol-mqtt.listener", part("definitions", "protocol-mqtt", "properties", "listener", "items", "properties")],
   ...builtins.map(({ name }): [string, JsonSchema] => [name, part("definitions", name, "properties")])
 ])
 
@@ -71,8 +72,8 @@ test("the comments of the default manifest say the same in the same words", () =
   }
   const faces = builtins.filter(({ kind }) => kind === "protocol" || kind === "http")
   const options = faces.flatMap(({ name }) => Object.keys(tables.get(name) ?? {}))
-  // The five of [topics] beside its rules, and the three of [node].
-  assert.equal(count, options.length + 8)
+  // The five of [topics] beside its rules, and the five of [node].
+  assert.equal(count, options.length + 10)
 })
 
 const CONFIGURATION = `${read("docs/configuration.md")}\n`

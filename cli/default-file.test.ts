@@ -45,7 +45,7 @@ test("what the file only shows are the defaults too", () => {
 
 test("the file shows every key that there is", () => {
   const { node, topics, plugin } = parse(WHOLE) as unknown as Shown
-  assert.deepEqual(Object.keys(node), ["id", "data", "shards"])
+  assert.deepEqual(Object.keys(node), ["id", "data", "shards", "retained_messages_max", "retained_bytes_max"])
   assert.deepEqual(Object.keys(topics), ["auto_create", "auto_create_mqtt", "partitions", "engine", "mode"])
   const faces = load(undefined).plugins.filter(({ plugin }) => plugin.kind === "protocol" || plugin.kind === "http")
   assert.deepEqual(plugin.map(({ use }) => use).toSorted(), faces.map((face) => face.plugin.name).toSorted())

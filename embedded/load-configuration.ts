@@ -67,6 +67,7 @@ export function loadConfiguration(
     dataDirectory: node.data,
     makesDataDirectory: isKept,
     shards: node.shards,
+    retained: { messagesMax: node.retained_messages_max, bytesMax: node.retained_bytes_max },
     defaults,
     defaultTopic: topics,
     declared,

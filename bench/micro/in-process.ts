@@ -6,6 +6,7 @@ import { Effect, Layer, Scope } from "effect"
 import * as v from "valibot"
 import * as schemas from "../../core/config/schema.ts"
 import { topicDefaults } from "../../core/config/topic-defaults.ts"
+import { RETAINED_LIMITS } from "../../core/ingress/retained-limits.ts"
 import { startNode } from "../../core/node/mod.ts"
 import { bunPlatform } from "../../core/platform/bun/mod.ts"
 import { Clock, type ClockShape } from "../../core/platform/Clock.ts"
@@ -50,6 +51,7 @@ async function openFace(): Promise<Face> {
     makesDataDirectory: false,
     shards: 1,
     defaults: topicDefaults(topics),
+    retained: RETAINED_LIMITS,
     defaultTopic: { engine: "memory", mode: "memory", partitions: 1 },
     declared: [],
     plugins: [

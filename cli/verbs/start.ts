@@ -33,6 +33,7 @@ export async function start(given: Arguments, file: ConfigFile): Promise<number>
     dataDirectory: config.node.data,
     shards: config.node.shards,
     defaults: config.defaults,
+    retained: { messagesMax: config.node.retained_messages_max, bytesMax: config.node.retained_bytes_max },
     defaultTopic: { partitions, engine, mode },
     declared: config.declared,
     plugins: config.plugins,

@@ -84,9 +84,11 @@ options.receive_maximum = 5
   const sets = ["node.data=/later", "protocol-mqtt.tcp=a:1,b:2", "mine.seconds=9s"]
   assert.deepEqual(printed(text, { environment, sets }, true).split("\n"), [
     "[node]",
-    'id = "node-1"    # default',
-    'data = "/later"  # --set node.data',
-    "shards = 3       # manifold.toml:2",
+    'id = "node-1"                    # default',
+    'data = "/later"                  # --set node.data',
+    "shards = 3                       # manifold.toml:2",
+    "retained_messages_max = 1000000  # default",
+    "retained_bytes_max = 536870912   # default",
     "",
     "[topics]",
     "auto_create = true           # default",
@@ -208,7 +210,13 @@ options = 5
   const { tables, faults } = effective(text)
   assert.equal(faults.length, 8)
   const values = effectiveValues(tables) as Record<string, unknown>
-  assert.deepEqual(values["node"], { id: "node-1", data: "./data", shards: "many" })
+  assert.deepEqual(values["node"], {
+    id: "node-1",
+    data: "./data",
+    shards: "many",
+    retained_messages_max: 1_000_000,
+    retained_bytes_max: 536_870_912
+  })
   assert.deepEqual(values["binding"], [{ filter: "a/#/b", partitions: 1, engine: "sqlite", mode: "persistent" }])
   const list = values["plugin"] as ReadonlyArray<Record<string, unknown>>
   assert.deepEqual(

@@ -34,7 +34,13 @@ const optionsOf = (config: Config, name: string): unknown =>
 
 test("no file: the defaults", () => {
   const config = loaded(undefined)
-  assert.deepEqual(config.node, { id: "node-1", data: "./data", shards: 1 })
+  assert.deepEqual(config.node, {
+    id: "node-1",
+    data: "./data",
+    shards: 1,
+    retained_messages_max: 1_000_000,
+    retained_bytes_max: 536_870_912
+  })
   assert.deepEqual(config.topics, { partitions: 1, engine: "memory", mode: "memory" })
   assert.deepEqual([config.defaults.autoCreate, config.defaults.autoCreateMqtt], [true, "memory"])
   assert.deepEqual(config.declared, [])
@@ -53,7 +59,8 @@ test("file, then environment, then --set; the later wins", () => {
   }
   const sets = ["node.shards=5", "node.shards=6", "protocol-mqtt.receive_maximum=7"]
   const config = loaded(text, { environment, sets })
-  assert.deepEqual(config.node, { id: "file", data: "environment", shards: 6 })
+  const { id, data, shards } = config.node
+  assert.deepEqual([id, data, shards], ["file", "environment", 6])
   assert.deepEqual(optionsOf(config, "protocol-mqtt"), {
     tcp: ["b:1", "c:1"],
     websocket: [],
@@ -67,6 +74,8 @@ const settings: ReadonlyArray<readonly [section: string, key: string, text: stri
   ["node", "id", "n.2", "n.2"],
   ["node", "data", "12", "12"],
   ["node", "shards", "3", 3],
+  ["node", "retained_messages_max", "9", 9],
+  ["node", "retained_bytes_max", "1048576", 1_048_576],
   ["topics", "auto_create", "false", false],
   ["topics", "auto_create_mqtt", "off", "off"],
   ["topics", "partitions", "4", 4],

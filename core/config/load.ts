@@ -35,7 +35,7 @@ export interface ConfigSource {
 
 /** A configuration without a fault. */
 export interface Config {
-  readonly node: { readonly id: string; readonly data: string; readonly shards: number }
+  readonly node: schemas.Node
   /** Of a created topic that no rule speaks of. */
   readonly topics: { readonly partitions: number; readonly engine: string; readonly mode: Mode }
   readonly defaults: TopicDefaults

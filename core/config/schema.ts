@@ -1,5 +1,6 @@
 /** The shape of `manifold.toml`: its keys are a contract that scripts rely on; more may be added, none renamed. */
 import * as v from "valibot"
+import { RETAINED_LIMITS } from "../ingress/retained-limits.ts"
 import { DIGEST_FORM } from "../plugin/plugin-digest.ts"
 
 const PARTITIONS_MAX = 10_000
@@ -76,6 +77,17 @@ export const node = v.strictObject({
   shards: v.pipe(
     v.optional(v.pipe(v.number(), v.integer(), v.minValue(1), v.maxValue(SHARDS_MAX)), 1),
     v.description("event loops that share the work; all in one thread for now")
+  ),
+  retained_messages_max: v.pipe(
+    v.optional(v.pipe(v.number(), v.integer(), v.minValue(1), v.maxValue(100_000_000)), RETAINED_LIMITS.messagesMax),
+    v.description("retained messages; one more is refused, one that takes the place of another is not")
+  ),
+  retained_bytes_max: v.pipe(
+    v.optional(
+      v.pipe(v.number(), v.integer(), v.minValue(1_048_576), v.maxValue(1_099_511_627_776)),
+      RETAINED_LIMITS.bytesMax
+    ),
+    v.description("bytes of retained messages")
   )
 })
 
@@ -116,6 +128,7 @@ export interface ManifestInput {
   readonly binding?: ReadonlyArray<v.InferInput<typeof binding>>
 }
 
+export type Node = Readonly<v.InferOutput<typeof node>>
 export type Topics = v.InferOutput<typeof topics>
 /** Entries by their place in the file; those with faults are left out. */
 export type Bindings = ReadonlyMap<number, v.InferOutput<typeof binding>>

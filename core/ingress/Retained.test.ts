@@ -3,7 +3,8 @@ import { test } from "node:test"
 import { type JournalEntry, type JournalShape, TicketStream } from "../journal/Journal.ts"
 import type { KeyValueStoreShape } from "../kv/KeyValueStore.ts"
 import { Message } from "./Message.ts"
-import { RETAINED_LIMITS, Retained } from "./Retained.ts"
+import { Retained } from "./Retained.ts"
+import { RETAINED_LIMITS } from "./retained-limits.ts"
 
 const encoder = new TextEncoder()
 const decoder = new TextDecoder()

@@ -16,6 +16,7 @@ import { RecordBatchBuilder } from "../log/RecordBatchBuilder.ts"
 import { RecordCursor } from "../log/RecordCursor.ts"
 import { TopicNameIndex } from "../router/TopicNameIndex.ts"
 import { Message } from "./Message.ts"
+import type { RetainedLimits } from "./retained-limits.ts"
 import { fillFromRecord } from "./record-message.ts"
 
 const PREFIX = RETAINED_PREFIX
@@ -64,14 +65,6 @@ export interface Clearing {
   readonly entry: RetainedEntry
 }
 
-/** Bounds of one shard's retained messages. */
-export interface RetainedLimits {
-  readonly messagesMax: number
-  readonly bytesMax: number
-}
-
-/** Bounds of a node; each shard has its share. */
-export const RETAINED_LIMITS: RetainedLimits = { messagesMax: 1_000_000, bytesMax: 536_870_912 }
 /** What a record costs beyond the bytes of its message. */
 const RECORD_OVERHEAD_BYTES = 256
 

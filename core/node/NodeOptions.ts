@@ -1,4 +1,5 @@
 /** What a node is built from: plain values, checked and resolved by the configuration. */
+import type { RetainedLimits } from "../ingress/retained-limits.ts"
 import type { Mode } from "../log/Engines.ts"
 import type { Plugin } from "../plugin/Plugin.ts"
 import type { TopicDefaults } from "../topics/Topics.ts"
@@ -25,6 +26,8 @@ export interface NodeOptions {
   /** Whether the data directory is made at start, before any plugin asks for it; true where it is left out. */
   readonly makesDataDirectory?: boolean
   readonly shards: number
+  /** Of the whole node; each shard has its share. */
+  readonly retained: RetainedLimits
   readonly defaults: TopicDefaults
   /** For cluster/info and the ready line. */
   readonly defaultTopic: { readonly engine: string; readonly mode: Mode; readonly partitions: number }

@@ -6,7 +6,8 @@ import { Context, Effect, Scope } from "effect"
 import { Access, allowAll } from "../access/Access.ts"
 import { Ingress } from "../ingress/Ingress.ts"
 import { ProducedBatches } from "../ingress/ProducedBatches.ts"
-import { RETAINED_LIMITS, Retained } from "../ingress/Retained.ts"
+import { Retained } from "../ingress/Retained.ts"
+import { shareOf } from "../ingress/retained-limits.ts"
 import { ShardIngress } from "../ingress/ShardIngress.ts"
 import { Tokens } from "../ingress/Tokens.ts"
 import { KeyValueStore } from "../kv/KeyValueStore.ts"
@@ -92,10 +93,7 @@ export function buildShard(
     const resolutions = new Resolutions(topics, random.uint32())
     const router = new ShardRouter(port, random.uint32(), (name) => resolutions.invalidate(name))
     resolutions.join(router)
-    const retained = new Retained(journal, store, random.uint32(), {
-      messagesMax: Math.max(1, Math.floor(RETAINED_LIMITS.messagesMax / options.shards)),
-      bytesMax: RETAINED_LIMITS.bytesMax / options.shards
-    })
+    const retained = new Retained(journal, store, random.uint32(), shareOf(options.retained, options.shards))
     const queueLog = new QueueLog({
       number: index,
       journal,

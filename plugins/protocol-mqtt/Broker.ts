@@ -24,6 +24,7 @@ import type {
 import { Message, TicketFifo } from "../../core/mod.ts"
 import type { Connection } from "./Connection.ts"
 import { ConnectLimits } from "./ConnectLimits.ts"
+import { type Listeners, listenersOf } from "./listeners.ts"
 import { Counts } from "./Counts.ts"
 import type { DurableSession } from "./DurableSession.ts"
 import { HeldMessages } from "./HeldMessages.ts"
@@ -82,6 +83,7 @@ export class Broker implements TurnTask, WheelTask {
   readonly budget: OutputBudget
   readonly held: HeldMessages
   readonly limits: ConnectLimits
+  readonly listeners: Listeners
   readonly topicBounds: TopicBounds
   readonly sessions: Sessions
   readonly wills: Wills
@@ -122,6 +124,7 @@ export class Broker implements TurnTask, WheelTask {
     this.services = services
     this.budget = new OutputBudget(settings.output_bytes_total_max, services.turn)
     this.limits = new ConnectLimits(settings)
+    this.listeners = listenersOf(settings)
     this.topicBounds = new TopicBounds(settings)
     this.held = new HeldMessages(settings.session_bytes_total_max)
     this.sessions = new Sessions(this)

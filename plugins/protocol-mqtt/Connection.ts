@@ -12,7 +12,8 @@ import { AnswerLine } from "./AnswerLine.ts"
 import type { Authentication } from "./Authentication.ts"
 import { receiveAcknowledgement } from "./acknowledging.ts"
 import type { Broker, KeptWill } from "./Broker.ts"
-import { openConnection, SERVICE } from "./connecting.ts"
+import { openConnection } from "./connecting.ts"
+import type { Listener } from "./Listener.ts"
 import type { OutboundAliases } from "./OutboundAliases.ts"
 import { Output } from "./Output.ts"
 import { copyFrame } from "./PublishEncoder.ts"
@@ -35,6 +36,8 @@ const NO_PRINCIPAL: Principal = { tenant: 0, user: "", clientIdentifier: "", pee
 export class Connection implements SocketReceiver, PacketHandler, TurnTask, WheelTask {
   readonly broker: Broker
   readonly socket: Socket
+  /** Through which it came. */
+  readonly listener: Listener
   readonly output: Output
   version: Packet.ProtocolVersion = 4
   session: Session | undefined
@@ -72,11 +75,12 @@ export class Connection implements SocketReceiver, PacketHandler, TurnTask, Whee
   #outputDeferred = false
   #closed = false
 
-  constructor(broker: Broker, socket: Socket) {
+  constructor(broker: Broker, socket: Socket, listener = broker.listeners.common) {
     this.broker = broker
     this.socket = socket
+    this.listener = listener
     this.output = new Output(broker.budget)
-    this.rate = PublishRate.of(broker.settings)
+    this.rate = PublishRate.of(listener.settings)
     this.#lastReceivedMs = broker.services.clock.monotonicMs()
     broker.counts.connectionsAccepted += 1
     broker.connections.add(this)
@@ -159,7 +163,7 @@ export class Connection implements SocketReceiver, PacketHandler, TurnTask, Whee
     const { shard, wheel } = this.broker.services
     wheel.cancel(this)
     this.broker.connections.delete(this)
-    this.#forwarded = shard.forward(outcome.shard, SERVICE, this.socket, Buffer.concat(early ?? []))
+    this.#forwarded = shard.forward(outcome.shard, this.listener.service, this.socket, Buffer.concat(early ?? []))
     this.#stream.clear()
     return 0
   }
@@ -168,7 +172,7 @@ export class Connection implements SocketReceiver, PacketHandler, TurnTask, Whee
   open(session: Session): void {
     this.#lastReceivedMs = this.broker.services.clock.monotonicMs()
     this.broker.counts.connectionsOpen += 1
-    this.#stream.accepted(this.broker.settings.packet_size_max, this.version)
+    this.#stream.accepted(this.listener.settings.packet_size_max, this.version)
     this.session = session
     this.opening = undefined
     this.answersFor = session
@@ -249,20 +253,6 @@ export class Connection implements SocketReceiver, PacketHandler, TurnTask, Whee
     const position = this.reserve(size)
     copyFrame(frame, this.output.bytes, position, packetIdentifier)
     broker.counts.publishSent += 1
-  }
-
-  resendPublish(
-    message: Message,
-    qos: number,
-    retain: boolean,
-    identifiers: ReadonlyArray<number>,
-    packetIdentifier: number,
-    nowMs: number
-  ): void {
-    const frame = this.broker.encoder.encode(message, this.version, qos, retain, true, identifiers, nowMs)
-    const position = this.reserve(frame.end - frame.start)
-    copyFrame(frame, this.output.bytes, position, packetIdentifier)
-    this.broker.counts.publishSent += 1
   }
 
   sendPubrel(packetIdentifier: number): void {
@@ -380,6 +370,7 @@ export class Connection implements SocketReceiver, PacketHandler, TurnTask, Whee
     broker.connections.delete(this)
     broker.budget.forget(this)
     broker.limits.leave(this)
+    this.listener.leave(this)
     this.#stream.clear()
     this.#early = undefined
     this.aliases = undefined

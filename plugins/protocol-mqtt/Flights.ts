@@ -16,6 +16,7 @@ import type { DurableSession } from "./DurableSession.ts"
 import type { Flight } from "./Flight.ts"
 import type { Flow } from "./Flow.ts"
 import { AWAITS_PUBCOMP, AWAITS_PUBREC, OutboundWindow } from "./OutboundWindow.ts"
+import { resendPublish } from "./resend.ts"
 import * as rows from "./session-rows.ts"
 import type { Assignment } from "./shared/Memberships.ts"
 import * as Packet from "./wire/packet-types.ts"
@@ -367,9 +368,9 @@ export class Flights {
   ): void {
     this.#unsent.shift()
     const { qos, retain, identifiers } = flight
-    const { counts, services } = this.#session.broker
+    const { counts } = this.#session.broker
     if (connection.fitsPacketSize(message, qos, retain, identifiers)) {
-      connection.resendPublish(message, qos, retain, identifiers, identifier, services.clock.nowMs())
+      resendPublish(connection, message, qos, retain, identifiers, identifier)
       if (flight.queue >= 0) flight.message = undefined
       return
     }

@@ -86,8 +86,13 @@ export class Sessions implements WheelTask {
 
   /** Whether a client is connected, or about to be. */
   isConnected(tenant: number, clientIdentifier: string): boolean {
-    const key = keyOf(tenant, clientIdentifier)
-    return this.#opening.has(key) || this.#resident.get(key)?.connection !== undefined
+    return (
+      this.#opening.has(keyOf(tenant, clientIdentifier)) || this.connectionOf(tenant, clientIdentifier) !== undefined
+    )
+  }
+
+  connectionOf(tenant: number, clientIdentifier: string): Connection | undefined {
+    return this.#resident.get(keyOf(tenant, clientIdentifier))?.connection
   }
 
   /** Takes up what the last run left: the filters that are wanted, and the sessions that were connected. */

@@ -1,11 +1,9 @@
 /** The options of `[[plugin]] use = "protocol-mqtt"`, their bounds and defaults. */
 import * as v from "valibot"
 import { addressList, checkTopicName } from "../../core/mod.ts"
+import { listenerOptions, whole } from "./listener-options.ts"
 import { areDistinct, parseScramUser } from "./ScramUsers.ts"
 import { STRATEGIES } from "./shared/strategies.ts"
-
-const whole = (minimum: number, maximum: number) =>
-  v.pipe(v.number(), v.integer(), v.minValue(minimum), v.maxValue(maximum))
 
 export const options = v.strictObject({
   tcp: v.pipe(v.optional(addressList, ["127.0.0.1:1883"]), v.description("listeners for MQTT over TCP")),
@@ -23,6 +21,10 @@ export const options = v.strictObject({
     v.description("listeners for MQTT over QUIC, UDP ports: a preview, and not for an open network")
   ),
   unix: v.pipe(v.optional(v.array(v.string()), []), v.description("paths of unix sockets for clients on this machine")),
+  listener: v.pipe(
+    v.optional(v.array(listenerOptions), []),
+    v.description("further listeners, each with limits or a certificate of its own")
+  ),
   certificate: v.pipe(
     v.optional(v.string(), ""),
     v.description("PEM file with the certificate of the TLS and QUIC listeners; read again when it changes")

@@ -15,9 +15,6 @@ import { type ConnackPacket, connackSize, returnCodeOf, writeConnack } from "./w
 import { type ConnectPacket, ConnectRefusal, decodeConnect } from "./wire/connect.ts"
 import { CLIENT_IDENTIFIER_NOT_VALID, PACKET_TOO_LARGE, TOPIC_NAME_INVALID } from "./wire/reason-codes.ts"
 
-/** The name under which other shards pass connections on. */
-export const SERVICE = "protocol-mqtt"
-
 export type ConnectOutcome =
   /** Its session is there, or being seen to: {@link Connection.open} is called with it. */
   | { readonly kind: "opening" }
@@ -73,7 +70,10 @@ export function admit(connection: Connection, packet: ConnectPacket, user: strin
   const clientIdentifier = assigned ? broker.assignClientIdentifier(tenant) : packet.clientIdentifier
   const { peerAddress } = connection.socket
   const isReplacing = broker.sessions.isConnected(tenant, clientIdentifier)
+  const replaced = broker.sessions.connectionOf(tenant, clientIdentifier)
   const nowMs = broker.services.clock.monotonicMs()
+  const overOwn = connection.listener.admit(connection, replaced, nowMs)
+  if (overOwn !== 0) return refuse(connection, overOwn)
   const { connectionsOpen } = broker.counts
   const over = broker.limits.admit(connection, peerAddress, user, connectionsOpen, isReplacing, nowMs)
   if (over !== 0) return refuse(connection, over)
@@ -157,7 +157,7 @@ function accepted(
     reasonCode: 0,
     ...(session.expiryInterval !== packet.sessionExpiryInterval && { sessionExpiryInterval: session.expiryInterval }),
     ...(settings.receive_maximum !== 65_535 && { receiveMaximum: settings.receive_maximum }),
-    maximumPacketSize: settings.packet_size_max,
+    maximumPacketSize: connection.listener.settings.packet_size_max,
     ...(assigned && { assignedClientIdentifier: session.clientIdentifier }),
     ...(settings.topic_alias_maximum > 0 && { topicAliasMaximum: settings.topic_alias_maximum }),
     ...(!settings.shared_subscriptions && { sharedSubscriptionAvailable: false }),

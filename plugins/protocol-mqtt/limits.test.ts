@@ -1,9 +1,12 @@
 import assert from "node:assert/strict"
 import { test } from "node:test"
 import fc from "fast-check"
+import * as v from "valibot"
 import type { Connection } from "./Connection.ts"
 import { ConnectLimits } from "./ConnectLimits.ts"
+import { Listener } from "./Listener.ts"
 import { PublishRate } from "./PublishRate.ts"
+import { options } from "./Settings.ts"
 import { TokenBucket } from "./TokenBucket.ts"
 
 const NONE = {
@@ -68,6 +71,29 @@ test("the total and the rate", () => {
   const codes = [1, 1, 1, 600].map((nowMs) => rate.admit(a, "x", "", 0, false, nowMs))
   assert.deepEqual(codes, [0, 0, 0x9f, 0])
   assert.equal(rate.refused.rate, 1)
+})
+
+test("a listener: its own number and rate, over which no other listener has a say", () => {
+  const settings = v.parse(options, { publish_rate_max: 7, packet_size_max: 4_096 })
+  const table = { transport: "tcp", address: "127.0.0.1:1", packet_size_max: 2_048, certificate: undefined } as const
+  const few = Listener.own(settings, { ...table, connections_max: 2 }, 4)
+  const other = Listener.own(settings, table, 5)
+  const common = Listener.common(settings)
+  assert.equal(new Set([few, other, common].map(({ service }) => service)).size, 3)
+  const { publish_rate_max, packet_size_max, certificate } = few.settings
+  assert.deepEqual([publish_rate_max, packet_size_max, certificate], [7, 2_048, ""])
+  assert.equal(common.settings.packet_size_max, 4_096)
+  assert.deepEqual([few.admit(a, undefined, 1), few.admit(b, undefined, 1)], [0, 0])
+  assert.equal(few.admit(c, undefined, 1), 0x97)
+  // A client that came through another listener before is one more here.
+  assert.equal(few.admit(c, other as never, 1), 0x97)
+  assert.equal(few.admit(c, a, 1), 0)
+  for (const connection of [a, a, c]) few.leave(connection)
+  assert.deepEqual([few.countedCount, few.refused], [1, 2])
+  for (const connection of connections) assert.equal(other.admit(connection, undefined, 1), 0)
+  assert.equal(other.countedCount, 0)
+  const slow = Listener.own(settings, { ...table, connect_rate_max: 1 }, 6)
+  assert.deepEqual([slow.admit(a, undefined, 1), slow.admit(b, undefined, 1)], [0, 0x9f])
 })
 
 test("publishing: messages and bytes, and no limit where none is set", () => {

@@ -17,17 +17,18 @@ import {
   type TlsSource,
   watchCertificates
 } from "../../core/mod.ts"
+import { Listener } from "./Listener.ts"
+import { TRANSPORTS, type Transport, WITH_TLS } from "./listener-options.ts"
 import type { Settings } from "./Settings.ts"
 
 /** Largest WebSocket frame, beyond the largest packet: a frame may hold several packets. */
 const FRAME_SLACK_BYTES = 65_536
 
-export type Transport = "tcp" | "tls" | "websocket" | "websocket_tls" | "quic" | "unix"
-
 /** One listener as it is opened. */
-export interface ListenerWish {
+interface Wish {
   readonly transport: Transport
   readonly address: string
+  readonly listener: Listener
 }
 
 export interface ListenerParts {
@@ -35,23 +36,34 @@ export interface ListenerParts {
   readonly files: FilesShape
   readonly clock: ClockShape
   readonly log: LogShape
-  readonly accept: Accept
+  /** All of them, the one that holds where there is no table first. */
+  readonly listeners: Listeners
+  readonly accept: (listener: Listener) => Accept
   /** Told of each that stands. */
   readonly announce: (transport: Transport, address: string) => Effect.Effect<void, never, Scope.Scope>
 }
 
+/** What the listeners of the options hold their connections to. */
+export interface Listeners {
+  readonly common: Listener
+  /** By their place among the tables. */
+  readonly own: ReadonlyArray<Listener>
+}
+
+export function listenersOf(settings: Settings): Listeners {
+  const own = settings.listener.map((table, index) => Listener.own(settings, table, index))
+  return { common: Listener.common(settings), own }
+}
+
 /** What the options ask for, in the order of the `ready` line. */
-export function listenersOf(settings: Settings): ReadonlyArray<ListenerWish> {
-  const all = (transport: Transport, addresses: ReadonlyArray<string>) =>
-    addresses.map((address) => ({ transport, address }))
-  return [
-    ...all("tcp", settings.tcp),
-    ...all("websocket", settings.websocket),
-    ...all("tls", settings.tls),
-    ...all("websocket_tls", settings.websocket_tls),
-    ...all("quic", settings.quic),
-    ...all("unix", settings.unix)
-  ]
+function wishesOf(settings: Settings, { common, own }: Listeners): ReadonlyArray<Wish> {
+  return TRANSPORTS.flatMap((transport) => [
+    ...settings[transport].map((address) => ({ transport, address, listener: common })),
+    ...settings.listener.flatMap((table, index) => {
+      const listener = own[index]
+      return table.transport === transport && listener !== undefined ? [{ ...table, listener }] : []
+    })
+  ])
 }
 
 const faulty = (message: string) => new PluginError({ plugin: "protocol-mqtt", message })
@@ -59,9 +71,10 @@ const faulty = (message: string) => new PluginError({ plugin: "protocol-mqtt", m
 /** Opens all of them for the life of the scope. */
 export function openListeners(settings: Settings, parts: ListenerParts): Effect.Effect<void, PluginError, Scope.Scope> {
   return Effect.gen(function* () {
-    const tls = yield* certificates(settings, parts)
-    for (const wish of listenersOf(settings)) {
-      const listening = yield* open(settings, wish, parts, tls).pipe(
+    const sources = new Map<string, TlsSource>()
+    for (const wish of wishesOf(settings, parts.listeners)) {
+      const tls = WITH_TLS.includes(wish.transport) ? yield* certificateOf(wish.listener, parts, sources) : undefined
+      const listening = yield* open(wish, parts, tls).pipe(
         Effect.mapError(({ address, reason }) => faulty(`cannot listen on ${address}: ${reason}`))
       )
       yield* parts.announce(wish.transport, listening.address)
@@ -69,13 +82,13 @@ export function openListeners(settings: Settings, parts: ListenerParts): Effect.
   })
 }
 
-/** What the TLS listeners show and ask for, one for all of them; undefined where there are none. */
-function certificates(
-  settings: Settings,
-  { files, clock, log }: ListenerParts
-): Effect.Effect<TlsSource | undefined, PluginError, Scope.Scope> {
-  const { tls, websocket_tls, quic, certificate, private_key: privateKey, client_certificate, client_ca } = settings
-  if (tls.length + websocket_tls.length + quic.length === 0) return Effect.succeed(undefined)
+/** What a listener shows and asks for; one for all that show the same. */
+function certificateOf(
+  { settings }: Listener,
+  { files, clock, log }: ListenerParts,
+  sources: Map<string, TlsSource>
+): Effect.Effect<TlsSource, PluginError, Scope.Scope> {
+  const { certificate, private_key: privateKey, client_certificate, client_ca } = settings
   if (certificate === "" || privateKey === "") {
     return Effect.fail(faulty("tls, websocket_tls and quic need certificate and private_key"))
   }
@@ -88,16 +101,23 @@ function certificates(
     clientCa: client_certificate === "none" ? "" : client_ca,
     requiresClient: client_certificate === "required"
   }
+  const key = JSON.stringify(wanted)
+  const known = sources.get(key)
+  if (known !== undefined) return Effect.succeed(known)
   const tell = (line: string, isFault: boolean): void => (isFault ? log.warn("mqtt", line) : log.info("mqtt", line))
-  return watchCertificates(wanted, { files, clock, tell }).pipe(Effect.mapError(({ reason }) => faulty(reason)))
+  return watchCertificates(wanted, { files, clock, tell }).pipe(
+    Effect.mapError(({ reason }) => faulty(reason)),
+    Effect.tap((source) => Effect.sync(() => sources.set(key, source)))
+  )
 }
 
 function open(
-  settings: Settings,
-  { transport, address }: ListenerWish,
-  { net, clock, accept }: ListenerParts,
+  { transport, address, listener }: Wish,
+  { net, clock, accept: acceptFor }: ListenerParts,
   tls: TlsSource | undefined
 ): Effect.Effect<Listening, ListenError, Scope.Scope> {
+  const { settings } = listener
+  const accept = acceptFor(listener)
   const isBehindProxy = settings.proxy_protocol
   const maybeProxied = isBehindProxy ? behindProxy(accept, clock) : accept
   const webSocket = {

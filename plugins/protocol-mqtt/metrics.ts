@@ -58,6 +58,7 @@ export function registerMetrics(telemetry: TelemetryShape, broker: Broker): Effe
     for (const [name, help, read] of gauges) yield* telemetry.gauge(`manifold_mqtt_${name}`, help, read)
     yield* telemetry.counters("manifold_mqtt_connects_refused_total", "CONNECTs over a limit", "limit", function* () {
       for (const [cause, count] of Object.entries(broker.limits.refused)) yield [cause, count] as const
+      yield ["listener", broker.listeners.own.reduce((sum, { refused }) => sum + refused, 0)] as const
     })
     yield* telemetry.counters("manifold_mqtt_closed_total", "Connections closed by the broker", "reason", function* () {
       for (const [code, count] of counts.closedByReason) yield [reasonName(code), count] as const

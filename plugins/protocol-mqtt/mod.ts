@@ -27,7 +27,6 @@ import {
 } from "../../core/mod.ts"
 import { Broker } from "./Broker.ts"
 import { Connection } from "./Connection.ts"
-import { SERVICE } from "./connecting.ts"
 import { openListeners } from "./listeners.ts"
 import { registerMetrics } from "./metrics.ts"
 import * as Reason from "./reasons.ts"
@@ -84,13 +83,17 @@ export const plugin = {
           catch: (error) =>
             new PluginError({ plugin: "protocol-mqtt", message: `cannot take up its sessions: ${error}` })
         })
-        shard.acceptForwarded(SERVICE, (socket) => new Connection(broker, socket))
+        const { common, own } = broker.listeners
+        for (const listener of [common, ...own]) {
+          shard.acceptForwarded(listener.service, (socket) => new Connection(broker, socket, listener))
+        }
         yield* openListeners(settings, {
           net,
           files: yield* Files,
           clock,
           log: yield* Log,
-          accept: (socket) => new Connection(broker, socket),
+          listeners: broker.listeners,
+          accept: (listener) => (socket) => new Connection(broker, socket, listener),
           announce: (listener, address) => listeners.announce({ plugin: "protocol-mqtt", listener, address })
         })
       })

@@ -5,7 +5,7 @@ import { createConnection, type Socket } from "node:net"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
 import { type ConnectionOptions, connect as connectTls, type TLSSocket } from "node:tls"
-import { type Broker, brokerSuite, IS_EXTERNAL, RUNS_ON_DENO, runCommand } from "../support/broker.ts"
+import { type Broker, brokerSuite, IS_EXTERNAL, parseAddress, RUNS_ON_DENO, runCommand } from "../support/broker.ts"
 import { makeAuthority, makeCertificate } from "../support/certificates.ts"
 import { decode, packetLength } from "../support/mqtt-decode.ts"
 import { encode } from "../support/mqtt-packets.ts"
@@ -28,6 +28,9 @@ const show = (name: string): void => {
 }
 show("first")
 put("ca.pem", authority.certificate)
+const own = server("own")
+put("own-key.pem", own.privateKey)
+put("own.pem", own.certificate)
 const device = makeCertificate({ name: "device-7" }, authority)
 const expired = makeCertificate({ name: "device-8", days: -2 }, authority)
 const stranger = makeCertificate({ name: "device-9" }, makeAuthority("another one"))
@@ -70,6 +73,22 @@ const TLS = {
   "protocol-mqtt.certificate": path("certificate.pem"),
   "protocol-mqtt.private_key": path("key.pem")
 }
+
+const OWN = `
+[[plugin]]
+use = "protocol-mqtt"
+[[plugin.options.listener]]
+transport = "tls"
+address = "127.0.0.1:0"
+certificate = "${path("own.pem")}"
+private_key = "${path("own-key.pem")}"
+client_ca = "${path("ca.pem")}"
+client_certificate = "required"
+[[plugin]]
+use = "protocol-kafka"
+[[plugin]]
+use = "admin-http"
+`
 
 describe.skipIf(IS_EXTERNAL || RUNS_ON_DENO)("listeners", () => {
   brokerSuite("TLS", { set: TLS }, (broker) => {
@@ -197,6 +216,23 @@ describe.skipIf(IS_EXTERNAL || RUNS_ON_DENO)("listeners", () => {
       })
     }
   )
+
+  brokerSuite("a listener with a certificate of its own", { config: OWN, set: TLS }, (broker) => {
+    afterEach(cutAll)
+    test("shows it and asks for what its table says; the others show and ask as before", async () => {
+      const ports = /protocol-mqtt\.tls=(\S+)/.exec(broker().readyLine)?.[1]?.split(",").map(parseAddress) ?? []
+      const named = async (index: number, options: ConnectionOptions = {}): Promise<string> => {
+        const socket = await dial(ports[index]?.port ?? 0, options).catch(() => undefined)
+        if (socket === undefined) return "refused"
+        const name = String(socket.getPeerCertificate().subject.CN)
+        return (await answered(socket)) === "connack" ? name : "closed"
+      }
+      const { certificate: cert, privateKey: key } = device
+      expect(await named(0)).toStartWith("first")
+      expect(await named(1, { cert, key })).toBe("own")
+      expect(["closed", "refused"]).toContain(await named(1))
+    })
+  })
 
   brokerSuite("unix socket", { set: { "protocol-mqtt.unix": path("mqtt.sock") } }, (broker) => {
     afterEach(cutAll)

@@ -20,6 +20,7 @@ import {
   type RouterShape,
   Telemetry
 } from "../../core/mod.ts"
+import { RETAINED_LIMITS } from "../../core/ingress/retained-limits.ts"
 import { startNode } from "../../core/node/mod.ts"
 import type { Simulation } from "../../core/platform/simulated.ts"
 import { ShardRouter } from "../../core/router/Router.ts"
@@ -69,6 +70,7 @@ export class SimulatedNode {
         autoCreateMqtt: "memory",
         forName: () => ({ partitions: scenario.kafkaPartitions, engine: "memory", mode: "memory" })
       },
+      retained: RETAINED_LIMITS,
       defaultTopic: { engine: "memory", mode: "memory", partitions: scenario.kafkaPartitions },
       declared: [
         scenario.commitMsMax === 0

@@ -4,6 +4,7 @@
  * Invariant: what comes for a service that this shard has not opened yet is kept until it does: shards start one after another.
  */
 import { assert } from "../assert.ts"
+import { textHash } from "../collections/text-hash.ts"
 import { ByteReader, type ByteWriter } from "./bytes.ts"
 import { CHANNEL_MAILBOX, type LinkPort } from "./LinkPort.ts"
 
@@ -43,7 +44,8 @@ export class Mailboxes {
 
   /** Opens the mailbox of a service; what has come for it is read now. */
   open(service: string, receive: MailReceiver): Mailbox {
-    const number = numberOf(service)
+    // The same on every shard, whatever plugins it has.
+    const number = textHash(service)
     assert(!this.#receivers.has(number), "the mailboxes of a shard have different numbers")
     this.#receivers.set(number, receive)
     const early = this.#early.get(number) ?? []
@@ -59,11 +61,4 @@ export class Mailboxes {
       end: (writer) => port.end(writer)
     }
   }
-}
-
-/** The same on every shard, whatever plugins it has: 32-bit FNV-1a of the name. */
-function numberOf(service: string): number {
-  let hash = 0x811c9dc5
-  for (let index = 0; index < service.length; index++) hash = Math.imul(hash ^ service.charCodeAt(index), 0x01000193)
-  return hash >>> 0
 }

@@ -235,9 +235,9 @@ export class Broker implements TurnTask, WheelTask {
     for (const each of lost) each.rewrite()
   }
 
-  /** Whether a message is too old to be sent; one that is is counted. */
-  isExpired({ expiresAtMs }: Message): boolean {
-    if (expiresAtMs === 0 || expiresAtMs > this.services.clock.nowMs()) return false
+  /** Whether a message is too old to be sent; one that is is counted. `nowMs` is the wall clock where the caller has looked at it. */
+  dropsExpired({ expiresAtMs }: Message, nowMs?: number): boolean {
+    if (expiresAtMs === 0 || expiresAtMs > (nowMs ?? this.services.clock.nowMs())) return false
     this.counts.droppedExpired += 1
     return true
   }

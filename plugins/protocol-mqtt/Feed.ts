@@ -189,14 +189,13 @@ export class Feed {
   #sendExtras(connection: Connection): void {
     const extras = this.#extras
     if (extras === undefined) return
-    const { counts, services } = this.#session.broker
-    const nowMs = services.clock.nowMs()
+    const { broker } = this.#session
+    const nowMs = broker.services.clock.nowMs()
     while (this.#flights.hasRoom(connection)) {
       const next = extras.shift()
       if (next === undefined) break
       const { message, qos, retain, identifiers } = next
-      if (message.expiresAtMs !== 0 && message.expiresAtMs <= nowMs) counts.droppedExpired += 1
-      else this.#transmit(connection, message, qos, retain, identifiers, nowMs)
+      if (!broker.dropsExpired(message, nowMs)) this.#transmit(connection, message, qos, retain, identifiers, nowMs)
     }
     if (extras.length === 0) this.#extras = undefined
   }
@@ -300,24 +299,21 @@ export class Feed {
 
   /** False where there is no room: it is read again later. */
   #sendRead(connection: Connection, flow: Flow, message: Message, nowMs: number): boolean {
-    const { counts, budget } = this.#session.broker
+    const { broker } = this.#session
     const delivery = this.#subscriptions.deliveryOf(message)
     const isOwn = delivery !== undefined && delivery.noLocal !== "" && message.publisher === delivery.noLocal
     const rest = isOwn ? delivery.forPublisher() : delivery
     if (rest === undefined || rest.qos === 0) return true
     if (message.queueOffset >= flow.skipFrom && message.queueOffset < flow.skipTo) return true
     if (this.#isTooOld(message, nowMs)) {
-      counts.droppedQueue += 1
+      broker.counts.droppedQueue += 1
       return true
     }
-    if (message.expiresAtMs !== 0 && message.expiresAtMs <= nowMs) {
-      counts.droppedExpired += 1
-      return true
-    }
+    if (broker.dropsExpired(message, nowMs)) return true
     if (!this.#flights.hasRoom(connection)) {
       flow.position = message.queueOffset
       this.#markPositions()
-      budget.awaitRoom(connection)
+      broker.budget.awaitRoom(connection)
       return false
     }
     flow.position = message.queueOffset + 1

@@ -52,8 +52,8 @@ export class TransientSession extends Session {
       const next = queue.shift()
       if (next === undefined) break
       const { message, qos, retain, identifiers } = next
-      if (message.expiresAtMs !== 0 && message.expiresAtMs <= nowMs) this.broker.counts.droppedExpired += 1
-      else this.#transmit(connection, window, message, qos, retain, identifiers, nowMs)
+      if (!this.broker.dropsExpired(message, nowMs))
+        this.#transmit(connection, window, message, qos, retain, identifiers, nowMs)
     }
     if (queue.length > 0) this.broker.budget.awaitRoom(connection)
     else {

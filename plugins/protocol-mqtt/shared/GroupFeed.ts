@@ -200,9 +200,7 @@ export class GroupFeed {
       counts.droppedQueue += 1
       return true
     }
-    if (message.expiresAtMs === 0 || message.expiresAtMs > nowMs) return false
-    counts.droppedExpired += 1
-    return true
+    return this.#broker.dropsExpired(message, nowMs)
   }
 
   /** Passes over what is more than may wait; in place where that can be told at once. */

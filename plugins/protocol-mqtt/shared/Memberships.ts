@@ -162,7 +162,7 @@ export class Memberships {
   /** False where there is no room. What has expired is done with. */
   #send(assignment: Assignment): boolean {
     const { broker } = this.#session
-    if (!broker.isExpired(assignment.message)) return this.#session.sendShared(assignment)
+    if (!broker.dropsExpired(assignment.message)) return this.#session.sendShared(assignment)
     broker.shared.acknowledged(assignment)
     return true
   }

@@ -239,7 +239,7 @@ export class SharedGroup implements Group, Subscriber, FeedHost {
 
   #hand(member: GroupMember, held: Held): void {
     const { message } = held
-    if (this.#broker.isExpired(message)) {
+    if (this.#broker.dropsExpired(message)) {
       this.#finish(held, false)
       return
     }
@@ -261,7 +261,7 @@ export class SharedGroup implements Group, Subscriber, FeedHost {
   #handOver(held: Held): void {
     const { member, message } = held
     if (member === undefined) return
-    if (this.#broker.isExpired(message)) {
+    if (this.#broker.dropsExpired(message)) {
       this.#handed.delete(keyOfPlace(held))
       this.#release(held, member)
       this.#finish(held, true)

@@ -6,7 +6,7 @@
  *  - The keyed strategies give messages of one key to one member while the members stay the same, and move only the keys of a member
  *    that leaves or comes (rendezvous hashing, Thaler and Ravishankar 1998).
  */
-import type { Message } from "../../../core/mod.ts"
+import { type Message, textHash } from "../../../core/mod.ts"
 
 export const STRATEGIES = [
   "round_robin",
@@ -120,11 +120,9 @@ function byKey<Member extends Candidate>(members: ReadonlyArray<Member>, key: nu
   return chosen
 }
 
-/** 32-bit FNV-1a of a text's code units. */
+/** What a member, or what a message is chosen by, is worth to {@link byKey}. */
 export function hashOf(text: string): number {
-  let hash = 0x811c9dc5
-  for (let index = 0; index < text.length; index++) hash = Math.imul(hash ^ text.charCodeAt(index), 0x01000193)
-  return mix(hash)
+  return mix(textHash(text))
 }
 
 /** The final mix of MurmurHash3. */

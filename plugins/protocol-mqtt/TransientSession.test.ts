@@ -1,7 +1,7 @@
 import assert from "node:assert/strict"
 import { test } from "node:test"
 import { Delivery, Message, type Subscription } from "../../core/mod.ts"
-import type { Broker } from "./Broker.ts"
+import { Broker } from "./Broker.ts"
 import type { Connection } from "./Connection.ts"
 import { HeldMessages } from "./HeldMessages.ts"
 import { TransientSession } from "./TransientSession.ts"
@@ -16,6 +16,7 @@ class FakeBroker {
   readonly settings = { queue_messages_max: 100, queue_bytes_max: 1_000_000 }
   readonly routed = new Set<Subscription>()
   readonly budget = { awaitRoom: (): void => {} }
+  readonly dropsExpired = Broker.prototype.dropsExpired
   held = new HeldMessages(10_000_000)
   readonly services = {
     clock: { nowMs: (): number => this.nowMs },

@@ -76,7 +76,7 @@ test("a message that is overtaken is reported as reordered, nothing else", async
 })
 
 test("a connection that the broker closes is reported", async () => {
-  const { verdict } = await run("q0-pair", 4, "close:100000")
+  const { verdict } = await run("q0-pair", 4, "close:1000")
   assert.ok(verdict.broken > 0)
 })
 

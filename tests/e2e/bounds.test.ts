@@ -151,6 +151,42 @@ brokerSuite("bounds", { set: SETTINGS }, (broker) => {
     await (await RawMqtt.connect(broker().mqtt)).quiet()
   }, 15_000)
 
+  test("a thousand overlapping filters of one client cost its publishers little, and others nothing", async () => {
+    const level = uniqueLevel()
+    // Each matches the name: every mix of + and the level itself, and a # behind every beginning of it.
+    const parts = [level, "a", "b", "c", "d", "e", "f", "g", "h"]
+    const filters = new Set<string>()
+    for (let mask = 0; mask < 512; mask++) {
+      const mixed = parts.map((part, index) => (index > 0 && (mask & (1 << index)) !== 0 ? "+" : part))
+      filters.add(mixed.join("/"))
+      for (let length = 1; length < mixed.length; length++) filters.add([...mixed.slice(0, length), "#"].join("/"))
+    }
+    const wanted = [...filters]
+      .slice(0, 1_000)
+      .map((filter, index) => ({ filter, qos: [0, 1, 2][index % 3] as 0 | 1 | 2 }))
+    expect(wanted).toHaveLength(filters.size < 1_000 ? filters.size : 1_000)
+    const client = await RawMqtt.connect(broker().mqtt, { version: 5 })
+    client.send(encode.subscribe(5, 1, wanted))
+    expect((await client.expect("suback")).codes).toHaveLength(wanted.length)
+    const innocent = await RawMqtt.connect(broker().mqtt, { version: 5 })
+    const other = uniqueLevel()
+    await innocent.subscribe(other, 1)
+    const publisher = await RawMqtt.connect(broker().mqtt, { version: 5 })
+    const before = broker().residentBytes()
+    const start = performance.now()
+    for (let number = 0; number < 1_000; number++) {
+      publisher.publish({ topic: parts.join("/"), payload: String(number), qos: 0 })
+      if (number % 100 === 0) publisher.publish({ topic: other, payload: String(number), qos: 0 })
+    }
+    // One copy of each, at the highest QoS that was asked for and published.
+    const got = await client.messages(1_000, { timeoutMs: 10_000 })
+    expect(got.map((message) => Number(textOf(message.payload)))).toEqual([...Array(1_000).keys()])
+    expect((await innocent.messages(10)).map(({ payload }) => Number(textOf(payload)))).toHaveLength(10)
+    expect(performance.now() - start).toBeLessThan(5_000)
+    expect((broker().residentBytes() - before) / MIB).toBeLessThan(60)
+    await client.quiet(0)
+  }, 20_000)
+
   test("100,000 user properties in one PUBLISH take linear time", async () => {
     const client = await RawMqtt.connect(broker().mqtt, { version: 5 })
     const other = await RawMqtt.connect(broker().mqtt, { version: 5 })

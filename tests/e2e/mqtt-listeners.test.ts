@@ -91,7 +91,7 @@ use = "admin-http"
 `
 
 describe.skipIf(IS_EXTERNAL || RUNS_ON_DENO)("listeners", () => {
-  brokerSuite("TLS", { set: { ...TLS, "protocol-mqtt.connect_timeout": "5" } }, (broker) => {
+  brokerSuite("TLS", { set: TLS }, (broker) => {
     afterEach(cutAll)
 
     test("CONNECT, SUBSCRIBE and PUBLISH as over TCP; TLS 1.2 and 1.3, nothing older", async () => {

@@ -16,9 +16,9 @@ const DELIVERY = "core/router/Delivery.ts"
 export const publishMutants: ReadonlyArray<Mutant> = [
   {
     statements: ["MQTT-3.3.1-1"],
-    file: "plugins/protocol-mqtt/Connection.ts",
-    find: "encode(message, this.version, qos, retain, true, identifiers, nowMs)",
-    replace: "encode(message, this.version, qos, retain, false, identifiers, nowMs)"
+    file: "plugins/protocol-mqtt/resend.ts",
+    find: "encode(message, version, qos, retain, true, identifiers, nowMs)",
+    replace: "encode(message, version, qos, retain, false, identifiers, nowMs)"
   },
   {
     statements: ["MQTT-3.3.1-2"],
@@ -95,9 +95,9 @@ export const publishMutants: ReadonlyArray<Mutant> = [
   },
   {
     statements: ["MQTT-3.3.1-8 of 3.1.1"],
-    file: SUBSCRIBING,
-    find: "session.send(message, Math.min(message.qos, qos), true, alone.identifiers, nowMs)",
-    replace: "session.send(message, Math.min(message.qos, qos), false, alone.identifiers, nowMs)"
+    file: SESSION,
+    find: "this.send(message, Math.min(message.qos, qos), true, alone.identifiers, nowMs)",
+    replace: "this.send(message, Math.min(message.qos, qos), false, alone.identifiers, nowMs)"
   },
   {
     statements: ["MQTT-3.3.1-6 of 3.1.1", "MQTT-3.3.1-8 of 3.1.1"],
@@ -155,9 +155,9 @@ export const publishMutants: ReadonlyArray<Mutant> = [
   },
   {
     statements: ["MQTT-3.3.2-5"],
-    file: "plugins/protocol-mqtt/Feed.ts",
-    find: "if (message.expiresAtMs !== 0 && message.expiresAtMs <= nowMs) {",
-    replace: "if (message.expiresAtMs < 0) {"
+    file: "plugins/protocol-mqtt/Broker.ts",
+    find: "if (expiresAtMs === 0 || expiresAtMs > (nowMs ?? this.services.clock.nowMs())) return false",
+    replace: "if (expiresAtMs >= 0) return false"
   },
   {
     statements: ["MQTT-3.3.2-5"],

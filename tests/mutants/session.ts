@@ -259,8 +259,8 @@ export const sessionMutants: ReadonlyArray<Mutant> = [
   {
     statements: ["MQTT-4.4.0-1 of 3.1.1"],
     file: `${PLUGIN}/Flights.ts`,
-    find: "connection.resendPublish(message, qos, retain, identifiers, identifier, ",
-    replace: "connection.resendPublish(message, qos, retain, identifiers, identifier + 1_000, "
+    find: "resendPublish(connection, message, qos, retain, identifiers, identifier)",
+    replace: "resendPublish(connection, message, qos, retain, identifiers, identifier + 1_000)"
   },
   // What is sent again comes in reverse.
   {

@@ -113,9 +113,9 @@ export const subscribeMutants: ReadonlyArray<Mutant> = [
   },
   {
     statements: ["MQTT-3.8.4-8", "MQTT-3.8.4-6 of 3.1.1"],
-    file: SUBSCRIBING,
-    find: "Math.min(message.qos, qos)",
-    replace: "message.qos"
+    file: SESSION,
+    find: "Math.min(message.qos, qos), true",
+    replace: "message.qos, true"
   },
   {
     statements: ["MQTT-3.8.4-8", "MQTT-3.8.4-6 of 3.1.1"],

@@ -2,9 +2,10 @@
  * PUBACK, PUBREC, PUBREL and PUBCOMP from a client: what each means for its session.
  *
  * Invariants
- *  - Only what a message in flight waits for moves it on; any other acknowledgement that is well-formed changes nothing, and ends no
- *    connection.
- *  - A PUBREL or PUBREC for an identifier that is not known is answered too, so that the client can go on.
+ *  - Only what a message in flight waits for moves it on. Another acknowledgement of it belies its QoS or how far it is: a Protocol
+ *    Error (section 1.2), which ends the connection [MQTT-4.13.1-1], [MQTT-4.8.0-1 of 3.1.1]; the message goes to the next one.
+ *  - What acknowledges an identifier that is not in use changes nothing and ends no connection: PUBREL and PUBREC are answered, so that
+ *    the client can go on, PUBACK and PUBCOMP are not.
  *
  * Source: MQTT 5.0 sections 3.4 to 3.7, 4.3; MQTT 3.1.1 the same.
  */
@@ -14,6 +15,7 @@ import * as Reason from "./reasons.ts"
 import type { Session } from "./Session.ts"
 import { AcknowledgementView, scanAcknowledgement } from "./wire/acknowledgements.ts"
 import * as Packet from "./wire/packet-types.ts"
+import { PROTOCOL_ERROR } from "./wire/reason-codes.ts"
 
 const acknowledgement = new AcknowledgementView()
 
@@ -36,6 +38,7 @@ export function receiveAcknowledgement(
   const { window } = session
   const state = window?.stateOf(packetIdentifier) ?? 0
   if (type === Packet.PUBREC) {
+    if (state === AWAITS_PUBACK) return PROTOCOL_ERROR
     if (window !== undefined && state === AWAITS_PUBREC) {
       if (reasonCode >= 0x80) session.freed(packetIdentifier)
       else session.released(packetIdentifier)
@@ -47,5 +50,6 @@ export function receiveAcknowledgement(
   }
   const expected = type === Packet.PUBACK ? AWAITS_PUBACK : AWAITS_PUBCOMP
   if (state === expected) session.freed(packetIdentifier)
+  else if (state !== 0) return PROTOCOL_ERROR
   return 0
 }

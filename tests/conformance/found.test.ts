@@ -70,6 +70,38 @@ brokerSuite("packets that are too large, too few or no text", {}, (broker) => {
     expect(client.drain()).toMatchObject([{ type: "disconnect", code: 0x81 }])
   })
 
+  test("an acknowledgement that its message does not wait for ends the connection [MQTT-4.13.1-1, MQTT-4.8.0-1 of 3.1.1]", async () => {
+    for (const version of [4, 5] as const) {
+      for (const [qos, right, wrong] of [
+        [1, [], "pubrec"],
+        [1, [], "pubcomp"],
+        [2, [], "puback"],
+        [2, [], "pubcomp"],
+        [2, ["pubrec"], "puback"]
+      ] as const) {
+        const topic = uniqueLevel()
+        const client = await RawMqtt.connect(broker().mqtt, { version })
+        await client.subscribe(topic, qos)
+        await (await RawMqtt.connect(broker().mqtt)).publishWhole({ topic, payload: "x", qos })
+        const { id } = await client.expect("publish")
+        for (const type of right) client.ack(type, id)
+        if (right.length > 0) await client.expect("pubrel")
+        client.ack(wrong, id)
+        await client.closed()
+        expect(client.drain()).toMatchObject(version === 5 ? [{ type: "disconnect", code: 0x82 }] : [])
+      }
+    }
+  })
+
+  test("an acknowledgement of an identifier that is not in use ends no connection", async () => {
+    for (const version of [4, 5] as const) {
+      const client = await RawMqtt.connect(broker().mqtt, { version })
+      for (const type of ["puback", "pubcomp", "pubrec"] as const) client.ack(type, 7)
+      expect(await client.expect("pubrel")).toMatchObject({ id: 7, code: version === 5 ? 0x92 : 0 })
+      await client.quiet(0)
+    }
+  })
+
   test("3.1: SUBSCRIBE, UNSUBSCRIBE and PUBREL may say that they come again; in 3.1.1 they may not", async () => {
     const again = (bytes: Uint8Array): Uint8Array => Uint8Array.of((bytes[0] ?? 0) | 8, ...bytes.subarray(1))
     const client = await RawMqtt.connect(broker().mqtt, { version: 3 })

@@ -153,6 +153,19 @@ export const sessionMutants: ReadonlyArray<Mutant> = [
     find: "if (state === expected) session.freed(packetIdentifier)",
     replace: "if (state !== 0) session.freed(packetIdentifier)"
   },
+  // An acknowledgement that a message does not wait for is passed over.
+  {
+    statements: ["MQTT-4.13.1-1", "MQTT-4.8.0-1 of 3.1.1"],
+    file: `${PLUGIN}/acknowledging.ts`,
+    find: "else if (state !== 0) return PROTOCOL_ERROR",
+    replace: "else if (state !== 0) return 0"
+  },
+  {
+    statements: ["MQTT-4.13.1-1", "MQTT-4.8.0-1 of 3.1.1"],
+    file: `${PLUGIN}/acknowledging.ts`,
+    find: "if (state === AWAITS_PUBACK) return PROTOCOL_ERROR",
+    replace: "if (state === AWAITS_PUBACK) return 0"
+  },
   // Identifiers of answers lose their upper byte.
   {
     statements: ["MQTT-4.3.2-4"],

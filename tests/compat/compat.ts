@@ -24,7 +24,7 @@ export interface Client {
 const LIMIT_MS = 60_000
 
 /** Names that may fail, from `allow/<client>.txt`; lines that begin with # and empty ones are comments. */
-function allowed(client: string): Map<string, string> {
+export function allowed(client: string): Map<string, string> {
   const file = join(ROOT, "tests/compat/allow", `${client}.txt`)
   if (!existsSync(file)) return new Map()
   const lines = readFileSync(file, "utf8")

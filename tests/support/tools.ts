@@ -19,6 +19,15 @@ function onPath(name: string): Tool {
   return path === undefined ? { missing: `${name} is not installed` } : { path }
 }
 
+/** The interpreter itself, where `python3` is a script that looks for one: it is asked once instead of at each start. */
+function pythonItself(): Tool {
+  const found = onPath("python3")
+  if ("missing" in found) return found
+  const { stdout } = spawnSync(found.path, ["-c", "import sys; print(sys.executable)"], { encoding: "utf8" })
+  const path = (stdout ?? "").trim()
+  return existsSync(path) ? { path } : { missing: "python3 does not start" }
+}
+
 function pythonWith(module: string): Tool {
   const path = join(ROOT, ".venv/bin/python")
   if (!existsSync(path)) return { missing: "there is no .venv with tests/support/requirements.txt" }
@@ -32,6 +41,7 @@ export const tools = {
   mosquittoSub: onPath("mosquitto_sub"),
   mosquittoRr: onPath("mosquitto_rr"),
   node: onPath("node"),
+  python: pythonItself(),
   pythonPaho: pythonWith("paho.mqtt.client"),
   pythonKafka: pythonWith("kafka")
 } satisfies Record<string, Tool>

@@ -37,6 +37,7 @@ function pythonWith(module: string): Tool {
 
 export const tools = {
   kcat: onPath("kcat"),
+  mosquitto: onPath("mosquitto"),
   mosquittoPub: onPath("mosquitto_pub"),
   mosquittoSub: onPath("mosquitto_sub"),
   mosquittoRr: onPath("mosquitto_rr"),

@@ -146,21 +146,33 @@ const connect: fc.Arbitrary<Step> = fc.record({
   topicAliasMaximum: fc.constantFrom(undefined, undefined, 1, 5),
   maximumPacketSize: fc.constantFrom(undefined, undefined, undefined, undefined, undefined, SMALL_PACKET)
 })
+const retainHandling = fc.constantFrom<0 | 1 | 2>(0, 0, 1, 2)
 const plain = fc.record({
+  filter: fc.constantFrom(...FILTERS),
+  qos,
+  noLocal: fc.constant(false),
+  retainAsPublished: fc.constant(false),
+  retainHandling
+})
+const optional = fc.record({
   filter: fc.constantFrom(...FILTERS),
   qos,
   noLocal: fc.constantFrom(false, false, true),
   retainAsPublished: fc.boolean(),
-  retainHandling: fc.constantFrom<0 | 1 | 2>(0, 0, 1, 2)
+  retainHandling
 })
 const shared = fc.record({
   filter: fc.constantFrom(...SHARED),
   qos,
   noLocal: fc.constant(false),
   retainAsPublished: fc.boolean(),
-  retainHandling: fc.constantFrom<0 | 1 | 2>(0, 0, 1, 2)
+  retainHandling
 })
-const filter: fc.Arbitrary<PlannedFilter> = fc.oneof({ weight: 6, arbitrary: plain }, { weight: 1, arbitrary: shared })
+const filter: fc.Arbitrary<PlannedFilter> = fc.oneof(
+  { weight: 4, arbitrary: plain },
+  { weight: 3, arbitrary: optional },
+  { weight: 1, arbitrary: shared }
+)
 const subscribe: fc.Arbitrary<Step> = fc.record({
   kind: fc.constant("subscribe" as const),
   client,

@@ -1,10 +1,25 @@
 /** Every real client that is found here; the rest is skipped with the reason. */
 import { tools } from "../support/tools.ts"
+import { goClient, goTests, javaArguments, javaClient } from "./builds.ts"
 import { compatSuite } from "./compat.ts"
 
 const bun = { path: process.execPath }
 const mosquitto = [tools.mosquittoPub, tools.mosquittoSub, tools.mosquittoRr]
+const goOwn = goTests("paho-own", "github.com/eclipse/paho.mqtt.golang")
+const java = javaClient()
 compatSuite([
+  // First those that take longest: they mostly wait.
+  { name: "paho-java", runner: java, args: [...javaArguments, "3"] },
+  { name: "paho-java5", runner: java, args: [...javaArguments, "5"] },
+  {
+    name: "paho-go-own",
+    runner: bun,
+    script: "go_own_tests.ts",
+    args: "path" in goOwn ? [goOwn.path] : [],
+    needs: [goOwn]
+  },
+  { name: "paho-go", runner: goClient("paho-mqtt") },
+  { name: "paho-go5", runner: goClient("paho-golang") },
   { name: "paho", runner: tools.pythonPaho, script: "paho_suite.py" },
   { name: "mosquitto", runner: bun, script: "mosquitto.ts", needs: mosquitto },
   { name: "kcat", runner: bun, script: "kcat.ts", needs: [tools.kcat] },

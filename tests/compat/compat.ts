@@ -15,8 +15,10 @@ export interface Client {
   readonly name: string
   /** What runs the script. */
   readonly runner: Tool
-  /** Below tests/compat. */
-  readonly script: string
+  /** Below tests/compat; none where what runs is the client. */
+  readonly script?: string
+  /** Further arguments. */
+  readonly args?: ReadonlyArray<string>
   readonly needs?: ReadonlyArray<Tool>
 }
 
@@ -76,9 +78,10 @@ export function compatSuite(clients: ReadonlyArray<Client>): void {
         clients
           .filter((client) => ![client.runner, ...(client.needs ?? [])].some((tool) => "missing" in tool))
           .map((client) => {
-            const script = join(ROOT, "tests/compat", client.script)
+            const script = client.script === undefined ? [] : [join(ROOT, "tests/compat", client.script)]
+            const args = [...script, ...(client.args ?? [])]
             const env = addressesOf(broker())
-            const ended = slot(() => run(pathOf(client.runner), [script], { env, timeoutMs: LIMIT_MS }))
+            const ended = slot(() => run(pathOf(client.runner), args, { env, timeoutMs: LIMIT_MS }))
             ended.catch(() => {})
             return [client.name, ended]
           })

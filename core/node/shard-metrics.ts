@@ -49,6 +49,7 @@ export function registerShardMetrics(
   const gauges: Array<readonly [name: string, help: string, read: () => number]> = [
     ["retained_messages", "Retained messages", () => facts.retained.count],
     ["retained_bytes", "Bytes of retained messages", () => facts.retained.sizeBytes],
+    ["retained_cleared", "Names that are noted as cleared while names move", () => facts.retained.clearedCount],
     ["topics_published", "Topics created by a PUBLISH", () => published.count],
     ["forwarded_connections", "Connections owned here and accepted elsewhere", () => facts.connections.ownedCount]
   ]

@@ -58,6 +58,11 @@ export class EndedSessions {
     this.#isReplaced = isReplaced
   }
 
+  /** Sessions whose rows are still there. */
+  get count(): number {
+    return this.#ended.size
+  }
+
   has(number: number): boolean {
     return this.#ended.has(number)
   }

@@ -35,6 +35,10 @@ export class OutboundAliases {
     this.#max = max
   }
 
+  get count(): number {
+    return this.#aliases.size
+  }
+
   /** The alias that a name has; the negative of one that it may be given; 0 = neither. */
   find(name: string): number {
     const known = this.#aliases.get(name)

@@ -75,6 +75,16 @@ export class Sessions implements WheelTask {
     return this.#transientCount + this.durableCount
   }
 
+  /** Ended sessions whose rows are not gone yet. */
+  get endingCount(): number {
+    return this.#ended.count
+  }
+
+  /** Those in memory: connected, or with something that no row says yet. */
+  resident(): Iterable<Session> {
+    return this.#resident.values()
+  }
+
   /** A number for a session or a will. */
   takeNumber(): number {
     return this.#numbers.take()

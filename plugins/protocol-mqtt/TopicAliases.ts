@@ -2,6 +2,10 @@
 export class TopicAliases {
   readonly #topics = new Map<number, Uint8Array>()
 
+  get count(): number {
+    return this.#topics.size
+  }
+
   /** Sets or replaces an alias; the name is copied. */
   set(alias: number, bytes: Uint8Array, start: number, end: number): void {
     this.#topics.set(alias, bytes.slice(start, end))

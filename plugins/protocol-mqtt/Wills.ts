@@ -57,6 +57,11 @@ export class Wills implements WheelTask {
     this.#broker = broker
   }
 
+  /** Wills whose rows, or whose messages, are on their way. */
+  get unsettledCount(): number {
+    return this.#early.size + this.#rows.size
+  }
+
   /** Takes up what the last run left: wills that wait, and those of clients that were connected. */
   async start(): Promise<void> {
     const { store, clock } = this.#broker.services

@@ -2,10 +2,13 @@
 import { Effect, type Scope } from "effect"
 import type { TelemetryShape } from "../../core/mod.ts"
 import type { Broker } from "./Broker.ts"
+import { Census } from "./Census.ts"
 import { reasonName } from "./wire/reason-codes.ts"
 
 export function registerMetrics(telemetry: TelemetryShape, broker: Broker): Effect.Effect<void, never, Scope.Scope> {
-  const { counts } = broker
+  const { counts, services } = broker
+  const census = new Census()
+  const count = (): Census => census.taken(services.clock.monotonicMs(), broker.sessions.resident())
   const counters: ReadonlyArray<readonly [name: string, help: string, read: () => number]> = [
     ["connections_total", "Connections accepted", () => counts.connectionsAccepted],
     ["publish_received_total", "PUBLISH packets received", () => counts.publishReceived],
@@ -51,7 +54,15 @@ export function registerMetrics(telemetry: TelemetryShape, broker: Broker): Effe
     ["held_bytes", "Bytes of messages that sessions keep", () => broker.held.used],
     ["wills_pending", "Wills that wait for their delay", () => broker.wills.pendingCount],
     ["shared_groups", "Groups of shared subscriptions", () => broker.shared.groupCount],
-    ["subscriptions", "Subscriptions", () => broker.services.router.subscriptionCount]
+    ["shared_members", "Members of shared subscriptions that are known here", () => broker.shared.memberCount],
+    ["subscriptions", "Subscriptions", () => services.router.subscriptionCount],
+    ["sessions_in_memory", "Sessions in memory", () => count().sessions],
+    ["sessions_ending", "Ended sessions whose rows are not gone yet", () => broker.sessions.endingCount],
+    ["wills_unsettled", "Wills whose rows or messages are on their way to the disk", () => broker.wills.unsettledCount],
+    ["inflight_messages", "QoS 1 and 2 messages in flight to clients", () => count().inFlight],
+    ["received_identifiers", "QoS 2 messages taken and not released", () => count().received],
+    ["topic_aliases", "Topic aliases, either way", () => count().aliases],
+    ["timers", "Time-outs that are set", () => services.wheel.size]
   ]
   return Effect.gen(function* () {
     for (const [name, help, read] of counters) yield* telemetry.counterOf(`manifold_mqtt_${name}`, help, read)

@@ -38,7 +38,11 @@ const LANES: ReadonlyArray<ReadonlyArray<Group>> = [
     },
     // A process of its own: judging plugins puts a guard over all code that the process loads from then on.
     { name: "scripts", paths: ["scripts"], timeoutMs: 20_000 },
-    { name: "conformance", paths: ["tests/conformance", "tests/fuzz", "tests/differential", "tests/soak"], timeoutMs: 60_000 },
+    {
+      name: "conformance",
+      paths: ["tests/conformance", "tests/fuzz", "tests/differential", "tests/soak"],
+      timeoutMs: 60_000
+    },
     { name: "crash", paths: ["tests/crash"], timeoutMs: 120_000 },
     { name: "compat", paths: ["tests/compat"], timeoutMs: 60_000 }
   ],

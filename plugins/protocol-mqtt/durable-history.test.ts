@@ -9,48 +9,27 @@ import { encode } from "../../tests/support/mqtt-packets.ts"
 import { AnswerLine } from "./AnswerLine.ts"
 import { Flights } from "./Flights.ts"
 import { replaced, TestClient } from "./fakes.ts"
+import {
+  befall,
+  clientSteps,
+  type HistoryStep,
+  JOURNAL_STEPS,
+  LOSS_STEP,
+  TIME_STEPS,
+  toTheEnd
+} from "./history-arbitraries.ts"
 import { KeptReceipts } from "./KeptReceipts.ts"
 import { TestNode } from "./testing.ts"
 import * as Packet from "./wire/packet-types.ts"
 
 const WINDOW = 3
 const NAMES = ["t/0", "t/1", "t/2"]
-const DISK_FULL = -3
 
-type Step =
-  | { readonly kind: "publish"; readonly name: string; readonly qos: 1 | 2 }
-  | { readonly kind: "answer"; readonly who: number; readonly count: number }
-  | { readonly kind: "cut" | "connect"; readonly who: number }
-  | { readonly kind: "commit"; readonly shard: number; readonly count: number }
-  | { readonly kind: "automatic"; readonly isAutomatic: boolean }
-  | { readonly kind: "lose"; readonly shard: number; readonly isFull: boolean }
-  | { readonly kind: "crash" }
-  | { readonly kind: "pass"; readonly ms: number }
-
-const who = fc.nat({ max: 1 })
-const step: fc.Arbitrary<Step> = fc.oneof(
-  {
-    weight: 8,
-    arbitrary: fc.record({
-      kind: fc.constant("publish" as const),
-      name: fc.constantFrom(...NAMES),
-      qos: fc.constantFrom(1 as const, 2 as const)
-    })
-  },
-  {
-    weight: 8,
-    arbitrary: fc.record({ kind: fc.constant("answer" as const), who, count: fc.integer({ min: 1, max: 9 }) })
-  },
-  { weight: 2, arbitrary: fc.record({ kind: fc.constantFrom("cut" as const, "connect" as const), who }) },
-  { weight: 2, arbitrary: fc.record({ kind: fc.constant("connect" as const), who }) },
-  {
-    weight: 6,
-    arbitrary: fc.record({ kind: fc.constant("commit" as const), shard: who, count: fc.integer({ min: 1, max: 4 }) })
-  },
-  { weight: 2, arbitrary: fc.record({ kind: fc.constant("automatic" as const), isAutomatic: fc.boolean() }) },
-  { weight: 1, arbitrary: fc.record({ kind: fc.constant("lose" as const), shard: who, isFull: fc.boolean() }) },
-  { weight: 1, arbitrary: fc.record({ kind: fc.constant("crash" as const) }) },
-  { weight: 1, arbitrary: fc.record({ kind: fc.constant("pass" as const), ms: fc.constantFrom(1, 600, 3_000) }) }
+const step: fc.Arbitrary<HistoryStep> = fc.oneof(
+  ...clientSteps({ names: NAMES, clients: 2, traffic: 8, connections: 2 }),
+  ...JOURNAL_STEPS,
+  LOSS_STEP,
+  ...TIME_STEPS
 )
 
 /** A node with a subscriber and a publisher whose sessions outlive everything. */
@@ -70,21 +49,6 @@ async function begin() {
   return { node, subscriber, publisher, clients }
 }
 
-/** Everybody comes back, and all that is owed is done. */
-async function end(node: TestNode, clients: ReadonlyArray<TestClient>): Promise<void> {
-  for (const { journal } of node.shards) journal.refusal = 0
-  node.automatic = true
-  await node.advance(5_000)
-  for (let idle = 0, round = 0; idle < 5 && round < 2_000; round++) {
-    for (const client of clients) if (!client.isConnected) client.connect()
-    await node.settle()
-    const isBusy = clients.some(({ unread, unfinished }) => unread + unfinished > 0)
-    for (const client of clients) client.answer()
-    await node.advance(1)
-    idle = isBusy ? 0 : idle + 1
-  }
-}
-
 /** Any history, and what must hold at its end. */
 const whatever = fc.asyncProperty(fc.array(step, { maxLength: 60, size: "max" }), async (steps) => {
   const { node, subscriber, publisher, clients } = await begin()
@@ -97,21 +61,10 @@ const whatever = fc.asyncProperty(fc.array(step, { maxLength: 60, size: "max" })
     } else if (each.kind === "answer") client(each.who).answer(each.count)
     else if (each.kind === "cut") client(each.who).cut()
     else if (each.kind === "connect") client(each.who).connect()
-    else if (each.kind === "commit") node.shards[each.shard]?.journal.commit(each.count)
-    else if (each.kind === "automatic") node.automatic = each.isAutomatic
-    else if (each.kind === "lose") {
-      const { journal } = node.shards[each.shard] ?? assert.fail()
-      journal.refusal = each.isFull ? DISK_FULL : 0
-      journal.fail(DISK_FULL)
-    } else if (each.kind === "pass") await node.advance(each.ms)
-    else {
-      node.crash()
-      for (const one of clients) one.wire = undefined
-      await node.start()
-    }
+    else await befall(node, each, clients)
     await node.settle()
   }
-  await end(node, clients)
+  await toTheEnd(node, clients, (each) => each.connect())
   assert.equal(publisher.unfinished, 0, "the publisher has been told of everything")
   for (const { payload, qos } of sent) {
     const copies = subscriber.got.filter((got) => got.payload === payload)

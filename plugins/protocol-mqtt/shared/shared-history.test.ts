@@ -11,6 +11,15 @@ import fc from "fast-check"
 import { encode } from "../../../tests/support/mqtt-packets.ts"
 import { Flights } from "../Flights.ts"
 import { replaced, TestClient } from "../fakes.ts"
+import {
+  befall,
+  clientSteps,
+  type HistoryStep,
+  JOURNAL_STEPS,
+  LOSS_STEP,
+  TIME_STEPS,
+  toTheEnd
+} from "../history-arbitraries.ts"
 import { TestNode } from "../testing.ts"
 import { GroupRecord } from "./GroupRecord.ts"
 import { Memberships } from "./Memberships.ts"
@@ -21,37 +30,17 @@ import { TakenTokens } from "./TakenTokens.ts"
 
 const WINDOW = 3
 const NAMES = ["t/0", "t/1", "t/2"]
-const DISK_FULL = -3
 const FILTER = "$share/g/t/#"
 
-type Step =
-  | { readonly kind: "publish"; readonly name: string; readonly qos: 1 | 2 }
-  | { readonly kind: "answer"; readonly who: number; readonly count: number }
-  | { readonly kind: "cut" | "connect" | "subscribe" | "unsubscribe"; readonly who: number }
-  | { readonly kind: "commit"; readonly shard: number; readonly count: number }
-  | { readonly kind: "automatic"; readonly isAutomatic: boolean }
-  | { readonly kind: "lose"; readonly shard: number; readonly isFull: boolean }
-  | { readonly kind: "crash" }
-  | { readonly kind: "pass"; readonly ms: number }
-
 const MEMBERS = 4
-const who = fc.nat({ max: MEMBERS })
-const shard = fc.nat({ max: 1 })
+
+type Step =
+  | HistoryStep
+  | { readonly kind: "subscribe"; readonly who: number }
+  | { readonly kind: "unsubscribe"; readonly who: number }
+
 const step: fc.Arbitrary<Step> = fc.oneof(
-  {
-    weight: 10,
-    arbitrary: fc.record({
-      kind: fc.constant("publish" as const),
-      name: fc.constantFrom(...NAMES),
-      qos: fc.constantFrom(1 as const, 2 as const)
-    })
-  },
-  {
-    weight: 10,
-    arbitrary: fc.record({ kind: fc.constant("answer" as const), who, count: fc.integer({ min: 1, max: 9 }) })
-  },
-  { weight: 3, arbitrary: fc.record({ kind: fc.constantFrom("cut" as const, "connect" as const), who }) },
-  { weight: 3, arbitrary: fc.record({ kind: fc.constant("connect" as const), who }) },
+  ...clientSteps({ names: NAMES, clients: MEMBERS + 1, traffic: 10, connections: 3 }),
   {
     weight: 2,
     arbitrary: fc.record({
@@ -59,14 +48,9 @@ const step: fc.Arbitrary<Step> = fc.oneof(
       who: fc.nat({ max: MEMBERS - 1 })
     })
   },
-  {
-    weight: 6,
-    arbitrary: fc.record({ kind: fc.constant("commit" as const), shard, count: fc.integer({ min: 1, max: 4 }) })
-  },
-  { weight: 2, arbitrary: fc.record({ kind: fc.constant("automatic" as const), isAutomatic: fc.boolean() }) },
-  { weight: 1, arbitrary: fc.record({ kind: fc.constant("lose" as const), shard, isFull: fc.boolean() }) },
-  { weight: 1, arbitrary: fc.record({ kind: fc.constant("crash" as const) }) },
-  { weight: 1, arbitrary: fc.record({ kind: fc.constant("pass" as const), ms: fc.constantFrom(1, 600, 3_000) }) }
+  ...JOURNAL_STEPS,
+  LOSS_STEP,
+  ...TIME_STEPS
 )
 
 /** A client and whether its session outlives its connections. */
@@ -99,21 +83,6 @@ async function begin(strategy: Strategy, areDurable: ReadonlyArray<boolean>) {
   return { node, members, publisher: publisher.client, all }
 }
 
-/** Everybody comes back, and all that is owed is done. */
-async function end(node: TestNode, all: ReadonlyArray<Who>): Promise<void> {
-  for (const { journal } of node.shards) journal.refusal = 0
-  node.automatic = true
-  await node.advance(5_000)
-  for (let idle = 0, round = 0; idle < 5 && round < 2_000; round++) {
-    for (const each of all) if (!each.client.isConnected) connect(each)
-    await node.settle()
-    const isBusy = all.some(({ client: { unread, unfinished } }) => unread + unfinished > 0)
-    for (const { client } of all) client.answer()
-    await node.advance(isBusy ? 1 : 400)
-    idle = isBusy ? 0 : idle + 1
-  }
-}
-
 const history = fc.record({
   steps: fc.array(step, { maxLength: 70, size: "max" }),
   strategy: fc.constantFrom(...STRATEGIES),
@@ -124,6 +93,7 @@ const history = fc.record({
 const whatever = fc.asyncProperty(history, async ({ steps, strategy, others }) => {
   const { node, members, publisher, all } = await begin(strategy, [true, ...others])
   const sent: Array<{ readonly payload: string; readonly qos: number }> = []
+  const clients = all.map(({ client }) => client)
   const at = (index: number): Who => all[index] ?? assert.fail("there are as many")
   for (const each of steps) {
     if (each.kind === "publish") {
@@ -136,21 +106,12 @@ const whatever = fc.asyncProperty(history, async ({ steps, strategy, others }) =
       at(each.who).client.send(encode.subscribe(4, 2, [{ filter: FILTER, qos: 2 }]))
     } else if (each.kind === "unsubscribe") {
       if (each.who > 0) at(each.who).client.send(encode.unsubscribe(4, 3, [FILTER]))
-    } else if (each.kind === "commit") node.shards[each.shard]?.journal.commit(each.count)
-    else if (each.kind === "automatic") node.automatic = each.isAutomatic
-    else if (each.kind === "lose") {
-      const { journal } = node.shards[each.shard] ?? assert.fail("there are two")
-      journal.refusal = each.isFull ? DISK_FULL : 0
-      journal.fail(DISK_FULL)
-    } else if (each.kind === "pass") await node.advance(each.ms)
-    else {
-      node.crash()
-      for (const { client } of all) client.wire = undefined
-      await node.start()
-    }
+    } else await befall(node, each, clients)
     await node.settle()
   }
-  await end(node, all)
+  const whose = (client: TestClient): Who =>
+    all.find((each) => each.client === client) ?? assert.fail("it is one of them")
+  await toTheEnd(node, clients, (client) => connect(whose(client)), 400)
   assert.equal(publisher.unfinished, 0, "the publisher has been told of everything")
   const everything = all.flatMap(({ client }) => client.got)
   const areAllDurable = others.every((isDurable) => isDurable)

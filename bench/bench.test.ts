@@ -53,6 +53,14 @@ test("idle connections are all opened", async () => {
   assert.deepEqual(faultsOf(report.verdict), [])
 })
 
+test("shared subscription: each message goes to exactly one member, acknowledged or not", async () => {
+  for (const name of ["shared-q0", "shared-q1"]) {
+    const report = await run(name, 4)
+    assertExact(report, name === "shared-q1" ? report.verdict.sent : 0)
+    assert.ok((report.fewestShare ?? 0) > 0.2, "every member has its part")
+  }
+})
+
 // What a broker does wrong must be seen: every 1,000th PUBLISH of the floor server is treated badly.
 test("a dropped message is reported as lost, nothing else", async () => {
   const { verdict } = await run("q0-pair", 4, "drop:1000")
@@ -78,6 +86,14 @@ test("a message that is overtaken is reported as reordered, nothing else", async
 test("a connection that the broker closes is reported", async () => {
   const { verdict } = await run("q0-pair", 4, "close:1000")
   assert.ok(verdict.broken > 0)
+})
+
+test("shared subscription: what two members get is reported as duplicate, what none gets as lost", async () => {
+  const twice = (await run("shared-q0", 4, "duplicate:1000")).verdict
+  assert.equal(twice.duplicates, Math.floor(twice.sent / 1000))
+  assert.equal(twice.lost + twice.reordered + twice.stray, 0)
+  const { lost, sent } = (await run("shared-q1", 4, "drop:1000")).verdict
+  assert.equal(lost, Math.floor(sent / 1000))
 })
 
 test("to the PUBACK: the schedule is kept, every PUBACK is timed, and a sync of the same disk is measured beside it", async () => {

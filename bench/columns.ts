@@ -40,7 +40,12 @@ export function columnsOf(scenario: Scenario, rows: readonly Row[]): readonly Co
   const head = [BROKER, STORAGE]
   switch (scenario.kind) {
     case "closed-loop":
-      return [...head, ...rateColumns("messages/s", "CPU us/message"), HEADROOM]
+      return [
+        ...head,
+        ...rateColumns("messages/s", "CPU us/message"),
+        HEADROOM,
+        ...(scenario.topics === "group" ? [FEWEST] : [])
+      ]
     case "open-loop":
       return [
         ...head,
@@ -86,6 +91,11 @@ function rateColumns(rate: string, cpuTitle: string): readonly Column[] {
 const HEADROOM: Column = {
   title: "headroom",
   cell: (row) => `${median(row, (report) => 1 / Math.max(0.001, report.driverShare)).toFixed(1)}x`
+}
+
+const FEWEST: Column = {
+  title: "fewest/even",
+  cell: (row) => median(row, (report) => report.fewestShare ?? 0).toFixed(2)
 }
 
 const PER_CONNECTION: Column = {

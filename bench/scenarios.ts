@@ -6,14 +6,19 @@
  */
 import type { QualityOfService } from "./driver/frames.ts"
 
+/**
+ * `pair`: publisher i to subscriber i; `shared`: all publish to and subscribe to one topic name; `group`: publisher i to a name of
+ * its own, all subscribers are members of one shared subscription to all of them.
+ */
+export type Topics = "pair" | "shared" | "group"
+
 /** Publishers send as fast as their windows let them. */
 export interface ClosedLoop {
   readonly kind: "closed-loop"
   readonly name: string
   readonly about: string
   readonly qos: QualityOfService
-  /** `pair`: publisher i to subscriber i; `shared`: all publish to and subscribe to one topic name. */
-  readonly topics: "pair" | "shared"
+  readonly topics: Topics
   readonly publishers: number
   readonly subscribers: number
   /** Open messages a publisher. */
@@ -112,6 +117,24 @@ export const SCENARIOS: readonly Scenario[] = [
     10,
     20_000
   ),
+  closed(
+    "shared-q0",
+    "QoS 0, 10 publishers to a shared subscription of 10 members, 1,000 open each",
+    0,
+    "group",
+    10,
+    10,
+    1000
+  ),
+  closed(
+    "shared-q1",
+    "QoS 1, 10 publishers to a shared subscription of 10 members, 100 open each",
+    1,
+    "group",
+    10,
+    10,
+    100
+  ),
   open("latency-1k", "QoS 1, 10 pairs, 1,000 messages/s on a fixed schedule", 1, 10, 1000),
   open("latency-20k", "QoS 1, 10 pairs, 20,000 messages/s on a fixed schedule", 1, 10, 20_000),
   { kind: "idle", name: "idle", about: "5,000 connections that do nothing", connections: 5000, inProgress: 128 },
@@ -180,7 +203,7 @@ function closed(
   name: string,
   about: string,
   qos: QualityOfService,
-  topics: "pair" | "shared",
+  topics: Topics,
   publishers: number,
   subscribers: number,
   window: number

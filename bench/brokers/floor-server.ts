@@ -1,6 +1,7 @@
 /**
  * The floor: not a broker, but the least that can stand between driver and driver. It answers handshakes and copies
- * PUBLISH frames to the subscribers of exactly that topic name: no wildcards, no sessions, no access, no checks.
+ * PUBLISH frames to the subscribers of that topic name: no sessions, no access, no checks, and of wildcards only what a scenario
+ * needs (`floor-routes.ts`).
  *
  * It shows what the machine, the runtime and the driver can do at most, and tests the driver itself: with
  * `--fault drop:N` (or duplicate:N, swap:N, close:N, mute:N) every Nth message is treated that badly, and the driver must say so.
@@ -10,6 +11,7 @@
  */
 import { parseArgs } from "node:util"
 import type { Socket } from "bun"
+import { FloorRoutes } from "./floor-routes.ts"
 
 /** Per subscriber the out-buffer begins with this and doubles. */
 const OUT_BYTES = 4096
@@ -71,7 +73,7 @@ const { values } = parseArgs({
 const [fault, every] = ((kind: string, count: string | undefined): [Fault, number] => [kind as Fault, Number(count)])(
   ...(values.fault.split(":") as [string, string | undefined])
 )
-const routes = new Map<string, Connection[]>()
+const routes = new FloorRoutes<Connection>()
 const dirty: Connection[] = []
 let published = 0
 let answers = 0
@@ -129,8 +131,8 @@ function publishRun(from: Connection, bytes: Buffer, start: number, firstEnd: nu
       from.acknowledge(qos === 1 ? 0x40 : 0x50, bytes[at] as number, bytes[at + 1] as number)
     }
   }
-  const subscribers = routes.get(topicName)
-  if (subscribers === undefined) return end
+  const subscribers = routes.to(topicName)
+  if (subscribers.length === 0) return end
   if (fault === "none") deliver(subscribers, bytes, start, end, frameBytes, qos, identifierAt)
   else deliverBadly(from, topicName, subscribers, bytes, start, end, qos, identifierAt)
   return end
@@ -181,7 +183,8 @@ function deliverBadly(
     return
   }
   deliver(to, bytes, start, end, end - start, qos, identifierAt)
-  if (isHit && fault === "duplicate") deliver(to, bytes, start, end, end - start, qos, identifierAt)
+  // The second copy of a shared message goes to the member whose turn is next.
+  if (isHit && fault === "duplicate") deliver(routes.to(topicName), bytes, start, end, end - start, qos, identifierAt)
   if (held === undefined) return
   heldBack.delete(topicName)
   deliver(to, held, 0, held.length, held.length, qos, identifierAt)
@@ -207,9 +210,7 @@ function control(connection: Connection, bytes: Buffer, start: number, end: numb
     case 8: {
       const filterAt = body + 2 + (connection.level === 5 ? 1 : 0)
       const filter = bytes.toString("latin1", filterAt + 2, end - 1)
-      const subscribers = routes.get(filter)
-      if (subscribers === undefined) routes.set(filter, [connection])
-      else subscribers.push(connection)
+      routes.add(connection, filter)
       const granted = bytes[end - 1] as number
       if (connection.level === 5) connection.push(0x90, 4, high, low, 0, granted)
       else connection.push(0x90, 3, high, low, granted)
@@ -246,13 +247,6 @@ function isSameHead(bytes: Uint8Array, one: number, other: number, length: numbe
   return true
 }
 
-function remove(connection: Connection): void {
-  for (const subscribers of routes.values()) {
-    const at = subscribers.indexOf(connection)
-    if (at >= 0) subscribers.splice(at, 1)
-  }
-}
-
 const server = Bun.listen<Connection>({
   hostname: "127.0.0.1",
   port: Number(values.port),
@@ -264,7 +258,7 @@ const server = Bun.listen<Connection>({
     },
     data: (socket, chunk) => onData(socket.data, chunk),
     drain: (socket) => socket.data.flush(),
-    close: (socket) => remove(socket.data)
+    close: (socket) => routes.removeAll(socket.data)
   }
 })
 console.log(`ready ${server.port}`)

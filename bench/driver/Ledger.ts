@@ -8,7 +8,7 @@
  */
 
 /** A jump wider than this is a damaged sequence number, not a loss: it is booked as stray. */
-const GAP_MAX = 10_000_000
+export const GAP_MAX = 10_000_000
 
 export class Ledger {
   readonly publishers: number
@@ -57,7 +57,7 @@ export class Ledger {
     const index = subscriber * this.publishers + publisher
     if (publisher < this.publishers && this.#next[index] === sequence) {
       this.#next[index] = sequence + 1
-      this.#count(publisher)
+      this.count(publisher)
     } else {
       this.#recordUnexpected(index, publisher, sequence)
     }
@@ -80,7 +80,8 @@ export class Ledger {
     return publisher
   }
 
-  #count(publisher: number): void {
+  /** Books one first arrival of a message of `publisher`. */
+  protected count(publisher: number): void {
     this.delivered++
     this.deliveredOf[publisher] = (this.deliveredOf[publisher] as number) + 1
     if (this.#isTouched[publisher] === 0) {
@@ -98,10 +99,10 @@ export class Ledger {
       this.#skipped.set(index, skipped)
       for (let missing = next; missing < sequence; missing++) skipped.add(missing)
       this.#next[index] = sequence + 1
-      this.#count(publisher)
+      this.count(publisher)
     } else if (this.#skipped.get(index)?.delete(sequence)) {
       this.reordered++
-      this.#count(publisher)
+      this.count(publisher)
     } else {
       this.duplicates++
     }

@@ -34,8 +34,8 @@ export class Run {
   /** Time of arrival by publisher and sequence number; the open loop fills in. */
   onDelivery: ((publisher: number, sequence: number, atMs: number) => void) | undefined
 
-  constructor(publishers: number, subscribers: number) {
-    this.ledger = new Ledger(publishers, subscribers)
+  constructor(publishers: number, subscribers: number, ledger = new Ledger(publishers, subscribers)) {
+    this.ledger = ledger
   }
 
   snapshot(): Snapshot {

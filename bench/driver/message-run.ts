@@ -3,8 +3,11 @@
  *
  * Invariant: subscribers are all acknowledged before the first PUBLISH leaves, so that every loss is the broker's.
  */
+
+import type { Topics } from "../scenarios.ts"
 import { connect, type Endpoint, inParallel, sleep, subscribe, withinSetUpTime } from "./connect.ts"
 import { disconnectFrame, type ProtocolLevel, publishBlock, type QualityOfService } from "./frames.ts"
+import { GroupLedger } from "./GroupLedger.ts"
 import { Publisher } from "./Publisher.ts"
 import { ownCpuMicros, usageOf } from "./process-usage.ts"
 import { Run } from "./Run.ts"
@@ -31,7 +34,7 @@ export interface RunOptions {
 export interface Topology {
   readonly name: string
   readonly qos: QualityOfService
-  readonly topics: "pair" | "shared"
+  readonly topics: Topics
   readonly publishers: number
   readonly subscribers: number
   readonly window: number
@@ -49,6 +52,7 @@ export class MessageRun {
   readonly run: Run
   readonly topology: Topology
   readonly options: RunOptions
+  readonly #group: GroupLedger | undefined
   readonly #subscribers: Subscriber[] = []
   #stalls = 0
   #rssMiBBefore = 0
@@ -56,7 +60,9 @@ export class MessageRun {
   constructor(topology: Topology, options: RunOptions) {
     this.topology = topology
     this.options = options
-    this.run = new Run(topology.publishers, topology.subscribers)
+    const { publishers, subscribers } = topology
+    this.#group = topology.topics === "group" ? new GroupLedger(publishers, subscribers) : undefined
+    this.run = new Run(publishers, subscribers, this.#group)
   }
 
   get publishers(): readonly Publisher[] {
@@ -132,7 +138,8 @@ export class MessageRun {
       driverShare: measured.driverCpuMicros / measured.seconds / 1e6,
       brokerRssMiB: measured.brokerRssMiB,
       brokerRssMiBBefore: this.#rssMiBBefore,
-      verdict
+      verdict,
+      ...(this.#group === undefined ? {} : { fewestShare: fewestShareOf(this.#group.deliveredTo) })
     }
   }
 
@@ -144,7 +151,7 @@ export class MessageRun {
       const subscriber = new Subscriber(run, { level, index, payloadBytes })
       this.#subscribers.push(subscriber)
       await connect(subscriber, endpoint, `bench-s${index}`)
-      await subscribe(subscriber, this.#topicName(index), topology.qos)
+      await subscribe(subscriber, this.#filter(index), topology.qos)
       for (let publisher = 0; publisher < topology.publishers; publisher++) {
         if (this.#topicName(publisher) === this.#topicName(index)) run.ledger.expect(index, publisher)
       }
@@ -161,7 +168,11 @@ export class MessageRun {
   }
 
   #topicName(index: number): string {
-    return this.topology.topics === "pair" ? `bench/p${index}` : "bench/shared"
+    return this.topology.topics === "shared" ? "bench/shared" : `bench/p${index}`
+  }
+
+  #filter(index: number): string {
+    return this.topology.topics === "group" ? "$share/bench/bench/+" : this.#topicName(index)
   }
 
   /** Sleeps for `ms` and writes off what a broker has dropped, so that a lossy one is measured on. */
@@ -203,6 +214,12 @@ export class MessageRun {
       stalls: this.#stalls
     }
   }
+}
+
+/** Deliveries of the member that got the fewest, by an even share; 0 where nothing came. */
+function fewestShareOf(deliveredTo: Float64Array): number {
+  const sum = deliveredTo.reduce((total, count) => total + count, 0)
+  return sum === 0 ? 0 : (Math.min(...deliveredTo) * deliveredTo.length) / sum
 }
 
 /** Differences over the measured seconds. */

@@ -104,6 +104,8 @@ export interface Report {
   readonly window?: { readonly fromMs: number; readonly toMs: number }
   /** Sessions that the broker no longer knew when they came back. */
   readonly sessionsMissing?: number
+  /** Shared subscriptions: deliveries of the member that got the fewest, by an even share (1: all got as many). */
+  readonly fewestShare?: number
   readonly store?: Phase
   readonly drain?: Phase
   readonly restart?: Restarted

@@ -61,6 +61,17 @@ test("shared subscription: each message goes to exactly one member, acknowledged
   }
 })
 
+test("retained: every client gets each message once and flagged, beside a pair that keeps its schedule", async () => {
+  const { verdict, retained, latency } = await run("retained", 5)
+  assert.deepEqual(faultsOf(verdict), [])
+  // 2,000 messages, 2 clients; the pair's messages count in both.
+  assert.equal(verdict.delivered, verdict.sent - 2000 + 2 * 2000)
+  assert.equal(verdict.acknowledged, verdict.sent)
+  assert.ok((retained?.firstMs ?? 0) > 0 && (retained?.firstMsMax ?? 0) >= (retained?.firstMs ?? 0))
+  assert.ok((retained?.allMs ?? 0) >= (retained?.firstMs ?? 0) && (retained?.quiet.count ?? 0) > 100)
+  assert.ok((latency?.count ?? 0) > 0, "the pair was watched during the deliveries")
+})
+
 // What a broker does wrong must be seen: every 1,000th PUBLISH of the floor server is treated badly.
 test("a dropped message is reported as lost, nothing else", async () => {
   const { verdict } = await run("q0-pair", 4, "drop:1000")
@@ -94,6 +105,15 @@ test("shared subscription: what two members get is reported as duplicate, what n
   assert.equal(twice.lost + twice.reordered + twice.stray, 0)
   const { lost, sent } = (await run("shared-q1", 4, "drop:1000")).verdict
   assert.equal(lost, Math.floor(sent / 1000))
+})
+
+test("retained: one that does not come, comes twice, or comes without its flag is reported as that", async () => {
+  // 4,000 retained messages to two clients.
+  const twice = (await run("retained", 4, "duplicate:1000")).verdict
+  assert.deepEqual([twice.lost, twice.corrupt, twice.duplicates > 0], [0, 0, true])
+  const plain = (await run("retained", 4, "unflagged:1000")).verdict
+  assert.ok(plain.corrupt > 0)
+  assert.deepEqual([plain.lost, plain.duplicates], [plain.corrupt, 0])
 })
 
 test("to the PUBACK: the schedule is kept, every PUBACK is timed, and a sync of the same disk is measured beside it", async () => {

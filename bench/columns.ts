@@ -1,22 +1,27 @@
 /** The columns of each kind of scenario: what a cell says of a row's rounds. What they mean: bench/README.md. */
+import {
+  CORE,
+  type Column,
+  cpu,
+  DRIVER,
+  decimals,
+  LATE,
+  LATENCY,
+  number,
+  perSecond,
+  RSS,
+  type Value
+} from "./column.ts"
 import type { Report } from "./driver/report.ts"
+import { scaleColumnsOf } from "./scale-columns.ts"
 import type { Scenario } from "./scenarios.ts"
-import { percent, significant, spreadOf, whole } from "./statistics.ts"
+import { percent, significant, spreadOf } from "./statistics.ts"
 import { isFaulty, median, type Row } from "./table.ts"
-
-export interface Column {
-  readonly title: string
-  readonly cell: (row: Row, rows: readonly Row[]) => string
-}
 
 /** Ratios are made against the first of these that is there. */
 const REFERENCES = ["mosquitto", "mosquitto-persistent"]
 /** Above this share of a core the driver is full, below it the broker is not. */
 const FULL_SHARE = 0.93
-
-type Value = (report: Report) => number
-
-const perSecond: Value = (report) => report.perSecond
 
 const BROKER: Column = {
   title: "broker",
@@ -24,16 +29,6 @@ const BROKER: Column = {
 }
 const STORAGE: Column = { title: "engine, mode", cell: (row) => row.storage }
 const SPREAD: Column = { title: "spread", cell: (row) => percent(spreadOf(row.reports.map(perSecond))) }
-const CORE: Column = { title: "core", cell: (row) => percent(median(row, (report) => report.brokerShare)) }
-const DRIVER: Column = { title: "driver", cell: (row) => percent(median(row, (report) => report.driverShare)) }
-const RSS: Column = { title: "RSS MiB", cell: (row) => median(row, (report) => report.brokerRssMiB).toFixed(1) }
-const LATENCY: readonly Column[] = [
-  number("p50 us", (report) => report.latency?.p50),
-  number("p99 us", (report) => report.latency?.p99),
-  number("p99.9 us", (report) => report.latency?.p999),
-  number("max us", (report) => report.latency?.max)
-]
-const LATE = number("driver late p99.9", (report) => report.lateness?.p999)
 
 /** The columns of `scenario`. */
 export function columnsOf(scenario: Scenario, rows: readonly Row[]): readonly Column[] {
@@ -72,6 +67,8 @@ export function columnsOf(scenario: Scenario, rows: readonly Row[]): readonly Co
       return [...head, ...offlineColumns()]
     case "restart":
       return [...head, ...restartColumns()]
+    default:
+      return [...head, ...scaleColumnsOf(scenario)]
   }
 }
 
@@ -177,18 +174,6 @@ function restartColumns(): readonly Column[] {
 /** Growth of the broker's memory in bytes a client: a connection, or a session that waits. */
 function perClient(report: Report): number {
   return ((report.brokerRssMiB - report.brokerRssMiBBefore) * 1024 ** 2) / Math.max(1, report.subscribers)
-}
-
-function cpu(title: string): Column {
-  return { title, cell: (row) => median(row, (report) => report.brokerMicrosPerMessage).toPrecision(3) }
-}
-
-function number(title: string, value: (report: Report) => number | undefined, format = whole): Column {
-  return { title, cell: (row) => format(median(row, (report) => value(report) ?? 0)) }
-}
-
-function decimals(title: string, value: (report: Report) => number | undefined): Column {
-  return number(title, value, (figure) => figure.toFixed(1))
 }
 
 function isDriverBound(row: Row): boolean {

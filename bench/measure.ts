@@ -16,8 +16,9 @@ import type { Scenario } from "./scenarios.ts"
 const DRIVER = new URL("./driver/main.ts", import.meta.url).pathname
 /** Beyond its seconds a driver may take this long for its set-up and its drain. */
 const DRIVER_MS_BEYOND = 90_000
-/** Making 100,000 durable sessions may take long. */
+/** Making 100,000 durable sessions, or a million subscriptions, may take long. */
 const DRIVER_MS_POPULATE = 700_000
+const LONG: readonly Scenario["kind"][] = ["restart", "retained"]
 
 export interface MeasureOptions {
   readonly level: ProtocolLevel
@@ -89,7 +90,7 @@ async function drive(
     ...(running.metricsUrl === undefined ? {} : { metricsUrl: running.metricsUrl }),
     ...part
   }
-  const isLong = part.scenario.kind === "restart"
+  const isLong = LONG.includes(part.scenario.kind)
   // The driver says nothing until it is done, which takes as long as the run plus set-up and drain.
   const driver = launch([process.execPath, DRIVER, JSON.stringify(task)], DRIVER_CORE, {
     silentMsMax: isLong ? DRIVER_MS_POPULATE : (task.warmUpSeconds + task.seconds) * 1000 + DRIVER_MS_BEYOND

@@ -5,6 +5,7 @@
  * Fan-in and fan-out use one topic name: its number of topics must not depend on the number of connections.
  */
 import type { QualityOfService } from "./driver/frames.ts"
+import { quickScale, SCALE_SCENARIOS, type ScaleScenario } from "./scale-scenarios.ts"
 
 /**
  * `pair`: publisher i to subscriber i; `shared`: all publish to and subscribe to one topic name; `group`: publisher i to a name of
@@ -99,7 +100,7 @@ export interface Restart {
   readonly end: "stop" | "kill"
 }
 
-export type Scenario = ClosedLoop | OpenLoop | Idle | ConnectRate | Acknowledge | Offline | Restart
+export type Scenario = ClosedLoop | OpenLoop | Idle | ConnectRate | Acknowledge | Offline | Restart | ScaleScenario
 
 export const SCENARIOS: readonly Scenario[] = [
   closed("q0-pair", "QoS 0, 10 publishers to 10 subscribers, 1,000 open each", 0, "pair", 10, 10, 1000),
@@ -168,7 +169,12 @@ export const SCENARIOS: readonly Scenario[] = [
   ),
   offline("offline-kill", "the same; the broker is killed (SIGKILL) and started again before they come back", "kill"),
   restart("restart-stop", "100,000 durable sessions, one subscription each; a stop, and the start over them", "stop"),
-  restart("restart-kill", "100,000 durable sessions, one subscription each; a SIGKILL, and the start over them", "kill")
+  restart(
+    "restart-kill",
+    "100,000 durable sessions, one subscription each; a SIGKILL, and the start over them",
+    "kill"
+  ),
+  ...SCALE_SCENARIOS
 ]
 
 /** The same scenario, small enough for a test on a busy machine: shapes stay, numbers of clients and messages shrink. */
@@ -191,6 +197,8 @@ export function quick(scenario: Scenario): Scenario {
       return { ...scenario, about, sessions: 50, messagesEach: 20, secondsMax: 5, quietSeconds: 1 }
     case "restart":
       return { ...scenario, about, sessions: 500, sample: 100 }
+    default:
+      return quickScale(scenario)
   }
 }
 

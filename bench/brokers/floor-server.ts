@@ -4,7 +4,9 @@
  * needs (`floor-routes.ts`).
  *
  * It shows what the machine, the runtime and the driver can do at most, and tests the driver itself: with
- * `--fault drop:N` (or duplicate:N, swap:N, close:N, mute:N) every Nth message is treated that badly, and the driver must say so.
+ * `--fault drop:N` (or duplicate:N, swap:N, close:N, mute:N) every Nth message is treated that badly, and the driver must say so;
+ * `unflagged:N`: every Nth retained message comes without its flag; `refuse:N`: every Nth topic filter, and every Nth CONNECT, is
+ * refused; `pause:N`: at every Nth SUBSCRIBE and every Nth CONNECT all stands still for 200 ms.
  * Flow control is the client's: output is not bounded. For measurements on loopback only.
  *
  * `bun bench/brokers/floor-server.ts [--port N] [--fault KIND:N]` prints `ready PORT`.
@@ -15,6 +17,8 @@ import { FloorRoutes } from "./floor-routes.ts"
 
 /** Per subscriber the out-buffer begins with this and doubles. */
 const OUT_BYTES = 4096
+/** How long a planted pause is. */
+const PAUSE_MS = 200
 
 class Connection {
   socket: Socket<Connection> | undefined
@@ -62,7 +66,7 @@ class Connection {
   }
 }
 
-type Fault = "none" | "drop" | "duplicate" | "swap" | "close" | "mute"
+type Fault = "none" | "drop" | "duplicate" | "swap" | "close" | "mute" | "unflagged" | "refuse" | "pause"
 
 const { values } = parseArgs({
   options: {
@@ -74,9 +78,13 @@ const [fault, every] = ((kind: string, count: string | undefined): [Fault, numbe
   ...(values.fault.split(":") as [string, string | undefined])
 )
 const routes = new FloorRoutes<Connection>()
+/** The last frame with the RETAIN flag by topic name. */
+const retained = new Map<string, Uint8Array>()
 const dirty: Connection[] = []
 let published = 0
 let answers = 0
+let filters = 0
+let visits = 0
 /** The frame a swap holds back until the next one of its topic name has gone. */
 const heldBack = new Map<string, Uint8Array>()
 
@@ -130,6 +138,10 @@ function publishRun(from: Connection, bytes: Buffer, start: number, firstEnd: nu
     for (let at = start + identifierAt; at < end; at += frameBytes) {
       from.acknowledge(qos === 1 ? 0x40 : 0x50, bytes[at] as number, bytes[at + 1] as number)
     }
+  }
+  if (((bytes[start] as number) & 1) === 1) {
+    retained.set(topicName, bytes.slice(start, firstEnd))
+    return end
   }
   const subscribers = routes.to(topicName)
   if (subscribers.length === 0) return end
@@ -190,6 +202,59 @@ function deliverBadly(
   deliver(to, held, 0, held.length, held.length, qos, identifierAt)
 }
 
+/** Gives a new subscription what was retained below its filter; nobody has subscribed to it before. */
+function replay(to: Connection, filter: string): void {
+  if (!filter.endsWith("#")) return
+  const prefix = filter.slice(0, -1)
+  for (const [topicName, frame] of retained) {
+    if (!topicName.startsWith(prefix)) continue
+    const isHit = ++published % every === 0
+    if (isHit && fault === "drop") continue
+    const qos = ((frame[0] as number) >> 1) & 3
+    const identifierAt = bodyStart(frame, 0) + 2 + topicName.length
+    const copy = frame.slice()
+    if (isHit && fault === "unflagged") copy[0] = (copy[0] as number) & 0xfe
+    deliver([to], copy, 0, copy.length, copy.length, qos, identifierAt)
+    if (isHit && fault === "duplicate") deliver([to], copy, 0, copy.length, copy.length, qos, identifierAt)
+  }
+}
+
+/** Answers SUBSCRIBE and UNSUBSCRIBE: `firstByte`, the Packet Identifier, a Reason Code for each filter where they are due. */
+function answerFilters(to: Connection, firstByte: number, high: number, low: number, codes: readonly number[]): void {
+  const hasCodes = firstByte === 0x90 || to.level === 5
+  const body = [high, low, ...(to.level === 5 ? [0] : []), ...(hasCodes ? codes : [])]
+  const length = body.length < 128 ? [body.length] : [(body.length & 127) | 128, body.length >> 7]
+  to.push(firstByte, ...length, ...body)
+}
+
+function subscribe(connection: Connection, bytes: Buffer, body: number, end: number): void {
+  if (fault === "pause" && ++visits % every === 0) Bun.sleepSync(PAUSE_MS)
+  const codes: number[] = []
+  const wide: string[] = []
+  for (let at = body + 2 + (connection.level === 5 ? 1 : 0); at < end; ) {
+    const optionsAt = at + 2 + bytes.readUInt16BE(at)
+    const filter = bytes.toString("latin1", at + 2, optionsAt)
+    const isRefused = fault === "refuse" && ++filters % every === 0
+    if (!isRefused) routes.add(connection, filter)
+    codes.push(isRefused ? 0x80 : (bytes[optionsAt] as number))
+    wide.push(filter)
+    at = optionsAt + 1
+  }
+  answerFilters(connection, 0x90, bytes[body] ?? 0, bytes[body + 1] ?? 0, codes)
+  for (const filter of wide) replay(connection, filter)
+}
+
+function unsubscribe(connection: Connection, bytes: Buffer, body: number, end: number): void {
+  const codes: number[] = []
+  for (let at = body + 2 + (connection.level === 5 ? 1 : 0); at < end; ) {
+    const filterEnd = at + 2 + bytes.readUInt16BE(at)
+    routes.remove(connection, bytes.toString("latin1", at + 2, filterEnd))
+    codes.push(0)
+    at = filterEnd
+  }
+  answerFilters(connection, 0xb0, bytes[body] ?? 0, bytes[body + 1] ?? 0, codes)
+}
+
 /** Everything but PUBLISH. What needs no answer gets none. */
 function control(connection: Connection, bytes: Buffer, start: number, end: number): void {
   const body = bodyStart(bytes, start)
@@ -198,8 +263,7 @@ function control(connection: Connection, bytes: Buffer, start: number, end: numb
   switch ((bytes[start] as number) >> 4) {
     case 1: // CONNECT: the protocol level stands behind the protocol name.
       connection.level = bytes[body + 6] as number
-      if (connection.level === 5) connection.push(0x20, 3, 0, 0, 0)
-      else connection.push(0x20, 2, 0, 0)
+      welcome(connection)
       return
     case 5: // PUBREC
       connection.acknowledge(0x62, high, low)
@@ -207,21 +271,27 @@ function control(connection: Connection, bytes: Buffer, start: number, end: numb
     case 6: // PUBREL
       connection.acknowledge(0x70, high, low)
       return
-    case 8: {
-      const filterAt = body + 2 + (connection.level === 5 ? 1 : 0)
-      const filter = bytes.toString("latin1", filterAt + 2, end - 1)
-      routes.add(connection, filter)
-      const granted = bytes[end - 1] as number
-      if (connection.level === 5) connection.push(0x90, 4, high, low, 0, granted)
-      else connection.push(0x90, 3, high, low, granted)
+    case 8:
+      subscribe(connection, bytes, body, end)
       return
-    }
+    case 10:
+      unsubscribe(connection, bytes, body, end)
+      return
     case 12:
       connection.push(0xd0, 0)
       return
     case 14:
       connection.socket?.end()
   }
+}
+
+function welcome(connection: Connection): void {
+  const isHit = (fault === "refuse" || fault === "pause") && ++visits % every === 0
+  if (isHit && fault === "pause") Bun.sleepSync(PAUSE_MS)
+  // Server unavailable: 0x88, and 3 before version 5.
+  const code = isHit && fault === "refuse" ? (connection.level === 5 ? 0x88 : 3) : 0
+  if (connection.level === 5) connection.push(0x20, 3, 0, code, 0)
+  else connection.push(0x20, 2, 0, code)
 }
 
 /** Where the frame at `position` ends; beyond the bytes where it is cut. */

@@ -90,8 +90,8 @@ export class Subscriber extends Peer {
   }
 }
 
-/** Where the payload begins: after the properties (MQTT 5.0, section 2.2.2). */
-function afterProperties(bytes: Uint8Array, position: number): number {
+/** Where the payload begins whose properties begin at `position` (MQTT 5.0, section 2.2.2). */
+export function afterProperties(bytes: Uint8Array, position: number): number {
   let length = 0
   let at = position
   for (let factor = 1; factor <= 128 ** 3; factor *= 128) {

@@ -12,6 +12,7 @@ import type { RunOptions } from "./message-run.ts"
 import { type Drained, drainOffline, type Stored, storeOffline } from "./offline.ts"
 import { runOpenLoop } from "./open-loop.ts"
 import type { Report } from "./report.ts"
+import { runRetained } from "./retained.ts"
 import { type Checked, check, type Populated, populate } from "./sessions.ts"
 
 /** What the process is told, as JSON in its first argument. */
@@ -45,6 +46,8 @@ export function runTask(task: DriverTask): Promise<DriverResult> {
       return drainOffline(scenario, task, task.stored)
     case "restart":
       return part === "first" ? populate(scenario, task) : check(scenario, task)
+    case "retained":
+      return runRetained(scenario, task)
   }
 }
 

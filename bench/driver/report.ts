@@ -6,6 +6,8 @@
  * the measured seconds.
  */
 
+import type { RetainedFigures } from "./scale-report.ts"
+
 /** Percentiles in microseconds. */
 export interface Percentiles {
   readonly count: number
@@ -109,6 +111,7 @@ export interface Report {
   readonly store?: Phase
   readonly drain?: Phase
   readonly restart?: Restarted
+  readonly retained?: RetainedFigures
 }
 
 /** The verdict of a run that checks no messages, to which such a run adds what it does check. */

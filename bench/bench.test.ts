@@ -72,6 +72,27 @@ test("retained: every client gets each message once and flagged, beside a pair t
   assert.ok((latency?.count ?? 0) > 0, "the pair was watched during the deliveries")
 })
 
+test("connect-churn: visits keep their schedule, and the broker closes them", async () => {
+  const { verdict, latency, behind, churn, subscribers } = await run("connect-churn", 4)
+  assert.deepEqual(faultsOf(verdict), [])
+  // 0.4 s of 500 a second.
+  assert.deepEqual([subscribers, latency?.count, behind, churn?.leftOpen], [200, 200, 0, 0])
+})
+
+test("many subscriptions: each is granted, and a message to one of each client comes to that client alone", async () => {
+  const { verdict, subscriptions, latency } = await run("subscriptions-1m", 5)
+  assert.deepEqual(faultsOf(verdict), [])
+  assert.deepEqual([subscriptions?.granted, subscriptions?.arrived], [20_000, 20])
+  assert.ok((latency?.count ?? 0) > 0 && (subscriptions?.quiet.count ?? 0) > 100)
+})
+
+test("subscribe-load: the pairs go on exactly while others subscribe and unsubscribe, and all of that is answered", async () => {
+  const { verdict, load, perSecond } = await run("subscribe-load", 5)
+  assert.deepEqual(faultsOf(verdict), [])
+  assert.equal(verdict.delivered, verdict.sent)
+  assert.ok(perSecond > 0 && (load?.perSecondWithout ?? 0) > 0 && (load?.subscribesPerSecond ?? 0) > 100)
+})
+
 // What a broker does wrong must be seen: every 1,000th PUBLISH of the floor server is treated badly.
 test("a dropped message is reported as lost, nothing else", async () => {
   const { verdict } = await run("q0-pair", 4, "drop:1000")
@@ -114,6 +135,30 @@ test("retained: one that does not come, comes twice, or comes without its flag i
   const plain = (await run("retained", 4, "unflagged:1000")).verdict
   assert.ok(plain.corrupt > 0)
   assert.deepEqual([plain.lost, plain.duplicates], [plain.corrupt, 0])
+})
+
+test("connect-churn: what was refused is counted, and what was held up is late since it was due", async () => {
+  const refused = (await run("connect-churn", 5, "refuse:50")).verdict.refused
+  assert.equal(refused, 5, "of 50 visits to warm up and 200 more")
+  const { verdict, latency } = await run("connect-churn", 4, "pause:120")
+  assert.deepEqual(faultsOf(verdict), [])
+  // Two pauses of 200 ms fall among the 200 visits: of those that were due meanwhile half wait for more than 100 ms.
+  assert.ok((latency?.max ?? 0) > 190_000, `the longest wait: ${latency?.max} us`)
+  assert.ok((latency?.p99 ?? 0) > 100_000, `p99: ${latency?.p99} us`)
+})
+
+test("many subscriptions: what is refused, does not arrive, or holds others up is seen", async () => {
+  const refused = (await run("subscriptions-1m", 5, "refuse:1000")).verdict
+  assert.ok(refused.refused >= 20 && refused.unacknowledged === 0, `refused ${refused.refused}`)
+  const { latency, subscriptions } = await run("subscriptions-1m", 4, "pause:100")
+  assert.ok((latency?.max ?? 0) > 190_000, `the longest pause: ${latency?.max} us`)
+  assert.equal(subscriptions?.arrived, 20)
+})
+
+test("subscribe-load: a subscription that is refused and a message that is lost beside it are reported", async () => {
+  assert.ok((await run("subscribe-load", 4, "refuse:50")).verdict.refused > 0)
+  const { verdict } = await run("subscribe-load", 4, "drop:1000")
+  assert.equal(verdict.lost, Math.floor(verdict.sent / 1000))
 })
 
 test("to the PUBACK: the schedule is kept, every PUBACK is timed, and a sync of the same disk is measured beside it", async () => {

@@ -107,8 +107,10 @@ async function compare(): Promise<number> {
   const all: Measured[] = []
   let failures = 0
   for (const scenario of scenarios) {
+    // A scenario may have a length of its own; what was typed wins.
+    const own = "seconds" in scenario && values.seconds === undefined ? { seconds: scenario.seconds } : {}
     const here = brokers.filter(({ name }) => wantedFor(scenario).includes(name))
-    const { rows, reports, failures: failed } = await runRounds(scenario, here, rounds, options)
+    const { rows, reports, failures: failed } = await runRounds(scenario, here, rounds, { ...options, ...own })
     all.push(...reports)
     failures += failed
     console.log(tableOf(scenario, rows, values.markdown ? "markdown" : "text"))

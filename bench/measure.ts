@@ -18,7 +18,7 @@ const DRIVER = new URL("./driver/main.ts", import.meta.url).pathname
 const DRIVER_MS_BEYOND = 90_000
 /** Making 100,000 durable sessions, or a million subscriptions, may take long. */
 const DRIVER_MS_POPULATE = 700_000
-const LONG: readonly Scenario["kind"][] = ["restart", "retained"]
+const LONG: readonly Scenario["kind"][] = ["restart", "retained", "idle", "subscriptions"]
 
 export interface MeasureOptions {
   readonly level: ProtocolLevel

@@ -25,9 +25,92 @@ export interface Retained {
   readonly quietSeconds: number
 }
 
-export type ScaleScenario = Retained
+/** Clients that come and go at a fixed rate. */
+export interface ConnectChurn {
+  readonly kind: "connect-churn"
+  readonly name: string
+  readonly about: string
+  /** Visits a second: connect, CONNACK, DISCONNECT, closed by the broker. */
+  readonly rate: number
+  /** Measured seconds where nobody says otherwise: long enough that memory which is not given back shows. */
+  readonly seconds: number
+  /** Visits at a time; what is due beyond it waits, and its latency counts on. */
+  readonly inProgressMax: number
+  readonly restSeconds: number
+}
+
+/** Clients with many filters each. */
+export interface Subscriptions {
+  readonly kind: "subscriptions"
+  readonly name: string
+  readonly about: string
+  readonly clients: number
+  /** Filters of one client, all distinct; every second one with a wildcard. */
+  readonly filtersEach: number
+  readonly filtersAPacket: number
+  /** Clients that subscribe at a time, one packet on its way each. */
+  readonly inProgress: number
+  /** Messages a second of the pair that is watched meanwhile. */
+  readonly probeRate: number
+  readonly restSeconds: number
+}
+
+/** Publishing at full speed while others subscribe and unsubscribe. */
+export interface SubscribeLoad {
+  readonly kind: "subscribe-load"
+  readonly name: string
+  readonly about: string
+  readonly publishers: number
+  readonly subscribers: number
+  /** Open messages a publisher. */
+  readonly window: number
+  /** Clients that subscribe and unsubscribe. */
+  readonly changers: number
+  /** SUBSCRIBEs a second over all of them, and as many UNSUBSCRIBEs. */
+  readonly rate: number
+  /** Filters that stand at a time, over all of them. */
+  readonly keep: number
+  /** Turns with and turns without; each has this share of the measured seconds. */
+  readonly turns: number
+}
+
+export type ScaleScenario = Retained | ConnectChurn | Subscriptions | SubscribeLoad
 
 export const SCALE_SCENARIOS: readonly ScaleScenario[] = [
+  {
+    kind: "subscribe-load",
+    name: "subscribe-load",
+    about: "q0-pair, in turns without and with 2,000 other wildcard SUBSCRIBEs and as many UNSUBSCRIBEs a second",
+    publishers: 10,
+    subscribers: 10,
+    window: 1000,
+    changers: 10,
+    rate: 2000,
+    keep: 1000,
+    turns: 6
+  },
+  {
+    kind: "subscriptions",
+    name: "subscriptions-1m",
+    about:
+      "1,000 clients with 1,000 filters each, half with a wildcard, 100 a SUBSCRIBE; a QoS 1 pair at 1,000/s beside",
+    clients: 1000,
+    filtersEach: 1000,
+    filtersAPacket: 100,
+    inProgress: 8,
+    probeRate: 1000,
+    restSeconds: 3
+  },
+  {
+    kind: "connect-churn",
+    name: "connect-churn",
+    about:
+      "connect, CONNACK, DISCONNECT, closed by the broker: 5,000/s on a fixed schedule, for 60 s unless told otherwise",
+    rate: 5000,
+    seconds: 60,
+    inProgressMax: 4000,
+    restSeconds: 3
+  },
   {
     kind: "retained",
     name: "retained",
@@ -48,6 +131,12 @@ export const SCALE_SCENARIOS: readonly ScaleScenario[] = [
 export function quickScale(scenario: ScaleScenario): ScaleScenario {
   const about = `quick, not for comparison: a small form of "${scenario.about}"`
   switch (scenario.kind) {
+    case "subscribe-load":
+      return { ...scenario, about, rate: 500, keep: 50, turns: 2 }
+    case "subscriptions":
+      return { ...scenario, about, clients: 20, restSeconds: 0.2 }
+    case "connect-churn":
+      return { ...scenario, about, rate: 500, seconds: 0.7, restSeconds: 0.2 }
     case "retained":
       return { ...scenario, about, messages: 2000, repeats: 2, restSeconds: 0.2, quietSeconds: 1 }
   }

@@ -44,6 +44,8 @@ export interface Idle {
   readonly about: string
   readonly connections: number
   readonly inProgress: number
+  /** Memory is read when the broker has had so long to come to rest. */
+  readonly restSeconds: number
 }
 
 /** Connect, CONNACK, disconnect, again and again. */
@@ -138,7 +140,9 @@ export const SCENARIOS: readonly Scenario[] = [
   ),
   open("latency-1k", "QoS 1, 10 pairs, 1,000 messages/s on a fixed schedule", 1, 10, 1000),
   open("latency-20k", "QoS 1, 10 pairs, 20,000 messages/s on a fixed schedule", 1, 10, 20_000),
-  { kind: "idle", name: "idle", about: "5,000 connections that do nothing", connections: 5000, inProgress: 128 },
+  idle("idle", 5000, 0.5),
+  idle("idle-10k", 10_000, 3),
+  idle("idle-19k", 19_000, 3),
   {
     kind: "connect-rate",
     name: "connect-rate",
@@ -188,7 +192,7 @@ export function quick(scenario: Scenario): Scenario {
     case "open-loop":
       return { ...scenario, about, rate: Math.min(scenario.rate, 5000) }
     case "idle":
-      return { ...scenario, about, connections: 500 }
+      return { ...scenario, about, connections: scenario.connections / 10, restSeconds: 0.2 }
     case "connect-rate":
       return { ...scenario, about, cyclesMax: 1000 }
     case "acknowledge":
@@ -221,6 +225,11 @@ function closed(
 
 function open(name: string, about: string, qos: QualityOfService, pairs: number, rate: number): OpenLoop {
   return { kind: "open-loop", name, about, qos, pairs, rate }
+}
+
+function idle(name: string, connections: number, restSeconds: number): Idle {
+  const about = `${connections.toLocaleString("en-US")} connections that do nothing`
+  return { kind: "idle", name, about, connections, inProgress: 128, restSeconds }
 }
 
 function acknowledge(name: string, about: string, publishers: number, topics: number, rate: number): Acknowledge {

@@ -61,6 +61,7 @@ function markdown(scenario: Scenario, lines: readonly (readonly string[])[], not
 function notesOf(row: Row, scenario: Scenario): string[] {
   if (row.leftOut !== undefined) return [`${row.broker}: left out, ${row.leftOut}`]
   const notes = row.failures.map((failure) => `${row.broker}: did not run: ${failure}`)
+  const what = scenario.kind === "connect-churn" ? "connects" : "messages"
   row.reports.forEach((report, round) => {
     const faults = faultsOf(report.verdict)
     const missing = report.sessionsMissing ?? 0
@@ -71,7 +72,7 @@ function notesOf(row: Row, scenario: Scenario): string[] {
     }
     if ((report.behind ?? 0) > 0) {
       notes.push(
-        `${row.broker}, round ${round + 1}: too slow, ${report.behind?.toLocaleString("en-US")} messages were never sent`
+        `${row.broker}, round ${round + 1}: too slow, ${report.behind?.toLocaleString("en-US")} ${what} were never sent`
       )
     }
   })

@@ -1,6 +1,7 @@
 /** Every broker that can be measured, and which are by default. */
 import type { Scenario } from "../scenarios.ts"
 import type { Broker } from "./Broker.ts"
+import { tooMany } from "./descriptors.ts"
 import { floor } from "./floor.ts"
 import { type Build, manifold, manifoldDurable, manifoldWithoutTopic } from "./manifold.ts"
 import { mosquitto, mosquittoDefault, mosquittoPersistent, mosquittoStrict } from "./mosquitto.ts"
@@ -31,6 +32,7 @@ export function isDurable({ kind }: Scenario): boolean {
 export function cannot(broker: Broker, scenario: Scenario): string | undefined {
   const isFloor = broker.name === "floor"
   if (isFloor && (scenario.kind === "offline" || scenario.kind === "restart")) return "it knows no sessions"
+  if (scenario.kind === "idle") return tooMany(scenario.connections)
   const ends = scenario.kind === "restart" ? scenario.end : scenario.kind === "offline" ? scenario.between : "nothing"
   if (ends === "stop" && broker.survives === "nothing") return "its sessions end with the process"
   if (ends === "kill" && broker.survives === "nothing") return "its sessions end with the process"

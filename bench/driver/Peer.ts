@@ -45,7 +45,7 @@ export abstract class Peer {
   connectCode = -1
   /** Session Present of the CONNACK. */
   sessionPresent = false
-  /** Reason Code of the SUBACK; -1 until it came. */
+  /** The last Reason Code of the last SUBACK; -1 until one came. */
   subscribeCode = -1
   /** The connection ended although the driver had not ended it. */
   isBroken = false
@@ -76,6 +76,11 @@ export abstract class Peer {
   protected abstract receive(bytes: Uint8Array, start: number, body: number, end: number): void
   /** The chunk is used up: time to answer and to go on. */
   protected abstract afterChunk(): void
+
+  /** A SUBACK, `bytes[body, end)` without its header. */
+  protected subscribed(bytes: Uint8Array, _body: number, end: number): void {
+    this.subscribeCode = bytes[end - 1] as number
+  }
 
   attach(socket: Socket<Peer>): void {
     this.#socket = socket
@@ -236,7 +241,7 @@ export abstract class Peer {
       this.connectCode = bytes[body + 1] as number
       if (this.level === 5 && end > body + 2) this.receiveMaximum = receiveMaximumOf(bytes, body + 2, end)
     } else if (type === SUBACK) {
-      this.subscribeCode = bytes[end - 1] as number
+      this.subscribed(bytes, body, end)
     } else {
       this.fail()
     }

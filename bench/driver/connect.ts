@@ -16,6 +16,8 @@ const LEAVE_MS_MAX = 2000
 export interface Endpoint {
   readonly hostname: string
   readonly port: number
+  /** The address that connections come from; the system's choice where none is named. */
+  readonly localAddress?: string
 }
 
 const NOTHING_WAITS = (): void => {}
@@ -49,7 +51,8 @@ export async function connect(
   clientIdentifier: string,
   session: SessionKind = "clean"
 ): Promise<void> {
-  await Bun.connect({ hostname: endpoint.hostname, port: endpoint.port, socket: handlers, data: peer })
+  // The runtime takes a localAddress here, which its types do not name.
+  await Bun.connect({ ...endpoint, socket: handlers, data: peer })
   const frame = connectFrame(peer.level, clientIdentifier, KEEP_ALIVE_SECONDS, session)
   peer.write(frame, 0, frame.length)
   await changed(peer, "CONNACK", () => peer.connectCode >= 0)

@@ -10,14 +10,27 @@ import type { RunOptions } from "./message-run.ts"
 import { Peer } from "./Peer.ts"
 import { ownCpuMicros, type ProcessUsage, usageOf } from "./process-usage.ts"
 import { NO_FAULTS, percentilesOf, type Report } from "./report.ts"
+import { fromSource } from "./sources.ts"
 
-/** Memory is read when the broker has had this long to come to rest. */
-const REST_MS = 500
+/** Tens of thousands may take a while on a busy machine. */
+const IDLE_MS_MAX = 120_000
+/** Idle connections have so long to answer when all are asked for a sign of life. */
+const PING_MS_MAX = 10_000
+const LOOK_MS = 5
+const PINGRESP = 13
 
-/** A client that only connects. */
+/** A client that only connects, and can ask whether the broker still knows it. */
 class Visitor extends Peer {
-  protected override receive(): void {
-    this.malformed++
+  answers = 0
+
+  ping(): void {
+    const frame = Uint8Array.of(0xc0, 0)
+    if (!this.isBroken) this.write(frame, 0, frame.length)
+  }
+
+  protected override receive(bytes: Uint8Array, start: number): void {
+    if ((bytes[start] as number) >> 4 === PINGRESP) this.answers++
+    else this.malformed++
   }
   protected override afterChunk(): void {}
 }
@@ -26,19 +39,32 @@ export async function runIdle(scenario: Idle, options: RunOptions): Promise<Repo
   const visitors: Visitor[] = []
   const attempt = new Attempt(options, scenario.connections)
   await attempt.warmUp(scenario.inProgress)
-  await sleep(REST_MS)
+  await sleep(scenario.restSeconds * 1000)
   const rssMiBBefore = usageOf(options.brokerPid).rssMiB
   attempt.start()
   const open = async (index: number): Promise<void> => {
     visitors.push(await attempt.connect(`bench-i${index}`))
   }
-  await withinSetUpTime(inParallel(scenario.connections, scenario.inProgress, open))
+  await withinSetUpTime(inParallel(scenario.connections, scenario.inProgress, open), IDLE_MS_MAX)
   const end = attempt.end()
-  await sleep(REST_MS)
-  const broken = visitors.filter((visitor) => visitor.isBroken).length
-  const report = attempt.report(scenario.name, end, rssMiBBefore, broken)
+  await sleep(scenario.restSeconds * 1000)
+  const idle = attempt.report(scenario.name, end, rssMiBBefore, 0)
+  const unacknowledged = await unanswered(visitors)
+  const broken = visitors.filter((visitor) => visitor.isBroken || visitor.malformed > 0).length
+  const report = { ...idle, verdict: { ...idle.verdict, broken, unacknowledged } }
   for (const visitor of visitors) visitor.close(disconnectFrame())
   return report
+}
+
+/** Asks every connection for a sign of life; how many gave none. */
+async function unanswered(visitors: readonly Visitor[]): Promise<number> {
+  for (const visitor of visitors) visitor.ping()
+  const endMs = performance.now() + PING_MS_MAX
+  const isSilent = ({ answers }: Visitor): boolean => answers === 0
+  while (visitors.some((visitor) => isSilent(visitor) && !visitor.isBroken) && performance.now() < endMs) {
+    await sleep(LOOK_MS)
+  }
+  return visitors.filter(isSilent).length
 }
 
 export async function runConnectRate(scenario: ConnectRate, options: RunOptions): Promise<Report> {
@@ -69,6 +95,7 @@ class Attempt {
   readonly #options: RunOptions
   readonly #latencies: Float64Array
   readonly #level: ProtocolLevel
+  #begun = 0
   #count = 0
   #startMs = 0
   #brokerAtStart: ProcessUsage = { cpuMicros: 0, rssMiB: 0 }
@@ -84,7 +111,7 @@ class Attempt {
   async warmUp(inProgress: number): Promise<void> {
     const visit = async (index: number): Promise<void> => {
       const visitor = new Visitor(this.#level)
-      await connect(visitor, this.#options.endpoint, `bench-w${index}`)
+      await connect(visitor, fromSource(this.#options.endpoint, index), `bench-w${index}`)
       visitor.close(disconnectFrame())
     }
     await withinSetUpTime(inParallel(500, inProgress, visit))
@@ -99,7 +126,7 @@ class Attempt {
   async connect(clientIdentifier: string): Promise<Visitor> {
     const visitor = new Visitor(this.#level)
     const startMs = performance.now()
-    await connect(visitor, this.#options.endpoint, clientIdentifier)
+    await connect(visitor, fromSource(this.#options.endpoint, this.#begun++), clientIdentifier)
     this.#latencies[this.#count++] = performance.now() - startMs
     return visitor
   }

@@ -7,6 +7,7 @@
 import type { Scenario } from "../scenarios.ts"
 import { runAcknowledge } from "./acknowledge.ts"
 import { runClosedLoop } from "./closed-loop.ts"
+import { runConnectChurn } from "./connect-churn.ts"
 import { runConnectRate, runIdle } from "./connections.ts"
 import type { RunOptions } from "./message-run.ts"
 import { type Drained, drainOffline, type Stored, storeOffline } from "./offline.ts"
@@ -14,6 +15,8 @@ import { runOpenLoop } from "./open-loop.ts"
 import type { Report } from "./report.ts"
 import { runRetained } from "./retained.ts"
 import { type Checked, check, type Populated, populate } from "./sessions.ts"
+import { runSubscribeLoad } from "./subscribe-load.ts"
+import { runSubscriptions } from "./subscriptions.ts"
 
 /** What the process is told, as JSON in its first argument. */
 export interface DriverTask extends RunOptions {
@@ -46,6 +49,12 @@ export function runTask(task: DriverTask): Promise<DriverResult> {
       return drainOffline(scenario, task, task.stored)
     case "restart":
       return part === "first" ? populate(scenario, task) : check(scenario, task)
+    case "connect-churn":
+      return runConnectChurn(scenario, task)
+    case "subscriptions":
+      return runSubscriptions(scenario, task)
+    case "subscribe-load":
+      return runSubscribeLoad(scenario, task)
     case "retained":
       return runRetained(scenario, task)
   }

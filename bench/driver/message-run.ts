@@ -76,12 +76,18 @@ export class MessageRun {
 
   /** Runs warm-up and measured seconds; resolves with what was measured. Sending is the caller's business. */
   async measure(): Promise<Measured> {
-    const { brokerPid, warmUpSeconds, seconds } = this.options
-    await this.#watch(warmUpSeconds * 1000)
+    const { warmUpSeconds, seconds } = this.options
+    await this.watch(warmUpSeconds * 1000)
+    return this.segment(seconds)
+  }
+
+  /** What happens within the next `seconds`. */
+  async segment(seconds: number): Promise<Measured> {
+    const { brokerPid } = this.options
     const before = this.run.snapshot()
     const brokerBefore = usageOf(brokerPid)
     const driverBefore = ownCpuMicros()
-    await this.#watch(seconds * 1000)
+    await this.watch(seconds * 1000)
     const after = this.run.snapshot()
     const brokerAfter = usageOf(brokerPid)
     return {
@@ -176,7 +182,7 @@ export class MessageRun {
   }
 
   /** Sleeps for `ms` and writes off what a broker has dropped, so that a lossy one is measured on. */
-  async #watch(ms: number): Promise<void> {
+  async watch(ms: number): Promise<void> {
     const endMs = performance.now() + ms
     let delivered = this.run.ledger.delivered
     let progressAtMs = performance.now()

@@ -6,7 +6,7 @@
  * the measured seconds.
  */
 
-import type { RetainedFigures } from "./scale-report.ts"
+import type { ChurnFigures, LoadFigures, RetainedFigures, SubscriptionFigures } from "./scale-report.ts"
 
 /** Percentiles in microseconds. */
 export interface Percentiles {
@@ -112,6 +112,9 @@ export interface Report {
   readonly drain?: Phase
   readonly restart?: Restarted
   readonly retained?: RetainedFigures
+  readonly churn?: ChurnFigures
+  readonly load?: LoadFigures
+  readonly subscriptions?: SubscriptionFigures
 }
 
 /** The verdict of a run that checks no messages, to which such a run adds what it does check. */

@@ -1,6 +1,36 @@
 /** The figures that only one kind of scenario has, as parts of its report. Latencies in microseconds, memory in MiB. */
 import type { Percentiles } from "./report.ts"
 
+/** Many subscriptions in one broker. */
+export interface SubscriptionFigures {
+  readonly granted: number
+  /** Growth of the broker's memory in bytes a subscription. */
+  readonly bytesEach: number
+  /** Messages that came, of one to each client. */
+  readonly arrived: number
+  /** Latency of the pair beside before the first SUBSCRIBE; the report's own latency is that during them. */
+  readonly quiet: Percentiles
+}
+
+/** A closed loop with and without clients that subscribe beside it; the report's own rate and CPU are those with them. */
+export interface LoadFigures {
+  /** Delivered messages a second, and the broker's CPU microseconds each, without. */
+  readonly perSecondWithout: number
+  readonly brokerMicrosWithout: number
+  /** 1 - with / without, the median over pairs of turns; below 0 where it was faster with them. */
+  readonly cost: number
+  /** SUBSCRIBEs a second, and as many UNSUBSCRIBEs, that were sent. */
+  readonly subscribesPerSecond: number
+}
+
+/** Clients that came and went on a schedule. */
+export interface ChurnFigures {
+  /** Growth of the broker's memory over all visits, both times after a rest. */
+  readonly growthMiB: number
+  /** Connections that the broker did not close after a DISCONNECT. */
+  readonly leftOpen: number
+}
+
 /** A client that asked for all retained messages. */
 export interface RetainedFigures {
   readonly messages: number

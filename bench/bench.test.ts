@@ -93,6 +93,13 @@ test("subscribe-load: the pairs go on exactly while others subscribe and unsubsc
   assert.ok(perSecond > 0 && (load?.perSecondWithout ?? 0) > 0 && (load?.subscribesPerSecond ?? 0) > 100)
 })
 
+test("tls-connect: full handshakes of TLS 1.3, and connections that stay and answer", async () => {
+  const { verdict, tls, perSecond, latency } = await run("tls-connect", 5)
+  assert.deepEqual(faultsOf(verdict), [])
+  assert.equal(tls?.idle, 100)
+  assert.ok(perSecond > 0 && (latency?.count ?? 0) > 10)
+})
+
 // What a broker does wrong must be seen: every 1,000th PUBLISH of the floor server is treated badly.
 test("a dropped message is reported as lost, nothing else", async () => {
   const { verdict } = await run("q0-pair", 4, "drop:1000")
@@ -159,6 +166,10 @@ test("subscribe-load: a subscription that is refused and a message that is lost 
   assert.ok((await run("subscribe-load", 4, "refuse:50")).verdict.refused > 0)
   const { verdict } = await run("subscribe-load", 4, "drop:1000")
   assert.equal(verdict.lost, Math.floor(verdict.sent / 1000))
+})
+
+test("tls-connect: a CONNECT that is refused ends the run", async () => {
+  await assert.rejects(run("tls-connect", 4, "refuse:60"), /refused with code 3/)
 })
 
 test("to the PUBACK: the schedule is kept, every PUBACK is timed, and a sync of the same disk is measured beside it", async () => {

@@ -3,8 +3,10 @@ import { mkdtempSync, rmSync } from "node:fs"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
 import type { Broker, RunningBroker } from "./brokers/Broker.ts"
+import { certificateIn } from "./brokers/certificate.ts"
 import { DRIVER_CORE, launch } from "./brokers/launch.ts"
 import { topicNamesOf } from "./driver/acknowledge.ts"
+import type { Endpoint } from "./driver/connect.ts"
 import type { ProtocolLevel } from "./driver/frames.ts"
 import type { DriverResult, DriverTask } from "./driver/main.ts"
 import type { Report } from "./driver/report.ts"
@@ -18,7 +20,7 @@ const DRIVER = new URL("./driver/main.ts", import.meta.url).pathname
 const DRIVER_MS_BEYOND = 90_000
 /** Making 100,000 durable sessions, or a million subscriptions, may take long. */
 const DRIVER_MS_POPULATE = 700_000
-const LONG: readonly Scenario["kind"][] = ["restart", "retained", "idle", "subscriptions"]
+const LONG: readonly Scenario["kind"][] = ["restart", "retained", "idle", "subscriptions", "tls-connect"]
 
 export interface MeasureOptions {
   readonly level: ProtocolLevel
@@ -59,11 +61,13 @@ export async function measure(broker: Broker, scenario: Scenario, options: Measu
 
 async function measureOnce(attempt: Attempt, scenario: Scenario): Promise<Report> {
   const names = scenario.kind === "acknowledge" ? topicNamesOf(scenario.topics) : []
-  const running = await attempt.broker.start(attempt.folder, names)
+  const isTls = scenario.kind === "tls-connect"
+  const certificate = isTls ? certificateIn(attempt.folder) : undefined
+  const running = await attempt.broker.start(attempt.folder, names, certificate)
   const isCounted = scenario.kind === "acknowledge" && scenario.journal
   const trace = isCounted ? SyncTrace.start(running.pid, attempt.folder) : undefined
   try {
-    const report = (await attempt.drive(running, { scenario })) as Report
+    const report = (await attempt.drive(running, { scenario, endpoint: { ...endpointOf(running), isTls } })) as Report
     if (report.journal !== undefined || report.window === undefined || trace === undefined) return report
     const syncsPerSecond = await trace.perSecond(report.window.fromMs, report.window.toMs)
     return syncsPerSecond === undefined ? report : { ...report, journal: { source: "strace", syncsPerSecond } }
@@ -73,13 +77,17 @@ async function measureOnce(attempt: Attempt, scenario: Scenario): Promise<Report
   }
 }
 
+function endpointOf({ port }: RunningBroker): Endpoint {
+  return { hostname: "127.0.0.1", port }
+}
+
 async function drive(
   { broker, folder, options }: Attempt,
   running: RunningBroker,
   part: Partial<DriverTask> & Pick<DriverTask, "scenario">
 ): Promise<DriverResult> {
   const task: DriverTask = {
-    endpoint: { hostname: "127.0.0.1", port: running.port },
+    endpoint: endpointOf(running),
     level: options.level,
     payloadBytes: options.payloadBytes,
     warmUpSeconds: options.warmUpSeconds,

@@ -13,6 +13,8 @@ export function scaleColumnsOf(scenario: ScaleScenario): readonly Column[] {
       return subscriptionsColumns()
     case "subscribe-load":
       return loadColumns()
+    case "tls-connect":
+      return tlsColumns()
     case "retained":
       return retainedColumns()
   }
@@ -61,6 +63,18 @@ function loadColumns(): readonly Column[] {
     DRIVER,
     number("subscribes/s", (report) => report.load?.subscribesPerSecond, significant),
     RSS
+  ]
+}
+
+function tlsColumns(): readonly Column[] {
+  return [
+    number("connects/s", perSecond, significant),
+    cpu("CPU us/connect"),
+    CORE,
+    DRIVER,
+    RSS,
+    { title: "KiB/idle", cell: (row) => median(row, (report) => report.tls?.kibEach ?? 0).toFixed(1) },
+    ...LATENCY
   ]
 }
 

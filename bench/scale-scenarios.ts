@@ -74,9 +74,30 @@ export interface SubscribeLoad {
   readonly turns: number
 }
 
-export type ScaleScenario = Retained | ConnectChurn | Subscriptions | SubscribeLoad
+/** Connections over TLS, that come and go and then stay. */
+export interface TlsConnect {
+  readonly kind: "tls-connect"
+  readonly name: string
+  readonly about: string
+  readonly inProgress: number
+  readonly warmUpConnects: number
+  /** Connections that stay. */
+  readonly connections: number
+  readonly restSeconds: number
+}
+
+export type ScaleScenario = TlsConnect | Retained | ConnectChurn | Subscriptions | SubscribeLoad
 
 export const SCALE_SCENARIOS: readonly ScaleScenario[] = [
+  {
+    kind: "tls-connect",
+    name: "tls-connect",
+    about: "TLS 1.3, a full handshake each: connect, CONNACK, DISCONNECT, 32 at a time; then 2,000 that stay",
+    inProgress: 32,
+    warmUpConnects: 500,
+    connections: 2000,
+    restSeconds: 3
+  },
   {
     kind: "subscribe-load",
     name: "subscribe-load",
@@ -131,6 +152,8 @@ export const SCALE_SCENARIOS: readonly ScaleScenario[] = [
 export function quickScale(scenario: ScaleScenario): ScaleScenario {
   const about = `quick, not for comparison: a small form of "${scenario.about}"`
   switch (scenario.kind) {
+    case "tls-connect":
+      return { ...scenario, about, warmUpConnects: 50, connections: 100, restSeconds: 0.2 }
     case "subscribe-load":
       return { ...scenario, about, rate: 500, keep: 50, turns: 2 }
     case "subscriptions":

@@ -4,6 +4,8 @@
  * Each measurement starts a fresh process in a fresh folder: no run inherits the memory or topics of another. Scenarios that
  * restart a broker start it a second time in the folder of the first.
  */
+import type { CertificateFiles } from "./certificate.ts"
+
 export interface RunningBroker {
   readonly pid: number
   readonly port: number
@@ -27,6 +29,8 @@ export interface Broker {
   readonly survives: "nothing" | "a stop" | "a kill"
   /** True where a message that nobody wants is not stored: durable publishing is then measured with a session that waits. */
   readonly storesForSubscribersOnly: boolean
+  /** Whether it can be started with a certificate. */
+  readonly hasTls?: boolean
   /** The settings that differ from a new installation, or the whole file: shown beside the figures. */
   settings(): readonly string[]
   /** Why it cannot be measured here, or undefined where it can. */
@@ -36,6 +40,7 @@ export interface Broker {
   /**
    * Starts it; all that it writes lies in `folder`, which is the caller's to remove. `topicNames` will be published to: a broker
    * that wants its topics declared declares one for each, one for all below `bench/` where none are named; others need not look.
+   * With `certificate` its port is one for MQTT over TLS; only brokers that have TLS are asked.
    */
-  start(folder: string, topicNames?: readonly string[]): Promise<RunningBroker>
+  start(folder: string, topicNames?: readonly string[], certificate?: CertificateFiles): Promise<RunningBroker>
 }

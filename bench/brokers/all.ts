@@ -32,6 +32,8 @@ export function isDurable({ kind }: Scenario): boolean {
 export function cannot(broker: Broker, scenario: Scenario): string | undefined {
   const isFloor = broker.name === "floor"
   if (isFloor && (scenario.kind === "offline" || scenario.kind === "restart")) return "it knows no sessions"
+  if (scenario.kind === "tls-connect" && broker.hasTls !== true) return "it is measured without TLS only"
+  if (scenario.kind === "tls-connect") return tooMany(scenario.connections)
   if (scenario.kind === "idle") return tooMany(scenario.connections)
   const ends = scenario.kind === "restart" ? scenario.end : scenario.kind === "offline" ? scenario.between : "nothing"
   if (ends === "stop" && broker.survives === "nothing") return "its sessions end with the process"

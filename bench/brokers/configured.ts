@@ -7,6 +7,7 @@
 import { mkdirSync, writeFileSync } from "node:fs"
 import { join } from "node:path"
 import type { Broker, RunningBroker } from "./Broker.ts"
+import type { CertificateFiles } from "./certificate.ts"
 import { accepting, BROKER_CORE, freePort, launch } from "./launch.ts"
 
 /** A broker with much to read back after a restart may take this long. */
@@ -17,6 +18,8 @@ export interface Places {
   readonly port: number
   /** An empty folder at the first start, the same again at later ones. */
   readonly data: string
+  /** Where MQTT over TLS is wanted. */
+  readonly certificate?: CertificateFiles
 }
 
 export interface Configured extends Omit<Broker, "start" | "settings"> {
@@ -38,12 +41,15 @@ export function configured(peer: Configured): Broker {
   return {
     ...facts,
     settings: () => lines(SHOWN),
-    start: async (folder) => {
+    start: async (folder, _topicNames, certificate) => {
       const data = join(folder, "data")
       mkdirSync(data, { recursive: true })
       const port = await freePort()
       const file = join(folder, `${peer.name}.${extension}`)
-      writeFileSync(file, `${lines({ port, data }).join("\n")}\n`)
+      writeFileSync(
+        file,
+        `${lines({ port, data, ...(certificate === undefined ? {} : { certificate }) }).join("\n")}\n`
+      )
       const program = command({ port, data, file })
       return whenAccepting(program, port, environment?.() ?? {})
     }

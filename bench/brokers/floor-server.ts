@@ -9,7 +9,7 @@
  * refused; `pause:N`: at every Nth SUBSCRIBE and every Nth CONNECT all stands still for 200 ms.
  * Flow control is the client's: output is not bounded. For measurements on loopback only.
  *
- * `bun bench/brokers/floor-server.ts [--port N] [--fault KIND:N]` prints `ready PORT`.
+ * `bun bench/brokers/floor-server.ts [--port N] [--fault KIND:N] [--certificate FILE --key FILE]` prints `ready PORT`.
  */
 import { parseArgs } from "node:util"
 import type { Socket } from "bun"
@@ -71,7 +71,9 @@ type Fault = "none" | "drop" | "duplicate" | "swap" | "close" | "mute" | "unflag
 const { values } = parseArgs({
   options: {
     port: { type: "string", default: "0" },
-    fault: { type: "string", default: "none:0" }
+    fault: { type: "string", default: "none:0" },
+    certificate: { type: "string" },
+    key: { type: "string" }
   }
 })
 const [fault, every] = ((kind: string, count: string | undefined): [Fault, number] => [kind as Fault, Number(count)])(
@@ -320,6 +322,9 @@ function isSameHead(bytes: Uint8Array, one: number, other: number, length: numbe
 const server = Bun.listen<Connection>({
   hostname: "127.0.0.1",
   port: Number(values.port),
+  ...(values.certificate === undefined || values.key === undefined
+    ? {}
+    : { tls: { cert: Bun.file(values.certificate), key: Bun.file(values.key) } }),
   socket: {
     open(socket) {
       socket.data = new Connection()

@@ -15,9 +15,11 @@ export function floor(fault = "none:0"): Broker {
     settings: () => [],
     missing: () => undefined,
     about: () => "floor server of this repository: handshakes and copies only, not a broker",
-    start: async () => {
+    hasTls: true,
+    start: async (_folder, _topicNames, files) => {
       const startMs = performance.now()
-      const child = launch([process.execPath, PROGRAM, "--fault", fault], BROKER_CORE)
+      const tls = files === undefined ? [] : ["--certificate", files.certificate, "--key", files.privateKey]
+      const child = launch([process.execPath, PROGRAM, "--fault", fault, ...tls], BROKER_CORE)
       const port = await child.line((line) => /^ready (\d+)$/.exec(line)?.[1])
       const readyMs = performance.now() - startMs
       return { pid: child.pid, port: Number(port), readyMs, stop: child.stop, kill: child.kill }

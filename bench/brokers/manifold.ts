@@ -10,6 +10,7 @@ import { join } from "node:path"
 import { denoPath } from "../../scripts/bootstrap.mjs"
 import { fileName, hostTarget } from "../../scripts/packaging/targets.ts"
 import type { Broker } from "./Broker.ts"
+import type { CertificateFiles } from "./certificate.ts"
 import { BROKER_CORE, launch } from "./launch.ts"
 
 /** Which build is measured. `auto` takes the executable where there is one; `deno` is the source under Deno. */
@@ -86,6 +87,7 @@ function broker({ build, set, isDeclared = false, ...facts }: Variant): Broker {
   return {
     ...facts,
     storesForSubscribersOnly: false,
+    hasTls: true,
     settings: () => {
       const options = set.map((setting) => `--set ${setting}`)
       if (isDeclared) return [...options, ...manifestOf([])]
@@ -96,10 +98,10 @@ function broker({ build, set, isDeclared = false, ...facts }: Variant): Broker {
       return build === "executable" ? "dist/ holds no executable for this machine" : "cli/main.ts is not there"
     },
     about: () => (command(build) ?? []).join(" ").replace(ROOT, ""),
-    start: async (folder, topicNames = []) => {
+    start: async (folder, topicNames = [], certificate) => {
       const program = command(build)
       if (program === undefined) throw new Error("there is nothing to start")
-      const options = [...PORTS, ...set].flatMap((setting) => ["--set", setting])
+      const options = [...PORTS, ...set, ...tlsSettings(certificate)].flatMap((setting) => ["--set", setting])
       if (isDeclared) {
         const file = join(folder, "manifold.toml")
         writeFileSync(file, `${manifestOf(topicNames).join("\n")}\n`)
@@ -111,7 +113,8 @@ function broker({ build, set, isDeclared = false, ...facts }: Variant): Broker {
       try {
         const ready = await child.line((line) => (line.startsWith("ready") ? line : undefined))
         const readyMs = performance.now() - startMs
-        const [mqtt, http] = ["protocol-mqtt", "admin-http"].map((name) => portIn(ready, name))
+        const listener = certificate === undefined ? "protocol-mqtt.tcp" : "protocol-mqtt.tls"
+        const [mqtt, http] = [listener, "admin-http.tcp"].map((name) => portIn(ready, name))
         if (mqtt === undefined) throw new Error(`the ready line names no MQTT listener: ${ready}`)
         const metrics = http === undefined ? {} : { metricsUrl: `http://127.0.0.1:${http}/metrics` }
         return { pid: child.pid, port: mqtt, readyMs, ...metrics, stop: child.stop, kill: child.kill }
@@ -123,9 +126,18 @@ function broker({ build, set, isDeclared = false, ...facts }: Variant): Broker {
   }
 }
 
-/** The port of `plugin`'s TCP listener in the ready line. */
-function portIn(ready: string, plugin: string): number | undefined {
-  const port = new RegExp(`${plugin}\\.tcp=\\S*?:(\\d+)`).exec(ready)?.[1]
+function tlsSettings(files: CertificateFiles | undefined): string[] {
+  if (files === undefined) return []
+  return [
+    "protocol-mqtt.tls=127.0.0.1:0",
+    `protocol-mqtt.certificate=${files.certificate}`,
+    `protocol-mqtt.private_key=${files.privateKey}`
+  ]
+}
+
+/** The port of `listener`, such as `protocol-mqtt.tcp`, in the ready line. */
+function portIn(ready: string, listener: string): number | undefined {
+  const port = new RegExp(`${listener.replace(".", "\\.")}=\\S*?:(\\d+)`).exec(ready)?.[1]
   return port === undefined ? undefined : Number(port)
 }
 

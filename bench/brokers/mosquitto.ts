@@ -61,8 +61,12 @@ function broker(
     missing: () => (installed() === undefined ? "mosquitto is not installed" : undefined),
     about: () => version(installed()),
     // Started by root it would change to a user that cannot read the folder.
-    lines: ({ port, data }) => [
+    hasTls: true,
+    lines: ({ port, data, certificate }) => [
       `listener ${port} 127.0.0.1`,
+      ...(certificate === undefined
+        ? []
+        : [`certfile ${certificate.certificate}`, `keyfile ${certificate.privateKey}`]),
       "allow_anonymous true",
       ...(process.getuid?.() === 0 ? ["user root"] : []),
       ...settings(data)

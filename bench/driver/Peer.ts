@@ -43,6 +43,8 @@ export abstract class Peer {
   receiveMaximum = 65_535
   /** Reason Code of the CONNACK; -1 until it came. */
   connectCode = -1
+  /** The version of TLS that the handshake ended with, and whether it resumed another; empty without TLS, and before. */
+  handshake = ""
   /** Session Present of the CONNACK. */
   sessionPresent = false
   /** The last Reason Code of the last SUBACK; -1 until one came. */
@@ -85,6 +87,11 @@ export abstract class Peer {
   attach(socket: Socket<Peer>): void {
     this.#socket = socket
     socket.setNoDelay(true)
+  }
+
+  onHandshake(version: string, isResumed: boolean): void {
+    this.handshake = isResumed ? `${version}, resumed` : version
+    this.onChange()
   }
 
   get blocked(): boolean {

@@ -12,12 +12,15 @@ const SET_UP_MS_MAX = 30_000
 const KEEP_ALIVE_SECONDS = 600
 /** A broker that has not closed the connection by then after a DISCONNECT will not. */
 const LEAVE_MS_MAX = 2000
+const FULL_HANDSHAKE = "TLSv1.3"
 
 export interface Endpoint {
   readonly hostname: string
   readonly port: number
   /** The address that connections come from; the system's choice where none is named. */
   readonly localAddress?: string
+  /** Whether TLS is spoken: a full handshake of TLS 1.3 each time. The certificate is not checked: it vouches for itself. */
+  readonly isTls?: boolean
 }
 
 const NOTHING_WAITS = (): void => {}
@@ -26,6 +29,9 @@ const NOTHING_WAITS = (): void => {}
 const handlers: SocketHandler<Peer> = {
   open(socket) {
     socket.data.attach(socket)
+  },
+  handshake(socket, isSuccess) {
+    socket.data.onHandshake(isSuccess ? socket.getTLSVersion() : "a handshake that failed", socket.isSessionReused())
   },
   data(socket, chunk) {
     socket.data.onData(chunk)
@@ -51,12 +57,20 @@ export async function connect(
   clientIdentifier: string,
   session: SessionKind = "clean"
 ): Promise<void> {
+  const { isTls = false, ...place } = endpoint
+  const tls = isTls ? { tls: { rejectUnauthorized: false } } : {}
   // The runtime takes a localAddress here, which its types do not name.
-  await Bun.connect({ ...endpoint, socket: handlers, data: peer })
+  await Bun.connect({ ...place, ...tls, socket: handlers, data: peer })
+  if (isTls) await secured(peer)
   const frame = connectFrame(peer.level, clientIdentifier, KEEP_ALIVE_SECONDS, session)
   peer.write(frame, 0, frame.length)
   await changed(peer, "CONNACK", () => peer.connectCode >= 0)
   if (peer.connectCode !== 0) throw new Error(`CONNECT was refused with code ${peer.connectCode}`)
+}
+
+async function secured(peer: Peer): Promise<void> {
+  await changed(peer, "handshake", () => peer.handshake !== "")
+  if (peer.handshake !== FULL_HANDSHAKE) throw new Error(`${FULL_HANDSHAKE} was wanted, there was ${peer.handshake}`)
 }
 
 /** Says goodbye and waits until the broker has closed the connection: it knows then that the client is away. */

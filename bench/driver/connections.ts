@@ -20,7 +20,7 @@ const LOOK_MS = 5
 const PINGRESP = 13
 
 /** A client that only connects, and can ask whether the broker still knows it. */
-class Visitor extends Peer {
+export class Visitor extends Peer {
   answers = 0
 
   ping(): void {
@@ -57,7 +57,7 @@ export async function runIdle(scenario: Idle, options: RunOptions): Promise<Repo
 }
 
 /** Asks every connection for a sign of life; how many gave none. */
-async function unanswered(visitors: readonly Visitor[]): Promise<number> {
+export async function unanswered(visitors: readonly Visitor[]): Promise<number> {
   for (const visitor of visitors) visitor.ping()
   const endMs = performance.now() + PING_MS_MAX
   const isSilent = ({ answers }: Visitor): boolean => answers === 0
@@ -91,7 +91,7 @@ interface End {
 }
 
 /** Counts and times connections. */
-class Attempt {
+export class Attempt {
   readonly #options: RunOptions
   readonly #latencies: Float64Array
   readonly #level: ProtocolLevel
@@ -108,13 +108,13 @@ class Attempt {
   }
 
   /** A few hundred connections that do not count: both sides have compiled their code then. */
-  async warmUp(inProgress: number): Promise<void> {
+  async warmUp(inProgress: number, connects = 500): Promise<void> {
     const visit = async (index: number): Promise<void> => {
       const visitor = new Visitor(this.#level)
       await connect(visitor, fromSource(this.#options.endpoint, index), `bench-w${index}`)
       visitor.close(disconnectFrame())
     }
-    await withinSetUpTime(inParallel(500, inProgress, visit))
+    await withinSetUpTime(inParallel(connects, inProgress, visit))
   }
 
   start(): void {

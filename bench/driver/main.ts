@@ -17,6 +17,7 @@ import { runRetained } from "./retained.ts"
 import { type Checked, check, type Populated, populate } from "./sessions.ts"
 import { runSubscribeLoad } from "./subscribe-load.ts"
 import { runSubscriptions } from "./subscriptions.ts"
+import { runTlsConnect } from "./tls-connect.ts"
 
 /** What the process is told, as JSON in its first argument. */
 export interface DriverTask extends RunOptions {
@@ -55,6 +56,8 @@ export function runTask(task: DriverTask): Promise<DriverResult> {
       return runSubscriptions(scenario, task)
     case "subscribe-load":
       return runSubscribeLoad(scenario, task)
+    case "tls-connect":
+      return runTlsConnect(scenario, task)
     case "retained":
       return runRetained(scenario, task)
   }

@@ -6,7 +6,7 @@
  * the measured seconds.
  */
 
-import type { ChurnFigures, LoadFigures, RetainedFigures, SubscriptionFigures } from "./scale-report.ts"
+import type { ChurnFigures, LoadFigures, RetainedFigures, SubscriptionFigures, TlsFigures } from "./scale-report.ts"
 
 /** Percentiles in microseconds. */
 export interface Percentiles {
@@ -113,6 +113,7 @@ export interface Report {
   readonly restart?: Restarted
   readonly retained?: RetainedFigures
   readonly churn?: ChurnFigures
+  readonly tls?: TlsFigures
   readonly load?: LoadFigures
   readonly subscriptions?: SubscriptionFigures
 }

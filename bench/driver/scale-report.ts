@@ -23,6 +23,13 @@ export interface LoadFigures {
   readonly subscribesPerSecond: number
 }
 
+/** Connections over TLS that stay; the report's own rate and latency are those of connections that come and go. */
+export interface TlsFigures {
+  readonly idle: number
+  /** Growth of the broker's memory in KiB a connection. */
+  readonly kibEach: number
+}
+
 /** Clients that came and went on a schedule. */
 export interface ChurnFigures {
   /** Growth of the broker's memory over all visits, both times after a rest. */

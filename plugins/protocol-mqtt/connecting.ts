@@ -9,6 +9,7 @@ import type { Connection } from "./Connection.ts"
 import { OutboundAliases } from "./OutboundAliases.ts"
 import { reasonStringOf } from "./reason-strings.ts"
 import * as Reason from "./reasons.ts"
+import { isReservedText } from "./reserved-names.ts"
 import type { Session } from "./Session.ts"
 import type { Opened } from "./Sessions.ts"
 import { type ConnackPacket, connackSize, returnCodeOf, writeConnack } from "./wire/connack.ts"
@@ -49,6 +50,7 @@ export function openConnection(connection: Connection, bytes: Uint8Array, start:
   if (will !== undefined && (checkTopicName(will.topic) !== 0 || broker.topicBounds.isTextOver(will.topic))) {
     return refuse(connection, TOPIC_NAME_INVALID)
   }
+  if (will !== undefined && isReservedText(will.topic)) return refuse(connection, Reason.NOT_AUTHORIZED)
   if (packet.authenticationMethod === undefined) {
     const user = packet.username ?? ""
     return broker.scram?.has(user) === true

@@ -9,6 +9,7 @@ import {
   JointTickets,
   type Message,
   NAME_HAS_WILDCARD,
+  REFUSED_NOT_AUTHORIZED,
   REFUSED_QUOTA,
   REFUSED_TOPIC_NAME,
   type TicketStream,
@@ -18,6 +19,7 @@ import {
 import type { Connection } from "./Connection.ts"
 import { wireFormatOf } from "./PublishEncoder.ts"
 import * as Reason from "./reasons.ts"
+import { isReserved } from "./reserved-names.ts"
 import type { Session } from "./Session.ts"
 import { TopicAliases } from "./TopicAliases.ts"
 import { PAUSED } from "./wire/framing.ts"
@@ -179,9 +181,11 @@ function faultOfTopic({ topic, topicStart, topicEnd }: Message): number {
   return fault === NAME_HAS_WILDCARD || fault === TOPIC_EMPTY ? TOPIC_NAME_INVALID : 0
 }
 
-/** Publishes, unless the topic name is longer or deeper than is allowed here. */
+/** Publishes, unless the topic name is longer or deeper than is allowed here, or the broker's own. */
 function publishWithin({ broker, principal }: Connection, message: Message): number {
-  if (broker.topicBounds.isOver(message.topic, message.topicStart, message.topicEnd)) return REFUSED_TOPIC_NAME
+  const { topic, topicStart, topicEnd } = message
+  if (broker.topicBounds.isOver(topic, topicStart, topicEnd)) return REFUSED_TOPIC_NAME
+  if (isReserved(topic, topicStart, topicEnd)) return REFUSED_NOT_AUTHORIZED
   return broker.services.ingress.publishUnsafe(message, principal)
 }
 

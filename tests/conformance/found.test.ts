@@ -1,7 +1,7 @@
 /** MQTT 5.0: what an answer may weigh, what removes a will, what keeps a connection alive, and what is no text. */
 import { afterEach, expect, test } from "bun:test"
 import { brokerSuite } from "../support/broker.ts"
-import { encode } from "../support/mqtt-packets.ts"
+import { encode, textOf } from "../support/mqtt-packets.ts"
 import { RawMqtt, uniqueId, uniqueLevel } from "../support/raw-mqtt.ts"
 import { sleep } from "../support/until.ts"
 
@@ -117,6 +117,38 @@ brokerSuite("packets that are too large, too few or no text", {}, (broker) => {
     newer.send(again(encode.subscribe(4, 1, [{ filter: "t", qos: 1 }])))
     await newer.closed()
     expect(newer.drain()).toEqual([])
+  })
+
+  test("a PUBLISH that is not allowed is acknowledged and dropped, in 5 told 0x87; its connection goes on [MQTT-3.3.5-2 of 3.1.1]", async () => {
+    const subscriber = await RawMqtt.connect(broker().mqtt, { version: 5 })
+    await subscriber.subscribe([{ filter: "$SYS/#" }, { filter: "$mine/#" }])
+    for (const version of [3, 4, 5] as const) {
+      const client = await RawMqtt.connect(broker().mqtt, { version })
+      for (const topic of ["$SYS/a", "$share/a"]) {
+        for (const qos of [0, 1, 2] as const)
+          client.publish({ topic, payload: "no", qos, id: qos + 1, retain: qos === 1 })
+        expect(await client.expect("puback")).toMatchObject({ id: 2, code: version === 5 ? 0x87 : 0 })
+        expect(await client.expect("pubrec")).toMatchObject({ id: 3, code: version === 5 ? 0x87 : 0 })
+        if (version !== 5) {
+          client.ack("pubrel", 3)
+          await client.expect("pubcomp")
+        }
+      }
+      // Other names that begin with $ are names like any others; a will may not have what a PUBLISH may not.
+      await client.publishWhole({ topic: "$mine/a", payload: `${version}`, qos: 2, id: 9 })
+      const will = { topic: "$SYS/a", payload: "no" }
+      const other = await RawMqtt.open(broker().mqtt, version)
+      other.send(encode.connect({ version, clientId: uniqueId(), will }))
+      expect((await other.expect("connack")).code).toBe(version === 5 ? 0x87 : 5)
+    }
+    const got = await subscriber.messages(3)
+    expect(got.map(({ topic, payload }) => [topic, textOf(payload)])).toEqual(
+      ["3", "4", "5"].map((each) => ["$mine/a", each])
+    )
+    await subscriber.quiet(0)
+    const late = await RawMqtt.connect(broker().mqtt, { version: 5 })
+    await late.subscribe([{ filter: "$SYS/#" }])
+    await late.quiet()
   })
 
   test("5: a topic name with a wildcard ends the connection, whatever its QoS", async () => {

@@ -15,6 +15,18 @@ const DELIVERY = "core/router/Delivery.ts"
 
 export const publishMutants: ReadonlyArray<Mutant> = [
   {
+    statements: ["MQTT-3.3.5-2 of 3.1.1"],
+    file: PUBLISHING,
+    find: "if (isReserved(topic, topicStart, topicEnd)) return REFUSED_NOT_AUTHORIZED",
+    replace: ""
+  },
+  {
+    statements: ["MQTT-3.3.5-2 of 3.1.1"],
+    file: ANSWERS,
+    find: "else if (outcome === REFUSED_NOT_AUTHORIZED) this.send(kind, packetIdentifier, 0)",
+    replace: ""
+  },
+  {
     statements: ["MQTT-3.3.1-1"],
     file: "plugins/protocol-mqtt/resend.ts",
     find: "encode(message, version, qos, retain, true, identifiers, nowMs)",

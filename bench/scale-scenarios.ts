@@ -74,7 +74,7 @@ export interface SubscribeLoad {
   readonly turns: number
 }
 
-/** Connections over TLS, that come and go and then stay. */
+/** Connections over TLS: some that stay, then others that come and go. */
 export interface TlsConnect {
   readonly kind: "tls-connect"
   readonly name: string
@@ -92,7 +92,7 @@ export const SCALE_SCENARIOS: readonly ScaleScenario[] = [
   {
     kind: "tls-connect",
     name: "tls-connect",
-    about: "TLS 1.3, a full handshake each: connect, CONNACK, DISCONNECT, 32 at a time; then 2,000 that stay",
+    about: "TLS 1.3, a full handshake each: 2,000 that stay; then connect, CONNACK, DISCONNECT, 32 at a time",
     inProgress: 32,
     warmUpConnects: 500,
     connections: 2000,

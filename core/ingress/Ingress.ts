@@ -48,8 +48,8 @@ export interface IngressShape {
    */
   giveBackToken(token: string, done: (outcome: number) => void): void
   /**
-   * Visits the retained messages that match a filter, each borrowed during its visit: those of this shard at once, those of others
-   * when they come, in their place among the live messages from there. `ended` is called after the last one.
+   * Visits the retained messages that match a filter, each borrowed during its visit: those of this shard in paces (the first at once),
+   * those of others when they come, in their place among the live messages from there. `ended` is called after the last one.
    */
   replayRetained(tenant: number, filter: string, visit: RetainedVisitor, ended?: () => void): void
 }

@@ -14,10 +14,10 @@ import { deliveryHeaders, deliveryHeadersCount } from "../log/delivery-headers.t
 import { RECORD_BYTES_MAX } from "../log/PartitionLog.ts"
 import { RecordBatchBuilder } from "../log/RecordBatchBuilder.ts"
 import { RecordCursor } from "../log/RecordCursor.ts"
-import { TopicNameIndex } from "../router/TopicNameIndex.ts"
+import { type NamedValue, type TopicNameCursor, TopicNameIndex } from "../router/TopicNameIndex.ts"
 import { Message } from "./Message.ts"
-import type { RetainedLimits } from "./retained-limits.ts"
 import { fillFromRecord } from "./record-message.ts"
+import type { RetainedLimits } from "./retained-limits.ts"
 
 const PREFIX = RETAINED_PREFIX
 const NO_BYTES = new Uint8Array(0)
@@ -207,23 +207,37 @@ export class Retained implements TicketWaiter {
 
   /** Visits what matches `filter`; expired messages are left out and removed. */
   match(tenant: number, filter: string, nowMs: number, visit: (message: Message) => void): void {
-    const names = this.#names.get(tenant)
-    if (names === undefined) return
-    const expired: Array<RetainedEntry> = []
-    const expiredNames: Array<string> = []
-    names.matchFilter(filter, (name, entry) => {
-      if (!this.#read(tenant, entry)) return true
+    const walk = this.walk(tenant, filter)
+    while (!walk.isDone) this.visitSome(tenant, walk, Number.POSITIVE_INFINITY, nowMs, visit)
+  }
+
+  /** A walk over what matches `filter`, to be taken in paces by {@link Retained.visitSome}; close it where it is left before its end. */
+  walk(tenant: number, filter: string): TopicNameCursor<RetainedEntry> {
+    return this.#namesOf(tenant).cursor(filter)
+  }
+
+  /** Goes on with `walk` for at most `steps` of it, a match or some names that do not match each; expired messages as in `match`. */
+  visitSome(
+    tenant: number,
+    walk: TopicNameCursor<RetainedEntry>,
+    steps: number,
+    nowMs: number,
+    visit: (message: Message) => void
+  ): void {
+    const names = this.#namesOf(tenant)
+    const found: Array<NamedValue<RetainedEntry>> = []
+    const expired: Array<NamedValue<RetainedEntry>> = []
+    for (let left = steps; left > 0 && !walk.isDone; left--) {
+      walk.next(1, found)
+      const match = found.pop()
+      if (match === undefined || !this.#read(tenant, match.value)) continue
       const message = this.#message
-      if (message.expiresAtMs !== 0 && message.expiresAtMs <= nowMs) {
-        expired.push(entry)
-        expiredNames.push(name)
-      } else visit(message)
-      return true
-    })
-    for (const [index, name] of expiredNames.entries()) {
-      const entry = expired[index]
+      if (message.expiresAtMs !== 0 && message.expiresAtMs <= nowMs) expired.push(match)
+      else visit(message)
+    }
+    for (const { name, value } of expired) {
       // A visitor may have set a newer one meanwhile.
-      if (entry !== undefined && names.get(name) === entry) this.#clear(tenant, name, entry.key)
+      if (names.get(name) === value) this.#clear(tenant, name, value.key)
     }
   }
 

@@ -13,6 +13,12 @@ const MATCH = "retained.match"
 const FIND = "retained.find"
 const NO_BYTES = new Uint8Array(0)
 
+/**
+ * Steps of a walk between two looks at what else there is to do: about 2 ms where each is a row of the database. A subscriber to a
+ * whole device tree holds nobody up, and its first messages leave before the last ones are read.
+ */
+const PACE_STEPS = 128
+
 /** What {@link FIND} tells of a name. */
 const NOTHING = 0
 const MESSAGE = 1
@@ -26,6 +32,7 @@ interface Asked {
 
 export class RetainedReplay {
   readonly #parts: RetainedParts
+  #isClosed = false
 
   constructor(parts: RetainedParts) {
     this.#parts = parts
@@ -47,7 +54,15 @@ export class RetainedReplay {
     })
   }
 
-  /** Visits what matches: here at once, on other shards when they answer, in its place among the live messages from there. */
+  /** Walks end where they are: what they would read may be closed. */
+  close(): void {
+    this.#isClosed = true
+  }
+
+  /**
+   * Visits what matches: here in paces, the first at once; on other shards when they answer, in its place among the live messages
+   * from there.
+   */
   replay(tenant: number, filter: string, visit: RetainedVisitor, ended: () => void): void {
     const { port } = this.#parts
     const strays: Array<Message> = []
@@ -67,8 +82,7 @@ export class RetainedReplay {
       }
       for (const stray of strays) this.#visitStray(stray, visit, visited)
     }
-    this.#match({ tenant, filter }, found)
-    answered()
+    this.#walk({ tenant, filter }, found, answered)
     for (let shard = 0; shard < port.shards; shard++) {
       if (shard === port.shard) continue
       const resolve = ({ facts, bytes = NO_BYTES }: { readonly facts: unknown; readonly bytes?: Uint8Array }): void => {
@@ -87,12 +101,29 @@ export class RetainedReplay {
   }
 
   #match({ tenant, filter }: Asked, visit: (message: Message, isOwned: boolean) => void): void {
-    const { port, retained, ownerOf, clock } = this.#parts
+    const { retained, clock } = this.#parts
+    retained.match(tenant, filter, clock.nowMs(), (message) => visit(message, this.#isOwned(message)))
+  }
+
+  #walk({ tenant, filter }: Asked, visit: (message: Message, isOwned: boolean) => void, ended: () => void): void {
+    const { retained, clock } = this.#parts
+    const walk = retained.walk(tenant, filter)
+    const pace = (): void => {
+      if (this.#isClosed) {
+        walk.close()
+        return
+      }
+      retained.visitSome(tenant, walk, PACE_STEPS, clock.nowMs(), (message) => visit(message, this.#isOwned(message)))
+      if (walk.isDone) ended()
+      else clock.immediate(pace)
+    }
+    pace()
+  }
+
+  #isOwned({ tenant, name }: Message): boolean {
+    const { port, retained, ownerOf } = this.#parts
     // Nothing is astray on one shard, or while no name has moved for a while.
-    const isSettled = port.shards === 1 || !retained.notesCleared
-    retained.match(tenant, filter, clock.nowMs(), (message) =>
-      visit(message, isSettled || ownerOf(tenant, message.name) === port.shard)
-    )
+    return port.shards === 1 || !retained.notesCleared || ownerOf(tenant, name) === port.shard
   }
 
   /** What this shard knows of a name; visits the message. */

@@ -238,6 +238,43 @@ test("retained messages of all shards are replayed, the newest of each name; an 
   for (const shard of [here, there]) assert.deepEqual(replayed(shard, name), [])
 })
 
+test("many retained messages are replayed in paces: others have their turn, what changes meanwhile is respected, a close ends it", () => {
+  const { simulation, here } = make()
+  const names = Array.from({ length: 2000 }, (_, index) => `r/${index}`).filter((each) => sequencerOf(each) === 0)
+  for (const each of names) publish(here, each, "x", { retain: true })
+  simulation.run()
+  assert.equal(here.retained.count, names.length)
+  const found: Array<string> = []
+  let ended = 0
+  const begin = (): void => {
+    found.length = 0
+    here.ingress.replayRetained(
+      0,
+      "r/#",
+      (message) => void found.push(message.name),
+      () => void (ended += 1)
+    )
+  }
+  begin()
+  const first = found.length
+  assert.ok(first > 0 && first <= 256, `${first} at once`)
+  let between = -1
+  simulation.clock.immediate(() => {
+    between = found.length
+  })
+  const cleared = names.find((each) => !found.includes(each)) ?? ""
+  publish(here, cleared, "", { retain: true })
+  simulation.run()
+  assert.ok(between > 0 && between < names.length / 2, `another's turn came after ${between}`)
+  assert.deepEqual([ended, found.length], [1, names.length - 1])
+  assert.deepEqual(found.toSorted(), names.filter((each) => each !== cleared).toSorted())
+  begin()
+  const untilClose = found.length
+  here.ingress.close()
+  simulation.run()
+  assert.deepEqual([ended, found.length], [1, untilClose])
+})
+
 test("random publishers and subscribers on three shards: every wanted message once, in its publisher's order", () => {
   const names = ["a/1", "a/2", "a/b/c", "b", "x y/1", "x y/2", "$own/1"]
   const filters = ["#", "a/+", "a/#", "a/1", "x y/+", "+/1", "b", "$own/#"]

@@ -166,6 +166,7 @@ export class ShardIngress implements IngressShape {
   /** At the end: nothing is begun any more. */
   close(): void {
     this.#moves.close()
+    this.#replay.close()
   }
 
   /** Binding, sequence, store, route: on the owner of what is stored, or right here for what is not. */

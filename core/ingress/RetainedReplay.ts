@@ -5,9 +5,14 @@
  * visited last, and only where its owner has none and has not cleared it; instead of it the owner's own is, once more as like as not.
  */
 import { ByteReader, ByteWriter } from "../link/bytes.ts"
+import type { CallBody } from "../link/LinkPort.ts"
+import type { TopicNameCursor } from "../router/TopicNameIndex.ts"
 import type { RetainedVisitor } from "./Ingress.ts"
 import { Message } from "./Message.ts"
+import type { RetainedEntry } from "./Retained.ts"
 import type { RetainedParts } from "./RetainedMoves.ts"
+
+type Visit = (message: Message, isOwned: boolean) => void
 
 const MATCH = "retained.match"
 const FIND = "retained.find"
@@ -30,22 +35,28 @@ interface Asked {
   readonly filter: string
 }
 
+/** One pace of a walk that another shard has asked for. */
+interface AskedPage extends Asked {
+  /** The walk to go on with; 0 = a new one. */
+  readonly walk: number
+}
+
+/** What {@link MATCH} tells: so many messages, and the walk to go on with; 0 = it is done. */
+interface Page {
+  readonly count: number
+  readonly walk: number
+}
+
 export class RetainedReplay {
   readonly #parts: RetainedParts
+  /** Walks of other shards between two paces. */
+  readonly #walks = new Map<number, TopicNameCursor<RetainedEntry>>()
+  #lastWalk = 0
   #isClosed = false
 
   constructor(parts: RetainedParts) {
     this.#parts = parts
-    parts.port.answer(MATCH, (_from, { facts }) => {
-      const writer = new ByteWriter()
-      let count = 0
-      this.#match(facts as Asked, (message, isOwned) => {
-        writer.uint8(isOwned ? 1 : 0)
-        message.encode(writer)
-        count += 1
-      })
-      return { facts: { count }, bytes: writer.bytes.subarray(0, writer.length) }
-    })
+    parts.port.answer(MATCH, (_from, { facts }) => this.#page(facts as AskedPage))
     parts.port.answer(FIND, (_from, { facts }) => {
       const { tenant, filter } = facts as Asked
       const writer = new ByteWriter()
@@ -57,11 +68,13 @@ export class RetainedReplay {
   /** Walks end where they are: what they would read may be closed. */
   close(): void {
     this.#isClosed = true
+    for (const walk of this.#walks.values()) walk.close()
+    this.#walks.clear()
   }
 
   /**
-   * Visits what matches: here in paces, the first at once; on other shards when they answer, in its place among the live messages
-   * from there.
+   * Visits what matches, in paces: here the first at once; on other shards when they answer, in its place among the live messages from
+   * there.
    */
   replay(tenant: number, filter: string, visit: RetainedVisitor, ended: () => void): void {
     const { port } = this.#parts
@@ -84,28 +97,50 @@ export class RetainedReplay {
     }
     this.#walk({ tenant, filter }, found, answered)
     for (let shard = 0; shard < port.shards; shard++) {
-      if (shard === port.shard) continue
-      const resolve = ({ facts, bytes = NO_BYTES }: { readonly facts: unknown; readonly bytes?: Uint8Array }): void => {
-        const reader = new ByteReader().reset(bytes, 0, bytes.length)
-        const message = new Message()
-        for (let count = (facts as { count: number }).count; count > 0; count--) {
-          const isOwned = reader.uint8() === 1
-          message.decode(reader)
-          found(message, isOwned)
-        }
-        answered()
-      }
-      // The other shard's own fault, told there; the messages of the others have been visited.
-      port.ask(shard, MATCH, { facts: { tenant, filter } }, { resolve, reject: answered })
+      if (shard !== port.shard) this.#askPage(shard, { tenant, filter, walk: 0 }, found, answered)
     }
   }
 
-  #match({ tenant, filter }: Asked, visit: (message: Message, isOwned: boolean) => void): void {
-    const { retained, clock } = this.#parts
-    retained.match(tenant, filter, clock.nowMs(), (message) => visit(message, this.#isOwned(message)))
+  /** Visits what another shard has, a page after the other. */
+  #askPage(shard: number, asked: AskedPage, visit: Visit, ended: () => void): void {
+    const resolve = ({ facts, bytes = NO_BYTES }: CallBody): void => {
+      const { count, walk } = facts as Page
+      const reader = new ByteReader().reset(bytes, 0, bytes.length)
+      const message = new Message()
+      for (let left = count; left > 0; left--) {
+        const isOwned = reader.uint8() === 1
+        message.decode(reader)
+        visit(message, isOwned)
+      }
+      if (walk === 0) ended()
+      else if (!this.#isClosed) this.#askPage(shard, { ...asked, walk }, visit, ended)
+    }
+    // The other shard's own fault, told there; the messages of the others have been visited.
+    this.#parts.port.ask(shard, MATCH, { facts: asked }, { resolve, reject: ended })
   }
 
-  #walk({ tenant, filter }: Asked, visit: (message: Message, isOwned: boolean) => void, ended: () => void): void {
+  #page({ tenant, filter, walk: number }: AskedPage): CallBody {
+    const { retained, clock } = this.#parts
+    const walk = number === 0 ? retained.walk(tenant, filter) : this.#walks.get(number)
+    this.#walks.delete(number)
+    if (walk === undefined || this.#isClosed) return { facts: { count: 0, walk: 0 } }
+    const writer = new ByteWriter()
+    let count = 0
+    retained.visitSome(tenant, walk, PACE_STEPS, clock.nowMs(), (message) => {
+      writer.uint8(this.#isOwned(message) ? 1 : 0)
+      message.encode(writer)
+      count += 1
+    })
+    let next = 0
+    if (!walk.isDone) {
+      this.#lastWalk += 1
+      next = this.#lastWalk
+      this.#walks.set(next, walk)
+    }
+    return { facts: { count, walk: next }, bytes: writer.bytes.subarray(0, writer.length) }
+  }
+
+  #walk({ tenant, filter }: Asked, visit: Visit, ended: () => void): void {
     const { retained, clock } = this.#parts
     const walk = retained.walk(tenant, filter)
     const pace = (): void => {

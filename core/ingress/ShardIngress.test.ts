@@ -238,6 +238,35 @@ test("retained messages of all shards are replayed, the newest of each name; an 
   for (const shard of [here, there]) assert.deepEqual(replayed(shard, name), [])
 })
 
+test("many retained messages of another shard come in paces, too, and those that change meanwhile once at most", () => {
+  const { simulation, here, there } = make()
+  const names = Array.from({ length: 3000 }, (_, index) => `r/${index}`).filter((each) => sequencerOf(each) === 1)
+  for (const each of names) publish(there, each, "x", { retain: true })
+  simulation.run()
+  const found: Array<string> = []
+  let ended = 0
+  here.ingress.replayRetained(
+    0,
+    "r/#",
+    (message) => void found.push(message.name),
+    () => void (ended += 1)
+  )
+  let turns = 0
+  const counts = new Set<number>()
+  const look = (): void => {
+    turns += 1
+    counts.add(found.length)
+    if (ended === 0 && turns < 10_000) simulation.clock.immediate(look)
+  }
+  look()
+  const cleared = names.at(-1) ?? ""
+  publish(there, cleared, "", { retain: true })
+  simulation.run()
+  assert.equal(ended, 1)
+  assert.ok(counts.size > names.length / 256, `${counts.size} paces`)
+  assert.deepEqual(found.toSorted(), names.filter((each) => each !== cleared || found.includes(each)).toSorted())
+})
+
 test("many retained messages are replayed in paces: others have their turn, what changes meanwhile is respected, a close ends it", () => {
   const { simulation, here } = make()
   const names = Array.from({ length: 2000 }, (_, index) => `r/${index}`).filter((each) => sequencerOf(each) === 0)

@@ -174,8 +174,8 @@ export const publishMutants: ReadonlyArray<Mutant> = [
   {
     statements: ["MQTT-3.3.2-5"],
     file: RETAINED,
-    find: "if (message.expiresAtMs !== 0 && message.expiresAtMs <= nowMs) {",
-    replace: "if (message.expiresAtMs < 0) {"
+    find: "if (message.expiresAtMs !== 0 && message.expiresAtMs <= nowMs) expired.push(match)",
+    replace: "if (message.expiresAtMs < 0) expired.push(match)"
   },
   {
     statements: ["MQTT-3.3.2-6"],

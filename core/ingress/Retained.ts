@@ -33,7 +33,8 @@ const PAGE_BYTES = 4_194_304
 function keyOf(tenant: number, name: Uint8Array, start: number, end: number): Uint8Array {
   const key = new Uint8Array(PREFIX.length + 4 + end - start)
   key.set(PREFIX, 0)
-  new DataView(key.buffer).setUint32(PREFIX.length, tenant)
+  // Byte by byte: a look at `key.buffer` would make an ArrayBuffer of each key, which lives as long as the message does.
+  for (let at = 0; at < 4; at++) key[PREFIX.length + at] = tenant >>> (24 - 8 * at)
   key.set(name.subarray(start, end), PREFIX.length + 4)
   return key
 }

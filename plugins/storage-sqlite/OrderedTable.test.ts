@@ -114,3 +114,13 @@ test("a filter never denies what was added, and denies most of what was not", ()
   }
   assert.ok(wrong < 200, `${wrong} of 10,000 confirmed`)
 })
+
+test("a name has a character for each byte, at any length and place in a buffer, and gives the bytes again", () => {
+  const every = Uint8Array.from({ length: 256 }, (_, byte) => byte)
+  for (const length of [0, 1, 256, 4096, 4097, 65_539]) {
+    const bytes = Uint8Array.from({ length: length + 7 }, (_, at) => every[(at * 7) % 256] ?? 0).subarray(3, 3 + length)
+    const name = nameOf(bytes)
+    assert.equal(name.length, length)
+    assert.deepEqual(bytesOfName(name), Uint8Array.from(bytes))
+  }
+})

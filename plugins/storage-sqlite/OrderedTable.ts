@@ -165,8 +165,13 @@ function lowerBound(keys: ReadonlyArray<string>, key: string): number {
   return low
 }
 
+/** So many bytes can be the arguments of one call. */
+const ARGUMENTS_MAX = 4096
+
 /** Each byte as one character: a text that orders as the bytes do. */
 export function nameOf(bytes: Uint8Array): string {
+  // A look at `bytes.buffer` would make an ArrayBuffer of a key that may live long: a retained message's lives as long as that does.
+  if (bytes.length <= ARGUMENTS_MAX) return String.fromCharCode.apply(undefined, bytes as unknown as number[])
   return Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength).toString("latin1")
 }
 

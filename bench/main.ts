@@ -59,7 +59,7 @@ process.on("SIGTERM", () => process.exit(143))
 if (values.help) {
   console.log(HELP)
 } else if (values.list) {
-  for (const { name, about } of SCENARIOS) console.log(`${name.padEnd(14)} ${about}`)
+  for (const { name, about } of SCENARIOS) console.log(`${name.padEnd(16)} ${about}`)
 } else if (positionals[0] === "micro") {
   const { runMicro } = await import("./micro/main.ts")
   await runMicro(positionals.slice(1), values.quick)

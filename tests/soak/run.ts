@@ -30,12 +30,14 @@ const EMPTIED_MS = 60_000
 /** Between two looks at the broker's memory while it rests. */
 const LOOK_MS = 500
 
-/** How the broker is started: sessions end soon, names of both kinds are stored within bounds that the first load fills. */
+/** How the broker is started: sessions end soon, and what it keeps of messages for readers has bounds that the first load fills. */
 export const SOAK_SETTINGS: Record<string, string> = {
   "protocol-mqtt.session_expiry_max": String(EXPIRY_MAX),
   // A machine that has other things to do is no fault of the broker's.
   "protocol-mqtt.connect_timeout": "120",
-  "storage-memory.partition_bytes_max": "1048576"
+  "storage-memory.partition_bytes_max": "1048576",
+  "storage-sqlite.hot_bytes_max": "1048576",
+  "storage-sqlite.cache_bytes": "4194304"
 }
 export const SOAK_CONFIG = `
 [[binding]]

@@ -5,7 +5,7 @@
  * Source: MQTT 5.0 sections 4.3, 4.4. Answers leave one by one, when the test says so.
  */
 import assert from "node:assert/strict"
-import type { Decoded } from "../../tests/support/mqtt-decode.ts"
+import type { Decoded, DecodedOf } from "../../tests/support/mqtt-decode.ts"
 import { type Connect, encode, type Version } from "../../tests/support/mqtt-packets.ts"
 import { type TestNode, Wire } from "./testing.ts"
 
@@ -26,6 +26,9 @@ export interface Got {
   readonly payload: string
   readonly qos: number
   readonly dup: boolean
+  readonly retain: boolean
+  /** The connection that it came on: the first is 1. */
+  readonly connection: number
 }
 
 export class TestClient {
@@ -40,6 +43,10 @@ export class TestClient {
   sessionPresent: boolean | undefined
   /** Connections that the broker has accepted. */
   accepted = 0
+  /** The connection before, which this one has taken the place of. */
+  former: Wire | undefined
+  /** Told of each packet when it is read, before it is answered. */
+  onPacket: (packet: Decoded) => void = () => {}
   /** The most messages that the broker may have in flight to it. */
   window = 65_535
   readonly #version: Version
@@ -77,10 +84,17 @@ export class TestClient {
 
   connect(facts: Connect = {}): void {
     this.cut()
+    this.takeOver(facts)
+  }
+
+  /** Connects and leaves an earlier connection as it is, for the broker to end. */
+  takeOver(facts: Connect = {}): void {
+    if (this.isConnected) this.former = this.wire
     this.wire = new Wire(this.#node.of(this.id), this.#version)
     this.#read = 0
     this.sessionPresent = undefined
     this.#inFlight = new Set()
+    if (facts.clean === true) this.#beginAnew()
     this.wire.send(encode.connect({ version: this.#version, clientId: this.id, clean: false, ...facts }))
   }
 
@@ -114,25 +128,29 @@ export class TestClient {
     }
   }
 
+  /** It has no session, or discards the one that it had. */
+  #beginAnew(): void {
+    this.#taken.clear()
+    for (const message of this.#outgoing) message.isReleased = false
+  }
+
   #send({ id, topic, payload, qos, isReleased }: Outgoing, dup: boolean): void {
     if (isReleased) this.send(encode.ack("pubrel", id))
     else this.send(encode.publish(this.#version, { topic, payload, qos, id, dup }))
   }
 
   #take(packet: Decoded): void {
+    this.onPacket(packet)
     switch (packet.type) {
       case "connack":
         if (packet.code !== 0) return
         this.accepted += 1
         this.sessionPresent = packet.sessionPresent
-        if (!packet.sessionPresent) {
-          this.#taken.clear()
-          for (const message of this.#outgoing) message.isReleased = false
-        }
+        if (!packet.sessionPresent) this.#beginAnew()
         for (const message of this.#outgoing) this.#send(message, packet.sessionPresent)
         return
       case "publish":
-        this.#delivered(packet.id, packet.topic, decoder.decode(packet.payload), packet.qos, packet.dup)
+        this.#delivered(packet)
         return
       case "pubrel":
         this.#taken.delete(packet.id)
@@ -146,14 +164,15 @@ export class TestClient {
     }
   }
 
-  #delivered(id: number, topic: string, payload: string, qos: number, dup: boolean): void {
+  #delivered({ id, topic, payload: bytes, qos, dup, retain }: DecodedOf<"publish">): void {
+    const payload = decoder.decode(bytes)
     if (qos > 0) {
       assert.ok(!this.#inFlight.has(id), `${this.id}: identifier ${id} comes while it is in use`)
       this.#inFlight.add(id)
       assert.ok(this.#inFlight.size <= this.window, `${this.id}: ${this.#inFlight.size} messages in flight`)
     }
     const isCopy = qos === 2 && this.#taken.has(id)
-    if (!isCopy) this.got.push({ topic, payload, qos, dup })
+    if (!isCopy) this.got.push({ topic, payload, qos, dup, retain, connection: this.accepted })
     if (qos === 1) {
       this.#inFlight.delete(id)
       this.send(encode.ack("puback", id))

@@ -143,6 +143,7 @@ export class TestNode {
     })
     const { clock } = simulation
     const logs: Array<QueueLog> = []
+    const allRetained: Array<Retained> = []
     // As in a node, the broker of a shard is made when those of the shards before it have started.
     const makers = topicShards.map(({ topics }, index) => {
       const { port, turn } = joined.all[index] ?? assert.fail("a shard is joined")
@@ -152,6 +153,7 @@ export class TestNode {
       const router = new ShardRouter(port, 2, (name) => resolutions.invalidate(name))
       resolutions.join(router)
       const retained = new Retained(journal, store, 3, RETAINED_LIMITS)
+      allRetained.push(retained)
       const tokens = new Tokens(journal, store)
       const queueLog = new QueueLog({ number: index, journal, store, clock, turn, options: QUEUE_LOG_OPTIONS })
       logs.push(queueLog)
@@ -202,6 +204,7 @@ export class TestNode {
     })
     const shards: Array<TestShard> = []
     this.#run = { simulation, shards }
+    await this.#toItsEnd(Promise.all(allRetained.map((retained) => retained.start())))
     await this.#toItsEnd(Promise.all(logs.map((log) => Effect.runPromise(log.open()))))
     for (const make of makers) {
       const made = make()
@@ -289,6 +292,11 @@ export class Wire implements Socket {
     if (this.isClosed) return
     if (this.#waiting === undefined) this.connection.data(packet.slice())
     else this.#waiting.push(packet.slice())
+  }
+
+  /** Bytes that come all the same when the broker has ended the connection. */
+  sendLate(packet: Uint8Array): void {
+    this.connection.data(packet.slice())
   }
 
   /** The client is gone without a word. */

@@ -26,6 +26,16 @@ export const REFUSED_QUOTA = -103
 /** How a retained message is passed on to one new subscription. */
 export type RetainedVisitor = (message: Message) => void
 
+/** How fast somebody takes retained messages. */
+export interface RetainedPace {
+  /** Whether some more may come now. */
+  readonly takesRetained: boolean
+  /** Whether none may come any more. */
+  readonly isGone: boolean
+  /** Calls `task` once when one of the two has become true. */
+  whenReady(task: () => void): void
+}
+
 export interface IngressShape {
   /**
    * Takes `message` (borrowed until this returns) from `principal`. Returns {@link ACCEPTED}, {@link ACCEPTED_UNMATCHED},
@@ -49,9 +59,10 @@ export interface IngressShape {
   giveBackToken(token: string, done: (outcome: number) => void): void
   /**
    * Visits the retained messages that match a filter, each borrowed during its visit: those of this shard in paces (the first at once),
-   * those of others when they come, in their place among the live messages from there. `ended` is called after the last one.
+   * those of others when they come, in their place among the live messages from there. `ended` is called after the last one. With `pace`
+   * they come no faster than they are taken.
    */
-  replayRetained(tenant: number, filter: string, visit: RetainedVisitor, ended?: () => void): void
+  replayRetained(tenant: number, filter: string, visit: RetainedVisitor, ended?: () => void, pace?: RetainedPace): void
 }
 
 export class Ingress extends Context.Service<Ingress, IngressShape>()("manifold/core/ingress/Ingress") {}

@@ -21,6 +21,7 @@ import type { RetainedLimits } from "./retained-limits.ts"
 
 const PREFIX = RETAINED_PREFIX
 const NO_BYTES = new Uint8Array(0)
+const ALWAYS = (): boolean => true
 /** Of a clearing that is noted. */
 const CLEARED_BYTES = 128
 /** Clearings that are noted at once; beyond it they are done and not noted. */
@@ -217,18 +218,22 @@ export class Retained implements TicketWaiter {
     return this.#namesOf(tenant).cursor(filter)
   }
 
-  /** Goes on with `walk` for at most `steps` of it, a match or some names that do not match each; expired messages as in `match`. */
+  /**
+   * Goes on with `walk` for at most `steps` of it, a match or some names that do not match each, and while `goesOn` says so; expired
+   * messages as in `match`.
+   */
   visitSome(
     tenant: number,
     walk: TopicNameCursor<RetainedEntry>,
     steps: number,
     nowMs: number,
-    visit: (message: Message) => void
+    visit: (message: Message) => void,
+    goesOn: () => boolean = ALWAYS
   ): void {
     const names = this.#namesOf(tenant)
     const found: Array<NamedValue<RetainedEntry>> = []
     const expired: Array<NamedValue<RetainedEntry>> = []
-    for (let left = steps; left > 0 && !walk.isDone; left--) {
+    for (let left = steps; left > 0 && !walk.isDone && goesOn(); left--) {
       walk.next(1, found)
       const match = found.pop()
       if (match === undefined || !this.#read(tenant, match.value)) continue

@@ -7,7 +7,7 @@
 import { ByteReader, ByteWriter } from "../link/bytes.ts"
 import type { CallBody } from "../link/LinkPort.ts"
 import type { TopicNameCursor } from "../router/TopicNameIndex.ts"
-import type { RetainedVisitor } from "./Ingress.ts"
+import type { RetainedPace, RetainedVisitor } from "./Ingress.ts"
 import { Message } from "./Message.ts"
 import type { RetainedEntry } from "./Retained.ts"
 import type { RetainedParts } from "./RetainedMoves.ts"
@@ -39,6 +39,15 @@ interface Asked {
 interface AskedPage extends Asked {
   /** The walk to go on with; 0 = a new one. */
   readonly walk: number
+  /** Nobody takes any more: the walk ends. */
+  readonly isLast?: boolean
+}
+
+/** Who takes what is found. */
+interface Taking {
+  readonly visit: Visit
+  readonly ended: () => void
+  readonly pace: RetainedPace
 }
 
 /** What {@link MATCH} tells: so many messages, and the walk to go on with; 0 = it is done. */
@@ -76,7 +85,7 @@ export class RetainedReplay {
    * Visits what matches, in paces: here the first at once; on other shards when they answer, in its place among the live messages from
    * there.
    */
-  replay(tenant: number, filter: string, visit: RetainedVisitor, ended: () => void): void {
+  replay(tenant: number, filter: string, visit: RetainedVisitor, ended: () => void, pace: RetainedPace): void {
     const { port } = this.#parts
     const strays: Array<Message> = []
     let left = port.shards
@@ -95,35 +104,50 @@ export class RetainedReplay {
       }
       for (const stray of strays) this.#visitStray(stray, visit, visited)
     }
-    this.#walk({ tenant, filter }, found, answered)
+    const taking = { visit: found, ended: answered, pace }
+    this.#walk({ tenant, filter }, taking)
     for (let shard = 0; shard < port.shards; shard++) {
-      if (shard !== port.shard) this.#askPage(shard, { tenant, filter, walk: 0 }, found, answered)
+      if (shard !== port.shard) this.#askPage(shard, { tenant, filter, walk: 0 }, taking)
     }
   }
 
   /** Visits what another shard has, a page after the other. */
-  #askPage(shard: number, asked: AskedPage, visit: Visit, ended: () => void): void {
+  #askPage(shard: number, asked: AskedPage, taking: Taking): void {
+    const { visit, ended, pace } = taking
     const resolve = ({ facts, bytes = NO_BYTES }: CallBody): void => {
       const { count, walk } = facts as Page
-      const reader = new ByteReader().reset(bytes, 0, bytes.length)
       const message = new Message()
-      for (let left = count; left > 0; left--) {
-        const isOwned = reader.uint8() === 1
-        message.decode(reader)
-        visit(message, isOwned)
+      let reader = new ByteReader().reset(bytes, 0, bytes.length)
+      let left = count
+      const go = (): void => {
+        for (; left > 0 && pace.takesRetained; left--) {
+          const isOwned = reader.uint8() === 1
+          message.decode(reader)
+          visit(message, isOwned)
+        }
+        if (left > 0 && !pace.isGone) {
+          // The answer was lent: what is left of it waits in a copy.
+          const rest = reader.bytes.slice(reader.position, reader.end)
+          reader = new ByteReader().reset(rest, 0, rest.length)
+          pace.whenReady(go)
+        } else if (walk === 0) ended()
+        else whenTaken(pace, () => this.#askPage(shard, { ...asked, walk }, taking))
       }
-      if (walk === 0) ended()
-      else if (!this.#isClosed) this.#askPage(shard, { ...asked, walk }, visit, ended)
+      go()
     }
+    if (this.#isClosed) return
     // The other shard's own fault, told there; the messages of the others have been visited.
-    this.#parts.port.ask(shard, MATCH, { facts: asked }, { resolve, reject: ended })
+    this.#parts.port.ask(shard, MATCH, { facts: { ...asked, isLast: pace.isGone } }, { resolve, reject: ended })
   }
 
-  #page({ tenant, filter, walk: number }: AskedPage): CallBody {
+  #page({ tenant, filter, walk: number, isLast }: AskedPage): CallBody {
     const { retained, clock } = this.#parts
     const walk = number === 0 ? retained.walk(tenant, filter) : this.#walks.get(number)
     this.#walks.delete(number)
-    if (walk === undefined || this.#isClosed) return { facts: { count: 0, walk: 0 } }
+    if (walk === undefined || this.#isClosed || isLast === true) {
+      walk?.close()
+      return { facts: { count: 0, walk: 0 } }
+    }
     const writer = new ByteWriter()
     let count = 0
     retained.visitSome(tenant, walk, PACE_STEPS, clock.nowMs(), (message) => {
@@ -140,19 +164,24 @@ export class RetainedReplay {
     return { facts: { count, walk: next }, bytes: writer.bytes.subarray(0, writer.length) }
   }
 
-  #walk({ tenant, filter }: Asked, visit: Visit, ended: () => void): void {
+  #walk({ tenant, filter }: Asked, { visit, ended, pace }: Taking): void {
     const { retained, clock } = this.#parts
     const walk = retained.walk(tenant, filter)
-    const pace = (): void => {
+    const go = (): void => {
       if (this.#isClosed) {
         walk.close()
         return
       }
-      retained.visitSome(tenant, walk, PACE_STEPS, clock.nowMs(), (message) => visit(message, this.#isOwned(message)))
+      if (pace.isGone) walk.close()
+      else {
+        const nowMs = clock.nowMs()
+        const found = (message: Message): void => visit(message, this.#isOwned(message))
+        retained.visitSome(tenant, walk, PACE_STEPS, nowMs, found, () => pace.takesRetained)
+      }
       if (walk.isDone) ended()
-      else clock.immediate(pace)
+      else whenTaken(pace, () => clock.immediate(go))
     }
-    pace()
+    go()
   }
 
   #isOwned({ tenant, name }: Message): boolean {
@@ -196,4 +225,10 @@ export class RetainedReplay {
     }
     port.ask(owner, FIND, { facts: { tenant, filter: name } }, { resolve, reject: () => answered(NOTHING) })
   }
+}
+
+/** Goes on when more is taken, or nothing any more. */
+function whenTaken(pace: RetainedPace, task: () => void): void {
+  if (pace.takesRetained || pace.isGone) task()
+  else pace.whenReady(task)
 }

@@ -6,8 +6,8 @@
  */
 import type { Message } from "./Message.ts"
 
-/** Names that one seam remembers; a message beyond them may come twice, live and retained. */
-const NAMES_MAX = 10_000
+/** Names that one seam remembers; the newest state of a name beyond them may come twice, live and retained. */
+const NAMES_MAX = 1_000
 
 export class RetainedSeam {
   #names: Set<string> | undefined

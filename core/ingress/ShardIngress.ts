@@ -21,6 +21,7 @@ import {
   REFUSED_NOT_AUTHORIZED,
   REFUSED_QUOTA,
   REFUSED_TOPIC_NAME,
+  type RetainedPace,
   type RetainedVisitor
 } from "./Ingress.ts"
 import { Message } from "./Message.ts"
@@ -149,8 +150,14 @@ export class ShardIngress implements IngressShape {
     giveBackEverywhere(this.#parts.port, this.#parts.tokens, token, done)
   }
 
-  replayRetained(tenant: number, filter: string, visit: RetainedVisitor, ended: () => void = () => {}): void {
-    this.#replay.replay(tenant, filter, visit, ended)
+  replayRetained(
+    tenant: number,
+    filter: string,
+    visit: RetainedVisitor,
+    ended: () => void = () => {},
+    pace: RetainedPace = AT_ONCE
+  ): void {
+    this.#replay.replay(tenant, filter, visit, ended, pace)
   }
 
   /** At the start, when the shards know their topics: what was cut off in the midst of something is taken up again. */
@@ -365,5 +372,7 @@ export class ShardIngress implements IngressShape {
 
 /** Added to the shard's own number where a message is stored later than it was taken, as another shard stores it later. */
 const OWNER_LATER = 65_536
+/** Of somebody who takes whatever comes. */
+const AT_ONCE: RetainedPace = { takesRetained: true, isGone: false, whenReady: (task) => task() }
 /** Outcomes travel as unsigned numbers. */
 const OUTCOME_BIAS = 1_000

@@ -211,6 +211,11 @@ export class Connection implements SocketReceiver, PacketHandler, TurnTask, Whee
     return this.output.fits(0, this.broker.settings.output_bytes_max)
   }
 
+  /** Whether half of what may wait is free: for messages that can come later and would be dropped where they do not fit. */
+  get isHalfFree(): boolean {
+    return this.takesMore && this.output.size * 2 <= this.broker.settings.output_bytes_max
+  }
+
   /** Makes room for `count` bytes of output that leave at the end of this turn; returns their position in `output.bytes`. */
   reserve(count: number): number {
     if (!this.#outputDeferred) {

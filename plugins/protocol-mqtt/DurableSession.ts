@@ -146,6 +146,7 @@ export class DurableSession extends Session {
     this.subscriptions = undefined
     this.filterSize = 0
     this.received = undefined
+    this.replayOn()
   }
 
   /** Its subscriptions go off the router. */
@@ -251,7 +252,16 @@ export class DurableSession extends Session {
     this.#flights.returnShared()
   }
 
-  override drain(): void {
+  override get isGone(): boolean {
+    return this.#isEnded
+  }
+
+  override get takesRetained(): boolean {
+    const { connection } = this
+    return connection?.isHalfFree === true && !this.#feed.hasExtras && this.#flights.hasRoom(connection)
+  }
+
+  protected override drainQueue(): void {
     const { connection } = this
     if (connection === undefined) return
     if (this.#flights.hasUnsent) this.#flights.sendUnsent(connection)

@@ -10,6 +10,7 @@ import {
   Delivery as DeliveryOf,
   type JointTickets,
   type Message,
+  type RetainedPace,
   type RetainedSeam,
   RetainedSeams,
   type Subscriber,
@@ -41,7 +42,7 @@ export interface Subscribed {
   readonly subscription: Subscription
 }
 
-export abstract class Session implements Subscriber {
+export abstract class Session implements Subscriber, RetainedPace {
   readonly tenant: number
   readonly clientIdentifier: string
   readonly broker: Broker
@@ -64,6 +65,8 @@ export abstract class Session implements Subscriber {
   protected seams: RetainedSeams | undefined
   /** Those of them that are being visited. */
   protected replays = 0
+  /** Visits that wait until there is room. */
+  #waitingReplays: Array<() => void> | undefined
   /** Characters of all topic filters. */
   filterSize = 0
 
@@ -222,13 +225,33 @@ export abstract class Session implements Subscriber {
       if (seam.has(message.name) || this.subscriptions?.has(filter) !== true) return
       this.send(message, Math.min(message.qos, qos), true, alone.identifiers, nowMs)
     }
-    this.replays += 1
-    ingress.replayRetained(this.tenant, filter, visit, () => {
+    const ended = (): void => {
       this.replays -= 1
       this.seams?.close(seam)
       if (this.seams?.isEmpty === true) this.seams = undefined
       this.replayed()
-    })
+    }
+    this.replays += 1
+    ingress.replayRetained(this.tenant, filter, visit, ended, this)
+  }
+
+  /** Whether more retained messages may come now: what waits here already leaves first. */
+  abstract readonly takesRetained: boolean
+  /** Whether it has ended. */
+  abstract readonly isGone: boolean
+
+  whenReady(task: () => void): void {
+    this.#waitingReplays ??= []
+    this.#waitingReplays.push(task)
+    if (this.connection !== undefined) this.broker.budget.awaitRoom(this.connection)
+  }
+
+  /** Goes on with retained messages that waited until there is room, or are not to come any more. */
+  protected replayOn(): void {
+    const tasks = this.#waitingReplays
+    if (tasks === undefined || !(this.takesRetained || this.isGone)) return
+    this.#waitingReplays = undefined
+    for (const task of tasks) this.broker.services.clock.immediate(task)
   }
 
   /** One {@link Session.replay} has come to its end. */
@@ -246,7 +269,12 @@ export abstract class Session implements Subscriber {
   protected abstract returnShared(): void
 
   /** Sends what waits as far as window and socket allow. */
-  abstract drain(): void
+  drain(): void {
+    this.drainQueue()
+    this.replayOn()
+  }
+
+  protected abstract drainQueue(): void
   /** An identifier is free again (PUBACK, PUBCOMP, or a refusal): the next message leaves. */
   abstract freed(packetIdentifier: number): void
   /** PUBREC came for a QoS 2 message: its PUBREL is due. */

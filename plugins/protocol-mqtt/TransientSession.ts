@@ -11,6 +11,7 @@ export class TransientSession extends Session {
   /** What groups gave, of QoS 1, lies behind its identifier. */
   window: OutboundWindow<Assignment> | undefined
   #queue: MessageQueue | undefined
+  #isOver = false
 
   /** Messages that wait for room in the window or at the socket. */
   get queueLength(): number {
@@ -39,7 +40,16 @@ export class TransientSession extends Session {
     this.#transmit(connection, window, message, qos, retain, identifiers, nowMs)
   }
 
-  drain(): void {
+  get isGone(): boolean {
+    return this.#isOver
+  }
+
+  get takesRetained(): boolean {
+    const { connection, window } = this
+    return connection?.isHalfFree === true && this.queueLength === 0 && window?.isFull !== true
+  }
+
+  protected drainQueue(): void {
     const { connection, window } = this
     const queue = this.#queue
     if (connection === undefined || window === undefined) return
@@ -108,6 +118,7 @@ export class TransientSession extends Session {
   }
 
   end(): void {
+    this.#isOver = true
     this.leaveRouter()
     this.subscriptions = undefined
     this.filterSize = 0
@@ -115,6 +126,7 @@ export class TransientSession extends Session {
     this.#queue = undefined
     this.window = undefined
     this.received = undefined
+    this.replayOn()
   }
 
   #transmit(

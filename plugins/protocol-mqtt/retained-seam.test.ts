@@ -121,6 +121,6 @@ test("after UNSUBACK no retained message comes, although another shard told of i
 test("a seam forgets nothing within its bound, and lets what is beyond it come twice", async () => {
   const seam = new RetainedSeam()
   const message = { retain: true, name: "" }
-  for (let index = 0; index < 10_001; index++) seam.came(Object.assign(message, { name: `n/${index}` }) as never)
-  assert.deepEqual([seam.has("n/0"), seam.has("n/9999"), seam.has("n/10000")], [true, true, false])
+  for (let index = 0; index < 1_001; index++) seam.came(Object.assign(message, { name: `n/${index}` }) as never)
+  assert.deepEqual([seam.has("n/0"), seam.has("n/999"), seam.has("n/1000")], [true, true, false])
 })

@@ -255,3 +255,83 @@ brokerSuite("retained", {}, (broker) => {
     expect(got.toSorted()).toEqual(["0", "1", "2", "3", "4", "5"])
   })
 })
+
+brokerSuite(
+  "retained messages for slow takers",
+  { set: { "protocol-mqtt.queue_messages_max": "100", "protocol-mqtt.output_bytes_max": "65536" } },
+  (broker) => {
+    afterEach(() => RawMqtt.cutAll())
+    const COUNT = 2_000
+    const level = uniqueLevel()
+    const publishAll = async (): Promise<void> => {
+      const publisher = await RawMqtt.connect(broker().mqtt, { version: 5 })
+      for (let index = 0; index < COUNT; index++) {
+        publisher.publish({
+          topic: `${level}/${index}`,
+          payload: "x".repeat(1_000),
+          qos: 1,
+          id: index + 1,
+          retain: true
+        })
+      }
+      for (let index = 0; index < COUNT; index++) await publisher.expect("puback")
+    }
+    const numbersOf = (topics: ReadonlyArray<string>): ReadonlyArray<number> =>
+      topics.map((topic) => Number(topic.split("/")[1])).toSorted((a, b) => a - b)
+    const all = Array.from({ length: COUNT }, (_, index) => index)
+
+    test("all come, at the pace of their taker, however little may wait: QoS 0 and 1, kept or not", async () => {
+      await publishAll()
+      for (const [qos, isKept] of [
+        [0, false],
+        [1, false],
+        [0, true],
+        [1, true]
+      ] as const) {
+        const properties: Properties = [["receiveMaximum", 20], ...(isKept ? [["sessionExpiry", 600] as const] : [])]
+        const client = await RawMqtt.connect(broker().mqtt, { version: 5, properties })
+        await client.subscribe(`${level}/#`, qos)
+        client.socket.pause()
+        await sleep(150)
+        client.socket.resume()
+        const got = await client.messages(COUNT, { timeoutMs: 10_000 })
+        expect(numbersOf(got.map(({ topic }) => topic))).toEqual(all)
+        client.send(encode.disconnect(5, 0, isKept ? [["sessionExpiry", 0]] : []))
+        await client.closed()
+      }
+    }, 30_000)
+
+    test("a kept session gets the rest on its next connection", async () => {
+      const facts = { version: 5, clean: false, clientId: uniqueLevel() } as const
+      const properties: Properties = [
+        ["sessionExpiry", 600],
+        ["receiveMaximum", 10]
+      ]
+      const topics = new Set<string>()
+      let client = await RawMqtt.connect(broker().mqtt, { ...facts, properties })
+      await client.subscribe(`${level}/#`, 1)
+      for (let round = 0; round < 3; round++) {
+        for (const { topic } of await client.messages(300, { timeoutMs: 10_000 })) topics.add(topic)
+        client.cut()
+        await sleep(50)
+        client = await RawMqtt.connect(broker().mqtt, { ...facts, properties })
+      }
+      while (topics.size < COUNT) topics.add((await client.messages(1, { timeoutMs: 10_000 }))[0]?.topic ?? "")
+      expect(numbersOf([...topics])).toEqual(all)
+      client.send(encode.disconnect(5, 0, [["sessionExpiry", 0]]))
+      await client.closed()
+    }, 30_000)
+
+    test("one that leaves in the midst of them leaves nothing behind", async () => {
+      for (let round = 0; round < 10; round++) {
+        const client = await RawMqtt.connect(broker().mqtt, { version: 5, properties: [["receiveMaximum", 5]] })
+        await client.subscribe(`${level}/#`, 1)
+        await client.messages(20)
+        client.cut()
+      }
+      const client = await RawMqtt.connect(broker().mqtt, { version: 5 })
+      await client.subscribe(`${level}/1`, 0)
+      expect((await client.expect("publish")).topic).toBe(`${level}/1`)
+    })
+  }
+)

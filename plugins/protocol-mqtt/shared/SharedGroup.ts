@@ -79,7 +79,7 @@ export class SharedGroup implements Group, Subscriber, FeedHost {
     })
     this.#asks = new JoinAsks(broker, voice, () => !this.#isWanted || this.#record.isCommitted)
     this.#subscription = everything(this, this.#filter)
-    router.subscribeUnsafe(this.#subscription)
+    this.#asks.waitFor(router.subscribeUnsafe(this.#subscription))
     if (row !== undefined) this.#resume(row)
   }
 
@@ -316,7 +316,7 @@ export class SharedGroup implements Group, Subscriber, FeedHost {
     if (!isWanted && !this.#isWanted && this.#cursor !== undefined) this.#drop()
     if (isWanted === this.#isWanted) return
     this.#isWanted = isWanted
-    if (isWanted) router.wantUnsafe(this.#filter)
+    if (isWanted) this.#asks.waitFor(router.wantUnsafe(this.#filter))
     else {
       router.unwantUnsafe(this.#filter)
       this.#drop()

@@ -316,3 +316,18 @@ test("one client in very many groups keeps no more than its own share", async ()
   await calm(node, publisher, victim)
   assert.equal(payloads(victim).length, 10)
 })
+
+test("a SUBACK for a shared filter does not wait for what others subscribe to meanwhile", async () => {
+  const node = await started()
+  const member = await connect(node, on(0, "member"))
+  const other = await connect(node, on(1, "other"))
+  const { simulation } = node.run
+  const isTold = (): boolean => member.wire?.received.some(({ type }) => type === "suback") === true
+  member.send(encode.subscribe(4, 1, [{ filter: shared(1, "t/#"), qos: 1 }]))
+  // Before the shards know one filter of the other client they are told of the next.
+  for (let count = 1; count <= 100 && !isTold(); count++) {
+    other.send(encode.subscribe(4, count, [{ filter: `o/${count}`, qos: 0 }]))
+    for (let steps = 0; steps < 2; steps++) await simulation.stepAsync(simulation.clock.monotonicMs())
+  }
+  assert.ok(isTold())
+})

@@ -20,7 +20,7 @@ import type { Faults } from "./Faults.ts"
 import { Socket, type SocketUser } from "./Socket.ts"
 
 /** The longest that anything which is owed to a client may take, ms. */
-const OWED_MS = 60_000
+const OWED_MS = 120_000
 /** Messages that it may have published and not been acknowledged. */
 const UNACKNOWLEDGED_MAX = 64
 

@@ -10,7 +10,7 @@ const EVERY_MS = 100
 const PING_MS = 10_000
 const KEEP_ALIVE = 120
 /** The longest that the last messages may take, ms. */
-const LAST_MS = 30_000
+const LAST_MS = 120_000
 
 /** Pairs differ in version, connection, kind of session and QoS: most have 1. */
 interface PairFacts {

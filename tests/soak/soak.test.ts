@@ -20,7 +20,7 @@ const SHORT = {
   shards: SHARDS,
   rate: 200,
   warmMs: 2_000,
-  loadMs: 5_000,
+  loadMs: 4_000,
   restMs: 1_000,
   growth: { share: 0.1, bytes: 96 * MIB }
 }

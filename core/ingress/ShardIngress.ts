@@ -168,6 +168,7 @@ export class ShardIngress implements IngressShape {
   /** Called about once a second. */
   housekeep(): void {
     this.#moves.housekeep()
+    this.#parts.resolutions.housekeep()
   }
 
   /** At the end: nothing is begun any more. */

@@ -152,7 +152,18 @@ export function buildShard(
     yield* queueLog.open().pipe(Effect.mapError(({ message }) => new StartError({ message: `queue log: ${message}` })))
     yield* housekeeping(topics, ingress, queueLog, clock, scope)
     const { disk } = prepared
-    const facts = { ingress, produced, retained, topics, queueLog, router, journal: disk, port, connections }
+    const facts = {
+      ingress,
+      produced,
+      retained,
+      topics,
+      queueLog,
+      router,
+      resolutions,
+      journal: disk,
+      port,
+      connections
+    }
     yield* registerShardMetrics(parts.telemetry, facts).pipe(Scope.provide(scope))
     const services = parts.platform.pipe(
       Context.add(Engines, engines),

@@ -7,6 +7,7 @@ import type { DiskJournal } from "../journal/DiskJournal.ts"
 import type { Connections } from "../link/Connections.ts"
 import type { LinkPort } from "../link/LinkPort.ts"
 import type { QueueLog } from "../queue/QueueLog.ts"
+import type { Resolutions } from "../router/Resolutions.ts"
 import type { ShardRouter } from "../router/Router.ts"
 import type { TelemetryShape } from "../telemetry/Telemetry.ts"
 import type { ShardTopics } from "../topics/Topics.ts"
@@ -18,6 +19,7 @@ export interface ShardFacts {
   readonly topics: ShardTopics
   readonly queueLog: QueueLog
   readonly router: ShardRouter
+  readonly resolutions: Resolutions
   /** Undefined where the journal is not on disk. */
   readonly journal: DiskJournal | undefined
   readonly port: LinkPort
@@ -50,6 +52,8 @@ export function registerShardMetrics(
     ["retained_messages", "Retained messages", () => facts.retained.count],
     ["retained_bytes", "Bytes of retained messages", () => facts.retained.sizeBytes],
     ["retained_cleared", "Names that are noted as cleared while names move", () => facts.retained.clearedCount],
+    ["resolved_names", "Topic names of which it is known who wants them", () => facts.resolutions.nameCount],
+    ["resolved_subscribers", "Subscribers that these hold", () => facts.resolutions.deliveryCount],
     ["topics_published", "Topics created by a PUBLISH", () => published.count],
     ["forwarded_connections", "Connections owned here and accepted elsewhere", () => facts.connections.ownedCount]
   ]

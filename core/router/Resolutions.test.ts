@@ -62,6 +62,23 @@ test("references are counted anew when subscribers come and go", () => {
   assert.equal(resolutions.deliveryCount, 6)
 })
 
+test("subscribers that have gone are not held by names that nobody publishes on any more", () => {
+  const { resolutions, router } = make(1_000_000)
+  for (const filter of ["a/#", "b/1"]) {
+    const made = Delivery.subscription(subscriber(), filter, 0, "", false, 0)
+    router.subscribeUnsafe(made)
+    for (let index = 0; index < 3_000; index++) resolve(resolutions, `${filter[0]}/${index}`)
+    assert.equal(resolutions.deliveryCount, filter === "b/1" ? 1 : 3_000)
+    router.unsubscribeUnsafe(made)
+    for (let second = 0; second < 10; second++) resolutions.housekeep()
+    assert.equal(resolutions.deliveryCount, 0)
+  }
+  router.subscribeUnsafe(Delivery.subscription(subscriber(), "a/1", 0, "", false, 0))
+  assert.deepEqual([resolve(resolutions, "a/1"), resolve(resolutions, "a/2")], [1, 0])
+  resolutions.housekeep()
+  assert.equal(resolutions.deliveryCount, 1, "what is up to date stays")
+})
+
 test("a name with more subscribers than the bound is delivered to, and not kept", () => {
   const { resolutions, router } = make(5)
   for (let index = 0; index < 10; index++) {

@@ -5,6 +5,7 @@
 import type { Message } from "../ingress/Message.ts"
 import { partitionForKey } from "../log/murmur2.ts"
 import type { ShardTopics } from "../topics/Topics.ts"
+import { NO_DELIVERIES } from "./Delivery.ts"
 import { LANES, Resolution } from "./Resolution.ts"
 import type { ShardRouter } from "./Router.ts"
 import { TopicNameTable } from "./TopicNameTable.ts"
@@ -14,6 +15,9 @@ import { checkTopicNameBytes } from "./topic-filter.ts"
 export const RESOLUTIONS_MAX = 65_536
 /** References to subscribers that they hold together, at most: many names times many subscribers of all of them. */
 export const DELIVERIES_MAX = 4_194_304
+
+/** Names that are looked at in one {@link Resolutions.housekeep}. */
+const LOOKED_AT = 1_024
 
 const encoder = new TextEncoder()
 const scratch = new Uint8Array(65_535 * 3)
@@ -45,6 +49,28 @@ export class Resolutions {
   /** References to subscribers in the resolutions that are kept. */
   get deliveryCount(): number {
     return this.#deliveryCount
+  }
+
+  /** Names that are kept. */
+  get nameCount(): number {
+    let count = 0
+    for (const table of this.#tables.values()) count += table.size
+    return count
+  }
+
+  /** Lets go of subscribers of names that are not up to date: they may have gone long ago, and the name may never come again. */
+  housekeep(): void {
+    const router = this.#router
+    if (router === undefined) return
+    for (const table of this.#tables.values()) {
+      table.visitNext(LOOKED_AT, (resolution) => {
+        if (resolution.deliveries.length === 0) return
+        if (!resolution.stale && resolution.routesVersion === router.versionOf(resolution)) return
+        if (resolution.generation === this.#generation) this.#deliveryCount -= resolution.deliveries.length
+        resolution.deliveries = NO_DELIVERIES
+        resolution.stale = true
+      })
+    }
   }
 
   /** The resolution of a message's topic name, up to date; undefined where the name is not valid. */

@@ -62,6 +62,8 @@ export class TopicNameTable<E extends object> {
   #keyBytes = 0
   #size = 0
   #hand = 0
+  /** The record that was shown last. */
+  #visited = 0
 
   constructor(options: TopicNameTableOptions<E>) {
     this.#capacity = options.capacity
@@ -120,6 +122,16 @@ export class TopicNameTable<E extends object> {
     this.#unlink(record)
     this.#freeRecord(record)
     return true
+  }
+
+  /** Shows the next `count` entries, or all where there are no more, in turn and round and round; the table must not be changed. */
+  visitNext(count: number, visit: (entry: E) => void): void {
+    const { length } = this.#entries
+    for (let left = Math.min(count, length); left > 0; left--) {
+      this.#visited = this.#visited + 1 < length ? this.#visited + 1 : 0
+      const entry = this.#entries[this.#visited]
+      if (entry !== undefined) visit(entry)
+    }
   }
 
   /** Removes all names. Not told to `onEvict`. */

@@ -10,6 +10,7 @@ export const EMPTY: ReadonlyArray<string> = [
   "mqtt_sessions_ending",
   "mqtt_subscriptions",
   "wanted_filters",
+  "resolved_subscribers",
   "mqtt_received_identifiers",
   "mqtt_inflight_messages",
   "mqtt_queued_messages",

@@ -104,13 +104,16 @@ export class Client {
 
   /** The next packet of this type, and this identifier, on the current connection; undefined where the connection ends before, or nothing comes. */
   async answer<T extends Decoded["type"]>(type: T, id?: number): Promise<(Seen & { readonly type: T }) | undefined> {
-    const { number } = this.#current ?? {}
+    const number = this.#current?.number ?? 0
     const find = (): Seen | undefined =>
       this.seen.find(
         (each) =>
           each.connection === number && each.type === type && (id === undefined || ("id" in each && each.id === id))
       )
     await this.#wait(() => find() !== undefined || !this.isOpen)
+    if (find() === undefined && this.isOpen) {
+      this.#note({ connection: number, type: "broken", reason: `no ${type} within ${ANSWER_MS} ms` })
+    }
     return find() as (Seen & { readonly type: T }) | undefined
   }
 

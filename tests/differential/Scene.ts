@@ -151,6 +151,13 @@ export class Scene {
     return name.replace(this.#level, "~")
   }
 
+  /** The step as it can be done now: who is not connected lets another one publish. */
+  doable(step: Step): Step {
+    if (step.kind !== "publish" || this.role(step.client).isConnected) return step
+    const other = this.roles.find(({ isConnected }) => isConnected)
+    return other === undefined ? step : { ...step, client: other.index }
+  }
+
   /** What the step sends; undefined where it cannot be done now. Changes the roles as if it were done. */
   sendings(step: Step): ReadonlyArray<Sending> | undefined {
     const role = this.role(step.client)

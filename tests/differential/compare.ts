@@ -68,6 +68,11 @@ export class Comparison {
     this.#scene = scene
   }
 
+  /** Whether nothing more is compared. */
+  get isOver(): boolean {
+    return this.#over.size === this.#subjects.length
+  }
+
   /** Before the scene is told of a step. */
   before(): void {
     this.#before = this.#scene.roles.map(({ isLimited, ended }) => ({ wasLimited: isLimited, ended }))
@@ -200,7 +205,8 @@ class Finder {
   /** A message that may come at two steps comes at one of them. */
   apart(ours: ReadonlyArray<Seen>, copies: Map<string, number>): void {
     for (const each of ours) {
-      if (each.type !== "publish" || each.dup) continue
+      // QoS 1 may come again, and as another message where the subscription is shared (4.8.2).
+      if (each.type !== "publish" || each.qos < 2 || each.dup) continue
       const payload = payloadOf(each.payload)
       if (!this.#scene.apart.has(payload)) continue
       const count = (copies.get(payload) ?? 0) + 1

@@ -32,8 +32,17 @@ const matching = ({ role, scene, difference }: Found) =>
 const isMatched = (found: Found, condition: (filter: string) => boolean): boolean =>
   matching(found).some(({ filter }) => condition(filter))
 
-/** What is different where mosquitto sends nothing of QoS 1 and 2 any more, or only on the next connection. */
-const ofStuck: ReadonlyArray<Difference["what"]> = ["surplus", "missing", "qos", "retain", "identifiers", "order"]
+/** At this step the client is back, or takes what waited since it is. */
+const isBack = ({ difference: { did, client } }: Found): boolean =>
+  (did.kind === "connect" || did.kind === "acknowledge") && did.client === client
+
+/**
+ * What is different where mosquitto sends nothing of QoS 1 and 2 any more, or only on the next connection. Empty messages on one name count as
+ * copies of one, so theirs may differ in all.
+ */
+const ofStuck: ReadonlyArray<Difference["what"]> = [
+  ...(["surplus", "missing", "qos", "retain", "identifiers", "properties", "order"] as const)
+]
 
 export const EXPLAINED: ReadonlyArray<Explanation> = [
   {
@@ -109,14 +118,24 @@ export const EXPLAINED: ReadonlyArray<Explanation> = [
     }
   },
   {
-    name: "copies of different QoS are acknowledged one by one",
+    name: "copies of QoS 0 for who is away",
+    statement: "3.3.4",
+    right: "both",
+    why: "of the copies for overlapping subscriptions the one of QoS 0 need not be kept for who is away (4.5), and its identifier goes with it; one copy has all of them",
+    explains: (found) => {
+      const granted = matching(found).map(({ qos }) => qos)
+      return isBack(found) && found.difference.what === "identifiers" && Math.min(...granted) === 0
+    }
+  },
+  {
+    name: "copies are acknowledged one by one",
     statement: "3.3.4",
     right: "both",
     why: "of the copies for overlapping subscriptions one may be open and sent again while the other is not; one copy is open or not",
     explains: (found) => {
-      const { what, did, client } = found.difference
-      const isBack = did.kind === "connect" && did.client === client
-      return what === "missing" && isBack && found.isRepeated && matching(found).length > 1
+      const { what } = found.difference
+      const isCopy = what === "missing" || what === "identifiers" || what === "qos"
+      return isCopy && isBack(found) && found.isRepeated && matching(found).length > 1
     }
   },
   {

@@ -13,10 +13,18 @@ import { Comparison, type Difference } from "./compare.ts"
 import { CLIENTS, type Sequence, type Step, TOPICS } from "./plan.ts"
 import { Scene, type Sending } from "./Scene.ts"
 
-/** Waits between two rounds of PINGREQs, ms: the longer ones where a difference is to be confirmed. */
-const PAUSES_MS = [1, 20, 100]
-/** Rounds of PINGREQs in which nothing else comes, until all is quiet. */
-const QUIET_ROUNDS = 2
+interface Patience {
+  /** Between two rounds of PINGREQs, ms. */
+  readonly pauseMs: number
+  /** Rounds of PINGREQs in which nothing else comes, until all is quiet. */
+  readonly quietRounds: number
+}
+/** More of it each time, where a difference is to be confirmed. */
+const PATIENCE: ReadonlyArray<Patience> = [
+  { pauseMs: 1, quietRounds: 1 },
+  { pauseMs: 20, quietRounds: 2 },
+  { pauseMs: 100, quietRounds: 2 }
+]
 
 export interface Compared {
   readonly name: string
@@ -36,8 +44,8 @@ export async function runSequence(
   sequence: Sequence
 ): Promise<Outcome> {
   let outcome: Outcome | undefined
-  for (const pauseMs of PAUSES_MS) {
-    outcome = await runOnce(reference, subjects, sequence, pauseMs)
+  for (const patience of PATIENCE) {
+    outcome = await runOnce(reference, subjects, sequence, patience)
     if (outcome.differences.every(({ explanation }) => explanation !== undefined)) break
   }
   if (outcome === undefined) throw new Error("nothing was run")
@@ -48,7 +56,7 @@ async function runOnce(
   reference: Compared,
   subjects: ReadonlyArray<Compared>,
   sequence: Sequence,
-  pauseMs: number
+  patience: Patience
 ): Promise<Outcome> {
   const level = uniqueLevel("d")
   const scene = new Scene(sequence, level)
@@ -59,17 +67,19 @@ async function runOnce(
   )
   let steps = 0
   try {
-    for (const step of [...sequence.steps, ...closing(sequence)]) {
+    for (const planned of [...sequence.steps, ...closing(sequence)]) {
+      const step = scene.doable(planned)
       comparison.before()
       const sendings = scene.sendings(step)
       if (sendings === undefined) continue
       steps += 1
-      await Promise.all(worlds.map((world) => world.step(step.client, sendings, pauseMs)))
+      await Promise.all(worlds.map((world) => world.step(step.client, sendings, patience)))
       comparison.after(
         steps,
         step,
         worlds.map((world) => world.taken())
       )
+      if (comparison.isOver) break
     }
   } finally {
     for (const world of worlds) world.destroy()
@@ -109,10 +119,10 @@ class World {
     return client
   }
 
-  async step(index: number, sendings: ReadonlyArray<Sending>, pauseMs: number): Promise<void> {
+  async step(index: number, sendings: ReadonlyArray<Sending>, patience: Patience): Promise<void> {
     const client = this.#client(index)
     for (const sending of sendings) await this.#send(client, sending)
-    await this.#settle(pauseMs)
+    await this.#settle(patience)
   }
 
   async #send(client: Client, sending: Sending): Promise<void> {
@@ -136,15 +146,15 @@ class World {
     }
   }
 
-  async #settle(pauseMs: number): Promise<void> {
+  async #settle({ pauseMs, quietRounds }: Patience): Promise<void> {
     let quiet = 0
     let before = -1
-    for (let round = 0; quiet < QUIET_ROUNDS && round < 200; round++) {
+    for (let round = 0; quiet < quietRounds && round < 200; round++) {
       await Promise.all(this.#clients.map((client) => client.ping()))
       const now = this.#clients.reduce((sum, { count }) => sum + count, 0)
       quiet = now === before ? quiet + 1 : 0
       before = now
-      if (quiet < QUIET_ROUNDS) await sleep(pauseMs)
+      if (quiet < quietRounds) await sleep(pauseMs)
     }
   }
 
@@ -167,7 +177,10 @@ class World {
       const { identifier } = this.#scene.role(index)
       const client = await RawMqtt.connect(this.#broker.address, { clientId: identifier, clean: true })
       if (index === CLIENTS - 1) {
-        for (const topic of TOPICS) await client.publishWhole({ topic: this.#scene.name(topic), retain: true, qos: 1 })
+        TOPICS.forEach((topic, each) => {
+          client.publish({ topic: this.#scene.name(topic), retain: true, qos: 1, id: each + 1 })
+        })
+        for (const _ of TOPICS) await client.expect("puback")
       }
       await client.disconnect()
     }

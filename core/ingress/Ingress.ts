@@ -26,14 +26,24 @@ export const REFUSED_QUOTA = -103
 /** How a retained message is passed on to one new subscription. */
 export type RetainedVisitor = (message: Message) => void
 
-/** How fast somebody takes retained messages. */
-export interface RetainedPace {
-  /** Whether some more may come now. */
-  readonly takesRetained: boolean
-  /** Whether none may come any more. */
-  readonly isGone: boolean
-  /** Calls `task` once when one of the two has become true. */
-  whenReady(task: () => void): void
+/** How much of them may come at a time. */
+export interface RetainedRoom {
+  /** 1 or more. */
+  readonly messages: number
+  /** The last one may go beyond it. */
+  readonly bytes: number
+}
+
+/** A walk over the retained messages of all shards that match a filter, as slow as its owner likes. */
+export interface RetainedWalk {
+  readonly isDone: boolean
+  /**
+   * Visits the next ones, each borrowed during its visit: what its shard has at that moment, in its place among the live messages from
+   * there. `done` is called after the last of them, within the call or when another shard has answered; not to be called again before.
+   */
+  next(room: RetainedRoom, visit: RetainedVisitor, done: () => void): void
+  /** Nothing more is wanted. */
+  close(): void
 }
 
 export interface IngressShape {
@@ -57,12 +67,13 @@ export interface IngressShape {
    * refusal where it cannot be: then another message under this token would be taken for the same.
    */
   giveBackToken(token: string, done: (outcome: number) => void): void
+  /** Begins a walk over the retained messages that match a filter; close it where it is left before its end. */
+  walkRetained(tenant: number, filter: string): RetainedWalk
   /**
-   * Visits the retained messages that match a filter, each borrowed during its visit: those of this shard in paces (the first at once),
-   * those of others when they come, in their place among the live messages from there. `ended` is called after the last one. With `pace`
-   * they come no faster than they are taken.
+   * Visits the retained messages that match a filter, each borrowed during its visit, some at a time, the first at once: for those who take
+   * whatever comes. `ended` is called after the last one.
    */
-  replayRetained(tenant: number, filter: string, visit: RetainedVisitor, ended?: () => void, pace?: RetainedPace): void
+  replayRetained(tenant: number, filter: string, visit: RetainedVisitor, ended?: () => void): void
 }
 
 export class Ingress extends Context.Service<Ingress, IngressShape>()("manifold/core/ingress/Ingress") {}

@@ -132,7 +132,12 @@ export class Retained implements TicketWaiter {
 
   #put(tenant: number, name: string, entry: RetainedEntry): void {
     const names = this.#namesOf(tenant)
-    this.#drop(names, name)
+    const before = names.get(name)
+    if (before !== undefined) {
+      // In its place: a walk that has not come to it yet must not pass it over.
+      this.sizeBytes -= before.size
+      this.#clearings.delete(before)
+    }
     this.sizeBytes += entry.size
     if (entry.isCleared) this.#clearings.set(entry, { tenant, name, entry })
     names.set(name, entry)

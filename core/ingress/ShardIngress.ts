@@ -21,13 +21,14 @@ import {
   REFUSED_NOT_AUTHORIZED,
   REFUSED_QUOTA,
   REFUSED_TOPIC_NAME,
-  type RetainedPace,
-  type RetainedVisitor
+  type RetainedRoom,
+  type RetainedVisitor,
+  type RetainedWalk
 } from "./Ingress.ts"
 import { Message } from "./Message.ts"
 import type { Retained } from "./Retained.ts"
 import { RetainedMoves } from "./RetainedMoves.ts"
-import { RetainedReplay } from "./RetainedReplay.ts"
+import { RetainedWalks } from "./RetainedWalks.ts"
 import type { Tokens } from "./Tokens.ts"
 
 /** What this ingress counts; read at scrape. */
@@ -84,7 +85,7 @@ export class ShardIngress implements IngressShape {
   /** Messages whose topic is being made. */
   readonly #held: HeldMessages
   readonly #moves: RetainedMoves
-  readonly #replay: RetainedReplay
+  readonly #walks: RetainedWalks
   /** Names whose home the meta store is asked for, as `tenant/name`. */
   readonly #making = new Set<string>()
 
@@ -112,7 +113,7 @@ export class ShardIngress implements IngressShape {
     const ownerOf = (tenant: number, name: string): number => parts.resolutions.ownerOf(tenant, name)
     const retainedParts = { port, retained: parts.retained, ownerOf, clock: parts.clock }
     this.#moves = new RetainedMoves(retainedParts)
-    this.#replay = new RetainedReplay(retainedParts)
+    this.#walks = new RetainedWalks(retainedParts)
     this.#held = new HeldMessages({
       mustWait: (tenant, name) => this.#isMaking(tenant, name),
       sequence: (message) => (message.token === "" ? this.#take(message) : this.#takeOnce(message)),
@@ -150,14 +151,17 @@ export class ShardIngress implements IngressShape {
     giveBackEverywhere(this.#parts.port, this.#parts.tokens, token, done)
   }
 
-  replayRetained(
-    tenant: number,
-    filter: string,
-    visit: RetainedVisitor,
-    ended: () => void = () => {},
-    pace: RetainedPace = AT_ONCE
-  ): void {
-    this.#replay.replay(tenant, filter, visit, ended, pace)
+  walkRetained(tenant: number, filter: string): RetainedWalk {
+    return this.#walks.open(tenant, filter)
+  }
+
+  replayRetained(tenant: number, filter: string, visit: RetainedVisitor, ended: () => void = () => {}): void {
+    const walk = this.#walks.open(tenant, filter)
+    const go = (): void => {
+      if (walk.isDone) ended()
+      else walk.next(ALL, visit, () => (walk.isDone ? ended() : this.#parts.clock.immediate(go)))
+    }
+    go()
   }
 
   /** At the start, when the shards know their topics: what was cut off in the midst of something is taken up again. */
@@ -174,7 +178,7 @@ export class ShardIngress implements IngressShape {
   /** At the end: nothing is begun any more. */
   close(): void {
     this.#moves.close()
-    this.#replay.close()
+    this.#walks.close()
   }
 
   /** Binding, sequence, store, route: on the owner of what is stored, or right here for what is not. */
@@ -374,6 +378,6 @@ export class ShardIngress implements IngressShape {
 /** Added to the shard's own number where a message is stored later than it was taken, as another shard stores it later. */
 const OWNER_LATER = 65_536
 /** Of somebody who takes whatever comes. */
-const AT_ONCE: RetainedPace = { takesRetained: true, isGone: false, whenReady: (task) => task() }
+const ALL: RetainedRoom = { messages: 1_000, bytes: 1_048_576 }
 /** Outcomes travel as unsigned numbers. */
 const OUTCOME_BIAS = 1_000

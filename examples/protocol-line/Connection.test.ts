@@ -62,7 +62,8 @@ function connect(given: v.InferInput<typeof options> = {}, replaced: Partial<Ser
       pendingOwner: 0,
       pendingIsJournaled: false,
       giveBackToken: () => {},
-      replayRetained: () => {}
+      replayRetained: () => {},
+      walkRetained: () => ({ isDone: true, next: (_room, _visit, done) => done(), close: () => {} })
     },
     logs: { append: never, state: never, read: never, offsetForTimestamp: never, watch: never },
     router: {

@@ -7,7 +7,14 @@
  *    QoS 1 and 2 nothing is lost in silence: the subscription ends with an error after what was queued, unless it was asked to drop.
  *  - Messages leave in the order in which they came; one that has expired meanwhile is left out and counted.
  */
-import { Delivery, type Message, RetainedSeam, type Subscriber, type Subscription } from "../../core/mod.ts"
+import {
+  Delivery,
+  type Message,
+  type RetainedSeam,
+  RetainedSeams,
+  type Subscriber,
+  type Subscription
+} from "../../core/mod.ts"
 import { SubscriptionError } from "./errors.ts"
 import { ReceivedMessage } from "./ReceivedMessage.ts"
 import type { Closable, Services } from "./Services.ts"
@@ -50,6 +57,7 @@ export abstract class Inbox implements Subscriber, Closable {
   #head = 0
   #bytes = 0
   /** Until its retained messages have been visited. */
+  #seams: RetainedSeams | undefined
   #seam: RetainedSeam | undefined
   #isOver = false
   #fault: SubscriptionError | undefined
@@ -87,7 +95,10 @@ export abstract class Inbox implements Subscriber, Closable {
 
   /** Joins the router; returns its ticket. What it gets `retained` is asked for later, by {@link Inbox.replayRetained}. */
   joinUnsafe(retained: boolean): number {
-    if (retained) this.#seam = new RetainedSeam()
+    if (retained) {
+      this.#seams = new RetainedSeams()
+      this.#seam = this.#seams.open()
+    }
     this.services.counts.subscriptions += 1
     return this.services.router.subscribeUnsafe(this.#subscription)
   }
@@ -96,16 +107,19 @@ export abstract class Inbox implements Subscriber, Closable {
   replayRetained(): void {
     const { ingress, principal } = this.services
     const visit = (message: Message): void => {
-      if (this.#seam?.has(message.name) !== true) this.#takeUnsafe(message, this.#subscription.qos, true)
+      if (!this.#cameLive(message.name)) this.#takeUnsafe(message, this.#subscription.qos, true)
     }
     ingress.replayRetained(principal.tenant, this.filter, visit, () => {
-      this.#seam = undefined
+      this.#seams = undefined
     })
   }
 
+  #cameLive(name: string): boolean {
+    return this.#seam !== undefined && this.#seams?.has(this.#seam, name) === true
+  }
+
   deliverUnsafe(message: Message, delivery: Delivery): void {
-    this.#seam?.came(message)
-    this.#takeUnsafe(message, delivery.qos, false)
+    if (this.#takeUnsafe(message, delivery.qos, false)) this.#seams?.came(message)
   }
 
   close(): void {
@@ -166,20 +180,22 @@ export abstract class Inbox implements Subscriber, Closable {
     return fault
   }
 
-  #takeUnsafe(message: Message, qosMax: number, retain: boolean): void {
-    if (this.#isOver) return
+  /** Whether it is in the queue. */
+  #takeUnsafe(message: Message, qosMax: number, retain: boolean): boolean {
+    if (this.#isOver) return false
     const qos = message.qos < qosMax ? message.qos : qosMax
     const size = message.payloadEnd - message.payloadStart
     const waiting = this.queued
     if (waiting > 0 && (waiting >= this.#queueMessagesMax || this.#bytes + size > this.#queueBytesMax)) {
       this.#overflow(qos)
-      return
+      return false
     }
     const received = new ReceivedMessage(message, qos, retain)
     this.#queue.push(received)
     this.#bytes += received.sizeBytes
     this.services.counts.queued += 1
     this.changedUnsafe()
+    return true
   }
 
   #overflow(qos: number): void {

@@ -213,7 +213,8 @@ export class Connection implements SocketReceiver, PacketHandler, TurnTask, Whee
 
   /** Whether half of what may wait is free: for messages that can come later and would be dropped where they do not fit. */
   get isHalfFree(): boolean {
-    return this.takesMore && this.output.size * 2 <= this.broker.settings.output_bytes_max
+    const { broker, output } = this
+    return !broker.budget.isNearlyFull && output.size * 2 <= broker.settings.output_bytes_max
   }
 
   /** Makes room for `count` bytes of output that leave at the end of this turn; returns their position in `output.bytes`. */
@@ -232,7 +233,7 @@ export class Connection implements SocketReceiver, PacketHandler, TurnTask, Whee
     return frame.end - frame.start <= this.packetSizeMax
   }
 
-  /** Writes a PUBLISH; QoS 0 is dropped and counted where the client does not read. */
+  /** Writes a PUBLISH; QoS 0 is dropped and counted where the client does not read: false. */
   sendPublish(
     message: Message,
     qos: number,
@@ -240,24 +241,25 @@ export class Connection implements SocketReceiver, PacketHandler, TurnTask, Whee
     identifiers: ReadonlyArray<number>,
     nowMs: number,
     packetIdentifier = 0
-  ): void {
+  ): boolean {
     const { broker } = this
     const frame = broker.encoder.encode(message, this.version, qos, retain, false, identifiers, nowMs)
-    if (this.outboundAliases?.send(this, message, frame, qos, packetIdentifier) === true) return
+    if (this.outboundAliases?.send(this, message, frame, qos, packetIdentifier) === true) return true
     const size = frame.end - frame.start
     if (qos === 0) {
       if (!this.output.fits(size, broker.settings.output_bytes_max)) {
         broker.counts.droppedSlow += 1
-        return
+        return false
       }
       if (size > this.packetSizeMax) {
         broker.counts.droppedTooLarge += 1
-        return
+        return false
       }
     }
     const position = this.reserve(size)
     copyFrame(frame, this.output.bytes, position, packetIdentifier)
     broker.counts.publishSent += 1
+    return true
   }
 
   sendPubrel(packetIdentifier: number): void {

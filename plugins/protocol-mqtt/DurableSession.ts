@@ -128,8 +128,8 @@ export class DurableSession extends Session {
     this.#flights.detach()
     this.#leave()
     if (this.receivedCount === 0) this.received = undefined
-    this.seams = undefined
     this.#feed.detach()
+    this.retained?.detached()
   }
 
   override end(): void {
@@ -146,7 +146,8 @@ export class DurableSession extends Session {
     this.subscriptions = undefined
     this.filterSize = 0
     this.received = undefined
-    this.replayOn()
+    this.retained?.end()
+    this.retained = undefined
   }
 
   /** Its subscriptions go off the router. */
@@ -225,8 +226,7 @@ export class DurableSession extends Session {
   protected override deliver(message: Message, qos: number, retain: boolean, identifiers: ReadonlyArray<number>): void {
     const { connection } = this
     if (connection === undefined) return
-    if (this.seams !== undefined && this.#feed.gives(message, qos)) this.seams.came(message)
-    this.#feed.deliver(connection, message, qos, retain, identifiers)
+    if (this.#feed.deliver(connection, message, qos, retain, identifiers)) this.retained?.came(message)
   }
 
   override send(
@@ -235,12 +235,22 @@ export class DurableSession extends Session {
     retain: boolean,
     identifiers: ReadonlyArray<number>,
     nowMs: number
-  ): void {
-    this.#feed.send(this.connection, message, qos, retain, identifiers, nowMs)
+  ): boolean {
+    const { connection } = this
+    // Nothing before the CONNACK [MQTT-3.2.0-1].
+    return this.#feed.send(
+      connection?.session === this ? connection : undefined,
+      message,
+      qos,
+      retain,
+      identifiers,
+      nowMs
+    )
   }
 
-  protected override replayed(): void {
-    if (this.connection === undefined) this.broker.sessions.leave(this)
+  override replayed(): void {
+    super.replayed()
+    if (this.connection === undefined && this.leftAtMs !== 0) this.broker.sessions.leave(this)
   }
 
   override sendShared(assignment: Assignment): boolean {
@@ -252,13 +262,10 @@ export class DurableSession extends Session {
     this.#flights.returnShared()
   }
 
-  override get isGone(): boolean {
-    return this.#isEnded
-  }
-
-  override get takesRetained(): boolean {
+  protected override get windowRoom(): number {
     const { connection } = this
-    return connection?.isHalfFree === true && !this.#feed.hasExtras && this.#flights.hasRoom(connection)
+    const isFree = connection !== undefined && !this.#feed.hasExtras && this.#flights.hasRoom(connection)
+    return isFree ? this.#flights.room : 0
   }
 
   protected override drainQueue(): void {
@@ -308,7 +315,7 @@ export class DurableSession extends Session {
       this.#isDirty ||
       this.#receipts.isAwaited ||
       this.#kept.hasPast ||
-      this.replays > 0 ||
+      this.retained !== undefined ||
       this.#feed.hasExtras
     )
   }

@@ -81,27 +81,24 @@ export class Feed {
     this.#extras = undefined
   }
 
-  /** A live message, as its subscriptions want it. */
+  /** A live message, as its subscriptions want it; whether it comes to the client, now or when it is read. */
   deliver(
     connection: Connection,
     message: Message,
     qos: number,
     retain: boolean,
     identifiers: ReadonlyArray<number>
-  ): void {
+  ): boolean {
     this.#subscriptions.cameLive(message)
-    if (qos === 0) {
-      connection.sendPublish(message, 0, retain, identifiers, 0)
-      return
-    }
+    if (qos === 0) return connection.sendPublish(message, 0, retain, identifiers, 0)
     const flow = this.#flows[message.queue]
     if (flow === undefined) {
       // In no queue log, for its shard did not know of the subscription yet: nobody was promised it, and it must not overtake.
-      if (this.#flows.some(({ isBehind }) => isBehind)) return
-      this.send(connection, message, qos, retain, identifiers, 0)
-      return
+      return (
+        !this.#flows.some(({ isBehind }) => isBehind) && this.send(connection, message, qos, retain, identifiers, 0)
+      )
     }
-    if (flow.isBehind || message.queueOffset < flow.position) return
+    if (flow.isBehind || message.queueOffset < flow.position) return true
     // What was published just now is not committed yet, and QoS 2 must not run ahead of that.
     if (qos === 2 || !this.#flights.hasRoom(connection) || this.#extras !== undefined) {
       flow.position = message.queueOffset
@@ -109,15 +106,11 @@ export class Feed {
       this.#markPositions()
       if (qos === 2) this.#awaitCommit(flow)
       else this.#session.broker.budget.awaitRoom(connection)
-      return
+      return true
     }
     flow.position = message.queueOffset + 1
     this.#transmit(connection, message, qos, retain, identifiers, 0)
-  }
-
-  /** Whether a live message comes to the client, now or when it is read. */
-  gives(message: Message, qos: number): boolean {
-    return qos === 0 || this.#flows[message.queue] !== undefined || this.#flows.every(({ isBehind }) => !isBehind)
+    return true
   }
 
   /** A message that no queue log holds for this session; without a connection one of QoS 1 or 2 waits for the next. */
@@ -128,15 +121,16 @@ export class Feed {
     retain: boolean,
     identifiers: ReadonlyArray<number>,
     nowMs: number
-  ): void {
-    if (qos === 0) connection?.sendPublish(message, 0, retain, identifiers, nowMs)
-    else if (connection !== undefined && this.#flights.hasRoom(connection) && (this.#extras?.length ?? 0) === 0) {
+  ): boolean {
+    if (qos === 0) return connection?.sendPublish(message, 0, retain, identifiers, nowMs) === true
+    if (connection !== undefined && this.#flights.hasRoom(connection) && (this.#extras?.length ?? 0) === 0) {
       this.#transmit(connection, message, qos, retain, identifiers, nowMs)
-    } else {
-      this.#extras ??= new MessageQueue(this.#session.broker)
-      this.#extras.push({ message: message.owned(), qos, retain, identifiers })
-      if (connection !== undefined) this.#session.broker.budget.awaitRoom(connection)
+      return true
     }
+    this.#extras ??= new MessageQueue(this.#session.broker)
+    const isQueued = this.#extras.push({ message: message.owned(), qos, retain, identifiers })
+    if (connection !== undefined) this.#session.broker.budget.awaitRoom(connection)
+    return isQueued
   }
 
   /** Sends what waits, as far as there is room. */

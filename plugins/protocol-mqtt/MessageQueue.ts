@@ -30,21 +30,22 @@ export class MessageQueue {
     return this.#entries.length - this.#head
   }
 
-  /** Adds an owned message, or drops and counts it where a bound is reached. */
-  push(entry: Waiting): void {
+  /** Adds an owned message, or drops and counts it where a bound is reached: false. */
+  push(entry: Waiting): boolean {
     const { settings, counts, held } = this.#broker
     const size = entry.message.sizeBytes
     const isOver =
       this.length >= settings.queue_messages_max || this.#bytes + size > settings.queue_bytes_max || held.isFull
     if (isOver) {
       counts.droppedQueue += 1
-      return
+      return false
     }
     held.hold(entry.message)
     if (this.#entries === NOTHING) this.#entries = []
     this.#entries.push(entry)
     this.#bytes += size
     counts.queuedMessages += 1
+    return true
   }
 
   /** Takes the oldest; undefined where nothing waits. */

@@ -17,18 +17,31 @@ const EMPTY = new Uint8Array(0)
 export class OutputBudget {
   used = 0
   readonly max: number
+  /** Whoever waits goes on below this: not for a byte. */
+  readonly #ampleAt: number
   readonly #turn: TurnShape
   readonly #waiting = new Set<TurnTask>()
   readonly #pool: Array<Uint8Array> = []
 
   constructor(max: number, turn: TurnShape) {
     this.max = max
+    this.#ampleAt = max - max / 16
     this.#turn = turn
   }
 
-  /** Calls `task` at the end of the turn in which there is room again; not at all where there is room now. */
+  /** Bytes that may be added. */
+  get left(): number {
+    return this.max - this.used
+  }
+
+  /** Whether what can come later should. */
+  get isNearlyFull(): boolean {
+    return this.used > this.#ampleAt
+  }
+
+  /** Calls `task` at the end of the turn in which there is ample room again; not at all where there is now. */
   awaitRoom(task: TurnTask): void {
-    if (this.used > this.max) this.#waiting.add(task)
+    if (this.isNearlyFull) this.#waiting.add(task)
   }
 
   /** Takes a wish of {@link OutputBudget.awaitRoom} back. */
@@ -38,7 +51,7 @@ export class OutputBudget {
 
   release(count: number): void {
     this.used -= count
-    if (this.#waiting.size === 0 || this.used > this.max) return
+    if (this.#waiting.size === 0 || this.isNearlyFull) return
     for (const task of this.#waiting) this.#turn.deferOutput(task)
     this.#waiting.clear()
   }

@@ -10,9 +10,8 @@ import {
   Delivery as DeliveryOf,
   type JointTickets,
   type Message,
-  type RetainedPace,
+  type RetainedRoom,
   type RetainedSeam,
-  RetainedSeams,
   type Subscriber,
   type Subscription,
   type TicketStream
@@ -21,6 +20,7 @@ import { type AnswerLine, NOT_FOUND } from "./AnswerLine.ts"
 import type { Broker } from "./Broker.ts"
 import type { Connection } from "./Connection.ts"
 import type { OutboundWindow } from "./OutboundWindow.ts"
+import { RetainedReplays } from "./RetainedReplays.ts"
 import { ReceivedIdentifiers } from "./ReceivedIdentifiers.ts"
 import { type Assignment, Memberships } from "./shared/Memberships.ts"
 import * as Packet from "./wire/packet-types.ts"
@@ -42,7 +42,10 @@ export interface Subscribed {
   readonly subscription: Subscription
 }
 
-export abstract class Session implements Subscriber, RetainedPace {
+/** At most so much of retained messages at a time. */
+const RETAINED_ROOM: RetainedRoom = { messages: 128, bytes: 262_144 }
+
+export abstract class Session implements Subscriber {
   readonly tenant: number
   readonly clientIdentifier: string
   readonly broker: Broker
@@ -61,12 +64,8 @@ export abstract class Session implements Subscriber, RetainedPace {
   protected subscriptions: Map<string, Subscription> | undefined
   /** Its shared subscriptions; undefined where there never was one. */
   shares: Memberships | undefined
-  /** Of subscriptions whose retained messages have not all been visited. */
-  protected seams: RetainedSeams | undefined
-  /** Those of them that are being visited. */
-  protected replays = 0
-  /** Visits that wait until there is room. */
-  #waitingReplays: Array<() => void> | undefined
+  /** What its new subscriptions are owed; undefined where they are owed nothing. */
+  protected retained: RetainedReplays | undefined
   /** Characters of all topic filters. */
   filterSize = 0
 
@@ -187,6 +186,7 @@ export abstract class Session implements Subscriber, RetainedPace {
     const subscription = this.subscriptions?.get(filter)
     if (subscription === undefined) return false
     this.subscriptions?.delete(filter)
+    this.retained?.forget(filter)
     this.filterSize -= filter.length
     this.broker.services.router.unsubscribeUnsafe(subscription)
     return true
@@ -211,57 +211,58 @@ export abstract class Session implements Subscriber, RetainedPace {
     this.deliver(message, qos, retain, delivery.identifiers)
   }
 
-  /** Its new subscription's retained messages will be visited; what comes live from now on is not to come once more as one of them. */
+  /** Its new subscription is owed retained messages: what comes live from now on is not to come once more as one of them. */
   openSeam(): RetainedSeam {
-    this.seams ??= new RetainedSeams()
-    return this.seams.open()
+    this.retained ??= new RetainedReplays(this)
+    return this.retained.open()
   }
 
-  /** Sends the retained messages that match a new subscription and have not come live since, RETAIN set [MQTT-3.3.1-8]. */
-  replay({ filter, qos, alone }: Subscription, seam: RetainedSeam): void {
-    const { clock, ingress } = this.broker.services
-    const nowMs = clock.nowMs()
-    const visit = (message: Message): void => {
-      if (seam.has(message.name) || this.subscriptions?.has(filter) !== true) return
-      this.send(message, Math.min(message.qos, qos), true, alone.identifiers, nowMs)
+  /** The SUBACK is out: sends the retained messages that match, RETAIN set [MQTT-3.3.1-8]. */
+  replay(subscription: Subscription, seam: RetainedSeam): void {
+    this.retained?.start(subscription, seam)
+  }
+
+  /** Whether a subscription was neither replaced nor taken off. */
+  isCurrent(subscription: Subscription): boolean {
+    return this.subscriptions?.get(subscription.filter) === subscription
+  }
+
+  /** All that was owed has been sent, or waits elsewhere. */
+  replayed(): void {
+    if (this.retained?.isIdle === true) this.retained = undefined
+  }
+
+  /** How many retained messages of a subscription with this QoS may come now; undefined = none. */
+  retainedRoom(qos: number): RetainedRoom | undefined {
+    const { connection, broker } = this
+    if (connection === undefined) return undefined
+    // Nothing before the CONNACK [MQTT-3.2.0-1].
+    if (connection.session === this && connection.isHalfFree) {
+      const messages = qos === 0 ? RETAINED_ROOM.messages : Math.min(this.windowRoom, RETAINED_ROOM.messages)
+      const bytes = Math.min(broker.settings.output_bytes_max / 2, RETAINED_ROOM.bytes, broker.budget.left)
+      if (messages > 0) return { messages, bytes }
     }
-    const ended = (): void => {
-      this.replays -= 1
-      this.seams?.close(seam)
-      if (this.seams?.isEmpty === true) this.seams = undefined
-      this.replayed()
-    }
-    this.replays += 1
-    ingress.replayRetained(this.tenant, filter, visit, ended, this)
+    broker.budget.awaitRoom(connection)
+    return undefined
   }
 
-  /** Whether more retained messages may come now: what waits here already leaves first. */
-  abstract readonly takesRetained: boolean
-  /** Whether it has ended. */
-  abstract readonly isGone: boolean
-
-  whenReady(task: () => void): void {
-    this.#waitingReplays ??= []
-    this.#waitingReplays.push(task)
-    if (this.connection !== undefined) this.broker.budget.awaitRoom(this.connection)
-  }
-
-  /** Goes on with retained messages that waited until there is room, or are not to come any more. */
-  protected replayOn(): void {
-    const tasks = this.#waitingReplays
-    if (tasks === undefined || !(this.takesRetained || this.isGone)) return
-    this.#waitingReplays = undefined
-    for (const task of tasks) this.broker.services.clock.immediate(task)
-  }
-
-  /** One {@link Session.replay} has come to its end. */
-  protected replayed(): void {}
+  /** How many messages of QoS 1 and 2 may leave now; 0 while any waits. */
+  protected abstract readonly windowRoom: number
 
   /** A live message, with what its subscriptions make of it. */
   protected abstract deliver(message: Message, qos: number, retain: boolean, identifiers: ReadonlyArray<number>): void
 
-  /** Sends a message that no queue log holds for it now, queues or drops it; with `nowMs` its expiry is counted down to that. */
-  abstract send(message: Message, qos: number, retain: boolean, identifiers: ReadonlyArray<number>, nowMs: number): void
+  /**
+   * Sends a message that no queue log holds for it now, queues or drops it; with `nowMs` its expiry is counted down to that. Returns
+   * whether it has left or waits.
+   */
+  abstract send(
+    message: Message,
+    qos: number,
+    retain: boolean,
+    identifiers: ReadonlyArray<number>,
+    nowMs: number
+  ): boolean
 
   /** Sends a message of QoS 1 or 2 that a group gave; false where there is no room now. */
   abstract sendShared(assignment: Assignment): boolean
@@ -271,7 +272,7 @@ export abstract class Session implements Subscriber, RetainedPace {
   /** Sends what waits as far as window and socket allow. */
   drain(): void {
     this.drainQueue()
-    this.replayOn()
+    this.retained?.go()
   }
 
   protected abstract drainQueue(): void

@@ -96,13 +96,13 @@ export class Sessions implements WheelTask {
 
   /** Whether a client is connected, or about to be. */
   isConnected(tenant: number, clientIdentifier: string): boolean {
-    return (
-      this.#opening.has(keyOf(tenant, clientIdentifier)) || this.connectionOf(tenant, clientIdentifier) !== undefined
-    )
+    return this.connectionOf(tenant, clientIdentifier) !== undefined
   }
 
+  /** The connection of a client, also while its session is being read. */
   connectionOf(tenant: number, clientIdentifier: string): Connection | undefined {
-    return this.#resident.get(keyOf(tenant, clientIdentifier))?.connection
+    const key = keyOf(tenant, clientIdentifier)
+    return this.#opening.get(key)?.connection ?? this.#resident.get(key)?.connection
   }
 
   /** Takes up what the last run left: the filters that are wanted, and the sessions that were connected. */

@@ -85,7 +85,7 @@ function make(limit = 3) {
     return connection
   }
   const send = (payload: string, qos = 1, facts = {}): void =>
-    session.send(messageOf(payload, { qos, ...facts }), qos, false, [], 0)
+    void session.send(messageOf(payload, { qos, ...facts }), qos, false, [], 0)
   return { broker, session, connect, send }
 }
 

@@ -11,7 +11,6 @@ export class TransientSession extends Session {
   /** What groups gave, of QoS 1, lies behind its identifier. */
   window: OutboundWindow<Assignment> | undefined
   #queue: MessageQueue | undefined
-  #isOver = false
 
   /** Messages that wait for room in the window or at the socket. */
   get queueLength(): number {
@@ -19,34 +18,28 @@ export class TransientSession extends Session {
   }
 
   protected deliver(message: Message, qos: number, retain: boolean, identifiers: ReadonlyArray<number>): void {
-    this.seams?.came(message)
-    this.send(message, qos, retain, identifiers, 0)
+    if (this.send(message, qos, retain, identifiers, 0)) this.retained?.came(message)
   }
 
-  send(message: Message, qos: number, retain: boolean, identifiers: ReadonlyArray<number>, nowMs: number): void {
+  send(message: Message, qos: number, retain: boolean, identifiers: ReadonlyArray<number>, nowMs: number): boolean {
     const connection = this.connection
-    if (connection === undefined) return
-    if (qos === 0) {
-      connection.sendPublish(message, 0, retain, identifiers, nowMs)
-      return
-    }
+    if (connection === undefined) return false
+    if (qos === 0) return connection.sendPublish(message, 0, retain, identifiers, nowMs)
     const window = (this.window ??= new OutboundWindow(this.windowLimit))
     if (window.isFull || this.queueLength > 0 || !connection.takesMore) {
       this.#queue ??= new MessageQueue(this.broker)
-      this.#queue.push({ message: message.owned(), qos, retain, identifiers })
+      const isQueued = this.#queue.push({ message: message.owned(), qos, retain, identifiers })
       this.broker.budget.awaitRoom(connection)
-      return
+      return isQueued
     }
     this.#transmit(connection, window, message, qos, retain, identifiers, nowMs)
+    return true
   }
 
-  get isGone(): boolean {
-    return this.#isOver
-  }
-
-  get takesRetained(): boolean {
-    const { connection, window } = this
-    return connection?.isHalfFree === true && this.queueLength === 0 && window?.isFull !== true
+  protected get windowRoom(): number {
+    const { window } = this
+    if (this.queueLength > 0) return 0
+    return window === undefined ? this.windowLimit : window.limit - window.count
   }
 
   protected drainQueue(): void {
@@ -118,7 +111,8 @@ export class TransientSession extends Session {
   }
 
   end(): void {
-    this.#isOver = true
+    this.retained?.end()
+    this.retained = undefined
     this.leaveRouter()
     this.subscriptions = undefined
     this.filterSize = 0
@@ -126,7 +120,6 @@ export class TransientSession extends Session {
     this.#queue = undefined
     this.window = undefined
     this.received = undefined
-    this.replayOn()
   }
 
   #transmit(

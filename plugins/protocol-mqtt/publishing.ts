@@ -185,7 +185,9 @@ function faultOfTopic({ topic, topicStart, topicEnd }: Message): number {
 function publishWithin({ broker, principal }: Connection, message: Message): number {
   const { topic, topicStart, topicEnd } = message
   if (broker.topicBounds.isOver(topic, topicStart, topicEnd)) return REFUSED_TOPIC_NAME
-  if (isReserved(topic, topicStart, topicEnd)) return REFUSED_NOT_AUTHORIZED
+  if (isReserved(topic, topicStart, topicEnd)) {
+    return checkTopicNameBytes(topic, topicStart, topicEnd) === 0 ? REFUSED_NOT_AUTHORIZED : REFUSED_TOPIC_NAME
+  }
   return broker.services.ingress.publishUnsafe(message, principal)
 }
 

@@ -5,7 +5,7 @@
 import assert from "node:assert/strict"
 import { test } from "node:test"
 import fc from "fast-check"
-import { RetainedSeam } from "../../core/mod.ts"
+import { RetainedSeams } from "../../core/mod.ts"
 import { encode } from "../../tests/support/mqtt-packets.ts"
 import { replaced, TestClient } from "./fakes.ts"
 import { TestNode } from "./testing.ts"
@@ -82,7 +82,7 @@ test("whenever a SUBSCRIBE comes, it gives the last states of each name, each on
 })
 
 test("the test above finds a seam that is not there", async () => {
-  const restore = replaced(RetainedSeam.prototype, "has", () => false)
+  const restore = replaced(RetainedSeams.prototype, "has", () => false)
   try {
     await assert.rejects(fc.assert(fc.asyncProperty(history, play), { numRuns: 3 * RUNS, endOnFailure: true }))
   } finally {
@@ -118,9 +118,28 @@ test("after UNSUBACK no retained message comes, although another shard told of i
   assert.deepEqual(types.slice(types.indexOf("unsuback") + 1), [])
 })
 
-test("a seam forgets nothing within its bound, and lets what is beyond it come twice", async () => {
-  const seam = new RetainedSeam()
-  const message = { retain: true, name: "" }
-  for (let index = 0; index < 1_001; index++) seam.came(Object.assign(message, { name: `n/${index}` }) as never)
-  assert.deepEqual([seam.has("n/0"), seam.has("n/999"), seam.has("n/1000")], [true, true, false])
+test("a seam knows what came since it was opened, forgets nothing within its bound, and everything with the last of them", () => {
+  const seams = new RetainedSeams()
+  const came = (name: string, retain = true): void => seams.came({ retain, name } as never)
+  const first = seams.open()
+  came("n/0")
+  const second = seams.open()
+  came("n/1")
+  came("n/2", false)
+  const known = (seam: typeof first): ReadonlyArray<boolean> => [0, 1, 2].map((n) => seams.has(seam, `n/${n}`))
+  assert.deepEqual(
+    [known(first), known(second)],
+    [
+      [true, true, false],
+      [false, true, false]
+    ]
+  )
+  came("n/0")
+  assert.equal(seams.has(second, "n/0"), true)
+  for (let index = 2; index < 5_000; index++) came(`n/${index}`)
+  assert.deepEqual([seams.has(first, "n/4095"), seams.has(first, "n/4096")], [true, false])
+  seams.close(first)
+  assert.equal(seams.has(second, "n/1"), true)
+  seams.close(second)
+  assert.equal(seams.has(seams.open(), "n/1"), false)
 })

@@ -5,6 +5,7 @@ const SUBSCRIBING = "plugins/protocol-mqtt/subscribing.ts"
 const ENCODER = "plugins/protocol-mqtt/PublishEncoder.ts"
 const ANSWERS = "plugins/protocol-mqtt/AnswerLine.ts"
 const SESSION = "plugins/protocol-mqtt/Session.ts"
+const REPLAYS = "plugins/protocol-mqtt/RetainedReplays.ts"
 const PUBLISH = "plugins/protocol-mqtt/wire/publish.ts"
 const HEADERS = "plugins/protocol-mqtt/wire/headers.ts"
 const PROPERTIES = "plugins/protocol-mqtt/wire/properties.ts"
@@ -17,8 +18,8 @@ export const publishMutants: ReadonlyArray<Mutant> = [
   {
     statements: ["MQTT-3.3.5-2 of 3.1.1"],
     file: PUBLISHING,
-    find: "if (isReserved(topic, topicStart, topicEnd)) return REFUSED_NOT_AUTHORIZED",
-    replace: ""
+    find: "if (isReserved(topic, topicStart, topicEnd)) {",
+    replace: "if (topicEnd < 0) {"
   },
   {
     statements: ["MQTT-3.3.5-2 of 3.1.1"],
@@ -107,9 +108,9 @@ export const publishMutants: ReadonlyArray<Mutant> = [
   },
   {
     statements: ["MQTT-3.3.1-8 of 3.1.1"],
-    file: SESSION,
-    find: "this.send(message, Math.min(message.qos, qos), true, alone.identifiers, nowMs)",
-    replace: "this.send(message, Math.min(message.qos, qos), false, alone.identifiers, nowMs)"
+    file: REPLAYS,
+    find: "session.send(message, qos, true, subscription.alone.identifiers, nowMs)",
+    replace: "session.send(message, qos, false, subscription.alone.identifiers, nowMs)"
   },
   {
     statements: ["MQTT-3.3.1-6 of 3.1.1", "MQTT-3.3.1-8 of 3.1.1"],

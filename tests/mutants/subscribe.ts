@@ -113,9 +113,9 @@ export const subscribeMutants: ReadonlyArray<Mutant> = [
   },
   {
     statements: ["MQTT-3.8.4-8", "MQTT-3.8.4-6 of 3.1.1"],
-    file: SESSION,
-    find: "Math.min(message.qos, qos), true",
-    replace: "message.qos, true"
+    file: "plugins/protocol-mqtt/RetainedReplays.ts",
+    find: "const qos = Math.min(message.qos, subscription.qos)",
+    replace: "const { qos } = message"
   },
   {
     statements: ["MQTT-3.8.4-8", "MQTT-3.8.4-6 of 3.1.1"],

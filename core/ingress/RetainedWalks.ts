@@ -1,0 +1,267 @@
+/**
+ * Walks over the retained messages of all shards that match a filter, taken a little at a time by whoever wants them.
+ *
+ * While names move between shards (see `RetainedMoves.ts`) a message may be found where its name was sequenced before. Such a one is
+ * visited last, and only where its owner has none and has not cleared it; instead of it the owner's own is, once more as like as not.
+ *
+ * Invariants
+ *  - What is visited is what its shard has then, in its place among the live messages from there: no page waits to be taken.
+ *  - A walk holds nothing but its place, and the strays that it has met, until it is done or closed.
+ */
+import { ByteReader, ByteWriter } from "../link/bytes.ts"
+import type { CallBody } from "../link/LinkPort.ts"
+import type { TopicNameCursor } from "../router/TopicNameIndex.ts"
+import type { RetainedRoom, RetainedVisitor, RetainedWalk } from "./Ingress.ts"
+import { Message } from "./Message.ts"
+import type { RetainedEntry } from "./Retained.ts"
+import type { RetainedParts } from "./RetainedMoves.ts"
+
+const NEXT = "retained.next"
+const FIND = "retained.find"
+const NO_BYTES = new Uint8Array(0)
+
+/**
+ * Steps of a walk that are taken in one go: about 2 ms where each is a row of the database. A subscriber to a whole device tree holds
+ * nobody up, and its first messages leave before the last ones are read.
+ */
+const STEPS = 128
+
+/** What {@link FIND} tells of a name. */
+const NOTHING = 0
+const MESSAGE = 1
+const CLEARED = 2
+
+/** What another shard is asked for. */
+interface Asked {
+  readonly tenant: number
+  /** A topic filter, or a name. */
+  readonly filter: string
+}
+
+/** The next part of a walk on another shard. */
+interface AskedPart extends Asked, RetainedRoom {
+  /** The walk to go on with; 0 = a new one. */
+  readonly walk: number
+}
+
+/** What {@link NEXT} tells: so many messages, and the walk to go on with; 0 = it is done. */
+interface Part {
+  readonly count: number
+  readonly walk: number
+}
+
+export class RetainedWalks {
+  readonly #parts: RetainedParts
+  #isClosed = false
+  /** Walks of other shards between two parts. */
+  readonly #walks = new Map<number, TopicNameCursor<RetainedEntry>>()
+  #lastWalk = 0
+
+  constructor(parts: RetainedParts) {
+    this.#parts = parts
+    parts.port.answer(NEXT, (_from, { facts }) => this.#part(facts as AskedPart))
+    parts.port.answer(FIND, (_from, { facts }) => {
+      const { tenant, filter } = facts as Asked
+      const writer = new ByteWriter()
+      const state = this.find(tenant, filter, (message) => message.encode(writer))
+      return { facts: { state }, bytes: writer.bytes.subarray(0, writer.length) }
+    })
+  }
+
+  /** Walks of other shards that are not done. */
+  get openCount(): number {
+    return this.#walks.size
+  }
+
+  /** Walks end where they are: what they would read may be closed. */
+  close(): void {
+    this.#isClosed = true
+    for (const walk of this.#walks.values()) walk.close()
+    this.#walks.clear()
+  }
+
+  open(tenant: number, filter: string): RetainedWalk {
+    return new ShardsWalk(this, this.#parts, tenant, filter)
+  }
+
+  /** Goes on with a walk of this shard, as far as there is room. */
+  take(tenant: number, walk: TopicNameCursor<RetainedEntry>, room: RetainedRoom, visit: Visit): void {
+    if (this.#isClosed) {
+      walk.close()
+      return
+    }
+    const { retained, clock } = this.#parts
+    let { messages, bytes } = room
+    const found = (message: Message): void => {
+      messages -= 1
+      bytes -= message.sizeBytes
+      visit(message, this.#isOwned(message))
+    }
+    try {
+      retained.visitSome(tenant, walk, STEPS, clock.nowMs(), found, () => messages > 0 && bytes > 0)
+    } catch (error) {
+      walk.close()
+      throw error
+    }
+  }
+
+  #part({ tenant, filter, walk: number, messages, bytes }: AskedPart): CallBody {
+    const walk = number === 0 ? this.#parts.retained.walk(tenant, filter) : this.#walks.get(number)
+    this.#walks.delete(number)
+    const writer = new ByteWriter()
+    let count = 0
+    // No room is asked for where nothing is wanted any more.
+    if (messages === 0) walk?.close()
+    else if (walk !== undefined) {
+      this.take(tenant, walk, { messages, bytes }, (message, isOwned) => {
+        writer.uint8(isOwned ? 1 : 0)
+        message.encode(writer)
+        count += 1
+      })
+    }
+    let next = 0
+    if (walk !== undefined && !walk.isDone) {
+      this.#lastWalk += 1
+      next = this.#lastWalk
+      this.#walks.set(next, walk)
+    }
+    return { facts: { count, walk: next }, bytes: writer.bytes.subarray(0, writer.length) }
+  }
+
+  /** Asks another shard for the next part of a walk; `answered` gets the walk to go on with, 0 = done. */
+  ask(shard: number, asked: AskedPart, visit: Visit, answered: (walk: number) => void): void {
+    const resolve = ({ facts, bytes = NO_BYTES }: CallBody): void => {
+      const { count, walk } = facts as Part
+      const reader = new ByteReader().reset(bytes, 0, bytes.length)
+      const message = new Message()
+      for (let left = count; left > 0; left--) {
+        const isOwned = reader.uint8() === 1
+        message.decode(reader)
+        visit(message, isOwned)
+      }
+      answered(walk)
+    }
+    // The other shard's own fault, told there; the messages of the others are visited.
+    this.#parts.port.ask(shard, NEXT, { facts: asked }, { resolve, reject: () => answered(0) })
+  }
+
+  #isOwned({ tenant, name }: Message): boolean {
+    const { port, retained, ownerOf } = this.#parts
+    // Nothing is astray on one shard, or while no name has moved for a while.
+    return port.shards === 1 || !retained.notesCleared || ownerOf(tenant, name) === port.shard
+  }
+
+  /** What this shard knows of a name; visits the message. */
+  find(tenant: number, name: string, visit: RetainedVisitor): number {
+    const { retained, clock } = this.#parts
+    let state = retained.isCleared(tenant, name) ? CLEARED : NOTHING
+    retained.match(tenant, name, clock.nowMs(), (message) => {
+      state = MESSAGE
+      visit(message)
+    })
+    return state
+  }
+
+  /** A message that was not with its owner: what that one knows is newer. */
+  visitStray(stray: Message, visit: RetainedVisitor, visited: () => void): void {
+    const { port, ownerOf } = this.#parts
+    const { tenant, name } = stray
+    const owner = ownerOf(tenant, name)
+    const answered = (state: number): void => {
+      if (state === NOTHING) visit(stray)
+      visited()
+    }
+    if (owner === port.shard) {
+      answered(this.find(tenant, name, visit))
+      return
+    }
+    const resolve = ({ facts, bytes = NO_BYTES }: CallBody): void => {
+      const { state } = facts as { state: number }
+      if (state === MESSAGE) {
+        const message = new Message()
+        message.decode(new ByteReader().reset(bytes, 0, bytes.length))
+        visit(message)
+      }
+      answered(state)
+    }
+    port.ask(owner, FIND, { facts: { tenant, filter: name } }, { resolve, reject: () => answered(NOTHING) })
+  }
+}
+
+type Visit = (message: Message, isOwned: boolean) => void
+
+/** This shard first, then the others in turn, then what was astray. */
+class ShardsWalk implements RetainedWalk {
+  readonly #walks: RetainedWalks
+  readonly #parts: RetainedParts
+  readonly #tenant: number
+  readonly #filter: string
+  readonly #own: TopicNameCursor<RetainedEntry>
+  /** The other shard that is walked, and its walk. */
+  #shard = 0
+  #walk = 0
+  readonly #strays: Array<Message> = []
+  #isClosed = false
+
+  constructor(walks: RetainedWalks, parts: RetainedParts, tenant: number, filter: string) {
+    this.#walks = walks
+    this.#parts = parts
+    this.#tenant = tenant
+    this.#filter = filter
+    this.#own = parts.retained.walk(tenant, filter)
+    this.#skipOwn()
+  }
+
+  get isDone(): boolean {
+    if (this.#isClosed) return true
+    return this.#own.isDone && this.#shard >= this.#parts.port.shards && this.#strays.length === 0
+  }
+
+  next(room: RetainedRoom, visit: RetainedVisitor, done: () => void): void {
+    const found = (message: Message, isOwned: boolean): void => {
+      if (isOwned) visit(message)
+      else this.#strays.push(message.owned())
+    }
+    if (this.isDone) done()
+    else if (!this.#own.isDone) {
+      this.#walks.take(this.#tenant, this.#own, room, found)
+      done()
+    } else if (this.#shard < this.#parts.port.shards) {
+      const asked = { tenant: this.#tenant, filter: this.#filter, walk: this.#walk, ...room }
+      this.#walks.ask(this.#shard, asked, found, (walk) => {
+        this.#walk = walk
+        if (walk === 0) {
+          this.#shard += 1
+          this.#skipOwn()
+        }
+        if (this.#isClosed) this.#giveUp()
+        done()
+      })
+    } else {
+      const stray = this.#strays.pop()
+      if (stray === undefined) done()
+      else this.#walks.visitStray(stray, visit, done)
+    }
+  }
+
+  close(): void {
+    if (this.#isClosed) return
+    this.#isClosed = true
+    this.#own.close()
+    this.#strays.length = 0
+    this.#giveUp()
+  }
+
+  /** Has the other shard forget its walk. */
+  #giveUp(): void {
+    if (this.#walk === 0) return
+    const asked = { tenant: this.#tenant, filter: this.#filter, walk: this.#walk, messages: 0, bytes: 0 }
+    this.#walk = 0
+    const nothing = (): void => {}
+    this.#walks.ask(this.#shard, asked, nothing, nothing)
+  }
+
+  #skipOwn(): void {
+    if (this.#shard === this.#parts.port.shard) this.#shard += 1
+  }
+}

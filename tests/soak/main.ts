@@ -35,7 +35,8 @@ console.log(
 const broker = await startBroker({ shards, config: SOAK_CONFIG, set: SOAK_SETTINGS })
 let faults: ReadonlyArray<string> = []
 try {
-  const warmMs = Math.min(120_000, Math.max(5_000, loadMs / 5))
+  // Long enough for all to have come and gone once, or the memory has not been where the load takes it.
+  const warmMs = Math.max(5_000, Math.min(120_000, loadMs / 2))
   const progress = (line: string): void => console.log(line)
   faults = (await soak(broker, { ...options, warmMs, restMs: number("rest") * 1_000, growth: GROWTH, progress })).faults
 } finally {

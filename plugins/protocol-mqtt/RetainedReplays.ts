@@ -3,7 +3,8 @@
  * them.
  *
  * Invariants
- *  - One walk at a time; a subscription that waits for its turn is a name in a list. One that was replaced or taken off is owed nothing.
+ *  - One walk at a time; a filter that waits for its turn is a name in a list, and how often it was subscribed to. Every SUBSCRIBE has its
+ *    walk [MQTT-3.8.4-4], with the options that hold by then; a filter that is taken off is owed nothing.
  *  - No message is asked for without room for it, so that none waits here and none is dropped for want of room; what was retained since the
  *    SUBSCRIBE and has come live is not given again.
  *  - A session that is kept goes on at its next connection where it was, but for what is owed at QoS 0; until then it costs its place in a
@@ -11,17 +12,22 @@
  *
  * Source: MQTT 5.0 section 3.3.1.3.
  */
-import { type Message, type RetainedSeam, RetainedSeams, type RetainedWalk, type Subscription } from "../../core/mod.ts"
+import { type Message, type RetainedSeam, RetainedSeams, type RetainedWalk } from "../../core/mod.ts"
 import type { Session } from "./Session.ts"
 
 /** Of the work of one turn: messages, and walks that found few. */
 const TURN = 128
 const TURN_PER_STEP = 16
 
+/** Walks that a filter is owed. */
 interface Owed {
-  readonly subscription: Subscription
+  readonly filter: string
+  /** Of the last SUBSCRIBE. */
   readonly seam: RetainedSeam
+  readonly times: number
 }
+
+type Active = Owed & { readonly walk: RetainedWalk }
 
 export class RetainedReplays {
   readonly #session: Session
@@ -30,7 +36,7 @@ export class RetainedReplays {
   readonly #opened = new Set<RetainedSeam>()
   /** By filter, in the order in which they were acknowledged. */
   readonly #waiting = new Map<string, Owed>()
-  #active: (Owed & { readonly walk: RetainedWalk }) | undefined
+  #active: Active | undefined
   #isAsking = false
   #isScheduled = false
   #isOver = false
@@ -57,15 +63,17 @@ export class RetainedReplays {
   }
 
   /** The SUBACK is out. */
-  start(subscription: Subscription, seam: RetainedSeam): void {
+  start(filter: string, seam: RetainedSeam): void {
     this.#opened.delete(seam)
-    this.forget(subscription.filter)
-    this.#waiting.set(subscription.filter, { subscription, seam })
+    const before = this.#waiting.get(filter)
+    if (before !== undefined) this.#seams.close(before.seam)
+    this.#waiting.set(filter, { filter, seam, times: (before?.times ?? 0) + 1 })
     this.go()
   }
 
   /** A subscription is taken off. */
   forget(filter: string): void {
+    if (this.#active?.filter === filter) this.#finish()
     const owed = this.#waiting.get(filter)
     if (owed === undefined) return
     this.#waiting.delete(filter)
@@ -76,8 +84,10 @@ export class RetainedReplays {
   detached(): void {
     for (const seam of this.#opened) this.#seams.close(seam)
     this.#opened.clear()
-    for (const [filter, { subscription }] of this.#waiting) if (subscription.qos === 0) this.forget(filter)
-    if (this.#active?.subscription.qos === 0) this.#finish()
+    const { filter } = this.#active ?? { filter: "" }
+    for (const each of [filter, ...this.#waiting.keys()]) {
+      if (this.#session.subscriptionOf(each)?.qos === 0) this.forget(each)
+    }
     this.#session.replayed()
   }
 
@@ -96,7 +106,7 @@ export class RetainedReplays {
     for (;;) {
       const active = this.#next()
       if (active === undefined) break
-      const room = this.#session.retainedRoom(active.subscription.qos)
+      const room = this.#session.retainedRoom(this.#session.subscriptionOf(active.filter)?.qos ?? 0)
       if (room === undefined) return
       if (left <= 0) {
         this.#isScheduled = true
@@ -135,19 +145,21 @@ export class RetainedReplays {
     return !this.#isAsking
   }
 
-  /** The subscription whose turn it is. */
-  #next(): (Owed & { readonly walk: RetainedWalk }) | undefined {
+  /** The walk whose turn it is. */
+  #next(): Active | undefined {
     const { ingress } = this.#session.broker.services
     for (;;) {
       const active = this.#active
       if (active !== undefined) {
-        if (!active.walk.isDone && this.#session.isCurrent(active.subscription)) return active
+        if (!active.walk.isDone && this.#session.subscriptionOf(active.filter) !== undefined) return active
         this.#finish()
       }
       const [first] = this.#waiting.values()
       if (first === undefined) return undefined
-      const { filter } = first.subscription
+      const { filter, seam, times } = first
       this.#waiting.delete(filter)
+      // The last walk closes the seam that all of them look at.
+      if (times > 1) this.#waiting.set(filter, { filter, seam, times: times - 1 })
       this.#active = { ...first, walk: ingress.walkRetained(this.#session.tenant, filter) }
     }
   }
@@ -157,12 +169,13 @@ export class RetainedReplays {
     if (active === undefined) return
     this.#active = undefined
     active.walk.close()
-    this.#seams.close(active.seam)
+    if (this.#waiting.get(active.filter)?.seam !== active.seam) this.#seams.close(active.seam)
   }
 
-  #send({ subscription, seam }: Owed, message: Message): void {
+  #send({ filter, seam }: Owed, message: Message): void {
     const session = this.#session
-    if (this.#isOver || !session.isCurrent(subscription) || this.#seams.has(seam, message.name)) return
+    const subscription = session.subscriptionOf(filter)
+    if (this.#isOver || subscription === undefined || this.#seams.has(seam, message.name)) return
     const { broker } = session
     const nowMs = broker.services.clock.nowMs()
     if (broker.dropsExpired(message, nowMs)) return

@@ -218,13 +218,12 @@ export abstract class Session implements Subscriber {
   }
 
   /** The SUBACK is out: sends the retained messages that match, RETAIN set [MQTT-3.3.1-8]. */
-  replay(subscription: Subscription, seam: RetainedSeam): void {
-    this.retained?.start(subscription, seam)
+  replay(filter: string, seam: RetainedSeam): void {
+    this.retained?.start(filter, seam)
   }
 
-  /** Whether a subscription was neither replaced nor taken off. */
-  isCurrent(subscription: Subscription): boolean {
-    return this.subscriptions?.get(subscription.filter) === subscription
+  subscriptionOf(filter: string): Subscription | undefined {
+    return this.subscriptions?.get(filter)
   }
 
   /** All that was owed has been sent, or waits elsewhere. */

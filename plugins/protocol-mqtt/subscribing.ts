@@ -8,8 +8,7 @@ import {
   ALLOW,
   checkTopicFilter,
   parseShared,
-  type RetainedSeam,
-  type Subscription
+  type RetainedSeam
 } from "../../core/mod.ts"
 import type { Connection } from "./Connection.ts"
 import { reasonStringOf } from "./reason-strings.ts"
@@ -26,7 +25,7 @@ const FAILURE_BEFORE_5 = 0x80
 
 /** A subscription whose retained messages are due. */
 interface Replay {
-  readonly subscription: Subscription
+  readonly filter: string
   readonly seam: RetainedSeam
 }
 
@@ -64,7 +63,7 @@ export function subscribe(
     const made = session.subscribe(asked)
     ticket = Math.max(ticket, made.ticket)
     codes.push(qos)
-    if (wantsRetained(wish, made.isNew)) replays.push({ subscription: made.subscription, seam: session.openSeam() })
+    if (wantsRetained(wish, made.isNew)) replays.push({ filter, seam: session.openSeam() })
   }
   const { version } = connection
   const reason = reasonFor(connection, codes)
@@ -74,7 +73,7 @@ export function subscribe(
   if (stream !== undefined && joining > stream.committed) connection.answers.waitFirst(stream, joining)
   writeSuback(frame, 0, version, packet.packetIdentifier, codes, reason)
   connection.answer(frame, ticket, () => {
-    for (const { subscription, seam } of replays) session.replay(subscription, seam)
+    for (const { filter, seam } of replays) session.replay(filter, seam)
   })
   return 0
 }

@@ -29,7 +29,10 @@ import { type Assignment, isShared, Memberships, rowOf } from "./shared/Membersh
 import { UNSPECIFIED_ERROR } from "./wire/reason-codes.ts"
 
 export class DurableSession extends Session {
-  readonly isDurable = true
+  // On the prototype: there are very many sessions.
+  get isDurable(): boolean {
+    return true
+  }
   readonly number: number
   /** The will of its last connection that still waits; 0 = none. */
   will = 0

@@ -7,7 +7,10 @@ import { Session } from "./Session.ts"
 import type { Assignment } from "./shared/Memberships.ts"
 
 export class TransientSession extends Session {
-  readonly isDurable = false
+  // On the prototype: there are very many sessions.
+  get isDurable(): boolean {
+    return false
+  }
   /** What groups gave, of QoS 1, lies behind its identifier. */
   window: OutboundWindow<Assignment> | undefined
   #queue: MessageQueue | undefined

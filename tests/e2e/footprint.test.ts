@@ -19,7 +19,7 @@ import { sleep, until } from "../support/until.ts"
 const READY_MS_MAX = { durable: 250, "in memory": 150 }
 /** The storage thread and the database's pages are the difference. */
 const IDLE_MIB_MAX = { durable: 70, "in memory": 60 }
-const CONNECTION_KIB_MAX = 3
+const CONNECTION_KIB_MAX = 3.5
 const CONNECTIONS = 5_000
 const STARTS = 20
 const TRIES = 5

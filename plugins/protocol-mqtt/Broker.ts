@@ -27,6 +27,7 @@ import { ConnectLimits } from "./ConnectLimits.ts"
 import { type Listeners, listenersOf } from "./listeners.ts"
 import { Counts } from "./Counts.ts"
 import type { DurableSession } from "./DurableSession.ts"
+import { ExclusiveFilters } from "./exclusive/ExclusiveFilters.ts"
 import { HeldMessages } from "./HeldMessages.ts"
 import { OutputBudget } from "./Output.ts"
 import { PublishEncoder } from "./PublishEncoder.ts"
@@ -88,6 +89,7 @@ export class Broker implements TurnTask, WheelTask {
   readonly sessions: Sessions
   readonly wills: Wills
   readonly shared: SharedGroups
+  readonly exclusive: ExclusiveFilters
   /** Undefined where the options name nobody. */
   scram: ScramUsers | undefined
   readonly connections = new Set<Connection>()
@@ -130,6 +132,7 @@ export class Broker implements TurnTask, WheelTask {
     this.sessions = new Sessions(this)
     this.wills = new Wills(this)
     this.shared = new SharedGroups(this)
+    this.exclusive = new ExclusiveFilters(this)
     services.queueLogs.onLost((log, from, end) => {
       for (const session of this.sessions.durable()) session.lost(log, from, end)
       this.shared.lost()

@@ -63,8 +63,8 @@ export class Connection implements SocketReceiver, PacketHandler, TurnTask, Whee
   #early: Array<Uint8Array> | undefined = []
   /** Its session while the CONNACK waits for its commit. */
   opening: Session | undefined
-  /** Its CONNECT is being seen to: nothing more is read before the CONNACK. */
-  #isOpening = false
+  /** What it has sent is being seen to, its CONNECT or a SUBSCRIBE: nothing more is read before. */
+  isHeld = false
   /** Reading has stopped until fewer acknowledgements are owed. */
   #paused = false
   /** Receives everything once the connection was passed on to the shard that owns its client. */
@@ -157,8 +157,8 @@ export class Connection implements SocketReceiver, PacketHandler, TurnTask, Whee
     this.#early = undefined
     if (outcome.kind === "authenticating") return 0
     if (outcome.kind === "opening") {
-      this.#isOpening = this.session === undefined
-      return this.#isOpening && !this.#closed ? PAUSED : 0
+      this.isHeld = this.session === undefined
+      return this.isHeld && !this.#closed ? PAUSED : 0
     }
     const { shard, wheel } = this.broker.services
     wheel.cancel(this)
@@ -178,16 +178,13 @@ export class Connection implements SocketReceiver, PacketHandler, TurnTask, Whee
     this.answersFor = session
     session.attach(this)
     this.#armTimeout()
-    if (!this.#isOpening) return
-    this.#isOpening = false
-    this.readOn()
+    if (this.isHeld) this.release()
   }
 
   #ping(start: number, end: number): number {
     const fault = checkPingreq(start, end)
-    if (fault !== 0) return fault
-    this.answer(PINGRESP_FRAME, 0, undefined)
-    return 0
+    if (fault === 0) this.answer(PINGRESP_FRAME, 0, undefined)
+    return fault
   }
 
   #disconnect(session: Session, bytes: Uint8Array, start: number, end: number): number {
@@ -280,9 +277,14 @@ export class Connection implements SocketReceiver, PacketHandler, TurnTask, Whee
     return this.#closed
   }
 
+  release(): void {
+    this.isHeld = false
+    this.readOn()
+  }
+
   /** Goes on reading where it was stopped. */
   readOn(): void {
-    if (!this.#paused || this.#closed || this.#isOpening) return
+    if (!this.#paused || this.#closed || this.isHeld) return
     const nowMs = this.broker.services.clock.monotonicMs()
     if (this.rate?.isHeld(nowMs) === true) return
     this.#paused = false

@@ -16,6 +16,7 @@ import { Delivery, type KeyValueWrite, type Message, type TicketStream } from ".
 import type { AnswerLine } from "./AnswerLine.ts"
 import type { Broker } from "./Broker.ts"
 import type { Connection } from "./Connection.ts"
+import { HeldFilters } from "./exclusive/HeldFilters.ts"
 import { Feed } from "./Feed.ts"
 import type { Flight } from "./Flight.ts"
 import { Flights } from "./Flights.ts"
@@ -75,6 +76,10 @@ export class DurableSession extends Session {
     this.#feed = new Feed(this, flows, this.#kept, this.#flights)
   }
 
+  protected override claimName(): string {
+    return String(this.number)
+  }
+
   override get window(): OutboundWindow<Flight> | undefined {
     return this.#flights.window
   }
@@ -91,6 +96,10 @@ export class DurableSession extends Session {
         this.shares.restore({ filter, ...row })
         this.filterSize += filter.length
         continue
+      }
+      if (row.exclusive) {
+        this.exclusive ??= new HeldFilters(this, this.claimName())
+        this.exclusive.restore(filter)
       }
       const publisher = row.noLocal ? this.clientIdentifier : ""
       const made = Delivery.subscription(this, filter, row.qos, publisher, row.retainAsPublished, row.identifier)
@@ -319,6 +328,7 @@ export class DurableSession extends Session {
       this.#receipts.isAwaited ||
       this.#kept.hasPast ||
       this.retained !== undefined ||
+      this.exclusive?.isAsking === true ||
       this.#feed.hasExtras
     )
   }

@@ -25,11 +25,14 @@ export interface EndedSession {
   readonly expiresAtMs: number
   /** Of a session that was in memory, which has left the router: what other shards hold of it. Undefined = its rows say what is left. */
   readonly tokens?: ReadonlyArray<string>
+  /** Exclusive filters of one that was in memory. */
+  readonly exclusive?: ReadonlyArray<string>
 }
 
-interface Ended extends Omit<EndedSession, "tokens"> {
+interface Ended extends Omit<EndedSession, "tokens" | "exclusive"> {
   /** Undefined while they have to be read, and the router still keeps messages for the session. */
   tokens: ReadonlyArray<string> | undefined
+  exclusive: ReadonlyArray<string>
   /** Whether the end of its rows is on its way. */
   isEnding: boolean
 }
@@ -37,6 +40,7 @@ interface Ended extends Omit<EndedSession, "tokens"> {
 /** What the router and other shards keep for a session that is rows alone. */
 interface Left {
   readonly filters: ReadonlyArray<string>
+  readonly exclusive: ReadonlyArray<string>
   /** Names of groups with the QoS that was granted. */
   readonly groups: ReadonlyArray<readonly [name: string, qos: number]>
   readonly tokens: ReadonlyArray<string>
@@ -69,7 +73,7 @@ export class EndedSessions {
 
   /** Ends a session's rows. */
   add(session: EndedSession): void {
-    const ended = { tokens: undefined, ...session, isEnding: false }
+    const ended = { tokens: undefined, exclusive: [], ...session, isEnding: false }
     this.#ended.set(session.number, ended)
     this.#finish(ended)
   }
@@ -87,8 +91,9 @@ export class EndedSessions {
       return
     }
     const { router } = this.#broker.services
-    const done = ({ filters, groups, tokens }: Left): void => {
+    const done = ({ filters, exclusive, groups, tokens }: Left): void => {
       ended.tokens = tokens
+      ended.exclusive = exclusive
       for (const filter of filters) router.unwantUnsafe(filter)
       for (const [name, qos] of groups) this.#broker.shared.away(ended.tenant, name, qos, -1)
       this.#dropRows(ended)
@@ -103,12 +108,14 @@ export class EndedSessions {
   async #read(number: number): Promise<Left> {
     const { store, shard } = this.#broker.services
     const filters: Array<string> = []
+    const exclusive: Array<string> = []
     const groups: Array<readonly [string, number]> = []
     const tokens: Array<string> = []
     await readPages(store, rows.rangeOf("ss", number), (page) => {
       for (const { key, value } of page) {
         const { filter } = rows.ofSubscriptionKey(key)
         const qos = rows.qosOfSubscription(value)
+        if (rows.isExclusiveSubscription(value)) exclusive.push(filter)
         if (isShared(filter)) groups.push([groupNameOf(filter), qos])
         else if (qos > 0) filters.push(filter)
       }
@@ -118,7 +125,7 @@ export class EndedSessions {
         if (rows.decodeReceived(value) >= 0) tokens.push(rows.tokenOf(shard.index, number, rows.identifierOfKey(key)))
       }
     })
-    return { filters, groups, tokens }
+    return { filters, exclusive, groups, tokens }
   }
 
   #dropRows({ tenant, clientIdentifier, number, expiresAtMs }: Ended): void {
@@ -143,6 +150,10 @@ export class EndedSessions {
       return
     }
     this.#ended.delete(number)
+    const { tenant, clientIdentifier } = ended
+    for (const filter of ended.exclusive) {
+      this.#broker.exclusive.release(tenant, filter, { clientIdentifier, session: String(number) })
+    }
     // One that cannot be given back now, or after a crash, stays: it is a short row, and no other message has its name.
     for (const token of ended.tokens ?? []) this.#broker.services.ingress.giveBackToken(token, () => {})
   }

@@ -141,7 +141,9 @@ export class KeptSubscriptions {
     const { number } = this.#session
     for (const { subscription, since } of this.#kept.values()) {
       const { filter, qos, noLocal, retainAsPublished, identifier } = subscription
-      const row = { qos, noLocal: noLocal !== "", retainAsPublished, identifier, since: this.#sinceInRow(since) }
+      const exclusive = this.#session.exclusive?.has(filter) === true
+      const options = { qos, noLocal: noLocal !== "", retainAsPublished, identifier, exclusive }
+      const row = { ...options, since: this.#sinceInRow(since) }
       writes.push({ key: rows.subscriptionKey(number, filter), value: rows.encodeSubscription(row) })
     }
   }

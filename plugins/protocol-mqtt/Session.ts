@@ -19,6 +19,7 @@ import {
 import { type AnswerLine, NOT_FOUND } from "./AnswerLine.ts"
 import type { Broker } from "./Broker.ts"
 import type { Connection } from "./Connection.ts"
+import { HeldFilters } from "./exclusive/HeldFilters.ts"
 import type { OutboundWindow } from "./OutboundWindow.ts"
 import { RetainedReplays } from "./RetainedReplays.ts"
 import { ReceivedIdentifiers } from "./ReceivedIdentifiers.ts"
@@ -32,6 +33,8 @@ export interface Wish {
   readonly noLocal: boolean
   readonly retainAsPublished: boolean
   readonly identifier: number
+  /** Whether no other client may have it. */
+  readonly exclusive: boolean
 }
 
 /** What came of it. */
@@ -66,6 +69,8 @@ export abstract class Session implements Subscriber {
   shares: Memberships | undefined
   /** What its new subscriptions are owed; undefined where they are owed nothing. */
   protected retained: RetainedReplays | undefined
+  /** Its exclusive filters; undefined where there never was one. */
+  exclusive: HeldFilters | undefined
   /** Characters of all topic filters. */
   filterSize = 0
 
@@ -150,7 +155,7 @@ export abstract class Session implements Subscriber {
   }
 
   /** Adds or replaces a subscription. */
-  subscribe({ filter, qos, noLocal, retainAsPublished, identifier }: Wish): Subscribed {
+  subscribe({ filter, qos, noLocal, retainAsPublished, identifier, exclusive }: Wish): Subscribed {
     const subscriptions = (this.subscriptions ??= new Map())
     const before = subscriptions.get(filter)
     const publisher = noLocal ? this.clientIdentifier : ""
@@ -160,6 +165,8 @@ export abstract class Session implements Subscriber {
     if (before !== undefined) router.unsubscribeUnsafe(before)
     else this.filterSize += filter.length
     subscriptions.set(filter, made)
+    if (exclusive) this.exclusive?.keep(filter)
+    else this.exclusive?.release(filter)
     return { ticket, isNew: before === undefined, subscription: made }
   }
 
@@ -189,8 +196,18 @@ export abstract class Session implements Subscriber {
     this.retained?.forget(filter)
     this.filterSize -= filter.length
     this.broker.services.router.unsubscribeUnsafe(subscription)
+    this.exclusive?.release(filter)
     return true
   }
+
+  /** Asks for an exclusive filter; `done` is told whether it is the session's. */
+  claimExclusive(filter: string, done: (isGranted: boolean) => void): void {
+    this.exclusive ??= new HeldFilters(this, this.claimName())
+    this.exclusive.claim(filter, done)
+  }
+
+  /** Which of all sessions that its client ever had. */
+  protected abstract claimName(): string
 
   /** Takes all its subscriptions off the router. */
   protected leaveRouter(): void {

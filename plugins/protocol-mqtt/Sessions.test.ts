@@ -224,7 +224,14 @@ test("rows of a session that no client has any more want nothing, and go at the 
   client.send(encode.subscribe(5, 1, [{ filter: "t", qos: 1 }]))
   await node.settle()
   const { store } = node.of("a")
-  const value = encodeSubscription({ qos: 1, noLocal: false, retainAsPublished: false, identifier: 0, since: [0, 0] })
+  const value = encodeSubscription({
+    qos: 1,
+    noLocal: false,
+    retainAsPublished: false,
+    identifier: 0,
+    exclusive: false,
+    since: [0, 0]
+  })
   store.apply([
     { key: subscriptionKey(4_000, "of nobody"), value },
     { key: subscriptionKey(4_000, "$share/g/of nobody"), value },

@@ -21,7 +21,7 @@ import type { Session } from "./Session.ts"
 import { expiryOf, isExpired, pushExpiry } from "./session-expiry.ts"
 import * as rows from "./session-rows.ts"
 import { groupNameOf, isShared } from "./shared/Memberships.ts"
-import { loadSession, readPages } from "./stored-sessions.ts"
+import { dropOrphans, holdExclusive, loadSession, readPages } from "./stored-sessions.ts"
 import { TransientSession } from "./TransientSession.ts"
 import type { ConnectPacket } from "./wire/connect.ts"
 
@@ -111,6 +111,7 @@ export class Sessions implements WheelTask {
     const nowMs = clock.nowMs()
     const known = new Set<number>()
     const orphans = new Set<number>()
+    const exclusive = new Map<number, Array<string>>()
     await readPages(store, rows.rangeOf("sd"), (page) => {
       const writes: Array<KeyValueWrite> = []
       for (const { key, value } of page) {
@@ -132,22 +133,17 @@ export class Sessions implements WheelTask {
           continue
         }
         const qos = rows.qosOfSubscription(value)
+        if (rows.isExclusiveSubscription(value)) exclusive.set(number, [...(exclusive.get(number) ?? []), filter])
         // Shared ones are of tenant 0 as all sessions are, until there are others.
         if (isShared(filter)) this.#broker.shared.away(0, groupNameOf(filter), qos, 1)
         else if (qos > 0) router.wantUnsafe(filter)
       }
     })
-    this.#dropOrphans(orphans)
+    dropOrphans(this.#broker, orphans)
+    await holdExclusive(this.#broker, exclusive)
     wheel.set(this, clock.monotonicMs() + EXPIRY_INTERVAL_MS)
     await this.#needs.look()
     await this.#routed()
-  }
-
-  /** Rows of sessions that no client has: their end was lost, and a newer session took the row in the directory before a crash. */
-  #dropOrphans(numbers: ReadonlySet<number>): void {
-    const writes: Array<KeyValueWrite> = []
-    for (const number of numbers) rows.dropNumbered(number, writes)
-    if (writes.length > 0) this.#broker.services.journal.submit({ writes })
   }
 
   /** Settled when every shard knows what is wanted here. */
@@ -277,7 +273,8 @@ export class Sessions implements WheelTask {
     if (session.will !== 0) this.#broker.wills.publishNow(session.will)
     this.durableCount -= 1
     this.#forget(session)
-    this.#ended.add({ tenant, clientIdentifier, number, expiresAtMs: expiryOf(session), tokens })
+    const exclusive = session.exclusive?.filters ?? []
+    this.#ended.add({ tenant, clientIdentifier, number, expiresAtMs: expiryOf(session), tokens, exclusive })
   }
 
   /** A session's row in the directory; undefined where there is none, or where it has ended. */

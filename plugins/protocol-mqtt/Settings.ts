@@ -100,6 +100,10 @@ export const options = v.strictObject({
     v.description("bytes of the topic filters of one session")
   ),
   subscriptions_max: v.pipe(v.optional(whole(1, 1_000_000), 10_000), v.description("topic filters of one session")),
+  exclusive_subscriptions: v.pipe(
+    v.optional(v.boolean(), true),
+    v.description("whether a client may have a subscription to itself, $exclusive/filter")
+  ),
   shared_subscriptions: v.pipe(
     v.optional(v.boolean(), true),
     v.description("whether clients may share subscriptions, $share/name/filter")

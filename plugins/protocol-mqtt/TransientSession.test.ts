@@ -172,12 +172,26 @@ test("delivery: the lower QoS, retain as published, subscription identifiers, no
 test("subscribing again replaces; the router has one of each filter; ending takes all of them off", () => {
   const { broker, session } = make()
   assert.equal(
-    session.subscribe({ filter: "a", qos: 0, noLocal: false, retainAsPublished: false, identifier: 0 }).isNew,
+    session.subscribe({
+      filter: "a",
+      qos: 0,
+      noLocal: false,
+      retainAsPublished: false,
+      identifier: 0,
+      exclusive: false
+    }).isNew,
     true
   )
-  const again = session.subscribe({ filter: "a", qos: 2, noLocal: true, retainAsPublished: false, identifier: 0 })
+  const again = session.subscribe({
+    filter: "a",
+    qos: 2,
+    noLocal: true,
+    retainAsPublished: false,
+    identifier: 0,
+    exclusive: false
+  })
   assert.deepEqual([again.isNew, again.subscription.noLocal, again.subscription.qos], [false, "me", 2])
-  session.subscribe({ filter: "b", qos: 0, noLocal: false, retainAsPublished: false, identifier: 0 })
+  session.subscribe({ filter: "b", qos: 0, noLocal: false, retainAsPublished: false, identifier: 0, exclusive: false })
   assert.deepEqual([session.subscriptionCount, broker.routed.size], [2, 2])
   assert.ok(broker.routed.has(again.subscription))
   assert.equal(session.unsubscribe("b"), true)

@@ -6,14 +6,23 @@ import { OutboundWindow } from "./OutboundWindow.ts"
 import { Session } from "./Session.ts"
 import type { Assignment } from "./shared/Memberships.ts"
 
+/** Sessions of this process that were told apart. */
+let lastName = 0
+
 export class TransientSession extends Session {
   // On the prototype: there are very many sessions.
   get isDurable(): boolean {
     return false
   }
+
   /** What groups gave, of QoS 1, lies behind its identifier. */
   window: OutboundWindow<Assignment> | undefined
   #queue: MessageQueue | undefined
+
+  protected claimName(): string {
+    lastName += 1
+    return `t${lastName}`
+  }
 
   /** Messages that wait for room in the window or at the socket. */
   get queueLength(): number {
@@ -117,6 +126,7 @@ export class TransientSession extends Session {
     this.retained?.end()
     this.retained = undefined
     this.leaveRouter()
+    this.exclusive?.end()
     this.subscriptions = undefined
     this.filterSize = 0
     this.#queue?.clear()

@@ -53,6 +53,7 @@ export function registerMetrics(telemetry: TelemetryShape, broker: Broker): Effe
     ["output_bytes", "Bytes that wait for sockets", () => broker.budget.used],
     ["held_bytes", "Bytes of messages that sessions keep", () => broker.held.used],
     ["wills_pending", "Wills that wait for their delay", () => broker.wills.pendingCount],
+    ["exclusive_filters", "Filters that one client has to itself", () => broker.exclusive.heldCount],
     ["shared_groups", "Groups of shared subscriptions", () => broker.shared.groupCount],
     ["shared_members", "Members of shared subscriptions that are known here", () => broker.shared.memberCount],
     ["subscriptions", "Subscriptions", () => services.router.subscriptionCount],

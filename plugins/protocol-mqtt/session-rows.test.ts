@@ -27,7 +27,14 @@ const GOLDEN: ReadonlyArray<readonly [what: string, bytes: Uint8Array, hex: stri
   ],
   [
     "subscription",
-    rows.encodeSubscription({ qos: 2, noLocal: true, retainAsPublished: true, identifier: 5, since: [6, 7] }),
+    rows.encodeSubscription({
+      qos: 2,
+      noLocal: true,
+      retainAsPublished: true,
+      identifier: 5,
+      exclusive: false,
+      since: [6, 7]
+    }),
     "010e000000050200000000000000060000000000000007"
   ],
   ["positions", rows.encodePositions([{ next: 9, low: 8 }]), "010100000000000000090000000000000008"],
@@ -117,6 +124,7 @@ test("what is written is read", () => {
       noLocal: fc.boolean(),
       retainAsPublished: fc.boolean(),
       identifier: fc.nat({ max: 268_435_455 }),
+      exclusive: fc.boolean(),
       since
     },
     PLAIN

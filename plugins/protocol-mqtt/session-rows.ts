@@ -51,6 +51,8 @@ export interface SubscriptionRow {
   readonly noLocal: boolean
   readonly retainAsPublished: boolean
   readonly identifier: number
+  /** Whether no other client may have it. */
+  readonly exclusive: boolean
   /** Messages of each queue log below these offsets were published before the subscription. */
   readonly since: ReadonlyArray<number>
 }
@@ -204,7 +206,7 @@ export function decodeWill(value: Uint8Array): WillRow {
 
 export function encodeSubscription(row: SubscriptionRow): Uint8Array {
   return written((writer) => {
-    writer.uint8(row.qos | (row.noLocal ? 4 : 0) | (row.retainAsPublished ? 8 : 0))
+    writer.uint8(row.qos | (row.noLocal ? 4 : 0) | (row.retainAsPublished ? 8 : 0) | (row.exclusive ? 16 : 0))
     writer.uint32(row.identifier)
     writer.uint8(row.since.length)
     for (const offset of row.since) writer.uint53(offset)
@@ -216,12 +218,25 @@ export function decodeSubscription(value: Uint8Array): SubscriptionRow {
   const flags = reader.uint8()
   const identifier = reader.uint32()
   const since = Array.from({ length: reader.uint8() }, () => reader.uint53())
-  return { qos: flags & 3, noLocal: (flags & 4) !== 0, retainAsPublished: (flags & 8) !== 0, identifier, since }
+  const exclusive = (flags & 16) !== 0
+  return {
+    qos: flags & 3,
+    noLocal: (flags & 4) !== 0,
+    retainAsPublished: (flags & 8) !== 0,
+    identifier,
+    exclusive,
+    since
+  }
 }
 
 /** The QoS of an encoded subscription, without the rest. */
 export function qosOfSubscription(value: Uint8Array): number {
   return (value[1] ?? 0) & 3
+}
+
+/** Whether an encoded subscription is exclusive. */
+export function isExclusiveSubscription(value: Uint8Array): boolean {
+  return ((value[1] ?? 0) & 16) !== 0
 }
 
 export function encodePositions(positions: ReadonlyArray<Position>): Uint8Array {

@@ -6,7 +6,7 @@
  *  - A session that is loaded has no connection and is told to nobody: what it becomes is its caller's.
  *  - A failure of the store ends the reading and is the caller's.
  */
-import type { KeyValue, KeyValueStoreShape } from "../../core/mod.ts"
+import type { KeyValue, KeyValueStoreShape, KeyValueWrite } from "../../core/mod.ts"
 import type { Broker } from "./Broker.ts"
 import { DurableSession } from "./DurableSession.ts"
 import * as rows from "./session-rows.ts"
@@ -61,6 +61,31 @@ export async function loadSession(
   })
   session.restore(subscriptions, flights, received)
   return session
+}
+
+/** Rows of sessions that no client has: their end was lost, and a newer session took the row in the directory before a crash. */
+export function dropOrphans({ services }: Broker, numbers: ReadonlySet<number>): void {
+  const writes: Array<KeyValueWrite> = []
+  for (const number of numbers) rows.dropNumbered(number, writes)
+  if (writes.length > 0) services.journal.submit({ writes })
+}
+
+/** Tells who holds which exclusive filters: `filters` of sessions, by their numbers. */
+export async function holdExclusive(
+  { exclusive, services }: Broker,
+  filters: ReadonlyMap<number, ReadonlyArray<string>>
+): Promise<void> {
+  if (filters.size > 0) {
+    await readPages(services.store, rows.rangeOf("sd"), (page) => {
+      for (const { key, value } of page) {
+        const { number } = rows.decodeSession(value)
+        const { tenant, clientIdentifier } = rows.ofDirectoryKey(key)
+        const claimant = { clientIdentifier, session: String(number) }
+        for (const filter of filters.get(number) ?? []) exclusive.restore(tenant, filter, claimant)
+      }
+    })
+  }
+  exclusive.started()
 }
 
 /** Where a session stands in each queue log; in one that it has no position in, at the end. */

@@ -13,6 +13,8 @@ import {
 import type { Connection } from "./Connection.ts"
 import { reasonStringOf } from "./reason-strings.ts"
 import * as Reason from "./reasons.ts"
+import { claimFilters } from "./exclusive/claim-filters.ts"
+import { exclusiveFilterOf } from "./exclusive/exclusive-filter.ts"
 import type { Session } from "./Session.ts"
 import { isShared } from "./shared/Memberships.ts"
 import { NO_SUBSCRIPTION_EXISTED, PACKET_TOO_LARGE, TOPIC_FILTER_INVALID } from "./wire/reason-codes.ts"
@@ -20,6 +22,8 @@ import { Refusal } from "./wire/refusal.ts"
 import { decodeSubscribe, type SubscribePacket, subackSize, writeSuback } from "./wire/subscribe.ts"
 import { decodeUnsubscribe, unsubackSize, writeUnsuback } from "./wire/unsubscribe.ts"
 
+/** No exclusive filter was refused. */
+const NONE: ReadonlySet<string> = new Set()
 /** The one failure that a SUBACK before version 5 knows. */
 const FAILURE_BEFORE_5 = 0x80
 
@@ -41,19 +45,44 @@ export function subscribe(
   if (packet instanceof Refusal) return packet.reasonCode
   // An answer that its client does not take would leave it waiting for good.
   if (subackSize(connection.version, packet.subscriptions.length) > connection.packetSizeMax) return PACKET_TOO_LARGE
+  const claims = claimsOf(connection, session, packet)
+  if (claims.length > 0) {
+    return claimFilters(connection, session, claims, (refused) => make(connection, session, packet, refused))
+  }
+  make(connection, session, packet, NONE)
+  return 0
+}
+
+/** The exclusive filters that the session does not hold yet and may have, each once. */
+function claimsOf(connection: Connection, session: Session, packet: SubscribePacket): ReadonlyArray<string> {
+  const claims = new Set<string>()
+  for (const { filter, reasonCode } of packet.subscriptions) {
+    const inner = reasonCode === 0 ? exclusiveFilterOf(filter) : undefined
+    if (inner === undefined || session.exclusive?.has(inner) === true) continue
+    if (judge(connection, session, filter) === 0) claims.add(inner)
+  }
+  return [...claims]
+}
+
+/** Makes the subscriptions of a SUBSCRIBE and answers it; `refused` are exclusive filters that others hold. */
+function make(connection: Connection, session: Session, packet: SubscribePacket, refused: ReadonlySet<string>): void {
   const codes: Array<number> = []
   const replays: Array<Replay> = []
   let ticket = 0
   let joining = 0
   for (const wish of packet.subscriptions) {
-    const refusal = wish.reasonCode !== 0 ? wish.reasonCode : judge(connection, session, wish.filter)
+    const exclusive = exclusiveFilterOf(wish.filter)
+    const isTaken = exclusive !== undefined && refused.has(exclusive)
+    const judged = wish.reasonCode !== 0 ? wish.reasonCode : judge(connection, session, wish.filter)
+    const refusal = judged === 0 && isTaken ? Reason.QUOTA_EXCEEDED : judged
     if (refusal !== 0) {
       codes.push(connection.version === 5 ? refusal : FAILURE_BEFORE_5)
       continue
     }
-    const { filter, qos, noLocal, retainAsPublished } = wish
+    const { qos, noLocal, retainAsPublished } = wish
+    const filter = exclusive ?? wish.filter
     const identifier = packet.subscriptionIdentifier
-    const asked = { filter, qos, noLocal, retainAsPublished, identifier }
+    const asked = { filter, qos, noLocal, retainAsPublished, identifier, exclusive: exclusive !== undefined }
     if (isShared(filter)) {
       // No retained message for a shared subscription: section 4.8.2.
       joining = session.subscribeShared(asked)
@@ -75,7 +104,6 @@ export function subscribe(
   connection.answer(frame, ticket, () => {
     for (const { filter, seam } of replays) session.replay(filter, seam)
   })
-  return 0
 }
 
 /** What to say of the first filter that was refused, where the client wants to know and takes a packet of that size. */
@@ -100,9 +128,14 @@ function wantsRetained(wish: SubscribePacket["subscriptions"][number], isNew: bo
   return wish.retainHandling === 0 || (wish.retainHandling === 1 && isNew)
 }
 
-function judge(connection: Connection, session: Session, filter: string): number {
+function judge(connection: Connection, session: Session, asked: string): number {
   const { broker } = connection
-  if (checkTopicFilter(filter) !== 0) return TOPIC_FILTER_INVALID
+  if (checkTopicFilter(asked) !== 0) return TOPIC_FILTER_INVALID
+  const exclusive = exclusiveFilterOf(asked)
+  if (exclusive === "" || (exclusive !== undefined && !broker.settings.exclusive_subscriptions)) {
+    return TOPIC_FILTER_INVALID
+  }
+  const filter = exclusive ?? asked
   const shared = parseShared(filter)
   if (typeof shared === "number") return TOPIC_FILTER_INVALID
   if (broker.topicBounds.isTextOver(shared?.filter ?? filter)) return TOPIC_FILTER_INVALID
@@ -128,7 +161,7 @@ export function unsubscribe(
   if (unsubackSize(connection.version, packet.filters.length) > connection.packetSizeMax) return PACKET_TOO_LARGE
   const codes = packet.filters.map(({ filter, reasonCode }) => {
     if (reasonCode !== 0) return reasonCode
-    return session.unsubscribe(filter) ? 0 : NO_SUBSCRIPTION_EXISTED
+    return session.unsubscribe(exclusiveFilterOf(filter) ?? filter) ? 0 : NO_SUBSCRIPTION_EXISTED
   })
   const { version } = connection
   const frame = new Uint8Array(unsubackSize(version, codes.length))

@@ -36,8 +36,8 @@ export const subscribeMutants: ReadonlyArray<Mutant> = [
   {
     statements: ["MQTT-3.8.3-2 of 3.1.1"],
     file: SUBSCRIBING,
-    find: "if (checkTopicFilter(filter) !== 0) return TOPIC_FILTER_INVALID",
-    replace: 'if (checkTopicFilter(filter) !== 0 || filter.includes("+")) return TOPIC_FILTER_INVALID'
+    find: "if (checkTopicFilter(asked) !== 0) return TOPIC_FILTER_INVALID",
+    replace: 'if (checkTopicFilter(asked) !== 0 || asked.includes("+")) return TOPIC_FILTER_INVALID'
   },
   {
     statements: ["MQTT-3.8.3-3"],
@@ -162,8 +162,8 @@ export const subscribeMutants: ReadonlyArray<Mutant> = [
   {
     statements: ["MQTT-3.10.4-2"],
     file: SESSION,
-    find: "this.broker.services.router.unsubscribeUnsafe(subscription)\n    return true",
-    replace: "return true"
+    find: "this.broker.services.router.unsubscribeUnsafe(subscription)\n    this.exclusive",
+    replace: "this.exclusive"
   },
   {
     statements: ["MQTT-3.10.4-3"],
@@ -198,8 +198,8 @@ export const subscribeMutants: ReadonlyArray<Mutant> = [
   {
     statements: ["MQTT-3.11.3-2"],
     file: SUBSCRIBING,
-    find: "return session.unsubscribe(filter) ? 0 : NO_SUBSCRIPTION_EXISTED",
-    replace: "return session.unsubscribe(filter) ? 0 : 1"
+    find: "return session.unsubscribe(exclusiveFilterOf(filter) ?? filter) ? 0 : NO_SUBSCRIPTION_EXISTED",
+    replace: "return session.unsubscribe(exclusiveFilterOf(filter) ?? filter) ? 0 : 1"
   },
   {
     statements: ["MQTT-3.12.4-1"],

@@ -16,8 +16,8 @@ import { type Message, type RetainedSeam, RetainedSeams, type RetainedWalk } fro
 import type { Session } from "./Session.ts"
 
 /** Of the work of one turn: messages, and walks that found few. */
-const TURN = 128
-const TURN_PER_STEP = 16
+const TURN = 32
+const TURN_PER_STEP = 4
 
 /** Walks that a filter is owed. */
 interface Owed {

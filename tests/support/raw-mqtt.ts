@@ -234,6 +234,26 @@ export class RawMqtt {
     return found
   }
 
+  /** The next `count` messages, each acknowledged to its end: a PUBREL may come before the last of them. */
+  async wholeMessages(count: number): Promise<Array<DecodedOf<"publish">>> {
+    const found: Array<DecodedOf<"publish">> = []
+    let releases = 0
+    while (found.length < count || releases > 0) {
+      const each = await this.next()
+      if (each.type === "pubrel") {
+        releases--
+        this.ack("pubcomp", each.id)
+      } else if (each.type === "publish" && found.length < count) {
+        found.push(each)
+        if (each.qos === 1) this.ack("puback", each.id)
+        if (each.qos !== 2) continue
+        releases++
+        this.ack("pubrec", each.id)
+      } else throw new Error(`expected ${count} messages and their PUBREL, got ${JSON.stringify(each)}`)
+    }
+    return found
+  }
+
   /** Asserts that nothing comes: a PINGREQ after `ms` is answered by PINGRESP and nothing stands before it. */
   async quiet(ms = 100): Promise<void> {
     await sleep(ms)

@@ -50,7 +50,7 @@ export function loadConfiguration(
   const values = { ...configuration, plugin: entries }
   const loaded = loadConfig({ text: undefined, values, file: SOURCE, environment, sets: [], builtins: own, external })
   if (loaded.config === undefined) return errorOf(isKept ? loaded.faults : loaded.faults.map(withDirectory))
-  const { node, topics, defaults, declared, plugins } = loaded.config
+  const { node, topics, defaults, retained, declared, plugins } = loaded.config
   const durable = plugins.find(({ plugin }) => isDurable(plugin))?.plugin.name
   if (durable !== undefined && !isKept) {
     return errorOf([
@@ -67,7 +67,7 @@ export function loadConfiguration(
     dataDirectory: node.data,
     makesDataDirectory: isKept,
     shards: node.shards,
-    retained: { messagesMax: node.retained_messages_max, bytesMax: node.retained_bytes_max },
+    retained,
     defaults,
     defaultTopic: topics,
     declared,

@@ -13,7 +13,7 @@ import { connect, inParallel, leave, sleep, subscribe, withinSetUpTime } from ".
 import { disconnectFrame, type Target, targetBlock } from "./frames.ts"
 import type { RunOptions } from "./message-run.ts"
 import { journalCounts } from "./metrics.ts"
-import { ownCpuMicros, usageOf } from "./process-usage.ts"
+import { costsOf, UsageWatch, usageOf } from "./process-usage.ts"
 import { type JournalRates, percentilesOf, type Report } from "./report.ts"
 import { SyncProbe } from "./sync-probe.ts"
 import { TimedPublisher, WINDOW_MAX } from "./TimedPublisher.ts"
@@ -85,12 +85,10 @@ export async function runAcknowledge(scenario: Acknowledge, options: RunOptions)
   await sleep(options.warmUpSeconds * 1000)
   const journalBefore = journal === undefined ? undefined : await journalCounts(journal)
   const before = { atMs: performance.now(), clockMs: Date.now(), acknowledged: counted() }
-  const brokerBefore = usageOf(options.brokerPid)
-  const driverBefore = ownCpuMicros()
+  const watch = new UsageWatch(options.brokerPid)
   await sleep(options.seconds * 1000)
   const after = { atMs: performance.now(), clockMs: Date.now(), acknowledged: counted() }
-  const brokerAfter = usageOf(options.brokerPid)
-  const driverMicros = ownCpuMicros() - driverBefore
+  const used = watch.end()
   const journalAfter = journal === undefined ? undefined : await journalCounts(journal)
   const journalAtMs = performance.now()
 
@@ -122,7 +120,6 @@ export async function runAcknowledge(scenario: Acknowledge, options: RunOptions)
   await probe.run(SYNC_SAMPLES, SYNC_SECONDS_MAX)
 
   const seconds = (after.atMs - before.atMs) / 1000
-  const brokerMicros = brokerAfter.cpuMicros - brokerBefore.cpuMicros
   const rates: JournalRates | undefined =
     journalBefore === undefined || journalAfter === undefined
       ? undefined
@@ -142,10 +139,8 @@ export async function runAcknowledge(scenario: Acknowledge, options: RunOptions)
     perSecond: (after.acknowledged - before.acknowledged) / seconds,
     sentPerSecond: rate,
     acknowledgedPerSecond: (after.acknowledged - before.acknowledged) / seconds,
-    brokerMicrosPerMessage: brokerMicros / Math.max(1, after.acknowledged - before.acknowledged),
-    brokerShare: brokerMicros / seconds / 1e6,
-    driverShare: driverMicros / seconds / 1e6,
-    brokerRssMiB: brokerAfter.rssMiB,
+    ...costsOf(used, after.acknowledged - before.acknowledged, seconds),
+    brokerRssMiB: used.rssMiB,
     brokerRssMiBBefore: rssMiBBefore,
     verdict: {
       sent,

@@ -12,7 +12,7 @@ import type { ConnectChurn } from "../scale-scenarios.ts"
 import { connect, sleep } from "./connect.ts"
 import { disconnectFrame } from "./frames.ts"
 import type { RunOptions } from "./message-run.ts"
-import { ownCpuMicros, usageOf } from "./process-usage.ts"
+import { costsOf, UsageWatch, usageOf } from "./process-usage.ts"
 import { NO_FAULTS, percentilesOf, type Report } from "./report.ts"
 import { fromSource } from "./sources.ts"
 import { Waiting } from "./Waiting.ts"
@@ -29,12 +29,10 @@ export async function runConnectChurn(scenario: ConnectChurn, options: RunOption
   const warmUp = new Churn(scenario, options, Math.ceil(scenario.rate * options.warmUpSeconds), "w")
   await warmUp.run()
   await sleep(scenario.restSeconds * 1000)
-  const brokerBefore = usageOf(brokerPid)
-  const driverBefore = ownCpuMicros()
+  const watch = new UsageWatch(brokerPid)
   const churn = new Churn(scenario, options, Math.ceil(scenario.rate * seconds), "c")
   const elapsedSeconds = await churn.run()
-  const brokerMicros = usageOf(brokerPid).cpuMicros - brokerBefore.cpuMicros
-  const driverMicros = ownCpuMicros() - driverBefore
+  const used = watch.end()
   await sleep(scenario.restSeconds * 1000)
   const rssMiB = usageOf(brokerPid).rssMiB
   return {
@@ -48,11 +46,9 @@ export async function runConnectChurn(scenario: ConnectChurn, options: RunOption
     perSecond: churn.connected / elapsedSeconds,
     sentPerSecond: scenario.rate,
     acknowledgedPerSecond: churn.connected / elapsedSeconds,
-    brokerMicrosPerMessage: brokerMicros / Math.max(1, churn.connected),
-    brokerShare: brokerMicros / elapsedSeconds / 1e6,
-    driverShare: driverMicros / elapsedSeconds / 1e6,
+    ...costsOf(used, churn.connected, elapsedSeconds),
     brokerRssMiB: rssMiB,
-    brokerRssMiBBefore: brokerBefore.rssMiB,
+    brokerRssMiBBefore: watch.rssMiBBefore,
     verdict: {
       ...NO_FAULTS,
       refused: warmUp.refused + churn.refused,
@@ -62,7 +58,7 @@ export async function runConnectChurn(scenario: ConnectChurn, options: RunOption
     latency: percentilesOf(churn.latencies, churn.latencies.length),
     lateness: percentilesOf(churn.lateness, churn.started),
     behind: churn.latencies.length - churn.started,
-    churn: { growthMiB: rssMiB - brokerBefore.rssMiB, leftOpen: churn.leftOpen }
+    churn: { growthMiB: rssMiB - watch.rssMiBBefore, leftOpen: churn.leftOpen }
   }
 }
 

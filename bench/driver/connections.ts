@@ -8,7 +8,7 @@ import { connect, inParallel, sleep, withinSetUpTime } from "./connect.ts"
 import { disconnectFrame, type ProtocolLevel } from "./frames.ts"
 import type { RunOptions } from "./message-run.ts"
 import { Peer } from "./Peer.ts"
-import { ownCpuMicros, type ProcessUsage, usageOf } from "./process-usage.ts"
+import { costsOf, type SpanUsage, UsageWatch, usageOf } from "./process-usage.ts"
 import { NO_FAULTS, percentilesOf, type Report } from "./report.ts"
 import { fromSource } from "./sources.ts"
 
@@ -86,8 +86,7 @@ export async function runConnectRate(scenario: ConnectRate, options: RunOptions)
 
 interface End {
   readonly seconds: number
-  readonly broker: ProcessUsage
-  readonly driverCpuMicros: number
+  readonly used: SpanUsage
 }
 
 /** Counts and times connections. */
@@ -98,13 +97,13 @@ export class Attempt {
   #begun = 0
   #count = 0
   #startMs = 0
-  #brokerAtStart: ProcessUsage = { cpuMicros: 0, rssMiB: 0 }
-  #driverAtStart = 0
+  #watch: UsageWatch
 
   constructor(options: RunOptions, connectionsMax: number) {
     this.#options = options
     this.#level = options.level
     this.#latencies = new Float64Array(connectionsMax)
+    this.#watch = new UsageWatch(options.brokerPid)
   }
 
   /** A few hundred connections that do not count: both sides have compiled their code then. */
@@ -118,8 +117,7 @@ export class Attempt {
   }
 
   start(): void {
-    this.#brokerAtStart = usageOf(this.#options.brokerPid)
-    this.#driverAtStart = ownCpuMicros()
+    this.#watch = new UsageWatch(this.#options.brokerPid)
     this.#startMs = performance.now()
   }
 
@@ -134,13 +132,11 @@ export class Attempt {
   end(): End {
     return {
       seconds: (performance.now() - this.#startMs) / 1000,
-      broker: usageOf(this.#options.brokerPid),
-      driverCpuMicros: ownCpuMicros() - this.#driverAtStart
+      used: this.#watch.end()
     }
   }
 
   report(scenario: string, end: End, rssMiBBefore: number, broken: number): Report {
-    const cpuMicros = end.broker.cpuMicros - this.#brokerAtStart.cpuMicros
     return {
       scenario,
       level: this.#level,
@@ -152,9 +148,7 @@ export class Attempt {
       perSecond: this.#count / end.seconds,
       sentPerSecond: 0,
       acknowledgedPerSecond: 0,
-      brokerMicrosPerMessage: this.#count === 0 ? 0 : cpuMicros / this.#count,
-      brokerShare: cpuMicros / end.seconds / 1e6,
-      driverShare: end.driverCpuMicros / end.seconds / 1e6,
+      ...costsOf(end.used, this.#count, end.seconds),
       brokerRssMiB: usageOf(this.#options.brokerPid).rssMiB,
       brokerRssMiBBefore: rssMiBBefore,
       verdict: { ...NO_FAULTS, broken },

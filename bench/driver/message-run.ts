@@ -9,7 +9,7 @@ import { connect, type Endpoint, inParallel, sleep, subscribe, withinSetUpTime }
 import { disconnectFrame, type ProtocolLevel, publishBlock, type QualityOfService } from "./frames.ts"
 import { GroupLedger } from "./GroupLedger.ts"
 import { Publisher } from "./Publisher.ts"
-import { ownCpuMicros, usageOf } from "./process-usage.ts"
+import { costsOf, type SpanUsage, UsageWatch, usageOf } from "./process-usage.ts"
 import { Run } from "./Run.ts"
 import type { Report, Verdict } from "./report.ts"
 import { Subscriber } from "./Subscriber.ts"
@@ -85,19 +85,16 @@ export class MessageRun {
   async segment(seconds: number): Promise<Measured> {
     const { brokerPid } = this.options
     const before = this.run.snapshot()
-    const brokerBefore = usageOf(brokerPid)
-    const driverBefore = ownCpuMicros()
+    const watch = new UsageWatch(brokerPid)
     await this.watch(seconds * 1000)
     const after = this.run.snapshot()
-    const brokerAfter = usageOf(brokerPid)
+    const used = watch.end()
     return {
       seconds: (after.atMs - before.atMs) / 1000,
       delivered: after.delivered - before.delivered,
       sent: after.sent - before.sent,
       acknowledged: after.acknowledged - before.acknowledged,
-      brokerCpuMicros: brokerAfter.cpuMicros - brokerBefore.cpuMicros,
-      driverCpuMicros: ownCpuMicros() - driverBefore,
-      brokerRssMiB: brokerAfter.rssMiB
+      used
     }
   }
 
@@ -139,10 +136,8 @@ export class MessageRun {
       perSecond: measured.delivered / measured.seconds,
       sentPerSecond: measured.sent / measured.seconds,
       acknowledgedPerSecond: measured.acknowledged / measured.seconds,
-      brokerMicrosPerMessage: measured.delivered === 0 ? 0 : measured.brokerCpuMicros / measured.delivered,
-      brokerShare: measured.brokerCpuMicros / measured.seconds / 1e6,
-      driverShare: measured.driverCpuMicros / measured.seconds / 1e6,
-      brokerRssMiB: measured.brokerRssMiB,
+      ...costsOf(measured.used, measured.delivered, measured.seconds),
+      brokerRssMiB: measured.used.rssMiB,
       brokerRssMiBBefore: this.#rssMiBBefore,
       verdict,
       ...(this.#group === undefined ? {} : { fewestShare: fewestShareOf(this.#group.deliveredTo) })
@@ -234,7 +229,5 @@ export interface Measured {
   readonly delivered: number
   readonly sent: number
   readonly acknowledged: number
-  readonly brokerCpuMicros: number
-  readonly driverCpuMicros: number
-  readonly brokerRssMiB: number
+  readonly used: SpanUsage
 }

@@ -11,7 +11,7 @@ import type { Offline } from "../scenarios.ts"
 import { connect, inParallel, leave, sleep, subscribe, withinSetUpTime } from "./connect.ts"
 import { disconnectFrame, type Target, targetBlock } from "./frames.ts"
 import type { RunOptions } from "./message-run.ts"
-import { ownCpuMicros, usageOf } from "./process-usage.ts"
+import { costsOf, UsageWatch } from "./process-usage.ts"
 import { Run } from "./Run.ts"
 import type { Phase } from "./report.ts"
 import { Subscriber } from "./Subscriber.ts"
@@ -76,8 +76,7 @@ export async function storeOffline(scenario: Offline, options: RunOptions): Prom
     await connect(publisher, endpoint, `bench-p${index}`)
   })
 
-  const before = usageOf(brokerPid)
-  const driverBefore = ownCpuMicros()
+  const watch = new UsageWatch(brokerPid)
   const startMs = performance.now()
   const endMs = startMs + options.seconds * 1000
   let lastMs = startMs
@@ -96,20 +95,17 @@ export async function storeOffline(scenario: Offline, options: RunOptions): Prom
   const isOpen = (): boolean =>
     publishers.some((publisher) => publisher.acknowledged < publisher.sent && !publisher.isBroken)
   while (isOpen() && performance.now() - lastMs < scenario.quietSeconds * 1000) await sleep(LOOK_MS)
-  const after = usageOf(brokerPid)
+  const used = watch.end()
   const seconds = (lastMs - startMs) / 1000
   const acknowledged = acknowledgedOf.reduce((sum, value) => sum + value, 0)
-  const driverMicros = ownCpuMicros() - driverBefore
   const broken = publishers.filter((publisher) => publisher.isBroken || publisher.malformed > 0).length
   for (const publisher of publishers) if (!publisher.isBroken) await leave(publisher)
   return {
     messages: acknowledged,
     seconds,
     perSecond: acknowledged / seconds,
-    brokerMicrosPerMessage: (after.cpuMicros - before.cpuMicros) / Math.max(1, acknowledged),
-    brokerShare: (after.cpuMicros - before.cpuMicros) / seconds / 1e6,
-    driverShare: driverMicros / seconds / 1e6,
-    brokerRssMiB: after.rssMiB,
+    ...costsOf(used, acknowledged, seconds),
+    brokerRssMiB: used.rssMiB,
     acknowledgedOf,
     refused: publishers.reduce((sum, publisher) => sum + publisher.refused, 0),
     broken
@@ -128,8 +124,7 @@ export async function drainOffline(scenario: Offline, options: RunOptions, store
   const expected = stored.acknowledgedOf.reduce((sum, value) => sum + value, 0)
   const subscribers: Subscriber[] = []
   let sessionsMissing = 0
-  const before = usageOf(brokerPid)
-  const driverBefore = ownCpuMicros()
+  const watch = new UsageWatch(brokerPid)
   const startMs = performance.now()
   lastMs = startMs
   await withinSetUpTime(
@@ -146,9 +141,8 @@ export async function drainOffline(scenario: Offline, options: RunOptions, store
   while (run.ledger.delivered < expected && performance.now() - Math.max(lastMs, connectedMs) < quietMs) {
     await sleep(LOOK_MS)
   }
-  const after = usageOf(brokerPid)
-  const observedMicros = (performance.now() - startMs) * 1000
-  const driverMicros = ownCpuMicros() - driverBefore
+  const used = watch.end()
+  const observedSeconds = (performance.now() - startMs) / 1000
   // What comes twice comes late: leave it a moment before counting.
   await sleep(200)
   const { ledger } = run
@@ -164,10 +158,8 @@ export async function drainOffline(scenario: Offline, options: RunOptions, store
     messages: ledger.delivered,
     seconds,
     perSecond: ledger.delivered / seconds,
-    brokerMicrosPerMessage: (after.cpuMicros - before.cpuMicros) / Math.max(1, ledger.delivered),
-    brokerShare: (after.cpuMicros - before.cpuMicros) / observedMicros,
-    driverShare: driverMicros / observedMicros,
-    brokerRssMiB: after.rssMiB,
+    ...costsOf(used, ledger.delivered, observedSeconds),
+    brokerRssMiB: used.rssMiB,
     expected,
     lost,
     duplicates: ledger.duplicates,

@@ -40,7 +40,55 @@ export function usageOf(pid: number): ProcessUsage {
 }
 
 /** CPU time of this process since its start. */
-export function ownCpuMicros(): number {
+function ownCpuMicros(): number {
   const { user, system } = process.cpuUsage()
   return user + system
+}
+
+/** What a span of time cost. */
+export interface SpanUsage {
+  readonly brokerMicros: number
+  readonly driverMicros: number
+  /** The broker's resident memory at its end. */
+  readonly rssMiB: number
+}
+
+/** Watches the broker and this process from the moment on when it is made. */
+export class UsageWatch {
+  /** The broker's resident memory at its start. */
+  readonly rssMiBBefore: number
+  readonly #pid: number
+  readonly #brokerMicros: number
+  readonly #driverMicros: number
+
+  constructor(brokerPid: number) {
+    const { cpuMicros, rssMiB } = usageOf(brokerPid)
+    this.#pid = brokerPid
+    this.rssMiBBefore = rssMiB
+    this.#brokerMicros = cpuMicros
+    this.#driverMicros = ownCpuMicros()
+  }
+
+  /** What was used up to now. */
+  end(): SpanUsage {
+    const { cpuMicros, rssMiB } = usageOf(this.#pid)
+    return {
+      brokerMicros: cpuMicros - this.#brokerMicros,
+      driverMicros: ownCpuMicros() - this.#driverMicros,
+      rssMiB
+    }
+  }
+}
+
+/** A report's figures of `count` messages (connections, filters) within `seconds`. */
+export function costsOf(
+  { brokerMicros, driverMicros }: SpanUsage,
+  count: number,
+  seconds: number
+): { brokerMicrosPerMessage: number; brokerShare: number; driverShare: number } {
+  return {
+    brokerMicrosPerMessage: count === 0 ? 0 : brokerMicros / count,
+    brokerShare: brokerMicros / seconds / 1e6,
+    driverShare: driverMicros / seconds / 1e6
+  }
 }

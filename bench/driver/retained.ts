@@ -11,7 +11,7 @@ import { connect, inParallel, sleep, subscribe, withinSetUpTime } from "./connec
 import { disconnectFrame, type FrameBlock, targetBlock } from "./frames.ts"
 import type { RunOptions } from "./message-run.ts"
 import { Probe, type Window } from "./Probe.ts"
-import { ownCpuMicros, usageOf } from "./process-usage.ts"
+import { costsOf, UsageWatch, usageOf } from "./process-usage.ts"
 import { RetainedSubscriber } from "./RetainedSubscriber.ts"
 import type { Report, Verdict } from "./report.ts"
 import { TimedPublisher } from "./TimedPublisher.ts"
@@ -38,8 +38,7 @@ export async function runRetained(scenario: Retained, options: RunOptions): Prom
   const quiet = { fromMs: quietFromMs, toMs: performance.now() }
   const windows: Window[] = []
   const clients: RetainedSubscriber[] = []
-  const brokerBefore = usageOf(brokerPid)
-  const driverBefore = ownCpuMicros()
+  const watch = new UsageWatch(brokerPid)
   const startMs = performance.now()
   for (let repeat = 0; repeat < repeats; repeat++) {
     const topicNameOfIndex = (index: number): string => names[index] as string
@@ -57,9 +56,8 @@ export async function runRetained(scenario: Retained, options: RunOptions): Prom
     await sleep(100)
     client.close(disconnectFrame())
   }
-  const observedMicros = (performance.now() - startMs) * 1000
-  const broker = usageOf(brokerPid)
-  const driverMicros = ownCpuMicros() - driverBefore
+  const seconds = (performance.now() - startMs) / 1000
+  const used = watch.end()
   const latency = probe.latency(windows)
   const lateness = probe.lateness(windows)
   const quietLatency = probe.latency([quiet])
@@ -75,13 +73,11 @@ export async function runRetained(scenario: Retained, options: RunOptions): Prom
     payloadBytes,
     publishers: scenario.publishers,
     subscribers: repeats,
-    seconds: observedMicros / 1e6,
+    seconds,
     perSecond: allMs === 0 ? 0 : (messages / allMs) * 1000,
     sentPerSecond: published.perSecond,
     acknowledgedPerSecond: published.perSecond,
-    brokerMicrosPerMessage: (broker.cpuMicros - brokerBefore.cpuMicros) / Math.max(1, delivered),
-    brokerShare: (broker.cpuMicros - brokerBefore.cpuMicros) / observedMicros,
-    driverShare: driverMicros / observedMicros,
+    ...costsOf(used, delivered, seconds),
     brokerRssMiB: rssMiB,
     brokerRssMiBBefore: rssMiBBefore,
     verdict,

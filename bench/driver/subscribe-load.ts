@@ -81,9 +81,11 @@ function sumOf(parts: readonly Measured[]): Measured {
     delivered: sum(({ delivered }) => delivered),
     sent: sum(({ sent }) => sent),
     acknowledged: sum(({ acknowledged }) => acknowledged),
-    brokerCpuMicros: sum(({ brokerCpuMicros }) => brokerCpuMicros),
-    driverCpuMicros: sum(({ driverCpuMicros }) => driverCpuMicros),
-    brokerRssMiB: Math.max(...parts.map(({ brokerRssMiB }) => brokerRssMiB))
+    used: {
+      brokerMicros: sum(({ used }) => used.brokerMicros),
+      driverMicros: sum(({ used }) => used.driverMicros),
+      rssMiB: Math.max(...parts.map(({ used }) => used.rssMiB))
+    }
   }
 }
 

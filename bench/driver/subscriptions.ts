@@ -12,7 +12,7 @@ import { FilterClient } from "./FilterClient.ts"
 import { disconnectFrame, targetBlock } from "./frames.ts"
 import type { RunOptions } from "./message-run.ts"
 import { Probe } from "./Probe.ts"
-import { ownCpuMicros, usageOf } from "./process-usage.ts"
+import { costsOf, UsageWatch, usageOf } from "./process-usage.ts"
 import { Run } from "./Run.ts"
 import type { Report } from "./report.ts"
 import { TimedPublisher } from "./TimedPublisher.ts"
@@ -42,8 +42,7 @@ export async function runSubscriptions(scenario: Subscriptions, options: RunOpti
   }
   await sleep(quiet.toMs - quiet.fromMs)
 
-  const brokerBefore = usageOf(brokerPid)
-  const driverBefore = ownCpuMicros()
+  const watch = new UsageWatch(brokerPid)
   const fromMs = performance.now()
   const subscribeEach = async (index: number): Promise<void> => {
     for (let first = 0; first < filtersEach; first += scenario.filtersAPacket) {
@@ -54,8 +53,7 @@ export async function runSubscriptions(scenario: Subscriptions, options: RunOpti
   }
   await withinSetUpTime(inParallel(count, inProgress, subscribeEach), SUBSCRIBE_MS_MAX)
   const toMs = performance.now()
-  const brokerAfter = usageOf(brokerPid)
-  const driverMicros = ownCpuMicros() - driverBefore
+  const used = watch.end()
   const latency = probe.latency([{ fromMs, toMs }])
   const lateness = probe.lateness([{ fromMs, toMs }])
   await sleep(restSeconds * 1000)
@@ -71,7 +69,6 @@ export async function runSubscriptions(scenario: Subscriptions, options: RunOpti
   const broken = peers.filter(({ isBroken, malformed }) => isBroken || malformed > 0).length
   for (const peer of peers) peer.close(disconnectFrame())
   const seconds = (toMs - fromMs) / 1000
-  const brokerMicros = brokerAfter.cpuMicros - brokerBefore.cpuMicros
   return {
     scenario: scenario.name,
     level,
@@ -83,11 +80,9 @@ export async function runSubscriptions(scenario: Subscriptions, options: RunOpti
     perSecond: granted / seconds,
     sentPerSecond: granted / seconds,
     acknowledgedPerSecond: granted / seconds,
-    brokerMicrosPerMessage: brokerMicros / Math.max(1, granted),
-    brokerShare: brokerMicros / seconds / 1e6,
-    driverShare: driverMicros / seconds / 1e6,
+    ...costsOf(used, granted, seconds),
     brokerRssMiB: rssMiB,
-    brokerRssMiBBefore: brokerBefore.rssMiB,
+    brokerRssMiBBefore: watch.rssMiBBefore,
     verdict: {
       ...pair,
       sent: pair.sent + publisher.sent,
@@ -110,7 +105,7 @@ export async function runSubscriptions(scenario: Subscriptions, options: RunOpti
     lateness,
     subscriptions: {
       granted,
-      bytesEach: ((rssMiB - brokerBefore.rssMiB) * 1024 ** 2) / Math.max(1, granted),
+      bytesEach: ((rssMiB - watch.rssMiBBefore) * 1024 ** 2) / Math.max(1, granted),
       arrived: run.ledger.delivered,
       quiet: quietLatency
     }

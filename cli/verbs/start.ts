@@ -26,15 +26,14 @@ export async function start(given: Arguments, file: ConfigFile): Promise<number>
   if (config === undefined) return 1
   const insecure = given.switches.has("--insecure")
   const stopped = onFirstSignal()
-  const { partitions, engine, mode } = config.topics
   const options: NodeOptions = {
     id: config.node.id,
     version: VERSION,
     dataDirectory: config.node.data,
     shards: config.node.shards,
     defaults: config.defaults,
-    retained: { messagesMax: config.node.retained_messages_max, bytesMax: config.node.retained_bytes_max },
-    defaultTopic: { partitions, engine, mode },
+    retained: config.retained,
+    defaultTopic: config.topics,
     declared: config.declared,
     plugins: config.plugins,
     insecure,
@@ -44,6 +43,7 @@ export async function start(given: Arguments, file: ConfigFile): Promise<number>
   const serving = Effect.gen(function* () {
     const { listeners } = yield* startNode(options)
     // performance.now() counts from the start of the process: what an operator waits for.
+    const { engine, mode } = options.defaultTopic
     say(readyLine({ id: options.id, shards: options.shards, engine, mode, listeners, startMs: performance.now() }))
     for (const line of tryLines(listeners)) say(line)
     return yield* Effect.never

@@ -3,6 +3,7 @@
  * anything starts, and all of them are told.
  */
 import type * as v from "valibot"
+import type { RetainedLimits } from "../ingress/retained-limits.ts"
 import type { Mode } from "../log/Engines.ts"
 import type { DeclaredTopic, LoadedPlugin } from "../node/NodeOptions.ts"
 import type { PluginFile } from "../plugin/load-plugin.ts"
@@ -39,6 +40,7 @@ export interface Config {
   /** Of a created topic that no rule speaks of. */
   readonly topics: { readonly partitions: number; readonly engine: string; readonly mode: Mode }
   readonly defaults: TopicDefaults
+  readonly retained: RetainedLimits
   readonly declared: ReadonlyArray<DeclaredTopic>
   readonly plugins: ReadonlyArray<LoadedPlugin>
 }
@@ -79,7 +81,14 @@ export function loadConfig(source: ConfigSource): Loaded {
     }
   })
   const { partitions, engine, mode } = topics
-  const config = { node, topics: { partitions, engine, mode: modeOf(mode) }, defaults, declared, plugins }
+  const config: Config = {
+    node,
+    topics: { partitions, engine, mode: modeOf(mode) },
+    defaults,
+    retained: { messagesMax: node.retained_messages_max, bytesMax: node.retained_bytes_max },
+    declared,
+    plugins
+  }
   return { config, faults: [] }
 }
 

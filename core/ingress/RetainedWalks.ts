@@ -68,11 +68,6 @@ export class RetainedWalks {
     })
   }
 
-  /** Walks of other shards that are not done. */
-  get openCount(): number {
-    return this.#walks.size
-  }
-
   /** Walks end where they are: what they would read may be closed. */
   close(): void {
     this.#isClosed = true

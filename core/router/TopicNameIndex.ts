@@ -77,17 +77,6 @@ export class TopicNameIndex<T> {
     return true
   }
 
-  /** Visits what a valid filter matches until `visit` returns false. The visitor may change the index. */
-  matchFilter(filter: string, visit: (name: string, value: T) => boolean): void {
-    const cursor = this.cursor(filter)
-    const found: Array<NamedValue<T>> = []
-    while (!cursor.isDone) {
-      cursor.next(1, found)
-      const match = found.pop()
-      if (match !== undefined && !visit(match.name, match.value)) cursor.close()
-    }
-  }
-
   /** Visits every name, those that begin with "$" too, until `visit` returns false. The visitor may change the index. */
   visitAll(visit: (name: string, value: T) => boolean): void {
     const cursor = new TopicNameCursor(this.#names, "#", true)

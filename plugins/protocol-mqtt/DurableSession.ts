@@ -16,7 +16,6 @@ import { Delivery, type KeyValueWrite, type Message, type TicketStream } from ".
 import type { AnswerLine } from "./AnswerLine.ts"
 import type { Broker } from "./Broker.ts"
 import type { Connection } from "./Connection.ts"
-import { HeldFilters } from "./exclusive/HeldFilters.ts"
 import { Feed } from "./Feed.ts"
 import type { Flight } from "./Flight.ts"
 import { Flights } from "./Flights.ts"
@@ -97,10 +96,7 @@ export class DurableSession extends Session {
         this.filterSize += filter.length
         continue
       }
-      if (row.exclusive) {
-        this.exclusive ??= new HeldFilters(this, this.claimName())
-        this.exclusive.restore(filter)
-      }
+      if (row.exclusive) this.heldFilters().restore(filter)
       const publisher = row.noLocal ? this.clientIdentifier : ""
       const made = Delivery.subscription(this, filter, row.qos, publisher, row.retainAsPublished, row.identifier)
       this.subscriptions ??= new Map()

@@ -12,7 +12,7 @@
  *
  * Source: MQTT 5.0 section 3.3.1.3.
  */
-import { type Message, type RetainedSeam, RetainedSeams, type RetainedWalk } from "../../core/mod.ts"
+import { type Message, type RetainedRoom, type RetainedSeam, RetainedSeams, type RetainedWalk } from "../../core/mod.ts"
 import type { Session } from "./Session.ts"
 
 /** Of the work of one turn: messages, and walks that found few. */
@@ -84,10 +84,9 @@ export class RetainedReplays {
   detached(): void {
     for (const seam of this.#opened) this.#seams.close(seam)
     this.#opened.clear()
-    const { filter } = this.#active ?? { filter: "" }
-    for (const each of [filter, ...this.#waiting.keys()]) {
-      if (this.#session.subscriptionOf(each)?.qos === 0) this.forget(each)
-    }
+    const owed = new Set(this.#waiting.keys())
+    if (this.#active !== undefined) owed.add(this.#active.filter)
+    for (const filter of owed) if (this.#session.subscriptionOf(filter)?.qos === 0) this.forget(filter)
     this.#session.replayed()
   }
 
@@ -128,7 +127,7 @@ export class RetainedReplays {
   }
 
   /** True where it is done, false where another shard is asked. */
-  #take(walk: RetainedWalk, room: Parameters<RetainedWalk["next"]>[0], visit: (message: Message) => void): boolean {
+  #take(walk: RetainedWalk, room: RetainedRoom, visit: (message: Message) => void): boolean {
     let isInPlace = true
     this.#isAsking = true
     try {

@@ -21,8 +21,8 @@ import type { Broker } from "./Broker.ts"
 import type { Connection } from "./Connection.ts"
 import { HeldFilters } from "./exclusive/HeldFilters.ts"
 import type { OutboundWindow } from "./OutboundWindow.ts"
-import { RetainedReplays } from "./RetainedReplays.ts"
 import { ReceivedIdentifiers } from "./ReceivedIdentifiers.ts"
+import { RetainedReplays } from "./RetainedReplays.ts"
 import { type Assignment, Memberships } from "./shared/Memberships.ts"
 import * as Packet from "./wire/packet-types.ts"
 
@@ -202,8 +202,12 @@ export abstract class Session implements Subscriber {
 
   /** Asks for an exclusive filter; `done` is told whether it is the session's. */
   claimExclusive(filter: string, done: (isGranted: boolean) => void): void {
+    this.heldFilters().claim(filter, done)
+  }
+
+  protected heldFilters(): HeldFilters {
     this.exclusive ??= new HeldFilters(this, this.claimName())
-    this.exclusive.claim(filter, done)
+    return this.exclusive
   }
 
   /** Which of all sessions that its client ever had. */

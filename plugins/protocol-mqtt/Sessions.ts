@@ -94,11 +94,6 @@ export class Sessions implements WheelTask {
     return this.#resident.has(keyOf(tenant, clientIdentifier))
   }
 
-  /** Whether a client is connected, or about to be. */
-  isConnected(tenant: number, clientIdentifier: string): boolean {
-    return this.connectionOf(tenant, clientIdentifier) !== undefined
-  }
-
   /** The connection of a client, also while its session is being read. */
   connectionOf(tenant: number, clientIdentifier: string): Connection | undefined {
     const key = keyOf(tenant, clientIdentifier)

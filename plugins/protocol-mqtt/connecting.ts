@@ -71,13 +71,12 @@ export function admit(connection: Connection, packet: ConnectPacket, user: strin
   const assigned = packet.clientIdentifier === ""
   const clientIdentifier = assigned ? broker.assignClientIdentifier(tenant) : packet.clientIdentifier
   const { peerAddress } = connection.socket
-  const isReplacing = broker.sessions.isConnected(tenant, clientIdentifier)
   const replaced = broker.sessions.connectionOf(tenant, clientIdentifier)
   const nowMs = broker.services.clock.monotonicMs()
   const overOwn = connection.listener.admit(connection, replaced, nowMs)
   if (overOwn !== 0) return refuse(connection, overOwn)
   const { connectionsOpen } = broker.counts
-  const over = broker.limits.admit(connection, peerAddress, user, connectionsOpen, isReplacing, nowMs)
+  const over = broker.limits.admit(connection, peerAddress, user, connectionsOpen, replaced !== undefined, nowMs)
   if (over !== 0) return refuse(connection, over)
   connection.principal = new Client(tenant, user, clientIdentifier, connection.socket)
   let refusal: ConnectOutcome | undefined

@@ -8,7 +8,7 @@ import fc from "fast-check"
 import { encode } from "../../tests/support/mqtt-packets.ts"
 import { AnswerLine } from "./AnswerLine.ts"
 import { Flights } from "./Flights.ts"
-import { replaced, TestClient } from "./fakes.ts"
+import { TestClient } from "./fakes.ts"
 import {
   befall,
   clientSteps,
@@ -19,6 +19,7 @@ import {
   toTheEnd
 } from "./history-arbitraries.ts"
 import { KeptReceipts } from "./KeptReceipts.ts"
+import { type Fault, replaced, testPlanted } from "./planted.ts"
 import { TestNode } from "./testing.ts"
 import * as Packet from "./wire/packet-types.ts"
 
@@ -97,7 +98,7 @@ test("whatever happens: at least once, exactly once, in order, within the window
 })
 
 /** Faults that these histories must find: each is planted, and what it was planted in is put back. */
-const FAULTS: ReadonlyArray<readonly [what: string, plant: () => () => void]> = [
+const FAULTS: ReadonlyArray<Fault> = [
   ["PUBCOMP does not wait until the removal of its packet identifier is committed", () => atOnce(Packet.PUBCOMP)],
   ["PUBREC does not wait until its message is committed", () => atOnce(Packet.PUBREC)],
   ["PUBACK does not wait until its message is committed", () => atOnce(Packet.PUBACK)],
@@ -121,14 +122,4 @@ function atOnce(kind: number): () => void {
   })
 }
 
-for (const [what, plant] of FAULTS) {
-  test(`planted: ${what}`, async () => {
-    const restore = plant()
-    try {
-      const { failed } = await fc.check(whatever, { numRuns: 2_000, seed, endOnFailure: true })
-      assert.ok(failed, "no history shows it")
-    } finally {
-      restore()
-    }
-  })
-}
+testPlanted(FAULTS, whatever, { numRuns: 2_000, seed })

@@ -198,16 +198,3 @@ export class TestClient {
     }
   }
 }
-
-/** Plants a fault: puts `by` in the place of a method; the result puts it back. */
-export function replaced<Class extends object, Name extends keyof Class>(
-  prototype: Class,
-  name: Name,
-  by: Class[Name]
-): () => void {
-  const before = prototype[name]
-  prototype[name] = by
-  return () => {
-    prototype[name] = before
-  }
-}

@@ -15,8 +15,9 @@ import { ShardIngress } from "../../core/ingress/ShardIngress.ts"
 import { matches } from "../../core/mod.ts"
 import { encode, type Properties } from "../../tests/support/mqtt-packets.ts"
 import { Broker } from "./Broker.ts"
-import { replaced, TestClient } from "./fakes.ts"
+import { TestClient } from "./fakes.ts"
 import { FOR_EVER, type LifetimeStep, lifetimeStep, type Said, type Will } from "./lifetime-arbitraries.ts"
+import { type Fault, replaced, testPlanted } from "./planted.ts"
 import { Sessions } from "./Sessions.ts"
 import { rangeOf } from "./session-rows.ts"
 import { TestNode } from "./testing.ts"
@@ -314,7 +315,7 @@ test("whatever becomes of its session: wills when they are due, what waits once,
 })
 
 /** Faults that these histories must find: each is planted, and what it was planted in is put back. */
-const FAULTS: ReadonlyArray<readonly [what: string, plant: () => () => void]> = [
+const FAULTS: ReadonlyArray<Fault> = [
   [
     "a will that waits is published when its client is back",
     () => replaced(Wills.prototype, "cancel", Wills.prototype.publishNow)
@@ -352,14 +353,4 @@ const FAULTS: ReadonlyArray<readonly [what: string, plant: () => () => void]> = 
   ]
 ]
 
-for (const [what, plant] of FAULTS) {
-  test(`planted: ${what}`, async () => {
-    const restore = plant()
-    try {
-      const { failed } = await fc.check(whatever, { numRuns: 1_000, seed, endOnFailure: true })
-      assert.ok(failed, "no history shows it")
-    } finally {
-      restore()
-    }
-  })
-}
+testPlanted(FAULTS, whatever, { numRuns: 1_000, seed })

@@ -7,7 +7,8 @@ import { test } from "node:test"
 import fc from "fast-check"
 import { RetainedSeams } from "../../core/mod.ts"
 import { encode } from "../../tests/support/mqtt-packets.ts"
-import { replaced, TestClient } from "./fakes.ts"
+import { TestClient } from "./fakes.ts"
+import { replaced } from "./planted.ts"
 import { TestNode } from "./testing.ts"
 
 const NAMES = ["r/0", "r/1", "r/2", "r/3"]

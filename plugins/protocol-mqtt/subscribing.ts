@@ -11,10 +11,10 @@ import {
   type RetainedSeam
 } from "../../core/mod.ts"
 import type { Connection } from "./Connection.ts"
-import { reasonStringOf } from "./reason-strings.ts"
-import * as Reason from "./reasons.ts"
 import { claimFilters } from "./exclusive/claim-filters.ts"
 import { exclusiveFilterOf } from "./exclusive/exclusive-filter.ts"
+import { reasonStringOf } from "./reason-strings.ts"
+import * as Reason from "./reasons.ts"
 import type { Session } from "./Session.ts"
 import { isShared } from "./shared/Memberships.ts"
 import { NO_SUBSCRIPTION_EXISTED, PACKET_TOO_LARGE, TOPIC_FILTER_INVALID } from "./wire/reason-codes.ts"

@@ -15,10 +15,11 @@ import { matches } from "../../core/mod.ts"
 import type { Decoded } from "../../tests/support/mqtt-decode.ts"
 import { encode } from "../../tests/support/mqtt-packets.ts"
 import { Connection } from "./Connection.ts"
-import { type Got, replaced, TestClient } from "./fakes.ts"
+import { type Got, TestClient } from "./fakes.ts"
 import { befall, toTheEnd } from "./history-arbitraries.ts"
 import { KeptSubscriptions } from "./KeptSubscriptions.ts"
 import { PastSubscriptions } from "./PastSubscriptions.ts"
+import { type Fault, replaced, testPlanted } from "./planted.ts"
 import { SESSION_TAKEN_OVER } from "./reasons.ts"
 import { Sessions } from "./Sessions.ts"
 import { FILTERS, NAMES, type SubscriptionHistory, subscriptionHistory } from "./subscription-arbitraries.ts"
@@ -300,7 +301,7 @@ test("whatever becomes of its subscriptions and connections: all that was for th
 })
 
 /** Faults that these histories must find: each is planted, and what it was planted in is put back. */
-const FAULTS: ReadonlyArray<readonly [what: string, plant: () => () => void]> = [
+const FAULTS: ReadonlyArray<Fault> = [
   [
     "a connection goes on when another one has taken its place",
     () => {
@@ -341,14 +342,4 @@ const FAULTS: ReadonlyArray<readonly [what: string, plant: () => () => void]> = 
   ]
 ]
 
-for (const [what, plant] of FAULTS) {
-  test(`planted: ${what}`, async () => {
-    const restore = plant()
-    try {
-      const { failed } = await fc.check(whatever, { numRuns: 2_000, seed, endOnFailure: true })
-      assert.ok(failed, "no history shows it")
-    } finally {
-      restore()
-    }
-  })
-}
+testPlanted(FAULTS, whatever, { numRuns: 2_000, seed })

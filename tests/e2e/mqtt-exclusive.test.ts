@@ -22,18 +22,11 @@ async function codesOf(client: RawMqtt, ...filters: ReadonlyArray<string>): Prom
   return (await client.expect("suback")).codes
 }
 
-/** How many filters are held, over all shards. */
-async function heldOf(broker: Broker): Promise<number> {
-  const lines = (await broker.metrics())
-    .split("\n")
-    .filter((line) => line.startsWith("manifold_mqtt_exclusive_filters"))
-  return lines.reduce((sum, line) => sum + Number(line.slice(line.lastIndexOf(" ") + 1)), 0)
-}
-
 brokerSuite("exclusive subscriptions", {}, (broker) => {
   afterEach(() => RawMqtt.cutAll())
   const connect = (version: Version = 5): Promise<RawMqtt> => RawMqtt.connect(broker().mqtt, { version })
-  const free = (): Promise<unknown> => until("nothing held", async () => (await heldOf(broker())) === 0 || undefined)
+  const free = (): Promise<unknown> =>
+    until("nothing held", async () => (await broker().sumOf("manifold_mqtt_exclusive_filters")) === 0 || undefined)
 
   test("the first client has it, others are refused: 0x97, before version 5 0x80; their other filters hold", async () => {
     for (let round = 0; round < 6; round++) {
@@ -88,7 +81,7 @@ brokerSuite("exclusive subscriptions", {}, (broker) => {
       await free()
       const second = await connect()
       expect(await codesOf(second, `$exclusive/${filter}`)).toEqual([1])
-      expect(await heldOf(broker())).toBe(1)
+      expect(await broker().sumOf("manifold_mqtt_exclusive_filters")).toBe(1)
       second.cut()
       await free()
     }
@@ -128,7 +121,7 @@ brokerSuite("exclusive subscriptions", {}, (broker) => {
       const second = await RawMqtt.connect(broker().mqtt, { ...facts, clean: true })
       expect(await codesOf(second, `$exclusive/${filter}`)).toEqual([1])
       await sleep(100)
-      expect(await heldOf(broker())).toBe(1)
+      expect(await broker().sumOf("manifold_mqtt_exclusive_filters")).toBe(1)
       const other = await connect()
       expect(await codesOf(other, `$exclusive/${filter}`)).toEqual([0x97])
       second.send(encode.disconnect(5, 0, "clean" in facts ? [["sessionExpiry", 0]] : []))
@@ -168,7 +161,7 @@ brokerSuite("exclusive subscriptions", {}, (broker) => {
       "$exclusive/$exclusive/a"
     ]
     expect(await codesOf(client, ...filters)).toEqual(filters.map(() => 0x8f))
-    expect(await heldOf(broker())).toBe(0)
+    expect(await broker().sumOf("manifold_mqtt_exclusive_filters")).toBe(0)
   })
 })
 
@@ -206,7 +199,7 @@ for (const shards of IS_EXTERNAL ? [] : SHARD_COUNTS) {
       else await broker.kill()
       broker = await start()
       const other = await RawMqtt.connect(broker.mqtt, { version: 5 })
-      expect(await heldOf(broker)).toBe(ids.length)
+      expect(await broker.sumOf("manifold_mqtt_exclusive_filters")).toBe(ids.length)
       expect(await codesOf(other, ...filters.map((filter) => `$exclusive/${filter}`))).toEqual(filters.map(() => 0x97))
       other.cut()
     }
@@ -214,7 +207,7 @@ for (const shards of IS_EXTERNAL ? [] : SHARD_COUNTS) {
       const client = await RawMqtt.connect(broker.mqtt, { ...KEPT, clientId, clean: true, properties: [] })
       client.cut()
     }
-    await until("nothing held", async () => (await heldOf(broker)) === 0 || undefined)
+    await until("nothing held", async () => (await broker.sumOf("manifold_mqtt_exclusive_filters")) === 0 || undefined)
     await broker.stop()
   }, 40_000)
 }

@@ -1,6 +1,6 @@
 /** Listeners with limits of their own, and the bounds of retained messages: what is over them is refused, others are not touched. */
 import { afterEach, expect, test } from "bun:test"
-import { type Address, type Broker, brokerSuite, parseAddress, SHARD_COUNTS } from "../support/broker.ts"
+import { type Address, brokerSuite, parseAddress, SHARD_COUNTS } from "../support/broker.ts"
 import { encode, propertyOf, type Version } from "../support/mqtt-packets.ts"
 import { RawMqtt, uniqueId, uniqueLevel } from "../support/raw-mqtt.ts"
 import { until } from "../support/until.ts"
@@ -29,11 +29,6 @@ use = "admin-http"
 use = "protocol-kafka"
 `
 
-async function sumOf(broker: Broker, metric: string): Promise<number> {
-  const lines = (await broker.metrics()).split("\n").filter((line) => line.startsWith(metric))
-  return lines.reduce((sum, line) => sum + Number(line.slice(line.lastIndexOf(" ") + 1)), 0)
-}
-
 brokerSuite("listeners with limits of their own", { config: CONFIG }, (broker) => {
   afterEach(() => RawMqtt.cutAll())
   /** The common one, the one that takes few clients, and the one that takes them slowly. */
@@ -48,7 +43,7 @@ brokerSuite("listeners with limits of their own", { config: CONFIG }, (broker) =
     return (await client.expect("connack")).code
   }
   const empty = (): Promise<unknown> =>
-    until("nobody connected", async () => (await sumOf(broker(), "manifold_mqtt_connections{")) === 0 || undefined)
+    until("nobody connected", async () => (await broker().sumOf("manifold_mqtt_connections")) === 0 || undefined)
 
   test("each has an address of its own", () => {
     expect(new Set(addresses().map(({ port }) => port)).size).toBe(3)
@@ -63,7 +58,7 @@ brokerSuite("listeners with limits of their own", { config: CONFIG }, (broker) =
     expect(accepted).toBeGreaterThanOrEqual(3)
     expect(accepted).toBeLessThanOrEqual(6)
     expect(codes.every((code, number) => code === 0 || code === (number % 2 === 0 ? 0x97 : 3))).toBe(true)
-    expect(await sumOf(broker(), 'manifold_mqtt_connects_refused_total{limit="listener"')).toBeGreaterThanOrEqual(14)
+    expect(await broker().sumOf("manifold_mqtt_connects_refused_total", 'limit="listener"')).toBeGreaterThanOrEqual(14)
     // The others are open as before.
     expect([await codeOf(0), await codeOf(2)]).toEqual([0, 0])
     RawMqtt.cutAll()
@@ -135,7 +130,7 @@ brokerSuite("listeners with limits of their own", { config: CONFIG }, (broker) =
     const codes: Array<number> = []
     for (let number = 0; number < 12; number++) codes.push(await codeOf(number % 2, 5, { username }))
     expect(codes.filter((code) => code === 0).length).toBeLessThanOrEqual(6)
-    expect(await sumOf(broker(), 'manifold_mqtt_connects_refused_total{limit="user"')).toBeGreaterThan(0)
+    expect(await broker().sumOf("manifold_mqtt_connects_refused_total", 'limit="user"')).toBeGreaterThan(0)
   })
 })
 
@@ -162,11 +157,11 @@ brokerSuite(
       // Each of two shards has half of it, and names fall where they fall.
       expect(kept.length).toBeGreaterThanOrEqual(10)
       expect(kept.length).toBeLessThanOrEqual(20)
-      expect(await sumOf(broker(), "manifold_retained_messages")).toBe(kept.length)
+      expect(await broker().sumOf("manifold_retained_messages")).toBe(kept.length)
       const [first = ""] = kept
       expect(await retain(client, first, "other")).toBeLessThan(0x80)
       for (const name of kept) expect(await retain(client, name, "")).toBeLessThan(0x80)
-      expect(await sumOf(broker(), "manifold_retained_messages")).toBe(0)
+      expect(await broker().sumOf("manifold_retained_messages")).toBe(0)
       expect(await retain(client, names.at(-1) ?? "", "state")).toBeLessThan(0x80)
       await retain(client, names.at(-1) ?? "", "")
     })

@@ -212,6 +212,15 @@ export class Broker {
     return await answer.text()
   }
 
+  /** The sum of a metric over the shards and labels; of the lines with `label`, as `name="value"`, where one is given. */
+  async sumOf(metric: string, label = ""): Promise<number> {
+    const lines = (await this.metrics()).split("\n").filter((line) => {
+      const [name = ""] = line.split(/[{ ]/, 1)
+      return name === metric && line.includes(label)
+    })
+    return lines.reduce((sum, line) => sum + Number(line.slice(line.lastIndexOf(" ") + 1)), 0)
+  }
+
   signal(name: NodeJS.Signals): void {
     // Not by the child's own method: Deno then tells of the signal as its end, whatever it does.
     if (this.#child !== undefined && this.isAlive) process.kill(this.pid, name)

@@ -10,7 +10,7 @@ import { test } from "node:test"
 import fc from "fast-check"
 import { encode } from "../../../tests/support/mqtt-packets.ts"
 import { Flights } from "../Flights.ts"
-import { replaced, TestClient } from "../fakes.ts"
+import { TestClient } from "../fakes.ts"
 import {
   befall,
   clientSteps,
@@ -20,6 +20,7 @@ import {
   TIME_STEPS,
   toTheEnd
 } from "../history-arbitraries.ts"
+import { type Fault, replaced, testPlanted } from "../planted.ts"
 import { TestNode } from "../testing.ts"
 import { GroupRecord } from "./GroupRecord.ts"
 import { Memberships } from "./Memberships.ts"
@@ -154,7 +155,7 @@ test("whatever happens: one of the members gets it", async () => {
 })
 
 /** Faults that these histories must find: each is planted, and what it was planted in is put back. */
-const FAULTS: ReadonlyArray<readonly [what: string, plant: () => () => void]> = [
+const FAULTS: ReadonlyArray<Fault> = [
   [
     "a group is told that a session keeps a message before that is committed",
     () => {
@@ -199,14 +200,4 @@ const FAULTS: ReadonlyArray<readonly [what: string, plant: () => () => void]> = 
   ["members that are away do not count", () => replaced(SharedGroup.prototype, "changeAway", () => {})]
 ]
 
-for (const [what, plant] of FAULTS) {
-  test(`planted: ${what}`, async () => {
-    const restore = plant()
-    try {
-      const { failed } = await fc.check(whatever, { numRuns: 3_000, seed, endOnFailure: true })
-      assert.ok(failed, "no history shows it")
-    } finally {
-      restore()
-    }
-  })
-}
+testPlanted(FAULTS, whatever, { numRuns: 3_000, seed })

@@ -186,6 +186,42 @@ test("a removal that the journal loses is none: the message is there again, in m
   assert.deepEqual([heard, found(retained, "a"), journal.values.size], [[false, true], [], 0])
 })
 
+test("a name that begins with U+FEFF is the same name after a restart, cleared or not [MQTT-1.5.4-3]", async () => {
+  const { journal, store, retained } = make()
+  retained.notesCleared = true
+  retained.setUnsafe(messageOn("\ufeffcleared", ""))
+  retained.setUnsafe(messageOn("\ufeffkept", "one"))
+  while (journal.left > 0) journal.step()
+  const restarted = new Retained(journal, store, 1, RETAINED_LIMITS)
+  await restarted.start()
+  for (const each of [retained, restarted]) {
+    assert.deepEqual([each.isCleared(0, "\ufeffcleared"), each.isCleared(0, "cleared")], [true, false])
+    assert.deepEqual(found(each, "#"), ["\ufeffkept=one"])
+  }
+})
+
+test("an entry that somebody was shown is the same one when the journal has committed it", () => {
+  const { journal, retained } = make()
+  retained.setUnsafe(messageOn("a", "one"))
+  const before = retained.find(0, "a")?.entry
+  journal.step()
+  assert.ok(before !== undefined && retained.find(0, "a")?.entry === before)
+  retained.forget(0, "a", before, () => {})
+  assert.deepEqual(found(retained, "#"), [])
+})
+
+test("an expired message that a visitor replaces by one of the same size goes, the newer one stays", () => {
+  const { journal, retained } = make()
+  retained.setUnsafe(messageOn("a", "old", 5))
+  retained.setUnsafe(messageOn("b", "any"))
+  while (journal.left > 0) journal.step()
+  retained.match(0, "#", 9, () => {
+    retained.setUnsafe(messageOn("a", "new"))
+    journal.step()
+  })
+  assert.deepEqual(found(retained, "a"), ["a=new"])
+})
+
 test("while names may move, one that is cleared is noted, with or without a message, across a restart, until it is forgotten", async () => {
   const { journal, store, retained } = make()
   retained.setUnsafe(messageOn("had", "one"))

@@ -18,38 +18,28 @@ import { type NamedValue, type TopicNameCursor, TopicNameIndex } from "../router
 import { Message } from "./Message.ts"
 import { fillFromRecord } from "./record-message.ts"
 import type { RetainedLimits } from "./retained-limits.ts"
+import {
+  entryOf,
+  isClearing,
+  keyOf,
+  keyOfName,
+  nameOfKey,
+  type RetainedEntry,
+  type RetainedValue,
+  shownEntry,
+  sizeOf,
+  tenantOfKey
+} from "./retained-values.ts"
 
-const PREFIX = RETAINED_PREFIX
 const NO_BYTES = new Uint8Array(0)
 const ALWAYS = (): boolean => true
 /** Of a clearing that is noted. */
 const CLEARED_BYTES = 128
 /** Clearings that are noted at once; beyond it they are done and not noted. */
 const CLEARED_MAX = 100_000
-const nameDecoder = new TextDecoder()
 /** Rows of one reading at the start. */
 const PAGE_ROWS = 1_000
 const PAGE_BYTES = 4_194_304
-
-function keyOf(tenant: number, name: Uint8Array, start: number, end: number): Uint8Array {
-  const key = new Uint8Array(PREFIX.length + 4 + end - start)
-  key.set(PREFIX, 0)
-  // Byte by byte: a look at `key.buffer` would make an ArrayBuffer of each key, which lives as long as the message does.
-  for (let at = 0; at < 4; at++) key[PREFIX.length + at] = tenant >>> (24 - 8 * at)
-  key.set(name.subarray(start, end), PREFIX.length + 4)
-  return key
-}
-
-/** A name with a retained message, or one that is noted as cleared: its key, and its value while the journal has not applied it yet. */
-export interface RetainedEntry {
-  readonly key: Uint8Array
-  unapplied: Uint8Array | undefined
-  /** Bytes of key and value. */
-  readonly size: number
-  readonly isCleared: boolean
-  /** It was found to be another shard's: what comes from there is not to give way to it. */
-  isStray: boolean
-}
 
 /** A change that the journal has not committed: what was set, or a clearing (`entry` undefined). */
 interface Pending {
@@ -79,7 +69,7 @@ export class Retained implements TicketWaiter {
   readonly #limits: RetainedLimits
   readonly #seed: number
   readonly #store: KeyValueStoreShape
-  readonly #names = new Map<number, TopicNameIndex<RetainedEntry>>()
+  readonly #names = new Map<number, TopicNameIndex<RetainedValue>>()
   #pending: Array<Pending> = []
   readonly #clearings = new Map<RetainedEntry, Clearing>()
   readonly #builder = new RecordBatchBuilder(RECORD_BYTES_MAX)
@@ -120,33 +110,34 @@ export class Retained implements TicketWaiter {
   }
 
   #takeUp(key: Uint8Array, value: Uint8Array): void {
-    const tenant = new DataView(key.buffer, key.byteOffset).getUint32(PREFIX.length)
+    const tenant = tenantOfKey(key)
     const isCleared = value.length === 0
     if (!isCleared && !this.#decode(tenant, value)) return
-    const name = isCleared ? nameDecoder.decode(key.subarray(PREFIX.length + 4)) : this.#message.name
+    const name = isCleared ? nameOfKey(key) : this.#message.name
     if (this.#namesOf(tenant).get(name) !== undefined) return
     const size = isCleared ? CLEARED_BYTES : this.#message.sizeBytes + RECORD_OVERHEAD_BYTES
-    // A key of its own: the page's bytes would be held whole by it.
-    this.#put(tenant, name, { key: key.slice(), unapplied: undefined, size, isCleared, isStray: false })
+    this.#put(tenant, name, isCleared ? entryOf(undefined, size, isCleared) : size)
   }
 
-  #put(tenant: number, name: string, entry: RetainedEntry): void {
+  #put(tenant: number, name: string, value: RetainedValue): void {
     const names = this.#namesOf(tenant)
     const before = names.get(name)
-    if (before !== undefined) {
-      // In its place: a walk that has not come to it yet must not pass it over.
-      this.sizeBytes -= before.size
-      this.#clearings.delete(before)
-    }
-    this.sizeBytes += entry.size
-    if (entry.isCleared) this.#clearings.set(entry, { tenant, name, entry })
-    names.set(name, entry)
+    // In its place: a walk that has not come to it yet must not pass it over.
+    if (before !== undefined) this.#discount(before)
+    this.sizeBytes += sizeOf(value)
+    if (typeof value !== "number" && value.isCleared) this.#clearings.set(value, { tenant, name, entry: value })
+    names.set(name, value)
   }
 
-  #namesOf(tenant: number): TopicNameIndex<RetainedEntry> {
+  #discount(value: RetainedValue): void {
+    this.sizeBytes -= sizeOf(value)
+    if (typeof value !== "number") this.#clearings.delete(value)
+  }
+
+  #namesOf(tenant: number): TopicNameIndex<RetainedValue> {
     const known = this.#names.get(tenant)
     if (known !== undefined) return known
-    const made = new TopicNameIndex<RetainedEntry>(this.#seed)
+    const made = new TopicNameIndex<RetainedValue>(this.#seed)
     this.#names.set(tenant, made)
     return made
   }
@@ -154,12 +145,12 @@ export class Retained implements TicketWaiter {
   /** Whether a bound forbids this retained message. Clearing one, and one that is no larger than the one before, is always allowed. */
   refuses(message: Message): boolean {
     if (message.payloadStart === message.payloadEnd) return false
-    const entry = this.#names.get(message.tenant)?.get(message.name)
-    const before = entry?.isCleared === true ? undefined : entry
+    const before = this.#names.get(message.tenant)?.get(message.name)
+    const sizeBefore = before === undefined || isClearing(before) ? 0 : sizeOf(before)
     const size = message.sizeBytes + RECORD_OVERHEAD_BYTES
-    if (before !== undefined && size <= before.size) return false
-    const isMore = before === undefined && this.count >= this.#limits.messagesMax
-    return isMore || this.sizeBytes + size - (before?.size ?? 0) > this.#limits.bytesMax
+    if (size <= sizeBefore) return false
+    const isMore = sizeBefore === 0 && this.count >= this.#limits.messagesMax
+    return isMore || this.sizeBytes + size - sizeBefore > this.#limits.bytesMax
   }
 
   /** Sets or, with an empty payload, clears the retained message of `message`'s name; the ticket of the journal to wait for. */
@@ -168,7 +159,7 @@ export class Retained implements TicketWaiter {
     const key = keyOf(tenant, message.topic, message.topicStart, message.topicEnd)
     if (message.payloadStart === message.payloadEnd) return this.#clear(tenant, name, key)
     const size = message.sizeBytes + RECORD_OVERHEAD_BYTES
-    const entry = { key, unapplied: this.#encode(message), size, isCleared: false, isStray: false }
+    const entry = entryOf(this.#encode(message), size, false)
     this.#put(tenant, name, entry)
     return this.#submit(tenant, name, key, entry)
   }
@@ -179,7 +170,7 @@ export class Retained implements TicketWaiter {
       this.#drop(this.#names.get(tenant), name)
       return this.#submit(tenant, name, key, undefined)
     }
-    const entry = { key, unapplied: NO_BYTES, size: CLEARED_BYTES, isCleared: true, isStray: false }
+    const entry = entryOf(NO_BYTES, CLEARED_BYTES, true)
     this.#put(tenant, name, entry)
     return this.#submit(tenant, name, key, entry)
   }
@@ -198,9 +189,16 @@ export class Retained implements TicketWaiter {
     const done = this.#pending.splice(0, left < 0 ? this.#pending.length : left)
     for (const change of done) {
       if (tickets.failureOf(change.ticket) < 0) this.#undo(change)
-      else if (change.entry !== undefined) change.entry.unapplied = undefined
+      else if (change.entry !== undefined) this.#settle(change, change.entry)
     }
     if (this.#pending.length > 0) tickets.wait(this)
+  }
+
+  #settle({ tenant, name }: Pending, entry: RetainedEntry): void {
+    entry.unapplied = undefined
+    if (entry.isCleared || entry.isShown) return
+    const names = this.#namesOf(tenant)
+    if (names.get(name) === entry) names.set(name, entry.size)
   }
 
   /** The journal has lost a change: the name has what the store says, unless it was changed again. */
@@ -219,7 +217,7 @@ export class Retained implements TicketWaiter {
   }
 
   /** A walk over what matches `filter`, to be taken in paces by {@link Retained.visitSome}; close it where it is left before its end. */
-  walk(tenant: number, filter: string): TopicNameCursor<RetainedEntry> {
+  walk(tenant: number, filter: string): TopicNameCursor<RetainedValue> {
     return this.#namesOf(tenant).cursor(filter)
   }
 
@@ -229,27 +227,32 @@ export class Retained implements TicketWaiter {
    */
   visitSome(
     tenant: number,
-    walk: TopicNameCursor<RetainedEntry>,
+    walk: TopicNameCursor<RetainedValue>,
     steps: number,
     nowMs: number,
     visit: (message: Message) => void,
     goesOn: () => boolean = ALWAYS
   ): void {
-    const names = this.#namesOf(tenant)
-    const found: Array<NamedValue<RetainedEntry>> = []
-    const expired: Array<NamedValue<RetainedEntry>> = []
+    const found: Array<NamedValue<RetainedValue>> = []
+    const expired: Array<string> = []
     for (let left = steps; left > 0 && !walk.isDone && goesOn(); left--) {
       walk.next(1, found)
       const match = found.pop()
-      if (match === undefined || !this.#read(tenant, match.value)) continue
-      const message = this.#message
-      if (message.expiresAtMs !== 0 && message.expiresAtMs <= nowMs) expired.push(match)
-      else visit(message)
+      if (match === undefined || !this.#read(tenant, match.name, match.value)) continue
+      if (this.#hasExpired(nowMs)) expired.push(match.name)
+      else visit(this.#message)
     }
-    for (const { name, value } of expired) {
+    for (const name of expired) {
       // A visitor may have set a newer one meanwhile.
-      if (names.get(name) === value) this.#clear(tenant, name, value.key)
+      const value = this.#names.get(tenant)?.get(name)
+      if (value === undefined || !this.#read(tenant, name, value) || !this.#hasExpired(nowMs)) continue
+      this.#clear(tenant, name, keyOfName(tenant, name))
     }
+  }
+
+  #hasExpired(nowMs: number): boolean {
+    const { expiresAtMs } = this.#message
+    return expiresAtMs !== 0 && expiresAtMs <= nowMs
   }
 
   /** The names with a retained message that this shard does not own any more: this one, or (undefined) all. */
@@ -257,15 +260,15 @@ export class Retained implements TicketWaiter {
     const names = this.#names.get(tenant)
     if (names === undefined) return []
     if (name !== undefined) {
-      const entry = names.get(name)
-      if (entry === undefined || entry.isCleared || isOwner(name)) return []
-      entry.isStray = true
+      const value = names.get(name)
+      if (value === undefined || isClearing(value) || isOwner(name)) return []
+      shownEntry(names, name, value).isStray = true
       return [name]
     }
     const found: Array<string> = []
-    names.visitAll((candidate, entry) => {
-      if (entry.isCleared || isOwner(candidate)) return true
-      entry.isStray = true
+    names.visitAll((candidate, value) => {
+      if (isClearing(value) || isOwner(candidate)) return true
+      shownEntry(names, candidate, value).isStray = true
       found.push(candidate)
       return true
     })
@@ -274,13 +277,16 @@ export class Retained implements TicketWaiter {
 
   /** The retained message (borrowed until the next call) of a name, and the entry that it is. */
   find(tenant: number, name: string): { readonly message: Message; readonly entry: RetainedEntry } | undefined {
-    const entry = this.#names.get(tenant)?.get(name)
-    return entry !== undefined && this.#read(tenant, entry) ? { message: this.#message, entry } : undefined
+    const names = this.#names.get(tenant)
+    const value = names?.get(name)
+    if (names === undefined || value === undefined || !this.#read(tenant, name, value)) return undefined
+    return { message: this.#message, entry: shownEntry(names, name, value) }
   }
 
   /** Whether a name is noted as cleared. */
   isCleared(tenant: number, name: string): boolean {
-    return this.#names.get(tenant)?.get(name)?.isCleared === true
+    const value = this.#names.get(tenant)?.get(name)
+    return value !== undefined && isClearing(value)
   }
 
   /**
@@ -295,8 +301,8 @@ export class Retained implements TicketWaiter {
     }
     const { tenant, name } = message
     const found = this.#names.get(tenant)?.get(name)
-    const known = found === undefined || this.#isOlder(tenant, found, message.timestamp) ? undefined : found
-    if (known !== undefined && known.unapplied === undefined) {
+    const known = found === undefined || this.#isOlder(tenant, name, found, message.timestamp) ? undefined : found
+    if (known !== undefined && (typeof known === "number" || known.unapplied === undefined)) {
       done(true)
       return
     }
@@ -305,9 +311,10 @@ export class Retained implements TicketWaiter {
   }
 
   /** Whether what is known of a name is older than a message of this time that another shard has. */
-  #isOlder(tenant: number, entry: RetainedEntry, timestamp: number): boolean {
-    if (entry.isCleared) return false
-    return entry.isStray || (this.#read(tenant, entry) && this.#message.timestamp < timestamp)
+  #isOlder(tenant: number, name: string, value: RetainedValue, timestamp: number): boolean {
+    if (isClearing(value)) return false
+    if (typeof value !== "number" && value.isStray) return true
+    return this.#read(tenant, name, value) && this.#message.timestamp < timestamp
   }
 
   #ticketOf(entry: RetainedEntry): number {
@@ -322,7 +329,7 @@ export class Retained implements TicketWaiter {
       return
     }
     this.#drop(names, name)
-    const ticket = this.#submit(tenant, name, entry.key, undefined)
+    const ticket = this.#submit(tenant, name, keyOfName(tenant, name), undefined)
     const { tickets } = this.#journal
     tickets.whenCommitted(ticket, () => done(tickets.failureOf(ticket) === 0))
   }
@@ -332,11 +339,10 @@ export class Retained implements TicketWaiter {
     return [...this.#clearings.values()]
   }
 
-  #drop(names: TopicNameIndex<RetainedEntry> | undefined, name: string): void {
-    const entry = names?.get(name)
-    if (entry === undefined) return
-    this.sizeBytes -= entry.size
-    this.#clearings.delete(entry)
+  #drop(names: TopicNameIndex<RetainedValue> | undefined, name: string): void {
+    const value = names?.get(name)
+    if (value === undefined) return
+    this.#discount(value)
     names?.delete(name)
   }
 
@@ -365,10 +371,12 @@ export class Retained implements TicketWaiter {
     return builder.bytes.slice(0, builder.finish())
   }
 
-  /** Puts the message of an entry into the scratch message; false where there is none. */
-  #read(tenant: number, entry: RetainedEntry): boolean {
-    const value = entry.unapplied ?? this.#store.get(entry.key)
-    return value !== undefined && value.length > 0 && this.#decode(tenant, value)
+  /** Puts the message of a name into the scratch message; false where there is none. */
+  #read(tenant: number, name: string, value: RetainedValue): boolean {
+    if (isClearing(value)) return false
+    const unapplied = typeof value === "number" ? undefined : value.unapplied
+    const bytes = unapplied ?? this.#store.get(keyOfName(tenant, name))
+    return bytes !== undefined && bytes.length > 0 && this.#decode(tenant, bytes)
   }
 
   #decode(tenant: number, value: Uint8Array): boolean {

@@ -13,8 +13,8 @@ import type { CallBody } from "../link/LinkPort.ts"
 import type { TopicNameCursor } from "../router/TopicNameIndex.ts"
 import type { RetainedRoom, RetainedVisitor, RetainedWalk } from "./Ingress.ts"
 import { Message } from "./Message.ts"
-import type { RetainedEntry } from "./Retained.ts"
 import type { RetainedParts } from "./RetainedMoves.ts"
+import type { RetainedValue } from "./retained-values.ts"
 
 const NEXT = "retained.next"
 const FIND = "retained.find"
@@ -54,7 +54,7 @@ export class RetainedWalks {
   readonly #parts: RetainedParts
   #isClosed = false
   /** Walks of other shards between two parts. */
-  readonly #walks = new Map<number, TopicNameCursor<RetainedEntry>>()
+  readonly #walks = new Map<number, TopicNameCursor<RetainedValue>>()
   #lastWalk = 0
 
   constructor(parts: RetainedParts) {
@@ -80,7 +80,7 @@ export class RetainedWalks {
   }
 
   /** Goes on with a walk of this shard, as far as there is room. */
-  take(tenant: number, walk: TopicNameCursor<RetainedEntry>, room: RetainedRoom, visit: Visit): void {
+  take(tenant: number, walk: TopicNameCursor<RetainedValue>, room: RetainedRoom, visit: Visit): void {
     if (this.#isClosed) {
       walk.close()
       return
@@ -191,7 +191,7 @@ class ShardsWalk implements RetainedWalk {
   readonly #parts: RetainedParts
   readonly #tenant: number
   readonly #filter: string
-  readonly #own: TopicNameCursor<RetainedEntry>
+  readonly #own: TopicNameCursor<RetainedValue>
   /** The other shard that is walked, and its walk. */
   #shard = 0
   #walk = 0

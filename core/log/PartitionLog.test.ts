@@ -80,6 +80,25 @@ test("a gathered batch is sealed at its bound of records and of bytes", () => {
   assert.equal(engine.batches.length, 2)
 })
 
+test("a batch is sealed when nothing was taken between two looks, and logs say which of them was written last", () => {
+  const { engine, log } = make()
+  const other = make().log
+  assert.equal(log.lastWrite, 0)
+  for (let round = 0; round < 3; round++) {
+    log.takeUnsafe(messageOf("a", String(round)))
+    log.sealIdle()
+    assert.equal(engine.batches.length, 0)
+    other.takeUnsafe(messageOf("b", ""))
+    assert.ok(other.lastWrite > log.lastWrite)
+  }
+  log.sealIdle()
+  assert.deepEqual(storedIn(engine), ["0 a=0", "1 a=1", "2 a=2"])
+  log.sealIdle()
+  assert.equal(engine.batches.length, 1)
+  log.appendUnsafe(clientBatch(1), 0, clientBatch(1).length, 1)
+  assert.ok(log.lastWrite > other.lastWrite)
+})
+
 test("a message as large as any packet is taken whole, and the next ones too", () => {
   const { engine, log } = make()
   assert.equal(log.takeUnsafe(messageOf("a", "before")), 0)

@@ -46,12 +46,17 @@ export interface PartitionLogParts {
   readonly isJournaled?: boolean
 }
 
+/** Of all logs of this thread. */
+let writes = 0
+
 export class PartitionLog implements TurnTask {
   readonly topic: TopicInfo
   readonly partition: number
   readonly isJournaled: boolean
-  /** When something was last taken, ms on the monotonic clock. */
-  lastWriteMs = 0
+  /** Higher than that of every log that something was taken by before; 0 = nothing was. Counted, for the clock costs more than a record. */
+  lastWrite = 0
+  /** `lastWrite` as the last {@link PartitionLog.sealIdle} found it. */
+  #seenWrite = 0
   /** Records and batches taken since the partition was opened, for metrics. */
   gatheredBatches = 0
   gatheredRecords = 0
@@ -138,7 +143,7 @@ export class PartitionLog implements TurnTask {
       deliveryHeadersCount(message.qos, message.retain)
     )
     if (refusal !== 0) return BACKLOG
-    this.lastWriteMs = this.#clock.monotonicMs()
+    this.lastWrite = ++writes
     const isFull = builder.byteLength >= GATHERED_BYTES_MAX || builder.recordCount >= GATHERED_RECORDS_MAX
     if (this.#commits !== undefined) {
       if (message.qos > 0) this.#commits.tickets.issue()
@@ -170,7 +175,7 @@ export class PartitionLog implements TurnTask {
     if (refusal < 0) return refusal
     const baseOffset = this.#append(bytes, start, end, recordCount)
     if (baseOffset < 0) return baseOffset
-    this.lastWriteMs = this.#clock.monotonicMs()
+    this.lastWrite = ++writes
     this.producedTicket = this.#commits?.tickets.issue() ?? 0
     this.#appended(recordCount)
     return baseOffset
@@ -196,6 +201,12 @@ export class PartitionLog implements TurnTask {
     this.gatheredRecords += records
     this.#appended(records)
     return 0
+  }
+
+  /** Seals what lies gathered where nothing was taken since the last call. */
+  sealIdle(): void {
+    if (this.lastWrite === this.#seenWrite) this.seal()
+    else this.#seenWrite = this.lastWrite
   }
 
   /** The engine's high watermark has risen. */

@@ -99,7 +99,7 @@ export class PublishedTopics {
     let oldest: { readonly info: TopicInfo; readonly log: PartitionLog } | undefined
     for (const topic of this.#topics.values()) {
       if (topic.info.id === spared) continue
-      if (oldest === undefined || topic.log.lastWriteMs < oldest.log.lastWriteMs) oldest = topic
+      if (oldest === undefined || topic.log.lastWrite < oldest.log.lastWrite) oldest = topic
     }
     if (oldest === undefined) return 0
     this.#topics.delete(oldest.info.id)

@@ -62,9 +62,6 @@ export class Topics extends Context.Service<Topics, TopicsShape>()("manifold/cor
 /** Retention of a created topic: 7 days. */
 const RETENTION_MS = 7 * 24 * 3_600_000
 
-/** A partition that gathered something and then nothing for so long gives its buffer back. */
-const IDLE_SEAL_MS = 1_000
-
 /** Topics that were removed and are remembered. */
 const REMOVED_MAX = 1_000
 
@@ -245,8 +242,8 @@ export class ShardTopics implements TopicsShape {
 
   /** Seals what lies gathered, and looks after the byte bound of topics made by PUBLISH; called about once a second. */
   housekeep(): void {
-    const before = this.#options.clock.monotonicMs() - IDLE_SEAL_MS
-    for (const log of this.logs()) if (log.lastWriteMs < before) log.seal()
+    // One that gathered something and then nothing for a second gives its buffer back.
+    for (const log of this.logs()) log.sealIdle()
     this.#evict(this.published.census())
     this.#removals.housekeep()
   }

@@ -7,10 +7,8 @@
  *    are bounded by what the peer has asked.
  */
 import { CLOSED, type Socket, type TurnShape, type TurnTask } from "../../core/mod.ts"
+import { BufferPool } from "./BufferPool.ts"
 
-/** First buffer of a connection; taken from and given back to a pool. */
-const BUFFER_BYTES_MIN = 4_096
-const POOLED_MAX = 2_048
 const EMPTY = new Uint8Array(0)
 
 /** Bytes that wait on all connections of a shard, against their common bound, and who waits until there is room again. */
@@ -21,7 +19,7 @@ export class OutputBudget {
   readonly #ampleAt: number
   readonly #turn: TurnShape
   readonly #waiting = new Set<TurnTask>()
-  readonly #pool: Array<Uint8Array> = []
+  readonly buffers = new BufferPool()
 
   constructor(max: number, turn: TurnShape) {
     this.max = max
@@ -54,14 +52,6 @@ export class OutputBudget {
     if (this.#waiting.size === 0 || this.isNearlyFull) return
     for (const task of this.#waiting) this.#turn.deferOutput(task)
     this.#waiting.clear()
-  }
-
-  take(): Uint8Array {
-    return this.#pool.pop() ?? new Uint8Array(BUFFER_BYTES_MIN)
-  }
-
-  give(buffer: Uint8Array): void {
-    if (buffer.length === BUFFER_BYTES_MIN && this.#pool.length < POOLED_MAX) this.#pool.push(buffer)
   }
 }
 
@@ -116,7 +106,7 @@ export class Output {
   }
 
   #release(): void {
-    if (this.bytes !== EMPTY) this.#budget.give(this.bytes)
+    if (this.bytes !== EMPTY) this.#budget.buffers.give(this.bytes)
     this.bytes = EMPTY
     this.#start = 0
     this.#end = 0
@@ -127,11 +117,10 @@ export class Output {
     const needed = size + count
     if (needed <= this.bytes.length) this.bytes.copyWithin(0, this.#start, this.#end)
     else {
-      let length = Math.max(BUFFER_BYTES_MIN, this.bytes.length)
-      while (length < needed) length *= 2
-      const grown = length === BUFFER_BYTES_MIN ? this.#budget.take() : new Uint8Array(length)
+      const { buffers } = this.#budget
+      const grown = buffers.take(needed)
       grown.set(this.bytes.subarray(this.#start, this.#end), 0)
-      if (this.bytes !== EMPTY) this.#budget.give(this.bytes)
+      if (this.bytes !== EMPTY) buffers.give(this.bytes)
       this.bytes = grown
     }
     this.#start = 0

@@ -9,7 +9,7 @@
  *  - The first byte is judged as soon as it is there, and the first packet must be CONNECT.
  *  - Between packets nothing is held.
  */
-import { copyBytes } from "../../../core/log/mod.ts"
+import { PartialPacket } from "./PartialPacket.ts"
 import { CONNECT, checkFirstByte, type ProtocolVersion, packetTypeOf } from "./packet-types.ts"
 import { MALFORMED_PACKET, PACKET_TOO_LARGE, PROTOCOL_ERROR } from "./reason-codes.ts"
 import { decode, MALFORMED, NEED_MORE, size } from "./variable-byte-integer.ts"
@@ -20,7 +20,6 @@ export const PAUSED = -1
 export const CLEARED = -2
 /** Bytes of a whole packet that a peer may send before its CONNECT was accepted. */
 export const PACKET_SIZE_MAX_BEFORE_CONNECT = 65_536
-const GATHERED_SIZE_MIN = 64
 
 /** Takes the packets of one stream, in order. */
 export interface PacketHandler {
@@ -45,28 +44,21 @@ export class PacketStream {
   private paused = false
   /** Not 0: over, for this reason. */
   private verdict = 0
-  /** The beginning of a packet, or null. */
-  private gathered: Uint8Array | null = null
-  private gatheredLength = 0
-  /** Bytes of the whole gathered packet; 0 until its header is complete. */
-  private gatheredTotal = 0
-  /** Chunks that wait while paused; the first from `waitingPosition` on. */
+  // Of what comes seldom there is one field each: idle connections are many.
+  private partial: PartialPacket | null = null
+  /** What waits while paused. */
   private waiting: Array<Uint8Array> | null = null
-  private waitingPosition = 0
 
   /** Bytes held back: of an incomplete packet, and those that wait while paused. For the connection's budget. */
   get bufferedSize(): number {
-    let held = this.gathered === null ? 0 : this.gathered.length
-    if (this.waiting !== null) {
-      for (const chunk of this.waiting) held += chunk.length
-      held -= this.waitingPosition
-    }
+    let held = this.partial === null ? 0 : this.partial.bytes.length
+    for (const chunk of this.waiting ?? []) held += chunk.length
     return held
   }
 
   /** Whether the peer has sent a part of a packet only. */
   get midPacket(): boolean {
-    return this.gathered !== null
+    return this.partial !== null
   }
 
   /**
@@ -80,7 +72,7 @@ export class PacketStream {
       if (chunk.length !== 0) this.keepWaiting(chunk, 0)
       return PAUSED
     }
-    return this.handle(chunk, 0, handler)
+    return this.handle(chunk, handler)
   }
 
   /** Goes on after {@link PAUSED} with what has waited; returns as {@link feed} does. */
@@ -89,11 +81,9 @@ export class PacketStream {
     this.paused = false
     const chunks = this.waiting
     if (chunks === null) return 0
-    const firstPosition = this.waitingPosition
     this.waiting = null
-    this.waitingPosition = 0
     for (let index = 0; index < chunks.length; index++) {
-      const code = this.handle(chunks[index] as Uint8Array, index === 0 ? firstPosition : 0, handler)
+      const code = this.handle(chunks[index] as Uint8Array, handler)
       if (code === 0) continue
       // What handle kept of this chunk stands first in the line; the chunks after it follow.
       if (code === PAUSED)
@@ -115,14 +105,16 @@ export class PacketStream {
     this.release()
   }
 
-  private handle(chunk: Uint8Array, from: number, handler: PacketHandler): number {
+  private handle(chunk: Uint8Array, handler: PacketHandler): number {
     const chunkEnd = chunk.length
-    let position = from
-    if (this.gathered !== null) {
-      position = this.gather(chunk, position)
+    let position = 0
+    const { partial } = this
+    if (partial !== null) {
+      position = this.gather(partial, chunk)
       if (this.verdict !== 0) return this.verdict
-      if (this.gatheredTotal === 0 || this.gatheredLength < this.gatheredTotal) return 0
-      const code = this.handOnGathered(handler)
+      if (!partial.isWhole) return 0
+      this.partial = null
+      const code = this.handOn(partial, handler)
       if (code !== 0) return this.stop(code, chunk, position)
     }
     while (position < chunkEnd) {
@@ -132,14 +124,14 @@ export class PacketStream {
       const remaining = decode(chunk, position + 1, chunkEnd)
       if (remaining === MALFORMED) return this.end(MALFORMED_PACKET)
       if (remaining === NEED_MORE) {
-        this.beginGathering(chunk, position, 0)
+        this.partial = new PartialPacket(chunk, position, 0)
         return 0
       }
       const bodyStart = position + 1 + size(remaining)
       const bodyEnd = bodyStart + remaining
       if (bodyEnd - position > this.maximumPacketSize) return this.end(PACKET_TOO_LARGE)
       if (bodyEnd > chunkEnd) {
-        this.beginGathering(chunk, position, bodyEnd - position)
+        this.partial = new PartialPacket(chunk, position, bodyEnd - position)
         return 0
       }
       position = bodyEnd
@@ -157,56 +149,31 @@ export class PacketStream {
     return this.awaitsConnect && packetTypeOf(firstByte) !== CONNECT ? PROTOCOL_ERROR : 0
   }
 
-  private beginGathering(chunk: Uint8Array, from: number, total: number): void {
-    const length = chunk.length - from
-    this.gathered = new Uint8Array(capacityFor(length, total))
-    copyBytes(chunk, from, chunk.length, this.gathered, 0)
-    this.gatheredLength = length
-    this.gatheredTotal = total
-  }
-
-  /** Adds bytes of the chunk to the gathered packet, no more than it needs; returns the position after them. */
-  private gather(chunk: Uint8Array, from: number): number {
-    let position = from
-    while (this.gatheredTotal === 0) {
+  /** Adds bytes of the chunk to the partial packet, no more than it needs; returns the position after them. */
+  private gather(partial: PartialPacket, chunk: Uint8Array): number {
+    let position = 0
+    while (partial.total === 0) {
       if (position === chunk.length) return position
-      this.append(chunk, position, position + 1)
+      partial.append(chunk, position, position + 1)
       position++
-      const remaining = decode(this.gathered as Uint8Array, 1, this.gatheredLength)
+      const remaining = decode(partial.bytes, 1, partial.length)
       if (remaining === NEED_MORE) continue
-      const total = this.gatheredLength + remaining
+      const total = partial.length + remaining
       if (remaining === MALFORMED) this.end(MALFORMED_PACKET)
       else if (total > this.maximumPacketSize) this.end(PACKET_TOO_LARGE)
-      else this.gatheredTotal = total
+      else partial.total = total
       if (this.verdict !== 0) return position
     }
-    const taken = Math.min(this.gatheredTotal - this.gatheredLength, chunk.length - position)
-    this.append(chunk, position, position + taken)
+    const taken = Math.min(partial.total - partial.length, chunk.length - position)
+    partial.append(chunk, position, position + taken)
     return position + taken
   }
 
-  private append(chunk: Uint8Array, from: number, to: number): void {
-    let buffer = this.gathered as Uint8Array
-    const length = this.gatheredLength + to - from
-    if (length > buffer.length) {
-      const grown = new Uint8Array(capacityFor(length, this.gatheredTotal))
-      copyBytes(buffer, 0, this.gatheredLength, grown, 0)
-      this.gathered = buffer = grown
-    }
-    copyBytes(chunk, from, to, buffer, this.gatheredLength)
-    this.gatheredLength = length
-  }
-
-  private handOnGathered(handler: PacketHandler): number {
-    const bytes = this.gathered as Uint8Array
-    const end = this.gatheredTotal
-    this.gathered = null
-    this.gatheredLength = 0
-    this.gatheredTotal = 0
+  private handOn({ bytes, total }: PartialPacket, handler: PacketHandler): number {
     let start = 2
     while ((bytes[start - 1] as number) > 127) start++
     this.awaitsConnect = false
-    const code = handler.packet(bytes, bytes[0] as number, start, end)
+    const code = handler.packet(bytes, bytes[0] as number, start, total)
     return this.verdict === 0 ? code : this.verdict
   }
 
@@ -219,10 +186,8 @@ export class PacketStream {
   }
 
   private keepWaiting(chunk: Uint8Array, from: number): void {
-    if (this.waiting === null) {
-      this.waiting = [chunk]
-      this.waitingPosition = from
-    } else this.waiting.push(chunk)
+    this.waiting ??= []
+    this.waiting.push(from === 0 ? chunk : chunk.subarray(from))
   }
 
   private end(reasonCode: number): number {
@@ -232,16 +197,7 @@ export class PacketStream {
   }
 
   private release(): void {
-    this.gathered = null
-    this.gatheredLength = 0
-    this.gatheredTotal = 0
+    this.partial = null
     this.waiting = null
-    this.waitingPosition = 0
   }
-}
-
-/** Twice what came, so that a slow packet costs linear time, but no more than the packet needs. */
-function capacityFor(length: number, total: number): number {
-  const capacity = Math.max(length * 2, GATHERED_SIZE_MIN)
-  return total === 0 ? capacity : Math.min(capacity, total)
 }

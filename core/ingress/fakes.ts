@@ -5,7 +5,7 @@ import { MemoryJournal } from "../journal/MemoryJournal.ts"
 import type { KeyValueStoreShape, KeyValueWrite } from "../kv/KeyValueStore.ts"
 import type { LinkPort } from "../link/LinkPort.ts"
 import type { Simulation } from "../platform/simulated.ts"
-import { Delivery, type Subscriber, type Subscription } from "../router/Delivery.ts"
+import { type Delivery, type Subscriber, Subscription } from "../router/Delivery.ts"
 import { Resolutions } from "../router/Resolutions.ts"
 import { ShardRouter } from "../router/Router.ts"
 import { type JoinedTopics, type JoinTopicsOptions, joinTopics, type TopicsShard } from "../topics/fakes.ts"
@@ -191,6 +191,6 @@ export function subscribe(
   subscriber: Subscriber,
   filter: string
 ): { readonly subscription: Subscription; readonly ticket: number } {
-  const subscription = Delivery.subscription(subscriber, filter, 2, "", true, 0)
+  const subscription = new Subscription(subscriber, filter, 2, "", true, 0)
   return { subscription, ticket: shard.router.subscribeUnsafe(subscription) }
 }

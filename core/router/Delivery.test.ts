@@ -1,12 +1,12 @@
 import assert from "node:assert/strict"
 import { test } from "node:test"
-import { Delivery, NO_DELIVERIES, type Subscriber, type Subscription } from "./Delivery.ts"
+import { Delivery, NO_DELIVERIES, type Subscriber, Subscription } from "./Delivery.ts"
 
 const subscriber = (): Subscriber => ({ deliverUnsafe: () => {} })
 
 function subscriptionOf(who: Subscriber, facts: Partial<Subscription> = {}): Subscription {
   const { qos = 0, noLocal = "", retainAsPublished = false, identifier = 0 } = facts
-  return Delivery.subscription(who, "f", qos, noLocal, retainAsPublished, identifier)
+  return new Subscription(who, "f", qos, noLocal, retainAsPublished, identifier)
 }
 
 test("nobody wants it: the one empty list", () => {

@@ -7,8 +7,11 @@ export interface Subscriber {
   deliverUnsafe(message: Message, delivery: Delivery): void
 }
 
-/** One topic filter of one subscriber, with its options. */
-export interface Subscription {
+/**
+ * One topic filter of one subscriber, with its options. Of a million of them few match a name that is published: the rest are to be
+ * small, and their delivery is made when it is first asked for.
+ */
+export class Subscription {
   readonly subscriber: Subscriber
   readonly filter: string
   /** Granted QoS. */
@@ -18,11 +21,40 @@ export interface Subscription {
   readonly retainAsPublished: boolean
   /** Subscription identifier; 0 = none. */
   readonly identifier: number
+  #alone: Delivery | undefined
+
+  constructor(
+    subscriber: Subscriber,
+    filter: string,
+    qos: number,
+    noLocal: string,
+    retainAsPublished: boolean,
+    identifier: number
+  ) {
+    this.subscriber = subscriber
+    this.filter = filter
+    this.qos = qos
+    this.noLocal = noLocal
+    this.retainAsPublished = retainAsPublished
+    this.identifier = identifier
+  }
+
   /** The delivery for a name that only this subscription of its subscriber matches; made once. */
-  readonly alone: Delivery
+  get alone(): Delivery {
+    this.#alone ??= new Delivery(
+      this.subscriber,
+      this.qos,
+      this.noLocal,
+      this.retainAsPublished,
+      this.identifier === 0 ? NO_IDENTIFIERS : [this.identifier],
+      NO_PARTS
+    )
+    return this.#alone
+  }
 }
 
 const NO_IDENTIFIERS: ReadonlyArray<number> = []
+const NO_PARTS: ReadonlyArray<Subscription> = []
 
 export class Delivery {
   readonly subscriber: Subscriber
@@ -48,20 +80,6 @@ export class Delivery {
     this.retainAsPublished = retainAsPublished
     this.identifiers = identifiers
     this.parts = parts
-  }
-
-  /** A subscription with its delivery made ready. */
-  static subscription(
-    subscriber: Subscriber,
-    filter: string,
-    qos: number,
-    noLocal: string,
-    retainAsPublished: boolean,
-    identifier: number
-  ): Subscription {
-    const identifiers = identifier === 0 ? NO_IDENTIFIERS : [identifier]
-    const alone = new Delivery(subscriber, qos, noLocal, retainAsPublished, identifiers, [])
-    return { subscriber, filter, qos, noLocal, retainAsPublished, identifier, alone }
   }
 
   /** Takes subscriptions that match one name together, one delivery a subscriber, in the order of first appearance. */
@@ -106,7 +124,7 @@ export class Delivery {
       }
     }
     const subscriber = (first as Subscription).subscriber
-    return new Delivery(subscriber, qos, noLocal, retainAsPublished, identifiers, noLocal === "" ? [] : group)
+    return new Delivery(subscriber, qos, noLocal, retainAsPublished, identifiers, noLocal === "" ? NO_PARTS : group)
   }
 }
 

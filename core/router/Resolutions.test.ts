@@ -3,7 +3,7 @@ import { test } from "node:test"
 import { Message } from "../ingress/Message.ts"
 import { LinkPort } from "../link/LinkPort.ts"
 import type { ShardTopics } from "../topics/Topics.ts"
-import { Delivery, type Subscriber } from "./Delivery.ts"
+import { type Subscriber, Subscription } from "./Delivery.ts"
 import { Resolutions } from "./Resolutions.ts"
 import { ShardRouter } from "./Router.ts"
 
@@ -39,7 +39,7 @@ function resolve(resolutions: Resolutions, name: string): number {
 test("what many names with many subscribers hold is bounded, and every name still finds all of them", () => {
   const { resolutions, router } = make(100)
   for (let index = 0; index < 10; index++) {
-    router.subscribeUnsafe(Delivery.subscription(subscriber(), "a/#", 0, "", false, 0))
+    router.subscribeUnsafe(new Subscription(subscriber(), "a/#", 0, "", false, 0))
   }
   for (let index = 0; index < 1_000; index++) {
     assert.equal(resolve(resolutions, `a/${index % 37}`), 10)
@@ -49,7 +49,7 @@ test("what many names with many subscribers hold is bounded, and every name stil
 
 test("references are counted anew when subscribers come and go", () => {
   const { resolutions, router } = make(1_000)
-  const made = Array.from({ length: 10 }, () => Delivery.subscription(subscriber(), "a/#", 0, "", false, 0))
+  const made = Array.from({ length: 10 }, () => new Subscription(subscriber(), "a/#", 0, "", false, 0))
   for (const subscription of made) {
     router.subscribeUnsafe(subscription)
     resolve(resolutions, "a/b")
@@ -65,7 +65,7 @@ test("references are counted anew when subscribers come and go", () => {
 test("subscribers that have gone are not held by names that nobody publishes on any more", () => {
   const { resolutions, router } = make(1_000_000)
   for (const filter of ["a/#", "b/1"]) {
-    const made = Delivery.subscription(subscriber(), filter, 0, "", false, 0)
+    const made = new Subscription(subscriber(), filter, 0, "", false, 0)
     router.subscribeUnsafe(made)
     for (let index = 0; index < 3_000; index++) resolve(resolutions, `${filter[0]}/${index}`)
     assert.equal(resolutions.deliveryCount, filter === "b/1" ? 1 : 3_000)
@@ -73,7 +73,7 @@ test("subscribers that have gone are not held by names that nobody publishes on 
     for (let second = 0; second < 10; second++) resolutions.housekeep()
     assert.equal(resolutions.deliveryCount, 0)
   }
-  router.subscribeUnsafe(Delivery.subscription(subscriber(), "a/1", 0, "", false, 0))
+  router.subscribeUnsafe(new Subscription(subscriber(), "a/1", 0, "", false, 0))
   assert.deepEqual([resolve(resolutions, "a/1"), resolve(resolutions, "a/2")], [1, 0])
   resolutions.housekeep()
   assert.equal(resolutions.deliveryCount, 1, "what is up to date stays")
@@ -82,7 +82,7 @@ test("subscribers that have gone are not held by names that nobody publishes on 
 test("a name with more subscribers than the bound is delivered to, and not kept", () => {
   const { resolutions, router } = make(5)
   for (let index = 0; index < 10; index++) {
-    router.subscribeUnsafe(Delivery.subscription(subscriber(), "a", 0, "", false, 0))
+    router.subscribeUnsafe(new Subscription(subscriber(), "a", 0, "", false, 0))
   }
   for (let index = 0; index < 3; index++) assert.equal(resolve(resolutions, "a"), 10)
   assert.equal(resolutions.deliveryCount, 0)

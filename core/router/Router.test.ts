@@ -2,7 +2,7 @@ import assert from "node:assert/strict"
 import { test } from "node:test"
 import { LinkPort } from "../link/LinkPort.ts"
 import type { TurnTask } from "../platform/Turn.ts"
-import { Delivery } from "./Delivery.ts"
+import { Subscription } from "./Delivery.ts"
 import { ShardRouter } from "./Router.ts"
 
 /** Two routers whose frames travel when `deliver` is called. */
@@ -27,7 +27,7 @@ function makePair(): { routers: ReadonlyArray<ShardRouter>; deliver: () => void 
   return { routers, deliver }
 }
 
-const subscriptionOn = (filter: string) => Delivery.subscription({ deliverUnsafe: () => {} }, filter, 0, "", false, 0)
+const subscriptionOn = (filter: string) => new Subscription({ deliverUnsafe: () => {} }, filter, 0, "", false, 0)
 
 test("a second subscriber of a filter waits as long as the first: until the other shard knows it", () => {
   const { routers, deliver } = makePair()

@@ -11,7 +11,6 @@ import {
   ACCEPTED_PENDING,
   ALLOW,
   checkTopicFilter,
-  Delivery,
   isWellFormedUtf8,
   type Message,
   type Principal,
@@ -23,7 +22,7 @@ import {
   type SocketReceiver,
   SUBSCRIBE,
   type Subscriber,
-  type Subscription,
+  Subscription,
   TicketFifo,
   type TicketRelease,
   type TicketStream,
@@ -188,7 +187,7 @@ export class Connection implements SocketReceiver, Subscriber, TicketRelease, Tu
     if (services.access.checkUnsafe(this.principal, SUBSCRIBE, filter) !== ALLOW) return "not-authorized"
     if (this.#subscriptions.has(filter)) return "ok"
     if (this.#subscriptions.size >= settings.subscriptions_max) return "too-many"
-    const subscription = Delivery.subscription(this, filter, 0, "", false, 0)
+    const subscription = new Subscription(this, filter, 0, "", false, 0)
     this.#subscriptions.set(filter, subscription)
     const ticket = services.router.subscribeUnsafe(subscription)
     services.ingress.replayRetained(this.principal.tenant, filter, (message) => {

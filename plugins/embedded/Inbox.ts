@@ -8,12 +8,12 @@
  *  - Messages leave in the order in which they came; one that has expired meanwhile is left out and counted.
  */
 import {
-  Delivery,
+  type Delivery,
   type Message,
   type RetainedSeam,
   RetainedSeams,
   type Subscriber,
-  type Subscription
+  Subscription
 } from "../../core/mod.ts"
 import { SubscriptionError } from "./errors.ts"
 import { ReceivedMessage } from "./ReceivedMessage.ts"
@@ -70,7 +70,7 @@ export abstract class Inbox implements Subscriber, Closable {
     this.#queueBytesMax = bound("queueBytesMax", options.queueBytesMax ?? QUEUE_BYTES_MAX)
     this.#dropsAll = options.overflow === "drop"
     this.#ended = ended
-    this.#subscription = Delivery.subscription(this, filter, options.qos ?? 2, "", false, 0)
+    this.#subscription = new Subscription(this, filter, options.qos ?? 2, "", false, 0)
   }
 
   /** Messages that wait. */

@@ -12,7 +12,7 @@
  *
  * Source: MQTT 5.0 section 4.1.
  */
-import { Delivery, type KeyValueWrite, type Message, type TicketStream } from "../../core/mod.ts"
+import { type KeyValueWrite, type Message, Subscription, type TicketStream } from "../../core/mod.ts"
 import type { AnswerLine } from "./AnswerLine.ts"
 import type { Broker } from "./Broker.ts"
 import type { Connection } from "./Connection.ts"
@@ -98,7 +98,7 @@ export class DurableSession extends Session {
       }
       if (row.exclusive) this.heldFilters().restore(filter)
       const publisher = row.noLocal ? this.clientIdentifier : ""
-      const made = Delivery.subscription(this, filter, row.qos, publisher, row.retainAsPublished, row.identifier)
+      const made = new Subscription(this, filter, row.qos, publisher, row.retainAsPublished, row.identifier)
       this.subscriptions ??= new Map()
       this.subscriptions.set(filter, made)
       this.#kept.restore(made, row.since)

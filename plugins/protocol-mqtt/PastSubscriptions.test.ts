@@ -1,7 +1,7 @@
 import assert from "node:assert/strict"
 import { test } from "node:test"
 import { messageOf } from "../../core/ingress/fakes.ts"
-import { Delivery, matches, type QueueLogsShape, type QueueReceiver, type Subscription } from "../../core/mod.ts"
+import { matches, type QueueLogsShape, type QueueReceiver, Subscription } from "../../core/mod.ts"
 import { PastSubscriptions } from "./PastSubscriptions.ts"
 
 const nobody = { deliverUnsafe: (): void => {} }
@@ -11,7 +11,7 @@ function make() {
   const past = new PastSubscriptions()
   const asked: Array<QueueReceiver<number>> = []
   const queueLogs = { count: 2, end: (_log: number, receiver: QueueReceiver<number>) => void asked.push(receiver) }
-  past.add(Delivery.subscription(nobody, "t/+", 1, "", false, 0), [5, 0], queueLogs as unknown as QueueLogsShape)
+  past.add(new Subscription(nobody, "t/+", 1, "", false, 0), [5, 0], queueLogs as unknown as QueueLogsShape)
   const isFor = (queue: number, queueOffset: number, name = "t/a"): boolean => {
     const message = messageOf(name, "x", { qos: 1 })
     message.queue = queue

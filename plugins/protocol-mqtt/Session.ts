@@ -7,13 +7,12 @@
  */
 import {
   type Delivery,
-  Delivery as DeliveryOf,
   type JointTickets,
   type Message,
   type RetainedRoom,
   type RetainedSeam,
   type Subscriber,
-  type Subscription,
+  Subscription,
   type TicketStream
 } from "../../core/mod.ts"
 import { type AnswerLine, NOT_FOUND } from "./AnswerLine.ts"
@@ -159,7 +158,7 @@ export abstract class Session implements Subscriber {
     const subscriptions = (this.subscriptions ??= new Map())
     const before = subscriptions.get(filter)
     const publisher = noLocal ? this.clientIdentifier : ""
-    const made = DeliveryOf.subscription(this, filter, qos, publisher, retainAsPublished, identifier)
+    const made = new Subscription(this, filter, qos, publisher, retainAsPublished, identifier)
     const { router } = this.broker.services
     const ticket = router.subscribeUnsafe(made)
     if (before !== undefined) router.unsubscribeUnsafe(before)

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict"
 import { test } from "node:test"
-import { Delivery, Message, type Subscription } from "../../core/mod.ts"
+import { Delivery, Message, Subscription } from "../../core/mod.ts"
 import { Broker } from "./Broker.ts"
 import type { Connection } from "./Connection.ts"
 import { HeldMessages } from "./HeldMessages.ts"
@@ -154,8 +154,8 @@ test("delivery: the lower QoS, retain as published, subscription identifiers, no
   const { session, connect } = make()
   const connection = connect()
   const deliver = (message: Message, ...granted: ReadonlyArray<readonly [number, string, boolean, number]>): void => {
-    const made = granted.map(([qos, noLocal, asPublished, identifier]) =>
-      Delivery.subscription(session, "t", qos, noLocal, asPublished, identifier)
+    const made = granted.map(
+      ([qos, noLocal, asPublished, identifier]) => new Subscription(session, "t", qos, noLocal, asPublished, identifier)
     )
     for (const delivery of Delivery.gather(made)) session.deliverUnsafe(message, delivery)
   }

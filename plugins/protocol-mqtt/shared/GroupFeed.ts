@@ -6,7 +6,14 @@
  *  - What a cursor says is wanted is given to the host once; the place where reading meets what is published is exact.
  *  - A QoS 2 message is given when it is committed.
  */
-import { Delivery, type Message, type QueueRead, type QueueSelection, type SharedCursor } from "../../../core/mod.ts"
+import {
+  type Message,
+  type QueueRead,
+  type QueueSelection,
+  type SharedCursor,
+  type Subscriber,
+  Subscription
+} from "../../../core/mod.ts"
 import type { Broker } from "../Broker.ts"
 import { applyBounds } from "../QueueBounds.ts"
 
@@ -238,6 +245,6 @@ export class GroupFeed {
 }
 
 /** What a group has the router give it: everything that matches. */
-export function everything(subscriber: Parameters<typeof Delivery.subscription>[0], filter: string) {
-  return Delivery.subscription(subscriber, filter, 2, "", true, 0)
+export function everything(subscriber: Subscriber, filter: string): Subscription {
+  return new Subscription(subscriber, filter, 2, "", true, 0)
 }

@@ -143,7 +143,7 @@ export const SCALE_SCENARIOS: readonly ScaleScenario[] = [
     window: 1000,
     repeats: 10,
     probeRate: 1000,
-    restSeconds: 3,
+    restSeconds: 15,
     quietSeconds: 10
   }
 ]

@@ -175,8 +175,8 @@ export const publishMutants: ReadonlyArray<Mutant> = [
   {
     statements: ["MQTT-3.3.2-5"],
     file: RETAINED,
-    find: "if (message.expiresAtMs !== 0 && message.expiresAtMs <= nowMs) expired.push(match)",
-    replace: "if (message.expiresAtMs < 0) expired.push(match)"
+    find: "return expiresAtMs !== 0 && expiresAtMs <= nowMs",
+    replace: "return expiresAtMs < 0"
   },
   {
     statements: ["MQTT-3.3.2-6"],

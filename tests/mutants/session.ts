@@ -90,7 +90,7 @@ export const sessionMutants: ReadonlyArray<Mutant> = [
   {
     statements: ["MQTT-4.2.0-1"],
     file: `${PLUGIN}/wire/framing.ts`,
-    find: "        this.beginGathering(chunk, position, 0)\n",
+    find: "        this.partial = new PartialPacket(chunk, position, 0)\n",
     replace: ""
   },
   // The first PUBLISH says DUP.

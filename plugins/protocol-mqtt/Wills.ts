@@ -1,22 +1,12 @@
 /**
  * Wills: kept as rows from the CONNECT that brought them on, so that a broker that was killed publishes them when it is back.
  *
- * A will's row goes in the journal entry in which its message is stored, or, where another shard stores it, after that has said that it
- * is: the message carries the will's token, so that it is stored once whatever crashes between.
- *
  * Source: MQTT 5.0 section 3.1.2.5, 3.1.3.2.2.
  * Invariant: a will is published at most once: cancelled by a normal DISCONNECT, or by a resumption before its delay is over.
  */
-import {
-  ACCEPTED_PENDING,
-  DISK_FULL,
-  FAILED,
-  Message,
-  type Principal,
-  TicketFifo,
-  type WheelTask
-} from "../../core/mod.ts"
+import { Message, type Principal, TicketFifo, type WheelTask } from "../../core/mod.ts"
 import type { Broker } from "./Broker.ts"
+import { OncePublisher } from "./OncePublisher.ts"
 import * as rows from "./session-rows.ts"
 import { readPages } from "./stored-sessions.ts"
 import type { WillMessage } from "./wire/connect.ts"
@@ -26,9 +16,6 @@ const encoder = new TextEncoder()
 const DUE_MAX = 100
 /** Between two looks where more are due at once, and before a publication that failed is tried again, ms. */
 const AGAIN_MS = 1_000
-/** Where a will is stored. */
-const HERE = 0
-const ELSEWHERE = 1
 
 /** What the rows of a will are to say, under the ticket that they wait for; 0 = not submitted. */
 interface Early {
@@ -44,22 +31,24 @@ export class Wills implements WheelTask {
   readonly #broker: Broker
   /** When the wheel looks next, on the wall clock; 0 = not at all. */
   #nextLookMs = 0
-  #awaits = 0
-  readonly #awaited = new Map<number, number>()
-  /** Wills on their way into storage. */
-  readonly #stored = new TicketFifo({
-    released: (outcome, kind, value) =>
-      kind === HERE ? this.#publishedHere(outcome, value) : this.#published(outcome, value),
-    releasedAll: () => {}
-  })
+  readonly #publisher: OncePublisher<rows.WillRow>
 
   constructor(broker: Broker) {
     this.#broker = broker
+    this.#publisher = new OncePublisher(broker, {
+      tokenPrefix: "w",
+      drop: (number, row) => this.#drop(number, row),
+      handedOver: (number, { dueAtMs }) => void this.#early.set(number, { row: undefined, dueAtMs, ticket: 0 }),
+      postponed: (number, row) => this.#publishLater(number, row),
+      counted: (change) => {
+        broker.counts.willsPublished += change
+      }
+    })
   }
 
   /** Wills whose rows, or whose messages, are on their way. */
   get unsettledCount(): number {
-    return this.#early.size + this.#rows.size
+    return this.#early.size + this.#publisher.openCount
   }
 
   /** Takes up what the last run left: wills that wait, and those of clients that were connected. */
@@ -98,7 +87,7 @@ export class Wills implements WheelTask {
     const { user, peerAddress } = principal
     const row = { dueAtMs: 0, delay, messageExpiry: will.messageExpiryInterval, user, peerAddress, message }
     if (delay === 0) {
-      this.#publish(number, row)
+      this.#publisher.publish(number, row)
       return false
     }
     this.pendingCount += 1
@@ -116,7 +105,7 @@ export class Wills implements WheelTask {
     const row = this.#row(number)
     if (row === undefined) return
     this.pendingCount -= 1
-    if (row.dueAtMs <= this.#broker.services.clock.nowMs()) this.#publish(number, row)
+    if (row.dueAtMs <= this.#broker.services.clock.nowMs()) this.#publisher.publish(number, row)
     else this.#drop(number, row)
   }
 
@@ -125,7 +114,7 @@ export class Wills implements WheelTask {
     const row = this.#row(number)
     if (row === undefined) return
     this.pendingCount -= 1
-    this.#publish(number, row)
+    this.#publisher.publish(number, row)
   }
 
   /** Publishes all that wait now. */
@@ -230,81 +219,6 @@ export class Wills implements WheelTask {
     this.#early.set(number, { row: { ...row, dueAtMs }, dueAtMs, ticket: 0 })
     this.#lost.add(number)
     this.#lookAt(this.#broker.services.clock.nowMs() + AGAIN_MS)
-  }
-
-  #publish(number: number, row: rows.WillRow): void {
-    const { services, counts } = this.#broker
-    const { ingress, clock, shard } = services
-    const { message } = row
-    const nowMs = clock.nowMs()
-    message.timestamp = nowMs
-    message.expiresAtMs = row.messageExpiry >= 0 ? nowMs + row.messageExpiry * 1_000 : 0
-    message.begin()
-    message.token = `${shard.index}/w${number}`
-    const { user, peerAddress } = row
-    const principal = { tenant: message.tenant, user, clientIdentifier: message.publisher, peerAddress }
-    counts.willsPublished += 1
-    const outcome = ingress.publishUnsafe(message, principal)
-    message.token = ""
-    if (outcome < 0 && services.journal.refusal !== 0) {
-      counts.willsPublished -= 1
-      this.#publishLater(number, row)
-      return
-    }
-    if (outcome !== ACCEPTED_PENDING || ingress.pendingOwner === shard.index) {
-      // Stored here or nowhere: its row goes in the same entry. What was refused otherwise has had its chance.
-      this.#drop(number, row)
-      if (outcome < 0) counts.publishRefused += 1
-      else if (outcome === ACCEPTED_PENDING) {
-        this.#rows.set(number, row)
-        this.#stored.push(ingress.pendingStream, ingress.pendingTicket, HERE, number)
-      }
-      return
-    }
-    this.#early.set(number, { row: undefined, dueAtMs: row.dueAtMs, ticket: 0 })
-    this.#awaits += 1
-    this.#awaited.set(this.#awaits, number)
-    this.#owners.set(number, ingress.pendingOwner)
-    this.#rows.set(number, row)
-    this.#stored.push(ingress.pendingStream, ingress.pendingTicket, ELSEWHERE, this.#awaits)
-  }
-
-  readonly #owners = new Map<number, number>()
-  readonly #rows = new Map<number, rows.WillRow>()
-
-  /** This shard has stored it, and its row is gone in the same entry; or the journal has lost both. */
-  #publishedHere(outcome: number, number: number): void {
-    const row = this.#rows.get(number)
-    this.#rows.delete(number)
-    if (outcome >= 0 || row === undefined) return
-    this.#broker.counts.willsPublished -= 1
-    this.#publishLater(number, row)
-  }
-
-  /** Another shard has stored it, or refused it. */
-  #published(outcome: number, value: number): void {
-    if (outcome < 0) this.#broker.counts.publishRefused += 1
-    const number = this.#awaited.get(value)
-    if (number === undefined) return
-    this.#awaited.delete(value)
-    const row = this.#rows.get(number)
-    const owner = this.#owners.get(number)
-    this.#rows.delete(number)
-    this.#owners.delete(number)
-    if (row === undefined || owner === undefined) return
-    // A disk that is full is full for all shards.
-    const isFull = outcome < 0 && this.#broker.services.journal.refusal !== 0
-    if (isFull || outcome === DISK_FULL || outcome === FAILED) {
-      this.#broker.counts.willsPublished -= 1
-      this.#publishLater(number, row)
-      return
-    }
-    this.#drop(number, row)
-    const { ingress, shard } = this.#broker.services
-    // Given back when the row is gone for good, so that a crash between finds the token still taken.
-    this.#broker.whenCommitted((dropped) => {
-      if (dropped >= 0) ingress.giveBackToken(`${shard.index}/w${number}`, () => {})
-    })
   }
 
   #lookAt(dueAtMs: number): void {

@@ -15,6 +15,7 @@
  * byte.
  */
 import { ByteReader, ByteWriter, type KeyValueWrite, Message } from "../../core/mod.ts"
+import type { Publishable } from "./OncePublisher.ts"
 
 const FORMAT = 1
 const encoder = new TextEncoder()
@@ -33,17 +34,11 @@ export interface SessionRow {
 }
 
 /** A will, ready to be published. */
-export interface WillRow {
+export interface WillRow extends Publishable {
   /** When it is to be published, ms since 1970; 0 = when its client's connection ends. */
   readonly dueAtMs: number
   /** Seconds between that end and its publication: its own delay, or its session's expiry where that is shorter. */
   readonly delay: number
-  /** Seconds until the message expires once it is published; -1 = never. */
-  readonly messageExpiry: number
-  readonly user: string
-  readonly peerAddress: string
-  /** Topic name, payload, headers, QoS, retain, publisher. */
-  readonly message: Message
 }
 
 export interface SubscriptionRow {

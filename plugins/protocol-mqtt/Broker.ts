@@ -26,6 +26,8 @@ import type { Connection } from "./Connection.ts"
 import { ConnectLimits } from "./ConnectLimits.ts"
 import { Counts } from "./Counts.ts"
 import type { DurableSession } from "./DurableSession.ts"
+import { DelayedMessages } from "./delayed/DelayedMessages.ts"
+import type { PendingPlace } from "./entering.ts"
 import { ExclusiveFilters } from "./exclusive/ExclusiveFilters.ts"
 import { HeldMessages } from "./HeldMessages.ts"
 import { type Listeners, listenersOf } from "./listeners.ts"
@@ -90,6 +92,9 @@ export class Broker implements TurnTask, WheelTask {
   readonly wills: Wills
   readonly shared: SharedGroups
   readonly exclusive: ExclusiveFilters
+  readonly delayed: DelayedMessages
+  /** Where to wait for what was published last: see {@link enter}. */
+  pending: PendingPlace
   /** Undefined where the options name nobody. */
   scram: ScramUsers | undefined
   readonly connections = new Set<Connection>()
@@ -133,6 +138,8 @@ export class Broker implements TurnTask, WheelTask {
     this.wills = new Wills(this)
     this.shared = new SharedGroups(this)
     this.exclusive = new ExclusiveFilters(this)
+    this.delayed = new DelayedMessages(this)
+    this.pending = services.ingress
     services.queueLogs.onLost((log, from, end) => {
       for (const session of this.sessions.durable()) session.lost(log, from, end)
       this.shared.lost()
@@ -154,6 +161,7 @@ export class Broker implements TurnTask, WheelTask {
     await this.sessions.start()
     await this.shared.start()
     await this.wills.start()
+    await this.delayed.start()
   }
 
   /** An identifier for a client that has none, owned by this shard, so that its connection need not be passed on. */

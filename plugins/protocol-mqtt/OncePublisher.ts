@@ -2,16 +2,14 @@
  * Publishes messages that stand in rows until then (wills, delayed messages), each once.
  *
  * Invariants
- *  - A message's row goes in the journal entry in which the message is stored, or, where another shard stores it, after that has said
- *    that it is: the message carries a token by which it is stored once, whatever crashes between.
+ *  - A message's row goes in the journal entry in which the message is stored, or, where it is stored elsewhere, after that has been
+ *    said: the message carries a token by which another shard stores it once, whatever crashes between.
+ *  - Each waits for its own outcome: one whose storage hangs holds up no other.
  *  - What is refused for good has had its chance. What the journal cannot take now keeps its row and is published later.
  */
-import { ACCEPTED_PENDING, DISK_FULL, FAILED, type Message, TicketFifo } from "../../core/mod.ts"
+import { ACCEPTED_PENDING, DISK_FULL, FAILED, type Message } from "../../core/mod.ts"
 import type { Broker } from "./Broker.ts"
-
-/** Where a message is stored. */
-const HERE = 0
-const ELSEWHERE = 1
+import { enter } from "./entering.ts"
 
 /** What a row says of its message. */
 export interface Publishable {
@@ -29,47 +27,28 @@ export interface RowKeeper<Row> {
   readonly tokenPrefix: string
   /** The row goes, in this turn's entry. */
   drop(number: number, row: Row): void
-  /** Another shard has the message, and may have stored it: the row stays and is not to be published meanwhile. */
+  /** It is being stored elsewhere: the row stays, and is not to be published meanwhile. */
   handedOver(number: number, row: Row): void
-  /** It was not published: the journal takes nothing now. Its row is as it was before. */
+  /** It was not published: the journal takes nothing now, or has lost it. Its row is as it was before, also where it was dropped. */
   postponed(number: number, row: Row): void
   /** So many were published more (or, where they turn out not to be, less). */
   counted(change: number): void
 }
 
-interface HandedOver<Row> {
-  readonly number: number
-  readonly row: Row
-  readonly owner: number
-}
-
 export class OncePublisher<Row extends Publishable> {
   readonly #broker: Broker
   readonly #keeper: RowKeeper<Row>
-  /** On their way into this shard's storage. */
-  readonly #storing = new Map<number, Row>()
-  /** On their way into another shard's, by a number that tells one attempt from the next. */
-  readonly #handedOver = new Map<number, HandedOver<Row>>()
-  #lastAttempt = 0
-  readonly #stored = new TicketFifo({
-    released: (outcome, kind, value) =>
-      kind === HERE ? this.#storedHere(outcome, value) : this.#storedElsewhere(outcome, value),
-    releasedAll: () => {}
-  })
+  /** Messages that are not stored yet. */
+  openCount = 0
 
   constructor(broker: Broker, keeper: RowKeeper<Row>) {
     this.#broker = broker
     this.#keeper = keeper
   }
 
-  /** Messages that are not stored yet. */
-  get openCount(): number {
-    return this.#storing.size + this.#handedOver.size
-  }
-
   publish(number: number, row: Row): void {
-    const { services, counts } = this.#broker
-    const { ingress, clock, shard } = services
+    const broker = this.#broker
+    const { clock, journal, shard } = broker.services
     const { message, user, peerAddress } = row
     const nowMs = clock.nowMs()
     message.timestamp = nowMs
@@ -77,45 +56,44 @@ export class OncePublisher<Row extends Publishable> {
     message.begin()
     message.token = this.#tokenOf(number)
     const principal = { tenant: message.tenant, user, clientIdentifier: message.publisher, peerAddress }
-    const outcome = ingress.publishUnsafe(message, principal)
+    const outcome = enter(broker, message, principal)
     message.token = ""
-    if (outcome < 0 && services.journal.refusal !== 0) {
+    if (outcome < 0 && journal.refusal !== 0) {
       this.#keeper.postponed(number, row)
       return
     }
     this.#keeper.counted(1)
-    if (outcome !== ACCEPTED_PENDING || ingress.pendingOwner === shard.index) {
+    if (outcome !== ACCEPTED_PENDING) {
+      if (outcome < 0) broker.counts.publishRefused += 1
       this.#keeper.drop(number, row)
-      if (outcome < 0) counts.publishRefused += 1
-      else if (outcome === ACCEPTED_PENDING) {
-        this.#storing.set(number, row)
-        this.#stored.push(ingress.pendingStream, ingress.pendingTicket, HERE, number)
-      }
+      return
+    }
+    this.openCount += 1
+    const { pendingStream, pendingTicket, pendingOwner, pendingIsJournaled } = broker.pending
+    if (pendingOwner === shard.index && pendingIsJournaled) {
+      this.#keeper.drop(number, row)
+      // In one entry: it is stored where its row is gone.
+      broker.whenCommitted((dropped) => this.#stored(dropped, number, row))
       return
     }
     this.#keeper.handedOver(number, row)
-    this.#lastAttempt += 1
-    this.#handedOver.set(this.#lastAttempt, { number, row, owner: ingress.pendingOwner })
-    this.#stored.push(ingress.pendingStream, ingress.pendingTicket, ELSEWHERE, this.#lastAttempt)
+    pendingStream.whenCommitted(pendingTicket, () =>
+      this.#storedElsewhere(pendingStream.takeOutcome(pendingTicket), number, row)
+    )
   }
 
-  /** This shard has stored it, and its row is gone in the same entry; or the journal has lost both. */
-  #storedHere(outcome: number, number: number): void {
-    const row = this.#storing.get(number)
-    this.#storing.delete(number)
-    if (outcome < 0 && row !== undefined) this.#notPublished(number, row)
+  #stored(outcome: number, number: number, row: Row): void {
+    this.openCount -= 1
+    if (outcome < 0) this.#notPublished(number, row)
   }
 
-  /** Another shard has stored it, or refused it. */
-  #storedElsewhere(outcome: number, attempt: number): void {
-    const handed = this.#handedOver.get(attempt)
-    this.#handedOver.delete(attempt)
-    if (outcome < 0) this.#broker.counts.publishRefused += 1
-    if (handed === undefined) return
-    const { number, row } = handed
-    const { ingress, journal } = this.#broker.services
+  /** Another shard, or something that is not in the journal, has stored it or refused it. */
+  #storedElsewhere(outcome: number, number: number, row: Row): void {
+    const { counts, services } = this.#broker
+    this.openCount -= 1
+    if (outcome < 0) counts.publishRefused += 1
     // A disk that is full is full for all shards.
-    const isFull = outcome < 0 && journal.refusal !== 0
+    const isFull = outcome < 0 && services.journal.refusal !== 0
     if (isFull || outcome === DISK_FULL || outcome === FAILED) {
       this.#notPublished(number, row)
       return
@@ -123,7 +101,7 @@ export class OncePublisher<Row extends Publishable> {
     this.#keeper.drop(number, row)
     // Given back when the row is gone for good, so that a crash between finds the token still taken.
     this.#broker.whenCommitted((dropped) => {
-      if (dropped >= 0) ingress.giveBackToken(this.#tokenOf(number), () => {})
+      if (dropped >= 0) services.ingress.giveBackToken(this.#tokenOf(number), () => {})
     })
   }
 

@@ -100,6 +100,12 @@ export const options = v.strictObject({
     v.description("bytes of the topic filters of one session")
   ),
   subscriptions_max: v.pipe(v.optional(whole(1, 1_000_000), 10_000), v.description("topic filters of one session")),
+  delayed_messages_max: v.pipe(
+    v.optional(whole(0, 100_000_000), 1_000_000),
+    v.description(
+      "messages of one tenant that wait on one shard for their time, $delayed/seconds/topic; 0 = none are taken"
+    )
+  ),
   exclusive_subscriptions: v.pipe(
     v.optional(v.boolean(), true),
     v.description("whether a client may have a subscription to itself, $exclusive/filter")

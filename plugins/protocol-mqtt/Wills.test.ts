@@ -156,3 +156,44 @@ test("a session that ends for good brings its will with it", async () => {
   await node.settle()
   assert.equal(await wills(), 1)
 })
+
+test("a will that this shard's journal loses comes after a crash, though one before it still waited for another shard", async () => {
+  const node = new TestNode()
+  await node.start()
+  const [here, there] = node.shards
+  assert.ok(here !== undefined && there !== undefined)
+  const watcher = new TestClient(node, "watcher", 4)
+  const clients = Array.from({ length: 24 }, (_, each) => new TestClient(node, `client-${each}`, 5)).filter(
+    (client) => node.of(client.id) === here
+  )
+  watcher.connect()
+  for (const [each, client] of clients.entries())
+    client.connect({ will: { topic: `will/${each}`, payload: `${each}`, qos: 2 } })
+  const answer = async (): Promise<void> => {
+    for (let round = 0; round < 4; round++) {
+      await node.settle()
+      for (const each of [watcher, ...clients]) each.answer()
+    }
+  }
+  await answer()
+  watcher.send(encode.subscribe(4, 1, [{ filter: "will/#", qos: 2 }]))
+  await answer()
+  node.automatic = false
+  for (const client of clients) client.cut()
+  await answer()
+  here.journal.fail(DISK_FULL)
+  await node.advance(2_500)
+  here.journal.commit()
+  node.crash()
+  for (const each of [watcher, ...clients]) each.wire = undefined
+  await node.start()
+  watcher.connect()
+  for (let round = 0; round < 4; round++) {
+    await node.advance(2_500)
+    await answer()
+  }
+  assert.deepEqual(
+    watcher.got.map(({ payload }) => Number(payload)).toSorted((one, other) => one - other),
+    clients.map((_, each) => each)
+  )
+})

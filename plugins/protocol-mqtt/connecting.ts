@@ -9,6 +9,7 @@ import type { Connection } from "./Connection.ts"
 import { OutboundAliases } from "./OutboundAliases.ts"
 import { reasonStringOf } from "./reason-strings.ts"
 import * as Reason from "./reasons.ts"
+import { isDelayedWrong } from "./delayed/delayed-name.ts"
 import { isReservedText } from "./reserved-names.ts"
 import type { Session } from "./Session.ts"
 import type { Opened } from "./Sessions.ts"
@@ -48,6 +49,9 @@ export function openConnection(connection: Connection, bytes: Uint8Array, start:
   }
   const { will } = packet
   if (will !== undefined && (checkTopicName(will.topic) !== 0 || broker.topicBounds.isTextOver(will.topic))) {
+    return refuse(connection, TOPIC_NAME_INVALID)
+  }
+  if (will !== undefined && isDelayedWrong(will.topic, broker.services.clock.nowMs())) {
     return refuse(connection, TOPIC_NAME_INVALID)
   }
   if (will !== undefined && isReservedText(will.topic)) return refuse(connection, Reason.NOT_AUTHORIZED)

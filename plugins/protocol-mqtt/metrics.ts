@@ -44,7 +44,9 @@ export function registerMetrics(telemetry: TelemetryShape, broker: Broker): Effe
       () => counts.sharedReturned
     ],
     ["trimmed_behind_total", "Sessions that found their place in a queue log trimmed away", () => counts.trimmedBehind],
-    ["wills_published_total", "Will messages published", () => counts.willsPublished]
+    ["wills_published_total", "Will messages published", () => counts.willsPublished],
+    ["delayed_published_total", "Delayed messages published", () => broker.delayed.published],
+    ["delayed_cancelled_total", "Delayed messages taken back", () => broker.delayed.cancelled]
   ]
   const gauges: ReadonlyArray<readonly [name: string, help: string, read: () => number]> = [
     ["connections", "Clients connected now", () => counts.connectionsOpen],
@@ -53,6 +55,12 @@ export function registerMetrics(telemetry: TelemetryShape, broker: Broker): Effe
     ["output_bytes", "Bytes that wait for sockets", () => broker.budget.used],
     ["held_bytes", "Bytes of messages that sessions keep", () => broker.held.used],
     ["wills_pending", "Wills that wait for their delay", () => broker.wills.pendingCount],
+    ["delayed_messages", "Messages that wait for their time", () => broker.delayed.count],
+    [
+      "delayed_unsettled",
+      "Delayed messages whose rows are on their way to the disk or off it",
+      () => broker.delayed.unsettledCount
+    ],
     ["exclusive_filters", "Filters that one client has to itself", () => broker.exclusive.heldCount],
     ["shared_groups", "Groups of shared subscriptions", () => broker.shared.groupCount],
     ["shared_members", "Members of shared subscriptions that are known here", () => broker.shared.memberCount],

@@ -9,7 +9,6 @@ import {
   JointTickets,
   type Message,
   NAME_HAS_WILDCARD,
-  REFUSED_NOT_AUTHORIZED,
   REFUSED_QUOTA,
   REFUSED_TOPIC_NAME,
   type TicketStream,
@@ -17,9 +16,9 @@ import {
   TOPIC_NOT_WELL_FORMED
 } from "../../core/mod.ts"
 import type { Connection } from "./Connection.ts"
+import { enter } from "./entering.ts"
 import { wireFormatOf } from "./PublishEncoder.ts"
 import * as Reason from "./reasons.ts"
-import { isReserved } from "./reserved-names.ts"
 import type { Session } from "./Session.ts"
 import { TopicAliases } from "./TopicAliases.ts"
 import { PAUSED } from "./wire/framing.ts"
@@ -99,7 +98,7 @@ function receivePublish(
   } else broker.setHeaders(message, bytes, publish.propertiesStart, publish.propertiesEnd)
   message.begin()
   if (qos !== 0) return publishAcknowledged(connection, session, message, qos, publish.packetIdentifier)
-  const outcome = publishWithin(connection, message)
+  const outcome = enter(broker, message, connection.principal)
   if (outcome >= 0) return 0
   broker.counts.publishRefused += 1
   if (outcome !== REFUSED_TOPIC_NAME) return 0
@@ -134,8 +133,7 @@ function publishAcknowledged(
     session.takeReceived(packetIdentifier)
     message.token = session.tokenOf(packetIdentifier)
   }
-  const { ingress } = broker.services
-  const outcome = publishWithin(connection, message)
+  const outcome = enter(broker, message, connection.principal)
   message.token = ""
   if (outcome !== ACCEPTED_PENDING) {
     // Free at once, however long the answer waits behind others: a copy that comes meanwhile is a message of its own.
@@ -147,15 +145,16 @@ function publishAcknowledged(
     else waitForReceipt(connection, session, broker.services.journal.tickets, kept, packetIdentifier)
     return 0
   }
-  const { pendingStream, pendingTicket } = ingress
-  if (qos === 2 && !ingress.pendingIsJournaled) {
-    const late = session.keepReceivedLater(packetIdentifier, pendingStream, pendingTicket, ingress.pendingOwner)
+  const { pending } = broker
+  const { pendingStream, pendingTicket } = pending
+  if (qos === 2 && !pending.pendingIsJournaled) {
+    const late = session.keepReceivedLater(packetIdentifier, pendingStream, pendingTicket, pending.pendingOwner)
     if (late !== undefined) {
       waitForReceipt(connection, session, late.stream, late.ticket, packetIdentifier)
       return pausedWhere(connection)
     }
   }
-  const kept = qos === 2 ? session.keepReceived(packetIdentifier, ingress.pendingOwner) : 0
+  const kept = qos === 2 ? session.keepReceived(packetIdentifier, pending.pendingOwner) : 0
   if (kept !== 0 && pendingStream !== broker.services.journal.tickets) {
     session.joint ??= new JointTickets()
     const ticket = session.joint.join(pendingStream, pendingTicket, broker.services.journal.tickets, kept)
@@ -179,16 +178,6 @@ function faultOfTopic({ topic, topicStart, topicEnd }: Message): number {
   const fault = checkTopicNameBytes(topic, topicStart, topicEnd)
   if (fault === TOPIC_NOT_WELL_FORMED) return MALFORMED_PACKET
   return fault === NAME_HAS_WILDCARD || fault === TOPIC_EMPTY ? TOPIC_NAME_INVALID : 0
-}
-
-/** Publishes, unless the topic name is longer or deeper than is allowed here, or the broker's own. */
-function publishWithin({ broker, principal }: Connection, message: Message): number {
-  const { topic, topicStart, topicEnd } = message
-  if (broker.topicBounds.isOver(topic, topicStart, topicEnd)) return REFUSED_TOPIC_NAME
-  if (isReserved(topic, topicStart, topicEnd)) {
-    return checkTopicNameBytes(topic, topicStart, topicEnd) === 0 ? REFUSED_NOT_AUTHORIZED : REFUSED_TOPIC_NAME
-  }
-  return broker.services.ingress.publishUnsafe(message, principal)
 }
 
 /** Version 5 clients are slowed by Receive Maximum; older ones know no such thing. */

@@ -332,13 +332,13 @@ export function read(value: Uint8Array): ByteReader {
   return reader
 }
 
-function keyOf(prefix: string, more: number): Uint8Array {
+export function keyOf(prefix: string, more: number): Uint8Array {
   const key = new Uint8Array(prefix.length + more)
   encoder.encodeInto(prefix, key)
   return key
 }
 
-function numberedKey(prefix: string, number: number, more: number): Uint8Array {
+export function numberedKey(prefix: string, number: number, more: number): Uint8Array {
   const key = keyOf(prefix, 8 + more)
   putNumber(key, 2, number)
   return key
@@ -351,7 +351,7 @@ function identifierKey(prefix: string, number: number, identifier: number): Uint
   return key
 }
 
-function putNumber(key: Uint8Array, position: number, value: number): void {
+export function putNumber(key: Uint8Array, position: number, value: number): void {
   const view = new DataView(key.buffer)
   view.setUint32(position, Math.floor(value / 4_294_967_296))
   view.setUint32(position + 4, value % 4_294_967_296)

@@ -1,0 +1,59 @@
+/**
+ * The rows of delayed messages.
+ *
+ *   wm number(8)          the message
+ *   wt due(8) number(8)   by the time when it is due; its tenant
+ *
+ * docs/formats/state.md has them byte by byte.
+ */
+import { Message } from "../../../core/mod.ts"
+import type { Publishable } from "../OncePublisher.ts"
+import { keyOf, numberedKey, putNumber, read, written } from "../session-rows.ts"
+
+/** A delayed message. */
+export interface DelayedRow extends Publishable {
+  /** When it is to be published, ms since 1970. */
+  readonly dueAtMs: number
+  /** When its publisher sent it, ms since 1970. */
+  readonly acceptedAtMs: number
+}
+
+export const messageKey = (number: number): Uint8Array => numberedKey("wm", number, 0)
+
+export function dueKey(dueAtMs: number, number: number): Uint8Array {
+  const key = keyOf("wt", 16)
+  putNumber(key, 2, dueAtMs)
+  putNumber(key, 10, number)
+  return key
+}
+
+export function encodeDelayed(row: DelayedRow): Uint8Array {
+  return written((writer) => {
+    writer.uint53(row.dueAtMs)
+    writer.uint53(row.acceptedAtMs)
+    writer.uint53(row.messageExpiry + 1)
+    writer.text(row.user)
+    writer.text(row.peerAddress)
+    row.message.encode(writer)
+  })
+}
+
+export function decodeDelayed(value: Uint8Array): DelayedRow {
+  const reader = read(value)
+  const dueAtMs = reader.uint53()
+  const acceptedAtMs = reader.uint53()
+  const messageExpiry = reader.uint53() - 1
+  const user = reader.text()
+  const peerAddress = reader.text()
+  const message = new Message()
+  message.decode(reader)
+  return { dueAtMs, acceptedAtMs, messageExpiry, user, peerAddress, message }
+}
+
+export function encodeTenant(tenant: number): Uint8Array {
+  return written((writer) => writer.uint32(tenant))
+}
+
+export function decodeTenant(value: Uint8Array): number {
+  return read(value).uint32()
+}

@@ -5,11 +5,12 @@
  */
 import { checkTopicName, type Principal, SCRAM_SHA_256, type Socket } from "../../core/mod.ts"
 import { Authentication } from "./Authentication.ts"
+import type { Broker } from "./Broker.ts"
 import type { Connection } from "./Connection.ts"
+import { isDelayedWrong } from "./delayed/delayed-name.ts"
 import { OutboundAliases } from "./OutboundAliases.ts"
 import { reasonStringOf } from "./reason-strings.ts"
 import * as Reason from "./reasons.ts"
-import { isDelayedWrong } from "./delayed/delayed-name.ts"
 import { isReservedText } from "./reserved-names.ts"
 import type { Session } from "./Session.ts"
 import type { Opened } from "./Sessions.ts"
@@ -48,10 +49,7 @@ export function openConnection(connection: Connection, bytes: Uint8Array, start:
     if (owner !== shard.index) return { kind: "forward", shard: owner }
   }
   const { will } = packet
-  if (will !== undefined && (checkTopicName(will.topic) !== 0 || broker.topicBounds.isTextOver(will.topic))) {
-    return refuse(connection, TOPIC_NAME_INVALID)
-  }
-  if (will !== undefined && isDelayedWrong(will.topic, broker.services.clock.nowMs())) {
+  if (will !== undefined && isWrong(broker, will.topic)) {
     return refuse(connection, TOPIC_NAME_INVALID)
   }
   if (will !== undefined && isReservedText(will.topic)) return refuse(connection, Reason.NOT_AUTHORIZED)
@@ -66,6 +64,11 @@ export function openConnection(connection: Connection, bytes: Uint8Array, start:
   }
   connection.authentication = new Authentication(connection, broker.scram, packet)
   return connection.authentication.begin()
+}
+
+/** Whether nothing could be published on a topic name. */
+function isWrong({ topicBounds, services }: Broker, name: string): boolean {
+  return checkTopicName(name) !== 0 || topicBounds.isTextOver(name) || isDelayedWrong(name, services.clock.nowMs())
 }
 
 /** The client is who it says: its session is looked for or made. */

@@ -18,6 +18,7 @@ import {
   type ProtocolPlugin,
   QueueLogs,
   Random,
+  Resources,
   Router,
   Shard,
   Store,
@@ -27,6 +28,7 @@ import {
 } from "../../core/mod.ts"
 import { Broker } from "./Broker.ts"
 import { Connection } from "./Connection.ts"
+import { delayedResource } from "./delayed/delayed-resource.ts"
 import { openListeners } from "./listeners.ts"
 import { registerMetrics } from "./metrics.ts"
 import * as Reason from "./reasons.ts"
@@ -77,6 +79,7 @@ export const plugin = {
         }
         const store = yield* Store
         yield* registerMetrics(telemetry, broker)
+        yield* (yield* Resources).register(delayedResource(broker))
         yield* Effect.addFinalizer(() => stop(broker, store.directory !== undefined))
         yield* Effect.tryPromise({
           try: () => broker.start(),

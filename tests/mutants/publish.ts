@@ -17,7 +17,7 @@ const DELIVERY = "core/router/Delivery.ts"
 export const publishMutants: ReadonlyArray<Mutant> = [
   {
     statements: ["MQTT-3.3.5-2 of 3.1.1"],
-    file: PUBLISHING,
+    file: "plugins/protocol-mqtt/entering.ts",
     find: "if (isReserved(topic, topicStart, topicEnd)) {",
     replace: "if (topicEnd < 0) {"
   },

@@ -1,12 +1,10 @@
 import assert from "node:assert/strict"
 import { test } from "node:test"
 import fc from "fast-check"
-import { ShardIngress } from "../../../core/ingress/ShardIngress.ts"
 import type { Decoded } from "../../../tests/support/mqtt-decode.ts"
 import { encode, propertiesOf } from "../../../tests/support/mqtt-packets.ts"
 import { Broker } from "../Broker.ts"
 import { TestClient } from "../fakes.ts"
-import { OncePublisher } from "../OncePublisher.ts"
 import { type Fault, replaced, testPlanted } from "../planted.ts"
 import type { Settings } from "../Settings.ts"
 import { rangeOf } from "../session-rows.ts"
@@ -177,6 +175,29 @@ test("thousands that are due at once come all, each once", async () => {
   isEmpty()
 })
 
+test("stored, here or on another shard, and then a crash before its row was gone: it comes once", async () => {
+  for (const committed of [0, 1]) {
+    const { node, watcher, publishers, connect, answer, isEmpty } = await make()
+    for (let each = 0; each < 30; each++) publishers[each % 6]?.publish(`$delayed/1/t/${each}`, `${each}`, 2)
+    await answer()
+    node.automatic = false
+    await node.advance(1_500)
+    node.shards[committed]?.journal.commit()
+    node.crash()
+    for (const each of [watcher, ...publishers]) each.wire = undefined
+    await node.start()
+    await connect()
+    await node.advance(3_000)
+    await answer()
+    const got = watcher.got.map(({ payload }) => Number(payload)).toSorted((one, other) => one - other)
+    assert.deepEqual(
+      got,
+      Array.from({ length: 30 }, (_, each) => each)
+    )
+    isEmpty()
+  }
+})
+
 const step = fc.oneof(
   {
     weight: 6,
@@ -273,35 +294,8 @@ test("whatever happens, a message comes once and not too soon", async () => {
 
 /** Faults that these histories must find: each is planted, and what it was planted in is put back. */
 const FAULTS: ReadonlyArray<Fault> = [
-  [
-    "another shard does not know it when it comes again",
-    () => {
-      const { publishUnsafe } = ShardIngress.prototype
-      return replaced(
-        ShardIngress.prototype,
-        "publishUnsafe",
-        function unnamed(this: ShardIngress, message, principal) {
-          if (message.token.includes("/d")) message.token = ""
-          return publishUnsafe.call(this, message, principal)
-        }
-      )
-    }
-  ],
   ["what the last run left is not taken up", () => replaced(DelayedMessages.prototype, "start", async () => {})],
   ["nobody looks when the time has come", () => replaced(DelayedMessages.prototype, "timeout", () => 0)],
-  [
-    "a message that the journal lost is not tried again",
-    () => {
-      const { publish } = OncePublisher.prototype
-      return replaced(OncePublisher.prototype, "publish", function once(this: OncePublisher<never>, number, row) {
-        if (tried.has(row)) return
-        tried.add(row)
-        publish.call(this, number, row)
-      })
-    }
-  ],
   ["its rows are gone before it is stored elsewhere", () => replaced(Broker.prototype, "whenCommitted", () => {})]
 ]
-const tried = new WeakSet<object>()
-
 testPlanted(FAULTS, whatever, { numRuns: 400, seed })

@@ -222,6 +222,37 @@ test("an expired message that a visitor replaces by one of the same size goes, t
   assert.deepEqual(found(retained, "a"), ["a=new"])
 })
 
+test("of changes of one name the last one decides, also where one before it is lost", () => {
+  for (const last of ["", "newer"]) {
+    const { journal, retained } = make()
+    retained.setUnsafe(messageOn("a", "old"))
+    journal.step()
+    retained.setUnsafe(messageOn("a", ""))
+    retained.setUnsafe(messageOn("a", last))
+    const expected = last === "" ? [] : ["a=newer"]
+    journal.lose()
+    assert.deepEqual(found(retained, "a"), expected, "between the two")
+    journal.step()
+    assert.deepEqual(
+      [found(retained, "a"), retained.count, journal.values.size],
+      [expected, expected.length, expected.length]
+    )
+    if (last === "") assert.equal(retained.sizeBytes, 0)
+    // What another shard has is not given way to a name without a message.
+    const heard: Array<boolean> = []
+    retained.setIfNewer(messageOn("a", "moved"), (isKept) => heard.push(isKept))
+    journal.step()
+    assert.deepEqual([heard, found(retained, "a")], [[true], last === "" ? ["a=moved"] : expected])
+  }
+  const { journal, retained } = make()
+  retained.setUnsafe(messageOn("a", "old"))
+  journal.step()
+  for (const payload of ["", ""]) retained.setUnsafe(messageOn("a", payload))
+  journal.lose()
+  journal.lose()
+  assert.deepEqual([found(retained, "a"), retained.count], [["a=old"], 1])
+})
+
 test("while names may move, one that is cleared is noted, with or without a message, across a restart, until it is forgotten", async () => {
   const { journal, store, retained } = make()
   retained.setUnsafe(messageOn("had", "one"))

@@ -3,7 +3,7 @@
  * of the names for matching filters.
  *
  * A value is one record batch of one record, the stored form, so that nothing of the message is lost and nothing else has to be
- * understood to read it. Key: "retained", tenant (4 bytes), topic name. A value of no bytes notes that the name was cleared: while
+ * understood to read it; its key is made in `retained-values.ts`. A value of no bytes notes that the name was cleared: while
  * names move between shards, what another one has of it is older. Such a note is no retained message, and goes after a while.
  */
 import { assert } from "../assert.ts"
@@ -19,14 +19,14 @@ import { Message } from "./Message.ts"
 import { fillFromRecord } from "./record-message.ts"
 import type { RetainedLimits } from "./retained-limits.ts"
 import {
-  entryOf,
   isClearing,
   keyOf,
   keyOfName,
+  makeEntry,
   nameOfKey,
   type RetainedEntry,
   type RetainedValue,
-  shownEntry,
+  showEntry,
   sizeOf,
   tenantOfKey
 } from "./retained-values.ts"
@@ -48,6 +48,10 @@ interface Pending {
   readonly key: Uint8Array
   readonly ticket: number
   readonly entry: RetainedEntry | undefined
+}
+
+function nameOfChange({ tenant, name }: Pending): string {
+  return `${tenant}/${name}`
 }
 
 /** A name that is noted as cleared. */
@@ -116,7 +120,7 @@ export class Retained implements TicketWaiter {
     const name = isCleared ? nameOfKey(key) : this.#message.name
     if (this.#namesOf(tenant).get(name) !== undefined) return
     const size = isCleared ? CLEARED_BYTES : this.#message.sizeBytes + RECORD_OVERHEAD_BYTES
-    this.#put(tenant, name, isCleared ? entryOf(undefined, size, isCleared) : size)
+    this.#put(tenant, name, isCleared ? makeEntry(undefined, size, isCleared) : size)
   }
 
   #put(tenant: number, name: string, value: RetainedValue): void {
@@ -159,7 +163,7 @@ export class Retained implements TicketWaiter {
     const key = keyOf(tenant, message.topic, message.topicStart, message.topicEnd)
     if (message.payloadStart === message.payloadEnd) return this.#clear(tenant, name, key)
     const size = message.sizeBytes + RECORD_OVERHEAD_BYTES
-    const entry = entryOf(this.#encode(message), size, false)
+    const entry = makeEntry(this.#encode(message), size, false)
     this.#put(tenant, name, entry)
     return this.#submit(tenant, name, key, entry)
   }
@@ -170,7 +174,7 @@ export class Retained implements TicketWaiter {
       this.#drop(this.#names.get(tenant), name)
       return this.#submit(tenant, name, key, undefined)
     }
-    const entry = entryOf(NO_BYTES, CLEARED_BYTES, true)
+    const entry = makeEntry(NO_BYTES, CLEARED_BYTES, true)
     this.#put(tenant, name, entry)
     return this.#submit(tenant, name, key, entry)
   }
@@ -187,9 +191,13 @@ export class Retained implements TicketWaiter {
     const { tickets } = this.#journal
     const left = this.#pending.findIndex(({ ticket }) => ticket > tickets.committed)
     const done = this.#pending.splice(0, left < 0 ? this.#pending.length : left)
+    let later: ReadonlySet<string> | undefined
     for (const change of done) {
-      if (tickets.failureOf(change.ticket) < 0) this.#undo(change)
-      else if (change.entry !== undefined) this.#settle(change, change.entry)
+      if (tickets.failureOf(change.ticket) < 0) {
+        later ??= new Set(this.#pending.map(nameOfChange))
+        // What comes behind it says what becomes of the name.
+        if (!later.has(nameOfChange(change))) this.#undo(change)
+      } else if (change.entry !== undefined) this.#settle(change, change.entry)
     }
     if (this.#pending.length > 0) tickets.wait(this)
   }
@@ -262,13 +270,13 @@ export class Retained implements TicketWaiter {
     if (name !== undefined) {
       const value = names.get(name)
       if (value === undefined || isClearing(value) || isOwner(name)) return []
-      shownEntry(names, name, value).isStray = true
+      showEntry(names, name, value).isStray = true
       return [name]
     }
     const found: Array<string> = []
     names.visitAll((candidate, value) => {
       if (isClearing(value) || isOwner(candidate)) return true
-      shownEntry(names, candidate, value).isStray = true
+      showEntry(names, candidate, value).isStray = true
       found.push(candidate)
       return true
     })
@@ -280,7 +288,7 @@ export class Retained implements TicketWaiter {
     const names = this.#names.get(tenant)
     const value = names?.get(name)
     if (names === undefined || value === undefined || !this.#read(tenant, name, value)) return undefined
-    return { message: this.#message, entry: shownEntry(names, name, value) }
+    return { message: this.#message, entry: showEntry(names, name, value) }
   }
 
   /** Whether a name is noted as cleared. */
@@ -314,7 +322,7 @@ export class Retained implements TicketWaiter {
   #isOlder(tenant: number, name: string, value: RetainedValue, timestamp: number): boolean {
     if (isClearing(value)) return false
     if (typeof value !== "number" && value.isStray) return true
-    return this.#read(tenant, name, value) && this.#message.timestamp < timestamp
+    return !this.#read(tenant, name, value) || this.#message.timestamp < timestamp
   }
 
   #ticketOf(entry: RetainedEntry): number {

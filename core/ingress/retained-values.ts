@@ -13,7 +13,7 @@ const encoder = new TextEncoder()
 export interface RetainedEntry {
   /** Its value while the journal has not applied it yet. */
   unapplied: Uint8Array | undefined
-  /** Bytes of key and value. */
+  /** Bytes that it counts for against the bounds: of topic name, payload and properties, with what a record costs beside them. */
   readonly size: number
   readonly isCleared: boolean
   /** It was found to be another shard's: what comes from there is not to give way to it. */
@@ -47,13 +47,13 @@ export function keyOfName(tenant: number, name: string): Uint8Array {
   return keyOf(tenant, bytes, 0, bytes.length)
 }
 
-export function entryOf(unapplied: Uint8Array | undefined, size: number, isCleared: boolean): RetainedEntry {
+export function makeEntry(unapplied: Uint8Array | undefined, size: number, isCleared: boolean): RetainedEntry {
   return { unapplied, size, isCleared, isStray: false, isShown: false }
 }
 
-/** The entry of a name, to be kept by somebody. */
-export function shownEntry(names: TopicNameIndex<RetainedValue>, name: string, value: RetainedValue): RetainedEntry {
-  const entry = typeof value === "number" ? entryOf(undefined, value, false) : value
+/** The entry of a name, made where there is none, for somebody who keeps it: from now on it stays what it is. */
+export function showEntry(names: TopicNameIndex<RetainedValue>, name: string, value: RetainedValue): RetainedEntry {
+  const entry = typeof value === "number" ? makeEntry(undefined, value, false) : value
   entry.isShown = true
   if (entry !== value) names.set(name, entry)
   return entry

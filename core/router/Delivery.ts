@@ -39,6 +39,11 @@ export class Subscription {
     this.identifier = identifier
   }
 
+  /** {@link Subscription.identifier} as a delivery has it. */
+  get identifiers(): ReadonlyArray<number> {
+    return this.identifier === 0 ? NO_IDENTIFIERS : [this.identifier]
+  }
+
   /** The delivery for a name that only this subscription of its subscriber matches; made once. */
   get alone(): Delivery {
     this.#alone ??= new Delivery(
@@ -46,7 +51,7 @@ export class Subscription {
       this.qos,
       this.noLocal,
       this.retainAsPublished,
-      this.identifier === 0 ? NO_IDENTIFIERS : [this.identifier],
+      this.identifiers,
       NO_PARTS
     )
     return this.#alone

@@ -40,3 +40,15 @@ test("it keeps 8 MiB, and nothing above 1 MiB", () => {
   for (const buffer of buffers) pool.give(buffer)
   assert.ok(pool.pooledBytes <= 8_388_608 && pool.pooledBytes > 8_388_608 - 65_536)
 })
+
+test("large buffers that are not wanted any more make room for small ones", () => {
+  const pool = new BufferPool()
+  const large = Array.from({ length: 8 }, () => pool.take(1_000_000))
+  for (const buffer of large) pool.give(buffer)
+  assert.equal(pool.pooledBytes, 8_388_608)
+  const small = Array.from({ length: 1_000 }, () => pool.take(1))
+  for (const buffer of small) pool.give(buffer)
+  const again = new Set(Array.from({ length: 1_000 }, () => pool.take(1)))
+  assert.equal(small.filter((buffer) => again.has(buffer)).length, 1_000)
+  assert.ok(pool.pooledBytes <= 8_388_608)
+})

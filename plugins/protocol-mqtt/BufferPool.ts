@@ -7,7 +7,7 @@
  */
 
 export const BUFFER_BYTES_MIN = 4_096
-/** A larger one is made anew each time: it is filled by messages that are large themselves. */
+/** A larger one is made anew each time: it is for a client that takes less than it is sent. */
 const BUFFER_BYTES_MAX = 1_048_576
 const POOLED_BYTES_MAX = 8_388_608
 
@@ -33,9 +33,17 @@ export class BufferPool {
   /** Takes back a buffer that {@link BufferPool.take} gave; nobody looks at it any more. */
   give(buffer: Uint8Array): void {
     const { length } = buffer
-    if (length > BUFFER_BYTES_MAX || this.#pooledBytes + length > POOLED_BYTES_MAX) return
+    if (length > BUFFER_BYTES_MAX) return
+    const place = classOf(length)
+    // Small ones are wanted in every turn: they are not kept out by large ones of a time that is over.
+    for (let larger = this.#free.length - 1; larger > place && this.#pooledBytes + length > POOLED_BYTES_MAX; ) {
+      const dropped = this.#free[larger]?.pop()
+      if (dropped === undefined) larger -= 1
+      else this.#pooledBytes -= dropped.length
+    }
+    if (this.#pooledBytes + length > POOLED_BYTES_MAX) return
     this.#pooledBytes += length
-    this.#free[classOf(length)]?.push(buffer)
+    this.#free[place]?.push(buffer)
   }
 }
 

@@ -179,6 +179,6 @@ export class RetainedReplays {
     const nowMs = broker.services.clock.nowMs()
     if (broker.dropsExpired(message, nowMs)) return
     const qos = Math.min(message.qos, subscription.qos)
-    session.send(message, qos, true, subscription.alone.identifiers, nowMs)
+    session.send(message, qos, true, subscription.identifiers, nowMs)
   }
 }

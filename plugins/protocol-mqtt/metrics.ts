@@ -53,6 +53,7 @@ export function registerMetrics(telemetry: TelemetryShape, broker: Broker): Effe
     ["sessions", "Sessions, connected or not", () => broker.sessions.count],
     ["queued_messages", "Messages that wait for a session", () => counts.queuedMessages],
     ["output_bytes", "Bytes that wait for sockets", () => broker.budget.used],
+    ["pooled_bytes", "Bytes of output buffers that wait to be used again", () => broker.budget.buffers.pooledBytes],
     ["held_bytes", "Bytes of messages that sessions keep", () => broker.held.used],
     ["wills_pending", "Wills that wait for their delay", () => broker.wills.pendingCount],
     ["delayed_messages", "Messages that wait for their time", () => broker.delayed.count],

@@ -4,8 +4,8 @@
  * Source: MQTT 5.0, sections 2.1 and 3.1.2.11.4 (Maximum Packet Size counts the whole packet); 4.13.1 for the answers.
  * Invariants
  *  - A packet that lies whole in a chunk is handed on in that chunk, without a copy.
- *  - A packet split over chunks is gathered in a buffer that grows with the bytes that came, never with the length
- *    that the header declares; a packet over {@link PacketStream.maximumPacketSize} is refused at its header.
+ *  - A packet split over chunks is gathered ({@link PartialPacket}); one over {@link PacketStream.maximumPacketSize} is refused at its
+ *    header.
  *  - The first byte is judged as soon as it is there, and the first packet must be CONNECT.
  *  - Between packets nothing is held.
  */

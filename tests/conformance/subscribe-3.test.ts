@@ -130,7 +130,14 @@ brokerSuite("conformance of topics", {}, (broker) => {
 
   test("an empty topic name ends the connection, and an empty filter is not granted [MQTT-4.7.3-1]", async () => {
     for (const version of VERSIONS) {
-      for (const qos of [0, 1, 2] as const) await refused(version, encode.publish(version, { topic: "", qos }))
+      for (const qos of [0, 1, 2] as const) {
+        await refused(version, encode.publish(version, { topic: "", qos }))
+        if (version !== 5) continue
+        // Of section 3.3.4, where it has no alias either: a Protocol Error.
+        const client = await connect(version)
+        client.publish({ topic: "", qos, id: 1 })
+        expect((await client.expect("disconnect")).code).toBe(0x82)
+      }
       expect(await codesOf(version, ["", "/"])).toEqual([version === 5 ? 0x8f : 0x80, 1])
     }
   })

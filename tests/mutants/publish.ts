@@ -109,8 +109,8 @@ export const publishMutants: ReadonlyArray<Mutant> = [
   {
     statements: ["MQTT-3.3.1-8 of 3.1.1"],
     file: REPLAYS,
-    find: "session.send(message, qos, true, subscription.alone.identifiers, nowMs)",
-    replace: "session.send(message, qos, false, subscription.alone.identifiers, nowMs)"
+    find: "session.send(message, qos, true, subscription.identifiers, nowMs)",
+    replace: "session.send(message, qos, false, subscription.identifiers, nowMs)"
   },
   {
     statements: ["MQTT-3.3.1-6 of 3.1.1", "MQTT-3.3.1-8 of 3.1.1"],
@@ -171,12 +171,6 @@ export const publishMutants: ReadonlyArray<Mutant> = [
     file: "plugins/protocol-mqtt/Broker.ts",
     find: "if (expiresAtMs === 0 || expiresAtMs > (nowMs ?? this.services.clock.nowMs())) return false",
     replace: "if (expiresAtMs >= 0) return false"
-  },
-  {
-    statements: ["MQTT-3.3.2-5"],
-    file: RETAINED,
-    find: "return expiresAtMs !== 0 && expiresAtMs <= nowMs",
-    replace: "return expiresAtMs < 0"
   },
   {
     statements: ["MQTT-3.3.2-6"],

@@ -44,6 +44,10 @@ const tables = new Map<string, JsonSchema>([
   ["binding", part("properties", "binding", "items", "properties")],
   ["plugin", part("properties", "plugin", "items", "properties")],
   ["protocol-mqtt.listener", part("definitions", "protocol-mqtt", "properties", "listener", "items", "properties")],
+  [
+    "protocol-mqtt.auto_subscribe",
+    part("definitions", "protocol-mqtt", "properties", "auto_subscribe", "items", "properties")
+  ],
   ...builtins.map(({ name }): [string, JsonSchema] => [name, part("definitions", name, "properties")])
 ])
 

@@ -22,6 +22,7 @@ import type {
   WheelTask
 } from "../../core/mod.ts"
 import { Message, TicketFifo } from "../../core/mod.ts"
+import { type AutoRule, autoRules } from "./auto-subscribe/auto-rule.ts"
 import type { Connection } from "./Connection.ts"
 import { ConnectLimits } from "./ConnectLimits.ts"
 import { Counts } from "./Counts.ts"
@@ -35,6 +36,7 @@ import { OutputBudget } from "./Output.ts"
 import { PublishEncoder } from "./PublishEncoder.ts"
 import { reasonStringOf } from "./reason-strings.ts"
 import { USE_ANOTHER_SERVER } from "./reasons.ts"
+import { RuleSet } from "./rules/RuleSet.ts"
 import type { ScramUsers } from "./ScramUsers.ts"
 import type { Session } from "./Session.ts"
 import { Sessions } from "./Sessions.ts"
@@ -93,6 +95,8 @@ export class Broker implements TurnTask, WheelTask {
   readonly shared: SharedGroups
   readonly exclusive: ExclusiveFilters
   readonly delayed: DelayedMessages
+  /** What every client is subscribed to when it connects. */
+  readonly autoSubscriptions: RuleSet<AutoRule>
   /** Where to wait for what was published last: see {@link enter}. */
   pending: PendingPlace
   /** Undefined where the options name nobody. */
@@ -139,6 +143,7 @@ export class Broker implements TurnTask, WheelTask {
     this.shared = new SharedGroups(this)
     this.exclusive = new ExclusiveFilters(this)
     this.delayed = new DelayedMessages(this)
+    this.autoSubscriptions = new RuleSet(autoRules, settings.auto_subscribe)
     this.pending = services.ingress
     services.queueLogs.onLost((log, from, end) => {
       for (const session of this.sessions.durable()) session.lost(log, from, end)

@@ -11,6 +11,7 @@ import type { Message, Principal, Socket, SocketReceiver, TurnTask, WheelTask } 
 import { AnswerLine } from "./AnswerLine.ts"
 import type { Authentication } from "./Authentication.ts"
 import { receiveAcknowledgement } from "./acknowledging.ts"
+import { autoSubscribe } from "./auto-subscribe/auto-subscribe.ts"
 import type { Broker, KeptWill } from "./Broker.ts"
 import { openConnection } from "./connecting.ts"
 import type { Listener } from "./Listener.ts"
@@ -177,6 +178,7 @@ export class Connection implements SocketReceiver, PacketHandler, TurnTask, Whee
     this.opening = undefined
     this.answersFor = session
     session.attach(this)
+    if (this.broker.autoSubscriptions.rules.length > 0) autoSubscribe(this, session)
     this.#armTimeout()
     if (this.isHeld) this.release()
   }

@@ -1,7 +1,9 @@
 /** The options of `[[plugin]] use = "protocol-mqtt"`, their bounds and defaults. */
 import * as v from "valibot"
 import { addressList, checkTopicName } from "../../core/mod.ts"
+import { autoSubscribeOptions } from "./auto-subscribe/auto-rule.ts"
 import { listenerOptions, whole } from "./listener-options.ts"
+import { areNamedOnce } from "./rules/RuleSet.ts"
 import { areDistinct, parseScramUser } from "./ScramUsers.ts"
 import { STRATEGIES } from "./shared/strategies.ts"
 
@@ -100,6 +102,16 @@ export const options = v.strictObject({
     v.description("bytes of the topic filters of one session")
   ),
   subscriptions_max: v.pipe(v.optional(whole(1, 1_000_000), 10_000), v.description("topic filters of one session")),
+  auto_subscribe: v.pipe(
+    v.optional(
+      v.pipe(
+        v.array(autoSubscribeOptions),
+        v.check((rules) => areNamedOnce(rules), "expected a name of its own for each rule")
+      ),
+      []
+    ),
+    v.description("topic filters that every client is subscribed to when it connects")
+  ),
   delayed_messages_max: v.pipe(
     v.optional(whole(0, 100_000_000), 1_000_000),
     v.description(

@@ -45,6 +45,11 @@ export function registerMetrics(telemetry: TelemetryShape, broker: Broker): Effe
     ],
     ["trimmed_behind_total", "Sessions that found their place in a queue log trimmed away", () => counts.trimmedBehind],
     ["wills_published_total", "Will messages published", () => counts.willsPublished],
+    [
+      "auto_subscribes_refused_total",
+      "Filters of automatic subscriptions that a client could not have",
+      () => counts.autoSubscribesRefused
+    ],
     ["delayed_published_total", "Delayed messages published", () => broker.delayed.published],
     ["delayed_cancelled_total", "Delayed messages taken back", () => broker.delayed.cancelled]
   ]

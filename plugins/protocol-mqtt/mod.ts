@@ -12,6 +12,7 @@ import {
   Listeners,
   Log,
   MetaStore,
+  type MetaStoreError,
   Net,
   NodeFacts,
   PluginError,
@@ -72,14 +73,17 @@ export const plugin = {
           isServing: () => facts.state() !== "starting"
         })
         if (settings.scram_credentials.length > 0) {
-          const secret = yield* scramSecret(yield* MetaStore, broker.services.random).pipe(
-            Effect.mapError(({ message }) => new PluginError({ plugin: "protocol-mqtt", message }))
-          )
+          const secret = yield* scramSecret(yield* MetaStore, broker.services.random).pipe(Effect.mapError(noMetaStore))
           broker.scram = new ScramUsers(settings.scram_credentials, secret, broker.services.random)
         }
         const store = yield* Store
         yield* registerMetrics(telemetry, broker)
-        yield* (yield* Resources).register(delayedResource(broker))
+        const resources = yield* Resources
+        const meta = yield* MetaStore
+        yield* resources.register(delayedResource(broker))
+        yield* broker.autoSubscriptions.watch(meta).pipe(Effect.mapError(noMetaStore))
+        // Every shard has the same rules: one speaks for all.
+        if (shard.index === 0) yield* resources.register(broker.autoSubscriptions.resource(meta))
         yield* Effect.addFinalizer(() => stop(broker, store.directory !== undefined))
         yield* Effect.tryPromise({
           try: () => broker.start(),
@@ -102,6 +106,10 @@ export const plugin = {
       })
     )
 } satisfies ProtocolPlugin
+
+function noMetaStore({ message }: MetaStoreError): PluginError {
+  return new PluginError({ plugin: "protocol-mqtt", message })
+}
 
 /** Tells every client, gives them a moment to read it, and lets go of everything. */
 function stop(broker: Broker, isDurable: boolean): Effect.Effect<void> {

@@ -27,6 +27,9 @@ const NONE: ReadonlySet<string> = new Set()
 /** The one failure that a SUBACK before version 5 knows. */
 const FAILURE_BEFORE_5 = 0x80
 
+type Wished = SubscribePacket["subscriptions"][number]
+const NO_FRAME = new Uint8Array(0)
+
 /** A subscription whose retained messages are due. */
 interface Replay {
   readonly filter: string
@@ -66,11 +69,58 @@ function claimsOf(connection: Connection, session: Session, packet: SubscribePac
 
 /** Makes the subscriptions of a SUBSCRIBE and answers it; `refused` are exclusive filters that others hold. */
 function make(connection: Connection, session: Session, packet: SubscribePacket, refused: ReadonlySet<string>): void {
+  const { version } = connection
+  const { subscriptions, subscriptionIdentifier, packetIdentifier } = packet
+  const made = makeAll(connection, session, subscriptions, subscriptionIdentifier, refused)
+  const { codes } = made
+  const reason = reasonFor(connection, codes)
+  const frame = new Uint8Array(subackSize(version, codes.length, reason))
+  writeSuback(frame, 0, version, packetIdentifier, codes, reason)
+  answerMade(connection, session, frame, made)
+}
+
+/** Subscribes without a SUBSCRIBE and its SUBACK; returns how many filters were refused. */
+export function subscribeTo(connection: Connection, session: Session, wishes: ReadonlyArray<Wished>): number {
+  const made = makeAll(connection, session, wishes, 0, NONE)
+  answerMade(connection, session, NO_FRAME, made)
+  return made.codes.filter((code) => code >= 0x80).length
+}
+
+/** Sends the answer when what was made is committed and in force, and then the retained messages. */
+function answerMade(
+  connection: Connection,
+  session: Session,
+  frame: Uint8Array,
+  { ticket, joining, replays }: Made
+): void {
+  waitForRows(connection, session)
+  const stream = session.shares?.joins.stream
+  if (stream !== undefined && joining > stream.committed) connection.answers.waitFirst(stream, joining)
+  connection.answer(frame, ticket, () => {
+    for (const { filter, seam } of replays) session.replay(filter, seam)
+  })
+}
+
+/** Subscriptions that were made: their codes, what to wait for, and the retained messages that are due. */
+interface Made {
+  readonly codes: ReadonlyArray<number>
+  readonly ticket: number
+  readonly joining: number
+  readonly replays: ReadonlyArray<Replay>
+}
+
+function makeAll(
+  connection: Connection,
+  session: Session,
+  wishes: ReadonlyArray<Wished>,
+  identifier: number,
+  refused: ReadonlySet<string>
+): Made {
   const codes: Array<number> = []
   const replays: Array<Replay> = []
   let ticket = 0
   let joining = 0
-  for (const wish of packet.subscriptions) {
+  for (const wish of wishes) {
     const exclusive = exclusiveFilterOf(wish.filter)
     const isTaken = exclusive !== undefined && refused.has(exclusive)
     const judged = wish.reasonCode !== 0 ? wish.reasonCode : judge(connection, session, wish.filter)
@@ -81,7 +131,6 @@ function make(connection: Connection, session: Session, packet: SubscribePacket,
     }
     const { qos, noLocal, retainAsPublished } = wish
     const filter = exclusive ?? wish.filter
-    const identifier = packet.subscriptionIdentifier
     const asked = { filter, qos, noLocal, retainAsPublished, identifier, exclusive: exclusive !== undefined }
     if (isShared(filter)) {
       // No retained message for a shared subscription: section 4.8.2.
@@ -94,16 +143,7 @@ function make(connection: Connection, session: Session, packet: SubscribePacket,
     codes.push(qos)
     if (wantsRetained(wish, made.isNew)) replays.push({ filter, seam: session.openSeam() })
   }
-  const { version } = connection
-  const reason = reasonFor(connection, codes)
-  const frame = new Uint8Array(subackSize(version, codes.length, reason))
-  waitForRows(connection, session)
-  const stream = session.shares?.joins.stream
-  if (stream !== undefined && joining > stream.committed) connection.answers.waitFirst(stream, joining)
-  writeSuback(frame, 0, version, packet.packetIdentifier, codes, reason)
-  connection.answer(frame, ticket, () => {
-    for (const { filter, seam } of replays) session.replay(filter, seam)
-  })
+  return { codes, ticket, joining, replays }
 }
 
 /** What to say of the first filter that was refused, where the client wants to know and takes a packet of that size. */
@@ -124,7 +164,7 @@ function waitForRows({ answers, broker }: Connection, session: Session): void {
   if (session.isDurable && tickets.issued > tickets.committed) answers.waitFirst(tickets, tickets.issued)
 }
 
-function wantsRetained(wish: SubscribePacket["subscriptions"][number], isNew: boolean): boolean {
+function wantsRetained(wish: Wished, isNew: boolean): boolean {
   return wish.retainHandling === 0 || (wish.retainHandling === 1 && isNew)
 }
 

@@ -1,0 +1,161 @@
+/**
+ * Rules of one kind: those of the manifest, which stay as they are, and those that an administrator makes, which all nodes have and keep.
+ *
+ * Invariants
+ *  - Rules hold in the order of their names; a name is one rule's.
+ *  - Every shard sees the same rules, a change a moment after the meta store has it; what is read there is checked as what is given.
+ *  - No more than {@link RULES_MAX} are made, so that going through them all costs a bounded time.
+ */
+import { Effect, type Scope } from "effect"
+import * as v from "valibot"
+import { type MetaStoreError, type MetaStoreShape, type Resource, ResourceError } from "../../../core/mod.ts"
+
+export const RULES_MAX = 1_000
+
+/** What every rule has; the first member of its schema. */
+export const ruleName = v.pipe(
+  v.string(),
+  v.regex(/^[A-Za-z0-9._-]{1,64}$/, "expected 1 to 64 of A-Z a-z 0-9 . _ - as name"),
+  v.description("its own name; rules hold in the order of their names")
+)
+
+export interface Rule {
+  readonly name: string
+}
+
+/** Whether no two rules have one name. */
+export function areNamedOnce(rules: ReadonlyArray<Rule>): boolean {
+  return new Set(rules.map(({ name }) => name)).size === rules.length
+}
+
+export interface RuleKind<Item extends Rule> {
+  /** The word for one rule and the path of all of them. */
+  readonly resource: string
+  readonly description: string
+  readonly schema: v.GenericSchema<unknown, Item>
+}
+
+const encoder = new TextEncoder()
+const decoder = new TextDecoder()
+
+export class RuleSet<Item extends Rule> {
+  /** In the order in which they hold. */
+  rules: ReadonlyArray<Item> = []
+  /** Called when the rules are others. */
+  onChange: () => void = () => {}
+  readonly #kind: RuleKind<Item>
+  readonly #declared: ReadonlyMap<string, Item>
+  readonly #made = new Map<string, Item>()
+
+  constructor(kind: RuleKind<Item>, declared: ReadonlyArray<Item>) {
+    this.#kind = kind
+    this.#declared = new Map(declared.map((rule) => [rule.name, rule]))
+    this.#sort()
+  }
+
+  get #prefix(): string {
+    return `mqtt/${this.#kind.resource}/`
+  }
+
+  /** Follows the meta store for the life of the scope. */
+  watch(meta: MetaStoreShape): Effect.Effect<void, MetaStoreError, Scope.Scope> {
+    return meta.watch(this.#prefix, ({ key, value }) => {
+      const name = key.slice(this.#prefix.length)
+      const rule = value === undefined ? undefined : this.#read(value)
+      if (rule === undefined) this.#made.delete(name)
+      else this.#made.set(name, rule)
+      this.#sort()
+      this.onChange()
+    })
+  }
+
+  /** What another release wrote and this one does not understand is no rule here. */
+  #read(value: Uint8Array): Item | undefined {
+    try {
+      const checked = v.safeParse(this.#kind.schema, JSON.parse(decoder.decode(value)))
+      return checked.success ? checked.output : undefined
+    } catch {
+      return undefined
+    }
+  }
+
+  #sort(): void {
+    const all = [...new Map([...this.#made, ...this.#declared]).values()]
+    this.rules = all.toSorted((one, other) => (one.name < other.name ? -1 : 1))
+  }
+
+  /** The rules as a resource: listed, read, made, deleted. For one shard, which speaks for all. */
+  resource(meta: MetaStoreShape): Resource {
+    const { resource: name, description, schema } = this.#kind
+    const fail = (reason: ResourceError["reason"], code: string, message: string): ResourceError =>
+      new ResourceError({ reason, code: `${name}-${code}`, message })
+    const unavailable = ({ message }: MetaStoreError): ResourceError => fail("unavailable", "unavailable", message)
+    const find = (id: string): Item | undefined => this.rules.find((rule) => rule.name === id)
+    const gone = (id: string): ResourceError =>
+      fail("not-found", "not-found", `there is no ${name} ${JSON.stringify(id)}`)
+    return {
+      name,
+      description,
+      schema,
+      idMember: "name",
+      list: ({ limit, cursor, filter }) =>
+        Effect.sync(() => {
+          const found = this.rules.filter((rule) => rule.name > cursor && rule.name.includes(filter))
+          const items = found.slice(0, limit)
+          const last = items.at(-1)
+          return found.length > limit && last !== undefined ? { items, cursor: last.name } : { items }
+        }),
+      get: (id) =>
+        Effect.suspend(() => {
+          const rule = find(id)
+          return rule === undefined ? Effect.fail(gone(id)) : Effect.succeed(rule)
+        }),
+      verbs: [
+        {
+          name: "create",
+          description: "Makes a rule",
+          kind: "create",
+          input: schema,
+          run: (_id, input) =>
+            Effect.suspend(() => {
+              const rule = v.parse(schema, input)
+              if (find(rule.name) !== undefined) {
+                return Effect.fail(fail("conflict", "exists", `there is a rule named ${JSON.stringify(rule.name)}`))
+              }
+              if (this.rules.length >= RULES_MAX) {
+                return Effect.fail(fail("refused", "too-many", `there are ${RULES_MAX} rules: no more can be made`))
+              }
+              const key = `${this.#prefix}${rule.name}`
+              const value = encoder.encode(JSON.stringify(rule))
+              return meta.transact({ compare: [{ key, version: 0 }], writes: [{ key, value }] }).pipe(
+                Effect.mapError(unavailable),
+                Effect.flatMap(({ committed }) =>
+                  committed
+                    ? Effect.succeed(rule)
+                    : Effect.fail(fail("conflict", "exists", `there is a rule named ${JSON.stringify(rule.name)}`))
+                )
+              )
+            })
+        },
+        {
+          name: "delete",
+          description: "Deletes a rule",
+          kind: "delete",
+          input: v.strictObject({}),
+          run: (id) =>
+            Effect.suspend(() => {
+              if (this.#declared.has(id)) {
+                const message = `${JSON.stringify(id)} stands in the manifest: it goes when it is taken out there`
+                return Effect.fail(fail("refused", "declared", message))
+              }
+              const key = `${this.#prefix}${id}`
+              if (find(id) === undefined) return Effect.fail(gone(id))
+              return meta
+                .transact({ compare: [], writes: [{ key, value: undefined }] })
+                .pipe(Effect.mapError(unavailable), Effect.asVoid)
+            })
+        }
+      ]
+    }
+  }
+}

@@ -1,0 +1,34 @@
+/**
+ * `${clientid}`, `${username}` and `${host}` in topic names and filters of rules: what a client is called goes in as one level, or a
+ * part of one.
+ *
+ * Invariant: what a client chose can widen no filter and climb to no other level: with `+`, `#` or `/` in it, with `$` at the beginning
+ * of all, or where there is nothing to put in, the rule does not hold for that client.
+ */
+import type { Principal } from "../../../core/mod.ts"
+
+const PLACEHOLDER = /\$\{([^}]*)\}/g
+const NAMES = ["clientid", "username", "host"]
+const WIDENING = /[+#/\0]/
+
+/** The first placeholder of a text that means nothing; undefined = none. */
+export function unknownPlaceholder(text: string): string | undefined {
+  for (const [whole, name = ""] of text.matchAll(PLACEHOLDER)) if (!NAMES.includes(name)) return whole
+  return undefined
+}
+
+/** Puts a plain word in for every placeholder: for a look at the form of the rest. */
+export function withoutPlaceholders(text: string): string {
+  return text.replaceAll(PLACEHOLDER, "x")
+}
+
+/** Puts in what a client is called; undefined where the rule does not hold for it. */
+export function fillIn(text: string, { clientIdentifier, user, peerAddress }: Principal): string | undefined {
+  let isFit = true
+  const filled = text.replaceAll(PLACEHOLDER, (_whole, name: string, offset: number) => {
+    const value = name === "clientid" ? clientIdentifier : name === "username" ? user : peerAddress
+    if (value === "" || WIDENING.test(value) || (offset === 0 && value.startsWith("$"))) isFit = false
+    return value
+  })
+  return isFit ? filled : undefined
+}

@@ -10,7 +10,7 @@ import { dirname, join, resolve } from "node:path"
 const ROOT = resolve(import.meta.dir, "..")
 const LINES_MAX = 400
 /** Beside the product: they may use the development tools and look behind the public entries. */
-const BESIDE = /\.(?:test|bench|fuzz)\.ts$|\/fakes\.ts$|\/testing\.ts$|[/-]arbitrar(?:y|ies)\.ts$/
+const BESIDE = /\.(?:test|bench|fuzz)\.ts$|\/fakes\.ts$|\/testing\.ts$|\/planted\.ts$|[/-]arbitrar(?:y|ies)\.ts$/
 
 const read = (path: string): string => readFileSync(join(ROOT, path), "utf8")
 const find = (...patterns: ReadonlyArray<string>): ReadonlyArray<string> =>

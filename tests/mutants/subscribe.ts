@@ -96,14 +96,14 @@ export const subscribeMutants: ReadonlyArray<Mutant> = [
   {
     statements: ["MQTT-3.8.4-5", "MQTT-3.8.4-4 of 3.1.1"],
     file: SUBSCRIBING,
-    find: "for (const wish of packet.subscriptions) {",
-    replace: "for (const wish of packet.subscriptions.toReversed()) {"
+    find: "for (const wish of wishes) {",
+    replace: "for (const wish of wishes.toReversed()) {"
   },
   {
     statements: ["MQTT-3.8.4-6", "MQTT-3.8.4-5 of 3.1.1"],
     file: SUBSCRIBING,
-    find: "writeSuback(frame, 0, version, packet.packetIdentifier, codes, reason)",
-    replace: "writeSuback(frame, 0, version, packet.packetIdentifier, [...new Set(codes)], reason)"
+    find: "writeSuback(frame, 0, version, packetIdentifier, codes, reason)",
+    replace: "writeSuback(frame, 0, version, packetIdentifier, [...new Set(codes)], reason)"
   },
   {
     statements: ["MQTT-3.8.4-7"],
@@ -138,8 +138,8 @@ export const subscribeMutants: ReadonlyArray<Mutant> = [
   {
     statements: ["MQTT-3.9.3-1"],
     file: SUBSCRIBING,
-    find: "writeSuback(frame, 0, version, packet.packetIdentifier, codes, reason)",
-    replace: "writeSuback(frame, 0, version, packet.packetIdentifier, codes.toSorted(), reason)"
+    find: "writeSuback(frame, 0, version, packetIdentifier, codes, reason)",
+    replace: "writeSuback(frame, 0, version, packetIdentifier, codes.toSorted(), reason)"
   },
   {
     statements: ["MQTT-3.9.3-2"],

@@ -300,7 +300,7 @@ export class Connection implements SocketReceiver, PacketHandler, TurnTask, Whee
     this.#outputDeferred = false
     if (this.#closed) return
     const before = this.output.size
-    if (!this.output.flush(this.socket)) return this.output.clear()
+    if (!this.output.flush(this.socket)) return
     const { counts, services } = this.broker
     counts.bytesSent += before - this.output.size
     if (!this.output.blocked) this.#blockedSinceMs = 0

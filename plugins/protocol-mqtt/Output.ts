@@ -86,11 +86,14 @@ export class Output {
     return position
   }
 
-  /** Writes what waits; false where the connection is closed. */
+  /** Writes what waits; false, and drops it, where the connection is closed. */
   flush(socket: Socket): boolean {
     if (this.#start === this.#end) return true
     const taken = socket.write(this.bytes, this.#start, this.#end)
-    if (taken === CLOSED) return false
+    if (taken === CLOSED) {
+      this.clear()
+      return false
+    }
     this.#start += taken
     this.#budget.release(taken)
     this.blocked = this.#start < this.#end

@@ -232,9 +232,9 @@ brokerSuite("bounds", { set: SETTINGS }, (broker) => {
     for (let index = 0; index < 20; index++) expect((await kafka.fetch(topic, 0, 39)).error).toBe(0)
     expect(performance.now() - start).toBeLessThan(2_000)
     await sleep(300)
-    // 7.5 GB were asked for. Each of the ten has one answer of 15 MB in its output and one that the engine joined for it, which is
+    // 7.5 GB were asked for. Each of the ten has one answer of 15 MB in its output and one or two that the engine joined for it, which are
     // collected later; on Deno later than on Bun.
-    expect((broker().residentBytes() - before) / MIB).toBeLessThan(RUNS_ON_DENO ? 500 : 350)
+    expect((broker().residentBytes() - before) / MIB).toBeLessThan(RUNS_ON_DENO ? 500 : 450)
   }, 15_000)
 
   test("15,000 sessions that come and go leave nothing behind", async () => {

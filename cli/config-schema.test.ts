@@ -48,6 +48,10 @@ const tables = new Map<string, JsonSchema>([
     "protocol-mqtt.auto_subscribe",
     part("definitions", "protocol-mqtt", "properties", "auto_subscribe", "items", "properties")
   ],
+  [
+    "protocol-mqtt.topic_rewrite",
+    part("definitions", "protocol-mqtt", "properties", "topic_rewrite", "items", "properties")
+  ],
   ...builtins.map(({ name }): [string, JsonSchema] => [name, part("definitions", name, "properties")])
 ])
 

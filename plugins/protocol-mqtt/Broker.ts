@@ -36,6 +36,7 @@ import { OutputBudget } from "./Output.ts"
 import { PublishEncoder } from "./PublishEncoder.ts"
 import { reasonStringOf } from "./reason-strings.ts"
 import { USE_ANOTHER_SERVER } from "./reasons.ts"
+import { TopicRewrite } from "./rewrite/TopicRewrite.ts"
 import { RuleSet } from "./rules/RuleSet.ts"
 import type { ScramUsers } from "./ScramUsers.ts"
 import type { Session } from "./Session.ts"
@@ -95,6 +96,7 @@ export class Broker implements TurnTask, WheelTask {
   readonly shared: SharedGroups
   readonly exclusive: ExclusiveFilters
   readonly delayed: DelayedMessages
+  readonly rewrite: TopicRewrite
   /** What every client is subscribed to when it connects. */
   readonly autoSubscriptions: RuleSet<AutoRule>
   /** Where to wait for what was published last: see {@link enter}. */
@@ -143,6 +145,7 @@ export class Broker implements TurnTask, WheelTask {
     this.shared = new SharedGroups(this)
     this.exclusive = new ExclusiveFilters(this)
     this.delayed = new DelayedMessages(this)
+    this.rewrite = new TopicRewrite(settings.topic_rewrite)
     this.autoSubscriptions = new RuleSet(autoRules, settings.auto_subscribe)
     this.pending = services.ingress
     services.queueLogs.onLost((log, from, end) => {

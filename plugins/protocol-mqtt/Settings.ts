@@ -3,6 +3,7 @@ import * as v from "valibot"
 import { addressList, checkTopicName } from "../../core/mod.ts"
 import { autoSubscribeOptions } from "./auto-subscribe/auto-rule.ts"
 import { listenerOptions, whole } from "./listener-options.ts"
+import { topicRewriteOptions } from "./rewrite/rewrite-rule.ts"
 import { areNamedOnce } from "./rules/RuleSet.ts"
 import { areDistinct, parseScramUser } from "./ScramUsers.ts"
 import { STRATEGIES } from "./shared/strategies.ts"
@@ -111,6 +112,16 @@ export const options = v.strictObject({
       []
     ),
     v.description("topic filters that every client is subscribed to when it connects")
+  ),
+  topic_rewrite: v.pipe(
+    v.optional(
+      v.pipe(
+        v.array(topicRewriteOptions),
+        v.check((rules) => areNamedOnce(rules), "expected a name of its own for each rule")
+      ),
+      []
+    ),
+    v.description("rules by which topic names and filters become others")
   ),
   delayed_messages_max: v.pipe(
     v.optional(whole(0, 100_000_000), 1_000_000),

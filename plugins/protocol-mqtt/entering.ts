@@ -17,6 +17,7 @@ import { DELAY_INVALID, delayedTopic, isDelayed, parseDelayed } from "./delayed/
 import { isReserved } from "./reserved-names.ts"
 
 const DOLLAR = 0x24
+const encoder = new TextEncoder()
 
 /** Where to wait for a message that was taken: see {@link IngressShape}. */
 export type PendingPlace = Pick<IngressShape, "pendingStream" | "pendingTicket" | "pendingOwner" | "pendingIsJournaled">
@@ -27,16 +28,41 @@ export type PendingPlace = Pick<IngressShape, "pendingStream" | "pendingTicket" 
  */
 export function enter(broker: Broker, message: Message, principal: Principal): number {
   const { topic, topicStart, topicEnd } = message
-  const { ingress } = broker.services
-  broker.pending = ingress
-  if (topic[topicStart] === DOLLAR) {
-    if (isDelayed(topic, topicStart, topicEnd)) return enterDelayed(broker, message, principal)
-    if (isReserved(topic, topicStart, topicEnd)) {
-      return checkTopicNameBytes(topic, topicStart, topicEnd) === 0 ? REFUSED_NOT_AUTHORIZED : REFUSED_TOPIC_NAME
-    }
+  broker.pending = broker.services.ingress
+  if (topic[topicStart] === DOLLAR && isDelayed(topic, topicStart, topicEnd)) {
+    return enterDelayed(broker, message, principal)
+  }
+  return enterNow(broker, message, principal)
+}
+
+/** By the name that the rules make of its own. */
+function enterNow(broker: Broker, message: Message, principal: Principal): number {
+  if (!broker.rewrite.hasPublishRules) return publish(broker, message, principal)
+  const { topic, topicStart, topicEnd } = message
+  const isName = checkTopicNameBytes(topic, topicStart, topicEnd) === 0
+  const name = isName ? broker.rewrite.published(message.name, principal) : undefined
+  if (name === undefined) return publish(broker, message, principal)
+  message.topic = encoder.encode(name)
+  message.topicStart = 0
+  message.topicEnd = message.topic.length
+  message.wireFormat = 0
+  message.begin()
+  const outcome = publish(broker, message, principal)
+  // Its keeper may have to try again.
+  message.topic = topic
+  message.topicStart = topicStart
+  message.topicEnd = topicEnd
+  message.begin()
+  return outcome
+}
+
+function publish(broker: Broker, message: Message, principal: Principal): number {
+  const { topic, topicStart, topicEnd } = message
+  if (isReserved(topic, topicStart, topicEnd)) {
+    return checkTopicNameBytes(topic, topicStart, topicEnd) === 0 ? REFUSED_NOT_AUTHORIZED : REFUSED_TOPIC_NAME
   }
   if (broker.topicBounds.isOver(topic, topicStart, topicEnd)) return REFUSED_TOPIC_NAME
-  return ingress.publishUnsafe(message, principal)
+  return broker.services.ingress.publishUnsafe(message, principal)
 }
 
 function enterDelayed(broker: Broker, message: Message, principal: Principal): number {
@@ -56,10 +82,10 @@ function enterDelayed(broker: Broker, message: Message, principal: Principal): n
 }
 
 function enterAt(broker: Broker, message: Message, principal: Principal, dueAtMs: number): number {
-  const { ingress, access } = broker.services
-  if (dueAtMs === 0) return ingress.publishUnsafe(message, principal)
-  // Asked again when its time has come; a publisher that may not is told now.
-  if (access.checkUnsafe(principal, PUBLISH, message.name) !== ALLOW) return REFUSED_NOT_AUTHORIZED
+  if (dueAtMs === 0) return enterNow(broker, message, principal)
+  // The rules make a name of it, and access is asked for, when its time has come. A publisher that may not is told now.
+  const name = broker.rewrite.published(message.name, principal) ?? message.name
+  if (broker.services.access.checkUnsafe(principal, PUBLISH, name) !== ALLOW) return REFUSED_NOT_AUTHORIZED
   broker.pending = broker.delayed
   return broker.delayed.take(message, principal, dueAtMs)
 }

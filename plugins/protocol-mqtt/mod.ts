@@ -33,6 +33,7 @@ import { delayedResource } from "./delayed/delayed-resource.ts"
 import { openListeners } from "./listeners.ts"
 import { registerMetrics } from "./metrics.ts"
 import * as Reason from "./reasons.ts"
+import { rewriteResource } from "./rewrite/rewrite-resource.ts"
 import { ScramUsers, scramSecret } from "./ScramUsers.ts"
 import { options, type Settings } from "./Settings.ts"
 
@@ -81,9 +82,14 @@ export const plugin = {
         const resources = yield* Resources
         const meta = yield* MetaStore
         yield* resources.register(delayedResource(broker))
-        yield* broker.autoSubscriptions.watch(meta).pipe(Effect.mapError(noMetaStore))
+        for (const rules of [broker.autoSubscriptions, broker.rewrite.rules]) {
+          yield* rules.watch(meta).pipe(Effect.mapError(noMetaStore))
+        }
         // Every shard has the same rules: one speaks for all.
-        if (shard.index === 0) yield* resources.register(broker.autoSubscriptions.resource(meta))
+        if (shard.index === 0) {
+          yield* resources.register(broker.autoSubscriptions.resource(meta))
+          yield* resources.register(rewriteResource(broker.rewrite, meta))
+        }
         yield* Effect.addFinalizer(() => stop(broker, store.directory !== undefined))
         yield* Effect.tryPromise({
           try: () => broker.start(),

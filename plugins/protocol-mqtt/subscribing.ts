@@ -44,8 +44,9 @@ export function subscribe(
   start: number,
   end: number
 ): number {
-  const packet = decodeSubscribe(bytes, start, end, connection.version)
-  if (packet instanceof Refusal) return packet.reasonCode
+  const decoded = decodeSubscribe(bytes, start, end, connection.version)
+  if (decoded instanceof Refusal) return decoded.reasonCode
+  const packet = { ...decoded, subscriptions: rewritten(connection, decoded.subscriptions) }
   // An answer that its client does not take would leave it waiting for good.
   if (subackSize(connection.version, packet.subscriptions.length) > connection.packetSizeMax) return PACKET_TOO_LARGE
   const claims = claimsOf(connection, session, packet)
@@ -81,9 +82,17 @@ function make(connection: Connection, session: Session, packet: SubscribePacket,
 
 /** Subscribes without a SUBSCRIBE and its SUBACK; returns how many filters were refused. */
 export function subscribeTo(connection: Connection, session: Session, wishes: ReadonlyArray<Wished>): number {
-  const made = makeAll(connection, session, wishes, 0, NONE)
+  const made = makeAll(connection, session, rewritten(connection, wishes), 0, NONE)
   answerMade(connection, session, NO_FRAME, made)
   return made.codes.filter((code) => code >= 0x80).length
+}
+
+/** By the filters that the rules make of what clients say. */
+function rewritten({ broker, principal }: Connection, wishes: ReadonlyArray<Wished>): ReadonlyArray<Wished> {
+  if (!broker.rewrite.hasSubscribeRules) return wishes
+  return wishes.map((wish) =>
+    wish.reasonCode === 0 ? { ...wish, filter: broker.rewrite.subscribed(wish.filter, principal) } : wish
+  )
 }
 
 /** Sends the answer when what was made is committed and in force, and then the retained messages. */
@@ -198,12 +207,15 @@ export function unsubscribe(
 ): number {
   const packet = decodeUnsubscribe(bytes, start, end, connection.version)
   if (packet instanceof Refusal) return packet.reasonCode
-  if (unsubackSize(connection.version, packet.filters.length) > connection.packetSizeMax) return PACKET_TOO_LARGE
+  const { version, broker, principal } = connection
+  if (unsubackSize(version, packet.filters.length) > connection.packetSizeMax) return PACKET_TOO_LARGE
   const codes = packet.filters.map(({ filter, reasonCode }) => {
     if (reasonCode !== 0) return reasonCode
-    return session.unsubscribe(exclusiveFilterOf(filter) ?? filter) ? 0 : NO_SUBSCRIPTION_EXISTED
+    const asked = broker.rewrite.hasSubscribeRules ? broker.rewrite.subscribed(filter, principal) : filter
+    // One that was made before there was a rule has its old name.
+    const isGone = [asked, filter].some((each) => session.unsubscribe(exclusiveFilterOf(each) ?? each))
+    return isGone ? 0 : NO_SUBSCRIPTION_EXISTED
   })
-  const { version } = connection
   const frame = new Uint8Array(unsubackSize(version, codes.length))
   waitForRows(connection, session)
   writeUnsuback(frame, 0, version, packet.packetIdentifier, codes)

@@ -198,8 +198,8 @@ export const subscribeMutants: ReadonlyArray<Mutant> = [
   {
     statements: ["MQTT-3.11.3-2"],
     file: SUBSCRIBING,
-    find: "return session.unsubscribe(exclusiveFilterOf(filter) ?? filter) ? 0 : NO_SUBSCRIPTION_EXISTED",
-    replace: "return session.unsubscribe(exclusiveFilterOf(filter) ?? filter) ? 0 : 1"
+    find: "return isGone ? 0 : NO_SUBSCRIPTION_EXISTED",
+    replace: "return isGone ? 0 : 1"
   },
   {
     statements: ["MQTT-3.12.4-1"],

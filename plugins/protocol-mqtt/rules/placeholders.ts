@@ -22,13 +22,23 @@ export function withoutPlaceholders(text: string): string {
   return text.replaceAll(PLACEHOLDER, "x")
 }
 
+/** What stands for a placeholder; undefined where the rule does not hold for this client. */
+export function placeholderValue(
+  name: string,
+  { clientIdentifier, user, peerAddress }: Principal,
+  isFirst = false
+): string | undefined {
+  const value = name === "clientid" ? clientIdentifier : name === "username" ? user : peerAddress
+  return value === "" || WIDENING.test(value) || (isFirst && value.startsWith("$")) ? undefined : value
+}
+
 /** Puts in what a client is called; undefined where the rule does not hold for it. */
-export function fillIn(text: string, { clientIdentifier, user, peerAddress }: Principal): string | undefined {
+export function fillIn(text: string, principal: Principal): string | undefined {
   let isFit = true
   const filled = text.replaceAll(PLACEHOLDER, (_whole, name: string, offset: number) => {
-    const value = name === "clientid" ? clientIdentifier : name === "username" ? user : peerAddress
-    if (value === "" || WIDENING.test(value) || (offset === 0 && value.startsWith("$"))) isFit = false
-    return value
+    const value = placeholderValue(name, principal, offset === 0)
+    if (value === undefined) isFit = false
+    return value ?? ""
   })
   return isFit ? filled : undefined
 }

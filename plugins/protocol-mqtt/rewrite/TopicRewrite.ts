@@ -1,0 +1,81 @@
+/**
+ * Topic rewriting: what clients call a topic, and what it is called here.
+ *
+ * Invariants
+ *  - The first rule, in the order of names, whose filter and expression match decides; what it makes is not looked at again, so that no
+ *    rules can go round in a circle.
+ *  - Where there are no rules a message costs one look at a number.
+ */
+import type { Principal } from "../../../core/mod.ts"
+import { RuleSet } from "../rules/RuleSet.ts"
+import { type RewriteRule, Rewriter, rewriteRules } from "./rewrite-rule.ts"
+
+/** Topic names whose outcome is remembered. */
+const REMEMBERED_MAX = 10_000
+
+/** A rule's work. */
+export interface Rewritten {
+  readonly topic: string
+  /** The name of the rule. */
+  readonly rule: string
+}
+
+type Action = "publish" | "subscribe"
+
+export class TopicRewrite {
+  readonly rules: RuleSet<RewriteRule>
+  #publish: ReadonlyArray<Rewriter> = []
+  #subscribe: ReadonlyArray<Rewriter> = []
+  /** What names became, "" = they stay; only where that is the same for every client. */
+  readonly #remembered = new Map<string, string>()
+  #isPersonal = false
+
+  constructor(declared: ReadonlyArray<RewriteRule>) {
+    this.rules = new RuleSet(rewriteRules, declared)
+    this.rules.onChange = () => this.#changed()
+    this.#changed()
+  }
+
+  get hasPublishRules(): boolean {
+    return this.#publish.length > 0
+  }
+
+  get hasSubscribeRules(): boolean {
+    return this.#subscribe.length > 0
+  }
+
+  /** The topic name to publish on in the place of this one; undefined = it stays. */
+  published(name: string, principal: Principal): string | undefined {
+    if (this.#isPersonal) return this.rewritten("publish", name, principal)?.topic
+    const known = this.#remembered.get(name)
+    if (known !== undefined) return known === "" ? undefined : known
+    const made = this.rewritten("publish", name, principal)?.topic
+    if (this.#remembered.size >= REMEMBERED_MAX) this.#remembered.clear()
+    this.#remembered.set(name, made ?? "")
+    return made
+  }
+
+  /** The filter to subscribe to in the place of this one, which may begin with `$share/name/` or `$exclusive/`. */
+  subscribed(filter: string, principal: Principal): string {
+    const prefix = /^(?:\$exclusive\/)?(?:\$share\/[^/]*\/)?/.exec(filter)?.[0] ?? ""
+    const made = this.rewritten("subscribe", filter.slice(prefix.length), principal)
+    return made === undefined ? filter : `${prefix}${made.topic}`
+  }
+
+  /** What becomes of a name or filter, and by which rule. */
+  rewritten(action: Action, topic: string, principal: Principal): Rewritten | undefined {
+    for (const rewriter of action === "publish" ? this.#publish : this.#subscribe) {
+      const made = rewriter.rewrite(topic, principal)
+      if (made !== undefined) return { topic: made, rule: rewriter.rule.name }
+    }
+    return undefined
+  }
+
+  #changed(): void {
+    const all = this.rules.rules.map((rule) => new Rewriter(rule))
+    this.#publish = all.filter((each) => each.holdsFor("publish"))
+    this.#subscribe = all.filter((each) => each.holdsFor("subscribe"))
+    this.#isPersonal = this.#publish.some(({ isPersonal }) => isPersonal)
+    this.#remembered.clear()
+  }
+}

@@ -85,6 +85,14 @@ export const plugin = {
         for (const rules of [broker.autoSubscriptions, broker.rewrite.rules]) {
           yield* rules.watch(meta).pipe(Effect.mapError(noMetaStore))
         }
+        yield* Effect.tryPromise({
+          try: () => broker.rewrite.ready(),
+          catch: (error) =>
+            new PluginError({
+              plugin: "protocol-mqtt",
+              message: error instanceof Error ? error.message : String(error)
+            })
+        })
         // Every shard has the same rules: one speaks for all.
         if (shard.index === 0) {
           yield* resources.register(broker.autoSubscriptions.resource(meta))

@@ -6,8 +6,10 @@
  *    rules can go round in a circle.
  *  - Where there are no rules a message costs one look at a number.
  */
+import * as v from "valibot"
 import type { Principal } from "../../../core/mod.ts"
 import { RuleSet } from "../rules/RuleSet.ts"
+import { areExpressionsLoaded, expressionOf, loadExpressions } from "./expressions.ts"
 import { type RewriteRule, Rewriter, rewriteRules } from "./rewrite-rule.ts"
 
 /** Topic names whose outcome is remembered. */
@@ -71,8 +73,31 @@ export class TopicRewrite {
     return undefined
   }
 
+  /** Settled when all rules that are known hold. Rejects with the first one of the manifest that is none. */
+  async ready(): Promise<void> {
+    if (this.rules.rules.length === 0) return
+    await loadExpressions()
+    for (const rule of this.rules.declared) {
+      const { issues } = v.safeParse(rewriteRules.schema, rule)
+      if (issues !== undefined) throw new Error(`topic_rewrite ${JSON.stringify(rule.name)}: ${issues[0].message}`)
+    }
+    this.#changed()
+  }
+
   #changed(): void {
-    const all = this.rules.rules.map((rule) => new Rewriter(rule))
+    const { rules } = this.rules
+    if (rules.length > 0 && !areExpressionsLoaded()) {
+      // One that an administrator made holds a moment later; those that are there at the start are waited for.
+      loadExpressions().then(
+        () => this.#changed(),
+        () => {}
+      )
+      return
+    }
+    const all = rules.flatMap((rule) => {
+      const expression = expressionOf(rule.regex)
+      return expression === undefined ? [] : [new Rewriter(rule, expression)]
+    })
     this.#publish = all.filter((each) => each.holdsFor("publish"))
     this.#subscribe = all.filter((each) => each.holdsFor("subscribe"))
     this.#isPersonal = this.#publish.some(({ isPersonal }) => isPersonal)

@@ -1,14 +1,15 @@
 /**
  * A rule by which a topic name or filter becomes another one: its form, in the manifest and as a resource, and what it does.
  *
- * The expression is RE2's: matched in a time that grows with the length of the text alone, whatever the expression is.
+ * Its expression is judged when what reads expressions is loaded ({@link loadExpressions}): before a rule is made, and before one of the
+ * manifest holds.
  * Source: the fields and actions of EMQX and RobustMQ; https://github.com/google/re2/wiki/Syntax.
  */
-import { RE2JS } from "re2js"
 import * as v from "valibot"
 import { checkTopicFilter, matches, type Principal } from "../../../core/mod.ts"
 import { placeholderValue, unknownPlaceholder } from "../rules/placeholders.ts"
 import { type RuleKind, ruleName } from "../rules/RuleSet.ts"
+import { areExpressionsLoaded, type Expression, expressionOf, loadExpressions } from "./expressions.ts"
 
 export const ACTIONS = ["publish", "subscribe", "all"] as const
 const EXPRESSION_LENGTH_MAX = 1_024
@@ -35,7 +36,7 @@ const schema = v.pipe(
     regex: v.pipe(
       v.string(),
       v.maxLength(EXPRESSION_LENGTH_MAX),
-      v.check((regex) => compiled(regex) !== undefined, "expected a regular expression in the syntax of RE2"),
+      v.check(isExpression, "expected a regular expression in the syntax of RE2"),
       v.description("expression that is found in them, RE2 syntax; ^ and $ bind it to the ends")
     ),
     dest_topic: v.pipe(
@@ -51,7 +52,7 @@ const schema = v.pipe(
     )
   }),
   v.check(
-    ({ regex, dest_topic }) => highestGroup(dest_topic) <= (compiled(regex)?.groupCount() ?? 0),
+    ({ regex, dest_topic }) => highestGroup(dest_topic) <= (expressionOf(regex)?.groupCount() ?? 9),
     "expected no group that the expression does not have"
   )
 )
@@ -59,18 +60,15 @@ const schema = v.pipe(
 export const rewriteRules: RuleKind<RewriteRule> = {
   resource: "topic-rewrite",
   description: "Rules by which topic names and filters become others",
-  schema
+  schema,
+  prepare: loadExpressions
 }
 
 /** As an entry of `[[plugin.options.topic_rewrite]]`. */
 export const topicRewriteOptions = schema
 
-function compiled(regex: string): RE2JS | undefined {
-  try {
-    return RE2JS.compile(regex)
-  } catch {
-    return undefined
-  }
+function isExpression(text: string): boolean {
+  return !areExpressionsLoaded() || expressionOf(text) !== undefined
 }
 
 function highestGroup(topic: string): number {
@@ -82,12 +80,12 @@ export class Rewriter {
   readonly rule: RewriteRule
   /** Whether what it makes depends on who asks. */
   readonly isPersonal: boolean
-  readonly #expression: RE2JS
+  readonly #expression: Expression
 
-  constructor(rule: RewriteRule) {
+  constructor(rule: RewriteRule, expression: Expression) {
     this.rule = rule
     this.isPersonal = [...rule.dest_topic.matchAll(REFERENCE)].some(([, , name]) => name !== undefined)
-    this.#expression = RE2JS.compile(rule.regex)
+    this.#expression = expression
   }
 
   holdsFor(action: "publish" | "subscribe"): boolean {

@@ -2,8 +2,11 @@ import assert from "node:assert/strict"
 import { test } from "node:test"
 import fc from "fast-check"
 import * as v from "valibot"
+import { loadExpressions } from "./expressions.ts"
 import { type RewriteRule, rewriteRules } from "./rewrite-rule.ts"
 import { TopicRewrite } from "./TopicRewrite.ts"
+
+await loadExpressions()
 
 const ID = "\u0024{clientid}"
 const USER = "\u0024{username}"
@@ -114,4 +117,11 @@ test("any topic stays or becomes what a rule says, and nothing throws", () => {
       if (holds) assert.equal(become(rewrite, topic), `${rest}/${first}`)
     })
   )
+})
+
+test("a rule of the manifest that is none is named", async () => {
+  await assert.rejects(new TopicRewrite([rule("bad-one", "a/#", "(", "b")]).ready(), /topic_rewrite "bad-one": .*RE2/)
+  await assert.rejects(new TopicRewrite([rule("r", "a/#", "a", "$1")]).ready(), /"r": .*group/)
+  await new TopicRewrite([rule("r", "a/#", "(a)", "$1")]).ready()
+  await new TopicRewrite([]).ready()
 })

@@ -33,6 +33,8 @@ export interface RuleKind<Item extends Rule> {
   readonly resource: string
   readonly description: string
   readonly schema: v.GenericSchema<unknown, Item>
+  /** Loads what the schema judges by, before a rule is made. */
+  readonly prepare?: () => Promise<void>
 }
 
 const encoder = new TextEncoder()
@@ -51,6 +53,11 @@ export class RuleSet<Item extends Rule> {
     this.#kind = kind
     this.#declared = new Map(declared.map((rule) => [rule.name, rule]))
     this.#sort()
+  }
+
+  /** Those of the manifest. */
+  get declared(): ReadonlyArray<Item> {
+    return [...this.#declared.values()]
   }
 
   get #prefix(): string {
@@ -117,25 +124,31 @@ export class RuleSet<Item extends Rule> {
           kind: "create",
           input: schema,
           run: (_id, input) =>
-            Effect.suspend(() => {
-              const rule = v.parse(schema, input)
-              if (find(rule.name) !== undefined) {
-                return Effect.fail(fail("conflict", "exists", `there is a rule named ${JSON.stringify(rule.name)}`))
-              }
-              if (this.rules.length >= RULES_MAX) {
-                return Effect.fail(fail("refused", "too-many", `there are ${RULES_MAX} rules: no more can be made`))
-              }
-              const key = `${this.#prefix}${rule.name}`
-              const value = encoder.encode(JSON.stringify(rule))
-              return meta.transact({ compare: [{ key, version: 0 }], writes: [{ key, value }] }).pipe(
-                Effect.mapError(unavailable),
-                Effect.flatMap(({ committed }) =>
-                  committed
-                    ? Effect.succeed(rule)
-                    : Effect.fail(fail("conflict", "exists", `there is a rule named ${JSON.stringify(rule.name)}`))
+            Effect.promise(() => this.#kind.prepare?.() ?? Promise.resolve()).pipe(
+              Effect.flatMap(() => {
+                const { output: rule, issues, typed } = v.safeParse(schema, input)
+                if (issues !== undefined || !typed) {
+                  const message = issues?.[0].message ?? "this is no rule"
+                  return Effect.fail(new ResourceError({ reason: "invalid", code: "invalid", message }))
+                }
+                if (find(rule.name) !== undefined) {
+                  return Effect.fail(fail("conflict", "exists", `there is a rule named ${JSON.stringify(rule.name)}`))
+                }
+                if (this.rules.length >= RULES_MAX) {
+                  return Effect.fail(fail("refused", "too-many", `there are ${RULES_MAX} rules: no more can be made`))
+                }
+                const key = `${this.#prefix}${rule.name}`
+                const value = encoder.encode(JSON.stringify(rule))
+                return meta.transact({ compare: [{ key, version: 0 }], writes: [{ key, value }] }).pipe(
+                  Effect.mapError(unavailable),
+                  Effect.flatMap(({ committed }) =>
+                    committed
+                      ? Effect.succeed(rule)
+                      : Effect.fail(fail("conflict", "exists", `there is a rule named ${JSON.stringify(rule.name)}`))
+                  )
                 )
-              )
-            })
+              })
+            )
         },
         {
           name: "delete",

@@ -5,9 +5,9 @@
  *  - A message's row goes in the journal entry in which the message is stored, or, where it is stored elsewhere, after that has been
  *    said: the message carries a token by which another shard stores it once, whatever crashes between.
  *  - Each waits for its own outcome: one whose storage hangs holds up no other.
- *  - What is refused for good has had its chance. What the journal cannot take now keeps its row and is published later.
+ *  - What may not be published has had its chance. What cannot be stored now, here or elsewhere, keeps its row and is published later.
  */
-import { ACCEPTED_PENDING, DISK_FULL, FAILED, type Message } from "../../core/mod.ts"
+import { ACCEPTED_PENDING, type Message, REFUSED_NOT_AUTHORIZED, REFUSED_TOPIC_NAME } from "../../core/mod.ts"
 import type { Broker } from "./Broker.ts"
 import { enter } from "./entering.ts"
 
@@ -29,7 +29,7 @@ export interface RowKeeper<Row> {
   drop(number: number, row: Row): void
   /** It is being stored elsewhere: the row stays, and is not to be published meanwhile. */
   handedOver(number: number, row: Row): void
-  /** It was not published: the journal takes nothing now, or has lost it. Its row is as it was before, also where it was dropped. */
+  /** It was not published: it cannot be stored now, or was lost. Its row is as it was before, also where it was dropped. */
   postponed(number: number, row: Row): void
   /** So many were published more (or, where they turn out not to be, less). */
   counted(change: number): void
@@ -40,6 +40,8 @@ export class OncePublisher<Row extends Publishable> {
   readonly #keeper: RowKeeper<Row>
   /** Messages that are not stored yet. */
   openCount = 0
+  /** Messages that others have stored, whose tokens they hold. */
+  readonly #tokensOut = new Set<number>()
 
   constructor(broker: Broker, keeper: RowKeeper<Row>) {
     this.#broker = broker
@@ -48,7 +50,7 @@ export class OncePublisher<Row extends Publishable> {
 
   publish(number: number, row: Row): void {
     const broker = this.#broker
-    const { clock, journal, shard } = broker.services
+    const { clock, shard } = broker.services
     const { message, user, peerAddress } = row
     const nowMs = clock.nowMs()
     message.timestamp = nowMs
@@ -58,7 +60,7 @@ export class OncePublisher<Row extends Publishable> {
     const principal = { tenant: message.tenant, user, clientIdentifier: message.publisher, peerAddress }
     const outcome = enter(broker, message, principal)
     message.token = ""
-    if (outcome < 0 && journal.refusal !== 0) {
+    if (outcome < 0 && !isFinal(outcome)) {
       this.#keeper.postponed(number, row)
       return
     }
@@ -89,20 +91,19 @@ export class OncePublisher<Row extends Publishable> {
 
   /** Another shard, or something that is not in the journal, has stored it or refused it. */
   #storedElsewhere(outcome: number, number: number, row: Row): void {
-    const { counts, services } = this.#broker
     this.openCount -= 1
-    if (outcome < 0) counts.publishRefused += 1
-    // A disk that is full is full for all shards.
-    const isFull = outcome < 0 && services.journal.refusal !== 0
-    if (isFull || outcome === DISK_FULL || outcome === FAILED) {
+    if (outcome < 0) this.#broker.counts.publishRefused += 1
+    if (outcome < 0 && !isFinal(outcome)) {
       this.#notPublished(number, row)
       return
     }
+    this.#tokensOut.add(number)
     this.#keeper.drop(number, row)
-    // Given back when the row is gone for good, so that a crash between finds the token still taken.
-    this.#broker.whenCommitted((dropped) => {
-      if (dropped >= 0) services.ingress.giveBackToken(this.#tokenOf(number), () => {})
-    })
+  }
+
+  /** A row is gone for good: a token is given back only now, so that a crash before finds it still taken. */
+  gone(number: number): void {
+    if (this.#tokensOut.delete(number)) this.#broker.services.ingress.giveBackToken(this.#tokenOf(number), () => {})
   }
 
   #notPublished(number: number, row: Row): void {
@@ -113,4 +114,9 @@ export class OncePublisher<Row extends Publishable> {
   #tokenOf(number: number): string {
     return `${this.#broker.services.shard.index}/${this.#keeper.tokenPrefix}${number}`
   }
+}
+
+/** Whether a refusal says that the message may not be published, now or later. */
+function isFinal(outcome: number): boolean {
+  return outcome === REFUSED_NOT_AUTHORIZED || outcome === REFUSED_TOPIC_NAME
 }

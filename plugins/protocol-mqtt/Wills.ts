@@ -187,7 +187,10 @@ export class Wills implements WheelTask {
     const early = this.#early.get(number)
     if (early === undefined || early.ticket > journal.tickets.committed) return
     if (early.ticket === 0 || journal.tickets.takeOutcome(early.ticket) === 0) {
-      if (early.ticket !== 0) this.#early.delete(number)
+      if (early.ticket !== 0) {
+        this.#early.delete(number)
+        if (early.row === undefined) this.#publisher.gone(number)
+      }
       return
     }
     this.#lost.add(number)
@@ -222,10 +225,12 @@ export class Wills implements WheelTask {
   }
 
   #lookAt(dueAtMs: number): void {
-    if (this.#nextLookMs !== 0 && this.#nextLookMs <= dueAtMs) return
-    this.#nextLookMs = dueAtMs
     const { wheel, clock } = this.#broker.services
-    wheel.set(this, clock.monotonicMs() + Math.max(0, dueAtMs - clock.nowMs()) + 1)
+    const inMs = Math.min(Math.max(0, dueAtMs - clock.nowMs()), 60_000)
+    const lookMs = clock.monotonicMs() + inMs + 1
+    if (this.#nextLookMs !== 0 && this.#nextLookMs <= lookMs) return
+    this.#nextLookMs = lookMs
+    wheel.set(this, lookMs)
   }
 
   #messageOf(will: WillMessage, principal: Principal): Message {

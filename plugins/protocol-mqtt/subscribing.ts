@@ -87,6 +87,12 @@ export function subscribeTo(connection: Connection, session: Session, wishes: Re
   return made.codes.filter((code) => code >= 0x80).length
 }
 
+/** Has the retained messages of subscriptions that stand sent, as after a SUBSCRIBE. */
+export function replayRetained(connection: Connection, session: Session, filters: ReadonlyArray<string>): void {
+  const replays = filters.map((filter) => ({ filter, seam: session.openSeam() }))
+  answerMade(connection, session, NO_FRAME, { codes: [], ticket: 0, joining: 0, replays })
+}
+
 /** By the filters that the rules make of what clients say. */
 function rewritten({ broker, principal }: Connection, wishes: ReadonlyArray<Wished>): ReadonlyArray<Wished> {
   if (!broker.rewrite.hasSubscribeRules) return wishes

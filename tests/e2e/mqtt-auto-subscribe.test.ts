@@ -85,6 +85,39 @@ brokerSuite("automatic subscriptions", { config: CONFIG }, (broker) => {
     }
   })
 
+  test("what a kept session has already stays as it is: its QoS, what waits for it, and what it has to itself", async () => {
+    const level = uniqueLevel()
+    const [one, two] = [`rule-${level}`, `rule2-${level}`]
+    const kept = { clientId: uniqueId(), clean: false, properties: [["sessionExpiry", 60]] as Properties }
+    const [first, publisher] = [await connect(kept), await connect()]
+    await first.subscribe([{ filter: `${level}/a`, qos: 2 }], 2, [["subscriptionIdentifier", 77]])
+    await first.subscribe(`$exclusive/${level}/b`, 1)
+    await first.disconnect()
+    for (const [name, topic] of [
+      [one, `${level}/a`],
+      [two, `${level}/b`]
+    ] as const) {
+      expect((await create(broker(), { name, topic })).status).toBe(201)
+    }
+    for (let each = 0; each < 20; each++)
+      await publisher.publishWhole({ topic: `${level}/a`, payload: `${each}`, qos: 2 })
+    for (let round = 0; round < 2; round++) {
+      const again = await connect(kept)
+      const found = await again.wholeMessages(20)
+      expect(found.map(({ payload, qos }) => `${textOf(payload)} ${qos}`)).toEqual(
+        Array.from({ length: 20 }, (_, each) => `${each} 2`)
+      )
+      expect(found[0]?.properties).toContainEqual(["subscriptionIdentifier", 77])
+      await again.disconnect()
+      for (let each = 0; each < 20; each++)
+        await publisher.publishWhole({ topic: `${level}/a`, payload: `${each}`, qos: 2 })
+    }
+    const other = await connect()
+    other.send(encode.subscribe(5, 5, [{ filter: `$exclusive/${level}/b`, qos: 1 }]))
+    expect((await other.find("suback")).codes).toEqual([0x97])
+    for (const name of [one, two]) expect((await rules(broker(), `/${name}`, { method: "DELETE" })).status).toBe(204)
+  }, 30_000)
+
   test("what a client is called widens no filter; its other rules hold", async () => {
     const refused = (): Promise<number> => broker().sumOf("manifold_mqtt_auto_subscribes_refused_total")
     const before = await refused()

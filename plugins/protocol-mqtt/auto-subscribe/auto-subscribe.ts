@@ -2,21 +2,31 @@
  * Subscribes a client that has just connected to what the rules say, as if it had sent the SUBSCRIBE itself: the same bounds, the same
  * access, the same retained messages; without a SUBACK.
  *
- * A filter that it may not have, or that there is no room for, is left out and counted; so is a rule whose placeholders do not fit.
+ * Invariants
+ *  - A filter that the session has already, by a rule or by its client, stays as it is: its QoS, its place in what waits, its Subscription
+ *    Identifier, whether it is exclusive. Retained messages come where the rule says so.
+ *  - A filter that it may not have, or that there is no room for, is left out and counted; so is a rule whose placeholders do not fit.
  */
 import type { Connection } from "../Connection.ts"
 import { fillIn } from "../rules/placeholders.ts"
 import type { Session } from "../Session.ts"
-import { subscribeTo } from "../subscribing.ts"
+import { replayRetained, subscribeTo } from "../subscribing.ts"
 import type { Subscription } from "../wire/subscribe.ts"
 
 export function autoSubscribe(connection: Connection, session: Session): void {
-  const { autoSubscriptions, counts } = connection.broker
+  const { broker } = connection
+  const { autoSubscriptions, counts } = broker
   const wishes: Array<Subscription> = []
+  const standing: Array<string> = []
   for (const rule of autoSubscriptions.rules) {
     const filter = fillIn(rule.topic, connection.principal)
     if (filter === undefined) {
       counts.autoSubscribesRefused += 1
+      continue
+    }
+    const known = broker.rewrite.subscribed(filter, connection.principal)
+    if (session.hasSubscription(known)) {
+      if (rule.retain_handling === 0 && session.subscriptionOf(known) !== undefined) standing.push(known)
       continue
     }
     wishes.push({
@@ -28,5 +38,6 @@ export function autoSubscribe(connection: Connection, session: Session): void {
       reasonCode: 0
     })
   }
+  if (standing.length > 0) replayRetained(connection, session, standing)
   if (wishes.length > 0) counts.autoSubscribesRefused += subscribeTo(connection, session, wishes)
 }

@@ -9,7 +9,7 @@ import { type Fault, replaced, testPlanted } from "../planted.ts"
 import type { Settings } from "../Settings.ts"
 import { rangeOf } from "../session-rows.ts"
 import { TestNode } from "../testing.ts"
-import { DelayedMessages } from "./DelayedMessages.ts"
+import { DelayedMessages, type DelayedPlace } from "./DelayedMessages.ts"
 
 const DISK_FULL = -3
 
@@ -39,7 +39,7 @@ async function make(settings: Partial<Settings> = {}) {
   const isEmpty = (): void => {
     for (const { broker, store } of node.shards) {
       assert.deepEqual([broker.delayed.count, broker.delayed.unsettledCount], [0, 0])
-      for (const prefix of ["wm", "wt"]) {
+      for (const prefix of ["wm", "wt", "t"]) {
         const { start, end } = rangeOf(prefix)
         assert.deepEqual(store.range(start, end, 10), [])
       }
@@ -137,11 +137,11 @@ test("one that is taken back does not come, nor is it listed; the others are, by
   const { broker } = node.of("a")
   for (const seconds of [5, 1, 3, 2, 4]) a?.publish(`$delayed/${seconds}/t/${seconds}`, `${seconds}`, 1)
   await answer()
-  const listed = (max: number) => broker.delayed.list(undefined, max).map(({ message }) => message.name)
+  const listed = (max: number) => broker.delayed.list(undefined, max).rows.map(({ message }) => message.name)
   assert.deepEqual(listed(9), ["t/1", "t/2", "t/3", "t/4", "t/5"])
-  const [first, second] = broker.delayed.list(undefined, 2)
+  const [first, second] = broker.delayed.list(undefined, 2).rows
   assert.deepEqual(
-    broker.delayed.list(second, 2).map(({ message }) => message.name),
+    broker.delayed.list(second, 2).rows.map(({ message }) => message.name),
     ["t/3", "t/4"]
   )
   assert.ok(first !== undefined && broker.delayed.cancel(first.number) && !broker.delayed.cancel(first.number))
@@ -198,6 +198,136 @@ test("stored, here or on another shard, and then a crash before its row was gone
   }
 })
 
+test("while another shard takes nothing its messages wait, and come when it does; one after the other as late as they are", async () => {
+  const { node, watcher, publishers, answer, isEmpty } = await make()
+  for (let each = 0; each < 40; each++) publishers[each % 6]?.publish(`$delayed/1/t/${each}`, `${each}`, 2)
+  await answer()
+  for (const shard of node.shards) {
+    shard.journal.refusal = DISK_FULL
+    await node.advance(2_500)
+    shard.journal.refusal = 0
+  }
+  const waiting = node.shards.flatMap(({ broker }) => broker.delayed.list(undefined, 100).rows)
+  assert.ok(waiting.length > 0 && waiting.every(({ keyAtMs, dueAtMs }) => keyAtMs >= dueAtMs))
+  for (let round = 0; round < 12; round++) {
+    await node.advance(2_000)
+    await answer()
+  }
+  const got = watcher.got.map(({ payload }) => Number(payload)).toSorted((one, other) => one - other)
+  assert.deepEqual(
+    got,
+    Array.from({ length: 40 }, (_, each) => each)
+  )
+  isEmpty()
+})
+
+test("one that was postponed can be taken back, also after a restart", async () => {
+  const { node, watcher, publishers, connect, answer, isEmpty } = await make()
+  for (let each = 0; each < 20; each++) publishers[each % 6]?.publish(`$delayed/1/t/${each}`, `${each}`, 2)
+  await answer()
+  for (const shard of node.shards) shard.journal.refusal = 0
+  const [, other] = node.shards
+  assert.ok(other !== undefined)
+  other.journal.refusal = DISK_FULL
+  await node.advance(2_500)
+  for (const isRestarted of [false, true]) {
+    if (isRestarted) {
+      node.crash()
+      for (const each of [watcher, ...publishers]) each.wire = undefined
+      await node.start()
+      await connect()
+    }
+    for (const { broker } of node.shards) {
+      const [first] = broker.delayed.list(undefined, 1).rows
+      if (first !== undefined) assert.ok(broker.delayed.cancel(first.number))
+    }
+    await answer()
+  }
+  for (let round = 0; round < 8; round++) {
+    await node.advance(3_000)
+    await answer()
+  }
+  const cancelled = 20 - watcher.got.length
+  assert.ok(cancelled > 0 && cancelled <= 4, `${cancelled} were taken back`)
+  isEmpty()
+})
+
+test("hundreds whose shard hangs hold up nobody else's", async () => {
+  const { node, watcher, publishers, answer, isEmpty } = await make()
+  const [here, there] = node.shards
+  assert.ok(here !== undefined && there !== undefined)
+  // Whose names they are: what is acknowledged while the other shard commits nothing is this one's.
+  const probe = new TestClient(node, "probe", 5, 60)
+  probe.connect()
+  await answer()
+  probe.answer()
+  there.journal.isAutomatic = false
+  for (let each = 0; each < 40; each++) probe.publish(`t/${each}`, `${each}`, 1)
+  for (let round = 0; round < 6; round++) {
+    await node.settle()
+    probe.answer()
+  }
+  const own = new Set(probe.done)
+  const hanging = Array.from({ length: 40 }, (_, each) => String(each)).filter((each) => !own.has(each))
+  assert.ok(own.size > 0 && hanging.length > 0)
+  node.automatic = true
+  await answer()
+  const before = watcher.got.length
+  const publish = async (name: string, payload: string, seconds: number): Promise<void> => {
+    while (publishers[0]?.publish(`$delayed/${seconds}/t/${name}`, payload, 1) !== true) await answer()
+  }
+  for (let each = 0; each < 300; each++) await publish(hanging[each % hanging.length] ?? "", `h${each}`, 2)
+  for (const name of own) await publish(name, `own ${name}`, 3)
+  await answer()
+  there.journal.isAutomatic = false
+  await node.advance(5_000)
+  await answer()
+  const got = (): number => watcher.got.slice(before).filter(({ payload }) => payload.startsWith("own")).length
+  assert.equal(got(), own.size)
+  node.automatic = true
+  for (let round = 0; round < 5; round++) {
+    await node.advance(1_000)
+    await answer()
+  }
+  assert.equal(watcher.got.length - before, 300 + own.size)
+  isEmpty()
+})
+
+test("the wall clock jumps forward: what is due then comes within a minute, what comes new in its time", async () => {
+  const { node, watcher, publishers, answer } = await make()
+  publishers[0]?.publish("$delayed/1800/t/a", "far", 1)
+  await answer()
+  node.run.simulation.jumpWallClock(3_600_000)
+  publishers[0]?.publish("$delayed/5/t/b", "near", 1)
+  await answer()
+  await node.advance(6_000)
+  await answer()
+  assert.ok(watcher.got.some(({ payload }) => payload === "near"))
+  await node.advance(61_000)
+  await answer()
+  assert.ok(watcher.got.some(({ payload }) => payload === "far"))
+})
+
+test("a list reads no more than a megabyte at a time, and goes on where it ended", async () => {
+  const { node, publishers, answer } = await make()
+  for (let each = 0; each < 30; each++) {
+    while (publishers[0]?.publish("$delayed/900/t/a", `${each} `.padEnd(100_000, "x"), 1) !== true) await answer()
+  }
+  await answer()
+  const { delayed } = node.of("a").broker
+  const found: Array<number> = []
+  let pages = 0
+  for (let next: DelayedPlace | undefined, isFirst = true; isFirst || next !== undefined; isFirst = false) {
+    const page = delayed.list(next, 100, () => true)
+    assert.ok(page.rows.length <= 12)
+    found.push(...page.rows.map(({ number }) => number))
+    next = page.next
+    pages += 1
+  }
+  assert.deepEqual([new Set(found).size, found.length], [30, 30])
+  assert.ok(pages >= 3)
+})
+
 const step = fc.oneof(
   {
     weight: 6,
@@ -220,6 +350,7 @@ const step = fc.oneof(
   },
   { weight: 1, arbitrary: fc.record({ kind: fc.constant("lose" as const), shard: fc.nat(1) }) },
   { weight: 1, arbitrary: fc.record({ kind: fc.constant("full" as const) }) },
+  { weight: 1, arbitrary: fc.record({ kind: fc.constant("refuse" as const), shard: fc.nat(1) }) },
   { weight: 1, arbitrary: fc.record({ kind: fc.constant("crash" as const) }) }
 )
 
@@ -257,6 +388,11 @@ const whatever = fc.asyncProperty(fc.array(step, { maxLength: 40, size: "max" })
       node.refusal = DISK_FULL
       await pass(700)
       node.refusal = 0
+    } else if (each.kind === "refuse") {
+      const journal = node.shards[each.shard]?.journal
+      if (journal !== undefined) journal.refusal = DISK_FULL
+      await pass(1_200)
+      if (journal !== undefined) journal.refusal = 0
     } else {
       node.crash(300)
       nowMs += 300
@@ -268,13 +404,13 @@ const whatever = fc.asyncProperty(fc.array(step, { maxLength: 40, size: "max" })
   }
   node.automatic = true
   await connect()
-  for (let round = 0; round < 12; round++) {
-    await pass(1_000)
+  for (let round = 0; round < 20; round++) {
+    await pass(2_000)
     await connect()
   }
   const got = watcher.got.map(({ payload }) => payload)
   assert.deepEqual(early, [])
-  const isCut = steps.some(({ kind }) => kind === "crash" || kind === "lose" || kind === "full")
+  const isCut = steps.some(({ kind }) => kind === "crash" || kind === "lose" || kind === "full" || kind === "refuse")
   const unique = watcher.got.filter(({ qos }) => qos === 2 || !isCut).map(({ payload }) => payload)
   assert.equal(new Set(unique).size, unique.length, "none comes twice")
   for (const publisher of publishers) {

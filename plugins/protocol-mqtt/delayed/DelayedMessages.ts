@@ -23,22 +23,43 @@ import { readPages } from "../stored-sessions.ts"
 import {
   type DelayedRow,
   decodeDelayed,
-  decodeTenant,
+  decodeTime,
   dueKey,
   encodeDelayed,
-  encodeTenant,
+  encodeTime,
   messageKey
 } from "./delayed-rows.ts"
 
 /** Published in one go: so many, and no more once so many bytes were read for it. */
 const DUE_MAX = 100
 const DUE_BYTES_MAX = 1_048_576
+/** Messages on their way out at once: where so many hang, the rest waits for them. */
+const LEAVING_MAX = 2_000
 /** Before what the journal did not take is tried again, ms. */
 const AGAIN_MS = 1_000
+/** What cannot be stored is tried again so much later as it is late by then, and at least so often, ms. */
+const POSTPONED_MS_MAX = 60_000
+/** Rows that one listing looks at, and bytes of messages that it reads. */
+const LISTED_ROWS_MAX = 2_000
+const LISTED_BYTES_MAX = 1_048_576
 
 /** One that waits, with its number on this shard. */
 export interface Delayed extends DelayedRow {
   readonly number: number
+  /** The time of its row in `wt`: later than it is due where it was postponed. */
+  readonly keyAtMs: number
+}
+
+/** Where a list goes on. */
+export interface DelayedPlace {
+  readonly keyAtMs: number
+  readonly number: number
+}
+
+export interface DelayedList {
+  readonly rows: ReadonlyArray<Delayed>
+  /** Undefined = there are no more. */
+  readonly next: DelayedPlace | undefined
 }
 
 /** Rows that are on their way in. */
@@ -49,8 +70,10 @@ interface Arriving {
 
 /** Rows that are on their way out. */
 interface Leaving {
-  readonly dueAtMs: number
+  readonly keyAtMs: number
   readonly tenant: number
+  /** Its row gets another time, and it stays. */
+  readonly isPostponed?: boolean
   /** The journal's ticket for their removal; 0 = none was submitted, or it was lost. */
   ticket: number
 }
@@ -67,6 +90,8 @@ export class DelayedMessages implements WheelTask, PendingPlace {
   /** By number. */
   readonly #arriving = new Map<number, Arriving>()
   readonly #leaving = new Map<number, Leaving>()
+  /** Messages that could not be stored when they were due, with the times of their rows in `wt`. */
+  readonly #postponed = new Map<number, number>()
   /** Of {@link DelayedMessages.#leaving}, those whose removal the journal has lost. */
   readonly #lost = new Set<number>()
   /** When the wheel looks next, on the wall clock; 0 = not at all. */
@@ -89,14 +114,10 @@ export class DelayedMessages implements WheelTask, PendingPlace {
     this.#publisher = new OncePublisher(broker, {
       tokenPrefix: "d",
       drop: (number, row) => this.#remove(number, row),
-      handedOver: (number, { dueAtMs, message }) => {
-        this.#leaving.set(number, { dueAtMs, tenant: message.tenant, ticket: 0 })
+      handedOver: (number, { keyAtMs, message }) => {
+        this.#leaving.set(number, { keyAtMs, tenant: message.tenant, ticket: 0 })
       },
-      postponed: (number) => {
-        this.#leaving.delete(number)
-        this.#lost.delete(number)
-        this.#lookAt(broker.services.clock.nowMs() + AGAIN_MS)
-      },
+      postponed: (number, row) => this.#postpone(number, row),
       counted: (change) => {
         this.published += change
       }
@@ -126,8 +147,10 @@ export class DelayedMessages implements WheelTask, PendingPlace {
   async start(): Promise<void> {
     await readPages(this.#broker.services.store, rangeOf("wt"), (page) => {
       for (const { key, value } of page) {
-        this.#count(decodeTenant(value), 1)
-        if (this.#nextLookMs === 0) this.#lookAt(numberAt(key, 2))
+        const { tenant, isPostponed } = decodeTime(value)
+        this.#count(tenant, 1)
+        if (isPostponed) this.#postponed.set(numberAt(key, 10), numberAt(key, 2))
+        this.#lookAt(numberAt(key, 2))
       }
     })
   }
@@ -147,7 +170,7 @@ export class DelayedMessages implements WheelTask, PendingPlace {
     this.pendingTicket = journal.submit({
       writes: [
         { key: messageKey(number), value: encodeDelayed(row) },
-        { key: dueKey(dueAtMs, number), value: encodeTenant(tenant) }
+        { key: dueKey(dueAtMs, number), value: encodeTime({ tenant, isPostponed: false }) }
       ]
     })
     this.#count(tenant, 1)
@@ -167,24 +190,43 @@ export class DelayedMessages implements WheelTask, PendingPlace {
 
   /** One that waits. */
   get(number: number): Delayed | undefined {
-    if (this.#leaving.has(number)) return undefined
+    if (this.#isLeaving(number)) return undefined
     const value = this.#broker.services.store.get(messageKey(number))
-    return value === undefined ? undefined : { ...decodeDelayed(value), number }
+    if (value === undefined) return undefined
+    const row = decodeDelayed(value)
+    return { ...row, number, keyAtMs: this.#postponed.get(number) ?? row.dueAtMs }
   }
 
-  /** Those that wait, in the order of their times, from behind `after` on (a key's time and number): at most `max`. */
-  list(after: { readonly dueAtMs: number; readonly number: number } | undefined, max: number): ReadonlyArray<Delayed> {
+  /**
+   * Those that wait and that `isWanted`, in the order of their times, from behind `after` on: at most `max`, and fewer where many are looked
+   * at or many bytes are read for them.
+   */
+  list(after: DelayedPlace | undefined, max: number, isWanted?: (row: Delayed) => boolean): DelayedList {
+    const { store } = this.#broker.services
     const { start, end } = rangeOf("wt")
-    const from = after === undefined ? start : keyAfter(dueKey(after.dueAtMs, after.number))
-    const found: Array<Delayed> = []
-    // What is on its way out is passed over, and is not much.
-    const rows = this.#broker.services.store.range(from, end, max + this.#leaving.size)
-    for (const { key } of rows) {
-      if (found.length === max) break
-      const row = this.get(numberAt(key, 10))
-      if (row !== undefined) found.push(row)
+    const from = after === undefined ? start : keyAfter(dueKey(after.keyAtMs, after.number))
+    // One more than wanted says whether there are more; some are passed over.
+    const wanted = isWanted === undefined ? Math.min(LISTED_ROWS_MAX, max + 1 + this.#leaving.size) : LISTED_ROWS_MAX
+    const keys = store.range(from, end, wanted)
+    const rows: Array<Delayed> = []
+    let next: DelayedPlace | undefined
+    let bytes = 0
+    for (const { key } of keys) {
+      if (rows.length === max || bytes > LISTED_BYTES_MAX) return { rows, next }
+      const number = numberAt(key, 10)
+      const row = this.get(number)
+      next = { keyAtMs: numberAt(key, 2), number }
+      if (row === undefined) continue
+      bytes += row.message.sizeBytes
+      if (isWanted?.(row) !== false) rows.push(row)
     }
-    return found
+    return { rows, next: keys.length === wanted ? next : undefined }
+  }
+
+  /** It is being published, or was taken back. */
+  #isLeaving(number: number): boolean {
+    const leaving = this.#leaving.get(number)
+    return leaving !== undefined && leaving.isPostponed !== true
   }
 
   timeout(): number {
@@ -202,16 +244,18 @@ export class DelayedMessages implements WheelTask, PendingPlace {
       return
     }
     this.#removeAgain()
+    this.#isBehind = this.#leaving.size >= LEAVING_MAX
+    if (this.#isBehind) return
     const { start, end } = rangeOf("wt")
-    // Those on their way out are there until their rows have gone; where they are many, that is waited for.
-    const due = store.range(start, end, 2 * DUE_MAX)
-    this.#isBehind = false
+    // Those on their way out are there until their rows have gone: behind them others may be due, whose storage does not hang.
+    const wanted = this.#leaving.size + DUE_MAX + 1
+    const due = store.range(start, end, wanted)
     let left = DUE_MAX
     let bytes = 0
     for (const { key, value } of due) {
-      const dueAtMs = numberAt(key, 2)
-      if (dueAtMs > nowMs) {
-        this.#lookAt(dueAtMs)
+      const keyAtMs = numberAt(key, 2)
+      if (keyAtMs > nowMs) {
+        this.#lookAt(keyAtMs)
         return
       }
       const number = numberAt(key, 10)
@@ -222,13 +266,13 @@ export class DelayedMessages implements WheelTask, PendingPlace {
       }
       left -= 1
       const stored = store.get(messageKey(number))
-      if (stored === undefined) this.#removeRows(number, { dueAtMs, tenant: decodeTenant(value), ticket: 0 })
+      if (stored === undefined) this.#removeRows(number, { keyAtMs, tenant: decodeTime(value).tenant, ticket: 0 })
       else {
         bytes += stored.length
-        this.#publisher.publish(number, { ...decodeDelayed(stored), number })
+        this.#publisher.publish(number, { ...decodeDelayed(stored), number, keyAtMs })
       }
     }
-    this.#isBehind = due.length === 2 * DUE_MAX
+    this.#isBehind = due.length === wanted
     if (this.#isBehind && left < DUE_MAX) this.#lookSoon()
   }
 
@@ -256,8 +300,31 @@ export class DelayedMessages implements WheelTask, PendingPlace {
     else this.#lookAt(arriving.dueAtMs)
   }
 
-  #remove(number: number, { dueAtMs, message }: Delayed): void {
-    this.#removeRows(number, { dueAtMs, tenant: message.tenant, ticket: 0 })
+  #remove(number: number, { keyAtMs, message }: Delayed): void {
+    this.#removeRows(number, { keyAtMs, tenant: message.tenant, ticket: 0 })
+  }
+
+  /** It cannot be stored now: it is tried again later, and behind what is due by then. */
+  #postpone(number: number, { keyAtMs, dueAtMs, message }: Delayed): void {
+    const { clock, journal } = this.#broker.services
+    const nowMs = clock.nowMs()
+    this.#lost.delete(number)
+    if (journal.refusal !== 0) {
+      this.#leaving.delete(number)
+      this.#lookAt(nowMs + AGAIN_MS)
+      return
+    }
+    const laterMs = nowMs + Math.min(Math.max(AGAIN_MS, nowMs - dueAtMs), POSTPONED_MS_MAX)
+    const { tenant } = message
+    const ticket = journal.submit({
+      writes: [
+        { key: dueKey(keyAtMs, number), value: undefined },
+        { key: dueKey(laterMs, number), value: encodeTime({ tenant, isPostponed: true }) }
+      ]
+    })
+    this.#leaving.set(number, { keyAtMs, tenant, ticket, isPostponed: true })
+    this.#postponed.set(number, laterMs)
+    this.#removals.push(journal.tickets, ticket, 0, number)
   }
 
   #removeRows(number: number, leaving: Leaving): void {
@@ -265,7 +332,7 @@ export class DelayedMessages implements WheelTask, PendingPlace {
     leaving.ticket = journal.submit({
       writes: [
         { key: messageKey(number), value: undefined },
-        { key: dueKey(leaving.dueAtMs, number), value: undefined }
+        { key: dueKey(leaving.keyAtMs, number), value: undefined }
       ]
     })
     this.#leaving.set(number, leaving)
@@ -277,9 +344,17 @@ export class DelayedMessages implements WheelTask, PendingPlace {
     const leaving = this.#leaving.get(number)
     const { clock, journal } = this.#broker.services
     if (leaving === undefined || leaving.ticket === 0 || leaving.ticket > journal.tickets.committed) return
+    if (leaving.isPostponed === true) {
+      this.#leaving.delete(number)
+      if (outcome < 0) this.#postponed.set(number, leaving.keyAtMs)
+      this.#lookAt(outcome < 0 ? clock.nowMs() + AGAIN_MS : (this.#postponed.get(number) ?? 0))
+      return
+    }
     if (outcome >= 0) {
       this.#leaving.delete(number)
+      this.#postponed.delete(number)
       this.#count(leaving.tenant, -1)
+      this.#publisher.gone(number)
       return
     }
     leaving.ticket = 0
@@ -302,9 +377,11 @@ export class DelayedMessages implements WheelTask, PendingPlace {
   }
 
   #lookAt(dueAtMs: number): void {
-    if (this.#nextLookMs !== 0 && this.#nextLookMs <= dueAtMs) return
-    this.#nextLookMs = dueAtMs
     const { wheel, clock } = this.#broker.services
-    wheel.set(this, clock.monotonicMs() + Math.max(0, dueAtMs - clock.nowMs()) + 1)
+    const inMs = Math.min(Math.max(0, dueAtMs - clock.nowMs()), 60_000)
+    const lookMs = clock.monotonicMs() + inMs + 1
+    if (this.#nextLookMs !== 0 && this.#nextLookMs <= lookMs) return
+    this.#nextLookMs = lookMs
+    wheel.set(this, lookMs)
   }
 }

@@ -5,9 +5,6 @@ import { type Resource, ResourceError } from "../../../core/mod.ts"
 import type { Broker } from "../Broker.ts"
 import type { Delayed } from "./DelayedMessages.ts"
 
-/** Rows that one page looks at: with a filter it may be short of matches. */
-const LOOKED_AT_MAX = 2_000
-
 const schema = v.strictObject({
   id: v.pipe(v.string(), v.description("shard and number")),
   topic: v.pipe(v.string(), v.description("the topic name on which it will be published")),
@@ -28,10 +25,11 @@ const schema = v.strictObject({
 export function delayedResource(broker: Broker): Resource {
   const { delayed } = broker
   const shard = broker.services.shard.index
+  const idOf = ({ number }: Delayed): string => `${shard}-${number}`
   const itemOf = (row: Delayed): v.InferOutput<typeof schema> => {
-    const { message, messageExpiry, number, user } = row
+    const { message, messageExpiry, user } = row
     return {
-      id: `${shard}-${number}`,
+      id: idOf(row),
       topic: message.name,
       due: new Date(row.dueAtMs).toISOString(),
       accepted: new Date(row.acceptedAtMs).toISOString(),
@@ -57,20 +55,17 @@ export function delayedResource(broker: Broker): Resource {
     schema,
     idMember: "id",
     list: ({ limit, cursor, filter }) =>
-      Effect.sync(() => {
-        const [dueAtMs = 0, number = 0] = cursor.split("-").map(Number)
-        const after = cursor === "" ? undefined : { dueAtMs, number }
-        // One more than wanted says whether there are more.
-        const rows = delayed.list(after, filter === "" ? limit + 1 : LOOKED_AT_MAX)
-        const items: Array<v.InferOutput<typeof schema>> = []
-        let last = ""
-        for (const row of rows) {
-          if (items.length === limit) return { items, cursor: last }
-          last = `${row.dueAtMs}-${row.number}`
-          const item = itemOf(row)
-          if (item.id.includes(filter) || item.topic.includes(filter)) items.push(item)
+      Effect.suspend(() => {
+        const [, time, number] = /^(\d{1,15})-(\d{1,15})$/.exec(cursor) ?? []
+        if (cursor !== "" && time === undefined) {
+          const message = `${JSON.stringify(cursor.slice(0, 80))} is no cursor of a list of delayed`
+          return Effect.fail(new ResourceError({ reason: "invalid", code: "invalid-cursor", message }))
         }
-        return filter !== "" && rows.length === LOOKED_AT_MAX ? { items, cursor: last } : { items }
+        const after = cursor === "" ? undefined : { keyAtMs: Number(time), number: Number(number) }
+        const isWanted = (row: Delayed): boolean => row.message.name.includes(filter) || idOf(row).includes(filter)
+        const { rows, next } = delayed.list(after, limit, filter === "" ? undefined : isWanted)
+        const items = rows.map(itemOf)
+        return Effect.succeed(next === undefined ? { items } : { items, cursor: `${next.keyAtMs}-${next.number}` })
       }),
     get: (id) =>
       Effect.suspend(() => {

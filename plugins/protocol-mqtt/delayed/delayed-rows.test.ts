@@ -1,7 +1,7 @@
 import assert from "node:assert/strict"
 import { test } from "node:test"
 import { Message } from "../../../core/mod.ts"
-import { decodeDelayed, decodeTenant, dueKey, encodeDelayed, encodeTenant, messageKey } from "./delayed-rows.ts"
+import { decodeDelayed, decodeTime, dueKey, encodeDelayed, encodeTime, messageKey } from "./delayed-rows.ts"
 
 const encoder = new TextEncoder()
 const hex = (bytes: Uint8Array): string => Buffer.from(bytes).toString("hex")
@@ -50,12 +50,14 @@ test("a message is read as it was written, byte for byte as docs/formats/state.m
   assert.deepEqual([name, tenant, qos, retain, publisher], ["a/b", 3, 2, true, "c"])
   assert.equal(new TextDecoder().decode(payload.subarray(payloadStart, payloadEnd)), "xy")
   assert.equal(decodeDelayed(encodeDelayed({ ...row, messageExpiry: -1 })).messageExpiry, -1)
-  assert.equal(hex(encodeTenant(3)), "0100000003")
-  assert.equal(decodeTenant(encodeTenant(3)), 3)
+  assert.equal(hex(encodeTime({ tenant: 3, isPostponed: true })), "010000000301")
+  for (const isPostponed of [false, true]) {
+    assert.deepEqual(decodeTime(encodeTime({ tenant: 3, isPostponed })), { tenant: 3, isPostponed })
+  }
 })
 
 test("a row of another format is refused", () => {
-  const bytes = encodeTenant(1)
+  const bytes = encodeTime({ tenant: 1, isPostponed: false })
   bytes[0] = 2
-  assert.throws(() => decodeTenant(bytes), /format 2/)
+  assert.throws(() => decodeTime(bytes), /format 2/)
 })

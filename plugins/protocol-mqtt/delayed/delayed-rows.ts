@@ -2,7 +2,7 @@
  * The rows of delayed messages.
  *
  *   wm number(8)          the message
- *   wt due(8) number(8)   by the time when it is due; its tenant
+ *   wt time(8) number(8)  by the time when it is to be published: its tenant, and whether that is later than it was due
  *
  * docs/formats/state.md has them byte by byte.
  */
@@ -50,10 +50,21 @@ export function decodeDelayed(value: Uint8Array): DelayedRow {
   return { dueAtMs, acceptedAtMs, messageExpiry, user, peerAddress, message }
 }
 
-export function encodeTenant(tenant: number): Uint8Array {
-  return written((writer) => writer.uint32(tenant))
+/** What the row by time says. */
+export interface TimeRow {
+  readonly tenant: number
+  /** It could not be stored when it was due: its row has a later time than its message says. */
+  readonly isPostponed: boolean
 }
 
-export function decodeTenant(value: Uint8Array): number {
-  return read(value).uint32()
+export function encodeTime({ tenant, isPostponed }: TimeRow): Uint8Array {
+  return written((writer) => {
+    writer.uint32(tenant)
+    writer.uint8(isPostponed ? 1 : 0)
+  })
+}
+
+export function decodeTime(value: Uint8Array): TimeRow {
+  const reader = read(value)
+  return { tenant: reader.uint32(), isPostponed: reader.uint8() === 1 }
 }

@@ -28,6 +28,7 @@ test("what a client chose widens no filter: with a wildcard, a slash, or nothing
   }
   for (const clientIdentifier of ["$share", "$SYS", "$"]) {
     assert.equal(fillIn(`${ID}/x`, { ...client, clientIdentifier }), undefined)
+    assert.equal(fillIn(`$share/g/${ID}/x`, { ...client, clientIdentifier }), undefined)
     assert.equal(fillIn(`a${ID}/x`, { ...client, clientIdentifier }), `a${clientIdentifier}/x`)
   }
   // What looks like a reference of a replacement is text.

@@ -3,12 +3,14 @@
  * part of one.
  *
  * Invariant: what a client chose can widen no filter and climb to no other level: with `+`, `#` or `/` in it, with `$` at the beginning
- * of all, or where there is nothing to put in, the rule does not hold for that client.
+ * of a filter, or where there is nothing to put in, the rule does not hold for that client.
  */
 import type { Principal } from "../../../core/mod.ts"
 
 const PLACEHOLDER = /\$\{([^}]*)\}/g
 const NAMES = ["clientid", "username", "host"]
+/** Behind it a filter begins. */
+const SHARE = /^\$share\/[^/]*\//
 const WIDENING = /[+#/\0]/
 
 /** The first placeholder of a text that means nothing; undefined = none. */
@@ -35,8 +37,9 @@ export function placeholderValue(
 /** Puts in what a client is called; undefined where the rule does not hold for it. */
 export function fillIn(text: string, principal: Principal): string | undefined {
   let isFit = true
+  const share = SHARE.exec(text)?.[0].length ?? 0
   const filled = text.replaceAll(PLACEHOLDER, (_whole, name: string, offset: number) => {
-    const value = placeholderValue(name, principal, offset === 0)
+    const value = placeholderValue(name, principal, offset === 0 || offset === share)
     if (value === undefined) isFit = false
     return value ?? ""
   })

@@ -115,8 +115,8 @@ export const BUGS: ReadonlyArray<Bug> = [
     replacements: [
       {
         file: "plugins/protocol-mqtt/subscribing.ts",
-        text: "const identifier = packet.subscriptionIdentifier\n",
-        by: "const identifier = 0\n"
+        text: "makeAll(connection, session, subscriptions, subscriptionIdentifier, refused)",
+        by: "makeAll(connection, session, subscriptions, 0, refused)"
       }
     ]
   }

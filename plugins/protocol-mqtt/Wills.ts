@@ -6,6 +6,7 @@
  */
 import { Message, type Principal, TicketFifo, type WheelTask } from "../../core/mod.ts"
 import type { Broker } from "./Broker.ts"
+import { DueTimer } from "./DueTimer.ts"
 import { OncePublisher } from "./OncePublisher.ts"
 import * as rows from "./session-rows.ts"
 import { readPages } from "./stored-sessions.ts"
@@ -29,12 +30,12 @@ export class Wills implements WheelTask {
   /** Wills that wait for their delay. */
   pendingCount = 0
   readonly #broker: Broker
-  /** When the wheel looks next, on the wall clock; 0 = not at all. */
-  #nextLookMs = 0
+  readonly #timer: DueTimer
   readonly #publisher: OncePublisher<rows.WillRow>
 
   constructor(broker: Broker) {
     this.#broker = broker
+    this.#timer = new DueTimer(this, broker)
     this.#publisher = new OncePublisher(broker, {
       tokenPrefix: "w",
       drop: (number, row) => this.#drop(number, row),
@@ -59,7 +60,7 @@ export class Wills implements WheelTask {
       for (const { key, value } of page) {
         const will = rows.decodeWill(value)
         this.pendingCount += 1
-        if (will.dueAtMs !== 0) this.#lookAt(will.dueAtMs)
+        if (will.dueAtMs !== 0) this.#timer.lookAt(will.dueAtMs)
         else this.#wait(rows.numberAt(key, 2), will, nowMs)
       }
     })
@@ -128,9 +129,9 @@ export class Wills implements WheelTask {
   timeout(): number {
     const { store, clock, journal, isServing } = this.#broker.services
     const nowMs = clock.nowMs()
-    this.#nextLookMs = 0
+    this.#timer.called()
     if (!isServing() || journal.refusal !== 0) {
-      this.#lookAt(nowMs + AGAIN_MS)
+      this.#timer.lookAt(nowMs + AGAIN_MS)
       return 0
     }
     this.#writeAgain()
@@ -138,7 +139,7 @@ export class Wills implements WheelTask {
     for (const [number, { row }] of [...this.#early]) {
       if (row === undefined || row.dueAtMs === 0) continue
       if (row.dueAtMs <= nowMs) this.publishNow(number)
-      else this.#lookAt(row.dueAtMs)
+      else this.#timer.lookAt(row.dueAtMs)
     }
     const { start, end } = rows.rangeOf("wd")
     const due = store.range(start, end, DUE_MAX + 1)
@@ -147,8 +148,8 @@ export class Wills implements WheelTask {
     }
     // What was published just now is there until its rows are committed: it is looked at again, and passed over.
     const next = due.find(({ key }) => rows.numberAt(key, 2) > nowMs)
-    if (next !== undefined) this.#lookAt(rows.numberAt(next.key, 2))
-    if (due.length > DUE_MAX) this.#lookAt(nowMs + AGAIN_MS)
+    if (next !== undefined) this.#timer.lookAt(rows.numberAt(next.key, 2))
+    if (due.length > DUE_MAX) this.#timer.lookAt(nowMs + AGAIN_MS)
     return 0
   }
 
@@ -194,7 +195,7 @@ export class Wills implements WheelTask {
       return
     }
     this.#lost.add(number)
-    this.#lookAt(clock.nowMs() + AGAIN_MS)
+    this.#timer.lookAt(clock.nowMs() + AGAIN_MS)
   }
 
   #writeAgain(): void {
@@ -208,7 +209,7 @@ export class Wills implements WheelTask {
   #wait(number: number, row: rows.WillRow, nowMs: number): void {
     const dueAtMs = nowMs + row.delay * 1_000
     this.#write(number, { ...row, dueAtMs }, dueAtMs)
-    this.#lookAt(dueAtMs)
+    this.#timer.lookAt(dueAtMs)
   }
 
   #drop(number: number, row: rows.WillRow): void {
@@ -221,16 +222,7 @@ export class Wills implements WheelTask {
     this.pendingCount += 1
     this.#early.set(number, { row: { ...row, dueAtMs }, dueAtMs, ticket: 0 })
     this.#lost.add(number)
-    this.#lookAt(this.#broker.services.clock.nowMs() + AGAIN_MS)
-  }
-
-  #lookAt(dueAtMs: number): void {
-    const { wheel, clock } = this.#broker.services
-    const inMs = Math.min(Math.max(0, dueAtMs - clock.nowMs()), 60_000)
-    const lookMs = clock.monotonicMs() + inMs + 1
-    if (this.#nextLookMs !== 0 && this.#nextLookMs <= lookMs) return
-    this.#nextLookMs = lookMs
-    wheel.set(this, lookMs)
+    this.#timer.lookAt(this.#broker.services.clock.nowMs() + AGAIN_MS)
   }
 
   #messageOf(will: WillMessage, principal: Principal): Message {

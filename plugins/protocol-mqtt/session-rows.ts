@@ -112,21 +112,11 @@ export function identifierOfKey(key: Uint8Array): number {
   return ((key[10] ?? 0) << 8) | (key[11] ?? 0)
 }
 
-export function expiryKey(expiresAtMs: number, number: number): Uint8Array {
-  const key = keyOf("sx", 16)
-  putNumber(key, 2, expiresAtMs)
-  putNumber(key, 10, number)
-  return key
-}
+export const expiryKey = (expiresAtMs: number, number: number): Uint8Array => timedKey("sx", expiresAtMs, number)
 
 export const willKey = (number: number): Uint8Array => numberedKey("wl", number, 0)
 
-export function willDueKey(dueAtMs: number, number: number): Uint8Array {
-  const key = keyOf("wd", 16)
-  putNumber(key, 2, dueAtMs)
-  putNumber(key, 10, number)
-  return key
-}
+export const willDueKey = (dueAtMs: number, number: number): Uint8Array => timedKey("wd", dueAtMs, number)
 
 export const numbersKey = encoder.encode("sn")
 
@@ -180,23 +170,32 @@ export function encodeWill(row: WillRow): Uint8Array {
   return written((writer) => {
     writer.uint53(row.dueAtMs)
     writer.uint32(row.delay)
-    writer.uint53(row.messageExpiry + 1)
-    writer.text(row.user)
-    writer.text(row.peerAddress)
-    row.message.encode(writer)
+    writePublishable(writer, row)
   })
+}
+
+/** Writes what a row says of a message that is to be published. */
+export function writePublishable(writer: ByteWriter, row: Publishable): void {
+  writer.uint53(row.messageExpiry + 1)
+  writer.text(row.user)
+  writer.text(row.peerAddress)
+  row.message.encode(writer)
+}
+
+export function readPublishable(reader: ByteReader): Publishable {
+  const messageExpiry = reader.uint53() - 1
+  const user = reader.text()
+  const peerAddress = reader.text()
+  const message = new Message()
+  message.decode(reader)
+  return { messageExpiry, user, peerAddress, message }
 }
 
 export function decodeWill(value: Uint8Array): WillRow {
   const reader = read(value)
   const dueAtMs = reader.uint53()
   const delay = reader.uint32()
-  const messageExpiry = reader.uint53() - 1
-  const user = reader.text()
-  const peerAddress = reader.text()
-  const message = new Message()
-  message.decode(reader)
-  return { dueAtMs, delay, messageExpiry, user, peerAddress, message }
+  return { dueAtMs, delay, ...readPublishable(reader) }
 }
 
 export function encodeSubscription(row: SubscriptionRow): Uint8Array {
@@ -332,7 +331,7 @@ export function read(value: Uint8Array): ByteReader {
   return reader
 }
 
-export function keyOf(prefix: string, more: number): Uint8Array {
+function keyOf(prefix: string, more: number): Uint8Array {
   const key = new Uint8Array(prefix.length + more)
   encoder.encodeInto(prefix, key)
   return key
@@ -351,8 +350,16 @@ function identifierKey(prefix: string, number: number, identifier: number): Uint
   return key
 }
 
-export function putNumber(key: Uint8Array, position: number, value: number): void {
+function putNumber(key: Uint8Array, position: number, value: number): void {
   const view = new DataView(key.buffer)
   view.setUint32(position, Math.floor(value / 4_294_967_296))
   view.setUint32(position + 4, value % 4_294_967_296)
+}
+
+/** A prefix of two letters, a time in ms since 1970, a number. */
+export function timedKey(prefix: string, atMs: number, number: number): Uint8Array {
+  const key = keyOf(prefix, 16)
+  putNumber(key, 2, atMs)
+  putNumber(key, 10, number)
+  return key
 }

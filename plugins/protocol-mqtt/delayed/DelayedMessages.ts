@@ -16,6 +16,7 @@ import {
   type WheelTask
 } from "../../../core/mod.ts"
 import type { Broker } from "../Broker.ts"
+import { DueTimer } from "../DueTimer.ts"
 import type { PendingPlace } from "../entering.ts"
 import { OncePublisher } from "../OncePublisher.ts"
 import { keyAfter, numberAt, rangeOf } from "../session-rows.ts"
@@ -94,8 +95,7 @@ export class DelayedMessages implements WheelTask, PendingPlace {
   readonly #postponed = new Map<number, number>()
   /** Of {@link DelayedMessages.#leaving}, those whose removal the journal has lost. */
   readonly #lost = new Set<number>()
-  /** When the wheel looks next, on the wall clock; 0 = not at all. */
-  #nextLookMs = 0
+  readonly #timer: DueTimer
   /** More were due than were published in one go. */
   #isBehind = false
   #isScheduled = false
@@ -111,6 +111,7 @@ export class DelayedMessages implements WheelTask, PendingPlace {
 
   constructor(broker: Broker) {
     this.#broker = broker
+    this.#timer = new DueTimer(this, broker)
     this.#publisher = new OncePublisher(broker, {
       tokenPrefix: "d",
       drop: (number, row) => this.#remove(number, row),
@@ -150,7 +151,7 @@ export class DelayedMessages implements WheelTask, PendingPlace {
         const { tenant, isPostponed } = decodeTime(value)
         this.#count(tenant, 1)
         if (isPostponed) this.#postponed.set(numberAt(key, 10), numberAt(key, 2))
-        this.#lookAt(numberAt(key, 2))
+        this.#timer.lookAt(numberAt(key, 2))
       }
     })
   }
@@ -230,7 +231,7 @@ export class DelayedMessages implements WheelTask, PendingPlace {
   }
 
   timeout(): number {
-    this.#nextLookMs = 0
+    this.#timer.called()
     this.#look()
     return 0
   }
@@ -240,7 +241,7 @@ export class DelayedMessages implements WheelTask, PendingPlace {
     const { store, clock, journal, isServing } = this.#broker.services
     const nowMs = clock.nowMs()
     if (!isServing() || journal.refusal !== 0) {
-      this.#lookAt(nowMs + AGAIN_MS)
+      this.#timer.lookAt(nowMs + AGAIN_MS)
       return
     }
     this.#removeAgain()
@@ -255,7 +256,7 @@ export class DelayedMessages implements WheelTask, PendingPlace {
     for (const { key, value } of due) {
       const keyAtMs = numberAt(key, 2)
       if (keyAtMs > nowMs) {
-        this.#lookAt(keyAtMs)
+        this.#timer.lookAt(keyAtMs)
         return
       }
       const number = numberAt(key, 10)
@@ -297,7 +298,7 @@ export class DelayedMessages implements WheelTask, PendingPlace {
     this.#arriving.delete(number)
     // The journal has lost it: its publisher hears of that, and nobody else.
     if (outcome < 0) this.#count(arriving.tenant, -1)
-    else this.#lookAt(arriving.dueAtMs)
+    else this.#timer.lookAt(arriving.dueAtMs)
   }
 
   #remove(number: number, { keyAtMs, message }: Delayed): void {
@@ -311,7 +312,7 @@ export class DelayedMessages implements WheelTask, PendingPlace {
     this.#lost.delete(number)
     if (journal.refusal !== 0) {
       this.#leaving.delete(number)
-      this.#lookAt(nowMs + AGAIN_MS)
+      this.#timer.lookAt(nowMs + AGAIN_MS)
       return
     }
     const laterMs = nowMs + Math.min(Math.max(AGAIN_MS, nowMs - dueAtMs), POSTPONED_MS_MAX)
@@ -347,7 +348,7 @@ export class DelayedMessages implements WheelTask, PendingPlace {
     if (leaving.isPostponed === true) {
       this.#leaving.delete(number)
       if (outcome < 0) this.#postponed.set(number, leaving.keyAtMs)
-      this.#lookAt(outcome < 0 ? clock.nowMs() + AGAIN_MS : (this.#postponed.get(number) ?? 0))
+      this.#timer.lookAt(outcome < 0 ? clock.nowMs() + AGAIN_MS : (this.#postponed.get(number) ?? 0))
       return
     }
     if (outcome >= 0) {
@@ -359,7 +360,7 @@ export class DelayedMessages implements WheelTask, PendingPlace {
     }
     leaving.ticket = 0
     this.#lost.add(number)
-    this.#lookAt(clock.nowMs() + AGAIN_MS)
+    this.#timer.lookAt(clock.nowMs() + AGAIN_MS)
   }
 
   #removeAgain(): void {
@@ -374,14 +375,5 @@ export class DelayedMessages implements WheelTask, PendingPlace {
     const count = (this.#counts.get(tenant) ?? 0) + change
     if (count === 0) this.#counts.delete(tenant)
     else this.#counts.set(tenant, count)
-  }
-
-  #lookAt(dueAtMs: number): void {
-    const { wheel, clock } = this.#broker.services
-    const inMs = Math.min(Math.max(0, dueAtMs - clock.nowMs()), 60_000)
-    const lookMs = clock.monotonicMs() + inMs + 1
-    if (this.#nextLookMs !== 0 && this.#nextLookMs <= lookMs) return
-    this.#nextLookMs = lookMs
-    wheel.set(this, lookMs)
   }
 }

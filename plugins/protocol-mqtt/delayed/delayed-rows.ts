@@ -6,9 +6,8 @@
  *
  * docs/formats/state.md has them byte by byte.
  */
-import { Message } from "../../../core/mod.ts"
 import type { Publishable } from "../OncePublisher.ts"
-import { keyOf, numberedKey, putNumber, read, written } from "../session-rows.ts"
+import { numberedKey, read, readPublishable, timedKey, writePublishable, written } from "../session-rows.ts"
 
 /** A delayed message. */
 export interface DelayedRow extends Publishable {
@@ -20,21 +19,13 @@ export interface DelayedRow extends Publishable {
 
 export const messageKey = (number: number): Uint8Array => numberedKey("wm", number, 0)
 
-export function dueKey(dueAtMs: number, number: number): Uint8Array {
-  const key = keyOf("wt", 16)
-  putNumber(key, 2, dueAtMs)
-  putNumber(key, 10, number)
-  return key
-}
+export const dueKey = (atMs: number, number: number): Uint8Array => timedKey("wt", atMs, number)
 
 export function encodeDelayed(row: DelayedRow): Uint8Array {
   return written((writer) => {
     writer.uint53(row.dueAtMs)
     writer.uint53(row.acceptedAtMs)
-    writer.uint53(row.messageExpiry + 1)
-    writer.text(row.user)
-    writer.text(row.peerAddress)
-    row.message.encode(writer)
+    writePublishable(writer, row)
   })
 }
 
@@ -42,12 +33,7 @@ export function decodeDelayed(value: Uint8Array): DelayedRow {
   const reader = read(value)
   const dueAtMs = reader.uint53()
   const acceptedAtMs = reader.uint53()
-  const messageExpiry = reader.uint53() - 1
-  const user = reader.text()
-  const peerAddress = reader.text()
-  const message = new Message()
-  message.decode(reader)
-  return { dueAtMs, acceptedAtMs, messageExpiry, user, peerAddress, message }
+  return { dueAtMs, acceptedAtMs, ...readPublishable(reader) }
 }
 
 /** What the row by time says. */

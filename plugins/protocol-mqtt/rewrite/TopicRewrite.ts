@@ -48,6 +48,7 @@ export class TopicRewrite {
 
   /** The topic name to publish on in the place of this one; undefined = it stays. */
   published(name: string, principal: Principal): string | undefined {
+    if (this.#publish.length === 0) return undefined
     if (this.#isPersonal) return this.rewritten("publish", name, principal)?.topic
     const known = this.#remembered.get(name)
     if (known !== undefined) return known === "" ? undefined : known

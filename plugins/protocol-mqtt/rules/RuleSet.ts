@@ -98,6 +98,8 @@ export class RuleSet<Item extends Rule> {
       new ResourceError({ reason, code: `${name}-${code}`, message })
     const unavailable = ({ message }: MetaStoreError): ResourceError => fail("unavailable", "unavailable", message)
     const find = (id: string): Item | undefined => this.rules.find((rule) => rule.name === id)
+    const taken = (rule: Rule): ResourceError =>
+      fail("conflict", "exists", `there is a rule named ${JSON.stringify(rule.name)}`)
     const gone = (id: string): ResourceError =>
       fail("not-found", "not-found", `there is no ${name} ${JSON.stringify(id)}`)
     return {
@@ -126,14 +128,13 @@ export class RuleSet<Item extends Rule> {
           run: (_id, input) =>
             Effect.promise(() => this.#kind.prepare?.() ?? Promise.resolve()).pipe(
               Effect.flatMap(() => {
-                const { output: rule, issues, typed } = v.safeParse(schema, input)
-                if (issues !== undefined || !typed) {
-                  const message = issues?.[0].message ?? "this is no rule"
+                const checked = v.safeParse(schema, input)
+                if (!checked.success) {
+                  const { message } = checked.issues[0]
                   return Effect.fail(new ResourceError({ reason: "invalid", code: "invalid", message }))
                 }
-                if (find(rule.name) !== undefined) {
-                  return Effect.fail(fail("conflict", "exists", `there is a rule named ${JSON.stringify(rule.name)}`))
-                }
+                const rule = checked.output
+                if (find(rule.name) !== undefined) return Effect.fail(taken(rule))
                 if (this.rules.length >= RULES_MAX) {
                   return Effect.fail(fail("refused", "too-many", `there are ${RULES_MAX} rules: no more can be made`))
                 }
@@ -141,11 +142,7 @@ export class RuleSet<Item extends Rule> {
                 const value = encoder.encode(JSON.stringify(rule))
                 return meta.transact({ compare: [{ key, version: 0 }], writes: [{ key, value }] }).pipe(
                   Effect.mapError(unavailable),
-                  Effect.flatMap(({ committed }) =>
-                    committed
-                      ? Effect.succeed(rule)
-                      : Effect.fail(fail("conflict", "exists", `there is a rule named ${JSON.stringify(rule.name)}`))
-                  )
+                  Effect.flatMap(({ committed }) => (committed ? Effect.succeed(rule) : Effect.fail(taken(rule))))
                 )
               })
             )

@@ -42,13 +42,19 @@ function enterNow(broker: Broker, message: Message, principal: Principal): numbe
   const isName = checkTopicNameBytes(topic, topicStart, topicEnd) === 0
   const name = isName ? broker.rewrite.published(message.name, principal) : undefined
   if (name === undefined) return publish(broker, message, principal)
-  message.topic = encoder.encode(name)
-  message.topicStart = 0
-  message.topicEnd = message.topic.length
+  const made = encoder.encode(name)
+  return withTopic(message, made, 0, made.length, () => publish(broker, message, principal))
+}
+
+/** Has a message sent on under another topic name. It gets its own one back: its keeper may have to try again. */
+function withTopic(message: Message, bytes: Uint8Array, start: number, end: number, send: () => number): number {
+  const { topic, topicStart, topicEnd } = message
+  message.topic = bytes
+  message.topicStart = start
+  message.topicEnd = end
   message.wireFormat = 0
   message.begin()
-  const outcome = publish(broker, message, principal)
-  // Its keeper may have to try again.
+  const outcome = send()
   message.topic = topic
   message.topicStart = topicStart
   message.topicEnd = topicEnd
@@ -71,14 +77,7 @@ function enterDelayed(broker: Broker, message: Message, principal: Principal): n
   if (dueAtMs === DELAY_INVALID) return REFUSED_TOPIC_NAME
   if (broker.settings.delayed_messages_max === 0) return REFUSED_NOT_AUTHORIZED
   if (broker.topicBounds.isOver(topic, delayedTopic.start, topicEnd)) return REFUSED_TOPIC_NAME
-  message.topicStart = delayedTopic.start
-  message.wireFormat = 0
-  message.begin()
-  const outcome = enterAt(broker, message, principal, dueAtMs)
-  // Its keeper may have to try again.
-  message.topicStart = topicStart
-  message.begin()
-  return outcome
+  return withTopic(message, topic, delayedTopic.start, topicEnd, () => enterAt(broker, message, principal, dueAtMs))
 }
 
 function enterAt(broker: Broker, message: Message, principal: Principal, dueAtMs: number): number {

@@ -52,6 +52,11 @@ const tables = new Map<string, JsonSchema>([
     "protocol-mqtt.topic_rewrite",
     part("definitions", "protocol-mqtt", "properties", "topic_rewrite", "items", "properties")
   ],
+  [
+    "protocol-mqtt.topic_refusal",
+    part("definitions", "protocol-mqtt", "properties", "topic_refusal", "items", "properties")
+  ],
+  ["protocol-mqtt.blacklist", part("definitions", "protocol-mqtt", "properties", "blacklist", "items", "properties")],
   ...builtins.map(({ name }): [string, JsonSchema] => [name, part("definitions", name, "properties")])
 ])
 

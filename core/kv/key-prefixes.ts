@@ -22,6 +22,8 @@ export const POSITION_PREFIX = encoder.encode("p")
 export const INFLIGHT_PREFIX = encoder.encode("i")
 export const WILL_PREFIX = encoder.encode("w")
 export const TOKEN_PREFIX = encoder.encode("t")
+/** Who was banned, and when. */
+export const BAN_LOG_PREFIX = encoder.encode("bl")
 
 /** Every prefix that core uses or has kept. */
 export const KEY_PREFIXES: ReadonlyArray<Uint8Array> = [
@@ -34,7 +36,8 @@ export const KEY_PREFIXES: ReadonlyArray<Uint8Array> = [
   POSITION_PREFIX,
   INFLIGHT_PREFIX,
   WILL_PREFIX,
-  TOKEN_PREFIX
+  TOKEN_PREFIX,
+  BAN_LOG_PREFIX
 ]
 
 /** The first key behind all that begin with `prefix`, whose last byte is below 255. */

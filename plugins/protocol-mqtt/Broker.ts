@@ -23,6 +23,9 @@ import type {
 } from "../../core/mod.ts"
 import { Message, TicketFifo } from "../../core/mod.ts"
 import { type AutoRule, autoRules } from "./auto-subscribe/auto-rule.ts"
+import { Blacklist } from "./blacklist/Blacklist.ts"
+import type { Flapping } from "./blacklist/Flapping.ts"
+import { LiveBans } from "./blacklist/LiveBans.ts"
 import type { Connection } from "./Connection.ts"
 import { ConnectLimits } from "./ConnectLimits.ts"
 import { Counts } from "./Counts.ts"
@@ -36,6 +39,7 @@ import { OutputBudget } from "./Output.ts"
 import { PublishEncoder } from "./PublishEncoder.ts"
 import { reasonStringOf } from "./reason-strings.ts"
 import { USE_ANOTHER_SERVER } from "./reasons.ts"
+import { TopicRefusals } from "./refusal/TopicRefusals.ts"
 import { TopicRewrite } from "./rewrite/TopicRewrite.ts"
 import { RuleSet } from "./rules/RuleSet.ts"
 import type { ScramUsers } from "./ScramUsers.ts"
@@ -97,6 +101,10 @@ export class Broker implements TurnTask, WheelTask {
   readonly exclusive: ExclusiveFilters
   readonly delayed: DelayedMessages
   readonly rewrite: TopicRewrite
+  readonly refusals: TopicRefusals
+  readonly blacklist: Blacklist
+  /** Undefined where clients may connect as often as they like. */
+  flapping: Flapping | undefined
   /** What every client is subscribed to when it connects. */
   readonly autoSubscriptions: RuleSet<AutoRule>
   /** Where to wait for what was published last: see {@link enter}. */
@@ -147,6 +155,10 @@ export class Broker implements TurnTask, WheelTask {
     this.delayed = new DelayedMessages(this)
     this.rewrite = new TopicRewrite(settings.topic_rewrite)
     this.autoSubscriptions = new RuleSet(autoRules, settings.auto_subscribe)
+    this.refusals = new TopicRefusals(settings.topic_refusal)
+    this.blacklist = new Blacklist(settings.blacklist)
+    const liveBans = new LiveBans(this)
+    this.blacklist.onAdded = () => liveBans.look()
     this.pending = services.ingress
     services.queueLogs.onLost((log, from, end) => {
       for (const session of this.sessions.durable()) session.lost(log, from, end)

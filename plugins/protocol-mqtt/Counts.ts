@@ -5,6 +5,8 @@ export class Counts {
   publishReceived = 0
   publishSent = 0
   publishRefused = 0
+  /** Filters of SUBSCRIBE packets. */
+  subscribesRefused = 0
   /** QoS 0 messages dropped because their subscriber does not read. */
   droppedSlow = 0
   /** QoS 1 and 2 messages dropped because the queue of their session was full. */

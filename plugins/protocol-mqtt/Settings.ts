@@ -2,7 +2,9 @@
 import * as v from "valibot"
 import { addressList, checkTopicName } from "../../core/mod.ts"
 import { autoSubscribeOptions } from "./auto-subscribe/auto-rule.ts"
+import { areFewInTurn, blacklistOptions } from "./blacklist/ban-rule.ts"
 import { listenerOptions, whole } from "./listener-options.ts"
+import { topicRefusalOptions } from "./refusal/refusal-rule.ts"
 import { topicRewriteOptions } from "./rewrite/rewrite-rule.ts"
 import { areNamedOnce } from "./rules/RuleSet.ts"
 import { areDistinct, parseScramUser } from "./ScramUsers.ts"
@@ -122,6 +124,43 @@ export const options = v.strictObject({
       []
     ),
     v.description("rules by which topic names and filters become others")
+  ),
+  topic_refusal: v.pipe(
+    v.optional(
+      v.pipe(
+        v.array(topicRefusalOptions),
+        v.check((rules) => areNamedOnce(rules), "expected a name of its own for each rule")
+      ),
+      []
+    ),
+    v.description("topics that nobody may publish or subscribe to")
+  ),
+  blacklist: v.pipe(
+    v.optional(
+      v.pipe(
+        v.array(blacklistOptions),
+        v.check((rules) => areNamedOnce(rules), "expected a name of its own for each entry"),
+        v.check((rules) => areFewInTurn(rules), "expected at most 100 expressions of each kind and 100 networks")
+      ),
+      []
+    ),
+    v.description("clients, users and addresses that are kept out")
+  ),
+  flapping_detect: v.pipe(
+    v.optional(v.boolean(), false),
+    v.description("whether clients that connect again and again are put on the blacklist for a while")
+  ),
+  flapping_window: v.pipe(
+    v.optional(whole(1, 3_600), 60),
+    v.description("seconds in which connections of one client identifier are counted")
+  ),
+  flapping_connections_max: v.pipe(
+    v.optional(whole(1, 100_000), 15),
+    v.description("connections of one client identifier in that time; one more is one too many")
+  ),
+  flapping_ban_time: v.pipe(
+    v.optional(whole(1, 31_536_000), 300),
+    v.description("seconds that such a client is kept out")
   ),
   delayed_messages_max: v.pipe(
     v.optional(whole(0, 100_000_000), 1_000_000),

@@ -8,6 +8,7 @@ import { Authentication } from "./Authentication.ts"
 import type { Broker } from "./Broker.ts"
 import type { Connection } from "./Connection.ts"
 import { isDelayedWrong } from "./delayed/delayed-name.ts"
+import { isRefusedText } from "./entering.ts"
 import { OutboundAliases } from "./OutboundAliases.ts"
 import { reasonStringOf } from "./reason-strings.ts"
 import * as Reason from "./reasons.ts"
@@ -41,6 +42,7 @@ export function openConnection(connection: Connection, bytes: Uint8Array, start:
   connection.packetSizeMax = packet.maximumPacketSize
   const { shard } = broker.services
   const tenant = 0
+  if (isBanned(connection, packet.clientIdentifier, packet.username ?? "")) return refuseBanned(connection)
   if (packet.clientIdentifier !== "") {
     if (Buffer.byteLength(packet.clientIdentifier) > settings.client_identifier_bytes_max) {
       return refuse(connection, CLIENT_IDENTIFIER_NOT_VALID)
@@ -66,6 +68,16 @@ export function openConnection(connection: Connection, bytes: Uint8Array, start:
   return connection.authentication.begin()
 }
 
+/** On the blacklist: asked before anything is done for the client, and again when it is known who it is. */
+function isBanned({ broker, socket }: Connection, clientIdentifier: string, user: string): boolean {
+  return broker.blacklist.isBanned(clientIdentifier, user, socket.peerAddress, broker.services.clock.nowMs())
+}
+
+function refuseBanned(connection: Connection): ConnectOutcome {
+  connection.broker.blacklist.refused += 1
+  return refuse(connection, Reason.BANNED)
+}
+
 /** Whether nothing could be published on a topic name. */
 function isWrong({ topicBounds, services }: Broker, name: string): boolean {
   return checkTopicName(name) !== 0 || topicBounds.isTextOver(name) || isDelayedWrong(name, services.clock.nowMs())
@@ -78,6 +90,7 @@ export function admit(connection: Connection, packet: ConnectPacket, user: strin
   const assigned = packet.clientIdentifier === ""
   const clientIdentifier = assigned ? broker.assignClientIdentifier(tenant) : packet.clientIdentifier
   const { peerAddress } = connection.socket
+  if (isBanned(connection, clientIdentifier, user)) return refuseBanned(connection)
   const replaced = broker.sessions.connectionOf(tenant, clientIdentifier)
   const nowMs = broker.services.clock.monotonicMs()
   const overOwn = connection.listener.admit(connection, replaced, nowMs)
@@ -85,7 +98,12 @@ export function admit(connection: Connection, packet: ConnectPacket, user: strin
   const { connectionsOpen } = broker.counts
   const over = broker.limits.admit(connection, peerAddress, user, connectionsOpen, replaced !== undefined, nowMs)
   if (over !== 0) return refuse(connection, over)
+  // Only who was let in: nobody else can say whom he bans.
+  if (broker.flapping?.isOneTooMany(clientIdentifier, nowMs) === true) return refuseBanned(connection)
   connection.principal = new Client(tenant, user, clientIdentifier, connection.socket)
+  if (packet.will !== undefined && isRefusedText(broker, packet.will.topic, connection.principal)) {
+    return refuse(connection, Reason.NOT_AUTHORIZED)
+  }
   let refusal: ConnectOutcome | undefined
   let isInPlace = true
   broker.sessions.open({

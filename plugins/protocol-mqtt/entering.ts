@@ -68,7 +68,20 @@ function publish(broker: Broker, message: Message, principal: Principal): number
     return checkTopicNameBytes(topic, topicStart, topicEnd) === 0 ? REFUSED_NOT_AUTHORIZED : REFUSED_TOPIC_NAME
   }
   if (broker.topicBounds.isOver(topic, topicStart, topicEnd)) return REFUSED_TOPIC_NAME
+  if (broker.refusals.hasPublishRules && isRefused(broker, message)) return REFUSED_NOT_AUTHORIZED
   return broker.services.ingress.publishUnsafe(message, principal)
+}
+
+/** Whether the rules refuse its name; one that is none is left to the ingress. */
+function isRefused({ refusals }: Broker, { topic, topicStart, topicEnd, name }: Message): boolean {
+  return checkTopicNameBytes(topic, topicStart, topicEnd) === 0 && refusals.isPublishRefused(name)
+}
+
+/** Whether the rules would refuse a message on a topic name, be it delayed, if it were published now. */
+export function isRefusedText({ refusals, rewrite }: Broker, name: string, principal: Principal): boolean {
+  if (!refusals.hasPublishRules) return false
+  const plain = name.replace(/^\$delayed\/\d+\//, "")
+  return refusals.isPublishRefused(rewrite.published(plain, principal) ?? plain)
 }
 
 function enterDelayed(broker: Broker, message: Message, principal: Principal): number {
@@ -84,6 +97,7 @@ function enterAt(broker: Broker, message: Message, principal: Principal, dueAtMs
   if (dueAtMs === 0) return enterNow(broker, message, principal)
   // The rules make a name of it, and access is asked for, when its time has come. A publisher that may not is told now.
   const name = broker.rewrite.published(message.name, principal) ?? message.name
+  if (broker.refusals.isPublishRefused(name)) return REFUSED_NOT_AUTHORIZED
   if (broker.services.access.checkUnsafe(principal, PUBLISH, name) !== ALLOW) return REFUSED_NOT_AUTHORIZED
   broker.pending = broker.delayed
   return broker.delayed.take(message, principal, dueAtMs)

@@ -14,6 +14,9 @@ export function registerMetrics(telemetry: TelemetryShape, broker: Broker): Effe
     ["publish_received_total", "PUBLISH packets received", () => counts.publishReceived],
     ["publish_sent_total", "PUBLISH packets sent", () => counts.publishSent],
     ["publish_refused_total", "PUBLISH packets refused", () => counts.publishRefused],
+    ["subscribe_refused_total", "Filters of SUBSCRIBE packets refused", () => counts.subscribesRefused],
+    ["banned_ended_total", "Connections ended because of the blacklist", () => broker.blacklist.ended],
+    ["flapping_total", "Clients that connected again and again", () => broker.flapping?.found ?? 0],
     ["dropped_slow_total", "QoS 0 messages dropped because a client does not read", () => counts.droppedSlow],
     ["dropped_queue_full_total", "QoS 1 and 2 messages dropped because a queue was full", () => counts.droppedQueue],
     ["dropped_expired_total", "Messages dropped because they expired", () => counts.droppedExpired],
@@ -61,6 +64,8 @@ export function registerMetrics(telemetry: TelemetryShape, broker: Broker): Effe
     ["pooled_bytes", "Bytes of output buffers that wait to be used again", () => broker.budget.buffers.pooledBytes],
     ["held_bytes", "Bytes of messages that sessions keep", () => broker.held.used],
     ["wills_pending", "Wills that wait for their delay", () => broker.wills.pendingCount],
+    ["blacklist_entries", "Entries of the blacklist", () => broker.blacklist.rules.count],
+    ["flapping_watched", "Clients whose connections are counted", () => broker.flapping?.watchedCount ?? 0],
     ["delayed_messages", "Messages that wait for their time", () => broker.delayed.count],
     [
       "delayed_unsettled",
@@ -84,6 +89,7 @@ export function registerMetrics(telemetry: TelemetryShape, broker: Broker): Effe
     for (const [name, help, read] of gauges) yield* telemetry.gauge(`manifold_mqtt_${name}`, help, read)
     yield* telemetry.counters("manifold_mqtt_connects_refused_total", "CONNECTs over a limit", "limit", function* () {
       for (const [cause, count] of Object.entries(broker.limits.refused)) yield [cause, count] as const
+      yield ["blacklist", broker.blacklist.refused] as const
       yield ["listener", broker.listeners.own.reduce((sum, { refused }) => sum + refused, 0)] as const
     })
     yield* telemetry.counters("manifold_mqtt_closed_total", "Connections closed by the broker", "reason", function* () {

@@ -28,6 +28,7 @@ import {
   Turn
 } from "../../core/mod.ts"
 import { Broker } from "./Broker.ts"
+import { keepOut } from "./blacklist/keep-out.ts"
 import { Connection } from "./Connection.ts"
 import { delayedResource } from "./delayed/delayed-resource.ts"
 import { openListeners } from "./listeners.ts"
@@ -82,11 +83,17 @@ export const plugin = {
         const resources = yield* Resources
         const meta = yield* MetaStore
         yield* resources.register(delayedResource(broker))
-        for (const rules of [broker.autoSubscriptions, broker.rewrite.rules]) {
+        yield* keepOut(broker, meta, resources)
+        for (const rules of [
+          broker.autoSubscriptions,
+          broker.rewrite.rules,
+          broker.refusals.rules,
+          broker.blacklist.rules
+        ]) {
           yield* rules.watch(meta).pipe(Effect.mapError(noMetaStore))
         }
         yield* Effect.tryPromise({
-          try: () => broker.rewrite.ready(),
+          try: () => Promise.all([broker.rewrite.ready(), broker.blacklist.ready()]),
           catch: (error) =>
             new PluginError({
               plugin: "protocol-mqtt",
@@ -97,6 +104,8 @@ export const plugin = {
         if (shard.index === 0) {
           yield* resources.register(broker.autoSubscriptions.resource(meta))
           yield* resources.register(rewriteResource(broker.rewrite, meta))
+          yield* resources.register(broker.refusals.rules.resource(meta))
+          yield* resources.register(broker.blacklist.rules.resource(meta))
         }
         yield* Effect.addFinalizer(() => stop(broker, store.directory !== undefined))
         yield* Effect.tryPromise({

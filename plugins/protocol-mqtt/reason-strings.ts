@@ -10,6 +10,7 @@ const TEXTS: ReadonlyMap<number, string> = new Map([
   [0x82, "a packet was not allowed where it came"],
   [0x85, "the client identifier is missing or too long"],
   [0x87, "the client may not do this, or its credentials are wrong"],
+  [0x8a, "the client, its user or its address is on the blacklist"],
   [0x8b, "the broker stops; connect again in a moment"],
   [0x8c, "SCRAM-SHA-256 is the only method, where users of it are configured"],
   [0x8d, "nothing came in one and a half times the keep alive"],
@@ -20,6 +21,7 @@ const TEXTS: ReadonlyMap<number, string> = new Map([
   [0x94, "the topic alias is 0, not set, or above the Topic Alias Maximum of the CONNACK"],
   [0x95, "the packet is larger than is allowed; before CONNECT that is 64 KiB"],
   [0x97, "a limit of the broker is reached"],
+  [0x98, "an administrator has ended the connection"],
   [0x9c, "the broker stops; connect to the Server Reference"],
   [0x9e, "shared subscriptions are turned off"],
   [0x9f, "too many clients connect at once; try again in a moment"]

@@ -141,6 +141,7 @@ function makeAll(
     const judged = wish.reasonCode !== 0 ? wish.reasonCode : judge(connection, session, wish.filter)
     const refusal = judged === 0 && isTaken ? Reason.QUOTA_EXCEEDED : judged
     if (refusal !== 0) {
+      connection.broker.counts.subscribesRefused += 1
       codes.push(connection.version === 5 ? refusal : FAILURE_BEFORE_5)
       continue
     }
@@ -195,6 +196,7 @@ function judge(connection: Connection, session: Session, asked: string): number 
   if (typeof shared === "number") return TOPIC_FILTER_INVALID
   if (broker.topicBounds.isTextOver(shared?.filter ?? filter)) return TOPIC_FILTER_INVALID
   if (shared !== undefined && !broker.settings.shared_subscriptions) return Reason.SHARED_SUBSCRIPTIONS_NOT_SUPPORTED
+  if (broker.refusals.isSubscribeRefused(shared?.filter ?? filter)) return Reason.NOT_AUTHORIZED
   const { subscriptions_max, subscription_bytes_max } = broker.settings
   const isOver =
     session.subscriptionCount >= subscriptions_max || session.filterSize + filter.length > subscription_bytes_max

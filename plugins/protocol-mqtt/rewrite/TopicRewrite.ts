@@ -8,12 +8,10 @@
  */
 import * as v from "valibot"
 import type { Principal } from "../../../core/mod.ts"
+import { areExpressionsLoaded, expressionOf, loadExpressions } from "../rules/expressions.ts"
+import { RememberedNames } from "../rules/RememberedNames.ts"
 import { RuleSet } from "../rules/RuleSet.ts"
-import { areExpressionsLoaded, expressionOf, loadExpressions } from "./expressions.ts"
 import { type RewriteRule, Rewriter, rewriteRules } from "./rewrite-rule.ts"
-
-/** Topic names whose outcome is remembered. */
-const REMEMBERED_MAX = 10_000
 
 /** A rule's work. */
 export interface Rewritten {
@@ -29,7 +27,7 @@ export class TopicRewrite {
   #publish: ReadonlyArray<Rewriter> = []
   #subscribe: ReadonlyArray<Rewriter> = []
   /** What names became, "" = they stay; only where that is the same for every client. */
-  readonly #remembered = new Map<string, string>()
+  readonly #remembered = new RememberedNames<string>()
   #isPersonal = false
 
   constructor(declared: ReadonlyArray<RewriteRule>) {
@@ -50,12 +48,8 @@ export class TopicRewrite {
   published(name: string, principal: Principal): string | undefined {
     if (this.#publish.length === 0) return undefined
     if (this.#isPersonal) return this.rewritten("publish", name, principal)?.topic
-    const known = this.#remembered.get(name)
-    if (known !== undefined) return known === "" ? undefined : known
-    const made = this.rewritten("publish", name, principal)?.topic
-    if (this.#remembered.size >= REMEMBERED_MAX) this.#remembered.clear()
-    this.#remembered.set(name, made ?? "")
-    return made
+    const made = this.#remembered.of(name, () => this.rewritten("publish", name, principal)?.topic ?? "")
+    return made === "" ? undefined : made
   }
 
   /** The filter to subscribe to in the place of this one, which may begin with `$share/name/` or `$exclusive/`. */

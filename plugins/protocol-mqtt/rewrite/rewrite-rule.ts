@@ -7,9 +7,9 @@
  */
 import * as v from "valibot"
 import { checkTopicFilter, matches, type Principal } from "../../../core/mod.ts"
+import { areExpressionsLoaded, type Expression, expressionOf, loadExpressions } from "../rules/expressions.ts"
 import { placeholderValue, unknownPlaceholder } from "../rules/placeholders.ts"
 import { type RuleKind, ruleName } from "../rules/RuleSet.ts"
-import { areExpressionsLoaded, type Expression, expressionOf, loadExpressions } from "./expressions.ts"
 
 export const ACTIONS = ["publish", "subscribe", "all"] as const
 const EXPRESSION_LENGTH_MAX = 1_024

@@ -2,7 +2,7 @@ import assert from "node:assert/strict"
 import { test } from "node:test"
 import fc from "fast-check"
 import * as v from "valibot"
-import { loadExpressions } from "./expressions.ts"
+import { loadExpressions } from "../rules/expressions.ts"
 import { type RewriteRule, rewriteRules } from "./rewrite-rule.ts"
 import { TopicRewrite } from "./TopicRewrite.ts"
 

@@ -92,7 +92,7 @@ test("what others make is there at once; what cannot be read is no rule, nor is 
     { name: "n", topic: "t" }
   ])
   meta.set("mqtt/test-rule/n", undefined)
-  assert.deepEqual([rules.rules.length, changes], [1, 5])
+  assert.deepEqual([rules.rules.length, changes], [1, 4])
 })
 
 test("there is a bound; names are plain, and each is one rule's", async () => {

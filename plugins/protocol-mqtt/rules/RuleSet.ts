@@ -4,12 +4,13 @@
  * Invariants
  *  - Rules hold in the order of their names; a name is one rule's.
  *  - Every shard sees the same rules, a change a moment after the meta store has it; what is read there is checked as what is given.
- *  - No more than {@link RULES_MAX} are made, so that going through them all costs a bounded time.
+ *  - Their number is bounded, so that going through them all costs a bounded time.
  */
 import { Effect, type Scope } from "effect"
 import * as v from "valibot"
 import { type MetaStoreError, type MetaStoreShape, type Resource, ResourceError } from "../../../core/mod.ts"
 
+/** Of a kind that says nothing else. */
 export const RULES_MAX = 1_000
 
 /** What every rule has; the first member of its schema. */
@@ -35,24 +36,54 @@ export interface RuleKind<Item extends Rule> {
   readonly schema: v.GenericSchema<unknown, Item>
   /** Loads what the schema judges by, before a rule is made. */
   readonly prepare?: () => Promise<void>
+  /** How many there may be; absent = {@link RULES_MAX}. */
+  readonly max?: number
+  /** Why one more cannot be made; undefined = it can. */
+  readonly refusalOf?: (rule: Item) => string | undefined
+}
+
+/** One rule is another, or new, or gone. */
+export interface RuleChange<Item extends Rule> {
+  readonly name: string
+  /** Undefined = there was none. */
+  readonly before: Item | undefined
+  /** Undefined = there is none any more. */
+  readonly after: Item | undefined
+  /** Of the change in the meta store; it only rises. */
+  readonly revision: number
 }
 
 const encoder = new TextEncoder()
 const decoder = new TextDecoder()
 
 export class RuleSet<Item extends Rule> {
-  /** In the order in which they hold. */
-  rules: ReadonlyArray<Item> = []
   /** Called when the rules are others. */
-  onChange: () => void = () => {}
+  onChange: (change: RuleChange<Item>) => void = () => {}
   readonly #kind: RuleKind<Item>
   readonly #declared: ReadonlyMap<string, Item>
-  readonly #made = new Map<string, Item>()
+  readonly #all: Map<string, Item>
+  /** In the order of names; undefined = to be made anew. */
+  #sorted: ReadonlyArray<Item> | undefined
 
   constructor(kind: RuleKind<Item>, declared: ReadonlyArray<Item>) {
     this.#kind = kind
     this.#declared = new Map(declared.map((rule) => [rule.name, rule]))
-    this.#sort()
+    this.#all = new Map(this.#declared)
+  }
+
+  /** In the order in which they hold. */
+  get rules(): ReadonlyArray<Item> {
+    this.#sorted ??= [...this.#all.values()].toSorted((one, other) => (one.name < other.name ? -1 : 1))
+    return this.#sorted
+  }
+
+  /** In any order. */
+  get unsorted(): Iterable<Item> {
+    return this.#all.values()
+  }
+
+  get count(): number {
+    return this.#all.size
   }
 
   /** Those of the manifest. */
@@ -66,14 +97,41 @@ export class RuleSet<Item extends Rule> {
 
   /** Follows the meta store for the life of the scope. */
   watch(meta: MetaStoreShape): Effect.Effect<void, MetaStoreError, Scope.Scope> {
-    return meta.watch(this.#prefix, ({ key, value }) => {
+    return meta.watch(this.#prefix, ({ key, value, revision }) => {
       const name = key.slice(this.#prefix.length)
-      const rule = value === undefined ? undefined : this.#read(value)
-      if (rule === undefined) this.#made.delete(name)
-      else this.#made.set(name, rule)
-      this.#sort()
-      this.onChange()
+      // What the manifest says holds.
+      if (this.#declared.has(name)) return
+      const before = this.#all.get(name)
+      const after = value === undefined ? undefined : this.#read(value)
+      if (after === undefined) this.#all.delete(name)
+      else this.#all.set(name, after)
+      this.#sorted = undefined
+      this.onChange({ name, before, after, revision })
     })
+  }
+
+  /** Makes a rule, or another one of one that was made; not one of the manifest. */
+  put(meta: MetaStoreShape, rule: Item): Effect.Effect<void, MetaStoreError> {
+    const value = encoder.encode(JSON.stringify(rule))
+    return meta.transact({ compare: [], writes: [{ key: `${this.#prefix}${rule.name}`, value }] }).pipe(Effect.asVoid)
+  }
+
+  /** Takes rules off that were made. */
+  remove(meta: MetaStoreShape, names: ReadonlyArray<string>): Effect.Effect<void, MetaStoreError> {
+    const writes = names.map((name) => ({ key: `${this.#prefix}${name}`, value: undefined }))
+    return meta.transact({ compare: [], writes }).pipe(Effect.asVoid)
+  }
+
+  get isFull(): boolean {
+    return this.#all.size >= (this.#kind.max ?? RULES_MAX)
+  }
+
+  #refusalOf(rule: Item): string | undefined {
+    return this.isFull ? `there are ${this.count} rules: no more can be made` : this.#kind.refusalOf?.(rule)
+  }
+
+  isDeclared(name: string): boolean {
+    return this.#declared.has(name)
   }
 
   /** What another release wrote and this one does not understand is no rule here. */
@@ -86,18 +144,13 @@ export class RuleSet<Item extends Rule> {
     }
   }
 
-  #sort(): void {
-    const all = [...new Map([...this.#made, ...this.#declared]).values()]
-    this.rules = all.toSorted((one, other) => (one.name < other.name ? -1 : 1))
-  }
-
   /** The rules as a resource: listed, read, made, deleted. For one shard, which speaks for all. */
   resource(meta: MetaStoreShape): Resource {
     const { resource: name, description, schema } = this.#kind
     const fail = (reason: ResourceError["reason"], code: string, message: string): ResourceError =>
       new ResourceError({ reason, code: `${name}-${code}`, message })
     const unavailable = ({ message }: MetaStoreError): ResourceError => fail("unavailable", "unavailable", message)
-    const find = (id: string): Item | undefined => this.rules.find((rule) => rule.name === id)
+    const find = (id: string): Item | undefined => this.#all.get(id)
     const taken = (rule: Rule): ResourceError =>
       fail("conflict", "exists", `there is a rule named ${JSON.stringify(rule.name)}`)
     const gone = (id: string): ResourceError =>
@@ -135,9 +188,8 @@ export class RuleSet<Item extends Rule> {
                 }
                 const rule = checked.output
                 if (find(rule.name) !== undefined) return Effect.fail(taken(rule))
-                if (this.rules.length >= RULES_MAX) {
-                  return Effect.fail(fail("refused", "too-many", `there are ${RULES_MAX} rules: no more can be made`))
-                }
+                const refusal = this.#refusalOf(rule)
+                if (refusal !== undefined) return Effect.fail(fail("conflict", "too-many", refusal))
                 const key = `${this.#prefix}${rule.name}`
                 const value = encoder.encode(JSON.stringify(rule))
                 return meta.transact({ compare: [{ key, version: 0 }], writes: [{ key, value }] }).pipe(
@@ -156,13 +208,10 @@ export class RuleSet<Item extends Rule> {
             Effect.suspend(() => {
               if (this.#declared.has(id)) {
                 const message = `${JSON.stringify(id)} stands in the manifest: it goes when it is taken out there`
-                return Effect.fail(fail("refused", "declared", message))
+                return Effect.fail(fail("conflict", "declared", message))
               }
-              const key = `${this.#prefix}${id}`
               if (find(id) === undefined) return Effect.fail(gone(id))
-              return meta
-                .transact({ compare: [], writes: [{ key, value: undefined }] })
-                .pipe(Effect.mapError(unavailable), Effect.asVoid)
+              return this.remove(meta, [id]).pipe(Effect.mapError(unavailable))
             })
         }
       ]

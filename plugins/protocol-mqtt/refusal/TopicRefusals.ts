@@ -1,0 +1,39 @@
+/**
+ * Topics that are refused to everybody, whoever it is and by whatever way a message comes: PUBLISH, will, delayed message.
+ *
+ * Invariant: where there are no rules a message costs one look at a flag.
+ */
+import { RememberedNames } from "../rules/RememberedNames.ts"
+import { RuleSet } from "../rules/RuleSet.ts"
+import { type RefusalRule, refusalRules, refusesPublish, refusesSubscribe } from "./refusal-rule.ts"
+
+export class TopicRefusals {
+  readonly rules: RuleSet<RefusalRule>
+  /** Whether any topic name may be refused. */
+  hasPublishRules = false
+  #hasSubscribeRules = false
+  readonly #remembered = new RememberedNames<boolean>()
+  readonly #isRefused = (name: string): boolean => this.rules.rules.some((rule) => refusesPublish(rule, name))
+
+  constructor(declared: ReadonlyArray<RefusalRule>) {
+    this.rules = new RuleSet(refusalRules, declared)
+    this.rules.onChange = () => this.#changed()
+    this.#changed()
+  }
+
+  /** Whether nobody may publish on a topic name. */
+  isPublishRefused(name: string): boolean {
+    return this.hasPublishRules && this.#remembered.of(name, this.#isRefused)
+  }
+
+  /** Whether nobody may subscribe to a topic filter, which has no prefix any more. */
+  isSubscribeRefused(filter: string): boolean {
+    return this.#hasSubscribeRules && this.rules.rules.some((rule) => refusesSubscribe(rule, filter))
+  }
+
+  #changed(): void {
+    this.#remembered.clear()
+    this.hasPublishRules = this.rules.rules.some(({ action }) => action !== "subscribe")
+    this.#hasSubscribeRules = this.rules.rules.some(({ action }) => action !== "publish")
+  }
+}

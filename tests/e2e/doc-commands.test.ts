@@ -1,0 +1,33 @@
+/** The commands of the pages about MQTT, as they stand there, in their order, against a broker. */
+import { expect, test } from "bun:test"
+import { readFileSync } from "node:fs"
+import { join } from "node:path"
+import { brokerSuite, ROOT, runCommand } from "../support/broker.ts"
+
+const PAGES = ["mqtt-extensions.md", "mqtt-access.md"]
+/** Commands about something that is not there, and what they say of it. */
+const EXPECTED_FAULTS: ReadonlyMap<string, string> = new Map([
+  ["delayed get 0-17", "(delayed-not-found)"],
+  ["delayed delete 0-17", "(delayed-not-found)"]
+])
+
+/** The words of a command, as a shell reads them where there are single quotes alone. */
+function wordsOf(line: string): ReadonlyArray<string> {
+  return [...line.matchAll(/'([^']*)'|(\S+)/g)].map(([, quoted, plain]) => quoted ?? plain ?? "")
+}
+
+brokerSuite("commands of the documents", {}, (broker) => {
+  for (const page of PAGES) {
+    const text = readFileSync(join(ROOT, "docs", page), "utf8")
+    const commands = [...text.matchAll(/^ {4}manifold (.+)$/gm)].map(([, line = ""]) => line)
+    test(page, async () => {
+      expect(commands.length).toBeGreaterThan(2)
+      for (const line of commands) {
+        const { code, stderr } = await runCommand([...wordsOf(line), "--url", broker().url])
+        const fault = EXPECTED_FAULTS.get(line)
+        if (fault === undefined) expect([line, code, stderr]).toEqual([line, 0, ""])
+        else expect([line, code, stderr]).toEqual([line, expect.any(Number), expect.stringContaining(fault)])
+      }
+    }, 60_000)
+  }
+})

@@ -9,7 +9,7 @@ import {
   externalPlugins,
   formatFault,
   type Loaded,
-  loadConfig
+  loadConfigPrepared
 } from "../core/config/mod.ts"
 
 import type { PluginFile, PluginLoader } from "../core/plugin/load-plugin.ts"
@@ -58,7 +58,7 @@ export async function loadConfiguration(
   source: ConfigFile,
   environment?: ConfigSource["environment"]
 ): Promise<Loaded> {
-  return loadConfig(await configSource(given, source, environment))
+  return loadConfigPrepared(await configSource(given, source, environment))
 }
 
 /** All layers of the configuration; plugins from disk have been loaded. */

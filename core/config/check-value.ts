@@ -107,10 +107,18 @@ function withoutUnknown(schema: unknown, value: unknown, at: Path, told: Told): 
 function faultOf(issue: v.BaseIssue<unknown>, path: Path, place: Place): Fault {
   const value = issue.path?.[issue.path.length - 1]?.value ?? issue.input
   const allowed = describe(issue)
-  const found = show(value, path[path.length - 1])
+  const found = show(value, path[path.length - 1]) + inTable(issue)
   const fault = { key: path.join("."), source: place(path), found, allowed }
   const nearest = typeof value === "string" ? nearestOf(value, allowed.split(" | ")) : undefined
   return nearest === undefined ? fault : { ...fault, nearest }
+}
+
+/** Of what stands in a list of tables, the name of its table. */
+function inTable(issue: v.BaseIssue<unknown>): string {
+  const path: ReadonlyArray<v.IssuePathItem> = issue.path ?? []
+  const table = path.findLast((item) => item.type === "array" && isTable(item.value))?.value
+  const name = isTable(table) ? table["name"] : undefined
+  return typeof name === "string" && path.at(-1)?.value !== name ? ` in ${show(name)}` : ""
 }
 
 /** What valibot names by the words of JavaScript, in the words of the manifest. */

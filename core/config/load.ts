@@ -92,6 +92,16 @@ export function loadConfig(source: ConfigSource): Loaded {
   return { config, faults: [] }
 }
 
+/** The same where options may be judged by what is loaded for them alone. */
+export async function loadConfigPrepared(source: ConfigSource): Promise<Loaded> {
+  const loaded = loadConfig(source)
+  const prepared = (loaded.config?.plugins ?? []).map(async ({ plugin, options }) => plugin.prepareOptions?.(options))
+  // One that cannot be prepared says so when it is started.
+  const outcomes = await Promise.allSettled(prepared)
+  const isOther = outcomes.some((outcome) => outcome.status === "fulfilled" && outcome.value === true)
+  return isOther ? loadConfig(source) : loaded
+}
+
 /** The entries of a list of tables that are right, by their place in the file. */
 function checkList<Schema extends v.GenericSchema>(
   schema: Schema,

@@ -4,5 +4,5 @@ export { type Effective, type EffectiveKey, type EffectiveTable, effectiveConfig
 export { effectiveOrigins, effectiveToml, effectiveValues } from "./effective-text.ts"
 export { type ExternalPlugin, externalPlugins } from "./external.ts"
 export { type Fault, formatFault, nearestOf } from "./faults.ts"
-export { type Config, type ConfigSource, type Loaded, loadConfig } from "./load.ts"
+export { type Config, type ConfigSource, type Loaded, loadConfig, loadConfigPrepared } from "./load.ts"
 export type { ManifestInput } from "./schema.ts"

@@ -1,5 +1,5 @@
 /**
- * Ingress: the one way in. Every message passes here, in this order: topic rewrite, access, binding, sequence, store, route.
+ * Ingress: the one way in. Every message passes here, in this order: access, binding, sequence, store, route.
  *
  * Invariants
  *  - A topic name that is stored is sequenced by one shard, the owner of its home; other shards forward to it.

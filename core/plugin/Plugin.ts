@@ -71,6 +71,11 @@ interface PluginBase {
   readonly contractVersion: number
   /** The schema of `[plugin.options]`, strict; its output is what `layer` gets. */
   readonly options: GenericSchema
+  /**
+   * Loads what the schema judges these options by and is not loaded otherwise; whether it did, so that they are judged once more. Options
+   * come as the schema puts them out.
+   */
+  readonly prepareOptions?: (options: unknown) => Promise<boolean>
 }
 
 /** An engine by name, with its modes. */

@@ -72,7 +72,12 @@ function check(module: unknown): Plugin {
   const layer = source["layer"]
   if (typeof layer !== "function") return refuse("layer", "a function from its options to a layer", layer)
   const build = (given: unknown): never => Reflect.apply(layer, source, [given]) as never
-  const base = { name, version, contractVersion, options, layer: build }
+  const prepare = source["prepareOptions"]
+  if (prepare !== undefined && typeof prepare !== "function") {
+    return refuse("prepareOptions", "a function that loads what its options are judged by, or nothing", prepare)
+  }
+  const prepareOptions = prepare && ((given: unknown): never => Reflect.apply(prepare, source, [given]) as never)
+  const base = { name, version, contractVersion, options, ...(prepareOptions && { prepareOptions }), layer: build }
   switch (kind) {
     case "storage": {
       const look = inspectOf(source, refuse)

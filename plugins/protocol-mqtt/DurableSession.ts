@@ -90,6 +90,7 @@ export class DurableSession extends Session {
     received: ReadonlyArray<readonly [identifier: number, owner: number]>
   ): void {
     for (const [filter, row] of subscriptions) {
+      this.restoreNames(filter, row.asked)
       if (isShared(filter)) {
         this.shares ??= new Memberships(this)
         this.shares.restore({ filter, ...row })
@@ -152,6 +153,7 @@ export class DurableSession extends Session {
     this.#flights.end()
     this.connection = undefined
     this.subscriptions = undefined
+    this.asked = undefined
     this.filterSize = 0
     this.received = undefined
     this.retained?.end()
@@ -175,9 +177,19 @@ export class DurableSession extends Session {
 
   override subscribeShared(wish: Wish): number {
     const ticket = super.subscribeShared(wish)
-    this.broker.services.journal.submit({ writes: [rowOf(this.number, wish)] })
-    this.mark()
+    this.#writeShared(wish)
     return ticket
+  }
+
+  protected override renamed(filter: string): void {
+    const wish = this.shares?.wishOf(filter)
+    if (wish === undefined) this.#kept.changed(filter)
+    else this.#writeShared(wish)
+  }
+
+  #writeShared(wish: Wish): void {
+    this.broker.services.journal.submit({ writes: [rowOf(this.number, wish, this.namesOf(wish.filter))] })
+    this.mark()
   }
 
   override get subscribing(): TicketStream | undefined {
@@ -352,7 +364,7 @@ export class DurableSession extends Session {
     rows.dropContents(this.number, writes)
     this.broker.sessions.collect(this, writes)
     this.#kept.collect(writes)
-    this.shares?.collect(this.number, writes)
+    this.shares?.collect(this.number, writes, (filter) => this.namesOf(filter))
     this.#receipts.collect(writes)
     this.#flights.rewrite()
     this.#feed.rewrite()

@@ -79,7 +79,11 @@ export class KeptSubscriptions {
     if (wish.qos > 0 && !wasKept) ticket = Math.max(ticket, router.wantUnsafe(wish.filter))
     else if (wish.qos === 0 && wasKept) router.unwantUnsafe(wish.filter)
     const write = (from: ReadonlyArray<number>): void => {
-      const value = rows.encodeSubscription({ ...wish, since: this.#sinceInRow(from) })
+      const value = rows.encodeSubscription({
+        ...wish,
+        asked: session.namesOf(wish.filter),
+        since: this.#sinceInRow(from)
+      })
       journal.submit({ writes: [{ key: rows.subscriptionKey(session.number, wish.filter), value }] })
       session.mark()
     }
@@ -139,13 +143,28 @@ export class KeptSubscriptions {
   /** All its rows. */
   collect(writes: Array<KeyValueWrite>): void {
     const { number } = this.#session
-    for (const { subscription, since } of this.#kept.values()) {
-      const { filter, qos, noLocal, retainAsPublished, identifier } = subscription
-      const exclusive = this.#session.exclusive?.has(filter) === true
-      const options = { qos, noLocal: noLocal !== "", retainAsPublished, identifier, exclusive }
-      const row = { ...options, since: this.#sinceInRow(since) }
-      writes.push({ key: rows.subscriptionKey(number, filter), value: rows.encodeSubscription(row) })
+    for (const kept of this.#kept.values()) {
+      const key = rows.subscriptionKey(number, kept.subscription.filter)
+      writes.push({ key, value: rows.encodeSubscription(this.#rowOf(kept)) })
     }
+  }
+
+  /** The row of a subscription that stays says something else. */
+  changed(filter: string): void {
+    const kept = this.#kept.get(filter)
+    if (kept === undefined) return
+    const { number, broker } = this.#session
+    const write = { key: rows.subscriptionKey(number, filter), value: rows.encodeSubscription(this.#rowOf(kept)) }
+    broker.services.journal.submit({ writes: [write] })
+    this.#session.mark()
+  }
+
+  #rowOf({ subscription, since }: Kept): rows.SubscriptionRow {
+    const { filter, qos, noLocal, retainAsPublished, identifier } = subscription
+    const exclusive = this.#session.exclusive?.has(filter) === true
+    const asked = this.#session.namesOf(filter)
+    const options = { qos, noLocal: noLocal !== "", retainAsPublished, identifier, exclusive, asked }
+    return { ...options, since: this.#sinceInRow(since) }
   }
 
   /** What they want of the queue logs; the same object until a subscription changes. */

@@ -64,9 +64,9 @@ export class OncePublisher<Row extends Publishable> {
       this.#keeper.postponed(number, row)
       return
     }
-    this.#keeper.counted(1)
+    if (outcome < 0) broker.counts.publishRefused += 1
+    else this.#keeper.counted(1)
     if (outcome !== ACCEPTED_PENDING) {
-      if (outcome < 0) broker.counts.publishRefused += 1
       this.#keeper.drop(number, row)
       return
     }
@@ -97,6 +97,7 @@ export class OncePublisher<Row extends Publishable> {
       this.#notPublished(number, row)
       return
     }
+    if (outcome < 0) this.#keeper.counted(-1)
     this.#tokensOut.add(number)
     this.#keeper.drop(number, row)
   }

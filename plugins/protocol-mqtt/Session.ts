@@ -22,6 +22,7 @@ import { HeldFilters } from "./exclusive/HeldFilters.ts"
 import type { OutboundWindow } from "./OutboundWindow.ts"
 import { ReceivedIdentifiers } from "./ReceivedIdentifiers.ts"
 import { RetainedReplays } from "./RetainedReplays.ts"
+import { AskedNames } from "./rewrite/AskedNames.ts"
 import { type Assignment, Memberships } from "./shared/Memberships.ts"
 import * as Packet from "./wire/packet-types.ts"
 
@@ -44,6 +45,7 @@ export interface Subscribed {
   readonly subscription: Subscription
 }
 
+const NO_NAMES: ReadonlyArray<string> = []
 /** At most so much of retained messages at a time. */
 const RETAINED_ROOM: RetainedRoom = { messages: 128, bytes: 262_144 }
 
@@ -70,6 +72,8 @@ export abstract class Session implements Subscriber {
   protected retained: RetainedReplays | undefined
   /** Its exclusive filters; undefined where there never was one. */
   exclusive: HeldFilters | undefined
+  /** By which names it asked for what it has, where rules made others of them; undefined where they never did. */
+  asked: AskedNames | undefined
   /** Characters of all topic filters. */
   filterSize = 0
 
@@ -169,6 +173,71 @@ export abstract class Session implements Subscriber {
     return { ticket, isNew: before === undefined, subscription: made }
   }
 
+  /** Whether it has, or asked for, nothing by this name. */
+  isNewName(name: string): boolean {
+    return !this.hasSubscription(name) && this.asked?.filterOf(name) === undefined
+  }
+
+  /**
+   * Is about to subscribe to a filter that rules made of what its client says, the same or another one: notes that, and lets go of what the
+   * same words stood for before.
+   */
+  ask(name: string, filter: string): void {
+    if (name === filter && this.asked === undefined) return
+    const earlier = this.#filterOf(name)
+    if (earlier === filter) return
+    if (earlier !== undefined) this.#letGo(name, earlier)
+    const hasNames = this.asked?.has(filter) === true
+    if (name === filter && !hasNames) return
+    // So far it was asked for by its own name alone.
+    if (!hasNames && this.hasSubscription(filter)) this.#name(filter, filter)
+    this.#name(name, filter)
+  }
+
+  /** By which names its client asked for a subscription; none = by its own. */
+  namesOf(filter: string): ReadonlyArray<string> {
+    return this.asked?.namesOf(filter) ?? NO_NAMES
+  }
+
+  /** Removes what its client asked for by a name; false where that is nothing. */
+  unsubscribeAsked(name: string): boolean {
+    const filter = this.#filterOf(name)
+    if (filter === undefined) return false
+    this.#letGo(name, filter)
+    return true
+  }
+
+  #filterOf(name: string): string | undefined {
+    const filter = this.asked?.filterOf(name)
+    if (filter !== undefined) return filter
+    return this.hasSubscription(name) && this.asked?.has(name) !== true ? name : undefined
+  }
+
+  /** Puts in what a row says of a subscription. */
+  protected restoreNames(filter: string, names: ReadonlyArray<string>): void {
+    for (const name of names) this.#name(name, filter)
+  }
+
+  #name(name: string, filter: string): void {
+    this.asked ??= new AskedNames()
+    this.asked.add(name, filter)
+    this.filterSize += name.length
+  }
+
+  /** A name stands for a subscription no more, which goes with its last one. */
+  #letGo(name: string, filter: string): void {
+    if (this.asked?.filterOf(name) === undefined) {
+      this.unsubscribe(filter)
+      return
+    }
+    this.filterSize -= name.length
+    if (this.asked.remove(name)) this.renamed(filter)
+    else this.unsubscribe(filter)
+  }
+
+  /** A subscription that stays has other names. */
+  protected renamed(_filter: string): void {}
+
   /** Adds or replaces a shared subscription; the ticket of its shares' `joins` to wait for. */
   subscribeShared(wish: Wish): number {
     this.shares ??= new Memberships(this)
@@ -185,6 +254,10 @@ export abstract class Session implements Subscriber {
 
   /** Removes a subscription; false where there was none. */
   unsubscribe(filter: string): boolean {
+    if (this.asked?.has(filter) === true) {
+      for (const name of this.asked.namesOf(filter)) this.filterSize -= name.length
+      this.asked.forget(filter)
+    }
     if (this.shares?.remove(filter) === true) {
       this.filterSize -= filter.length
       return true

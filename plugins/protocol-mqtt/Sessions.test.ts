@@ -230,6 +230,7 @@ test("rows of a session that no client has any more want nothing, and go at the 
     retainAsPublished: false,
     identifier: 0,
     exclusive: false,
+    asked: [],
     since: [0, 0]
   })
   store.apply([

@@ -6,7 +6,7 @@ import { areFewInTurn, blacklistOptions } from "./blacklist/ban-rule.ts"
 import { listenerOptions, whole } from "./listener-options.ts"
 import { topicRefusalOptions } from "./refusal/refusal-rule.ts"
 import { topicRewriteOptions } from "./rewrite/rewrite-rule.ts"
-import { areNamedOnce } from "./rules/RuleSet.ts"
+import { namedOnce } from "./rules/RuleSet.ts"
 import { areDistinct, parseScramUser } from "./ScramUsers.ts"
 import { STRATEGIES } from "./shared/strategies.ts"
 
@@ -106,40 +106,22 @@ export const options = v.strictObject({
   ),
   subscriptions_max: v.pipe(v.optional(whole(1, 1_000_000), 10_000), v.description("topic filters of one session")),
   auto_subscribe: v.pipe(
-    v.optional(
-      v.pipe(
-        v.array(autoSubscribeOptions),
-        v.check((rules) => areNamedOnce(rules), "expected a name of its own for each rule")
-      ),
-      []
-    ),
+    v.optional(v.pipe(v.array(autoSubscribeOptions), namedOnce()), []),
     v.description("topic filters that every client is subscribed to when it connects")
   ),
   topic_rewrite: v.pipe(
-    v.optional(
-      v.pipe(
-        v.array(topicRewriteOptions),
-        v.check((rules) => areNamedOnce(rules), "expected a name of its own for each rule")
-      ),
-      []
-    ),
+    v.optional(v.pipe(v.array(topicRewriteOptions), namedOnce()), []),
     v.description("rules by which topic names and filters become others")
   ),
   topic_refusal: v.pipe(
-    v.optional(
-      v.pipe(
-        v.array(topicRefusalOptions),
-        v.check((rules) => areNamedOnce(rules), "expected a name of its own for each rule")
-      ),
-      []
-    ),
+    v.optional(v.pipe(v.array(topicRefusalOptions), namedOnce()), []),
     v.description("topics that nobody may publish or subscribe to")
   ),
   blacklist: v.pipe(
     v.optional(
       v.pipe(
         v.array(blacklistOptions),
-        v.check((rules) => areNamedOnce(rules), "expected a name of its own for each entry"),
+        namedOnce(),
         v.check((rules) => areFewInTurn(rules), "expected at most 100 expressions of each kind and 100 networks")
       ),
       []

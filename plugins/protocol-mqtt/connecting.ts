@@ -8,11 +8,11 @@ import { Authentication } from "./Authentication.ts"
 import type { Broker } from "./Broker.ts"
 import type { Connection } from "./Connection.ts"
 import { isDelayedWrong } from "./delayed/delayed-name.ts"
-import { isRefusedText } from "./entering.ts"
 import { OutboundAliases } from "./OutboundAliases.ts"
 import { reasonStringOf } from "./reason-strings.ts"
 import * as Reason from "./reasons.ts"
 import { isReservedText } from "./reserved-names.ts"
+import { isRefusedName } from "./rewrite/resolve-name.ts"
 import type { Session } from "./Session.ts"
 import type { Opened } from "./Sessions.ts"
 import { type ConnackPacket, connackSize, returnCodeOf, writeConnack } from "./wire/connack.ts"
@@ -101,7 +101,7 @@ export function admit(connection: Connection, packet: ConnectPacket, user: strin
   // Only who was let in: nobody else can say whom he bans.
   if (broker.flapping?.isOneTooMany(clientIdentifier, nowMs) === true) return refuseBanned(connection)
   connection.principal = new Client(tenant, user, clientIdentifier, connection.socket)
-  if (packet.will !== undefined && isRefusedText(broker, packet.will.topic, connection.principal)) {
+  if (packet.will !== undefined && isRefusedName(broker, packet.will.topic, connection.principal)) {
     return refuse(connection, Reason.NOT_AUTHORIZED)
   }
   let refusal: ConnectOutcome | undefined

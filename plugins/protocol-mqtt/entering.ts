@@ -15,6 +15,7 @@ import {
 import type { Broker } from "./Broker.ts"
 import { DELAY_INVALID, delayedTopic, isDelayed, parseDelayed } from "./delayed/delayed-name.ts"
 import { isReserved } from "./reserved-names.ts"
+import { resolveName } from "./rewrite/resolve-name.ts"
 
 const DOLLAR = 0x24
 const encoder = new TextEncoder()
@@ -35,15 +36,24 @@ export function enter(broker: Broker, message: Message, principal: Principal): n
   return enterNow(broker, message, principal)
 }
 
-/** By the name that the rules make of its own. */
+/** By the name that the rules make of its own; one that it may not have, or that is none, it does not become anything. */
 function enterNow(broker: Broker, message: Message, principal: Principal): number {
-  if (!broker.rewrite.hasPublishRules) return publish(broker, message, principal)
-  const { topic, topicStart, topicEnd } = message
-  const isName = checkTopicNameBytes(topic, topicStart, topicEnd) === 0
-  const name = isName ? broker.rewrite.published(message.name, principal) : undefined
-  if (name === undefined) return publish(broker, message, principal)
-  const made = encoder.encode(name)
+  if (!broker.rewrite.hasPublishRules || isRefusedAnyway(broker, message)) return publish(broker, message, principal)
+  const { name } = message
+  const resolved = resolveName(broker, name, principal)
+  if (resolved === undefined) return REFUSED_NOT_AUTHORIZED
+  if (resolved === name) return publish(broker, message, principal)
+  const made = encoder.encode(resolved)
   return withTopic(message, made, 0, made.length, () => publish(broker, message, principal))
+}
+
+/** Whether a message would be refused whatever rules there are. */
+function isRefusedAnyway({ topicBounds }: Broker, { topic, topicStart, topicEnd }: Message): boolean {
+  return (
+    isReserved(topic, topicStart, topicEnd) ||
+    checkTopicNameBytes(topic, topicStart, topicEnd) !== 0 ||
+    topicBounds.isOver(topic, topicStart, topicEnd)
+  )
 }
 
 /** Has a message sent on under another topic name. It gets its own one back: its keeper may have to try again. */
@@ -77,13 +87,6 @@ function isRefused({ refusals }: Broker, { topic, topicStart, topicEnd, name }: 
   return checkTopicNameBytes(topic, topicStart, topicEnd) === 0 && refusals.isPublishRefused(name)
 }
 
-/** Whether the rules would refuse a message on a topic name, be it delayed, if it were published now. */
-export function isRefusedText({ refusals, rewrite }: Broker, name: string, principal: Principal): boolean {
-  if (!refusals.hasPublishRules) return false
-  const plain = name.replace(/^\$delayed\/\d+\//, "")
-  return refusals.isPublishRefused(rewrite.published(plain, principal) ?? plain)
-}
-
 function enterDelayed(broker: Broker, message: Message, principal: Principal): number {
   const { topic, topicStart, topicEnd } = message
   const dueAtMs = parseDelayed(topic, topicStart, topicEnd, broker.services.clock.nowMs())
@@ -96,8 +99,8 @@ function enterDelayed(broker: Broker, message: Message, principal: Principal): n
 function enterAt(broker: Broker, message: Message, principal: Principal, dueAtMs: number): number {
   if (dueAtMs === 0) return enterNow(broker, message, principal)
   // The rules make a name of it, and access is asked for, when its time has come. A publisher that may not is told now.
-  const name = broker.rewrite.published(message.name, principal) ?? message.name
-  if (broker.refusals.isPublishRefused(name)) return REFUSED_NOT_AUTHORIZED
+  const name = resolveName(broker, message.name, principal)
+  if (name === undefined || broker.refusals.isPublishRefused(name)) return REFUSED_NOT_AUTHORIZED
   if (broker.services.access.checkUnsafe(principal, PUBLISH, name) !== ALLOW) return REFUSED_NOT_AUTHORIZED
   broker.pending = broker.delayed
   return broker.delayed.take(message, principal, dueAtMs)

@@ -53,6 +53,16 @@ export function registerMetrics(telemetry: TelemetryShape, broker: Broker): Effe
       "Filters of automatic subscriptions that a client could not have",
       () => counts.autoSubscribesRefused
     ],
+    [
+      "topics_rewritten_total",
+      "Topic names and filters that rules made others of",
+      () => broker.rewrite.rewrittenCount
+    ],
+    [
+      "topics_rewrite_refused_total",
+      "Topic names and filters of which a rule made what may not be had",
+      () => broker.rewrite.refusedCount
+    ],
     ["delayed_published_total", "Delayed messages published", () => broker.delayed.published],
     ["delayed_cancelled_total", "Delayed messages taken back", () => broker.delayed.cancelled]
   ]

@@ -35,6 +35,7 @@ import { openListeners } from "./listeners.ts"
 import { registerMetrics } from "./metrics.ts"
 import * as Reason from "./reasons.ts"
 import { rewriteResource } from "./rewrite/rewrite-resource.ts"
+import { areExpressionsLoaded, loadExpressions } from "./rules/expressions.ts"
 import { ScramUsers, scramSecret } from "./ScramUsers.ts"
 import { options, type Settings } from "./Settings.ts"
 
@@ -48,6 +49,12 @@ export const plugin = {
   kind: "protocol",
   runs: "shard",
   options,
+  prepareOptions: async (given) => {
+    const { topic_rewrite, blacklist } = given as Settings
+    if (topic_rewrite.length + blacklist.length === 0 || areExpressionsLoaded()) return false
+    await loadExpressions()
+    return true
+  },
   layer: (given) =>
     Layer.effectDiscard(
       Effect.gen(function* () {
@@ -103,7 +110,7 @@ export const plugin = {
         // Every shard has the same rules: one speaks for all.
         if (shard.index === 0) {
           yield* resources.register(broker.autoSubscriptions.resource(meta))
-          yield* resources.register(rewriteResource(broker.rewrite, meta))
+          yield* resources.register(rewriteResource(broker, meta))
           yield* resources.register(broker.refusals.rules.resource(meta))
           yield* resources.register(broker.blacklist.rules.resource(meta))
         }

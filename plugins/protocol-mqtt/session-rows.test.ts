@@ -33,9 +33,23 @@ const GOLDEN: ReadonlyArray<readonly [what: string, bytes: Uint8Array, hex: stri
       retainAsPublished: true,
       identifier: 5,
       exclusive: false,
-      since: [6, 7]
+      since: [6, 7],
+      asked: []
     }),
     "010e000000050200000000000000060000000000000007"
+  ],
+  [
+    "subscription by other names",
+    rows.encodeSubscription({
+      qos: 1,
+      noLocal: false,
+      retainAsPublished: false,
+      identifier: 0,
+      exclusive: true,
+      since: [6],
+      asked: ["a", "bc"]
+    }),
+    "01310000000001000000000000000600000002000000016100000002" + "6263"
   ],
   ["positions", rows.encodePositions([{ next: 9, low: 8 }]), "010100000000000000090000000000000008"],
   [
@@ -125,7 +139,8 @@ test("what is written is read", () => {
       retainAsPublished: fc.boolean(),
       identifier: fc.nat({ max: 268_435_455 }),
       exclusive: fc.boolean(),
-      since
+      since,
+      asked: fc.array(fc.string(), { maxLength: 4 })
     },
     PLAIN
   )

@@ -48,6 +48,8 @@ export interface SubscriptionRow {
   readonly identifier: number
   /** Whether no other client may have it. */
   readonly exclusive: boolean
+  /** By which names its client asked for it, where rules made it of them; none = by its own. */
+  readonly asked: ReadonlyArray<string>
   /** Messages of each queue log below these offsets were published before the subscription. */
   readonly since: ReadonlyArray<number>
 }
@@ -200,10 +202,15 @@ export function decodeWill(value: Uint8Array): WillRow {
 
 export function encodeSubscription(row: SubscriptionRow): Uint8Array {
   return written((writer) => {
-    writer.uint8(row.qos | (row.noLocal ? 4 : 0) | (row.retainAsPublished ? 8 : 0) | (row.exclusive ? 16 : 0))
+    const hasNames = row.asked.length > 0
+    const flags = (row.noLocal ? 4 : 0) | (row.retainAsPublished ? 8 : 0) | (row.exclusive ? 16 : 0)
+    writer.uint8(row.qos | flags | (hasNames ? 32 : 0))
     writer.uint32(row.identifier)
     writer.uint8(row.since.length)
     for (const offset of row.since) writer.uint53(offset)
+    if (!hasNames) return
+    writer.uint32(row.asked.length)
+    for (const name of row.asked) writer.text(name)
   })
 }
 
@@ -219,7 +226,8 @@ export function decodeSubscription(value: Uint8Array): SubscriptionRow {
     retainAsPublished: (flags & 8) !== 0,
     identifier,
     exclusive,
-    since
+    since,
+    asked: (flags & 32) === 0 ? [] : Array.from({ length: reader.uint32() }, () => reader.text())
   }
 }
 

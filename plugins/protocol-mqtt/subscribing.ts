@@ -15,11 +15,12 @@ import { claimFilters } from "./exclusive/claim-filters.ts"
 import { exclusiveFilterOf } from "./exclusive/exclusive-filter.ts"
 import { reasonStringOf } from "./reason-strings.ts"
 import * as Reason from "./reasons.ts"
+import { rewriteFilter, rewriteFilters, type Wished } from "./rewrite/rewrite-filters.ts"
 import type { Session } from "./Session.ts"
 import { isShared } from "./shared/Memberships.ts"
 import { NO_SUBSCRIPTION_EXISTED, PACKET_TOO_LARGE, TOPIC_FILTER_INVALID } from "./wire/reason-codes.ts"
 import { Refusal } from "./wire/refusal.ts"
-import { decodeSubscribe, type SubscribePacket, subackSize, writeSuback } from "./wire/subscribe.ts"
+import { decodeSubscribe, type SubscribePacket, type Subscription, subackSize, writeSuback } from "./wire/subscribe.ts"
 import { decodeUnsubscribe, unsubackSize, writeUnsuback } from "./wire/unsubscribe.ts"
 
 /** No exclusive filter was refused. */
@@ -27,7 +28,6 @@ const NONE: ReadonlySet<string> = new Set()
 /** The one failure that a SUBACK before version 5 knows. */
 const FAILURE_BEFORE_5 = 0x80
 
-type Wished = SubscribePacket["subscriptions"][number]
 const NO_FRAME = new Uint8Array(0)
 
 /** A subscription whose retained messages are due. */
@@ -46,9 +46,17 @@ export function subscribe(
 ): number {
   const decoded = decodeSubscribe(bytes, start, end, connection.version)
   if (decoded instanceof Refusal) return decoded.reasonCode
-  const packet = { ...decoded, subscriptions: rewritten(connection, decoded.subscriptions) }
   // An answer that its client does not take would leave it waiting for good.
-  if (subackSize(connection.version, packet.subscriptions.length) > connection.packetSizeMax) return PACKET_TOO_LARGE
+  if (subackSize(connection.version, decoded.subscriptions.length) > connection.packetSizeMax) return PACKET_TOO_LARGE
+  return rewriteFilters(connection, session, decoded.subscriptions, (subscriptions) =>
+    claimAndMake(connection, session, { ...decoded, subscriptions })
+  )
+}
+
+/** A SUBSCRIBE by the filters that are to be had. */
+type Rewritten = Omit<SubscribePacket, "subscriptions"> & { readonly subscriptions: ReadonlyArray<Wished> }
+
+function claimAndMake(connection: Connection, session: Session, packet: Rewritten): number {
   const claims = claimsOf(connection, session, packet)
   if (claims.length > 0) {
     return claimFilters(connection, session, claims, (refused) => make(connection, session, packet, refused))
@@ -58,18 +66,18 @@ export function subscribe(
 }
 
 /** The exclusive filters that the session does not hold yet and may have, each once. */
-function claimsOf(connection: Connection, session: Session, packet: SubscribePacket): ReadonlyArray<string> {
+function claimsOf(connection: Connection, session: Session, packet: Rewritten): ReadonlyArray<string> {
   const claims = new Set<string>()
-  for (const { filter, reasonCode } of packet.subscriptions) {
-    const inner = reasonCode === 0 ? exclusiveFilterOf(filter) : undefined
+  for (const wish of packet.subscriptions) {
+    const inner = wish.reasonCode === 0 ? exclusiveFilterOf(wish.filter) : undefined
     if (inner === undefined || session.exclusive?.has(inner) === true) continue
-    if (judge(connection, session, filter) === 0) claims.add(inner)
+    if (judge(connection, session, wish) === 0) claims.add(inner)
   }
   return [...claims]
 }
 
 /** Makes the subscriptions of a SUBSCRIBE and answers it; `refused` are exclusive filters that others hold. */
-function make(connection: Connection, session: Session, packet: SubscribePacket, refused: ReadonlySet<string>): void {
+function make(connection: Connection, session: Session, packet: Rewritten, refused: ReadonlySet<string>): void {
   const { version } = connection
   const { subscriptions, subscriptionIdentifier, packetIdentifier } = packet
   const made = makeAll(connection, session, subscriptions, subscriptionIdentifier, refused)
@@ -81,8 +89,9 @@ function make(connection: Connection, session: Session, packet: SubscribePacket,
 }
 
 /** Subscribes without a SUBSCRIBE and its SUBACK; returns how many filters were refused. */
-export function subscribeTo(connection: Connection, session: Session, wishes: ReadonlyArray<Wished>): number {
-  const made = makeAll(connection, session, rewritten(connection, wishes), 0, NONE)
+export function subscribeTo(connection: Connection, session: Session, wishes: ReadonlyArray<Subscription>): number {
+  const wished = wishes.map((wish) => rewriteFilter(connection, wish))
+  const made = makeAll(connection, session, wished, 0, NONE)
   answerMade(connection, session, NO_FRAME, made)
   return made.codes.filter((code) => code >= 0x80).length
 }
@@ -91,14 +100,6 @@ export function subscribeTo(connection: Connection, session: Session, wishes: Re
 export function replayRetained(connection: Connection, session: Session, filters: ReadonlyArray<string>): void {
   const replays = filters.map((filter) => ({ filter, seam: session.openSeam() }))
   answerMade(connection, session, NO_FRAME, { codes: [], ticket: 0, joining: 0, replays })
-}
-
-/** By the filters that the rules make of what clients say. */
-function rewritten({ broker, principal }: Connection, wishes: ReadonlyArray<Wished>): ReadonlyArray<Wished> {
-  if (!broker.rewrite.hasSubscribeRules) return wishes
-  return wishes.map((wish) =>
-    wish.reasonCode === 0 ? { ...wish, filter: broker.rewrite.subscribed(wish.filter, principal) } : wish
-  )
 }
 
 /** Sends the answer when what was made is committed and in force, and then the retained messages. */
@@ -138,7 +139,7 @@ function makeAll(
   for (const wish of wishes) {
     const exclusive = exclusiveFilterOf(wish.filter)
     const isTaken = exclusive !== undefined && refused.has(exclusive)
-    const judged = wish.reasonCode !== 0 ? wish.reasonCode : judge(connection, session, wish.filter)
+    const judged = wish.reasonCode !== 0 ? wish.reasonCode : judge(connection, session, wish)
     const refusal = judged === 0 && isTaken ? Reason.QUOTA_EXCEEDED : judged
     if (refusal !== 0) {
       connection.broker.counts.subscribesRefused += 1
@@ -147,6 +148,7 @@ function makeAll(
     }
     const { qos, noLocal, retainAsPublished } = wish
     const filter = exclusive ?? wish.filter
+    session.ask(wish.asked ?? filter, filter)
     const asked = { filter, qos, noLocal, retainAsPublished, identifier, exclusive: exclusive !== undefined }
     if (isShared(filter)) {
       // No retained message for a shared subscription: section 4.8.2.
@@ -184,23 +186,24 @@ function wantsRetained(wish: Wished, isNew: boolean): boolean {
   return wish.retainHandling === 0 || (wish.retainHandling === 1 && isNew)
 }
 
-function judge(connection: Connection, session: Session, asked: string): number {
+function judge(connection: Connection, session: Session, { filter: wanted, asked }: Wished): number {
   const { broker } = connection
-  if (checkTopicFilter(asked) !== 0) return TOPIC_FILTER_INVALID
-  const exclusive = exclusiveFilterOf(asked)
+  if (checkTopicFilter(wanted) !== 0) return TOPIC_FILTER_INVALID
+  const exclusive = exclusiveFilterOf(wanted)
   if (exclusive === "" || (exclusive !== undefined && !broker.settings.exclusive_subscriptions)) {
     return TOPIC_FILTER_INVALID
   }
-  const filter = exclusive ?? asked
+  const filter = exclusive ?? wanted
   const shared = parseShared(filter)
   if (typeof shared === "number") return TOPIC_FILTER_INVALID
   if (broker.topicBounds.isTextOver(shared?.filter ?? filter)) return TOPIC_FILTER_INVALID
   if (shared !== undefined && !broker.settings.shared_subscriptions) return Reason.SHARED_SUBSCRIPTIONS_NOT_SUPPORTED
   if (broker.refusals.isSubscribeRefused(shared?.filter ?? filter)) return Reason.NOT_AUTHORIZED
   const { subscriptions_max, subscription_bytes_max } = broker.settings
-  const isOver =
-    session.subscriptionCount >= subscriptions_max || session.filterSize + filter.length > subscription_bytes_max
-  if (isOver && !session.hasSubscription(filter)) return Reason.QUOTA_EXCEEDED
+  // Names that rules made others of count as subscriptions do.
+  const count = Math.max(session.subscriptionCount, session.asked?.count ?? 0)
+  const isOver = count >= subscriptions_max || session.filterSize + filter.length > subscription_bytes_max
+  if (isOver && (!session.hasSubscription(filter) || session.isNewName(asked ?? filter))) return Reason.QUOTA_EXCEEDED
   const allowed = broker.services.access.checkUnsafe(connection.principal, ACTION_SUBSCRIBE, shared?.filter ?? filter)
   return allowed === ALLOW ? 0 : Reason.NOT_AUTHORIZED
 }
@@ -215,14 +218,11 @@ export function unsubscribe(
 ): number {
   const packet = decodeUnsubscribe(bytes, start, end, connection.version)
   if (packet instanceof Refusal) return packet.reasonCode
-  const { version, broker, principal } = connection
+  const { version } = connection
   if (unsubackSize(version, packet.filters.length) > connection.packetSizeMax) return PACKET_TOO_LARGE
   const codes = packet.filters.map(({ filter, reasonCode }) => {
     if (reasonCode !== 0) return reasonCode
-    const asked = broker.rewrite.hasSubscribeRules ? broker.rewrite.subscribed(filter, principal) : filter
-    // One that was made before there was a rule has its old name.
-    const isGone = [asked, filter].some((each) => session.unsubscribe(exclusiveFilterOf(each) ?? each))
-    return isGone ? 0 : NO_SUBSCRIPTION_EXISTED
+    return session.unsubscribeAsked(exclusiveFilterOf(filter) ?? filter) ? 0 : NO_SUBSCRIPTION_EXISTED
   })
   const frame = new Uint8Array(unsubackSize(version, codes.length))
   waitForRows(connection, session)

@@ -95,6 +95,30 @@ describe.skipIf(IS_EXTERNAL)("config", () => {
     expect(Object.keys(JSON.parse(stdout).definitions)).toContain("protocol-mqtt")
   })
 
+  test("rules whose expressions are none are named: by check-config, and by a start", async () => {
+    const file = write(
+      "rules.toml",
+      `[[plugin]]
+use = "protocol-mqtt"
+[[plugin.options.topic_rewrite]]
+name = "20-old"
+source_topic = "a/#"
+regex = "("
+dest_topic = "b"
+[[plugin.options.blacklist]]
+name = "nobody"
+blacklist_type = "user_match"
+resource_name = "(?=a)"
+`
+    )
+    for (const verb of ["check-config", "start"]) {
+      const { code, stderr } = await runCommand([verb, "--config", file])
+      expect([verb, code]).toEqual([verb, 1])
+      expect(stderr).toMatch(/rules\.toml:6: protocol-mqtt\.topic_rewrite\.0\.regex: found "\(" in "20-old"; .*RE2/)
+      expect(stderr).toMatch(/rules\.toml:8: protocol-mqtt\.blacklist\.0: .*"nobody".*RE2/)
+    }
+  })
+
   const files: ReadonlyArray<readonly [string, string | Uint8Array, RegExp]> = [
     ["larger than its bound", "#".repeat(1_048_577), /it is larger than 1048576 bytes/],
     ["not UTF-8", Buffer.from('[node]\nid = "\u00e4"\n', "latin1"), /line 2 is not UTF-8/],

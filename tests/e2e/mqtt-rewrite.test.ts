@@ -4,7 +4,7 @@ import { mkdtempSync, rmSync } from "node:fs"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
 import { type Broker, brokerSuite, IS_EXTERNAL, runCommand, SHARD_COUNTS, startBroker } from "../support/broker.ts"
-import { encode, textOf, type Version } from "../support/mqtt-packets.ts"
+import { encode, type Properties, textOf, type Version } from "../support/mqtt-packets.ts"
 import { RawMqtt, uniqueId, uniqueLevel } from "../support/raw-mqtt.ts"
 import { until } from "../support/until.ts"
 
@@ -80,36 +80,217 @@ brokerSuite("topic rewriting", { config: CONFIG }, (broker) => {
   test("retained, delayed and will messages are rewritten once; aliases stay with the name that the client says", async () => {
     const level = uniqueLevel()
     const client = await connect()
+    const subscriber = await connect()
+    await subscriber.subscribe(`new/${level}/#`, 1)
     await client.publishWhole({ topic: `old/${level}/r`, payload: "retained", qos: 1, retain: true })
     await client.publishWhole({ topic: `$delayed/1/old/${level}/d`, payload: "delayed", qos: 1 })
     const dying = await connect({ will: { topic: `old/${level}/w`, payload: "will", qos: 1 } })
     dying.send(encode.publish(5, { topic: `old/${level}/a`, payload: "1", qos: 0, properties: [["topicAlias", 1]] }))
-    const subscriber = await connect()
-    await subscriber.subscribe(`new/${level}/#`, 1)
     dying.send(encode.publish(5, { topic: "", payload: "2", qos: 0, properties: [["topicAlias", 1]] }))
     dying.send(encode.pingreq())
     await dying.expect("pingresp")
     dying.cut()
-    const names = new Set<string>()
-    await until("all of them", async () => {
-      for (const { topic } of await subscriber.messages(1)) names.add(topic.slice(level.length + 5))
-      return ["r", "d", "w", "a"].every((name) => names.has(name)) || undefined
-    })
+    const found: Array<string> = []
+    for (const { topic, payload } of await subscriber.messages(5)) {
+      found.push(`${topic.slice(level.length + 5)} ${textOf(payload)}`)
+    }
+    expect(found.toSorted()).toEqual(["a 1", "a 2", "d delayed", "r retained", "w will"])
+    await subscriber.quiet(50)
     await client.publishWhole({ topic: `old/${level}/r`, payload: "", qos: 1, retain: true })
   })
 
-  test("a name that a rule makes and that is none, or the broker's own, is refused", async () => {
+  test("a name that a rule makes and that is none, or not for clients, is refused each time: by PUBLISH, delay and will", async () => {
     const client = await connect()
-    for (const [topic, code] of [
-      ["wrong/$SYS/x", 0x87],
-      ["wrong/", 0x90],
-      ["wrong/$share/g/x", 0x87]
+    for (const topic of ["wrong/$SYS/x", "wrong/", "wrong/$share/g/x", "wrong/$delayed/1/x"]) {
+      for (const name of [topic, topic, `$delayed/1/${topic}`]) {
+        client.publish({ topic: name, payload: "x", qos: 1, id: 1 })
+        expect([name, (await client.expect("puback")).code]).toEqual([name, 0x87])
+        const dying = await RawMqtt.open(broker().mqtt, 5)
+        const will = { topic: name, payload: "x", qos: 1 as const }
+        const [connack] = await dying.answersUntilClosed(encode.connect({ version: 5, clientId: uniqueId(), will }))
+        expect([name, connack]).toEqual([name, expect.objectContaining({ type: "connack", code: 0x87 })])
+      }
+    }
+    // Of QoS 0, and before version 5, it is dropped: its client did nothing wrong.
+    for (const version of [3, 4, 5] as ReadonlyArray<Version>) {
+      const other = await connect({ version })
+      other.publish({ topic: "wrong/", payload: "x", qos: 0 })
+      other.send(encode.pingreq())
+      await other.expect("pingresp")
+    }
+    for (const [filter, code] of [
+      ["wrong/", 0x8f],
+      ["wrong/$share/g/x", 0x8f],
+      ["$share/g/wrong/$exclusive/x", 0x8f],
+      ["wrong/$SYS/x", 1]
     ] as const) {
-      client.publish({ topic, payload: "x", qos: 1, id: 1 })
-      const answers = [(await client.next()) as { readonly type: string; readonly code?: number }]
-      expect([topic, answers[0]?.code]).toEqual([topic, code])
+      client.send(encode.subscribe(5, 2, [{ filter, qos: 1 }]))
+      expect([filter, (await client.expect("suback")).codes]).toEqual([filter, [code]])
     }
   })
+
+  test("what a client is called makes neither its own topics nor others' wide: the answer is no", async () => {
+    const level = uniqueLevel()
+    const rule = {
+      name: `own-${level}`,
+      source_topic: `${level}/#`,
+      regex: `^${level}/(.*)$`,
+      dest_topic: `\u0024{clientid}/${level}/$1`
+    }
+    await make(broker(), rule)
+    for (const clientId of ["spy/x", "#", "+", "$share", "$SYS", "$exclusive"]) {
+      const client = await connect({ clientId })
+      await until("the rule holds", async () => {
+        client.send(encode.subscribe(5, 2, [{ filter: `${level}/#`, qos: 1 }]))
+        return (await client.expect("suback")).codes[0] === 0x8f || undefined
+      })
+      client.publish({ topic: `${level}/x`, payload: "x", qos: 1, id: 1 })
+      expect((await client.expect("puback")).code).toBe(0x87)
+      client.cut()
+    }
+    await remove(broker(), rule.name)
+  })
+
+  test("UNSUBSCRIBE takes the name that SUBSCRIBE had, whatever rules there are by then; over a resumed session too", async () => {
+    const level = uniqueLevel()
+    const rule = (to: string) => ({
+      name: `r-${level}`,
+      source_topic: `${level}/#`,
+      regex: `^${level}/(.*)$`,
+      dest_topic: `${to}/${level}/$1`,
+      action: "subscribe"
+    })
+    const publisher = await connect()
+    const kept = { clientId: uniqueId(), clean: false, properties: [["sessionExpiry", 60]] as const }
+    let client = await connect(kept)
+    const filters = [`${level}/a`, `$share/g/${level}/b`, `$exclusive/${level}/c`, `none/${level}/a`]
+    const codesOf = async (): Promise<ReadonlyArray<number>> => {
+      client.send(encode.unsubscribe(5, 9, filters))
+      return (await client.expect("unsuback")).codes
+    }
+    const subscribe = async (): Promise<void> => {
+      const wishes = filters.slice(0, 3).map((filter) => ({ filter, qos: 1 as const }))
+      client.send(encode.subscribe(5, 8, wishes))
+      expect((await client.expect("suback")).codes).toEqual([1, 1, 1])
+    }
+    const got = async (to: string): Promise<string> => {
+      for (const name of ["a", "b", "c"])
+        await publisher.publishWhole({ topic: `${to}${level}/${name}`, payload: name, qos: 1 })
+      client.send(encode.pingreq())
+      const names: Array<string> = []
+      for (let next = await client.next(); next.type !== "pingresp"; next = await client.next()) {
+        if (next.type !== "publish") continue
+        names.push(textOf(next.payload))
+        if (next.id !== undefined) client.ack("puback", next.id)
+      }
+      return names.toSorted().join("")
+    }
+    const holds = async (to: string): Promise<void> => {
+      await until("every shard has the rules", async () => {
+        const probe = await connect()
+        await probe.subscribe(`${level}/probe`, 1)
+        await publisher.publishWhole({ topic: `${to}${level}/probe`, payload: "x", qos: 1 })
+        probe.send(encode.pingreq())
+        const isThere = (await probe.next()).type === "publish"
+        probe.cut()
+        return isThere || undefined
+      })
+    }
+    for (const isResumed of [false, true]) {
+      await make(broker(), rule("one"))
+      await holds("one/")
+      await subscribe()
+      expect(await got("one/")).toBe("abc")
+      if (isResumed) {
+        await client.disconnect()
+        client = await connect(kept)
+      }
+      await remove(broker(), rule("one").name)
+      await holds("")
+      expect([await got("one/"), await got("")]).toEqual(["abc", ""])
+      // With the same words under no rule: the new ones take the place of the old.
+      await subscribe()
+      expect([await got("one/"), await got("")]).toEqual(["", "abc"])
+      await make(broker(), rule("two"))
+      await holds("two/")
+      expect(await codesOf()).toEqual([0, 0, 0, 0x11])
+      expect([await got("one/"), await got(""), await got("two/")]).toEqual(["", "", ""])
+      expect(await codesOf()).toEqual([0x11, 0x11, 0x11, 0x11])
+      await remove(broker(), rule("two").name)
+      await holds("")
+    }
+  }, 30_000)
+
+  test("two names of one subscription: it goes with the last of them", async () => {
+    const level = uniqueLevel()
+    const [client, publisher] = [await connect(), await connect()]
+    const reach = async (): Promise<boolean> => {
+      await publisher.publishWhole({ topic: `new/${level}`, payload: "x", qos: 1 })
+      client.send(encode.pingreq())
+      let isThere = false
+      for (let next = await client.next(); next.type !== "pingresp"; next = await client.next()) {
+        if (next.type === "publish" && next.id !== undefined) client.ack("puback", next.id)
+        isThere ||= next.type === "publish"
+      }
+      return isThere
+    }
+    const unsubscribe = async (filter: string): Promise<number | undefined> => {
+      client.send(encode.unsubscribe(5, 9, [filter]))
+      return (await client.expect("unsuback")).codes[0]
+    }
+    for (const [first, second] of [
+      [`old/${level}`, `new/${level}`],
+      [`new/${level}`, `old/${level}`]
+    ] as const) {
+      await client.subscribe(first, 1)
+      await client.subscribe(second, 1)
+      expect([await unsubscribe(first), await reach()]).toEqual([0, true])
+      expect([await unsubscribe(first), await unsubscribe(second), await reach()]).toEqual([0x11, 0, false])
+    }
+  })
+
+  test("many filters and many rules at once hold up nobody else", async () => {
+    const level = uniqueLevel()
+    const rule = (each: number) => ({
+      name: `m${each}-${level}`,
+      source_topic: `${level}/#`,
+      regex: `^${level}/${each}x([a-z]{1,100})z$`,
+      dest_topic: "n/$1"
+    })
+    for (let each = 0; each < 90; each++) await make(broker(), rule(each))
+    // A client of the same shard, whichever that is.
+    const others = await Promise.all(Array.from({ length: 8 }, () => connect()))
+    const client = await connect()
+    const filters = Array.from({ length: 8_000 }, (_, each) => `${level}/${"abc".repeat(20)}/${each}`)
+    const packets = [
+      encode.subscribe(
+        5,
+        3,
+        filters.map((filter) => ({ filter, qos: 0 as const }))
+      ),
+      encode.unsubscribe(5, 4, filters)
+    ]
+    let slowest = 0
+    let isDone = false
+    client.send(...packets)
+    const answer = async (): Promise<ReadonlyArray<ReadonlyArray<number>>> => {
+      const codes = [(await client.expect("suback", 30_000)).codes, (await client.expect("unsuback", 30_000)).codes]
+      isDone = true
+      return codes
+    }
+    const answered = answer()
+    while (!isDone) {
+      for (const other of others) {
+        const start = performance.now()
+        other.send(encode.pingreq())
+        await other.expect("pingresp", 10_000)
+        slowest = Math.max(slowest, performance.now() - start)
+      }
+    }
+    for (const codes of await answered) expect(codes.filter((code) => code === 0).length).toBe(8_000)
+    expect(slowest).toBeLessThan(1_000)
+    for (let each = 0; each < 90; each++) await remove(broker(), rule(each).name)
+  }, 60_000)
 
   test("rules are made and deleted while it runs; a dry run says what becomes of a name, and by which rule", async () => {
     const level = uniqueLevel()
@@ -120,14 +301,27 @@ brokerSuite("topic rewriting", { config: CONFIG }, (broker) => {
     )
     expect([made.code, made.stderr]).toEqual([0, ""])
     const tested = await command("test", "--topic", `${level}/a`, "--output", "json")
-    expect(JSON.parse(tested.stdout)).toEqual({ topic: `made${level}/a`, rule: level })
+    expect(JSON.parse(tested.stdout)).toEqual({ topic: `made${level}/a`, rule: level, reasonCode: 0 })
     const dry = async (input: object): Promise<unknown> => {
       const init = { method: "POST", body: JSON.stringify(input), headers: { "content-type": "application/json" } }
       return (await fetch(`${broker().url}/api/v1/topic-rewrite/test`, init)).json()
     }
-    expect(await dry({ topic: "up/7/x", clientid: "c" })).toEqual({ topic: "devices/7/c/x", rule: "10-devices" })
-    expect(await dry({ topic: "up/7/x" })).toEqual({ topic: "up/7/x", rule: null })
-    expect(await dry({ topic: "old/+/b", action: "subscribe" })).toEqual({ topic: "new/+/b", rule: "20-old" })
+    for (const [input, topic, rule, reasonCode] of [
+      [{ topic: "up/7/x", clientid: "c" }, "devices/7/c/x", "10-devices", 0],
+      [{ topic: "up/7/x", clientid: "c/d" }, "", "10-devices", 0x87],
+      [{ topic: "$delayed/5/up/7/x", clientid: "c" }, "$delayed/5/devices/7/c/x", "10-devices", 0],
+      [{ topic: "other/x" }, "other/x", null, 0],
+      [{ topic: "old/+" }, "old/+", null, 0x90],
+      [{ topic: "$SYS/x" }, "$SYS/x", null, 0x87],
+      [{ topic: "wrong/$SYS/x" }, "$SYS/x", "30-wrong", 0x87],
+      [{ topic: "old/+/b", action: "subscribe" }, "new/+/b", "20-old", 0],
+      [{ topic: "$share/g/old/+", action: "subscribe" }, "$share/g/new/+", "20-old", 0],
+      [{ topic: "$exclusive/old/+", action: "subscribe" }, "$exclusive/new/+", "20-old", 0],
+      [{ topic: "wrong/", action: "subscribe" }, "", "30-wrong", 0x8f],
+      [{ topic: "a/#/b", action: "subscribe" }, "a/#/b", null, 0x8f]
+    ] as const) {
+      expect([input, await dry(input)]).toEqual([input, { topic, rule, reasonCode }])
+    }
     const subscriber = await connect()
     await subscriber.subscribe(`made${level}/#`, 1)
     const send = async (): Promise<void> => {
@@ -146,6 +340,16 @@ brokerSuite("topic rewriting", { config: CONFIG }, (broker) => {
   })
 })
 
+/** Makes a rule, and takes one off. */
+async function make(broker: Broker, rule: object): Promise<void> {
+  const init = { method: "POST", body: JSON.stringify(rule), headers: { "content-type": "application/json" } }
+  const answer = await fetch(`${broker.url}/api/v1/topic-rewrite`, init)
+  expect([answer.status, answer.status === 201 ? "" : await answer.text()]).toEqual([201, ""])
+}
+async function remove(broker: Broker, name: string): Promise<void> {
+  expect((await fetch(`${broker.url}/api/v1/topic-rewrite/${name}`, { method: "DELETE" })).status).toBe(204)
+}
+
 const directories: Array<string> = []
 afterAll(() => {
   for (const directory of directories) rmSync(directory, { recursive: true, force: true })
@@ -156,15 +360,39 @@ for (const shards of IS_EXTERNAL ? [] : SHARD_COUNTS) {
     directories.push(data)
     const start = (): Promise<Broker> => startBroker({ shards, set: { "node.data": data } })
     let broker = await start()
-    const rule = { name: "r", source_topic: "a/#", regex: "^a/(.*)$", dest_topic: "b/$1" }
-    const init = { method: "POST", body: JSON.stringify(rule), headers: { "content-type": "application/json" } }
-    expect((await fetch(`${broker.url}/api/v1/topic-rewrite`, init)).status).toBe(201)
+    for (let each = 0; each < 100; each++) {
+      await make(broker, {
+        name: `r${each}`,
+        source_topic: `a${each}/#`,
+        regex: `^a${each}/([a-z0-9-]{0,64})$`,
+        dest_topic: `b${each}/$1`
+      })
+    }
+    const more = { name: "one-more", source_topic: "c/#", regex: "c", dest_topic: "d" }
+    const init = { method: "POST", body: JSON.stringify(more), headers: { "content-type": "application/json" } }
+    expect((await fetch(`${broker.url}/api/v1/topic-rewrite`, init)).status).toBe(409)
+    const kept = {
+      version: 5 as const,
+      clientId: "kept",
+      clean: false,
+      properties: [["sessionExpiry", 60]] as Properties
+    }
+    const first = await RawMqtt.connect(broker.mqtt, kept)
+    await first.subscribe("a99/y", 1)
     broker.kill()
+    const from = performance.now()
     broker = await start()
+    expect(performance.now() - from).toBeLessThan(10_000)
+    const again = await RawMqtt.connect(broker.mqtt, kept)
+    await again.publishWhole({ topic: "a99/y", payload: "y", qos: 1 })
+    expect((await again.messages(1))[0]?.topic).toBe("b99/y")
+    for (const name of ["a99", "a98", "a97"]) await remove(broker, `r${name.slice(1)}`)
+    again.send(encode.unsubscribe(5, 9, ["b99/y", "a99/y"]))
+    expect((await again.expect("unsuback")).codes).toEqual([0x11, 0])
     const client = await RawMqtt.connect(broker.mqtt)
-    await client.subscribe("a/x", 1)
-    await client.publishWhole({ topic: "b/x", payload: "x", qos: 1 })
-    expect((await client.messages(1))[0]?.topic).toBe("b/x")
+    await client.subscribe("a7/x", 1)
+    await client.publishWhole({ topic: "b7/x", payload: "x", qos: 1 })
+    expect((await client.messages(1))[0]?.topic).toBe("b7/x")
     await broker.stop()
   }, 30_000)
 }

@@ -5,7 +5,7 @@
  */
 import * as v from "valibot"
 import { addressOf, networkOf } from "../../../core/mod.ts"
-import { areExpressionsLoaded, expressionOf, loadExpressions } from "../rules/expressions.ts"
+import { isExpression, loadExpressions } from "../rules/expressions.ts"
 import { type RuleKind, ruleName } from "../rules/RuleSet.ts"
 
 export const BAN_TYPES = ["client_id", "user", "ip", "client_id_match", "user_match", "ip_cidr"] as const
@@ -17,7 +17,6 @@ const IN_TURN: ReadonlyArray<BanType> = ["client_id_match", "user_match", "ip_ci
 
 /** That of the longest client identifier. */
 const VALUE_LENGTH_MAX = 65_535
-const EXPRESSION_LENGTH_MAX = 1_024
 const REASON_LENGTH_MAX = 256
 
 export interface BanRule {
@@ -67,10 +66,7 @@ const FORMS: Readonly<Record<BanType, string>> = {
 function isFit({ blacklist_type: type, resource_name: value }: BanRule): boolean {
   if (type === "ip") return addressOf(value) !== ""
   if (type === "ip_cidr") return networkOf(value) !== undefined
-  if (type === "client_id_match" || type === "user_match") {
-    return value.length <= EXPRESSION_LENGTH_MAX && (!areExpressionsLoaded() || expressionOf(value) !== undefined)
-  }
-  return true
+  return type !== "client_id_match" && type !== "user_match" ? true : isExpression(value)
 }
 
 /** Whether there are no more entries of any type than can be asked in turn. */

@@ -16,7 +16,10 @@ export const RULES_MAX = 1_000
 /** What every rule has; the first member of its schema. */
 export const ruleName = v.pipe(
   v.string(),
-  v.regex(/^[A-Za-z0-9._-]{1,64}$/, "expected 1 to 64 of A-Z a-z 0-9 . _ - as name"),
+  v.regex(
+    /^[A-Za-z0-9_][A-Za-z0-9._-]{0,63}$/,
+    "expected 1 to 64 of A-Z a-z 0-9 . _ - as name, not . or - as the first"
+  ),
   v.description("its own name; rules hold in the order of their names")
 )
 
@@ -24,9 +27,17 @@ export interface Rule {
   readonly name: string
 }
 
-/** Whether no two rules have one name. */
-export function areNamedOnce(rules: ReadonlyArray<Rule>): boolean {
-  return new Set(rules.map(({ name }) => name)).size === rules.length
+/** Refuses two rules of one name. */
+export function namedOnce<Rules extends ReadonlyArray<Rule>>() {
+  return v.check<Rules, (issue: v.CheckIssue<Rules>) => string>(
+    (rules) => twiceNamed(rules) === undefined,
+    ({ input }) => `expected a name of its own for each; ${JSON.stringify(twiceNamed(input))} is there twice`
+  )
+}
+
+function twiceNamed(rules: ReadonlyArray<Rule>): string | undefined {
+  const names = rules.map(({ name }) => name)
+  return names.find((name, index) => names.indexOf(name) !== index)
 }
 
 export interface RuleKind<Item extends Rule> {
@@ -132,6 +143,16 @@ export class RuleSet<Item extends Rule> {
 
   isDeclared(name: string): boolean {
     return this.#declared.has(name)
+  }
+
+  /** Once all is loaded that the schema judges by: throws with the first one of the manifest that is none. */
+  checkDeclared(): void {
+    for (const rule of this.declared) {
+      const { issues } = v.safeParse(this.#kind.schema, rule)
+      if (issues === undefined) continue
+      const what = this.#kind.resource.replaceAll("-", "_")
+      throw new Error(`${what} ${JSON.stringify(rule.name)}: ${issues[0].message}`)
+    }
   }
 
   /** What another release wrote and this one does not understand is no rule here. */

@@ -16,7 +16,8 @@ const WIDENING = /[+#/\0]/
 /** The first placeholder of a text that means nothing; undefined = none. */
 export function unknownPlaceholder(text: string): string | undefined {
   for (const [whole, name = ""] of text.matchAll(PLACEHOLDER)) if (!NAMES.includes(name)) return whole
-  return undefined
+  // One that is not closed is none, and was meant to be one.
+  return text.replaceAll(PLACEHOLDER, "").includes("\u0024{") ? "\u0024{" : undefined
 }
 
 /** Puts a plain word in for every placeholder: for a look at the form of the rest. */

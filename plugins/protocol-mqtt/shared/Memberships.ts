@@ -78,6 +78,10 @@ export class Memberships {
     this.#byFilter.set(wish.filter, this.#make(wish))
   }
 
+  wishOf(filter: string): Wish | undefined {
+    return this.#byFilter.get(filter)?.wish
+  }
+
   /** Adds or replaces one; the ticket of {@link Memberships.joins} to wait for. */
   add(wish: Wish): { readonly isNew: boolean; readonly ticket: number } {
     const { shared } = this.#session.broker
@@ -191,8 +195,8 @@ export class Memberships {
   }
 
   /** All its rows. */
-  collect(number: number, writes: Array<KeyValueWrite>): void {
-    for (const { wish } of this.#byFilter.values()) writes.push(rowOf(number, wish))
+  collect(number: number, writes: Array<KeyValueWrite>, namesOf: (filter: string) => ReadonlyArray<string>): void {
+    for (const { wish } of this.#byFilter.values()) writes.push(rowOf(number, wish, namesOf(wish.filter)))
   }
 
   #make(wish: Wish, number?: number): Membership {
@@ -221,7 +225,7 @@ export class Memberships {
 }
 
 /** The row of a durable session's shared subscription: where it begins is its group's affair. */
-export function rowOf(number: number, wish: Wish): KeyValueWrite {
-  const value = rows.encodeSubscription({ ...wish, since: [] })
+export function rowOf(number: number, wish: Wish, asked: ReadonlyArray<string>): KeyValueWrite {
+  const value = rows.encodeSubscription({ ...wish, asked, since: [] })
   return { key: rows.subscriptionKey(number, wish.filter), value }
 }

@@ -177,18 +177,18 @@ export class DurableSession extends Session {
 
   override subscribeShared(wish: Wish): number {
     const ticket = super.subscribeShared(wish)
-    this.#writeShared(wish)
+    this.#submit(rowOf(this.number, wish, this.namesOf(wish.filter)))
     return ticket
   }
 
   protected override renamed(filter: string): void {
     const wish = this.shares?.wishOf(filter)
     if (wish === undefined) this.#kept.changed(filter)
-    else this.#writeShared(wish)
+    else this.#submit(rowOf(this.number, wish, this.namesOf(filter)))
   }
 
-  #writeShared(wish: Wish): void {
-    this.broker.services.journal.submit({ writes: [rowOf(this.number, wish, this.namesOf(wish.filter))] })
+  #submit(write: KeyValueWrite): void {
+    this.broker.services.journal.submit({ writes: [write] })
     this.mark()
   }
 
@@ -198,11 +198,8 @@ export class DurableSession extends Session {
 
   override unsubscribe(filter: string): boolean {
     if (!super.unsubscribe(filter)) return false
-    if (isShared(filter)) {
-      const key = rows.subscriptionKey(this.number, filter)
-      this.broker.services.journal.submit({ writes: [{ key, value: undefined }] })
-      this.mark()
-    } else this.#kept.remove(filter)
+    if (isShared(filter)) this.#submit({ key: rows.subscriptionKey(this.number, filter), value: undefined })
+    else this.#kept.remove(filter)
     return true
   }
 

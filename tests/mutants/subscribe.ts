@@ -36,7 +36,7 @@ export const subscribeMutants: ReadonlyArray<Mutant> = [
   {
     statements: ["MQTT-3.8.3-2 of 3.1.1"],
     file: SUBSCRIBING,
-    find: "if (checkTopicFilter(asked) !== 0) return TOPIC_FILTER_INVALID",
+    find: "if (checkTopicFilter(wanted) !== 0) return TOPIC_FILTER_INVALID",
     replace: 'if (checkTopicFilter(asked) !== 0 || asked.includes("+")) return TOPIC_FILTER_INVALID'
   },
   {
@@ -198,8 +198,8 @@ export const subscribeMutants: ReadonlyArray<Mutant> = [
   {
     statements: ["MQTT-3.11.3-2"],
     file: SUBSCRIBING,
-    find: "return isGone ? 0 : NO_SUBSCRIPTION_EXISTED",
-    replace: "return isGone ? 0 : 1"
+    find: "? 0 : NO_SUBSCRIPTION_EXISTED",
+    replace: "? 0 : 1"
   },
   {
     statements: ["MQTT-3.12.4-1"],

@@ -37,7 +37,7 @@ export const subscribeMutants: ReadonlyArray<Mutant> = [
     statements: ["MQTT-3.8.3-2 of 3.1.1"],
     file: SUBSCRIBING,
     find: "if (checkTopicFilter(wanted) !== 0) return TOPIC_FILTER_INVALID",
-    replace: 'if (checkTopicFilter(asked) !== 0 || asked.includes("+")) return TOPIC_FILTER_INVALID'
+    replace: 'if (checkTopicFilter(asked) !== 0 || wanted.includes("+")) return TOPIC_FILTER_INVALID'
   },
   {
     statements: ["MQTT-3.8.3-3"],

@@ -60,6 +60,8 @@ export interface Verb {
   readonly kind?: VerbKind
   /** What it acts on; absent = one item. "create" is the collection's always, a singleton's verbs act on the singleton. */
   readonly target?: "item" | "collection"
+  /** Of a verb of the collection: whether every shard that registered the resource runs it; absent = the first one alone. */
+  readonly isEverywhere?: boolean
   /** An object; a request without a body is `{}`. */
   readonly input: GenericSchema
   /** `id` is "" where the verb is the collection's. */
@@ -76,6 +78,11 @@ export interface Resource {
   readonly schema: GenericSchema
   /** The member of an item that `get` takes as its id; a text. Absent = items do not hold their id. */
   readonly idMember?: string
+  /**
+   * The order of the items of all shards together, by a member that is a number; absent = shard by shard. For lists that are short: all
+   * of them are read for each page.
+   */
+  readonly order?: { readonly member: string; readonly isDescending: boolean }
   /** A resource with one item: `get("")` is all it has. */
   readonly singleton?: boolean
   list?(query: ListQuery): Effect.Effect<Page<unknown>, ResourceError>

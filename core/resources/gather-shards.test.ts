@@ -170,3 +170,64 @@ test("other plugins, the same shard and another path are refused", async () => {
     await assert.rejects(Effect.runPromise(Effect.scoped(both)), refusal)
   }
 })
+
+test("a list that has an order is put into it over all shards, page by page", async () => {
+  const ranked = (shard: number, ranks: ReadonlyArray<number>): Resource => ({
+    name: "slow",
+    description: "",
+    schema: v.unknown(),
+    order: { member: "rank", isDescending: true },
+    list: ({ limit, cursor }) => {
+      const from = Number(cursor)
+      const items = ranks.slice(from, from + Math.min(limit, 2)).map((rank) => ({ rank, shard }))
+      const next = from + items.length
+      return Effect.succeed(next < ranks.length ? { items, cursor: String(next) } : { items })
+    }
+  })
+  await withParts([ranked(0, [5, 3, 1]), ranked(1, []), ranked(2, [9, 4, 4, 2, 0])], async (resource) => {
+    const found: Array<number> = []
+    let cursor: string | undefined = ""
+    while (cursor !== undefined) {
+      const page: Page<unknown> = await Effect.runPromise(
+        resource.list?.({ limit: 3, cursor, filter: "" }) ?? Effect.die("list")
+      )
+      assert.ok(page.items.length <= 3)
+      found.push(...page.items.map((item) => (item as { readonly rank: number }).rank))
+      cursor = page.cursor
+    }
+    assert.deepEqual(found, [9, 5, 4, 4, 3, 2, 1, 0])
+    const wrong = resource.list?.({ limit: 3, cursor: "1:x", filter: "" }) ?? Effect.die("list")
+    assert.equal((await Effect.runPromise(Effect.flip(wrong))).code, "invalid-cursor")
+  })
+})
+
+test("a verb that is run everywhere is run by every shard; one failure is the answer", async () => {
+  const ran: Array<number> = []
+  const clearing = (shard: number, fails = false): Resource => ({
+    name: "slow",
+    description: "",
+    schema: v.unknown(),
+    verbs: [
+      {
+        name: "clear",
+        description: "",
+        target: "collection",
+        isEverywhere: true,
+        input: v.unknown(),
+        run: () => {
+          ran.push(shard)
+          return fails ? Effect.fail(missing("x")) : Effect.succeed(shard)
+        }
+      }
+    ]
+  })
+  const run = (resource: Resource) =>
+    Effect.runPromise(Effect.result(resource.verbs?.[0]?.run("", {}) ?? Effect.die("verb")))
+  await withParts([clearing(0), clearing(1), clearing(2)], async (resource) => {
+    const result = await run(resource)
+    assert.deepEqual([ran.toSorted(), result._tag === "Success" && result.success], [[0, 1, 2], 0])
+  })
+  await withParts([clearing(0), clearing(1, true)], async (resource) => {
+    assert.equal((await run(resource))._tag, "Failure")
+  })
+})

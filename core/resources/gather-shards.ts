@@ -5,11 +5,20 @@
  * Invariants
  *  - An item belongs to one shard, and its id is the same nowhere else: who asks for it asks the shards in turn until one does not
  *    say "not-found".
- *  - A list goes from shard to shard; its cursor is the shard and that shard's own cursor.
- *  - A verb of the collection is run by the first shard.
+ *  - A list goes from shard to shard; its cursor is the shard and that shard's own cursor. One that has an order is read whole from all
+ *    shards and put into it; its cursor is a place in it.
+ *  - A verb of the collection is run by the first shard, or by all where it says so: then the first one's answer is told, or a failure.
  */
 import { Effect } from "effect"
-import { type ListQuery, type Page, type Resource, ResourceError, targetOf, type Verb } from "./Resources.ts"
+import {
+  LIST_LIMIT_MAX,
+  type ListQuery,
+  type Page,
+  type Resource,
+  ResourceError,
+  targetOf,
+  type Verb
+} from "./Resources.ts"
 
 /** The parts by shard. Read at every call, since shards come and go one by one. */
 export type Parts = ReadonlyMap<number, Resource>
@@ -24,7 +33,8 @@ export function gatherShards(first: Resource, parts: Parts): Resource {
     schema: first.schema,
     ...(first.plural === undefined ? {} : { plural: first.plural }),
     ...(first.idMember === undefined ? {} : { idMember: first.idMember }),
-    ...(list === undefined ? {} : { list: (query: ListQuery) => listAll(first.name, parts, query) }),
+    ...(first.order === undefined ? {} : { order: first.order }),
+    ...(list === undefined ? {} : { list: (query: ListQuery) => listOf(first, parts, query) }),
     ...(get === undefined ? {} : { get: (id: string) => askInTurn(inOrder(parts), id, (part) => part.get?.(id)) }),
     ...(verbs === undefined ? {} : { verbs: verbs.map((verb) => gatherVerb(verb, parts)) })
   }
@@ -35,10 +45,12 @@ function gatherVerb(verb: Verb, parts: Parts): Verb {
   return {
     ...verb,
     run: (id, input) => {
-      const asked = target === "collection" ? inOrder(parts).slice(0, 1) : inOrder(parts)
-      return askInTurn(asked, id, (part) =>
+      const ask = (part: Resource) =>
         part.verbs?.find((each) => each.name === verb.name && targetOf(each) === target)?.run(id, input)
-      )
+      if (target === "item") return askInTurn(inOrder(parts), id, ask)
+      if (verb.isEverywhere !== true) return askInTurn(inOrder(parts).slice(0, 1), id, ask)
+      const all = inOrder(parts).map((part) => ask(part) ?? Effect.void)
+      return Effect.all(all, { concurrency: "unbounded" }).pipe(Effect.map(([answer]) => answer))
     }
   }
 }
@@ -66,13 +78,50 @@ function gone(id: string): ResourceError {
   return new ResourceError({ reason: "not-found", code: "not-found", message: `there is no ${JSON.stringify(id)}` })
 }
 
+function listOf(first: Resource, parts: Parts, query: ListQuery): Effect.Effect<Page<unknown>, ResourceError> {
+  return first.order === undefined
+    ? listAll(first.name, parts, query)
+    : listInOrder(first.name, first.order, parts, query)
+}
+
+/** A page of what all shards have, in an order that goes over all of it. */
+function listInOrder(
+  name: string,
+  { member, isDescending }: NonNullable<Resource["order"]>,
+  parts: Parts,
+  query: ListQuery
+): Effect.Effect<Page<unknown>, ResourceError> {
+  return Effect.gen(function* () {
+    if (!/^\d{0,9}$/.test(query.cursor)) return yield* invalidCursor(name, query)
+    const all: Array<unknown> = []
+    for (const part of inOrder(parts)) {
+      let cursor: string | undefined = ""
+      while (cursor !== undefined) {
+        const page: Page<unknown> = (yield* part.list?.({ ...query, limit: LIST_LIMIT_MAX, cursor }) ??
+          Effect.succeed({ items: [] })) ?? { items: [] }
+        all.push(...page.items)
+        cursor = page.cursor
+      }
+    }
+    const ranked = (item: unknown): number => Number((item as Readonly<Record<string, unknown>>)[member])
+    const sorted = all.toSorted((one, other) => (ranked(one) - ranked(other)) * (isDescending ? -1 : 1))
+    const end = Number(query.cursor) + query.limit
+    const items = sorted.slice(Number(query.cursor), end)
+    return sorted.length > end ? { items, cursor: String(end) } : { items }
+  })
+}
+
+function invalidCursor(name: string, { cursor }: ListQuery): ResourceError {
+  const message = `${JSON.stringify(cursor.slice(0, 80))} is no cursor of a list of ${name}`
+  return new ResourceError({ reason: "invalid", code: "invalid-cursor", message })
+}
+
 /** A page that begins where `query.cursor` says and takes from as many shards as it needs. */
 function listAll(name: string, parts: Parts, query: ListQuery): Effect.Effect<Page<unknown>, ResourceError> {
   return Effect.gen(function* () {
     const [, from = "0", cursor = ""] = /^(\d{1,5}):(.*)$/s.exec(query.cursor) ?? []
     if (query.cursor !== "" && !query.cursor.startsWith(`${from}:`)) {
-      const message = `${JSON.stringify(query.cursor.slice(0, 80))} is no cursor of a list of ${name}`
-      return yield* new ResourceError({ reason: "invalid", code: "invalid-cursor", message })
+      return yield* invalidCursor(name, query)
     }
     const items: Array<unknown> = []
     for (const shard of [...parts.keys()].toSorted((one, other) => one - other)) {

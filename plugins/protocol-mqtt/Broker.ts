@@ -47,6 +47,7 @@ import type { Session } from "./Session.ts"
 import { Sessions } from "./Sessions.ts"
 import type { Settings } from "./Settings.ts"
 import { SharedGroups } from "./shared/SharedGroups.ts"
+import { SlowSubscribers } from "./slow/SlowSubscribers.ts"
 import { TopicBounds } from "./TopicBounds.ts"
 import { Wills } from "./Wills.ts"
 import type { WillMessage } from "./wire/connect.ts"
@@ -103,6 +104,8 @@ export class Broker implements TurnTask, WheelTask {
   readonly rewrite: TopicRewrite
   readonly refusals: TopicRefusals
   readonly blacklist: Blacklist
+  /** Undefined where nobody asks how long messages take. */
+  readonly slow: SlowSubscribers | undefined
   /** Undefined where clients may connect as often as they like. */
   flapping: Flapping | undefined
   /** What every client is subscribed to when it connects. */
@@ -157,6 +160,16 @@ export class Broker implements TurnTask, WheelTask {
     this.autoSubscriptions = new RuleSet(autoRules, settings.auto_subscribe)
     this.refusals = new TopicRefusals(settings.topic_refusal)
     this.blacklist = new Blacklist(settings.blacklist)
+    this.slow = settings.slow_subscribe
+      ? new SlowSubscribers(
+          {
+            thresholdMs: settings.slow_subscribe_threshold,
+            top: settings.slow_subscribe_top,
+            keptMs: settings.slow_subscribe_expiry * 1_000
+          },
+          services.clock
+        )
+      : undefined
     const liveBans = new LiveBans(this)
     this.blacklist.onAdded = () => liveBans.look()
     this.pending = services.ingress

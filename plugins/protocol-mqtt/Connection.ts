@@ -17,11 +17,11 @@ import { openConnection } from "./connecting.ts"
 import type { Listener } from "./Listener.ts"
 import type { OutboundAliases } from "./OutboundAliases.ts"
 import { Output } from "./Output.ts"
-import { copyFrame } from "./PublishEncoder.ts"
 import { PublishRate } from "./PublishRate.ts"
 import { receivePaced } from "./publishing.ts"
 import * as Reason from "./reasons.ts"
 import type { Session } from "./Session.ts"
+import { sendPublish } from "./sending.ts"
 import { subscribe, unsubscribe } from "./subscribing.ts"
 import type { TopicAliases } from "./TopicAliases.ts"
 import { PACKET_SIZE_MAX } from "./wire/connect.ts"
@@ -177,6 +177,7 @@ export class Connection implements SocketReceiver, PacketHandler, TurnTask, Whee
     this.session = session
     this.opening = undefined
     this.answersFor = session
+    this.broker.slow?.connected(this)
     session.attach(this)
     if (this.broker.autoSubscriptions.rules.length > 0) autoSubscribe(this, session)
     this.#armTimeout()
@@ -232,7 +233,7 @@ export class Connection implements SocketReceiver, PacketHandler, TurnTask, Whee
     return frame.end - frame.start <= this.packetSizeMax
   }
 
-  /** Writes a PUBLISH; QoS 0 is dropped and counted where the client does not read: false. */
+  /** Writes a PUBLISH; see {@link sendPublish}. */
   sendPublish(
     message: Message,
     qos: number,
@@ -241,24 +242,9 @@ export class Connection implements SocketReceiver, PacketHandler, TurnTask, Whee
     nowMs: number,
     packetIdentifier = 0
   ): boolean {
-    const { broker } = this
-    const frame = broker.encoder.encode(message, this.version, qos, retain, false, identifiers, nowMs)
-    if (this.outboundAliases?.send(this, message, frame, qos, packetIdentifier) === true) return true
-    const size = frame.end - frame.start
-    if (qos === 0) {
-      if (!this.output.fits(size, broker.settings.output_bytes_max)) {
-        broker.counts.droppedSlow += 1
-        return false
-      }
-      if (size > this.packetSizeMax) {
-        broker.counts.droppedTooLarge += 1
-        return false
-      }
-    }
-    const position = this.reserve(size)
-    copyFrame(frame, this.output.bytes, position, packetIdentifier)
-    broker.counts.publishSent += 1
-    return true
+    const isSent = sendPublish(this, message, qos, retain, identifiers, nowMs, packetIdentifier)
+    if (isSent) this.broker.slow?.sent(this, message, retain, packetIdentifier)
+    return isSent
   }
 
   sendPubrel(packetIdentifier: number): void {
@@ -303,6 +289,7 @@ export class Connection implements SocketReceiver, PacketHandler, TurnTask, Whee
     if (!this.output.flush(this.socket)) return
     const { counts, services } = this.broker
     counts.bytesSent += before - this.output.size
+    this.broker.slow?.written(this, before - this.output.size)
     if (!this.output.blocked) this.#blockedSinceMs = 0
     else if (this.#blockedSinceMs === 0 || this.output.size < before) {
       const wasBlocked = this.#blockedSinceMs !== 0

@@ -144,6 +144,22 @@ export const options = v.strictObject({
     v.optional(whole(1, 31_536_000), 300),
     v.description("seconds that such a client is kept out")
   ),
+  slow_subscribe: v.pipe(
+    v.optional(v.boolean(), false),
+    v.description("whether the slowest deliveries are kept, by client and topic name")
+  ),
+  slow_subscribe_threshold: v.pipe(
+    v.optional(whole(1, 3_600_000), 500),
+    v.description("milliseconds from a message's receipt to its acknowledgement or write that are slow")
+  ),
+  slow_subscribe_top: v.pipe(
+    v.optional(whole(1, 1_000), 100),
+    v.description("of how many the slowest are kept, on one shard")
+  ),
+  slow_subscribe_expiry: v.pipe(
+    v.optional(whole(1, 86_400), 300),
+    v.description("seconds without anything slow after which one is forgotten")
+  ),
   delayed_messages_max: v.pipe(
     v.optional(whole(0, 100_000_000), 1_000_000),
     v.description(

@@ -40,6 +40,7 @@ export function receiveAcknowledgement(
   if (type === Packet.PUBREC) {
     if (state === AWAITS_PUBACK) return PROTOCOL_ERROR
     if (window !== undefined && state === AWAITS_PUBREC) {
+      if (reasonCode >= 0x80) connection.broker.slow?.acknowledged(connection, packetIdentifier)
       if (reasonCode >= 0x80) session.freed(packetIdentifier)
       else session.released(packetIdentifier)
     } else if (state === AWAITS_PUBCOMP) session.releasedAgain(packetIdentifier)
@@ -49,6 +50,7 @@ export function receiveAcknowledgement(
     return 0
   }
   const expected = type === Packet.PUBACK ? AWAITS_PUBACK : AWAITS_PUBCOMP
+  if (state === expected) connection.broker.slow?.acknowledged(connection, packetIdentifier)
   if (state === expected) session.freed(packetIdentifier)
   else if (state !== 0) return PROTOCOL_ERROR
   return 0

@@ -16,6 +16,7 @@ export function registerMetrics(telemetry: TelemetryShape, broker: Broker): Effe
     ["publish_refused_total", "PUBLISH packets refused", () => counts.publishRefused],
     ["subscribe_refused_total", "Filters of SUBSCRIBE packets refused", () => counts.subscribesRefused],
     ["banned_ended_total", "Connections ended because of the blacklist", () => broker.blacklist.ended],
+    ["slow_deliveries_total", "Deliveries above the threshold", () => broker.slow?.table.slowCount ?? 0],
     ["flapping_total", "Clients that connected again and again", () => broker.flapping?.found ?? 0],
     ["dropped_slow_total", "QoS 0 messages dropped because a client does not read", () => counts.droppedSlow],
     ["dropped_queue_full_total", "QoS 1 and 2 messages dropped because a queue was full", () => counts.droppedQueue],

@@ -38,6 +38,7 @@ import { rewriteResource } from "./rewrite/rewrite-resource.ts"
 import { areExpressionsLoaded, loadExpressions } from "./rules/expressions.ts"
 import { ScramUsers, scramSecret } from "./ScramUsers.ts"
 import { options, type Settings } from "./Settings.ts"
+import { slowResource } from "./slow/slow-resource.ts"
 
 /** How long a graceful stop waits for clients to read their DISCONNECT. */
 const STOP_GRACE_MS = 200
@@ -90,6 +91,7 @@ export const plugin = {
         const resources = yield* Resources
         const meta = yield* MetaStore
         yield* resources.register(delayedResource(broker))
+        yield* resources.register(slowResource(broker))
         yield* keepOut(broker, meta, resources)
         for (const rules of [
           broker.autoSubscriptions,

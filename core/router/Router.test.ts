@@ -57,3 +57,25 @@ test("the last subscriber's leaving takes the route away, not the first one's", 
     assert.equal(there.isEmpty, index === 1)
   }
 })
+
+test("it is known on every shard whether anybody subscribes to what begins with $", () => {
+  const { routers, deliver } = makePair()
+  const heard = (): ReadonlyArray<boolean> => {
+    deliver()
+    return routers.map(({ hasSystemFilters }) => hasSystemFilters)
+  }
+  const [here, there] = routers
+  assert.ok(here !== undefined && there !== undefined)
+  const [one, two, plain] = [subscriptionOn("$SYS/#"), subscriptionOn("$SYS/#"), subscriptionOn("#")]
+  here.subscribeUnsafe(plain)
+  here.wantUnsafe("$SYS/x")
+  assert.deepEqual(heard(), [false, false])
+  here.subscribeUnsafe(one)
+  there.subscribeUnsafe(two)
+  assert.deepEqual(heard(), [true, true])
+  here.unsubscribeUnsafe(one)
+  assert.deepEqual(heard(), [true, true])
+  there.unsubscribeUnsafe(two)
+  there.unsubscribeUnsafe(two)
+  assert.deepEqual(heard(), [false, false])
+})

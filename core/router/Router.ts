@@ -28,6 +28,10 @@ class RemoteRoute {
   }
 }
 
+function isSystem(filter: string): boolean {
+  return filter.startsWith("$")
+}
+
 /** What the others are told of a filter. */
 const ROUTE_REMOVED = 0
 const ROUTE_ADDED = 1
@@ -49,6 +53,8 @@ export interface RouterShape {
   /** Filters that must be known elsewhere, in order. */
   readonly tickets: TicketStream
   readonly subscriptionCount: number
+  /** Whether anybody, here or elsewhere, subscribes to a filter that begins with `$`: nobody else gets what the broker says of itself. */
+  readonly hasSystemFilters: boolean
 }
 
 export class Router extends Context.Service<Router, RouterShape>()("manifold/core/router/Router") {}
@@ -64,6 +70,8 @@ export class ShardRouter implements RouterShape {
   readonly #bucketVersions = new Float64Array(BUCKETS)
   /** Versions of names with exact filters are kept by the resolution table. */
   readonly #invalidateName: (name: string) => void
+  /** Filters that begin with `$`: of this shard each once, of others once for each shard. */
+  #systemFilters = 0
   readonly #matched: Array<Subscription> = []
   readonly #matchedRoutes: Array<RemoteRoute> = []
 
@@ -94,6 +102,10 @@ export class ShardRouter implements RouterShape {
     })
   }
 
+  get hasSystemFilters(): boolean {
+    return this.#systemFilters > 0
+  }
+
   get subscriptionCount(): number {
     return this.#local.valueCount
   }
@@ -106,7 +118,10 @@ export class ShardRouter implements RouterShape {
   subscribeUnsafe(subscription: Subscription): number {
     const isNew = this.#local.add(subscription.filter, subscription)
     this.#invalidate(subscription.filter)
-    if (isNew) return this.#tell(subscription.filter, ROUTE_ADDED)
+    if (isNew) {
+      if (isSystem(subscription.filter)) this.#systemFilters += 1
+      return this.#tell(subscription.filter, ROUTE_ADDED)
+    }
     // Somebody else's filter: the others may not know it yet.
     return this.tickets.issued > this.tickets.committed ? this.tickets.issued : 0
   }
@@ -135,7 +150,10 @@ export class ShardRouter implements RouterShape {
     const wasLast = this.#local.remove(subscription.filter, subscription)
     if (this.#local.valueCount === before) return false
     this.#invalidate(subscription.filter)
-    if (wasLast) this.#tell(subscription.filter, ROUTE_REMOVED)
+    if (wasLast) {
+      if (isSystem(subscription.filter)) this.#systemFilters -= 1
+      this.#tell(subscription.filter, ROUTE_REMOVED)
+    }
     return true
   }
 
@@ -185,6 +203,7 @@ export class ShardRouter implements RouterShape {
   #setRoute(shard: number, filter: string, kind: number): void {
     const route = this.#routes[shard]
     if (route === undefined) return
+    if (isSystem(filter)) this.#systemFilters += kind === ROUTE_ADDED ? 1 : kind === ROUTE_REMOVED ? -1 : 0
     if (kind === ROUTE_ADDED) this.#remote.add(filter, route)
     else if (kind === ROUTE_REMOVED) this.#remote.remove(filter, route)
     else this.#wants.set(shard, filter, kind === WANT_ADDED)

@@ -78,7 +78,8 @@ function connect(given: v.InferInput<typeof options> = {}, replaced: Partial<Ser
       wantUnsafe: () => 0,
       unwantUnsafe: () => {},
       tickets: new TicketStream(),
-      subscriptionCount: 0
+      subscriptionCount: 0,
+      hasSystemFilters: false
     },
     shard: {
       index: 1,

@@ -136,6 +136,7 @@ export class AnswerLine implements TicketRelease {
   /** Writes an acknowledgement now, whatever waits: for those that the line does not order. */
   send(type: number, packetIdentifier: number, reasonCode: number): void {
     const { output, version } = this.#connection
+    this.#count(type)
     if (reasonCode === 0 || version !== 5) {
       const position = this.#connection.reserve(ACKNOWLEDGEMENT_SIZE)
       writeAcknowledgement(output.bytes, position, type, packetIdentifier)
@@ -165,11 +166,17 @@ export class AnswerLine implements TicketRelease {
       this.send(kind, packetIdentifier, reasonCode)
       return
     }
+    this.#count(kind)
     const position = connection.reserve(size)
     writeAcknowledgementWithString(connection.output.bytes, position, kind, packetIdentifier, reasonCode, text)
   }
 
+  #count(type: number): void {
+    this.#connection.broker.counts.sent(type)
+  }
+
   #send(answer: Answer): void {
+    if (answer.frame.length > 0) this.#count((answer.frame[0] ?? 0) >>> 4)
     const position = this.#connection.reserve(answer.frame.length)
     this.#connection.output.bytes.set(answer.frame, position)
     answer.after?.()

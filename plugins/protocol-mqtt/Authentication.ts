@@ -126,6 +126,7 @@ export class Authentication {
     }
     const position = connection.reserve(size)
     writeAuth(connection.output.bytes, position, packet)
+    connection.broker.counts.sent(Packet.AUTH)
   }
 }
 

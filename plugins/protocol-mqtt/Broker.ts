@@ -48,6 +48,7 @@ import { Sessions } from "./Sessions.ts"
 import type { Settings } from "./Settings.ts"
 import { SharedGroups } from "./shared/SharedGroups.ts"
 import { SlowSubscribers } from "./slow/SlowSubscribers.ts"
+import type { SystemTopics } from "./system/SystemTopics.ts"
 import { TopicBounds } from "./TopicBounds.ts"
 import { Wills } from "./Wills.ts"
 import type { WillMessage } from "./wire/connect.ts"
@@ -104,6 +105,8 @@ export class Broker implements TurnTask, WheelTask {
   readonly rewrite: TopicRewrite
   readonly refusals: TopicRefusals
   readonly blacklist: Blacklist
+  /** What the broker tells of itself; undefined where it does not. */
+  system: SystemTopics | undefined
   /** Undefined where nobody asks how long messages take. */
   readonly slow: SlowSubscribers | undefined
   /** Undefined where clients may connect as often as they like. */

@@ -23,6 +23,7 @@ import * as Reason from "./reasons.ts"
 import type { Session } from "./Session.ts"
 import { sendPublish } from "./sending.ts"
 import { subscribe, unsubscribe } from "./subscribing.ts"
+import { clientConnected, clientDisconnected } from "./system/client-events.ts"
 import type { TopicAliases } from "./TopicAliases.ts"
 import { PACKET_SIZE_MAX } from "./wire/connect.ts"
 import { checkPingreq, decodeDisconnect, disconnectSize, PINGRESP_FRAME, writeDisconnect } from "./wire/disconnect.ts"
@@ -47,6 +48,8 @@ export class Connection implements SocketReceiver, PacketHandler, TurnTask, Whee
   /** Largest packet that the client takes, bytes. */
   packetSizeMax = PACKET_SIZE_MAX
   sessionExpiryAtConnect = 0
+  /** Why it has ended: a Reason Code of ours or of its client; below 0 = its socket was closed. */
+  endReason = -1
   requestProblemInformation = true
   /** Milliseconds without a packet after which the client is gone; 0 = never. */
   keepAliveMs = 0
@@ -124,6 +127,8 @@ export class Connection implements SocketReceiver, PacketHandler, TurnTask, Whee
 
   packet(bytes: Uint8Array, firstByte: number, start: number, end: number): number {
     const type = firstByte >>> 4
+    const { packetsReceived } = this.broker.counts
+    packetsReceived[type] = (packetsReceived[type] ?? 0) + 1
     const { session } = this
     if (session === undefined) return this.#connect(type, bytes, start, end)
     this.#lastReceivedMs = this.broker.receivedMs
@@ -179,6 +184,7 @@ export class Connection implements SocketReceiver, PacketHandler, TurnTask, Whee
     this.answersFor = session
     this.broker.slow?.connected(this)
     session.attach(this)
+    clientConnected(this)
     if (this.broker.autoSubscriptions.rules.length > 0) autoSubscribe(this, session)
     this.#armTimeout()
     if (this.isHeld) this.release()
@@ -197,6 +203,7 @@ export class Connection implements SocketReceiver, PacketHandler, TurnTask, Whee
       if (this.sessionExpiryAtConnect === 0 && packet.sessionExpiryInterval > 0) return PROTOCOL_ERROR
       session.expiryInterval = Math.min(packet.sessionExpiryInterval, this.broker.settings.session_expiry_max)
     }
+    this.endReason = packet.reasonCode
     if (packet.reasonCode === Reason.NORMAL_DISCONNECTION) this.#forgetWill()
     this.#stream.clear()
     this.#end(this.will)
@@ -340,12 +347,14 @@ export class Connection implements SocketReceiver, PacketHandler, TurnTask, Whee
   close(reasonCode: number): void {
     if (this.#closed) return
     this.broker.counts.closed(reasonCode)
+    this.endReason = reasonCode
     if (this.session !== undefined && this.version === 5) {
       const options = this.broker.disconnectOptions(reasonCode, this.packetSizeMax)
       const size = disconnectSize(reasonCode, options)
       if (size <= this.packetSizeMax) {
         const position = this.output.reserve(size)
         writeDisconnect(this.output.bytes, position, reasonCode, options)
+        this.broker.counts.sent(Packet.DISCONNECT)
       }
     }
     this.#stream.clear()
@@ -381,6 +390,7 @@ export class Connection implements SocketReceiver, PacketHandler, TurnTask, Whee
     }
     broker.counts.connectionsOpen -= 1
     this.session = undefined
+    clientDisconnected(this)
     broker.closeSession(session, will, this.principal)
   }
 }

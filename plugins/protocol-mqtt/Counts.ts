@@ -2,6 +2,10 @@
 export class Counts {
   connectionsAccepted = 0
   connectionsOpen = 0
+  /** By packet type (section 2.1.2). */
+  readonly packetsReceived = new Float64Array(16)
+  /** The same; without PUBLISH, which has its own count. */
+  readonly packetsSent = new Float64Array(16)
   publishReceived = 0
   publishSent = 0
   publishRefused = 0
@@ -32,6 +36,10 @@ export class Counts {
   autoSubscribesRefused = 0
   /** Connections closed by the broker, by MQTT 5 Reason Code. */
   readonly closedByReason = new Map<number, number>()
+
+  sent(type: number): void {
+    this.packetsSent[type] = (this.packetsSent[type] ?? 0) + 1
+  }
 
   closed(reasonCode: number): void {
     this.closedByReason.set(reasonCode, (this.closedByReason.get(reasonCode) ?? 0) + 1)

@@ -144,6 +144,12 @@ export const options = v.strictObject({
     v.optional(whole(1, 31_536_000), 300),
     v.description("seconds that such a client is kept out")
   ),
+  sys_interval: v.pipe(
+    v.optional(whole(0, 86_400), 60),
+    v.description(
+      "seconds between two times that the broker tells of itself under $SYS; 0 = it does not, nor of clients"
+    )
+  ),
   slow_subscribe: v.pipe(
     v.optional(v.boolean(), false),
     v.description("whether the slowest deliveries are kept, by client and topic name")

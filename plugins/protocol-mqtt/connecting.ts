@@ -17,6 +17,7 @@ import type { Session } from "./Session.ts"
 import type { Opened } from "./Sessions.ts"
 import { type ConnackPacket, connackSize, returnCodeOf, writeConnack } from "./wire/connack.ts"
 import { type ConnectPacket, ConnectRefusal, decodeConnect } from "./wire/connect.ts"
+import { CONNACK } from "./wire/packet-types.ts"
 import { CLIENT_IDENTIFIER_NOT_VALID, PACKET_TOO_LARGE, TOPIC_NAME_INVALID } from "./wire/reason-codes.ts"
 
 export type ConnectOutcome =
@@ -241,4 +242,5 @@ function sendRefusal(connection: Connection, reasonCode: number): void {
 function sendConnack(connection: Connection, packet: ConnackPacket): void {
   const position = connection.reserve(connackSize(connection.version, packet))
   writeConnack(connection.output.bytes, position, connection.version, packet)
+  connection.broker.counts.sent(CONNACK)
 }

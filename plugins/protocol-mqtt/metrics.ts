@@ -3,6 +3,7 @@ import { Effect, type Scope } from "effect"
 import type { TelemetryShape } from "../../core/mod.ts"
 import type { Broker } from "./Broker.ts"
 import { Census } from "./Census.ts"
+import { PACKET_TYPES, PUBLISH } from "./wire/packet-types.ts"
 import { reasonName } from "./wire/reason-codes.ts"
 
 export function registerMetrics(telemetry: TelemetryShape, broker: Broker): Effect.Effect<void, never, Scope.Scope> {
@@ -103,8 +104,20 @@ export function registerMetrics(telemetry: TelemetryShape, broker: Broker): Effe
       yield ["blacklist", broker.blacklist.refused] as const
       yield ["listener", broker.listeners.own.reduce((sum, { refused }) => sum + refused, 0)] as const
     })
+    for (const way of ["received", "sent"] as const) {
+      const name = `manifold_mqtt_packets_${way}_total`
+      yield* telemetry.counters(name, `Packets ${way}, by type`, "type", () => packetCounts(broker, way))
+    }
     yield* telemetry.counters("manifold_mqtt_closed_total", "Connections closed by the broker", "reason", function* () {
       for (const [code, count] of counts.closedByReason) yield [reasonName(code), count] as const
     })
   })
+}
+
+function* packetCounts({ counts }: Broker, way: "received" | "sent"): Iterable<readonly [string, number]> {
+  const { packetsReceived, packetsSent, publishSent } = counts
+  for (const { type, name, fromClient, fromServer } of PACKET_TYPES) {
+    if (way === "received" && fromClient) yield [name, packetsReceived[type] ?? 0]
+    if (way === "sent" && fromServer) yield [name, type === PUBLISH ? publishSent : (packetsSent[type] ?? 0)]
+  }
 }

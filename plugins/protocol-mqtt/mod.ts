@@ -39,6 +39,7 @@ import { areExpressionsLoaded, loadExpressions } from "./rules/expressions.ts"
 import { ScramUsers, scramSecret } from "./ScramUsers.ts"
 import { options, type Settings } from "./Settings.ts"
 import { slowResource } from "./slow/slow-resource.ts"
+import { SystemTopics } from "./system/SystemTopics.ts"
 
 /** How long a graceful stop waits for clients to read their DISCONNECT. */
 const STOP_GRACE_MS = 200
@@ -85,6 +86,12 @@ export const plugin = {
         if (settings.scram_credentials.length > 0) {
           const secret = yield* scramSecret(yield* MetaStore, broker.services.random).pipe(Effect.mapError(noMetaStore))
           broker.scram = new ScramUsers(settings.scram_credentials, secret, broker.services.random)
+        }
+        if (settings.sys_interval > 0) {
+          const { id: node, version, startedAtMs, topicCount } = facts
+          const address = settings.tcp[0] ?? ""
+          const system = { node, version, address, startedAtMs, topicCount }
+          broker.system = new SystemTopics(broker, system, settings.sys_interval * 1_000)
         }
         const store = yield* Store
         yield* registerMetrics(telemetry, broker)

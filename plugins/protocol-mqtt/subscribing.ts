@@ -18,6 +18,7 @@ import * as Reason from "./reasons.ts"
 import { rewriteFilter, rewriteFilters, type Wished } from "./rewrite/rewrite-filters.ts"
 import type { Session } from "./Session.ts"
 import { isShared } from "./shared/Memberships.ts"
+import { clientSubscribed, clientUnsubscribed } from "./system/client-events.ts"
 import { NO_SUBSCRIPTION_EXISTED, PACKET_TOO_LARGE, TOPIC_FILTER_INVALID } from "./wire/reason-codes.ts"
 import { Refusal } from "./wire/refusal.ts"
 import { decodeSubscribe, type SubscribePacket, type Subscription, subackSize, writeSuback } from "./wire/subscribe.ts"
@@ -113,7 +114,10 @@ function answerMade(
   const stream = session.shares?.joins.stream
   if (stream !== undefined && joining > stream.committed) connection.answers.waitFirst(stream, joining)
   connection.answer(frame, ticket, () => {
-    for (const { filter, seam } of replays) session.replay(filter, seam)
+    for (const { filter, seam } of replays) {
+      session.replay(filter, seam)
+      connection.broker.system?.replay(session, filter)
+    }
   })
 }
 
@@ -150,6 +154,7 @@ function makeAll(
     const filter = exclusive ?? wish.filter
     session.ask(wish.asked ?? filter, filter)
     const asked = { filter, qos, noLocal, retainAsPublished, identifier, exclusive: exclusive !== undefined }
+    clientSubscribed(connection, { ...wish, filter })
     if (isShared(filter)) {
       // No retained message for a shared subscription: section 4.8.2.
       joining = session.subscribeShared(asked)
@@ -222,7 +227,9 @@ export function unsubscribe(
   if (unsubackSize(version, packet.filters.length) > connection.packetSizeMax) return PACKET_TOO_LARGE
   const codes = packet.filters.map(({ filter, reasonCode }) => {
     if (reasonCode !== 0) return reasonCode
-    return session.unsubscribeAsked(exclusiveFilterOf(filter) ?? filter) ? 0 : NO_SUBSCRIPTION_EXISTED
+    if (!session.unsubscribeAsked(exclusiveFilterOf(filter) ?? filter)) return NO_SUBSCRIPTION_EXISTED
+    clientUnsubscribed(connection, filter)
+    return 0
   })
   const frame = new Uint8Array(unsubackSize(version, codes.length))
   waitForRows(connection, session)

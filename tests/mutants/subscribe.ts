@@ -198,8 +198,8 @@ export const subscribeMutants: ReadonlyArray<Mutant> = [
   {
     statements: ["MQTT-3.11.3-2"],
     file: SUBSCRIBING,
-    find: "? 0 : NO_SUBSCRIPTION_EXISTED",
-    replace: "? 0 : 1"
+    find: "return NO_SUBSCRIPTION_EXISTED",
+    replace: "return 0x80"
   },
   {
     statements: ["MQTT-3.12.4-1"],

@@ -48,6 +48,8 @@ export class Connection implements SocketReceiver, PacketHandler, TurnTask, Whee
   /** Largest packet that the client takes, bytes. */
   packetSizeMax = PACKET_SIZE_MAX
   sessionExpiryAtConnect = 0
+  /** When its session was opened, ms since 1970. */
+  connectedAtMs = 0
   /** Why it has ended: a Reason Code of ours or of its client; below 0 = its socket was closed. */
   endReason = -1
   requestProblemInformation = true
@@ -178,6 +180,7 @@ export class Connection implements SocketReceiver, PacketHandler, TurnTask, Whee
   open(session: Session): void {
     this.#lastReceivedMs = this.broker.services.clock.monotonicMs()
     this.broker.counts.connectionsOpen += 1
+    this.connectedAtMs = this.broker.services.clock.nowMs()
     this.#stream.accepted(this.listener.settings.packet_size_max, this.version)
     this.session = session
     this.opening = undefined

@@ -22,6 +22,7 @@ import { Flights } from "./Flights.ts"
 import { Flow } from "./Flow.ts"
 import { KeptReceipts } from "./KeptReceipts.ts"
 import { KeptSubscriptions } from "./KeptSubscriptions.ts"
+import type { MessageQueue } from "./MessageQueue.ts"
 import type { OutboundWindow } from "./OutboundWindow.ts"
 import { Session, type Subscribed, type Wish } from "./Session.ts"
 import * as rows from "./session-rows.ts"
@@ -43,13 +44,13 @@ export class DurableSession extends Session {
   readonly #flights: Flights
   readonly #receipts: KeptReceipts
   readonly #kept: KeptSubscriptions
-  readonly #feed: Feed
+  readonly feed: Feed
   /** Its subscriptions are with the router. */
   #isLive = false
   #isMarked = false
   /** Of the rows that were written last. */
   #lastTicket = 0
-  #isEnded = false
+  isEnded = false
   /** Rows of its are lost: until all are written again they may say what is not so. */
   #isDirty = false
   /** All its rows are to be written in this turn. */
@@ -72,11 +73,19 @@ export class DurableSession extends Session {
     this.#flights = new Flights(this)
     this.#receipts = new KeptReceipts(this)
     this.#kept = new KeptSubscriptions(this, flows)
-    this.#feed = new Feed(this, flows, this.#kept, this.#flights)
+    this.feed = new Feed(this, flows, this.#kept, this.#flights)
   }
 
   protected override claimName(): string {
     return String(this.number)
+  }
+
+  get queue(): MessageQueue | undefined {
+    return this.feed.extras
+  }
+
+  dropQueue(ends: ReadonlyArray<number>): void {
+    this.feed.drop(ends)
   }
 
   override get window(): OutboundWindow<Flight> | undefined {
@@ -120,14 +129,10 @@ export class DurableSession extends Session {
     for (const subscription of this.subscriptions?.values() ?? []) {
       this.broker.services.router.subscribeUnsafe(subscription)
     }
-    this.#feed.attach()
+    this.feed.attach()
     this.#flights.attach(connection)
     this.drain()
     this.shares?.attach()
-  }
-
-  get isEnded(): boolean {
-    return this.#isEnded
   }
 
   /** Its connection has ended. */
@@ -137,19 +142,19 @@ export class DurableSession extends Session {
     this.#flights.detach()
     this.#leave()
     if (this.receivedCount === 0) this.received = undefined
-    this.#feed.detach()
+    this.feed.detach()
     this.retained?.detached()
   }
 
   override end(): void {
     this.attachment += 1
-    this.#isEnded = true
+    this.isEnded = true
     // Its connection, where it had one, is gone by now; its subscriptions may be live all the same.
     this.#leave()
     if (this.connection !== undefined) this.leaveShared(true)
     else this.shares?.forget()
     this.#kept.end()
-    this.#feed.end()
+    this.feed.end()
     this.#flights.end()
     this.connection = undefined
     this.subscriptions = undefined
@@ -243,7 +248,7 @@ export class DurableSession extends Session {
   protected override deliver(message: Message, qos: number, retain: boolean, identifiers: ReadonlyArray<number>): void {
     const { connection } = this
     if (connection === undefined) return
-    if (this.#feed.deliver(connection, message, qos, retain, identifiers)) this.retained?.came(message)
+    if (this.feed.deliver(connection, message, qos, retain, identifiers)) this.retained?.came(message)
   }
 
   override send(
@@ -255,7 +260,7 @@ export class DurableSession extends Session {
   ): boolean {
     const { connection } = this
     // Nothing before the CONNACK [MQTT-3.2.0-1].
-    return this.#feed.send(
+    return this.feed.send(
       connection?.session === this ? connection : undefined,
       message,
       qos,
@@ -281,7 +286,7 @@ export class DurableSession extends Session {
 
   protected override get windowRoom(): number {
     const { connection } = this
-    const isFree = connection !== undefined && !this.#feed.hasExtras && this.#flights.hasRoom(connection)
+    const isFree = connection !== undefined && !this.feed.hasExtras && this.#flights.hasRoom(connection)
     return isFree ? this.#flights.room : 0
   }
 
@@ -290,7 +295,7 @@ export class DurableSession extends Session {
     if (connection === undefined) return
     if (this.#flights.hasUnsent) this.#flights.sendUnsent(connection)
     if (this.#flights.hasUnsent) return
-    this.#feed.drain(connection)
+    this.feed.drain(connection)
     this.shares?.drain()
   }
 
@@ -311,11 +316,6 @@ export class DurableSession extends Session {
     this.#flights.lost(queue, from, end)
   }
 
-  /** What it has seen all of, up to `end`: it needs nothing below, where it keeps up. */
-  passed(queue: number, end: number): void {
-    this.#feed.passed(queue, end)
-  }
-
   /** Rows of its are lost and not written again yet. */
   override get isDirty(): boolean {
     return this.#isDirty
@@ -334,7 +334,7 @@ export class DurableSession extends Session {
       this.#kept.hasPast ||
       this.retained !== undefined ||
       this.exclusive?.isAsking === true ||
-      this.#feed.hasExtras
+      this.feed.hasExtras
     )
   }
 
@@ -348,12 +348,12 @@ export class DurableSession extends Session {
   /** The rows that this turn has changed; called by the broker at the end of the turn. */
   collect(writes: Array<KeyValueWrite>): void {
     this.#isMarked = false
-    if (this.#isEnded) return
+    if (this.isEnded) return
     // A row that says more than one that was lost must not stand alone: a position above a message whose flight is lost.
     if (this.#isDirty && this.#rewriteTicket === 0) this.#isRewriting = true
     if (this.#isRewriting) this.#collectAnew(writes)
     this.#flights.collect(writes)
-    this.#feed.collect(writes)
+    this.feed.collect(writes)
   }
 
   /** Everything, in place of whatever its rows say. */
@@ -364,7 +364,7 @@ export class DurableSession extends Session {
     this.shares?.collect(this.number, writes, (filter) => this.namesOf(filter))
     this.#receipts.collect(writes)
     this.#flights.rewrite()
-    this.#feed.rewrite()
+    this.feed.rewrite()
   }
 
   /** What was collected stands in the journal under `ticket`. */
@@ -379,7 +379,7 @@ export class DurableSession extends Session {
 
   /** The rows of a turn are lost: memory is right and the store is not. */
   rowsLost(): void {
-    this.#isDirty = !this.#isEnded
+    this.#isDirty = !this.isEnded
     this.#rewriteTicket = 0
   }
 
@@ -393,6 +393,6 @@ export class DurableSession extends Session {
 
   /** After a failure of the journal: all its rows are written again at the end of this turn. */
   rewrite(): void {
-    if (!this.#isEnded && this.#isDirty) this.mark()
+    if (!this.isEnded && this.#isDirty) this.mark()
   }
 }

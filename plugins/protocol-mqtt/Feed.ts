@@ -30,6 +30,12 @@ const BOUND_INTERVAL_MS = 10_000
 /** How often the lowest offset that is needed is looked for. */
 const LOW_INTERVAL_MS = 1_000
 
+/** What a session has not read of the queue logs. */
+export interface Unread {
+  readonly places: ReadonlyArray<{ readonly log: number; readonly position: number }>
+  readonly selection: QueueSelection
+}
+
 export class Feed {
   readonly #session: DurableSession
   readonly #flows: ReadonlyArray<Flow>
@@ -66,6 +72,32 @@ export class Feed {
   /** Whether messages wait that are nowhere but here. */
   get hasExtras(): boolean {
     return this.#extras !== undefined
+  }
+
+  /** Messages that are nowhere but here. */
+  get extras(): MessageQueue | undefined {
+    return this.#extras
+  }
+
+  /** From where on each queue log has not been read, where that is not read live; and what is wanted there. */
+  unread(): Unread {
+    const isAway = this.#session.connection === undefined
+    const behind = this.#flows.filter(({ isBehind }) => isBehind || isAway)
+    return {
+      places: behind.map(({ queue: log, position }) => ({ log, position })),
+      selection: this.#subscriptions.selection
+    }
+  }
+
+  /** Forgets what waits here, and in the queue logs up to `ends`. */
+  drop(ends: ReadonlyArray<number>): void {
+    this.#extras?.clear()
+    this.#extras = undefined
+    const isAway = this.#session.connection === undefined
+    for (const flow of this.#flows) {
+      if (flow.isBehind || isAway) flow.position = Math.max(flow.position, ends[flow.queue] ?? 0)
+    }
+    this.#markPositions()
   }
 
   #stopWaiting(): void {

@@ -30,6 +30,15 @@ export class MessageQueue {
     return this.#entries.length - this.#head
   }
 
+  get bytes(): number {
+    return this.#bytes
+  }
+
+  /** The one that has waited longest. */
+  get oldest(): Message | undefined {
+    return this.#entries[this.#head]?.message
+  }
+
   /** Adds an owned message, or drops and counts it where a bound is reached: false. */
   push(entry: Waiting): boolean {
     const { settings, counts, held } = this.#broker

@@ -47,7 +47,7 @@ export class QueueNeeds {
       // Sessions that begin from here on begin at or above these.
       const ends = await queueLogs.ends()
       const { local } = queueLogs
-      for (const session of this.#residents()) session.passed(local, ends[local] ?? 0)
+      for (const session of this.#residents()) session.feed.passed(local, ends[local] ?? 0)
       await readPages(store, rows.rangeOf("sp"), (page) => {
         for (const { value } of page) {
           for (const [log, { low }] of rows.decodePositions(value).entries()) lows[log] = Math.min(lows[log] ?? 0, low)

@@ -19,6 +19,7 @@ import { type AnswerLine, NOT_FOUND } from "./AnswerLine.ts"
 import type { Broker } from "./Broker.ts"
 import type { Connection } from "./Connection.ts"
 import { HeldFilters } from "./exclusive/HeldFilters.ts"
+import type { MessageQueue } from "./MessageQueue.ts"
 import type { OutboundWindow } from "./OutboundWindow.ts"
 import { ReceivedIdentifiers } from "./ReceivedIdentifiers.ts"
 import { RetainedReplays } from "./RetainedReplays.ts"
@@ -171,6 +172,16 @@ export abstract class Session implements Subscriber {
     if (exclusive) this.exclusive?.keep(filter)
     else this.exclusive?.release(filter)
     return { ticket, isNew: before === undefined, subscription: made }
+  }
+
+  /** All its subscriptions, the shared ones last. */
+  *wishes(): Iterable<Wish> {
+    for (const made of this.subscriptions?.values() ?? []) {
+      const exclusive = this.exclusive?.has(made.filter) === true
+      const { filter, qos, noLocal, retainAsPublished, identifier } = made
+      yield { filter, qos, noLocal: noLocal !== "", retainAsPublished, identifier, exclusive }
+    }
+    yield* this.shares?.wishes() ?? []
   }
 
   /** Whether it has, or asked for, nothing by this name. */
@@ -360,6 +371,11 @@ export abstract class Session implements Subscriber {
   abstract sendShared(assignment: Assignment): boolean
   /** Gives back what groups gave and the client has not acknowledged; a durable session keeps its QoS 2 messages. */
   protected abstract returnShared(): void
+
+  /** What waits for it in memory. */
+  abstract readonly queue: MessageQueue | undefined
+  /** Forgets what waits in memory, and in queue logs up to `ends`, by log; what is in flight stays. */
+  abstract dropQueue(ends: ReadonlyArray<number>): void
 
   /** Sends what waits as far as window and socket allow. */
   drain(): void {

@@ -94,6 +94,16 @@ export class Sessions implements WheelTask {
     return this.#resident.has(keyOf(tenant, clientIdentifier))
   }
 
+  /** A session in memory. */
+  residentOf(tenant: number, clientIdentifier: string): Session | undefined {
+    return this.#resident.get(keyOf(tenant, clientIdentifier))
+  }
+
+  /** Whether a client connects just now, its session being read or made. */
+  isOpening(tenant: number, clientIdentifier: string): boolean {
+    return this.#opening.has(keyOf(tenant, clientIdentifier))
+  }
+
   /** The connection of a client, also while its session is being read. */
   connectionOf(tenant: number, clientIdentifier: string): Connection | undefined {
     const key = keyOf(tenant, clientIdentifier)
@@ -184,9 +194,9 @@ export class Sessions implements WheelTask {
       this.#open(request, surviving)
       return
     }
-    const row = this.#stored(tenant, clientIdentifier)
+    const row = this.stored(tenant, clientIdentifier)
     if (row === undefined || isExpired(row, nowMs)) {
-      if (row !== undefined) this.#endStored(tenant, clientIdentifier, row)
+      if (row !== undefined) this.endStored(tenant, clientIdentifier, row)
       this.#open(request, undefined)
       return
     }
@@ -273,7 +283,7 @@ export class Sessions implements WheelTask {
   }
 
   /** A session's row in the directory; undefined where there is none, or where it has ended. */
-  #stored(tenant: number, clientIdentifier: string): rows.SessionRow | undefined {
+  stored(tenant: number, clientIdentifier: string): rows.SessionRow | undefined {
     const value = this.#broker.services.store.get(rows.directoryKey(tenant, clientIdentifier))
     const row = value === undefined ? undefined : rows.decodeSession(value)
     return row === undefined || this.#ended.has(row.number) ? undefined : row
@@ -292,9 +302,9 @@ export class Sessions implements WheelTask {
         return
       }
     } else {
-      const row = this.#stored(tenant, clientIdentifier)
+      const row = this.stored(tenant, clientIdentifier)
       if (row?.number === number && isExpired(row, nowMs)) {
-        this.#endStored(tenant, clientIdentifier, row)
+        this.endStored(tenant, clientIdentifier, row)
         return
       }
     }
@@ -372,7 +382,7 @@ export class Sessions implements WheelTask {
   }
 
   /** Ends a session that is rows alone; from now on there is none. */
-  #endStored(tenant: number, clientIdentifier: string, row: rows.SessionRow): void {
+  endStored(tenant: number, clientIdentifier: string, row: rows.SessionRow): void {
     if (row.will !== 0) this.#broker.wills.publishNow(row.will)
     this.durableCount -= 1
     this.#ended.add({ tenant, clientIdentifier, number: row.number, expiresAtMs: expiryOf(row) })

@@ -29,6 +29,15 @@ export class TransientSession extends Session {
     return this.#queue?.length ?? 0
   }
 
+  get queue(): MessageQueue | undefined {
+    return this.#queue
+  }
+
+  dropQueue(): void {
+    this.#queue?.clear()
+    this.#queue = undefined
+  }
+
   protected deliver(message: Message, qos: number, retain: boolean, identifiers: ReadonlyArray<number>): void {
     if (this.send(message, qos, retain, identifiers, 0)) this.retained?.came(message)
   }

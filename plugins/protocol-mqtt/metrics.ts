@@ -93,9 +93,13 @@ export function registerMetrics(telemetry: TelemetryShape, broker: Broker): Effe
     ["wills_unsettled", "Wills whose rows or messages are on their way to the disk", () => broker.wills.unsettledCount],
     ["inflight_messages", "QoS 1 and 2 messages in flight to clients", () => count().inFlight],
     ["received_identifiers", "QoS 2 messages taken and not released", () => count().received],
+    ["sessions_waiting", "Sessions for which messages wait in memory", () => count().waiting],
+    ["queue_messages_max", "Most messages that wait in memory for one session", () => count().longestQueue],
+    ["queue_age_seconds_max", "Age of the oldest message that waits in memory", () => ageOf(count().oldestAtMs)],
     ["topic_aliases", "Topic aliases, either way", () => count().aliases],
     ["timers", "Time-outs that are set", () => services.wheel.size]
   ]
+  const ageOf = (atMs: number): number => (atMs === 0 ? 0 : Math.max(0, services.clock.nowMs() - atMs) / 1_000)
   return Effect.gen(function* () {
     for (const [name, help, read] of counters) yield* telemetry.counterOf(`manifold_mqtt_${name}`, help, read)
     for (const [name, help, read] of gauges) yield* telemetry.gauge(`manifold_mqtt_${name}`, help, read)

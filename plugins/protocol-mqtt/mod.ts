@@ -33,6 +33,9 @@ import { Connection } from "./Connection.ts"
 import { delayedResource } from "./delayed/delayed-resource.ts"
 import { openListeners } from "./listeners.ts"
 import { registerMetrics } from "./metrics.ts"
+import { clientResource } from "./operations/client-resource.ts"
+import { sessionResource } from "./operations/session-resource.ts"
+import { subscriptionResource } from "./operations/subscription-resource.ts"
 import * as Reason from "./reasons.ts"
 import { rewriteResource } from "./rewrite/rewrite-resource.ts"
 import { areExpressionsLoaded, loadExpressions } from "./rules/expressions.ts"
@@ -99,6 +102,9 @@ export const plugin = {
         const meta = yield* MetaStore
         yield* resources.register(delayedResource(broker))
         yield* resources.register(slowResource(broker))
+        yield* resources.register(clientResource(broker))
+        yield* resources.register(sessionResource(broker))
+        yield* resources.register(subscriptionResource(broker))
         yield* keepOut(broker, meta, resources)
         for (const rules of [
           broker.autoSubscriptions,

@@ -89,12 +89,16 @@ function make(connection: Connection, session: Session, packet: Rewritten, refus
   answerMade(connection, session, frame, made)
 }
 
-/** Subscribes without a SUBSCRIBE and its SUBACK; returns how many filters were refused. */
-export function subscribeTo(connection: Connection, session: Session, wishes: ReadonlyArray<Subscription>): number {
+/** Subscribes without a SUBSCRIBE and its SUBACK; returns the codes that would stand in it. */
+export function subscribeTo(
+  connection: Connection,
+  session: Session,
+  wishes: ReadonlyArray<Subscription>
+): ReadonlyArray<number> {
   const wished = wishes.map((wish) => rewriteFilter(connection, wish))
   const made = makeAll(connection, session, wished, 0, NONE)
   answerMade(connection, session, NO_FRAME, made)
-  return made.codes.filter((code) => code >= 0x80).length
+  return made.codes
 }
 
 /** Has the retained messages of subscriptions that stand sent, as after a SUBSCRIBE. */

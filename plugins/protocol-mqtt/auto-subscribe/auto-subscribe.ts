@@ -39,5 +39,6 @@ export function autoSubscribe(connection: Connection, session: Session): void {
     })
   }
   if (standing.length > 0) replayRetained(connection, session, standing)
-  if (wishes.length > 0) counts.autoSubscribesRefused += subscribeTo(connection, session, wishes)
+  if (wishes.length === 0) return
+  counts.autoSubscribesRefused += subscribeTo(connection, session, wishes).filter((code) => code >= 0x80).length
 }

@@ -78,6 +78,10 @@ export class Memberships {
     this.#byFilter.set(wish.filter, this.#make(wish))
   }
 
+  *wishes(): Iterable<Wish> {
+    for (const { wish } of this.#byFilter.values()) yield wish
+  }
+
   wishOf(filter: string): Wish | undefined {
     return this.#byFilter.get(filter)?.wish
   }

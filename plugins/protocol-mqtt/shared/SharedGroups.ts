@@ -77,6 +77,11 @@ export class SharedGroups implements GroupVoice, WheelTask {
     return this.#groups.size
   }
 
+  /** Shared subscriptions of clients that are connected here. */
+  get membershipCount(): number {
+    return this.#memberships.size
+  }
+
   /** Numbers of members and memberships that are known here. */
   get memberCount(): number {
     return this.#known.size + this.#memberships.size

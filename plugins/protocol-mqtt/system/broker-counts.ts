@@ -8,8 +8,8 @@ type Read = (broker: Broker) => number
 const GAUGES: ReadonlyArray<readonly [name: string, read: Read]> = [
   ["connections", ({ counts }) => counts.connectionsOpen],
   ["sessions", ({ sessions }) => sessions.count],
-  ["subscriptions", ({ services, shared }) => services.router.subscriptionCount + shared.memberCount],
-  ["subscriptions/shared", ({ shared }) => shared.memberCount],
+  ["subscriptions", ({ services, shared }) => services.router.subscriptionCount + shared.membershipCount],
+  ["subscriptions/shared", ({ shared }) => shared.membershipCount],
   ["subscriptions/exclusive", ({ exclusive }) => exclusive.heldCount],
   ["delayed", ({ delayed }) => delayed.count],
   ["queued", ({ counts }) => counts.queuedMessages]

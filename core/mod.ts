@@ -57,6 +57,13 @@ export { isWellFormedUtf8 } from "./router/utf8.ts"
 export { Shard, type ShardShape } from "./shard/Shard.ts"
 export * from "./telemetry/mod.ts"
 export { isKafkaTopicName, nameOfTopic, topicOfName } from "./topics/default-binding.ts"
-export { filterCovers, filtersOverlap } from "./topics/filter-relations.ts"
+export {
+  type FilterLevels,
+  filterCovers,
+  filterLevels,
+  filtersOverlap,
+  levelsCover,
+  levelsOverlap
+} from "./topics/filter-relations.ts"
 export type { TopicInfo, TopicOrigin } from "./topics/TopicInfo.ts"
 export { TopicError, Topics, type TopicsShape } from "./topics/Topics.ts"

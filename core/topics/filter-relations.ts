@@ -6,10 +6,16 @@
  */
 import { hasWildcard } from "../router/topic-filter.ts"
 
+/** A filter in its levels, to be compared with many others. */
+export type FilterLevels = ReadonlyArray<string>
+
 /** Whether some topic name matches both filters. */
 export function filtersOverlap(a: string, b: string): boolean {
-  const first = levelsOf(a)
-  const second = levelsOf(b)
+  return levelsOverlap(filterLevels(a), filterLevels(b))
+}
+
+/** The same of filters in their levels. */
+export function levelsOverlap(first: FilterLevels, second: FilterLevels): boolean {
   if (isBarred(first, second) || isBarred(second, first)) return false
   for (let index = 0; ; index++) {
     const one = first[index]
@@ -22,8 +28,11 @@ export function filtersOverlap(a: string, b: string): boolean {
 
 /** Whether `a` matches every topic name that `b` matches. */
 export function filterCovers(a: string, b: string): boolean {
-  const covering = levelsOf(a)
-  const covered = levelsOf(b)
+  return levelsCover(filterLevels(a), filterLevels(b))
+}
+
+/** The same of filters in their levels. */
+export function levelsCover(covering: FilterLevels, covered: FilterLevels): boolean {
   if (isBarred(covering, covered)) return false
   for (let index = 0; ; index++) {
     const one = covering[index]
@@ -59,7 +68,7 @@ export function compareRank(a: string, b: string): number {
  * The levels of a filter, in a form in which a "#" stands for exactly what it says. A name has at least one level, and
  * one level alone is not empty: so `#` is the same as `+/#`, and `/#` (whose parent would be the empty name) as `/+/#`.
  */
-function levelsOf(filter: string): ReadonlyArray<string> {
+export function filterLevels(filter: string): FilterLevels {
   if (filter === "#") return ["+", "#"]
   if (filter === "/#") return ["", "+", "#"]
   return filter.split("/")

@@ -174,7 +174,7 @@ export class Broker implements TurnTask, WheelTask {
         )
       : undefined
     const liveBans = new LiveBans(this)
-    this.blacklist.onAdded = () => liveBans.look()
+    this.blacklist.onAdded = (rules) => liveBans.look(rules)
     this.pending = services.ingress
     services.queueLogs.onLost((log, from, end) => {
       for (const session of this.sessions.durable()) session.lost(log, from, end)

@@ -32,6 +32,8 @@ interface Kept {
   readonly subscription: Subscription
   /** The first offset that is for it, by queue log; infinite where that is not known yet. */
   readonly since: ReadonlyArray<number>
+  /** What its row says instead: of one that was replaced, where the first one began. */
+  readonly inRow: ReadonlyArray<number>
 }
 
 export class KeptSubscriptions {
@@ -59,7 +61,11 @@ export class KeptSubscriptions {
 
   /** Puts in what a row says. */
   restore(subscription: Subscription, since: ReadonlyArray<number>): void {
-    this.#kept.set(subscription.filter, { subscription, since })
+    this.#keep(subscription, since, since)
+  }
+
+  #keep(subscription: Subscription, since: ReadonlyArray<number>, inRow: ReadonlyArray<number>): void {
+    this.#kept.set(subscription.filter, { subscription, since, inRow })
   }
 
   /** A subscription was added or replaced; with the router's ticket to wait for. */
@@ -72,9 +78,10 @@ export class KeptSubscriptions {
     // crash, which forgets what that was, as is asked now.
     const wasKept = before !== undefined && before.subscription.qos > 0
     const since = wasKept ? before.since : this.#flows.map((flow) => flow.position)
+    const inRow = wasKept ? before.inRow : since
     const isSame = wasKept && isSameSubscription(before.subscription, made.subscription)
     if (wasKept && !isSame) this.#keepPast(before)
-    this.restore(made.subscription, since)
+    this.#keep(made.subscription, since, inRow)
     let ticket = made.ticket
     if (wish.qos > 0 && !wasKept) ticket = Math.max(ticket, router.wantUnsafe(wish.filter))
     else if (wish.qos === 0 && wasKept) router.unwantUnsafe(wish.filter)
@@ -87,11 +94,11 @@ export class KeptSubscriptions {
       journal.submit({ writes: [{ key: rows.subscriptionKey(session.number, wish.filter), value }] })
       session.mark()
     }
-    if (wasKept) write(since)
+    if (wasKept) write(inRow)
     if (isSame) return { ...made, ticket }
     // Asked behind the wish, so that what each log answers lies after what it had before it knew of this.
     const from = since.map(() => Number.POSITIVE_INFINITY)
-    this.restore(made.subscription, from)
+    this.#keep(made.subscription, from, wasKept ? inRow : from)
     let waiting = queueLogs.count
     let late = 0
     const isKnown = (): void => {
@@ -159,12 +166,12 @@ export class KeptSubscriptions {
     this.#session.mark()
   }
 
-  #rowOf({ subscription, since }: Kept): rows.SubscriptionRow {
+  #rowOf({ subscription, inRow }: Kept): rows.SubscriptionRow {
     const { filter, qos, noLocal, retainAsPublished, identifier } = subscription
     const exclusive = this.#session.exclusive?.has(filter) === true
     const asked = this.#session.namesOf(filter)
     const options = { qos, noLocal: noLocal !== "", retainAsPublished, identifier, exclusive, asked }
-    return { ...options, since: this.#sinceInRow(since) }
+    return { ...options, since: this.#sinceInRow(inRow) }
   }
 
   /** What they want of the queue logs; the same object until a subscription changes. */

@@ -2,11 +2,11 @@
 import * as v from "valibot"
 import { addressList, checkTopicName } from "../../core/mod.ts"
 import { autoSubscribeOptions } from "./auto-subscribe/auto-rule.ts"
-import { areFewInTurn, blacklistOptions } from "./blacklist/ban-rule.ts"
+import { areFewInTurn, BAN_RULES_MAX, blacklistOptions } from "./blacklist/ban-rule.ts"
 import { listenerOptions, whole } from "./listener-options.ts"
-import { topicRefusalOptions } from "./refusal/refusal-rule.ts"
-import { topicRewriteOptions } from "./rewrite/rewrite-rule.ts"
-import { namedOnce } from "./rules/RuleSet.ts"
+import { REFUSAL_RULES_MAX, topicRefusalOptions } from "./refusal/refusal-rule.ts"
+import { areSmall, REWRITE_RULES_MAX, TOO_LARGE, topicRewriteOptions } from "./rewrite/rewrite-rule.ts"
+import { RULES_MAX, rulesOf } from "./rules/RuleSet.ts"
 import { areDistinct, parseScramUser } from "./ScramUsers.ts"
 import { STRATEGIES } from "./shared/strategies.ts"
 
@@ -106,22 +106,27 @@ export const options = v.strictObject({
   ),
   subscriptions_max: v.pipe(v.optional(whole(1, 1_000_000), 10_000), v.description("topic filters of one session")),
   auto_subscribe: v.pipe(
-    v.optional(v.pipe(v.array(autoSubscribeOptions), namedOnce()), []),
+    v.optional(rulesOf(autoSubscribeOptions, RULES_MAX), []),
     v.description("topic filters that every client is subscribed to when it connects")
   ),
   topic_rewrite: v.pipe(
-    v.optional(v.pipe(v.array(topicRewriteOptions), namedOnce()), []),
+    v.optional(
+      v.pipe(
+        rulesOf(topicRewriteOptions, REWRITE_RULES_MAX),
+        v.check((rules) => areSmall(rules), TOO_LARGE)
+      ),
+      []
+    ),
     v.description("rules by which topic names and filters become others")
   ),
   topic_refusal: v.pipe(
-    v.optional(v.pipe(v.array(topicRefusalOptions), namedOnce()), []),
+    v.optional(rulesOf(topicRefusalOptions, REFUSAL_RULES_MAX), []),
     v.description("topics that nobody may publish or subscribe to")
   ),
   blacklist: v.pipe(
     v.optional(
       v.pipe(
-        v.array(blacklistOptions),
-        namedOnce(),
+        rulesOf(blacklistOptions, BAN_RULES_MAX),
         v.check((rules) => areFewInTurn(rules), "expected at most 100 expressions of each kind and 100 networks")
       ),
       []

@@ -43,7 +43,9 @@ export function openConnection(connection: Connection, bytes: Uint8Array, start:
   connection.packetSizeMax = packet.maximumPacketSize
   const { shard } = broker.services
   const tenant = 0
-  if (isBanned(connection, packet.clientIdentifier, packet.username ?? "")) return refuseBanned(connection)
+  // One that names a method of authentication is not yet who its CONNECT says: it is asked when it has proved it.
+  const claimed = packet.authenticationMethod === undefined ? (packet.username ?? "") : ""
+  if (isBanned(connection, packet.clientIdentifier, claimed)) return refuseBanned(connection)
   if (packet.clientIdentifier !== "") {
     if (Buffer.byteLength(packet.clientIdentifier) > settings.client_identifier_bytes_max) {
       return refuse(connection, CLIENT_IDENTIFIER_NOT_VALID)

@@ -105,13 +105,8 @@ export const plugin = {
         yield* resources.register(clientResource(broker))
         yield* resources.register(sessionResource(broker))
         yield* resources.register(subscriptionResource(broker))
-        yield* keepOut(broker, meta, resources)
-        for (const rules of [
-          broker.autoSubscriptions,
-          broker.rewrite.rules,
-          broker.refusals.rules,
-          broker.blacklist.rules
-        ]) {
+        yield* keepOut(broker, meta, resources).pipe(Effect.mapError(noMetaStore))
+        for (const rules of [broker.autoSubscriptions, broker.rewrite.rules, broker.refusals.rules]) {
           yield* rules.watch(meta).pipe(Effect.mapError(noMetaStore))
         }
         yield* Effect.tryPromise({

@@ -10,18 +10,19 @@ import {
   parseShared,
   type RetainedSeam
 } from "../../core/mod.ts"
+import type { Broker } from "./Broker.ts"
 import type { Connection } from "./Connection.ts"
 import { claimFilters } from "./exclusive/claim-filters.ts"
 import { exclusiveFilterOf } from "./exclusive/exclusive-filter.ts"
 import { reasonStringOf } from "./reason-strings.ts"
 import * as Reason from "./reasons.ts"
-import { rewriteFilter, rewriteFilters, type Wished } from "./rewrite/rewrite-filters.ts"
+import { rewriteFilters, type Wished } from "./rewrite/rewrite-filters.ts"
 import type { Session } from "./Session.ts"
 import { isShared } from "./shared/Memberships.ts"
 import { clientSubscribed, clientUnsubscribed } from "./system/client-events.ts"
 import { NO_SUBSCRIPTION_EXISTED, PACKET_TOO_LARGE, TOPIC_FILTER_INVALID } from "./wire/reason-codes.ts"
 import { Refusal } from "./wire/refusal.ts"
-import { decodeSubscribe, type SubscribePacket, type Subscription, subackSize, writeSuback } from "./wire/subscribe.ts"
+import { decodeSubscribe, type SubscribePacket, subackSize, writeSuback } from "./wire/subscribe.ts"
 import { decodeUnsubscribe, unsubackSize, writeUnsuback } from "./wire/unsubscribe.ts"
 
 /** No exclusive filter was refused. */
@@ -93,10 +94,9 @@ function make(connection: Connection, session: Session, packet: Rewritten, refus
 export function subscribeTo(
   connection: Connection,
   session: Session,
-  wishes: ReadonlyArray<Subscription>
+  wishes: ReadonlyArray<Wished>
 ): ReadonlyArray<number> {
-  const wished = wishes.map((wish) => rewriteFilter(connection, wish))
-  const made = makeAll(connection, session, wished, 0, NONE)
+  const made = makeAll(connection, session, wishes, 0, NONE)
   answerMade(connection, session, NO_FRAME, made)
   return made.codes
 }
@@ -195,8 +195,8 @@ function wantsRetained(wish: Wished, isNew: boolean): boolean {
   return wish.retainHandling === 0 || (wish.retainHandling === 1 && isNew)
 }
 
-function judge(connection: Connection, session: Session, { filter: wanted, asked }: Wished): number {
-  const { broker } = connection
+/** Whether a filter may be had at all: 0 or the Reason Code of its refusal. Leaves out what depends on the session, and access. */
+export function judgeFilter(broker: Broker, wanted: string): number {
   if (checkTopicFilter(wanted) !== 0) return TOPIC_FILTER_INVALID
   const exclusive = exclusiveFilterOf(wanted)
   if (exclusive === "" || (exclusive !== undefined && !broker.settings.exclusive_subscriptions)) {
@@ -207,13 +207,25 @@ function judge(connection: Connection, session: Session, { filter: wanted, asked
   if (typeof shared === "number") return TOPIC_FILTER_INVALID
   if (broker.topicBounds.isTextOver(shared?.filter ?? filter)) return TOPIC_FILTER_INVALID
   if (shared !== undefined && !broker.settings.shared_subscriptions) return Reason.SHARED_SUBSCRIPTIONS_NOT_SUPPORTED
-  if (broker.refusals.isSubscribeRefused(shared?.filter ?? filter)) return Reason.NOT_AUTHORIZED
+  return broker.refusals.isSubscribeRefused(shared?.filter ?? filter) ? Reason.NOT_AUTHORIZED : 0
+}
+
+function judge(connection: Connection, session: Session, { filter: wanted, asked }: Wished): number {
+  const { broker } = connection
+  const refusal = judgeFilter(broker, wanted)
+  if (refusal !== 0) return refusal
+  const filter = exclusiveFilterOf(wanted) ?? wanted
   const { subscriptions_max, subscription_bytes_max } = broker.settings
-  // Names that rules made others of count as subscriptions do.
-  const count = Math.max(session.subscriptionCount, session.asked?.count ?? 0)
-  const isOver = count >= subscriptions_max || session.filterSize + filter.length > subscription_bytes_max
+  const size = filter.length + (asked?.length ?? 0)
+  // Names that rules made others of count as subscriptions do; the filter itself may become one of them.
+  const names = asked === undefined ? 0 : (session.asked?.count ?? 0) + 1
+  const isOver =
+    Math.max(session.subscriptionCount, names) >= subscriptions_max ||
+    session.filterSize + size > subscription_bytes_max
   if (isOver && (!session.hasSubscription(filter) || session.isNewName(asked ?? filter))) return Reason.QUOTA_EXCEEDED
-  const allowed = broker.services.access.checkUnsafe(connection.principal, ACTION_SUBSCRIBE, shared?.filter ?? filter)
+  const shared = parseShared(filter)
+  const plain = typeof shared === "object" ? shared.filter : filter
+  const allowed = broker.services.access.checkUnsafe(connection.principal, ACTION_SUBSCRIBE, plain)
   return allowed === ALLOW ? 0 : Reason.NOT_AUTHORIZED
 }
 

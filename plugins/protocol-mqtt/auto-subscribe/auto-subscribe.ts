@@ -8,6 +8,7 @@
  *  - A filter that it may not have, or that there is no room for, is left out and counted; so is a rule whose placeholders do not fit.
  */
 import type { Connection } from "../Connection.ts"
+import { rewriteFilter, type Wished } from "../rewrite/rewrite-filters.ts"
 import { fillIn } from "../rules/placeholders.ts"
 import type { Session } from "../Session.ts"
 import { replayRetained, subscribeTo } from "../subscribing.ts"
@@ -16,7 +17,7 @@ import type { Subscription } from "../wire/subscribe.ts"
 export function autoSubscribe(connection: Connection, session: Session): void {
   const { broker } = connection
   const { autoSubscriptions, counts } = broker
-  const wishes: Array<Subscription> = []
+  const wishes: Array<Wished> = []
   const standing: Array<string> = []
   for (const rule of autoSubscriptions.rules) {
     const filter = fillIn(rule.topic, connection.principal)
@@ -24,12 +25,7 @@ export function autoSubscribe(connection: Connection, session: Session): void {
       counts.autoSubscribesRefused += 1
       continue
     }
-    const known = broker.rewrite.subscribed(filter, connection.principal)
-    if (session.hasSubscription(known)) {
-      if (rule.retain_handling === 0 && session.subscriptionOf(known) !== undefined) standing.push(known)
-      continue
-    }
-    wishes.push({
+    const wish = rewriteFilter(connection, {
       filter,
       qos: rule.qos as Subscription["qos"],
       noLocal: rule.no_local,
@@ -37,6 +33,8 @@ export function autoSubscribe(connection: Connection, session: Session): void {
       retainHandling: rule.retain_handling as Subscription["retainHandling"],
       reasonCode: 0
     })
+    if (wish.reasonCode !== 0 || !session.hasSubscription(wish.filter)) wishes.push(wish)
+    else if (rule.retain_handling === 0 && session.subscriptionOf(wish.filter) !== undefined) standing.push(wish.filter)
   }
   if (standing.length > 0) replayRetained(connection, session, standing)
   if (wishes.length === 0) return

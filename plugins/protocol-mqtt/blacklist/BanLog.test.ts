@@ -51,6 +51,7 @@ test("what is put on the list and taken off it, by whom it was meant, newest fir
     { name: "two", before: two, after: undefined, revision: 9 }
   ]
   const log = open()
+  log.caughtUp([], NOW)
   for (const change of told) log.note(change, NOW + change.revision * 1_000)
   const expected = ["9-two expired", "7-one lifted", "4-two banned", "4-three banned", "3-one banned"]
   const shown = (of: BanLog): ReadonlyArray<string> => of.events.map(({ id, action }) => `${id} ${action}`)
@@ -59,8 +60,9 @@ test("what is put on the list and taken off it, by whom it was meant, newest fir
   assert.deepEqual(again.events, log.events)
   // A start tells what stands on the list; what was there is not noted anew, what is new is.
   again.note({ name: "three", before: undefined, after: rule("three"), revision: 4 }, NOW + 60_000)
-  again.note({ name: "four", before: undefined, after: rule("four"), revision: 9 }, NOW + 60_000)
-  assert.deepEqual(shown(again), ["9-four banned", ...expected])
+  again.note({ name: "four", before: undefined, after: rule("four"), revision: 10 }, NOW + 60_000)
+  again.caughtUp([rule("three"), rule("four")], NOW + 60_000)
+  assert.deepEqual(shown(again), ["10-four banned", ...expected])
   for (const limit of [1, 2, 100]) assert.equal((await list(again, limit)).length, 6)
   assert.deepEqual(await list(again, 1, "client t"), ["9-two", "4-two", "4-three"])
 })
@@ -68,14 +70,16 @@ test("what is put on the list and taken off it, by whom it was meant, newest fir
 test("the log is bounded, in memory and in rows; a page goes on where its last event has gone", async () => {
   const { open, store } = make()
   const log = open()
+  log.caughtUp([], NOW)
+  log.note({ name: "flapping-0", before: undefined, after: rule("flapping-0"), revision: 0 }, NOW)
   for (let each = 1; each <= BAN_LOG_MAX + 500; each++) {
     log.note({ name: `r${each}`, before: undefined, after: rule(`r${each}`), revision: each }, NOW)
   }
   const rows = (): number => store.range(BAN_LOG_PREFIX, Uint8Array.of(0x62, 0x6d), 10_000).length
-  assert.deepEqual([log.events.length, rows()], [BAN_LOG_MAX, BAN_LOG_MAX])
+  assert.deepEqual([log.events.length, rows()], [BAN_LOG_MAX + 1, BAN_LOG_MAX + 1])
   assert.deepEqual(await list(log, 100), await list(open(), 1_000))
   const behind = await Effect.runPromise(
-    banLogResource(log).list?.({ limit: 5, cursor: "501-gone", filter: "" }) ?? Effect.die("list")
+    banLogResource(log).list?.({ limit: 5, cursor: "0-gone", filter: "" }) ?? Effect.die("list")
   )
   assert.deepEqual(behind, { items: [] })
   const between = await Effect.runPromise(
@@ -91,4 +95,34 @@ test("a row that another release wrote is left alone", () => {
     { key: Uint8Array.of(0x62, 0x6c, 2), value: Uint8Array.of(1, 0x7b) }
   ])
   assert.deepEqual(open().events, [])
+})
+
+test("what a crash kept out of the log is found at the start: what stands on the list, in its order, and what does not any more", () => {
+  const { open } = make()
+  const log = open()
+  log.caughtUp([], NOW)
+  for (const [name, revision] of [
+    ["a", 3],
+    ["c", 7]
+  ] as const) {
+    log.note({ name, before: undefined, after: rule(name), revision }, NOW)
+  }
+  // "b" and "d" were put on the list, and "c" taken off it, before a crash; told in the order of their names.
+  const again = open()
+  for (const [name, revision] of [
+    ["a", 3],
+    ["b", 8],
+    ["d", 5]
+  ] as const) {
+    again.note({ name, before: undefined, after: rule(name), revision }, NOW)
+  }
+  again.caughtUp([rule("a"), rule("b"), rule("d")], NOW)
+  const shown = again.events.map(({ id, action }) => `${id} ${action}`)
+  assert.deepEqual(shown, ["8-c lifted", "8-b banned", "7-c banned", "5-d banned", "3-a banned"])
+  assert.deepEqual(
+    open()
+      .events.map(({ id, action }) => `${id} ${action}`)
+      .toSorted(),
+    shown.toSorted()
+  )
 })

@@ -47,6 +47,14 @@ test("who has no name is not named by an expression that matches nothing, or by 
   assert.ok(asks(list, "c", "u", ""))
 })
 
+test("an expression that has ended, or that an assigned identifier would match, keeps nobody out", () => {
+  const ended = new Blacklist([rule("client_id_match", "x", "2020-01-01T00:00:00Z")])
+  assert.ok(!asks(ended, "y".repeat(2_000)))
+  const long = new Blacklist([rule("client_id_match", "x")])
+  assert.deepEqual([asks(long, "y".repeat(512)), asks(long, "y".repeat(513))], [false, true])
+  assert.ok(!asks(new Blacklist([rule("client_id_match", "^[0-9]*$")]), ""))
+})
+
 test("an entry ends at its time; of two of one name the longer holds", () => {
   const list = new Blacklist([
     rule("client_id", "c", "2027-01-01T00:00:10Z"),
@@ -122,9 +130,11 @@ test("wrong entries are refused with the reason", () => {
     [{ blacklist_type: "ip_cidr", resource_name: "10.1.0.0/33" }, /network/],
     [{ blacklist_type: "client_id_match", resource_name: "(" }, /RE2/],
     [{ blacklist_type: "user_match", resource_name: "(a)\\1" }, /RE2/],
-    [{ blacklist_type: "user_match", resource_name: "a".repeat(1_025) }, /RE2/],
+    [{ blacklist_type: "user_match", resource_name: "a".repeat(1_025) }, /1024 characters/],
     [{ end_time: "tomorrow" }, /expected a time/],
     [{ end_time: "2027-13-01T00:00:00Z" }, /expected a time/],
+    [{ end_time: "2027-02-30T00:00:00Z" }, /expected a time/],
+    [{ blacklist_type: "user_match", resource_name: "a{1000}" }, /500 instructions/],
     [{ desc: "x".repeat(257) }, /length/],
     [{ more: 1 }, /more/]
   ] as const) {

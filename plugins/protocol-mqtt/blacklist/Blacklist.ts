@@ -10,10 +10,10 @@
 import { addressOf, isInNetwork, type Network, networkOf } from "../../../core/mod.ts"
 import { areExpressionsLoaded, type Expression, expressionOf, loadExpressions } from "../rules/expressions.ts"
 import { RuleSet } from "../rules/RuleSet.ts"
-import { type BanRule, type BanType, banRules, endOf, IN_TURN_MAX } from "./ban-rule.ts"
+import { BAN_RULES_MAX, type BanRule, type BanType, banRules, endOf, IN_TURN_MAX, isFlapping } from "./ban-rule.ts"
 
 /** Longest name, in characters, that expressions are looked for in. */
-const NAME_LENGTH_MAX = 1_024
+const NAME_LENGTH_MAX = 512
 
 /** An entry that is asked, with its end, ms since 1970. */
 interface Asked<Matcher> {
@@ -29,12 +29,16 @@ type Exact = Map<string, Map<string, number>>
 export class Blacklist {
   readonly rules: RuleSet<BanRule>
   /** Called when more are kept out than before. */
-  onAdded: () => void = () => {}
+  onAdded: (rules: ReadonlyArray<BanRule>) => void = () => {}
   /** CONNECTs that were refused. */
   refused = 0
   /** Connections that were ended. */
   ended = 0
-  #count = 0
+  /** Entries of clients that were found flapping, and of all others. */
+  flappingCount = 0
+  #otherCount = 0
+  /** Of those that were made, the revision of each. */
+  readonly #revisions = new Map<string, number>()
   readonly #clients: Exact = new Map()
   readonly #users: Exact = new Map()
   readonly #addresses: Exact = new Map()
@@ -51,9 +55,10 @@ export class Blacklist {
 
   /** Whether a client is to be kept out; `nowMs` is the wall clock. */
   isBanned(clientIdentifier: string, user: string, peerAddress: string, nowMs: number): boolean {
-    if (this.#count === 0) return false
+    if (this.flappingCount + this.#otherCount === 0) return false
     if (holdsFor(this.#clients, clientIdentifier, nowMs) || holdsFor(this.#users, user, nowMs)) return true
-    if (isFound(this.#clientExpressions, clientIdentifier, nowMs)) return true
+    // Who has none yet gets one of ours.
+    if (clientIdentifier !== "" && isFound(this.#clientExpressions, clientIdentifier, nowMs)) return true
     if (user !== "" && isFound(this.#userExpressions, user, nowMs)) return true
     if (this.#addresses.size + this.#networks.size === 0) return false
     const address = addressOf(peerAddress)
@@ -65,33 +70,45 @@ export class Blacklist {
   }
 
   /** One rule is another. */
-  changed(before: BanRule | undefined, after: BanRule | undefined): void {
+  changed(before: BanRule | undefined, after: BanRule | undefined, revision = 0): void {
     if (before !== undefined) {
-      this.#count -= 1
+      this.#tally(before, -1)
+      this.#revisions.delete(before.name)
       this.#remove(before)
     }
     if (after === undefined) return
-    this.#count += 1
+    this.#tally(after, 1)
+    if (revision > 0) this.#revisions.set(after.name, revision)
     this.#add(after)
-    this.onAdded()
+    this.onAdded([after])
+  }
+
+  #tally(rule: BanRule, change: number): void {
+    if (isFlapping(rule)) this.flappingCount += change
+    else this.#otherCount += change
   }
 
   /** Why one more rule cannot be made; undefined = it can. */
-  #refusalOf({ blacklist_type: type }: BanRule): string | undefined {
+  #refusalOf(rule: BanRule): string | undefined {
+    const type = rule.blacklist_type
+    if (!isFlapping(rule) && this.#otherCount >= BAN_RULES_MAX) {
+      return `there are ${BAN_RULES_MAX} entries: no more can be made`
+    }
     const inTurn = this.#inTurn(type)
     return inTurn !== undefined && inTurn.size >= IN_TURN_MAX
       ? `there are ${IN_TURN_MAX} entries of the type ${type}: no more can be made`
       : undefined
   }
 
-  /** Rules that were made and have ended, at most `max`. */
-  endedBy(nowMs: number, max: number): ReadonlyArray<string> {
-    const names: Array<string> = []
+  /** Rules that were made and have ended, with their revisions, at most `max`. */
+  endedBy(nowMs: number, max: number): ReadonlyArray<readonly [name: string, revision: number]> {
+    const ended: Array<readonly [string, number]> = []
     for (const rule of this.rules.unsorted) {
-      if (names.length === max) break
-      if (endOf(rule) <= nowMs && !this.rules.isDeclared(rule.name)) names.push(rule.name)
+      if (ended.length === max) break
+      const revision = this.#revisions.get(rule.name)
+      if (revision !== undefined && endOf(rule) <= nowMs) ended.push([rule.name, revision])
     }
-    return names
+    return ended
   }
 
   /** Settled when all rules that are known hold. Rejects with the first one of the manifest that is none. */
@@ -106,7 +123,7 @@ export class Blacklist {
     const unread = this.#unread
     this.#unread = []
     for (const rule of unread) this.#add(rule)
-    this.onAdded()
+    this.onAdded(unread)
   }
 
   #add(rule: BanRule): void {
@@ -176,10 +193,10 @@ function holdsFor(exact: Exact, value: string, nowMs: number): boolean {
 }
 
 function isFound(expressions: InTurn<Expression>, value: string, nowMs: number): boolean {
-  // What takes too long to be looked at is not let past.
-  if (value.length > NAME_LENGTH_MAX && expressions.size > 0) return true
   for (const { matcher, endMs } of expressions.values()) {
-    if (endMs > nowMs && matcher.test(value)) return true
+    if (endMs <= nowMs) continue
+    // What takes too long to be looked at is not let past.
+    if (value.length > NAME_LENGTH_MAX || matcher.matcher(value).find()) return true
   }
   return false
 }

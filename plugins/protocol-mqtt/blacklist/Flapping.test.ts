@@ -4,7 +4,14 @@ import { Flapping, WATCHED_MAX } from "./Flapping.ts"
 
 function make(connectionsMax = 3, windowMs = 1_000) {
   const banned: Array<string> = []
-  return { banned, flapping: new Flapping({ windowMs, connectionsMax }, (client) => banned.push(client)) }
+  return {
+    banned,
+    flapping: new Flapping(
+      { windowMs, connectionsMax },
+      (client) => `key of ${client}`,
+      (client) => banned.push(client)
+    )
+  }
 }
 
 test("as many connections as are allowed in a window are none too many; one more is, and bans once", () => {
@@ -29,7 +36,7 @@ test("a window begins with its first connection", () => {
 test("what the blacklist has is its affair: taken off there, the client begins anew", () => {
   const { flapping } = make()
   for (let count = 0; count < 4; count++) flapping.isOneTooMany("a", 0)
-  flapping.settled("a")
+  flapping.settled("key of a")
   for (let count = 0; count < 3; count++) assert.ok(!flapping.isOneTooMany("a", 10))
   assert.ok(flapping.isOneTooMany("a", 10))
 })
@@ -39,6 +46,11 @@ test("clients are forgotten with their windows, and no more are counted than is 
   for (let each = 0; each < 1_000; each++) flapping.isOneTooMany(`c${each}`, each)
   for (let each = 0; each < 600; each++) flapping.isOneTooMany("later", 10_000)
   assert.ok(flapping.watchedCount <= 1, `${flapping.watchedCount}`)
+  for (let each = 0; each < 1_000; each++) flapping.isOneTooMany(`e${each}`, 12_000)
+  flapping.sweep(12_999)
+  assert.equal(flapping.watchedCount, 1_000)
+  flapping.sweep(13_000)
+  assert.equal(flapping.watchedCount, 0)
   for (let each = 0; each < WATCHED_MAX + 1_000; each++) flapping.isOneTooMany(`d${each}`, 20_000)
   assert.ok(flapping.watchedCount <= WATCHED_MAX + 2)
 })

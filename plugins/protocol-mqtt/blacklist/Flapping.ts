@@ -35,10 +35,17 @@ export class Flapping {
   readonly #watched = new Map<string, Watched>()
   /** Those that were found just now, with the time until when they are refused here. */
   readonly #caught = new Map<string, number>()
+  readonly #keyOf: (clientIdentifier: string) => string
   readonly #ban: (clientIdentifier: string) => void
 
-  constructor(bounds: FlappingBounds, ban: (clientIdentifier: string) => void) {
+  /** `keyOf` makes short keys of identifiers that may be long. */
+  constructor(
+    bounds: FlappingBounds,
+    keyOf: (clientIdentifier: string) => string,
+    ban: (clientIdentifier: string) => void
+  ) {
     this.#bounds = bounds
+    this.#keyOf = keyOf
     this.#ban = ban
   }
 
@@ -48,41 +55,51 @@ export class Flapping {
 
   /** Counts a connection; whether it is one too many. `nowMs` is monotonic. */
   isOneTooMany(clientIdentifier: string, nowMs: number): boolean {
-    this.#sweep(nowMs)
-    const caughtUntilMs = this.#caught.get(clientIdentifier)
+    this.#sweep(nowMs, SWEPT)
+    const key = this.#keyOf(clientIdentifier)
+    const caughtUntilMs = this.#caught.get(key)
     if (caughtUntilMs !== undefined && nowMs < caughtUntilMs) return true
-    const watched = this.#watched.get(clientIdentifier)
+    const watched = this.#watched.get(key)
     if (watched === undefined || watched.untilMs <= nowMs) {
-      this.#watched.delete(clientIdentifier)
-      this.#watched.set(clientIdentifier, { untilMs: nowMs + this.#bounds.windowMs, count: 1 })
+      this.#watched.delete(key)
+      this.#watched.set(key, { untilMs: nowMs + this.#bounds.windowMs, count: 1 })
       return false
     }
     watched.count += 1
     if (watched.count <= this.#bounds.connectionsMax) return false
-    this.#watched.delete(clientIdentifier)
-    this.#caught.delete(clientIdentifier)
-    this.#caught.set(clientIdentifier, nowMs + GAP_MS)
+    this.#watched.delete(key)
+    this.#caught.delete(key)
+    this.#caught.set(key, nowMs + GAP_MS)
     this.found += 1
     this.#ban(clientIdentifier)
     return true
   }
 
-  /** The blacklist has it, or had: from now on that alone says who is refused. */
-  settled(clientIdentifier: string): void {
-    this.#caught.delete(clientIdentifier)
+  /** The blacklist has a client, by its key, or had: from now on that alone says who is refused. */
+  settled(key: string): void {
+    this.#caught.delete(key)
   }
 
-  #sweep(nowMs: number): void {
-    sweep(this.#caught, ([, untilMs]) => untilMs <= nowMs)
-    sweep(this.#watched, ([, { untilMs }]) => untilMs <= nowMs || this.#watched.size > WATCHED_MAX)
+  /** Forgets all whose windows are over. */
+  sweep(nowMs: number): void {
+    this.#sweep(nowMs, Number.POSITIVE_INFINITY)
+  }
+
+  #sweep(nowMs: number, max: number): void {
+    sweep(this.#caught, max, ([, untilMs]) => untilMs <= nowMs)
+    sweep(this.#watched, max, ([, { untilMs }]) => untilMs <= nowMs || this.#watched.size > WATCHED_MAX)
   }
 }
 
-/** Takes off the first entries that are over, a few at a time. */
-function sweep<Value>(entries: Map<string, Value>, isOver: (entry: readonly [string, Value]) => boolean): void {
+/** Takes off the first entries that are over, at most `max`. */
+function sweep<Value>(
+  entries: Map<string, Value>,
+  max: number,
+  isOver: (entry: readonly [string, Value]) => boolean
+): void {
   let count = 0
   for (const entry of entries) {
-    if (count === SWEPT || !isOver(entry)) return
+    if (count === max || !isOver(entry)) return
     entries.delete(entry[0])
     count += 1
   }

@@ -8,53 +8,66 @@
 import type { Broker } from "../Broker.ts"
 import type { Connection } from "../Connection.ts"
 import { ADMINISTRATIVE_ACTION } from "../reasons.ts"
+import { Blacklist } from "./Blacklist.ts"
+import type { BanRule } from "./ban-rule.ts"
 
-/** Connections that are looked at in one go: well below a millisecond where nobody has to be asked in turn. */
-const SLICE = 500
+/** In one go, ms. */
+const SLICE_MS = 4
+
+interface Walk {
+  readonly connections: Iterator<Connection>
+  /** What was added: nobody is asked for what was there before. */
+  readonly added: Blacklist
+}
 
 export class LiveBans {
   readonly #broker: Broker
-  #walk: Iterator<Connection> | undefined
-  /** Something was added since the walk began. */
-  #isAgain = false
+  #walk: Walk | undefined
+  /** What was added since the walk began, by name. */
+  #next = new Map<string, BanRule>()
 
   constructor(broker: Broker) {
     this.#broker = broker
   }
 
-  /** The blacklist has grown. */
-  look(): void {
-    if (this.#walk !== undefined) {
-      this.#isAgain = true
-      return
-    }
-    this.#walk = this.#broker.connections.values()
-    this.#later()
+  /** The blacklist has grown by these. */
+  look(rules: ReadonlyArray<BanRule>): void {
+    const isIdle = this.#walk === undefined && this.#next.size === 0
+    for (const rule of rules) this.#next.set(rule.name, rule)
+    if (isIdle && this.#next.size > 0) this.#later(() => this.#begin())
   }
 
-  #later(): void {
-    this.#broker.services.clock.immediate(() => this.#slice())
+  #later(go: () => void): void {
+    this.#broker.services.clock.immediate(go)
   }
 
-  #slice(): void {
+  #begin(): void {
+    const added = new Blacklist([...this.#next.values()])
+    this.#next = new Map()
+    this.#walk = { connections: this.#broker.connections.values(), added }
+    this.#slice(this.#walk)
+  }
+
+  #slice({ connections, added }: Walk): void {
     const { blacklist, services } = this.#broker
-    const nowMs = services.clock.nowMs()
-    for (let count = 0; count < SLICE; count++) {
-      const next = this.#walk?.next()
-      if (next?.done !== false) {
+    const { clock } = services
+    const nowMs = clock.nowMs()
+    const untilMs = clock.monotonicMs() + SLICE_MS
+    do {
+      const next = connections.next()
+      if (next.done === true) {
         this.#walk = undefined
-        if (!this.#isAgain) return
-        this.#isAgain = false
-        this.look()
+        if (this.#next.size > 0) this.#later(() => this.#begin())
         return
       }
-      const { principal } = next.value
-      const { clientIdentifier, user, peerAddress } = principal
+      const { clientIdentifier, user, peerAddress } = next.value.principal
       // Nobody yet: it is asked at its CONNECT.
-      if (clientIdentifier === "" || !blacklist.isBanned(clientIdentifier, user, peerAddress, nowMs)) continue
+      if (clientIdentifier === "" || !added.isBanned(clientIdentifier, user, peerAddress, nowMs)) continue
       blacklist.ended += 1
       next.value.close(ADMINISTRATIVE_ACTION)
-    }
-    this.#later()
+    } while (clock.monotonicMs() < untilMs)
+    this.#later(() => {
+      if (this.#walk !== undefined) this.#slice(this.#walk)
+    })
   }
 }

@@ -5,11 +5,26 @@
  */
 import * as v from "valibot"
 import { addressOf, networkOf } from "../../../core/mod.ts"
-import { isExpression, loadExpressions } from "../rules/expressions.ts"
+import { isExpression, loadExpressions, sizeFault } from "../rules/expressions.ts"
 import { type RuleKind, ruleName } from "../rules/RuleSet.ts"
 
 export const BAN_TYPES = ["client_id", "user", "ip", "client_id_match", "user_match", "ip_cidr"] as const
 export type BanType = (typeof BAN_TYPES)[number]
+
+/** Entries that administrators make, and, beside them, those of clients that were found flapping. */
+export const BAN_RULES_MAX = 10_000
+export const FLAPPING_RULES_MAX = 5_000
+const FLAPPING_PREFIX = "flapping-"
+
+/** The name of the entry of a client that was found flapping; `digest` stands for its identifier. */
+export function flappingName(digest: string): string {
+  return `${FLAPPING_PREFIX}${digest}`
+}
+
+/** Whether an entry is of a client that was found flapping. */
+export function isFlapping({ name }: Pick<BanRule, "name">): boolean {
+  return name.startsWith(FLAPPING_PREFIX)
+}
 
 /** Of each type that is asked entry by entry: expressions and networks. */
 export const IN_TURN_MAX = 100
@@ -45,13 +60,17 @@ const schema = v.pipe(
     ),
     desc: v.pipe(v.optional(v.pipe(v.string(), v.maxLength(REASON_LENGTH_MAX)), ""), v.description("for what reason"))
   }),
-  v.check(isFit, ({ input }) => FORMS[(input as BanRule).blacklist_type])
+  v.check(isFit, ({ input }) => faultOf(input as BanRule))
 )
 
 const TIME = v.pipe(
   v.string(),
   v.isoTimestamp(),
-  v.check((text) => !Number.isNaN(Date.parse(text)))
+  v.check((text) => {
+    const [year = 0, month = 0, day = 0] = text.slice(0, 10).split("-").map(Number)
+    // A day that the month does not have is taken for one of the next.
+    return !Number.isNaN(Date.parse(text)) && new Date(Date.UTC(year, month - 1, day)).getUTCDate() === day
+  })
 )
 
 const FORMS: Readonly<Record<BanType, string>> = {
@@ -63,10 +82,19 @@ const FORMS: Readonly<Record<BanType, string>> = {
   ip_cidr: "expected a network as 10.1.0.0/16 or 2001:db8::/32"
 }
 
+function faultOf({ blacklist_type: type, resource_name: value }: BanRule): string {
+  const isTooLarge = isExpressionType(type) ? sizeFault(value) : undefined
+  return isTooLarge ?? FORMS[type]
+}
+
+function isExpressionType(type: BanType): boolean {
+  return type === "client_id_match" || type === "user_match"
+}
+
 function isFit({ blacklist_type: type, resource_name: value }: BanRule): boolean {
   if (type === "ip") return addressOf(value) !== ""
   if (type === "ip_cidr") return networkOf(value) !== undefined
-  return type !== "client_id_match" && type !== "user_match" ? true : isExpression(value)
+  return !isExpressionType(type) || isExpression(value)
 }
 
 /** Whether there are no more entries of any type than can be asked in turn. */
@@ -84,7 +112,7 @@ export const banRules: RuleKind<BanRule> = {
   description: "Clients, users and addresses that are kept out",
   schema,
   prepare: loadExpressions,
-  max: 10_000
+  max: BAN_RULES_MAX + FLAPPING_RULES_MAX
 }
 
 /** As an entry of `[[plugin.options.blacklist]]`. */

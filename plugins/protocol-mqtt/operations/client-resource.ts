@@ -7,6 +7,7 @@ import type { Connection } from "../Connection.ts"
 import { exclusiveFilterOf } from "../exclusive/exclusive-filter.ts"
 import { whole } from "../listener-options.ts"
 import { ADMINISTRATIVE_ACTION } from "../reasons.ts"
+import { rewriteFilter } from "../rewrite/rewrite-filters.ts"
 import type { Session } from "../Session.ts"
 import { subscribeTo } from "../subscribing.ts"
 import { clientUnsubscribed } from "../system/client-events.ts"
@@ -124,7 +125,7 @@ export function clientResource(broker: Broker): Resource {
               retainHandling: retain_handling as Subscription["retainHandling"],
               reasonCode: 0
             }
-            const [code = 0] = subscribeTo(connection, session, [asked])
+            const [code = 0] = subscribeTo(connection, session, [rewriteFilter(connection, asked)])
             if (code < 0x80) return whenKept(broker, { topic, qos: code })
             const message = `it may not have ${JSON.stringify(topic)}: ${reasonName(code)}`
             return Effect.fail(new ResourceError({ reason: "conflict", code: "client-subscription-refused", message }))

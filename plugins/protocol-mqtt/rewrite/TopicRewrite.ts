@@ -15,7 +15,7 @@ import { RuleSet } from "../rules/RuleSet.ts"
 import { hasForm, type Made, type RewriteRule, Rewriter, rewriteRules, topicOf } from "./rewrite-rule.ts"
 
 /** Longer topics, in characters, are refused where a rule would have to look at them: that would take too long. */
-export const LOOKED_AT_LENGTH_MAX = 1_024
+export const LOOKED_AT_LENGTH_MAX = 512
 /** Instead of a topic: a rule says no. */
 export const NOT_ALLOWED = ""
 const FILTER_PREFIX = /^(?:\$exclusive\/)?(?:\$share\/[^/]*\/)?/
@@ -112,7 +112,14 @@ export class TopicRewrite {
     this.#remembered.clear()
     if (this.rules.count > 0 && !areExpressionsLoaded()) {
       // One that an administrator made holds a moment later; those that are there at the start are waited for.
-      if (!this.#isLoading) loadExpressions().then(() => this.#changed())
+      if (!this.#isLoading) {
+        loadExpressions().then(
+          () => this.#changed(),
+          () => {
+            this.#isLoading = false
+          }
+        )
+      }
       this.#isLoading = true
       return
     }

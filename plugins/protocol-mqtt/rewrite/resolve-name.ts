@@ -1,7 +1,10 @@
 /** From what a client says to the topic name that a message is published on: the rules' name, where they make one, and whether it may be. */
 import { checkTopicName, type Principal } from "../../../core/mod.ts"
 import type { Broker } from "../Broker.ts"
+import { isDelayedWrong } from "../delayed/delayed-name.ts"
+import { NOT_AUTHORIZED } from "../reasons.ts"
 import { isReservedText } from "../reserved-names.ts"
+import { TOPIC_NAME_INVALID } from "../wire/reason-codes.ts"
 
 const DELAYED_PREFIX = /^\$delayed\/\d+\//
 
@@ -17,6 +20,15 @@ export function isRefusedName(broker: Broker, name: string, principal: Principal
   if (!broker.rewrite.hasPublishRules && !broker.refusals.hasPublishRules) return false
   const resolved = resolveName(broker, name.slice(delayOf(name).length), principal)
   return resolved === undefined || broker.refusals.isPublishRefused(resolved)
+}
+
+/** Whether a client may say a name at all, be it delayed: 0 or the Reason Code of its refusal, before any rule is asked. */
+export function judgeName({ topicBounds, services }: Broker, name: string): number {
+  const plain = name.slice(delayOf(name).length)
+  if (checkTopicName(name) !== 0 || isDelayedWrong(name, services.clock.nowMs()) || topicBounds.isTextOver(plain)) {
+    return TOPIC_NAME_INVALID
+  }
+  return isReservedText(plain) ? NOT_AUTHORIZED : 0
 }
 
 /** `$delayed/seconds/`, where a name begins so. */

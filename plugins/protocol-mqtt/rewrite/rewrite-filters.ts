@@ -14,7 +14,7 @@ const SLICE_MS = 4
 export type Wished = Subscription & { readonly asked?: string }
 
 export function rewriteFilter({ broker, principal }: Connection, wish: Subscription): Wished {
-  if (wish.reasonCode !== 0) return wish
+  if (wish.reasonCode !== 0 || !broker.rewrite.hasSubscribeRules) return wish
   const asked = exclusiveFilterOf(wish.filter) ?? wish.filter
   const filter = broker.rewrite.subscribed(wish.filter, principal)
   return filter === NOT_ALLOWED ? { ...wish, asked, reasonCode: TOPIC_FILTER_INVALID } : { ...wish, asked, filter }

@@ -3,7 +3,7 @@ import { test } from "node:test"
 import { Effect } from "effect"
 import * as v from "valibot"
 import { type MetaChange, MetaStoreError, type MetaStoreShape } from "../../../core/mod.ts"
-import { namedOnce, RULES_MAX, RuleSet, ruleName } from "./RuleSet.ts"
+import { RULES_MAX, RuleSet, ruleName, rulesOf } from "./RuleSet.ts"
 
 const schema = v.strictObject({ name: ruleName, topic: v.pipe(v.string(), v.minLength(1)) })
 const kind = { resource: "test-rule", description: "for tests", schema }
@@ -100,8 +100,9 @@ test("there is a bound; names are plain, and each is one rule's", async () => {
   assert.equal(await verb("create", "", { name: "one-more", topic: "t" }), "test-rule-too-many")
   for (const name of ["", "a b", "a/b", "ü", ".", "..", "-x", "x".repeat(65)]) assert.ok(!v.is(ruleName, name), name)
   assert.ok(v.is(ruleName, "A-z.0_9") && v.is(ruleName, "x".repeat(64)))
-  const rules = v.pipe(v.array(v.object({ name: v.string() })), namedOnce())
+  const rules = rulesOf(v.object({ name: v.string() }), 3)
   assert.ok(v.is(rules, [{ name: "a" }, { name: "b" }]))
   const { issues = [] } = v.safeParse(rules, [{ name: "a" }, { name: "b" }, { name: "b" }])
   assert.match(issues[0]?.message ?? "", /"b" is there twice/)
+  assert.ok(!v.is(rules, [{ name: "a" }, { name: "b" }, { name: "c" }, { name: "d" }]))
 })

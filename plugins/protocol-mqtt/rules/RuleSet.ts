@@ -6,7 +6,7 @@
  *  - Every shard sees the same rules, a change a moment after the meta store has it; what is read there is checked as what is given.
  *  - Their number is bounded, so that going through them all costs a bounded time.
  */
-import { Effect, type Scope } from "effect"
+import { Effect, type Scope, Semaphore } from "effect"
 import * as v from "valibot"
 import { type MetaStoreError, type MetaStoreShape, type Resource, ResourceError } from "../../../core/mod.ts"
 
@@ -27,11 +27,15 @@ export interface Rule {
   readonly name: string
 }
 
-/** Refuses two rules of one name. */
-export function namedOnce<Rules extends ReadonlyArray<Rule>>() {
-  return v.check<Rules, (issue: v.CheckIssue<Rules>) => string>(
-    (rules) => twiceNamed(rules) === undefined,
-    ({ input }) => `expected a name of its own for each; ${JSON.stringify(twiceNamed(input))} is there twice`
+/** As a list in the manifest: no more than there may be, and no two of one name. */
+export function rulesOf<Schema extends v.GenericSchema<unknown, Rule>>(schema: Schema, max: number) {
+  return v.pipe(
+    v.array(schema),
+    v.maxLength(max),
+    v.check(
+      (rules) => twiceNamed(rules) === undefined,
+      ({ input }) => `expected a name of its own for each; ${JSON.stringify(twiceNamed(input))} is there twice`
+    )
   )
 }
 
@@ -50,7 +54,7 @@ export interface RuleKind<Item extends Rule> {
   /** How many there may be; absent = {@link RULES_MAX}. */
   readonly max?: number
   /** Why one more cannot be made; undefined = it can. */
-  readonly refusalOf?: (rule: Item) => string | undefined
+  readonly refusalOf?: (rule: Item, others: Iterable<Item>) => string | undefined
 }
 
 /** One rule is another, or new, or gone. */
@@ -127,18 +131,16 @@ export class RuleSet<Item extends Rule> {
     return meta.transact({ compare: [], writes: [{ key: `${this.#prefix}${rule.name}`, value }] }).pipe(Effect.asVoid)
   }
 
-  /** Takes rules off that were made. */
-  remove(meta: MetaStoreShape, names: ReadonlyArray<string>): Effect.Effect<void, MetaStoreError> {
-    const writes = names.map((name) => ({ key: `${this.#prefix}${name}`, value: undefined }))
-    return meta.transact({ compare: [], writes }).pipe(Effect.asVoid)
-  }
-
-  get isFull(): boolean {
-    return this.#all.size >= (this.#kind.max ?? RULES_MAX)
+  /** Takes a rule off that was made; where it has become another one than that of `revision`, it stays. */
+  remove(meta: MetaStoreShape, name: string, revision?: number): Effect.Effect<void, MetaStoreError> {
+    const key = `${this.#prefix}${name}`
+    const compare = revision === undefined ? [] : [{ key, version: revision }]
+    return meta.transact({ compare, writes: [{ key, value: undefined }] }).pipe(Effect.asVoid)
   }
 
   #refusalOf(rule: Item): string | undefined {
-    return this.isFull ? `there are ${this.count} rules: no more can be made` : this.#kind.refusalOf?.(rule)
+    const isFull = this.count >= (this.#kind.max ?? RULES_MAX)
+    return isFull ? `there are ${this.count} rules: no more can be made` : this.#kind.refusalOf?.(rule, this.unsorted)
   }
 
   isDeclared(name: string): boolean {
@@ -168,6 +170,7 @@ export class RuleSet<Item extends Rule> {
   /** The rules as a resource: listed, read, made, deleted. For one shard, which speaks for all. */
   resource(meta: MetaStoreShape): Resource {
     const { resource: name, description, schema } = this.#kind
+    const creating = Semaphore.makeUnsafe(1)
     const fail = (reason: ResourceError["reason"], code: string, message: string): ResourceError =>
       new ResourceError({ reason, code: `${name}-${code}`, message })
     const unavailable = ({ message }: MetaStoreError): ResourceError => fail("unavailable", "unavailable", message)
@@ -199,25 +202,28 @@ export class RuleSet<Item extends Rule> {
           description: "Makes a rule",
           kind: "create",
           input: schema,
+          // One after the other, so that each finds what was made before it.
           run: (_id, input) =>
-            Effect.promise(() => this.#kind.prepare?.() ?? Promise.resolve()).pipe(
-              Effect.flatMap(() => {
-                const checked = v.safeParse(schema, input)
-                if (!checked.success) {
-                  const { message } = checked.issues[0]
-                  return Effect.fail(new ResourceError({ reason: "invalid", code: "invalid", message }))
-                }
-                const rule = checked.output
-                if (find(rule.name) !== undefined) return Effect.fail(taken(rule))
-                const refusal = this.#refusalOf(rule)
-                if (refusal !== undefined) return Effect.fail(fail("conflict", "too-many", refusal))
-                const key = `${this.#prefix}${rule.name}`
-                const value = encoder.encode(JSON.stringify(rule))
-                return meta.transact({ compare: [{ key, version: 0 }], writes: [{ key, value }] }).pipe(
-                  Effect.mapError(unavailable),
-                  Effect.flatMap(({ committed }) => (committed ? Effect.succeed(rule) : Effect.fail(taken(rule))))
-                )
-              })
+            creating.withPermit(
+              Effect.promise(() => this.#kind.prepare?.() ?? Promise.resolve()).pipe(
+                Effect.flatMap(() => {
+                  const checked = v.safeParse(schema, input)
+                  if (!checked.success) {
+                    const { message } = checked.issues[0]
+                    return Effect.fail(new ResourceError({ reason: "invalid", code: "invalid", message }))
+                  }
+                  const rule = checked.output
+                  if (find(rule.name) !== undefined) return Effect.fail(taken(rule))
+                  const refusal = this.#refusalOf(rule)
+                  if (refusal !== undefined) return Effect.fail(fail("conflict", "too-many", refusal))
+                  const key = `${this.#prefix}${rule.name}`
+                  const value = encoder.encode(JSON.stringify(rule))
+                  return meta.transact({ compare: [{ key, version: 0 }], writes: [{ key, value }] }).pipe(
+                    Effect.mapError(unavailable),
+                    Effect.flatMap(({ committed }) => (committed ? Effect.succeed(rule) : Effect.fail(taken(rule))))
+                  )
+                })
+              )
             )
         },
         {
@@ -232,7 +238,7 @@ export class RuleSet<Item extends Rule> {
                 return Effect.fail(fail("conflict", "declared", message))
               }
               if (find(id) === undefined) return Effect.fail(gone(id))
-              return this.remove(meta, [id]).pipe(Effect.mapError(unavailable))
+              return this.remove(meta, id).pipe(Effect.mapError(unavailable))
             })
         }
       ]

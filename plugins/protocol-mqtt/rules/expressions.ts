@@ -11,7 +11,7 @@ import type { RE2JS } from "re2js"
 export type Expression = RE2JS
 
 export const EXPRESSION_LENGTH_MAX = 1_024
-/** Instructions of a compiled one: at most 10 ms for 1,000 characters. */
+/** Instructions of a compiled one. */
 const PROGRAM_SIZE_MAX = 500
 
 let engine: typeof RE2JS | undefined
@@ -43,6 +43,11 @@ export function sizeFault(text: string): string | undefined {
   return size > PROGRAM_SIZE_MAX
     ? `expected an expression of at most ${PROGRAM_SIZE_MAX} instructions, found ${size}: fewer or smaller repetitions`
     : undefined
+}
+
+/** Instructions of an expression; 0 where that cannot be said. */
+export function expressionSize(text: string): number {
+  return compiled(text)?.programSize() ?? 0
 }
 
 /** How many groups an expression has; undefined where that cannot be said. */

@@ -1,22 +1,17 @@
 /**
- * Batches that a Kafka client produced: stored as sent, then, record by record, on their way to MQTT subscribers.
- *
- * A record goes out on the topic name in its key where this topic is that name's home; else on the binding's own name where that
- * has no wildcard (the key then travels as `manifold-key`); else it is stored, not delivered, and counted.
+ * Batches that a Kafka client produced: stored as sent, then, record by record, on their way to MQTT subscribers. A record that has no topic
+ * name ({@link RecordNames}) is stored, not delivered, and counted.
  */
 import type { PartitionLog } from "../log/PartitionLog.ts"
 import { RecordCursor } from "../log/RecordCursor.ts"
 import type { ClockShape } from "../platform/Clock.ts"
 import type { Resolutions } from "../router/Resolutions.ts"
 import type { ShardRouter } from "../router/Router.ts"
-import { checkTopicNameBytes } from "../router/topic-filter.ts"
-import type { TopicInfo } from "../topics/TopicInfo.ts"
 import type { ShardTopics } from "../topics/Topics.ts"
 import { Message } from "./Message.ts"
+import { RecordNames } from "./RecordNames.ts"
 import { fillFromRecord } from "./record-message.ts"
 import type { QueueAppender } from "./ShardIngress.ts"
-
-const encoder = new TextEncoder()
 
 export class ProducedBatches {
   /** Records stored but not delivered because no topic name is theirs. */
@@ -25,16 +20,12 @@ export class ProducedBatches {
   unqueuedCount = 0
   /** Batches stored whose records could not be read for delivery. */
   unreadableCount = 0
-  readonly #topics: ShardTopics
   readonly #router: ShardRouter
   readonly #resolutions: Resolutions
   readonly #cursor = new RecordCursor()
   readonly #message = new Message()
   readonly #clock: ClockShape
-  /** The own name of the topic that was last produced to, as bytes. */
-  #ownTopic: TopicInfo | undefined
-  #ownName: Uint8Array | undefined
-
+  readonly #names: RecordNames
   readonly #queueLog: QueueAppender
 
   constructor(
@@ -45,10 +36,13 @@ export class ProducedBatches {
     clock: ClockShape
   ) {
     this.#queueLog = queueLog
-    this.#topics = topics
     this.#router = router
     this.#resolutions = resolutions
     this.#clock = clock
+    this.#names = new RecordNames(
+      topics.directory,
+      (message, topic) => resolutions.resolveUnsafe(message)?.home?.id === topic.id
+    )
   }
 
   /** Appends a checked batch and routes its records; returns the base offset or the engine's refusal. */
@@ -65,13 +59,12 @@ export class ProducedBatches {
   #route(log: PartitionLog, baseOffset: number): void {
     const cursor = this.#cursor
     const message = this.#message
-    const ownName = this.#nameOf(log.topic)
     while (cursor.next()) {
       fillFromRecord(message, cursor, false)
       message.tenant = log.topic.tenant
       // A producer's timestamp may lie anywhere; what travels on is a time that can be written as one.
       if (!(message.timestamp >= 0)) message.timestamp = this.#clock.nowMs()
-      if (!this.#name(log.topic, ownName)) {
+      if (!this.#names.name(log.topic, cursor, message)) {
         this.unnamedCount += 1
         continue
       }
@@ -86,54 +79,4 @@ export class ProducedBatches {
     }
     if (cursor.refusal !== 0) this.unreadableCount += 1
   }
-
-  /** Gives the message its topic name; false where it has none. */
-  #name(topic: TopicInfo, ownName: Uint8Array | undefined): boolean {
-    const cursor = this.#cursor
-    const message = this.#message
-    if (cursor.keyStart >= 0 && this.#isNameOf(topic, ownName)) {
-      message.topic = cursor.bytes
-      message.topicStart = cursor.keyStart
-      message.topicEnd = cursor.keyEnd
-      return true
-    }
-    if (ownName === undefined) return false
-    message.topic = ownName
-    message.topicStart = 0
-    message.topicEnd = ownName.length
-    if (cursor.keyStart >= 0) {
-      message.keyStart = cursor.keyStart
-      message.keyEnd = cursor.keyEnd
-    }
-    return true
-  }
-
-  /** Whether the key at the cursor is a topic name whose home is this topic. */
-  #isNameOf(topic: TopicInfo, ownName: Uint8Array | undefined): boolean {
-    const { bytes, keyStart, keyEnd } = this.#cursor
-    // Without a wildcard in the binding there is one such name only.
-    if (ownName !== undefined) return sameBytes(bytes, keyStart, keyEnd, ownName)
-    if (checkTopicNameBytes(bytes, keyStart, keyEnd) !== 0) return false
-    const message = this.#message
-    message.topic = bytes
-    message.topicStart = keyStart
-    message.topicEnd = keyEnd
-    message.begin()
-    return this.#resolutions.resolveUnsafe(message)?.home?.id === topic.id
-  }
-
-  #nameOf(topic: TopicInfo): Uint8Array | undefined {
-    if (this.#ownTopic !== topic) {
-      const name = this.#topics.directory.ownName(topic)
-      this.#ownTopic = topic
-      this.#ownName = name === undefined ? undefined : encoder.encode(name)
-    }
-    return this.#ownName
-  }
-}
-
-function sameBytes(bytes: Uint8Array, start: number, end: number, other: Uint8Array): boolean {
-  if (end - start !== other.length) return false
-  for (let index = 0; index < other.length; index++) if (bytes[start + index] !== other[index]) return false
-  return true
 }

@@ -4,6 +4,7 @@
  */
 import { Context, Effect, Scope } from "effect"
 import { Access, allowAll } from "../access/Access.ts"
+import { History, ShardHistory } from "../ingress/History.ts"
 import { Ingress } from "../ingress/Ingress.ts"
 import { ProducedBatches } from "../ingress/ProducedBatches.ts"
 import { Retained } from "../ingress/Retained.ts"
@@ -173,6 +174,7 @@ export function buildShard(
       Context.add(QueueLogs, queueLogs),
       Context.add(Topics, topics),
       Context.add(Logs, logs),
+      Context.add(History, new ShardHistory(logs, topics.directory)),
       Context.add(Router, router),
       Context.add(Ingress, ingress),
       Context.add(Access, allowAll),

@@ -9,6 +9,7 @@
 import { Context, type Effect, type Layer, Schema, type Scope } from "effect"
 import type { GenericSchema } from "valibot"
 import type { Access } from "../access/Access.ts"
+import type { History } from "../ingress/History.ts"
 import type { Ingress } from "../ingress/Ingress.ts"
 import type { Journal } from "../journal/Journal.ts"
 import type { KeyValueStore, KeyValueStoreShape } from "../kv/KeyValueStore.ts"
@@ -58,6 +59,7 @@ export type ShardServices =
   | QueueLogs
   | Topics
   | Logs
+  | History
   | Router
   | Ingress
   | Access

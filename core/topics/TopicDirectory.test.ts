@@ -145,3 +145,38 @@ test("any bindings without conflicts: the home is the best of all that match, fo
     { numRuns: 400 }
   )
 })
+
+test("the homes of what a filter matches are those of all its names, and no more than are asked for", () => {
+  const directory = directoryOf(
+    topic("sensors.room1"),
+    topic("sensors.room2"),
+    topic("sensorsx"),
+    topic("sensors.room1.temp"),
+    topic("__internal"),
+    topic("wide", "d/+/t"),
+    topic("exact", "d/1/t"),
+    topic("system", "$SYS/x")
+  )
+  const homes = (filter: string, max = 100): ReadonlyArray<string> | undefined =>
+    directory
+      .homesOf(0, filter, max)
+      ?.map(({ name }) => name)
+      .toSorted()
+  assert.deepEqual(homes("sensors/+"), ["sensors.room1", "sensors.room2"])
+  assert.deepEqual(homes("sensors/#"), ["sensors.room1", "sensors.room1.temp", "sensors.room2"])
+  assert.deepEqual(homes("sensors/room1"), ["sensors.room1"])
+  assert.deepEqual(homes("d/1/t"), ["exact"])
+  assert.deepEqual(homes("d/+/#"), ["exact", "wide"])
+  assert.deepEqual(homes("+/room1/#"), ["sensors.room1", "sensors.room1.temp", "wide"])
+  assert.deepEqual(homes("a b/#"), [])
+  assert.deepEqual(homes("nothing/#"), [])
+  assert.equal(homes("#")?.length, 6)
+  assert.deepEqual([homes("#", 5), homes("#", 6)?.length], [undefined, 6])
+  fc.assert(
+    fc.property(topicFilter, topicName, (filter, name) => {
+      const home = directory.homeOf(0, name)
+      if (home === undefined || !matches(filter, name)) return
+      assert.ok(directory.homesOf(0, filter, 100)?.includes(home), `${filter} ${name}`)
+    })
+  )
+})

@@ -6,9 +6,13 @@
  */
 import { OrderedStrings } from "../collections/OrderedStrings.ts"
 import { FilterIndex } from "../router/FilterIndex.ts"
+import { hasWildcard, literalPrefix, matches } from "../router/topic-filter.ts"
 import { nameOfTopic, topicOfName } from "./default-binding.ts"
 import { compareRank, filtersOverlap } from "./filter-relations.ts"
 import type { TopicInfo } from "./TopicInfo.ts"
+
+/** No filter has more levels. */
+const LEVELS_MAX = 128
 
 interface TenantTopics {
   readonly byName: Map<string, TopicInfo>
@@ -72,6 +76,36 @@ export class TopicDirectory {
     if (plain === undefined) return undefined
     const topic = topics.byName.get(plain)
     return topic?.filter === undefined ? topic : undefined
+  }
+
+  /**
+   * The topics that names which match an MQTT filter may have as their homes; undefined where they are more than `max`. Looks at the names of
+   * topics that begin as the filter does.
+   */
+  homesOf(tenant: number, filter: string, max: number): ReadonlyArray<TopicInfo> | undefined {
+    if (!hasWildcard(filter)) {
+      const home = this.homeOf(tenant, filter)
+      return home === undefined ? [] : [home]
+    }
+    const topics = this.#tenants.get(tenant)
+    const found: Array<TopicInfo> = []
+    if (topics === undefined) return found
+    for (const topic of topics.bound) {
+      if (topic.filter !== undefined && filtersOverlap(topic.filter, filter)) found.push(topic)
+      if (found.length > max) return undefined
+    }
+    const literal = literalPrefix(filter, LEVELS_MAX)
+    const prefix = literal === "" ? "" : topicOfName(literal)
+    // What begins otherwise than plain names do is bound to no topic by default.
+    if (prefix === undefined) return found
+    for (const name of topics.names.page(prefix, "")) {
+      const topic = topics.byName.get(name)
+      const own = topic?.filter === undefined ? nameOfTopic(name) : undefined
+      if (topic === undefined || own === undefined || !matches(filter, own)) continue
+      found.push(topic)
+      if (found.length > max) return undefined
+    }
+    return found
   }
 
   /** The topic name that unkeyed records of `topic` go out on; undefined where its binding has a wildcard or it has none. */

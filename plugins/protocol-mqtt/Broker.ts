@@ -7,16 +7,19 @@
 import type {
   AccessShape,
   ClockShape,
+  HistoryShape,
   IngressShape,
   JournalShape,
   KeyValueStoreShape,
   KeyValueWrite,
+  LogsShape,
   Principal,
   QueueLogsShape,
   RandomShape,
   RouterShape,
   ShardShape,
   TimerWheel,
+  TopicsShape,
   TurnShape,
   TurnTask,
   WheelTask
@@ -68,6 +71,9 @@ export interface Services {
   readonly journal: JournalShape
   readonly store: KeyValueStoreShape
   readonly queueLogs: QueueLogsShape
+  readonly history: HistoryShape
+  readonly logs: LogsShape
+  readonly topics: Pick<TopicsShape, "findById">
   /** Whether every shard has taken up what the last run left: no will is published and no session ends before. */
   readonly isServing: () => boolean
 }

@@ -33,6 +33,8 @@ export class Counts {
   /** Messages of shared subscriptions that a member gave back for another one. */
   sharedReturned = 0
   willsPublished = 0
+  /** Times that a replay found its place trimmed away. */
+  replayGaps = 0
   autoSubscribesRefused = 0
   /** Connections closed by the broker, by MQTT 5 Reason Code. */
   readonly closedByReason = new Map<number, number>()

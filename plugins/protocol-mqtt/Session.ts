@@ -23,6 +23,7 @@ import type { MessageQueue } from "./MessageQueue.ts"
 import type { OutboundWindow } from "./OutboundWindow.ts"
 import { ReceivedIdentifiers } from "./ReceivedIdentifiers.ts"
 import { RetainedReplays } from "./RetainedReplays.ts"
+import type { Replays } from "./replay/Replays.ts"
 import { AskedNames } from "./rewrite/AskedNames.ts"
 import { type Assignment, Memberships } from "./shared/Memberships.ts"
 import * as Packet from "./wire/packet-types.ts"
@@ -71,6 +72,8 @@ export abstract class Session implements Subscriber {
   shares: Memberships | undefined
   /** What its new subscriptions are owed; undefined where they are owed nothing. */
   protected retained: RetainedReplays | undefined
+  /** Its subscriptions that read what is stored; undefined where there never was one. */
+  replays: Replays | undefined
   /** Its exclusive filters; undefined where there never was one. */
   exclusive: HeldFilters | undefined
   /** By which names it asked for what it has, where rules made others of them; undefined where they never did. */
@@ -159,11 +162,15 @@ export abstract class Session implements Subscriber {
   }
 
   /** Adds or replaces a subscription. */
-  subscribe({ filter, qos, noLocal, retainAsPublished, identifier, exclusive }: Wish): Subscribed {
+  subscribe(
+    { filter, qos, noLocal, retainAsPublished, identifier, exclusive }: Wish,
+    subscriber: Subscriber = this
+  ): Subscribed {
     const subscriptions = (this.subscriptions ??= new Map())
     const before = subscriptions.get(filter)
     const publisher = noLocal ? this.clientIdentifier : ""
-    const made = new Subscription(this, filter, qos, publisher, retainAsPublished, identifier)
+    this.replays?.end(filter)
+    const made = new Subscription(subscriber, filter, qos, publisher, retainAsPublished, identifier)
     const { router } = this.broker.services
     const ticket = router.subscribeUnsafe(made)
     if (before !== undefined) router.unsubscribeUnsafe(before)
@@ -182,11 +189,6 @@ export abstract class Session implements Subscriber {
       yield { filter, qos, noLocal: noLocal !== "", retainAsPublished, identifier, exclusive }
     }
     yield* this.shares?.wishes() ?? []
-  }
-
-  /** Whether it has, or asked for, nothing by this name. */
-  isNewName(name: string): boolean {
-    return !this.hasSubscription(name) && this.asked?.filterOf(name) === undefined
   }
 
   /**
@@ -276,6 +278,7 @@ export abstract class Session implements Subscriber {
     const subscription = this.subscriptions?.get(filter)
     if (subscription === undefined) return false
     this.subscriptions?.delete(filter)
+    this.replays?.end(filter)
     this.retained?.forget(filter)
     this.filterSize -= filter.length
     this.broker.services.router.unsubscribeUnsafe(subscription)
@@ -298,6 +301,7 @@ export abstract class Session implements Subscriber {
 
   /** Takes all its subscriptions off the router. */
   protected leaveRouter(): void {
+    this.replays?.endAll()
     for (const subscription of this.subscriptions?.values() ?? []) {
       this.broker.services.router.unsubscribeUnsafe(subscription)
     }
@@ -381,6 +385,7 @@ export abstract class Session implements Subscriber {
   drain(): void {
     this.drainQueue()
     this.retained?.go()
+    this.replays?.go()
   }
 
   protected abstract drainQueue(): void

@@ -6,11 +6,13 @@ import {
   Clock,
   CONTRACT_VERSION,
   Files,
+  History,
   Ingress,
   Journal,
   KeyValueStore,
   Listeners,
   Log,
+  Logs,
   MetaStore,
   type MetaStoreError,
   Net,
@@ -25,6 +27,7 @@ import {
   Store,
   Telemetry,
   TimerWheel,
+  Topics,
   Turn
 } from "../../core/mod.ts"
 import { Broker } from "./Broker.ts"
@@ -84,6 +87,9 @@ export const plugin = {
           journal: yield* Journal,
           store: yield* KeyValueStore,
           queueLogs: yield* QueueLogs,
+          history: yield* History,
+          logs: yield* Logs,
+          topics: yield* Topics,
           isServing: () => facts.state() !== "starting"
         })
         if (settings.scram_credentials.length > 0) {

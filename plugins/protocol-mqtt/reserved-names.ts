@@ -7,7 +7,9 @@
 const encoder = new TextEncoder()
 const DOLLAR = 0x24
 /** What the broker says of itself, and forms of subscription. */
-const PREFIXES: ReadonlyArray<Uint8Array> = ["$SYS/", "$share/", "$exclusive/"].map((prefix) => encoder.encode(prefix))
+const PREFIXES: ReadonlyArray<Uint8Array> = ["$SYS/", "$share/", "$exclusive/", "$replay/"].map((prefix) =>
+  encoder.encode(prefix)
+)
 
 /** Whether the name in `bytes[start, end)` is reserved. */
 export function isReserved(bytes: Uint8Array, start: number, end: number): boolean {

@@ -16,6 +16,10 @@ import { claimFilters } from "./exclusive/claim-filters.ts"
 import { exclusiveFilterOf } from "./exclusive/exclusive-filter.ts"
 import { reasonStringOf } from "./reason-strings.ts"
 import * as Reason from "./reasons.ts"
+import type { ReplayPlace } from "./replay/find-start.ts"
+import type { Replay } from "./replay/Replay.ts"
+import { withoutReplay } from "./replay/replay-from.ts"
+import { replayWishes, startReplay, subscribeReplay } from "./replay/start-replay.ts"
 import { rewriteFilters, type Wished } from "./rewrite/rewrite-filters.ts"
 import type { Session } from "./Session.ts"
 import { isShared } from "./shared/Memberships.ts"
@@ -33,7 +37,7 @@ const FAILURE_BEFORE_5 = 0x80
 const NO_FRAME = new Uint8Array(0)
 
 /** A subscription whose retained messages are due. */
-interface Replay {
+interface RetainedReplay {
   readonly filter: string
   readonly seam: RetainedSeam
 }
@@ -50,9 +54,14 @@ export function subscribe(
   if (decoded instanceof Refusal) return decoded.reasonCode
   // An answer that its client does not take would leave it waiting for good.
   if (subackSize(connection.version, decoded.subscriptions.length) > connection.packetSizeMax) return PACKET_TOO_LARGE
-  return rewriteFilters(connection, session, decoded.subscriptions, (subscriptions) =>
-    claimAndMake(connection, session, { ...decoded, subscriptions })
-  )
+  const { wishes, from } = replayWishes(decoded)
+  return rewriteFilters(connection, session, wishes, (subscriptions) => {
+    const packet = { ...decoded, subscriptions }
+    if (from === undefined) return claimAndMake(connection, session, packet)
+    return startReplay(connection, session, subscriptions, from, (started) => {
+      make(connection, session, { ...packet, subscriptions: [started.wish] }, NONE, started.places)
+    })
+  })
 }
 
 /** A SUBSCRIBE by the filters that are to be had. */
@@ -79,10 +88,16 @@ function claimsOf(connection: Connection, session: Session, packet: Rewritten): 
 }
 
 /** Makes the subscriptions of a SUBSCRIBE and answers it; `refused` are exclusive filters that others hold. */
-function make(connection: Connection, session: Session, packet: Rewritten, refused: ReadonlySet<string>): void {
+function make(
+  connection: Connection,
+  session: Session,
+  packet: Rewritten,
+  refused: ReadonlySet<string>,
+  places?: ReadonlyArray<ReplayPlace>
+): void {
   const { version } = connection
   const { subscriptions, subscriptionIdentifier, packetIdentifier } = packet
-  const made = makeAll(connection, session, subscriptions, subscriptionIdentifier, refused)
+  const made = makeAll(connection, session, subscriptions, subscriptionIdentifier, refused, places)
   const { codes } = made
   const reason = reasonFor(connection, codes)
   const frame = new Uint8Array(subackSize(version, codes.length, reason))
@@ -104,7 +119,7 @@ export function subscribeTo(
 /** Has the retained messages of subscriptions that stand sent, as after a SUBSCRIBE. */
 export function replayRetained(connection: Connection, session: Session, filters: ReadonlyArray<string>): void {
   const replays = filters.map((filter) => ({ filter, seam: session.openSeam() }))
-  answerMade(connection, session, NO_FRAME, { codes: [], ticket: 0, joining: 0, replays })
+  answerMade(connection, session, NO_FRAME, { codes: [], ticket: 0, joining: 0, replays, started: [] })
 }
 
 /** Sends the answer when what was made is committed and in force, and then the retained messages. */
@@ -112,7 +127,7 @@ function answerMade(
   connection: Connection,
   session: Session,
   frame: Uint8Array,
-  { ticket, joining, replays }: Made
+  { ticket, joining, replays, started }: Made
 ): void {
   waitForRows(connection, session)
   const stream = session.shares?.joins.stream
@@ -122,6 +137,7 @@ function answerMade(
       session.replay(filter, seam)
       connection.broker.system?.replay(session, filter)
     }
+    for (const replay of started) replay.start()
   })
 }
 
@@ -130,7 +146,9 @@ interface Made {
   readonly codes: ReadonlyArray<number>
   readonly ticket: number
   readonly joining: number
-  readonly replays: ReadonlyArray<Replay>
+  readonly replays: ReadonlyArray<RetainedReplay>
+  /** Those that read what is stored. */
+  readonly started: ReadonlyArray<Replay>
 }
 
 function makeAll(
@@ -138,10 +156,12 @@ function makeAll(
   session: Session,
   wishes: ReadonlyArray<Wished>,
   identifier: number,
-  refused: ReadonlySet<string>
+  refused: ReadonlySet<string>,
+  places?: ReadonlyArray<ReplayPlace>
 ): Made {
   const codes: Array<number> = []
-  const replays: Array<Replay> = []
+  const replays: Array<RetainedReplay> = []
+  const started: Array<Replay> = []
   let ticket = 0
   let joining = 0
   for (const wish of wishes) {
@@ -165,12 +185,19 @@ function makeAll(
       codes.push(qos)
       continue
     }
+    if (places !== undefined) {
+      const made = subscribeReplay(session, asked, places)
+      ticket = Math.max(ticket, made.ticket)
+      started.push(made.replay)
+      codes.push(qos)
+      continue
+    }
     const made = session.subscribe(asked)
     ticket = Math.max(ticket, made.ticket)
     codes.push(qos)
     if (wantsRetained(wish, made.isNew)) replays.push({ filter, seam: session.openSeam() })
   }
-  return { codes, ticket, joining, replays }
+  return { codes, ticket, joining, replays, started }
 }
 
 /** What to say of the first filter that was refused, where the client wants to know and takes a packet of that size. */
@@ -222,11 +249,22 @@ function judge(connection: Connection, session: Session, { filter: wanted, asked
   const isOver =
     Math.max(session.subscriptionCount, names) >= subscriptions_max ||
     session.filterSize + size > subscription_bytes_max
-  if (isOver && (!session.hasSubscription(filter) || session.isNewName(asked ?? filter))) return Reason.QUOTA_EXCEEDED
+  if (isOver && (!session.hasSubscription(filter) || isNewName(session, asked ?? filter))) return Reason.QUOTA_EXCEEDED
   const shared = parseShared(filter)
   const plain = typeof shared === "object" ? shared.filter : filter
   const allowed = broker.services.access.checkUnsafe(connection.principal, ACTION_SUBSCRIBE, plain)
   return allowed === ALLOW ? 0 : Reason.NOT_AUTHORIZED
+}
+
+/** A filter as its session has it: without what says how it is to be had. */
+function nameOf(filter: string): string {
+  const plain = withoutReplay(filter)
+  return exclusiveFilterOf(plain) ?? plain
+}
+
+/** Whether a session has, or its client asked for, nothing by this name. */
+function isNewName(session: Session, name: string): boolean {
+  return !session.hasSubscription(name) && session.asked?.filterOf(name) === undefined
 }
 
 /** Takes an UNSUBSCRIBE; 0 or the Reason Code that ends the connection. */
@@ -243,7 +281,7 @@ export function unsubscribe(
   if (unsubackSize(version, packet.filters.length) > connection.packetSizeMax) return PACKET_TOO_LARGE
   const codes = packet.filters.map(({ filter, reasonCode }) => {
     if (reasonCode !== 0) return reasonCode
-    if (!session.unsubscribeAsked(exclusiveFilterOf(filter) ?? filter)) return NO_SUBSCRIPTION_EXISTED
+    if (!session.unsubscribeAsked(nameOf(filter))) return NO_SUBSCRIPTION_EXISTED
     clientUnsubscribed(connection, filter)
     return 0
   })

@@ -15,6 +15,7 @@ import { Tokens } from "../../core/ingress/Tokens.ts"
 import { type JournalEntry, type JournalShape, TicketStream } from "../../core/journal/Journal.ts"
 import type { KeyValueWrite } from "../../core/kv/KeyValueStore.ts"
 import { Mailboxes } from "../../core/link/Mailboxes.ts"
+import type { LogsShape } from "../../core/log/Logs.ts"
 import type { Socket } from "../../core/platform/Net.ts"
 import { Simulation } from "../../core/platform/simulated.ts"
 import { TimerWheel } from "../../core/platform/TimerWheel.ts"
@@ -32,6 +33,9 @@ import type { Version } from "../../tests/support/mqtt-packets.ts"
 import { Broker } from "./Broker.ts"
 import { Connection } from "./Connection.ts"
 import { options, type Settings } from "./Settings.ts"
+
+const never = (): never => assert.fail("no topic stores anything here")
+const NO_LOGS: LogsShape = { append: never, state: never, read: never, offsetForTimestamp: never, watch: never }
 
 /** A journal whose entries are what a turn submitted, committed at once or when the test says so. */
 export class StepJournal implements JournalShape, TurnTask {
@@ -197,6 +201,9 @@ export class TestNode {
           journal,
           store,
           queueLogs,
+          history: { homeOf: () => undefined, homesOf: () => [], read: never },
+          logs: NO_LOGS,
+          topics: { findById: () => undefined },
           isServing: () => this.#isServing
         })
         return { broker, journal, store, queueLog, router, tokens, owns: (client) => owner(client) === index }

@@ -28,7 +28,7 @@ const DESTINATION_LENGTH_MAX = 1_024
 /** `$0` (all that was found) to `$9`, or a placeholder. */
 const REFERENCE = /\$(\d)|\$\{([^}]*)\}/g
 /** What no rule may put in front of a topic name or filter: forms that only a client may choose. */
-const FORMS = ["$share/", "$exclusive/", "$delayed/"]
+const FORMS = ["$share/", "$exclusive/", "$delayed/", "$replay/"]
 
 export interface RewriteRule {
   readonly name: string

@@ -1,0 +1,154 @@
+import assert from "node:assert/strict"
+import { test } from "node:test"
+import fc from "fast-check"
+import { crc32c } from "../log/crc32c.ts"
+import { NOT_AVAILABLE, OUT_OF_RANGE, type ReadResult } from "../log/Logs.ts"
+import { RecordBatchBuilder } from "../log/RecordBatchBuilder.ts"
+import {
+  ATTRIBUTES_POSITION,
+  CONTROL,
+  CRC_POSITION,
+  GATHERED,
+  writeBaseOffset,
+  writeInt16,
+  writeInt32
+} from "../log/record-batch.ts"
+import { matches } from "../router/topic-filter.ts"
+import { TopicDirectory } from "../topics/TopicDirectory.ts"
+import type { TopicInfo } from "../topics/TopicInfo.ts"
+import { payloadOf } from "./fakes.ts"
+import { ShardHistory } from "./History.ts"
+
+const encoder = new TextEncoder()
+const bound: TopicInfo = {
+  tenant: 0,
+  name: "telemetry",
+  id: "1",
+  partitions: 1,
+  engine: "memory",
+  mode: "memory",
+  origin: "manifest",
+  filter: "d/+/t"
+}
+const plain: TopicInfo = { ...bound, name: "sensors.room1", id: "2", filter: undefined } as unknown as TopicInfo
+
+/** A batch of [key, value] records at an offset. */
+function batchAt(base: number, records: ReadonlyArray<readonly [string, string]>, bits: number): Uint8Array {
+  const builder = new RecordBatchBuilder()
+  for (const [key, value] of records) {
+    const [keyBytes, valueBytes] = [encoder.encode(key), encoder.encode(value)]
+    builder.append(5_000, keyBytes, 0, keyBytes.length, valueBytes, 0, valueBytes.length)
+  }
+  const bytes = builder.bytes.slice(0, builder.finish())
+  writeBaseOffset(bytes, 0, base)
+  writeInt16(bytes, ATTRIBUTES_POSITION, bits)
+  writeInt32(bytes, CRC_POSITION, crc32c(bytes, ATTRIBUTES_POSITION, bytes.length))
+  return bytes
+}
+
+/** A partition of batches, read as many at once as is asked for. */
+class Stored {
+  readonly batches: Array<{ readonly base: number; readonly end: number; readonly bytes: Uint8Array }> = []
+  end = 0
+  start = 0
+  atOnce = 1
+
+  append(records: ReadonlyArray<readonly [string, string]>, bits: number): void {
+    const bytes = batchAt(this.end, records, bits)
+    this.batches.push({ base: this.end, end: this.end + records.length, bytes })
+    this.end += records.length
+  }
+
+  read(_topic: TopicInfo, _partition: number, offset: number): ReadResult {
+    const state = { logStartOffset: this.start, highWatermark: this.end, leaderEpoch: 0 }
+    const isOut = offset < this.start || offset > this.end
+    if (isOut) return { ...state, refusal: OUT_OF_RANGE, bytes: new Uint8Array(0) }
+    const behind = this.batches.filter(({ end }) => end > offset).slice(0, this.atOnce)
+    return { ...state, refusal: 0, bytes: Buffer.concat(behind.map(({ bytes }) => bytes)) }
+  }
+}
+
+function make(): { readonly stored: Stored; readonly history: ShardHistory } {
+  const directory = new TopicDirectory()
+  directory.add(bound)
+  directory.add(plain)
+  const stored = new Stored()
+  return { stored, history: new ShardHistory(stored, directory) }
+}
+
+test("each record that has a name which matches comes once, in order, whatever room there is, from any offset", async () => {
+  const name = fc.constantFrom("d/1/t", "d/2/t", "d/3/x", "other")
+  const records = fc.array(fc.tuple(name, fc.string({ maxLength: 3 })), { minLength: 1, maxLength: 5 })
+  const batch = fc.record({ records, bits: fc.constantFrom(GATHERED, 0, CONTROL) })
+  const asked = fc.record({
+    filter: fc.constantFrom("d/+/t", "d/1/t", "#", "d/3/x"),
+    from: fc.nat(30),
+    messages: fc.integer({ min: 1, max: 4 }),
+    atOnce: fc.integer({ min: 1, max: 3 })
+  })
+  await fc.assert(
+    fc.asyncProperty(fc.array(batch, { maxLength: 8 }), asked, async (batches, { filter, from, messages, atOnce }) => {
+      const { stored, history } = make()
+      const expected: Array<string> = []
+      for (const { records: each, bits } of batches) {
+        for (const [index, [key, value]] of each.entries()) {
+          // A gathered record has its name as its key; another's key is a name where the topic is its home.
+          const isNamed = bits === GATHERED || (bits === 0 && matches("d/+/t", key))
+          const offset = stored.end + index
+          if (isNamed && matches(filter, key) && offset >= from) expected.push(`${offset} ${key}=${value}`)
+        }
+        stored.append(each, bits)
+      }
+      stored.atOnce = atOnce
+      const found: Array<string> = []
+      let next = Math.min(from, stored.end)
+      for (let steps = 0; ; steps++) {
+        assert.ok(steps < 200, "it comes to an end")
+        let count = 0
+        const read = await history.read(bound, 0, next, filter, { messages, bytes: 1_000_000 }, (message) => {
+          count += 1
+          found.push(`${message.offset} ${message.name}=${payloadOf(message)}`)
+        })
+        assert.ok(count <= messages && read.refusal === 0 && read.next >= next)
+        next = read.next
+        if (read.isAtEnd) break
+      }
+      assert.deepEqual(found, expected)
+      assert.equal(next, stored.end)
+    })
+  )
+})
+
+test("a large message comes where there is any room; a foreign key travels along; what cannot be read is passed over and counted", async () => {
+  const { stored, history } = make()
+  stored.append([["key", "x".repeat(1_000)]], 0)
+  stored.append([["broken", "y"]], 0)
+  stored.append([["sensors/room1", "z"]], GATHERED)
+  stored.batches[1]?.bytes.fill(255, 61)
+  stored.atOnce = 3
+  const found: Array<string> = []
+  const visit = (message: { readonly name: string; readonly keyStart: number }): void => {
+    found.push(`${message.name} ${message.keyStart >= 0}`)
+  }
+  const first = await history.read(plain, 0, 0, "sensors/#", { messages: 9, bytes: 1 }, visit)
+  assert.deepEqual([first.next, first.isAtEnd, found], [2, false, ["sensors/room1 true"]])
+  const second = await history.read(plain, 0, first.next, "sensors/#", { messages: 9, bytes: 1 }, visit)
+  assert.deepEqual([second.next, second.isAtEnd, found.length], [3, true, 2])
+  assert.equal(history.unreadableCount, 1)
+})
+
+test("what the partition refuses is told with its bounds", async () => {
+  const { stored, history } = make()
+  stored.append([["sensors/room1", "a"]], GATHERED)
+  const read = await history.read(plain, 0, 2, "#", { messages: 1, bytes: 1 }, () => assert.fail("nothing is read"))
+  assert.deepEqual(read, { refusal: OUT_OF_RANGE, next: 2, isAtEnd: false, logStartOffset: 0, highWatermark: 1 })
+  stored.read = () => ({
+    refusal: NOT_AVAILABLE,
+    logStartOffset: -1,
+    highWatermark: -1,
+    leaderEpoch: -1,
+    bytes: new Uint8Array(0)
+  })
+  const gone = await history.read(plain, 0, 0, "#", { messages: 1, bytes: 1 }, () => assert.fail("nothing is read"))
+  assert.equal(gone.refusal, NOT_AVAILABLE)
+})

@@ -1,0 +1,173 @@
+/**
+ * What topics have stored, as the messages that it was or would be delivered as: for whoever wants a topic name's past, in the order in which it
+ * was stored.
+ *
+ * A reader keeps an offset in each partition and reads on from there; it is told when there is more ({@link LogsShape.watch}). Nothing is kept
+ * for it here.
+ *
+ * Invariants
+ *  - Nobody sees past the high watermark; below it each record that has a name which matches is visited once, in the order of offsets.
+ *  - A reading that stops for want of room goes on with the record that had none.
+ *  - A batch that cannot be read is passed over and counted, as it is on its way to subscribers.
+ */
+import { Context } from "effect"
+import type { LogsShape, ReadResult } from "../log/Logs.ts"
+import { RecordCursor } from "../log/RecordCursor.ts"
+import { baseOffset, batchSize, lastOffsetDelta } from "../log/record-batch.ts"
+import { matches } from "../router/topic-filter.ts"
+import type { TopicDirectory } from "../topics/TopicDirectory.ts"
+import type { TopicInfo } from "../topics/TopicInfo.ts"
+import { Message } from "./Message.ts"
+import { RecordNames } from "./RecordNames.ts"
+import { fillFromRecord } from "./record-message.ts"
+
+/** Stored bytes that are read at once. */
+const READ_BYTES_MAX = 262_144
+
+/** What one reading may bring: at least one message, whatever its size. */
+export interface HistoryRoom {
+  readonly messages: number
+  readonly bytes: number
+}
+
+export interface HistoryRead {
+  /** 0, or why nothing was read: the partition's refusal, or the offset is below the log's start or above its high watermark. */
+  readonly refusal: number
+  /** Where to go on. */
+  readonly next: number
+  /** Nothing was left at or above `next` at that moment. */
+  readonly isAtEnd: boolean
+  readonly logStartOffset: number
+  readonly highWatermark: number
+}
+
+export interface HistoryShape {
+  /** The home of a topic name. */
+  homeOf(tenant: number, name: string): TopicInfo | undefined
+  /** The homes that names which match a filter may have; undefined where they are more than `max`. */
+  homesOf(tenant: number, filter: string, max: number): ReadonlyArray<TopicInfo> | undefined
+  /**
+   * Visits what is stored from `offset` on under names that match `filter`, each message borrowed during its visit. Expired ones are visited,
+   * too. Rejects where another shard does not answer.
+   */
+  read(
+    topic: TopicInfo,
+    partition: number,
+    offset: number,
+    filter: string,
+    room: HistoryRoom,
+    visit: (message: Message) => void
+  ): Promise<HistoryRead>
+}
+
+export class History extends Context.Service<History, HistoryShape>()("manifold/core/ingress/History") {}
+
+/** How far a reading has come. */
+interface Progress {
+  next: number
+  messages: number
+  bytes: number
+}
+
+export class ShardHistory implements HistoryShape {
+  /** Batches that could not be read. */
+  unreadableCount = 0
+  readonly #logs: Pick<LogsShape, "read">
+  readonly #directory: TopicDirectory
+  readonly #names: RecordNames
+  readonly #cursor = new RecordCursor()
+  readonly #message = new Message()
+
+  constructor(logs: Pick<LogsShape, "read">, directory: TopicDirectory) {
+    this.#logs = logs
+    this.#directory = directory
+    this.#names = new RecordNames(
+      directory,
+      ({ tenant, name }, topic) => directory.homeOf(tenant, name)?.id === topic.id
+    )
+  }
+
+  homeOf(tenant: number, name: string): TopicInfo | undefined {
+    return this.#directory.homeOf(tenant, name)
+  }
+
+  homesOf(tenant: number, filter: string, max: number): ReadonlyArray<TopicInfo> | undefined {
+    return this.#directory.homesOf(tenant, filter, max)
+  }
+
+  async read(
+    topic: TopicInfo,
+    partition: number,
+    offset: number,
+    filter: string,
+    room: HistoryRoom,
+    visit: (message: Message) => void
+  ): Promise<HistoryRead> {
+    const result = await this.#logs.read(topic, partition, offset, READ_BYTES_MAX)
+    const { refusal, logStartOffset, highWatermark } = result
+    if (refusal !== 0) return { refusal, next: offset, isAtEnd: false, logStartOffset, highWatermark }
+    const progress: Progress = { next: offset, messages: room.messages, bytes: room.bytes }
+    this.#visitAll(topic, partition, result, filter, progress, visit)
+    const { next } = progress
+    return { refusal: 0, next, isAtEnd: next >= highWatermark, logStartOffset, highWatermark }
+  }
+
+  /** Goes through the batches as far as there is room; nothing else happens on this shard meanwhile. */
+  #visitAll(
+    topic: TopicInfo,
+    partition: number,
+    { bytes }: ReadResult,
+    filter: string,
+    progress: Progress,
+    visit: (message: Message) => void
+  ): void {
+    const cursor = this.#cursor
+    for (let start = 0; start < bytes.length; ) {
+      const size = batchSize(bytes, start, bytes.length)
+      if (size <= 0) return
+      const base = baseOffset(bytes, start)
+      const behind = base + lastOffsetDelta(bytes, start) + 1
+      const isReadable = cursor.reset(bytes, start, start + size) === 0
+      if (!isReadable) this.unreadableCount += 1
+      const isDone =
+        !isReadable || cursor.isControl || this.#visitBatch(topic, partition, base, filter, progress, visit)
+      cursor.release()
+      if (!isDone) return
+      progress.next = Math.max(progress.next, behind)
+      start += size
+    }
+  }
+
+  /** False where room ended before the batch did. */
+  #visitBatch(
+    topic: TopicInfo,
+    partition: number,
+    base: number,
+    filter: string,
+    progress: Progress,
+    visit: (message: Message) => void
+  ): boolean {
+    const cursor = this.#cursor
+    const message = this.#message
+    while (cursor.next()) {
+      const offset = base + cursor.offsetDelta
+      if (offset < progress.next) continue
+      fillFromRecord(message, cursor, cursor.isGathered)
+      message.tenant = topic.tenant
+      if (!cursor.isGathered && !this.#names.name(topic, cursor, message)) continue
+      message.begin()
+      if (!matches(filter, message.name)) continue
+      if (progress.messages <= 0 || progress.bytes <= 0) {
+        progress.next = offset
+        return false
+      }
+      progress.messages -= 1
+      progress.bytes -= message.sizeBytes
+      message.partition = partition
+      message.offset = offset
+      visit(message)
+    }
+    if (cursor.refusal !== 0) this.unreadableCount += 1
+    return true
+  }
+}

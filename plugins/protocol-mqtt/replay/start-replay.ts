@@ -1,0 +1,105 @@
+/**
+ * A SUBSCRIBE that wants what is stored first: from its form to the subscription that reads it.
+ *
+ * Invariant: what is stored is looked for before the subscription is made, and nothing more is read from the connection meanwhile.
+ */
+import type { Connection } from "../Connection.ts"
+import { exclusiveFilterOf } from "../exclusive/exclusive-filter.ts"
+import type { Wished } from "../rewrite/rewrite-filters.ts"
+import type { Session, Wish } from "../Session.ts"
+import { isShared } from "../shared/Memberships.ts"
+import { PAUSED } from "../wire/framing.ts"
+import { IMPLEMENTATION_SPECIFIC_ERROR, TOPIC_FILTER_INVALID, UNSPECIFIED_ERROR } from "../wire/reason-codes.ts"
+import type { SubscribePacket, Subscription } from "../wire/subscribe.ts"
+import { findStart, type ReplayPlace } from "./find-start.ts"
+import { Replay } from "./Replay.ts"
+import { Replays } from "./Replays.ts"
+import { parseReplayFrom, type ReplayFrom, replayFilter, replayProperty } from "./replay-from.ts"
+
+/** What a SUBSCRIBE asks for, without what says that it is a replay. */
+export interface ReplayWishes {
+  readonly wishes: ReadonlyArray<Subscription>
+  /** Undefined = it is none, or none of its filters can be one. */
+  readonly from: ReplayFrom | undefined
+}
+
+/** Takes the property and the prefix of a replay off. What cannot be one gets its Reason Code; other filters of its SUBSCRIBE hold. */
+export function replayWishes({ subscriptions, userProperties }: SubscribePacket): ReplayWishes {
+  const property = replayProperty(userProperties)
+  if (property === undefined && !subscriptions.some(({ filter }) => filter.startsWith("$replay/"))) {
+    return { wishes: subscriptions, from: undefined }
+  }
+  const [only] = subscriptions
+  const prefix = only === undefined ? undefined : replayFilter(only.filter)
+  const from = parseReplayFrom(prefix?.from ?? property ?? "")
+  const isNested = prefix?.filter.startsWith("$replay/") === true
+  const isOne = subscriptions.length === 1 && !isNested && (prefix === undefined || property === undefined)
+  if (only === undefined || from === undefined || !isOne) {
+    const wishes = subscriptions.map((wish) => refuse(wish, property !== undefined))
+    return { wishes, from: undefined }
+  }
+  return { wishes: [prefix === undefined ? only : { ...only, filter: prefix.filter }], from }
+}
+
+/** The SUBSCRIBE says something of a replay that is wrong: of its property all filters have to do with it, of a prefix that one. */
+function refuse(wish: Subscription, isProperty: boolean): Subscription {
+  if (wish.reasonCode !== 0) return wish
+  const isPrefixed = wish.filter.startsWith("$replay/")
+  if (!isProperty && !isPrefixed) return wish
+  return { ...wish, reasonCode: isPrefixed ? TOPIC_FILTER_INVALID : IMPLEMENTATION_SPECIFIC_ERROR }
+}
+
+/** What was found: a wish that may be refused now, and where it begins. */
+export interface Started {
+  readonly wish: Wished
+  readonly places: ReadonlyArray<ReplayPlace>
+}
+
+/** Looks for what is stored and calls `go`, later; see {@link rewriteFilters} for what is returned. */
+export function startReplay(
+  connection: Connection,
+  session: Session,
+  [wish]: ReadonlyArray<Wished>,
+  from: ReplayFrom,
+  go: (started: Started) => void
+): number {
+  if (wish === undefined) return 0
+  const refusal = wish.reasonCode !== 0 ? wish.reasonCode : refusalOf(session, wish)
+  if (refusal !== 0) {
+    go({ wish: { ...wish, reasonCode: refusal }, places: [] })
+    return 0
+  }
+  const { history, logs } = connection.broker.services
+  const found = (places: ReadonlyArray<ReplayPlace> | number): void => {
+    if (connection.session !== session) return
+    if (typeof places === "number") go({ wish: { ...wish, reasonCode: places }, places: [] })
+    else go({ wish, places })
+    connection.release()
+  }
+  connection.isHeld = true
+  findStart(history, logs, session.tenant, wish.filter, from).then(found, () => found(UNSPECIFIED_ERROR))
+  return PAUSED
+}
+
+/** What cannot be replayed yet, or not at all. */
+function refusalOf(session: Session, { filter, noLocal }: Wished): number {
+  // What is stored does not say who published it.
+  if (noLocal) return IMPLEMENTATION_SPECIFIC_ERROR
+  // A session that is kept would have to keep its place.
+  if (session.isDurable) return IMPLEMENTATION_SPECIFIC_ERROR
+  const isOther = isShared(filter) || exclusiveFilterOf(filter) !== undefined
+  return isOther ? IMPLEMENTATION_SPECIFIC_ERROR : 0
+}
+
+/** Makes the subscription; it reads from {@link Replay.start} on. */
+export function subscribeReplay(
+  session: Session,
+  wish: Wish,
+  places: ReadonlyArray<ReplayPlace>
+): { readonly ticket: number; readonly replay: Replay } {
+  const replay = new Replay(session, wish, places)
+  const { ticket } = session.subscribe(wish, replay)
+  session.replays ??= new Replays()
+  session.replays.add(wish.filter, replay)
+  return { ticket, replay }
+}

@@ -75,13 +75,16 @@ test("a singleton has get and no list", async () => {
   await assert.rejects(register(make("info", { singleton: true, get })), /has get and no list/)
 })
 
-test("a verb's name is a plain segment, and unique among those with the same target", async () => {
+test("a verb's name is a plain segment, and unique among those with the same target; sums are of all shards", async () => {
   assert.equal(
     await register(make("t", { verbs: [verb("create", "collection"), verb("create", "item")] })),
     "registered"
   )
   await assert.rejects(register(make("t", { verbs: [verb("x"), verb("x", "item")] })), /one verb of "t" is named "x"/)
   await assert.rejects(register(make("t", { verbs: [verb("a/b")] })), /plain path segment/)
+  const summed = { ...verb("x", "collection"), isSummed: true }
+  assert.equal(await register(make("t", { verbs: [{ ...summed, isEverywhere: true }] })), "registered")
+  await assert.rejects(register(make("t", { verbs: [summed] })), /has sums of all/)
   const info = { name: "i", description: "", schema: v.unknown(), singleton: true, get }
   await assert.rejects(register({ ...info, verbs: [verb("x", "collection"), verb("x", "item")] }), /one verb of "i"/)
 })

@@ -62,6 +62,8 @@ export interface Verb {
   readonly target?: "item" | "collection"
   /** Of a verb of the collection: whether every shard that registered the resource runs it; absent = the first one alone. */
   readonly isEverywhere?: boolean
+  /** Of one that is run everywhere: answers are objects of numbers, and what is told is their sum, member by member. */
+  readonly isSummed?: boolean
   /** An object; a request without a body is `{}`. */
   readonly input: GenericSchema
   /** `id` is "" where the verb is the collection's. */
@@ -196,6 +198,7 @@ function check(resource: Resource): void {
     const key = isSingleton ? verb.name : `${targetOf(verb)} ${verb.name}`
     assert(!known.has(key), `one verb of "${name}" is named "${verb.name}"`)
     known.add(key)
+    assert(verb.isSummed !== true || verb.isEverywhere === true, `the verb "${verb.name}" of "${name}" has sums of all`)
     if (kind === "act") continue
     assert(!known.has(`${kind}:`), `one verb of "${name}" is of the kind "${kind}"`)
     known.add(`${kind}:`)

@@ -231,3 +231,38 @@ test("a verb that is run everywhere is run by every shard; one failure is the an
     assert.equal((await run(resource))._tag, "Failure")
   })
 })
+
+test("answers of objects of numbers are added up, member by member, where a verb says so", async () => {
+  const sweeping = (answer: unknown): Resource => ({
+    name: "line",
+    description: "",
+    schema: v.unknown(),
+    verbs: [
+      {
+        name: "sweep",
+        description: "",
+        target: "collection",
+        isEverywhere: true,
+        isSummed: true,
+        input: v.unknown(),
+        run: () => (answer === undefined ? Effect.fail(missing("x")) : Effect.succeed(answer))
+      }
+    ]
+  })
+  const rows: ReadonlyArray<readonly [answers: ReadonlyArray<unknown>, told: string]> = [
+    [[{ deleted: 3 }], '{"deleted":3}'],
+    [[{ deleted: 3 }, { deleted: 0 }, { deleted: 4 }], '{"deleted":7}'],
+    [[{ a: 1 }, {}, { a: 1, b: 2 }], '{"a":2,"b":2}'],
+    [[{ deleted: 3 }, undefined], "client-not-found"]
+  ]
+  for (const [answers, told] of rows) {
+    await withParts(answers.map(sweeping), async (resource) =>
+      assert.equal(await code(resource.verbs?.[0]?.run("", {})), told)
+    )
+  }
+  for (const wrong of [3, null, { deleted: "3" }]) {
+    await withParts([sweeping({ deleted: 1 }), sweeping(wrong)], (resource) =>
+      assert.rejects(code(resource.verbs?.[0]?.run("", {})), /answers with/)
+    )
+  }
+})

@@ -7,9 +7,11 @@
  *    say "not-found".
  *  - A list goes from shard to shard; its cursor is the shard and that shard's own cursor. One that has an order is read whole from all
  *    shards and put into it; its cursor is a place in it.
- *  - A verb of the collection is run by the first shard, or by all where it says so: then the first one's answer is told, or a failure.
+ *  - A verb of the collection is run by the first shard, or by all where it says so: then the first one's answer is told, or the sum of
+ *    all where it says that, or a failure.
  */
 import { Effect } from "effect"
+import { assert } from "../assert.ts"
 import {
   LIST_LIMIT_MAX,
   type ListQuery,
@@ -50,9 +52,24 @@ function gatherVerb(verb: Verb, parts: Parts): Verb {
       if (target === "item") return askInTurn(inOrder(parts), id, ask)
       if (verb.isEverywhere !== true) return askInTurn(inOrder(parts).slice(0, 1), id, ask)
       const all = inOrder(parts).map((part) => ask(part) ?? Effect.void)
-      return Effect.all(all, { concurrency: "unbounded" }).pipe(Effect.map(([answer]) => answer))
+      return Effect.all(all, { concurrency: "unbounded" }).pipe(
+        Effect.map((answers) => (verb.isSummed === true ? sumOf(verb, answers) : answers[0]))
+      )
     }
   }
+}
+
+/** Objects of numbers added up; one that is none is its owner's fault. */
+function sumOf({ name }: Verb, answers: ReadonlyArray<unknown>): Readonly<Record<string, number>> {
+  const sums = new Map<string, number>()
+  for (const answer of answers) {
+    assert(typeof answer === "object" && answer !== null, `the verb "${name}" answers with an object`)
+    for (const [member, value] of Object.entries(answer)) {
+      assert(typeof value === "number", `the verb "${name}" answers with numbers`)
+      sums.set(member, (sums.get(member) ?? 0) + value)
+    }
+  }
+  return Object.fromEntries(sums)
 }
 
 function inOrder(parts: Parts): ReadonlyArray<Resource> {

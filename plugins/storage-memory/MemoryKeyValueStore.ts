@@ -1,13 +1,12 @@
 /**
- * Key-value state in memory: a hash table for `get`, and keys put in order when a range is asked for after a change.
- *
- * Ranges are rare (start-up, listings) and gets are not, so order is made when it is needed.
+ * Key-value state in memory: a hash table for `get`, and beside it the keys in order for ranges, so that a page of a long list costs
+ * what it shows and not what there is.
  */
-import { compareKeys, type KeyValue, type KeyValueStoreShape, type KeyValueWrite } from "../../core/mod.ts"
+import { type KeyValue, type KeyValueStoreShape, type KeyValueWrite, OrderedStrings } from "../../core/mod.ts"
 
 export class MemoryKeyValueStore implements KeyValueStoreShape {
   readonly #values = new Map<string, KeyValue>()
-  #ordered: ReadonlyArray<KeyValue> | undefined
+  readonly #names = new OrderedStrings()
 
   get size(): number {
     return this.#values.size
@@ -18,21 +17,12 @@ export class MemoryKeyValueStore implements KeyValueStoreShape {
   }
 
   range(start: Uint8Array, end: Uint8Array, limit: number): ReadonlyArray<KeyValue> {
-    this.#ordered ??= [...this.#values.values()].sort((left, right) => compareKeys(left.key, right.key))
-    const ordered = this.#ordered
-    let low = 0
-    let high = ordered.length
-    while (low < high) {
-      const middle = (low + high) >>> 1
-      const entry = ordered[middle]
-      if (entry !== undefined && compareKeys(entry.key, start) < 0) low = middle + 1
-      else high = middle
-    }
     const found: Array<KeyValue> = []
-    for (let index = low; index < ordered.length && found.length < limit; index++) {
-      const entry = ordered[index]
-      if (entry === undefined || compareKeys(entry.key, end) >= 0) break
-      found.push(entry)
+    const endName = nameOf(end)
+    for (const name of this.#names.from(nameOf(start))) {
+      if (found.length >= limit || name >= endName) break
+      const entry = this.#values.get(name)
+      if (entry !== undefined) found.push(entry)
     }
     return found
   }
@@ -50,19 +40,24 @@ export class MemoryKeyValueStore implements KeyValueStoreShape {
 
   apply(writes: ReadonlyArray<KeyValueWrite>): void {
     for (const { key, value, end } of writes) {
-      const name = nameOf(key)
       if (end !== undefined) {
-        for (const entry of this.range(key, end, Number.POSITIVE_INFINITY)) this.#values.delete(nameOf(entry.key))
-        this.#ordered = undefined
-      } else if (value === undefined) this.#values.delete(name)
-      else this.#values.set(name, { key: key.slice(), value: value.slice() })
-      // A range that is removed later in this batch sees what the batch has written.
-      this.#ordered = undefined
+        for (const each of this.range(key, end, Number.POSITIVE_INFINITY)) this.#remove(nameOf(each.key))
+      } else if (value === undefined) this.#remove(nameOf(key))
+      else this.#put(nameOf(key), { key: key.slice(), value: value.slice() })
     }
+  }
+
+  #put(name: string, entry: KeyValue): void {
+    if (!this.#values.has(name)) this.#names.add(name)
+    this.#values.set(name, entry)
+  }
+
+  #remove(name: string): void {
+    if (this.#values.delete(name)) this.#names.delete(name)
   }
 }
 
-/** Each byte as one character: a string that stands for the key in a Map. */
+/** Each byte as one character: a string that stands for the key in a Map, and orders as the key does. */
 function nameOf(key: Uint8Array): string {
   return Buffer.from(key.buffer, key.byteOffset, key.byteLength).toString("latin1")
 }

@@ -27,6 +27,10 @@ test("a table has the columns that the items' schema says, objects left out", ()
   ])
 })
 
+test("a declared member that no item has is no column", () => {
+  assert.deepEqual(tableLines([{ id: "a", nested: {} }, { verbs: [] }], schema), ["ID  VERBS", "a   -", "-   -"])
+})
+
 test("without a schema the columns are what the items hold; without items the head stands alone", () => {
   assert.deepEqual(tableLines([{ b: 1 }, { a: true }], {}), ["B  A", "1  -", "-  true"])
   assert.deepEqual(tableLines([], schema), ["ID  SIZE_BYTES  VERBS"])

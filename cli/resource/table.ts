@@ -21,9 +21,11 @@ export function itemLines(item: unknown): ReadonlyArray<string> {
 
 function columnsOf(items: ReadonlyArray<unknown>, schema: JsonSchema): ReadonlyArray<string> {
   const declared = Object.entries(schema.properties ?? {})
-  if (declared.length > 0) return declared.filter(([, { type }]) => type !== "object").map(([name]) => name)
-  const found = items.flatMap((item) => (typeof item === "object" && item !== null ? Object.keys(item) : []))
-  return [...new Set(found)]
+  const found = new Set(items.flatMap((item) => (typeof item === "object" && item !== null ? Object.keys(item) : [])))
+  if (declared.length === 0) return [...found]
+  // What only `get` tells would be a column without values.
+  const isTold = (name: string): boolean => items.length === 0 || found.has(name)
+  return declared.filter(([name, { type }]) => type !== "object" && isTold(name)).map(([name]) => name)
 }
 
 function memberOf(item: unknown, name: string): unknown {

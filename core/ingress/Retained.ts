@@ -2,21 +2,16 @@
  * Retained messages of the topic names that this shard owns: key-value state written through the journal, with a resident index
  * of the names for matching filters.
  *
- * A value is one record batch of one record, the stored form, so that nothing of the message is lost and nothing else has to be
- * understood to read it; its key is made in `retained-values.ts`. A value of no bytes notes that the name was cleared: while
+ * A value is one record batch of one record (`RetainedRecords.ts`), the stored form, so that nothing of the message is lost and nothing
+ * else has to be understood to read it; its key is made in `retained-values.ts`. A value of no bytes notes that the name was cleared: while
  * names move between shards, what another one has of it is older. Such a note is no retained message, and goes after a while.
  */
-import { assert } from "../assert.ts"
 import type { JournalShape, TicketWaiter } from "../journal/Journal.ts"
 import type { KeyValueStoreShape } from "../kv/KeyValueStore.ts"
 import { prefixEnd, RETAINED_PREFIX } from "../kv/key-prefixes.ts"
-import { deliveryHeaders, deliveryHeadersCount } from "../log/delivery-headers.ts"
-import { RECORD_BYTES_MAX } from "../log/PartitionLog.ts"
-import { RecordBatchBuilder } from "../log/RecordBatchBuilder.ts"
-import { RecordCursor } from "../log/RecordCursor.ts"
 import { type NamedValue, type TopicNameCursor, TopicNameIndex } from "../router/TopicNameIndex.ts"
 import { Message } from "./Message.ts"
-import { fillFromRecord } from "./record-message.ts"
+import { RetainedRecords } from "./RetainedRecords.ts"
 import type { RetainedLimits } from "./retained-limits.ts"
 import {
   isClearing,
@@ -76,8 +71,7 @@ export class Retained implements TicketWaiter {
   readonly #names = new Map<number, TopicNameIndex<RetainedValue>>()
   #pending: Array<Pending> = []
   readonly #clearings = new Map<RetainedEntry, Clearing>()
-  readonly #builder = new RecordBatchBuilder(RECORD_BYTES_MAX)
-  readonly #cursor = new RecordCursor()
+  readonly #records = new RetainedRecords()
   readonly #message = new Message()
 
   /** `seed` keeps clients from aiming at collisions in the index of names. */
@@ -163,9 +157,17 @@ export class Retained implements TicketWaiter {
     const key = keyOf(tenant, message.topic, message.topicStart, message.topicEnd)
     if (message.payloadStart === message.payloadEnd) return this.#clear(tenant, name, key)
     const size = message.sizeBytes + RECORD_OVERHEAD_BYTES
-    const entry = makeEntry(this.#encode(message), size, false)
+    const entry = makeEntry(this.#records.encode(message), size, false)
     this.#put(tenant, name, entry)
     return this.#submit(tenant, name, key, entry)
+  }
+
+  /**
+   * Clears the retained message of a name, as a message without a payload does, of which nobody hears; the ticket of the journal to wait
+   * for. What that loses was never cleared.
+   */
+  clear(tenant: number, name: string): number {
+    return this.#clear(tenant, name, keyOfName(tenant, name))
   }
 
   /** A name has no retained message any more; noted where that matters. */
@@ -291,6 +293,19 @@ export class Retained implements TicketWaiter {
     return { message: this.#message, entry: showEntry(names, name, value) }
   }
 
+  /** Whether a name has a retained message, expired or not, committed or not. */
+  has(tenant: number, name: string): boolean {
+    const value = this.#names.get(tenant)?.get(name)
+    return value !== undefined && !isClearing(value)
+  }
+
+  /** The value of a name that had `stored` in the store: what was set since comes before it; undefined where it was cleared. */
+  newest(tenant: number, name: string, stored: Uint8Array): Uint8Array | undefined {
+    const value = this.#names.get(tenant)?.get(name)
+    if (value === undefined || isClearing(value)) return undefined
+    return (typeof value === "number" ? undefined : value.unapplied) ?? stored
+  }
+
   /** Whether a name is noted as cleared. */
   isCleared(tenant: number, name: string): boolean {
     const value = this.#names.get(tenant)?.get(name)
@@ -354,31 +369,6 @@ export class Retained implements TicketWaiter {
     names?.delete(name)
   }
 
-  #encode(message: Message): Uint8Array {
-    const builder = this.#builder
-    builder.reset()
-    const extra = deliveryHeaders(message.qos, true)
-    const refusal = builder.append(
-      message.timestamp,
-      message.topic,
-      message.topicStart,
-      message.topicEnd,
-      message.payload,
-      message.payloadStart,
-      message.payloadEnd,
-      message.headers,
-      message.headersStart,
-      message.headersEnd,
-      message.headerCount,
-      extra,
-      0,
-      extra.length,
-      deliveryHeadersCount(message.qos, true)
-    )
-    assert(refusal === 0, "a message that came in a packet fits in a batch")
-    return builder.bytes.slice(0, builder.finish())
-  }
-
   /** Puts the message of a name into the scratch message; false where there is none. */
   #read(tenant: number, name: string, value: RetainedValue): boolean {
     if (isClearing(value)) return false
@@ -388,12 +378,6 @@ export class Retained implements TicketWaiter {
   }
 
   #decode(tenant: number, value: Uint8Array): boolean {
-    const cursor = this.#cursor
-    cursor.reset(value, 0, value.length)
-    if (!cursor.next()) return false
-    fillFromRecord(this.#message, cursor, true)
-    this.#message.tenant = tenant
-    this.#message.begin()
-    return true
+    return this.#records.decode(this.#message, tenant, value)
   }
 }

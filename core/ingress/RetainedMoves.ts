@@ -15,7 +15,8 @@ import { Message } from "./Message.ts"
 import type { Clearing, Retained } from "./Retained.ts"
 
 const MOVE = "retained.move"
-const ARE_MOVING = "retained.are-moving"
+/** Asks a shard whether it has anything left to move. */
+export const ARE_MOVING = "retained.are-moving"
 const NO_BYTES = new Uint8Array(0)
 /** Moves under way at once. */
 const MOVES_MAX = 64

@@ -2,7 +2,7 @@
 import { type AccessShape, allowAll } from "../access/Access.ts"
 import { assert } from "../assert.ts"
 import { MemoryJournal } from "../journal/MemoryJournal.ts"
-import type { KeyValueStoreShape, KeyValueWrite } from "../kv/KeyValueStore.ts"
+import type { KeyValue, KeyValueStoreShape, KeyValueWrite } from "../kv/KeyValueStore.ts"
 import type { LinkPort } from "../link/LinkPort.ts"
 import type { Simulation } from "../platform/simulated.ts"
 import { type Delivery, type Subscriber, Subscription } from "../router/Delivery.ts"
@@ -78,7 +78,7 @@ export function factsOf(message: Message): Record<string, unknown> {
   }
 }
 
-/** A key-value store in a Map, without ranges. */
+/** A key-value store in a Map, by the hexadecimal digits of the keys, which order as the keys do. */
 export class MapStore implements KeyValueStoreShape {
   readonly values = new Map<string, Uint8Array>()
   get size(): number {
@@ -87,11 +87,15 @@ export class MapStore implements KeyValueStoreShape {
   get(key: Uint8Array): Uint8Array | undefined {
     return this.values.get(key.toHex())
   }
-  range(): [] {
-    return []
+  range(start: Uint8Array, end: Uint8Array, limit: number): ReadonlyArray<KeyValue> {
+    return [...this.values]
+      .filter(([key]) => key >= start.toHex() && key < end.toHex())
+      .toSorted(([one], [other]) => (one < other ? -1 : 1))
+      .slice(0, limit)
+      .map(([key, value]) => ({ key: Uint8Array.fromHex(key), value }))
   }
-  rangeLater(): Promise<[]> {
-    return Promise.resolve([])
+  rangeLater(start: Uint8Array, end: Uint8Array, limit: number): Promise<ReadonlyArray<KeyValue>> {
+    return Promise.resolve(this.range(start, end, limit))
   }
   apply(writes: ReadonlyArray<KeyValueWrite>): void {
     for (const { key, value } of writes) {

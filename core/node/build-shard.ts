@@ -8,6 +8,8 @@ import { History, ShardHistory } from "../ingress/History.ts"
 import { Ingress } from "../ingress/Ingress.ts"
 import { ProducedBatches } from "../ingress/ProducedBatches.ts"
 import { Retained } from "../ingress/Retained.ts"
+import { type RetainedOfShard, RetainedPages } from "../ingress/RetainedPages.ts"
+import { RetainedRemovals } from "../ingress/RetainedRemovals.ts"
 import { shareOf } from "../ingress/retained-limits.ts"
 import { ShardIngress } from "../ingress/ShardIngress.ts"
 import { Tokens } from "../ingress/Tokens.ts"
@@ -28,6 +30,7 @@ import { QUEUE_LOG_OPTIONS, QueueLog } from "../queue/QueueLog.ts"
 import { QueueLogs } from "../queue/QueueLogs.ts"
 import { ShardQueueLogs } from "../queue/ShardQueueLogs.ts"
 import { type NodeResources, Resources } from "../resources/Resources.ts"
+import { retainedResource } from "../resources/retained.ts"
 import { Resolutions } from "../router/Resolutions.ts"
 import { Router, ShardRouter } from "../router/Router.ts"
 import { Shard, type ShardShape } from "../shard/Shard.ts"
@@ -45,6 +48,9 @@ import { registerShardMetrics } from "./shard-metrics.ts"
 
 /** How often a shard looks after bounds that are not kept at every step. */
 const HOUSEKEEPING_MS = 1_000
+
+/** Whose the resources are that core has on every shard. */
+const CORE = "core"
 
 export interface ShardParts {
   readonly index: number
@@ -117,6 +123,9 @@ export function buildShard(
       access: allowAll,
       clock
     })
+    const ownerOf = (tenant: number, name: string): number => resolutions.ownerOf(tenant, name)
+    const retainedParts: RetainedOfShard = { port, retained, store, journal, ownerOf, clock }
+    const removals = new RetainedRemovals(retainedParts)
     const produced = new ProducedBatches(topics, router, resolutions, queueLog, clock)
     const logs = new ShardLogs(port, turn, topics, (log, bytes, start, end, records) =>
       produced.appendUnsafe(log, bytes, start, end, records)
@@ -135,7 +144,10 @@ export function buildShard(
     yield* Scope.addFinalizer(scope, topics.closeAll())
     yield* Scope.addFinalizer(
       scope,
-      Effect.sync(() => ingress.close())
+      Effect.sync(() => {
+        ingress.close()
+        removals.close()
+      })
     )
     parts.links.setReceiver(index, (from, bytes) => port.receive(from, bytes))
     yield* Scope.addFinalizer(
@@ -166,6 +178,8 @@ export function buildShard(
       connections
     }
     yield* registerShardMetrics(parts.telemetry, facts).pipe(Scope.provide(scope))
+    const listed = retainedResource({ ingress, pages: new RetainedPages(retainedParts), removals })
+    yield* parts.resources.forPlugin(CORE, index).register(listed).pipe(Scope.provide(scope))
     const services = parts.platform.pipe(
       Context.add(Engines, engines),
       Context.add(KeyValueStore, store),

@@ -107,9 +107,12 @@ test("each record that has a name which matches comes once, in order, whatever r
         let count = 0
         const read = await history.read(bound, 0, next, filter, { messages, bytes: 1_000_000 }, (message) => {
           count += 1
+          // It may be refused, and comes again.
+          if ((count + steps) % 5 === 4) return false
           found.push(`${message.offset} ${message.name}=${payloadOf(message)}`)
+          return true
         })
-        assert.ok(count <= messages && read.refusal === 0 && read.next >= next)
+        assert.ok(count <= messages + 1 && read.refusal === 0 && read.next >= next)
         next = read.next
         if (read.isAtEnd) break
       }
@@ -127,8 +130,9 @@ test("a large message comes where there is any room; a foreign key travels along
   stored.batches[1]?.bytes.fill(255, 61)
   stored.atOnce = 3
   const found: Array<string> = []
-  const visit = (message: { readonly name: string; readonly keyStart: number }): void => {
+  const visit = (message: { readonly name: string; readonly keyStart: number }): boolean => {
     found.push(`${message.name} ${message.keyStart >= 0}`)
+    return true
   }
   const first = await history.read(plain, 0, 0, "sensors/#", { messages: 9, bytes: 1 }, visit)
   assert.deepEqual([first.next, first.isAtEnd, found], [2, false, ["sensors/room1 true"]])

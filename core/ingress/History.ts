@@ -24,6 +24,9 @@ import { fillFromRecord } from "./record-message.ts"
 /** Stored bytes that are read at once. */
 const READ_BYTES_MAX = 262_144
 
+/** Takes a message, borrowed during the call; false where it has no room for it: reading stops there. */
+export type HistoryVisitor = (message: Message) => boolean
+
 /** What one reading may bring: at least one message, whatever its size. */
 export interface HistoryRoom {
   readonly messages: number
@@ -56,7 +59,7 @@ export interface HistoryShape {
     offset: number,
     filter: string,
     room: HistoryRoom,
-    visit: (message: Message) => void
+    visit: HistoryVisitor
   ): Promise<HistoryRead>
 }
 
@@ -101,7 +104,7 @@ export class ShardHistory implements HistoryShape {
     offset: number,
     filter: string,
     room: HistoryRoom,
-    visit: (message: Message) => void
+    visit: HistoryVisitor
   ): Promise<HistoryRead> {
     const result = await this.#logs.read(topic, partition, offset, READ_BYTES_MAX)
     const { refusal, logStartOffset, highWatermark } = result
@@ -119,7 +122,7 @@ export class ShardHistory implements HistoryShape {
     { bytes }: ReadResult,
     filter: string,
     progress: Progress,
-    visit: (message: Message) => void
+    visit: HistoryVisitor
   ): void {
     const cursor = this.#cursor
     for (let start = 0; start < bytes.length; ) {
@@ -145,7 +148,7 @@ export class ShardHistory implements HistoryShape {
     base: number,
     filter: string,
     progress: Progress,
-    visit: (message: Message) => void
+    visit: HistoryVisitor
   ): boolean {
     const cursor = this.#cursor
     const message = this.#message
@@ -161,11 +164,14 @@ export class ShardHistory implements HistoryShape {
         progress.next = offset
         return false
       }
-      progress.messages -= 1
-      progress.bytes -= message.sizeBytes
       message.partition = partition
       message.offset = offset
-      visit(message)
+      if (!visit(message)) {
+        progress.next = offset
+        return false
+      }
+      progress.messages -= 1
+      progress.bytes -= message.sizeBytes
     }
     if (cursor.refusal !== 0) this.unreadableCount += 1
     return true

@@ -183,7 +183,7 @@ export class Broker implements TurnTask, WheelTask {
     this.blacklist.onAdded = (rules) => liveBans.look(rules)
     this.pending = services.ingress
     services.queueLogs.onLost((log, from, end) => {
-      for (const session of this.sessions.durable()) session.lost(log, from, end)
+      for (const session of this.sessions.durable()) session.flights.lost(log, from, end)
       this.shared.lost()
     })
   }

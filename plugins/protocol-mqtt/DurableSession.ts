@@ -12,7 +12,7 @@
  *
  * Source: MQTT 5.0 section 4.1.
  */
-import { type KeyValueWrite, type Message, Subscription, type TicketStream } from "../../core/mod.ts"
+import { type KeyValueWrite, type Message, type Subscriber, Subscription, type TicketStream } from "../../core/mod.ts"
 import type { AnswerLine } from "./AnswerLine.ts"
 import type { Broker } from "./Broker.ts"
 import type { Connection } from "./Connection.ts"
@@ -24,9 +24,12 @@ import { KeptReceipts } from "./KeptReceipts.ts"
 import { KeptSubscriptions } from "./KeptSubscriptions.ts"
 import type { MessageQueue } from "./MessageQueue.ts"
 import type { OutboundWindow } from "./OutboundWindow.ts"
+import type { ReplayPlace } from "./replay/find-start.ts"
+import { restoreReplay } from "./replay/start-replay.ts"
 import { Session, type Subscribed, type Wish } from "./Session.ts"
+import { SubscriptionRows } from "./SubscriptionRows.ts"
 import * as rows from "./session-rows.ts"
-import { type Assignment, isShared, Memberships, rowOf } from "./shared/Memberships.ts"
+import { type Assignment, isShared, Memberships } from "./shared/Memberships.ts"
 import { UNSPECIFIED_ERROR } from "./wire/reason-codes.ts"
 
 export class DurableSession extends Session {
@@ -41,9 +44,10 @@ export class DurableSession extends Session {
   leftAtMs = 0
   /** Rises with every connection and every end of one: what was asked for an earlier one is not for this. */
   attachment = 0
-  readonly #flights: Flights
-  readonly #receipts: KeptReceipts
+  readonly flights: Flights
+  readonly receipts: KeptReceipts
   readonly #kept: KeptSubscriptions
+  readonly #rows: SubscriptionRows
   readonly feed: Feed
   /** Its subscriptions are with the router. */
   #isLive = false
@@ -70,10 +74,11 @@ export class DurableSession extends Session {
     super(broker, tenant, clientIdentifier, expiryInterval, windowLimit)
     this.number = number
     const flows = positions.map(({ next, low }, queue) => new Flow(queue, next, low))
-    this.#flights = new Flights(this)
-    this.#receipts = new KeptReceipts(this)
+    this.flights = new Flights(this)
+    this.receipts = new KeptReceipts(this)
     this.#kept = new KeptSubscriptions(this, flows)
-    this.feed = new Feed(this, flows, this.#kept, this.#flights)
+    this.#rows = new SubscriptionRows(this, this.#kept)
+    this.feed = new Feed(this, flows, this.#kept, this.flights)
   }
 
   protected override claimName(): string {
@@ -89,14 +94,15 @@ export class DurableSession extends Session {
   }
 
   override get window(): OutboundWindow<Flight> | undefined {
-    return this.#flights.window
+    return this.flights.window
   }
 
   /** Puts in what its rows say; before it has a connection. */
   restore(
     subscriptions: ReadonlyArray<readonly [filter: string, row: rows.SubscriptionRow]>,
     flights: ReadonlyArray<readonly [identifier: number, row: rows.FlightRow]>,
-    received: ReadonlyArray<readonly [identifier: number, owner: number]>
+    received: ReadonlyArray<readonly [identifier: number, owner: number]>,
+    places: ReadonlyMap<string, ReadonlyArray<ReplayPlace>>
   ): void {
     for (const [filter, row] of subscriptions) {
       this.restoreNames(filter, row.asked)
@@ -108,16 +114,17 @@ export class DurableSession extends Session {
       }
       if (row.exclusive) this.heldFilters().restore(filter)
       const publisher = row.noLocal ? this.clientIdentifier : ""
-      const made = new Subscription(this, filter, row.qos, publisher, row.retainAsPublished, row.identifier)
+      const replay = row.replay ? restoreReplay(this, { filter, ...row }, places) : undefined
+      const made = new Subscription(replay ?? this, filter, row.qos, publisher, row.retainAsPublished, row.identifier)
       this.subscriptions ??= new Map()
       this.subscriptions.set(filter, made)
-      this.#kept.restore(made, row.since)
+      if (replay === undefined) this.#kept.restore(made, row.since)
       this.filterSize += filter.length
     }
-    this.#flights.restore(flights)
+    this.flights.restore(flights)
     for (const [identifier, owner] of received) {
       this.takeReceived(identifier)
-      this.#receipts.restore(identifier, owner)
+      this.receipts.restore(identifier, owner)
     }
   }
 
@@ -130,17 +137,19 @@ export class DurableSession extends Session {
       this.broker.services.router.subscribeUnsafe(subscription)
     }
     this.feed.attach()
-    this.#flights.attach(connection)
+    this.flights.attach(connection)
     this.drain()
     this.shares?.attach()
+    this.replays?.attach()
   }
 
   /** Its connection has ended. */
   detach(): void {
     this.attachment += 1
     this.connection = undefined
-    this.#flights.detach()
+    this.flights.detach()
     this.#leave()
+    this.replays?.detach()
     if (this.receivedCount === 0) this.received = undefined
     this.feed.detach()
     this.retained?.detached()
@@ -151,11 +160,12 @@ export class DurableSession extends Session {
     this.isEnded = true
     // Its connection, where it had one, is gone by now; its subscriptions may be live all the same.
     this.#leave()
+    this.replays?.endAll()
     if (this.connection !== undefined) this.leaveShared(true)
     else this.shares?.forget()
     this.#kept.end()
     this.feed.end()
-    this.#flights.end()
+    this.flights.end()
     this.connection = undefined
     this.subscriptions = undefined
     this.asked = undefined
@@ -176,25 +186,23 @@ export class DurableSession extends Session {
     if (attachment === this.attachment) this.connection?.close(UNSPECIFIED_ERROR)
   }
 
-  override subscribe(wish: Wish): Subscribed {
-    return this.#kept.add(wish, super.subscribe(wish))
+  override subscribe(wish: Wish, subscriber: Subscriber = this): Subscribed {
+    const wasReplay = this.replays?.has(wish.filter) === true
+    return this.#rows.subscribed(wish, super.subscribe(wish, subscriber), subscriber !== this, wasReplay)
+  }
+
+  override replayMoved(): void {
+    this.mark()
   }
 
   override subscribeShared(wish: Wish): number {
     const ticket = super.subscribeShared(wish)
-    this.#submit(rowOf(this.number, wish, this.namesOf(wish.filter)))
+    this.#rows.shared(wish)
     return ticket
   }
 
   protected override renamed(filter: string): void {
-    const wish = this.shares?.wishOf(filter)
-    if (wish === undefined) this.#kept.changed(filter)
-    else this.#submit(rowOf(this.number, wish, this.namesOf(filter)))
-  }
-
-  #submit(write: KeyValueWrite): void {
-    this.broker.services.journal.submit({ writes: [write] })
-    this.mark()
+    this.#rows.renamed(filter)
   }
 
   override get subscribing(): TicketStream | undefined {
@@ -202,9 +210,9 @@ export class DurableSession extends Session {
   }
 
   override unsubscribe(filter: string): boolean {
+    const wasReplay = this.replays?.has(filter) === true
     if (!super.unsubscribe(filter)) return false
-    if (isShared(filter)) this.#submit({ key: rows.subscriptionKey(this.number, filter), value: undefined })
-    else this.#kept.remove(filter)
+    this.#rows.unsubscribed(filter, wasReplay)
     return true
   }
 
@@ -212,13 +220,8 @@ export class DurableSession extends Session {
     return rows.tokenOf(this.broker.services.shard.index, this.number, packetIdentifier)
   }
 
-  /** Tokens of messages whose client has not released them. */
-  unreleasedTokens(): ReadonlyArray<string> {
-    return this.#receipts.tokens()
-  }
-
   override keepReceived(packetIdentifier: number, owner: number): number {
-    return this.#receipts.keep(packetIdentifier, owner)
+    return this.receipts.keep(packetIdentifier, owner)
   }
 
   override keepReceivedLater(
@@ -227,22 +230,22 @@ export class DurableSession extends Session {
     ticket: number,
     owner: number
   ): { readonly stream: TicketStream; readonly ticket: number } {
-    return this.#receipts.keepLater(packetIdentifier, stream, ticket, owner)
+    return this.receipts.keepLater(packetIdentifier, stream, ticket, owner)
   }
 
   /** A message that was refused after all, or released: its identifier is free, and no row says otherwise. */
   override releaseReceived(packetIdentifier: number): boolean {
     if (!super.releaseReceived(packetIdentifier)) return false
-    this.#receipts.drop(packetIdentifier)
+    this.receipts.drop(packetIdentifier)
     return true
   }
 
   override receivedRefused(packetIdentifier: number): void {
-    if (!this.hasReceived(packetIdentifier)) this.#receipts.drop(packetIdentifier)
+    if (!this.hasReceived(packetIdentifier)) this.receipts.drop(packetIdentifier)
   }
 
   override release(packetIdentifier: number, answers: AnswerLine): void {
-    this.#receipts.release(packetIdentifier, answers)
+    this.receipts.release(packetIdentifier, answers)
   }
 
   protected override deliver(message: Message, qos: number, retain: boolean, identifiers: ReadonlyArray<number>): void {
@@ -277,43 +280,38 @@ export class DurableSession extends Session {
 
   override sendShared(assignment: Assignment): boolean {
     const { connection } = this
-    return connection !== undefined && this.#flights.transmitShared(connection, assignment)
+    return connection !== undefined && this.flights.transmitShared(connection, assignment)
   }
 
   protected override returnShared(): void {
-    this.#flights.returnShared()
+    this.flights.returnShared()
   }
 
   protected override get windowRoom(): number {
     const { connection } = this
-    const isFree = connection !== undefined && !this.feed.hasExtras && this.#flights.hasRoom(connection)
-    return isFree ? this.#flights.room : 0
+    const isFree = connection !== undefined && !this.feed.hasExtras && this.flights.hasRoom(connection)
+    return isFree ? this.flights.room : 0
   }
 
   protected override drainQueue(): void {
     const { connection } = this
     if (connection === undefined) return
-    if (this.#flights.hasUnsent) this.#flights.sendUnsent(connection)
-    if (this.#flights.hasUnsent) return
+    if (this.flights.hasUnsent) this.flights.sendUnsent(connection)
+    if (this.flights.hasUnsent) return
     this.feed.drain(connection)
     this.shares?.drain()
   }
 
   override freed(packetIdentifier: number): void {
-    this.#flights.freed(packetIdentifier)
+    this.flights.freed(packetIdentifier)
   }
 
   override released(packetIdentifier: number): void {
-    this.#flights.released(packetIdentifier)
+    this.flights.released(packetIdentifier)
   }
 
   override releasedAgain(packetIdentifier: number): void {
-    this.#flights.releasedAgain(packetIdentifier)
-  }
-
-  /** A queue log has lost messages that were not committed: they can be neither read nor sent again. */
-  lost(queue: number, from: number, end: number): void {
-    this.#flights.lost(queue, from, end)
+    this.flights.releasedAgain(packetIdentifier)
   }
 
   /** Rows of its are lost and not written again yet. */
@@ -330,7 +328,7 @@ export class DurableSession extends Session {
       !isCommitted ||
       this.#isMarked ||
       this.#isDirty ||
-      this.#receipts.isAwaited ||
+      this.receipts.isAwaited ||
       this.#kept.hasPast ||
       this.retained !== undefined ||
       this.exclusive?.isAsking === true ||
@@ -352,7 +350,8 @@ export class DurableSession extends Session {
     // A row that says more than one that was lost must not stand alone: a position above a message whose flight is lost.
     if (this.#isDirty && this.#rewriteTicket === 0) this.#isRewriting = true
     if (this.#isRewriting) this.#collectAnew(writes)
-    this.#flights.collect(writes)
+    this.replays?.collect(this.number, writes)
+    this.flights.collect(writes)
     this.feed.collect(writes)
   }
 
@@ -360,10 +359,9 @@ export class DurableSession extends Session {
   #collectAnew(writes: Array<KeyValueWrite>): void {
     rows.dropContents(this.number, writes)
     this.broker.sessions.collect(this, writes)
-    this.#kept.collect(writes)
-    this.shares?.collect(this.number, writes, (filter) => this.namesOf(filter))
-    this.#receipts.collect(writes)
-    this.#flights.rewrite()
+    this.#rows.collect(writes)
+    this.receipts.collect(writes)
+    this.flights.rewrite()
     this.feed.rewrite()
   }
 
@@ -374,7 +372,7 @@ export class DurableSession extends Session {
       this.#isRewriting = false
       this.#rewriteTicket = ticket
     }
-    this.#flights.submitted(ticket)
+    this.flights.submitted(ticket)
   }
 
   /** The rows of a turn are lost: memory is right and the store is not. */

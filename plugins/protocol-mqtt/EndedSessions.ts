@@ -117,7 +117,7 @@ export class EndedSessions {
         const qos = rows.qosOfSubscription(value)
         if (rows.isExclusiveSubscription(value)) exclusive.push(filter)
         if (isShared(filter)) groups.push([groupNameOf(filter), qos])
-        else if (qos > 0) filters.push(filter)
+        else if (qos > 0 && !rows.isReplaySubscription(value)) filters.push(filter)
       }
     })
     await readPages(store, rows.rangeOf("sr", number), (page) => {

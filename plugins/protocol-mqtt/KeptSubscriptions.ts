@@ -88,6 +88,7 @@ export class KeptSubscriptions {
     const write = (from: ReadonlyArray<number>): void => {
       const value = rows.encodeSubscription({
         ...wish,
+        replay: false,
         asked: session.namesOf(wish.filter),
         since: this.#sinceInRow(from)
       })
@@ -170,7 +171,7 @@ export class KeptSubscriptions {
     const { filter, qos, noLocal, retainAsPublished, identifier } = subscription
     const exclusive = this.#session.exclusive?.has(filter) === true
     const asked = this.#session.namesOf(filter)
-    const options = { qos, noLocal: noLocal !== "", retainAsPublished, identifier, exclusive, asked }
+    const options = { qos, noLocal: noLocal !== "", retainAsPublished, identifier, exclusive, asked, replay: false }
     return { ...options, since: this.#sinceInRow(inRow) }
   }
 

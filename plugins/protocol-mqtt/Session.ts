@@ -250,6 +250,7 @@ export abstract class Session implements Subscriber {
 
   /** A subscription that stays has other names. */
   protected renamed(_filter: string): void {}
+  replayMoved(): void {}
 
   /** Adds or replaces a shared subscription; the ticket of its shares' `joins` to wait for. */
   subscribeShared(wish: Wish): number {
@@ -301,7 +302,6 @@ export abstract class Session implements Subscriber {
 
   /** Takes all its subscriptions off the router. */
   protected leaveRouter(): void {
-    this.replays?.endAll()
     for (const subscription of this.subscriptions?.values() ?? []) {
       this.broker.services.router.unsubscribeUnsafe(subscription)
     }

@@ -231,6 +231,7 @@ test("rows of a session that no client has any more want nothing, and go at the 
     identifier: 0,
     exclusive: false,
     asked: [],
+    replay: false,
     since: [0, 0]
   })
   store.apply([

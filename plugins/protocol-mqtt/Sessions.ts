@@ -141,7 +141,7 @@ export class Sessions implements WheelTask {
         if (rows.isExclusiveSubscription(value)) exclusive.set(number, [...(exclusive.get(number) ?? []), filter])
         // Shared ones are of tenant 0 as all sessions are, until there are others.
         if (isShared(filter)) this.#broker.shared.away(0, groupNameOf(filter), qos, 1)
-        else if (qos > 0) router.wantUnsafe(filter)
+        else if (qos > 0 && !rows.isReplaySubscription(value)) router.wantUnsafe(filter)
       }
     })
     dropOrphans(this.#broker, orphans)
@@ -273,7 +273,7 @@ export class Sessions implements WheelTask {
   /** Ends a durable session for good; a will that still waits is published now [MQTT-3.1.3-9]. */
   end(session: DurableSession): void {
     const { tenant, clientIdentifier, number } = session
-    const tokens = session.unreleasedTokens()
+    const tokens = session.receipts.tokens()
     session.end()
     if (session.will !== 0) this.#broker.wills.publishNow(session.will)
     this.durableCount -= 1

@@ -135,6 +135,7 @@ export class TransientSession extends Session {
     this.retained?.end()
     this.retained = undefined
     this.leaveRouter()
+    this.replays?.endAll()
     this.exclusive?.end()
     this.subscriptions = undefined
     this.filterSize = 0

@@ -34,7 +34,8 @@ const GOLDEN: ReadonlyArray<readonly [what: string, bytes: Uint8Array, hex: stri
       identifier: 5,
       exclusive: false,
       since: [6, 7],
-      asked: []
+      asked: [],
+      replay: false
     }),
     "010e000000050200000000000000060000000000000007"
   ],
@@ -47,9 +48,10 @@ const GOLDEN: ReadonlyArray<readonly [what: string, bytes: Uint8Array, hex: stri
       identifier: 0,
       exclusive: true,
       since: [6],
-      asked: ["a", "bc"]
+      asked: ["a", "bc"],
+      replay: true
     }),
-    "01310000000001000000000000000600000002000000016100000002" + "6263"
+    "01710000000001000000000000000600000002000000016100000002" + "6263"
   ],
   ["positions", rows.encodePositions([{ next: 9, low: 8 }]), "010100000000000000090000000000000008"],
   [
@@ -140,6 +142,7 @@ test("what is written is read", () => {
       identifier: fc.nat({ max: 268_435_455 }),
       exclusive: fc.boolean(),
       since,
+      replay: fc.boolean(),
       asked: fc.array(fc.string(), { maxLength: 4 })
     },
     PLAIN

@@ -3,6 +3,7 @@
  *
  *   sd tenant(4) client identifier     the session: number, expiry, when it was left
  *   ss number(8) topic filter          a subscription: options, identifier, from which offsets on
+ *   sc number(8) filter 0 topic/partition  where a subscription that reads what is stored is in one partition
  *   sp number(8)                       its positions in the queue logs
  *   si number(8) packet identifier(2)  a message in flight to the client
  *   sr number(8) packet identifier(2)  a QoS 2 message taken from the client and not released
@@ -48,6 +49,8 @@ export interface SubscriptionRow {
   readonly identifier: number
   /** Whether no other client may have it. */
   readonly exclusive: boolean
+  /** Whether it reads what topics have stored, and nothing of the queue logs. */
+  readonly replay: boolean
   /** By which names its client asked for it, where rules made it of them; none = by its own. */
   readonly asked: ReadonlyArray<string>
   /** Messages of each queue log below these offsets were published before the subscription. */
@@ -133,7 +136,7 @@ export function rangeOf(prefix: string, number?: number): { readonly start: Uint
 
 /** Adds to `writes` the end of every row under a session's number but its positions: subscriptions, flights, receipts. */
 export function dropContents(number: number, writes: Array<KeyValueWrite>): void {
-  for (const prefix of ["ss", "si", "sr"]) dropRange(prefix, number, writes)
+  for (const prefix of ["ss", "sc", "si", "sr"]) dropRange(prefix, number, writes)
 }
 
 /** Adds to `writes` the end of every row under a session's number. Its row in the directory has the client's name and stays. */
@@ -204,7 +207,7 @@ export function encodeSubscription(row: SubscriptionRow): Uint8Array {
   return written((writer) => {
     const hasNames = row.asked.length > 0
     const flags = (row.noLocal ? 4 : 0) | (row.retainAsPublished ? 8 : 0) | (row.exclusive ? 16 : 0)
-    writer.uint8(row.qos | flags | (hasNames ? 32 : 0))
+    writer.uint8(row.qos | flags | (hasNames ? 32 : 0) | (row.replay ? 64 : 0))
     writer.uint32(row.identifier)
     writer.uint8(row.since.length)
     for (const offset of row.since) writer.uint53(offset)
@@ -227,6 +230,7 @@ export function decodeSubscription(value: Uint8Array): SubscriptionRow {
     identifier,
     exclusive,
     since,
+    replay: (flags & 64) !== 0,
     asked: (flags & 32) === 0 ? [] : Array.from({ length: reader.uint32() }, () => reader.text())
   }
 }
@@ -239,6 +243,47 @@ export function qosOfSubscription(value: Uint8Array): number {
 /** Whether an encoded subscription is exclusive. */
 export function isExclusiveSubscription(value: Uint8Array): boolean {
   return ((value[1] ?? 0) & 16) !== 0
+}
+
+/** Whether an encoded subscription reads what is stored. */
+export function isReplaySubscription(value: Uint8Array): boolean {
+  return ((value[1] ?? 0) & 64) !== 0
+}
+
+/** Where a replay is: its key under a session's number. A filter holds no zero byte. */
+export function replayKey(number: number, filter: string, topicId: string, partition: number): Uint8Array {
+  const name = encoder.encode(`${filter}\0${topicId}/${partition}`)
+  const key = numberedKey("sc", number, name.length)
+  key.set(name, 10)
+  return key
+}
+
+export function ofReplayKey(key: Uint8Array): {
+  readonly filter: string
+  readonly topicId: string
+  readonly partition: number
+} {
+  const [filter = "", place = ""] = decoder.decode(key.subarray(10)).split("\0")
+  const [topicId = "", partition = ""] = place.split("/")
+  return { filter, topicId, partition: Number(partition) }
+}
+
+/** The end of all places of one replay. */
+export function dropReplay(number: number, filter: string): KeyValueWrite {
+  const name = encoder.encode(`${filter}\0`)
+  const key = numberedKey("sc", number, name.length)
+  key.set(name, 10)
+  const end = key.slice()
+  end[end.length - 1] = 1
+  return { key, value: undefined, end }
+}
+
+export function encodeReplayPlace(next: number): Uint8Array {
+  return written((writer) => writer.uint53(next))
+}
+
+export function decodeReplayPlace(value: Uint8Array): number {
+  return read(value).uint53()
 }
 
 export function encodePositions(positions: ReadonlyArray<Position>): Uint8Array {

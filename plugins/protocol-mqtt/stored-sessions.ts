@@ -9,8 +9,10 @@
 import type { KeyValue, KeyValueStoreShape, KeyValueWrite } from "../../core/mod.ts"
 import type { Broker } from "./Broker.ts"
 import { DurableSession } from "./DurableSession.ts"
+import type { ReplayPlace } from "./replay/find-start.ts"
 import * as rows from "./session-rows.ts"
 
+const NO_PLACES: ReadonlyMap<string, ReadonlyArray<ReplayPlace>> = new Map()
 /** Rows of one reading. */
 const PAGE_ROWS = 1_000
 const PAGE_BYTES = 1_048_576
@@ -59,7 +61,8 @@ export async function loadSession(
   await readPages(store, rows.rangeOf("sr", number), (page) => {
     for (const { key, value } of page) received.push([rows.identifierOfKey(key), rows.decodeReceived(value)])
   })
-  session.restore(subscriptions, flights, received)
+  const hasReplays = subscriptions.some(([, { replay }]) => replay)
+  session.restore(subscriptions, flights, received, hasReplays ? await loadPlaces(broker, number) : NO_PLACES)
   return session
 }
 
@@ -86,6 +89,25 @@ export async function holdExclusive(
     })
   }
   exclusive.started()
+}
+
+/** Where the replays of a session are, by filter; topics that are gone are left out. */
+async function loadPlaces(
+  { services }: Broker,
+  number: number
+): Promise<ReadonlyMap<string, ReadonlyArray<ReplayPlace>>> {
+  const places = new Map<string, Array<ReplayPlace>>()
+  await readPages(services.store, rows.rangeOf("sc", number), (page) => {
+    for (const { key, value } of page) {
+      const { filter, topicId, partition } = rows.ofReplayKey(key)
+      const topic = services.topics.findById(topicId)
+      if (topic === undefined) continue
+      const known = places.get(filter) ?? []
+      known.push({ topic, partition, offset: rows.decodeReplayPlace(value) })
+      places.set(filter, known)
+    }
+  })
+  return places
 }
 
 /** Where a session stands in each queue log; in one that it has no position in, at the end. */

@@ -1,6 +1,9 @@
 /** Replay: what is stored first, then what comes, in order, without a gap or a message twice. */
-import { afterEach, expect, test } from "bun:test"
-import { brokerSuite, runCommand } from "../support/broker.ts"
+import { afterAll, afterEach, expect, test } from "bun:test"
+import { mkdtempSync, rmSync } from "node:fs"
+import { tmpdir } from "node:os"
+import { join } from "node:path"
+import { type Broker, brokerSuite, IS_EXTERNAL, runCommand, SHARD_COUNTS, startBroker } from "../support/broker.ts"
 import { encode, type Properties, type Qos, textOf, type Version } from "../support/mqtt-packets.ts"
 import { RawMqtt, uniqueLevel } from "../support/raw-mqtt.ts"
 import { sleep } from "../support/until.ts"
@@ -27,6 +30,11 @@ use = "protocol-kafka"
 use = "admin-http"
 `
 const NO = 0x83
+
+const directories: Array<string> = []
+afterAll(() => {
+  for (const directory of directories) rmSync(directory, { recursive: true, force: true })
+})
 
 brokerSuite("replay", { config: CONFIG }, (broker) => {
   afterEach(() => RawMqtt.cutAll())
@@ -215,6 +223,51 @@ brokerSuite("replay", { config: CONFIG }, (broker) => {
     await client.quiet(50)
   })
 
+  test("a session that is kept keeps its place: what was stored while it was away comes, and nothing twice", async () => {
+    const level = uniqueLevel()
+    const [topic, other] = [`one/${level}/a`, `one/${level}/b`]
+    const publisher = await connect()
+    await publish(publisher, topic, 0, 5)
+    const kept = {
+      clientId: level,
+      clean: false,
+      properties: [
+        ["sessionExpiry", 60],
+        ["receiveMaximum", 2]
+      ] as Properties
+    }
+    const first = await connect(kept)
+    expect(await replay(first, `one/${level}/#`, "earliest", 2)).toBe(2)
+    expect(await take(first, 3)).toEqual(numbered(topic, 0, 3))
+    await first.disconnect()
+    await publish(publisher, topic, 5, 8)
+    await publish(publisher, other, 0, 2)
+    let client = await connect(kept)
+    const seen: Array<string> = []
+    // Those that were in flight come again.
+    for (const each of await take(client, 5)) if (!seen.includes(each)) seen.push(each)
+    await client.disconnect()
+    client = await connect(kept)
+    while (seen.length < 7) for (const each of await take(client, 1)) if (!seen.includes(each)) seen.push(each)
+    expect(seen).toEqual([...numbered(topic, 3, 8), ...numbered(other, 0, 2)])
+    await publish(publisher, topic, 8, 9)
+    expect(await take(client, 1)).toEqual(numbered(topic, 8, 9))
+    await client.quiet(50)
+    client.send(encode.unsubscribe(5, 9, [`$replay/earliest/one/${level}/#`]))
+    expect((await client.expect("unsuback")).codes).toEqual([0])
+    await client.disconnect()
+    await publish(publisher, topic, 9, 10)
+    client = await connect(kept)
+    await client.quiet(50)
+    // An ordinary one in its place, and back.
+    expect(await replay(client, `one/${level}/#`, undefined)).toBe(1)
+    await publish(publisher, topic, 10, 11)
+    expect(await take(client, 1)).toEqual(numbered(topic, 10, 11))
+    expect(await replay(client, `one/${level}/#`, "earliest")).toBe(1)
+    expect((await take(client, 13)).length).toBe(13)
+    await client.disconnect(0, [["sessionExpiry", 0]])
+  })
+
   test("what cannot be replayed has its Reason Code, and its SUBSCRIBE's other filters hold", async () => {
     const client = await connect()
     for (const [filter, from, code] of [
@@ -260,9 +313,74 @@ brokerSuite("replay", { config: CONFIG }, (broker) => {
       )
     )
     expect((await noLocal.expect("suback")).codes).toEqual([NO])
-    // One that is kept would have to keep its place: not yet.
-    const kept = await connect({ clean: false, properties: [["sessionExpiry", 60]] })
-    expect(await replay(kept, "one/x", "earliest")).toBe(NO)
-    await kept.disconnect(0, [["sessionExpiry", 0]])
   })
 })
+
+for (const shards of IS_EXTERNAL ? [] : SHARD_COUNTS) {
+  for (const qos of [1, 2] as const) {
+    test(`over kill -9 at random: QoS ${qos} loses nothing and keeps the order, QoS 2 doubles nothing; shards = ${shards}`, async () => {
+      const data = mkdtempSync(join(tmpdir(), "manifold-replay-"))
+      directories.push(data)
+      const start = (): Promise<Broker> => startBroker({ shards, config: CONFIG, set: { "node.data": data } })
+      let broker = await start()
+      const kept = {
+        version: 5 as const,
+        clientId: "kept",
+        clean: false,
+        properties: [
+          ["sessionExpiry", 600],
+          ["receiveMaximum", 5]
+        ] as Properties
+      }
+      const names = ["stored/a/1", "stored/b/2", "one/x"]
+      const count = 60
+      const publisher = await RawMqtt.connect(broker.mqtt, { version: 5 })
+      for (let each = 0; each < count; each++) {
+        for (const topic of names) await publisher.publishWhole({ topic, payload: `${each}`, qos })
+      }
+      const seen = new Map<string, Array<number>>()
+      const open = new Set<number>()
+      /** Takes so many packets as the standard has it: what is released is done with, what comes again under its identifier is the same. */
+      const work = async (client: RawMqtt, packets: number): Promise<void> => {
+        for (let each = 0; each < packets; each++) {
+          const packet = await client.next(5_000)
+          if (packet.type === "disconnect") throw new Error(`closed: ${packet.code}`)
+          if (packet.type === "pubrel") {
+            open.delete(packet.id)
+            client.ack("pubcomp", packet.id)
+          }
+          if (packet.type === "suback") expect(packet.codes).toEqual([qos])
+          if (packet.type !== "publish") continue
+          const { id = 0, topic, payload } = packet
+          if (qos === 2 && open.has(id)) {
+            client.ack("pubrec", id)
+            continue
+          }
+          seen.set(topic, [...(seen.get(topic) ?? []), Number(textOf(payload))])
+          if (qos === 2) open.add(id)
+          client.ack(qos === 1 ? "puback" : "pubrec", id)
+        }
+      }
+      let client = await RawMqtt.connect(broker.mqtt, kept)
+      for (const filter of ["stored/+/+", "one/x"]) {
+        client.send(encode.subscribe(5, 7, [{ filter, qos }], [["userProperty", ["manifold-from", "earliest"]]]))
+      }
+      for (const packets of [7, 23, 40]) {
+        await work(client, packets)
+        broker.kill()
+        broker = await start()
+        client = await RawMqtt.connect(broker.mqtt, kept)
+      }
+      const total = (): number => names.reduce((sum, name) => sum + new Set(seen.get(name)).size, 0)
+      while (total() < names.length * count) await work(client, 1)
+      for (const name of names) {
+        const found = seen.get(name) ?? []
+        const wanted = Array.from({ length: count }, (_, each) => each)
+        // QoS 1: a message that was in flight may come once more; the first of each are in order.
+        expect([name, qos === 2 ? found : [...new Set(found)]]).toEqual([name, wanted])
+      }
+      RawMqtt.cutAll()
+      await broker.stop()
+    }, 60_000)
+  }
+}

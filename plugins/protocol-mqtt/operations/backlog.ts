@@ -53,7 +53,8 @@ async function unreadOfRow({ services }: Broker, { row }: Listed): Promise<Unrea
   await readPages(services.store, rows.rangeOf("ss", row.number), (page) => {
     for (const each of page) {
       const { filter } = rows.ofSubscriptionKey(each.key)
-      if (!isShared(filter) && rows.qosOfSubscription(each.value) > 0) filters.push(filter)
+      const isOther = isShared(filter) || rows.isReplaySubscription(each.value)
+      if (!isOther && rows.qosOfSubscription(each.value) > 0) filters.push(filter)
     }
   })
   const places = rows.decodePositions(value).map(({ next: position }, log) => ({ log, position }))

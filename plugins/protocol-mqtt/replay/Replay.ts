@@ -29,8 +29,6 @@ interface Cursor {
   readonly topic: TopicInfo
   readonly partition: number
   next: number
-  /** Waits for more than `next`. */
-  isAtEnd: boolean
   stopWaiting: (() => void) | undefined
 }
 
@@ -48,10 +46,14 @@ export class Replay implements Subscriber {
   readonly #cursors = new Map<string, Cursor>()
   /** Those with something to read, in turn. */
   readonly #behind = new Set<Cursor>()
-  /** Its SUBACK is out. */
+  /** Those that have moved since their rows were written. */
+  readonly #moved = new Set<Cursor>()
+  /** Its SUBACK is out, or its session is back. */
   #isStarted = false
   #isReading = false
   #isOver = false
+  /** Rises with every connection's end: what was read for an earlier one is not for this. */
+  #attachment = 0
 
   constructor(session: Session, options: ReplayOptions, places: ReadonlyArray<ReplayPlace>) {
     this.#session = session
@@ -63,6 +65,43 @@ export class Replay implements Subscriber {
   /** Partitions that it reads. */
   get partitionCount(): number {
     return this.#cursors.size
+  }
+
+  /** Where it is, in all partitions. */
+  *places(): Iterable<ReplayPlace> {
+    for (const { topic, partition, next: offset } of this.#cursors.values()) yield { topic, partition, offset }
+  }
+
+  /** The same of those that have moved since it was asked last. */
+  takeMoved(): ReadonlyArray<ReplayPlace> {
+    const moved = [...this.#moved].map(({ topic, partition, next: offset }) => ({ topic, partition, offset }))
+    this.#moved.clear()
+    return moved
+  }
+
+  /** Its session has a connection again: topics that came to be meanwhile are read from their beginning. */
+  attach(): void {
+    const { tenant, broker } = this.#session
+    const homes = broker.services.history.homesOf(tenant, this.#options.filter, PARTITIONS_MAX) ?? []
+    for (const topic of homes) {
+      for (let partition = 0; partition < topic.partitions; partition++) {
+        const isNew = !this.#cursors.has(keyOf(topic, partition)) && this.#cursors.size < PARTITIONS_MAX
+        if (isNew) this.#add(topic, partition, 0)
+      }
+    }
+    this.start()
+  }
+
+  /** The connection has ended. */
+  detach(): void {
+    this.#attachment += 1
+    this.#isStarted = false
+    this.#isReading = false
+    for (const cursor of this.#cursors.values()) {
+      cursor.stopWaiting?.()
+      cursor.stopWaiting = undefined
+      this.#behind.add(cursor)
+    }
   }
 
   /** A live message: what is stored is read in its place, and tells of partitions that are not known yet. */
@@ -81,6 +120,7 @@ export class Replay implements Subscriber {
       return
     }
     this.#add(home, message.partition, message.offset)
+    this.#session.replayMoved()
     this.go()
   }
 
@@ -101,14 +141,23 @@ export class Replay implements Subscriber {
     this.#isReading = true
     const { history } = session.broker.services
     const { topic, partition, next } = cursor
+    const attachment = this.#attachment
+    const isFor = (): boolean => !this.#isOver && attachment === this.#attachment
     history
       .read(topic, partition, next, this.#options.filter, room, (message) => {
-        if (!this.#isOver) this.#send(message)
+        // Others may have taken the room since.
+        if (!isFor() || session.retainedRoom(this.#options.qos) === undefined) return false
+        // In the turn in which the message leaves: where it is and what is in flight stand in one entry.
+        this.#move(cursor, message.offset + 1)
+        this.#send(message)
+        return true
       })
       .then(
-        (read) => this.#took(cursor, read),
+        (read) => {
+          if (isFor()) this.#took(cursor, read)
+        },
         () => {
-          if (!this.#isOver) session.connection?.close(UNSPECIFIED_ERROR)
+          if (isFor()) session.connection?.close(UNSPECIFIED_ERROR)
         }
       )
   }
@@ -122,26 +171,33 @@ export class Replay implements Subscriber {
   }
 
   #add(topic: TopicInfo, partition: number, next: number): void {
-    const cursor = { topic, partition, next, isAtEnd: false, stopWaiting: undefined }
+    const cursor = { topic, partition, next, stopWaiting: undefined }
     this.#cursors.set(keyOf(topic, partition), cursor)
     this.#behind.add(cursor)
+    this.#moved.add(cursor)
+  }
+
+  #move(cursor: Cursor, next: number): void {
+    if (cursor.next === next) return
+    cursor.next = next
+    this.#moved.add(cursor)
+    this.#session.replayMoved()
   }
 
   #took(cursor: Cursor, read: HistoryRead): void {
     this.#isReading = false
-    if (this.#isOver) return
     const { clock } = this.#session.broker.services
     // Others have their turn, among the partitions and on the shard.
     this.#behind.delete(cursor)
     if (read.refusal === 0) {
-      cursor.next = read.next
+      this.#move(cursor, read.next)
       if (read.isAtEnd) this.#wait(cursor)
       else this.#behind.add(cursor)
     } else if (read.refusal === NOT_AVAILABLE) this.#retry(cursor)
     else {
       // What it has not read yet is gone, or was never stored: it goes on with what is there.
       this.#session.broker.counts.replayGaps += 1
-      cursor.next = Math.min(Math.max(cursor.next, read.logStartOffset), read.highWatermark)
+      this.#move(cursor, Math.min(Math.max(cursor.next, read.logStartOffset), read.highWatermark))
       this.#behind.add(cursor)
     }
     clock.immediate(() => this.go())

@@ -1,4 +1,11 @@
-/** The replays of one session, by filter. */
+/**
+ * The replays of one session, by filter; of one that is kept with their rows.
+ *
+ * Row `ss` says that a subscription is one; `sc` where it is in each partition, written in the entry in which what it has sent is, too.
+ */
+import type { KeyValueWrite } from "../../../core/mod.ts"
+import type { Wish } from "../Session.ts"
+import * as rows from "../session-rows.ts"
 import type { Replay } from "./Replay.ts"
 
 export class Replays {
@@ -6,6 +13,10 @@ export class Replays {
 
   get count(): number {
     return this.#byFilter.size
+  }
+
+  has(filter: string): boolean {
+    return this.#byFilter.has(filter)
   }
 
   add(filter: string, replay: Replay): void {
@@ -23,8 +34,50 @@ export class Replays {
     this.#byFilter.clear()
   }
 
+  attach(): void {
+    for (const replay of this.#byFilter.values()) replay.attach()
+  }
+
+  detach(): void {
+    for (const replay of this.#byFilter.values()) replay.detach()
+  }
+
   /** There may be room for more. */
   go(): void {
     for (const replay of this.#byFilter.values()) replay.go()
   }
+
+  /** The places that have moved, as rows. */
+  collect(number: number, writes: Array<KeyValueWrite>): void {
+    for (const [filter, replay] of this.#byFilter) {
+      for (const { topic, partition, offset } of replay.takeMoved()) {
+        const key = rows.replayKey(number, filter, topic.id, partition)
+        writes.push({ key, value: rows.encodeReplayPlace(offset) })
+      }
+    }
+  }
+
+  /** All rows: those of the subscriptions and of where they are. */
+  collectAll(
+    number: number,
+    writes: Array<KeyValueWrite>,
+    wishes: Iterable<Wish>,
+    namesOf: (filter: string) => ReadonlyArray<string>
+  ): void {
+    for (const wish of wishes) {
+      const replay = this.#byFilter.get(wish.filter)
+      if (replay === undefined) continue
+      writes.push(replayRow(number, wish, namesOf(wish.filter)))
+      for (const { topic, partition, offset } of replay.places()) {
+        const key = rows.replayKey(number, wish.filter, topic.id, partition)
+        writes.push({ key, value: rows.encodeReplayPlace(offset) })
+      }
+    }
+  }
+}
+
+/** The row of a subscription that is a replay. */
+export function replayRow(number: number, wish: Wish, asked: ReadonlyArray<string>): KeyValueWrite {
+  const value = rows.encodeSubscription({ ...wish, asked, replay: true, since: [] })
+  return { key: rows.subscriptionKey(number, wish.filter), value }
 }

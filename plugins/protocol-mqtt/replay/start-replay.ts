@@ -64,7 +64,7 @@ export function startReplay(
   go: (started: Started) => void
 ): number {
   if (wish === undefined) return 0
-  const refusal = wish.reasonCode !== 0 ? wish.reasonCode : refusalOf(session, wish)
+  const refusal = wish.reasonCode !== 0 ? wish.reasonCode : refusalOf(wish)
   if (refusal !== 0) {
     go({ wish: { ...wish, reasonCode: refusal }, places: [] })
     return 0
@@ -81,14 +81,26 @@ export function startReplay(
   return PAUSED
 }
 
-/** What cannot be replayed yet, or not at all. */
-function refusalOf(session: Session, { filter, noLocal }: Wished): number {
+/** What cannot be replayed, or not yet. */
+function refusalOf({ filter, noLocal }: Wished): number {
   // What is stored does not say who published it.
   if (noLocal) return IMPLEMENTATION_SPECIFIC_ERROR
-  // A session that is kept would have to keep its place.
-  if (session.isDurable) return IMPLEMENTATION_SPECIFIC_ERROR
   const isOther = isShared(filter) || exclusiveFilterOf(filter) !== undefined
   return isOther ? IMPLEMENTATION_SPECIFIC_ERROR : 0
+}
+
+/** Puts in what rows say of a subscription; it reads when its session has a connection. */
+export function restoreReplay(
+  session: Session,
+  wish: Wish,
+  places: ReadonlyMap<string, ReadonlyArray<ReplayPlace>>
+): Replay {
+  const replay = new Replay(session, wish, places.get(wish.filter) ?? [])
+  // They stand in rows as they are.
+  replay.takeMoved()
+  session.replays ??= new Replays()
+  session.replays.add(wish.filter, replay)
+  return replay
 }
 
 /** Makes the subscription; it reads from {@link Replay.start} on. */

@@ -230,6 +230,6 @@ export class Memberships {
 
 /** The row of a durable session's shared subscription: where it begins is its group's affair. */
 export function rowOf(number: number, wish: Wish, asked: ReadonlyArray<string>): KeyValueWrite {
-  const value = rows.encodeSubscription({ ...wish, asked, since: [] })
+  const value = rows.encodeSubscription({ ...wish, asked, replay: false, since: [] })
   return { key: rows.subscriptionKey(number, wish.filter), value }
 }

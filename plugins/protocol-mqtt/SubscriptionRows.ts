@@ -1,0 +1,65 @@
+/** The rows of a durable session's subscriptions, whichever kind they are: ordinary, shared, or reading what is stored. */
+import type { KeyValueWrite } from "../../core/mod.ts"
+import type { DurableSession } from "./DurableSession.ts"
+import type { KeptSubscriptions } from "./KeptSubscriptions.ts"
+import { replayRow } from "./replay/Replays.ts"
+import type { Subscribed, Wish } from "./Session.ts"
+import * as rows from "./session-rows.ts"
+import { isShared, rowOf } from "./shared/Memberships.ts"
+
+export class SubscriptionRows {
+  readonly #session: DurableSession
+  readonly #kept: KeptSubscriptions
+
+  constructor(session: DurableSession, kept: KeptSubscriptions) {
+    this.#session = session
+    this.#kept = kept
+  }
+
+  /** One was made or replaced; `wasReplay` is of the one before it. */
+  subscribed(wish: Wish, made: Subscribed, isReplay: boolean, wasReplay: boolean): Subscribed {
+    if (wasReplay) this.#submit(rows.dropReplay(this.#session.number, wish.filter))
+    if (!isReplay) return this.#kept.add(wish, made)
+    this.#kept.remove(wish.filter)
+    this.#submit(replayRow(this.#session.number, wish, this.#session.namesOf(wish.filter)))
+    return made
+  }
+
+  shared(wish: Wish): void {
+    this.#submit(rowOf(this.#session.number, wish, this.#session.namesOf(wish.filter)))
+  }
+
+  /** One was taken off. */
+  unsubscribed(filter: string, wasReplay: boolean): void {
+    const { number } = this.#session
+    if (wasReplay) this.#submit(rows.dropReplay(number, filter))
+    if (wasReplay || isShared(filter)) this.#submit({ key: rows.subscriptionKey(number, filter), value: undefined })
+    else this.#kept.remove(filter)
+  }
+
+  /** One that stays has other names. */
+  renamed(filter: string): void {
+    const { number, shares, replays } = this.#session
+    const names = this.#session.namesOf(filter)
+    const shared = shares?.wishOf(filter)
+    if (shared !== undefined) this.#submit(rowOf(number, shared, names))
+    else if (replays?.has(filter) !== true) this.#kept.changed(filter)
+    else
+      for (const wish of this.#session.wishes())
+        if (wish.filter === filter) this.#submit(replayRow(number, wish, names))
+  }
+
+  /** All of them. */
+  collect(writes: Array<KeyValueWrite>): void {
+    const session = this.#session
+    const namesOf = (filter: string): ReadonlyArray<string> => session.namesOf(filter)
+    this.#kept.collect(writes)
+    session.shares?.collect(session.number, writes, namesOf)
+    session.replays?.collectAll(session.number, writes, session.wishes(), namesOf)
+  }
+
+  #submit(write: KeyValueWrite): void {
+    this.#session.broker.services.journal.submit({ writes: [write] })
+    this.#session.mark()
+  }
+}

@@ -98,7 +98,7 @@ export const plugin = {
         }
         if (settings.sys_interval > 0) {
           const { id: node, version, startedAtMs, topicCount } = facts
-          const address = settings.tcp[0] ?? ""
+          const address = settings.tcp[0]?.replace(/:\d+$/, "") ?? ""
           const system = { node, version, address, startedAtMs, topicCount }
           broker.system = new SystemTopics(broker, system, settings.sys_interval * 1_000)
         }

@@ -16,12 +16,12 @@ import type { Broker, KeptWill } from "./Broker.ts"
 import { openConnection } from "./connecting.ts"
 import type { Listener } from "./Listener.ts"
 import type { OutboundAliases } from "./OutboundAliases.ts"
-import { Output } from "./Output.ts"
+import { Output, takesQos0 } from "./Output.ts"
+import { copyFrame } from "./PublishEncoder.ts"
 import { PublishRate } from "./PublishRate.ts"
 import { receivePaced } from "./publishing.ts"
 import * as Reason from "./reasons.ts"
 import type { Session } from "./Session.ts"
-import { sendPublish } from "./sending.ts"
 import { subscribe, unsubscribe } from "./subscribing.ts"
 import { clientConnected, clientDisconnected } from "./system/client-events.ts"
 import type { TopicAliases } from "./TopicAliases.ts"
@@ -79,7 +79,7 @@ export class Connection implements SocketReceiver, PacketHandler, TurnTask, Whee
   /** Since when output waits for the socket; 0 = it does not. */
   #blockedSinceMs = 0
   #outputDeferred = false
-  #closed = false
+  isClosed = false
 
   constructor(broker: Broker, socket: Socket, listener = broker.listeners.common) {
     this.broker = broker
@@ -98,7 +98,7 @@ export class Connection implements SocketReceiver, PacketHandler, TurnTask, Whee
       this.#forwarded.data(bytes)
       return
     }
-    if (this.#closed) return
+    if (this.isClosed) return
     const { broker } = this
     broker.counts.bytesReceived += bytes.length
     broker.nowMs = broker.services.clock.nowMs()
@@ -129,14 +129,15 @@ export class Connection implements SocketReceiver, PacketHandler, TurnTask, Whee
 
   packet(bytes: Uint8Array, firstByte: number, start: number, end: number): number {
     const type = firstByte >>> 4
-    const { packetsReceived } = this.broker.counts
-    packetsReceived[type] = (packetsReceived[type] ?? 0) + 1
     const { session } = this
+    if (session !== undefined && type === Packet.PUBLISH) {
+      this.#lastReceivedMs = this.broker.receivedMs
+      return receivePaced(this, session, bytes, firstByte, start, end)
+    }
+    this.broker.counts.received(type)
     if (session === undefined) return this.#connect(type, bytes, start, end)
     this.#lastReceivedMs = this.broker.receivedMs
     switch (type) {
-      case Packet.PUBLISH:
-        return receivePaced(this, session, bytes, firstByte, start, end)
       case Packet.PUBACK:
       case Packet.PUBREC:
       case Packet.PUBREL:
@@ -146,8 +147,11 @@ export class Connection implements SocketReceiver, PacketHandler, TurnTask, Whee
         return subscribe(this, session, bytes, start, end)
       case Packet.UNSUBSCRIBE:
         return unsubscribe(this, session, bytes, start, end)
-      case Packet.PINGREQ:
-        return this.#ping(start, end)
+      case Packet.PINGREQ: {
+        const fault = checkPingreq(start, end)
+        if (fault === 0) this.answer(PINGRESP_FRAME, 0, undefined)
+        return fault
+      }
       case Packet.DISCONNECT:
         return this.#disconnect(session, bytes, start, end)
       case Packet.AUTH:
@@ -166,7 +170,7 @@ export class Connection implements SocketReceiver, PacketHandler, TurnTask, Whee
     if (outcome.kind === "authenticating") return 0
     if (outcome.kind === "opening") {
       this.isHeld = this.session === undefined
-      return this.isHeld && !this.#closed ? PAUSED : 0
+      return this.isHeld && !this.isClosed ? PAUSED : 0
     }
     const { shard, wheel } = this.broker.services
     wheel.cancel(this)
@@ -191,12 +195,6 @@ export class Connection implements SocketReceiver, PacketHandler, TurnTask, Whee
     if (this.broker.autoSubscriptions.rules.length > 0) autoSubscribe(this, session)
     this.#armTimeout()
     if (this.isHeld) this.release()
-  }
-
-  #ping(start: number, end: number): number {
-    const fault = checkPingreq(start, end)
-    if (fault === 0) this.answer(PINGRESP_FRAME, 0, undefined)
-    return fault
   }
 
   #disconnect(session: Session, bytes: Uint8Array, start: number, end: number): number {
@@ -243,7 +241,7 @@ export class Connection implements SocketReceiver, PacketHandler, TurnTask, Whee
     return frame.end - frame.start <= this.packetSizeMax
   }
 
-  /** Writes a PUBLISH; see {@link sendPublish}. */
+  /** Writes a PUBLISH; QoS 0 is dropped and counted where the client does not read, or takes none so large: false. */
   sendPublish(
     message: Message,
     qos: number,
@@ -252,9 +250,17 @@ export class Connection implements SocketReceiver, PacketHandler, TurnTask, Whee
     nowMs: number,
     packetIdentifier = 0
   ): boolean {
-    const isSent = sendPublish(this, message, qos, retain, identifiers, nowMs, packetIdentifier)
-    if (isSent) this.broker.slow?.sent(this, message, retain, packetIdentifier)
-    return isSent
+    const { broker } = this
+    const frame = broker.encoder.encode(message, this.version, qos, retain, false, identifiers, nowMs)
+    if (this.outboundAliases?.send(this, message, frame, qos, packetIdentifier) !== true) {
+      const size = frame.end - frame.start
+      if (qos === 0 && !takesQos0(this, size)) return false
+      const position = this.reserve(size)
+      copyFrame(frame, this.output.bytes, position, packetIdentifier)
+      broker.counts.publishSent += 1
+    }
+    broker.slow?.sent(this, message, retain, packetIdentifier)
+    return true
   }
 
   sendPubrel(packetIdentifier: number): void {
@@ -271,10 +277,6 @@ export class Connection implements SocketReceiver, PacketHandler, TurnTask, Whee
     this.will = undefined
   }
 
-  get isClosed(): boolean {
-    return this.#closed
-  }
-
   release(): void {
     this.isHeld = false
     this.readOn()
@@ -282,19 +284,19 @@ export class Connection implements SocketReceiver, PacketHandler, TurnTask, Whee
 
   /** Goes on reading where it was stopped. */
   readOn(): void {
-    if (!this.#paused || this.#closed || this.isHeld) return
+    if (!this.#paused || this.isClosed || this.isHeld) return
     const nowMs = this.broker.services.clock.monotonicMs()
     if (this.rate?.isHeld(nowMs) === true) return
     this.#paused = false
     this.#lastReceivedMs = this.broker.receivedMs = nowMs
     this.broker.nowMs = this.broker.services.clock.nowMs()
     this.#fed(this.#stream.resume(this))
-    if (!this.#paused && !this.#closed) this.socket.resume()
+    if (!this.#paused && !this.isClosed) this.socket.resume()
   }
 
   endTurn(): void {
     this.#outputDeferred = false
-    if (this.#closed) return
+    if (this.isClosed) return
     const before = this.output.size
     if (!this.output.flush(this.socket)) return
     const { counts, services } = this.broker
@@ -348,7 +350,7 @@ export class Connection implements SocketReceiver, PacketHandler, TurnTask, Whee
 
   /** Closes for a reason: version 5 clients are told, the will is published where the standard says so. */
   close(reasonCode: number): void {
-    if (this.#closed) return
+    if (this.isClosed) return
     this.broker.counts.closed(reasonCode)
     this.endReason = reasonCode
     if (this.session !== undefined && this.version === 5) {
@@ -370,8 +372,8 @@ export class Connection implements SocketReceiver, PacketHandler, TurnTask, Whee
   }
 
   #end(will: KeptWill | undefined): void {
-    if (this.#closed) return
-    this.#closed = true
+    if (this.isClosed) return
+    this.isClosed = true
     const { broker, session } = this
     broker.services.wheel.cancel(this)
     broker.connections.delete(this)
@@ -380,9 +382,7 @@ export class Connection implements SocketReceiver, PacketHandler, TurnTask, Whee
     this.listener.leave(this)
     this.#stream.clear()
     this.#early = undefined
-    this.aliases = undefined
-    this.outboundAliases = undefined
-    this.will = undefined
+    this.aliases = this.outboundAliases = this.will = undefined
     if (session === undefined) {
       // It ended before its CONNACK: its will was kept and never became due.
       if (will !== undefined) broker.wills.forget(will.number)

@@ -2,9 +2,8 @@
 export class Counts {
   connectionsAccepted = 0
   connectionsOpen = 0
-  /** By packet type (section 2.1.2). */
+  /** By packet type (section 2.1.2); without PUBLISH, which has its own counts. */
   readonly packetsReceived = new Float64Array(16)
-  /** The same; without PUBLISH, which has its own count. */
   readonly packetsSent = new Float64Array(16)
   publishReceived = 0
   publishSent = 0
@@ -38,6 +37,10 @@ export class Counts {
   autoSubscribesRefused = 0
   /** Connections closed by the broker, by MQTT 5 Reason Code. */
   readonly closedByReason = new Map<number, number>()
+
+  received(type: number): void {
+    this.packetsReceived[type] = (this.packetsReceived[type] ?? 0) + 1
+  }
 
   sent(type: number): void {
     this.packetsSent[type] = (this.packetsSent[type] ?? 0) + 1

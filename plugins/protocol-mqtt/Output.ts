@@ -8,6 +8,7 @@
  */
 import { CLOSED, type Socket, type TurnShape, type TurnTask } from "../../core/mod.ts"
 import { BufferPool } from "./BufferPool.ts"
+import type { Connection } from "./Connection.ts"
 
 const EMPTY = new Uint8Array(0)
 
@@ -131,4 +132,17 @@ export class Output {
     this.#budget.used += count
     return size
   }
+}
+
+/** Whether a message of QoS 0 may be added to a connection's output now; one that may not is dropped, and counted here. */
+export function takesQos0({ broker, output, packetSizeMax }: Connection, size: number): boolean {
+  if (!output.fits(size, broker.settings.output_bytes_max)) {
+    broker.counts.droppedSlow += 1
+    return false
+  }
+  if (size > packetSizeMax) {
+    broker.counts.droppedTooLarge += 1
+    return false
+  }
+  return true
 }

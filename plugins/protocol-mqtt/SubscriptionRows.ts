@@ -1,8 +1,10 @@
 /** The rows of a durable session's subscriptions, whichever kind they are: ordinary, shared, or reading what is stored. */
+
 import type { KeyValueWrite } from "../../core/mod.ts"
 import type { DurableSession } from "./DurableSession.ts"
 import type { KeptSubscriptions } from "./KeptSubscriptions.ts"
 import { replayRow } from "./replay/Replays.ts"
+import * as replayRows from "./replay/replay-rows.ts"
 import type { Subscribed, Wish } from "./Session.ts"
 import * as rows from "./session-rows.ts"
 import { isShared, rowOf } from "./shared/Memberships.ts"
@@ -18,7 +20,7 @@ export class SubscriptionRows {
 
   /** One was made or replaced; `wasReplay` is of the one before it. */
   subscribed(wish: Wish, made: Subscribed, isReplay: boolean, wasReplay: boolean): Subscribed {
-    if (wasReplay) this.#submit(rows.dropReplay(this.#session.number, wish.filter))
+    if (wasReplay) this.#submit(replayRows.dropReplay(this.#session.number, wish.filter))
     if (!isReplay) return this.#kept.add(wish, made)
     this.#kept.remove(wish.filter)
     this.#submit(replayRow(this.#session.number, wish, this.#session.namesOf(wish.filter)))
@@ -32,7 +34,7 @@ export class SubscriptionRows {
   /** One was taken off. */
   unsubscribed(filter: string, wasReplay: boolean): void {
     const { number } = this.#session
-    if (wasReplay) this.#submit(rows.dropReplay(number, filter))
+    if (wasReplay) this.#submit(replayRows.dropReplay(number, filter))
     if (wasReplay || isShared(filter)) this.#submit({ key: rows.subscriptionKey(number, filter), value: undefined })
     else this.#kept.remove(filter)
   }

@@ -120,9 +120,10 @@ export function registerMetrics(telemetry: TelemetryShape, broker: Broker): Effe
 }
 
 function* packetCounts({ counts }: Broker, way: "received" | "sent"): Iterable<readonly [string, number]> {
-  const { packetsReceived, packetsSent, publishSent } = counts
+  const { packetsReceived, packetsSent, publishReceived, publishSent } = counts
   for (const { type, name, fromClient, fromServer } of PACKET_TYPES) {
-    if (way === "received" && fromClient) yield [name, packetsReceived[type] ?? 0]
+    if (way === "received" && fromClient)
+      yield [name, type === PUBLISH ? publishReceived : (packetsReceived[type] ?? 0)]
     if (way === "sent" && fromServer) yield [name, type === PUBLISH ? publishSent : (packetsSent[type] ?? 0)]
   }
 }

@@ -6,10 +6,12 @@
  *  - A session that is loaded has no connection and is told to nobody: what it becomes is its caller's.
  *  - A failure of the store ends the reading and is the caller's.
  */
+
 import type { KeyValue, KeyValueStoreShape, KeyValueWrite } from "../../core/mod.ts"
 import type { Broker } from "./Broker.ts"
 import { DurableSession } from "./DurableSession.ts"
 import type { ReplayPlace } from "./replay/find-start.ts"
+import * as replayRows from "./replay/replay-rows.ts"
 import * as rows from "./session-rows.ts"
 
 const NO_PLACES: ReadonlyMap<string, ReadonlyArray<ReplayPlace>> = new Map()
@@ -99,11 +101,11 @@ async function loadPlaces(
   const places = new Map<string, Array<ReplayPlace>>()
   await readPages(services.store, rows.rangeOf("sc", number), (page) => {
     for (const { key, value } of page) {
-      const { filter, topicId, partition } = rows.ofReplayKey(key)
+      const { filter, topicId, partition } = replayRows.ofReplayKey(key)
       const topic = services.topics.findById(topicId)
       if (topic === undefined) continue
       const known = places.get(filter) ?? []
-      known.push({ topic, partition, offset: rows.decodeReplayPlace(value) })
+      known.push({ topic, partition, offset: replayRows.decodeReplayPlace(value) })
       places.set(filter, known)
     }
   })

@@ -177,9 +177,9 @@ export const connectMutants: ReadonlyArray<Mutant> = [
   },
   {
     statements: ["MQTT-3.1.2-24"],
-    file: "plugins/protocol-mqtt/sending.ts",
-    find: "if (size > connection.packetSizeMax) {",
-    replace: "if (size > connection.packetSizeMax + 1) {"
+    file: "plugins/protocol-mqtt/Output.ts",
+    find: "if (size > packetSizeMax) {",
+    replace: "if (size > packetSizeMax + 1) {"
   },
   {
     statements: ["MQTT-3.1.2-25"],

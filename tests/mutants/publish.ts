@@ -35,8 +35,8 @@ export const publishMutants: ReadonlyArray<Mutant> = [
   },
   {
     statements: ["MQTT-3.3.1-2"],
-    file: "plugins/protocol-mqtt/sending.ts",
-    find: "const frame = broker.encoder.encode(message, connection.version, qos, retain, false, identifiers, nowMs)",
+    file: "plugins/protocol-mqtt/Connection.ts",
+    find: "const frame = broker.encoder.encode(message, this.version, qos, retain, false, identifiers, nowMs)",
     replace:
       "const frame = broker.encoder.encode(message, connection.version, qos, retain, qos === 0, identifiers, nowMs)"
   },

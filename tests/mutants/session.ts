@@ -96,9 +96,9 @@ export const sessionMutants: ReadonlyArray<Mutant> = [
   // The first PUBLISH says DUP.
   {
     statements: ["MQTT-4.3.1-1"],
-    file: "plugins/protocol-mqtt/sending.ts",
-    find: "const frame = broker.encoder.encode(message, connection.version, qos, retain, false, identifiers, nowMs)",
-    replace: "const frame = broker.encoder.encode(message, connection.version, qos, retain, true, identifiers, nowMs)"
+    file: "plugins/protocol-mqtt/Connection.ts",
+    find: "const frame = broker.encoder.encode(message, this.version, qos, retain, false, identifiers, nowMs)",
+    replace: "const frame = broker.encoder.encode(message, this.version, qos, retain, true, identifiers, nowMs)"
   },
   // Identifiers of QoS 1 are used again at once.
   {

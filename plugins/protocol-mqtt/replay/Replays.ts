@@ -3,10 +3,12 @@
  *
  * Row `ss` says that a subscription is one; `sc` where it is in each partition, written in the entry in which what it has sent is, too.
  */
+
 import type { KeyValueWrite } from "../../../core/mod.ts"
 import type { Wish } from "../Session.ts"
 import * as rows from "../session-rows.ts"
 import type { Replay } from "./Replay.ts"
+import * as replayRows from "./replay-rows.ts"
 
 export class Replays {
   readonly #byFilter = new Map<string, Replay>()
@@ -51,8 +53,8 @@ export class Replays {
   collect(number: number, writes: Array<KeyValueWrite>): void {
     for (const [filter, replay] of this.#byFilter) {
       for (const { topic, partition, offset } of replay.takeMoved()) {
-        const key = rows.replayKey(number, filter, topic.id, partition)
-        writes.push({ key, value: rows.encodeReplayPlace(offset) })
+        const key = replayRows.replayKey(number, filter, topic.id, partition)
+        writes.push({ key, value: replayRows.encodeReplayPlace(offset) })
       }
     }
   }
@@ -69,8 +71,8 @@ export class Replays {
       if (replay === undefined) continue
       writes.push(replayRow(number, wish, namesOf(wish.filter)))
       for (const { topic, partition, offset } of replay.places()) {
-        const key = rows.replayKey(number, wish.filter, topic.id, partition)
-        writes.push({ key, value: rows.encodeReplayPlace(offset) })
+        const key = replayRows.replayKey(number, wish.filter, topic.id, partition)
+        writes.push({ key, value: replayRows.encodeReplayPlace(offset) })
       }
     }
   }

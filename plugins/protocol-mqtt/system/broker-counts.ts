@@ -19,7 +19,7 @@ const GAUGES: ReadonlyArray<readonly [name: string, read: Read]> = [
 const COUNTERS: ReadonlyArray<readonly [name: string, read: Read]> = [
   ["bytes/received", ({ counts }) => counts.bytesReceived],
   ["bytes/sent", ({ counts }) => counts.bytesSent],
-  ["packets/received", ({ counts }) => sum(counts.packetsReceived)],
+  ["packets/received", ({ counts }) => sum(counts.packetsReceived) + counts.publishReceived],
   ["packets/sent", ({ counts }) => sum(counts.packetsSent) + counts.publishSent],
   ...PACKET_TYPES.flatMap(({ type, name, fromClient, fromServer }) => [
     ...(fromClient ? [[`packets/${name.toLowerCase()}/received`, receivedOf(type)] as const] : []),
@@ -41,7 +41,7 @@ export function countsOf(broker: Broker): ReadonlyArray<number> {
 }
 
 function receivedOf(type: number): Read {
-  return ({ counts }) => counts.packetsReceived[type] ?? 0
+  return ({ counts }) => (type === PUBLISH ? counts.publishReceived : (counts.packetsReceived[type] ?? 0))
 }
 
 function sentOf(type: number): Read {

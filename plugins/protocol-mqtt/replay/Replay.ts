@@ -6,7 +6,9 @@
  *
  * Invariants
  *  - Messages of one partition come in the order of their offsets, each that matches once.
- *  - Nothing is read without room for it: none waits here and none is dropped for want of room.
+ *  - Nothing is read while there is no room at all, and none is dropped for want of room. Few messages are read ahead of their turn, so that a
+ *    small window does not read a batch again for each of them; they count against what sessions may keep, and are forgotten with the connection.
+ *  - It is where the last message that left says, not where it has read to.
  *  - A partition of a topic that came to be since is read from the message on by which it became known.
  */
 import {
@@ -23,6 +25,9 @@ import { PARTITIONS_MAX, type ReplayPlace } from "./find-start.ts"
 
 /** Until a partition that cannot be read is tried again, ms. */
 const RETRY_MS = 1_000
+
+/** What is read ahead. */
+const AHEAD = { messages: 64, bytes: 65_536 }
 
 /** Where a replay is in one partition. */
 interface Cursor {
@@ -52,6 +57,10 @@ export class Replay implements Subscriber {
   #isStarted = false
   #isReading = false
   #isOver = false
+  /** Messages that were read and have not left, of the reading that came last. */
+  readonly #ahead: Array<Message> = []
+  /** That reading, while not all of it has left. */
+  #last: { readonly cursor: Cursor; readonly read: HistoryRead } | undefined
   /** Rises with every connection's end: what was read for an earlier one is not for this. */
   #attachment = 0
 
@@ -97,6 +106,7 @@ export class Replay implements Subscriber {
     this.#attachment += 1
     this.#isStarted = false
     this.#isReading = false
+    this.#forgetAhead()
     for (const cursor of this.#cursors.values()) {
       cursor.stopWaiting?.()
       cursor.stopWaiting = undefined
@@ -130,31 +140,36 @@ export class Replay implements Subscriber {
     this.go()
   }
 
-  /** Reads on, as far as there is room. */
+  /** Sends and reads on, as far as there is room. */
   go(): void {
+    if (!this.#isStarted || this.#isReading || this.#isOver) return
+    if (this.#last !== undefined && !this.#sendAhead(this.#last.cursor, this.#last.read)) return
     const session = this.#session
-    if (!this.#isStarted || this.#isReading || this.#isOver || this.#behind.size === 0) return
-    const room = session.retainedRoom(this.#options.qos)
-    if (room === undefined) return
     const [cursor] = this.#behind
-    if (cursor === undefined) return
+    const room = cursor === undefined ? undefined : session.retainedRoom(this.#options.qos)
+    if (cursor === undefined || room === undefined) return
     this.#isReading = true
-    const { history } = session.broker.services
-    const { topic, partition, next } = cursor
+    const { held, services } = session.broker
     const attachment = this.#attachment
     const isFor = (): boolean => !this.#isOver && attachment === this.#attachment
-    history
-      .read(topic, partition, next, this.#options.filter, room, (message) => {
-        // Others may have taken the room since.
-        if (!isFor() || session.retainedRoom(this.#options.qos) === undefined) return false
-        // In the turn in which the message leaves: where it is and what is in flight stand in one entry.
-        this.#move(cursor, message.offset + 1)
-        this.#send(message)
-        return true
-      })
+    const visit = (message: Message): boolean => {
+      if (!isFor()) return false
+      const owned = message.owned()
+      held.hold(owned)
+      this.#ahead.push(owned)
+      return true
+    }
+    services.history
+      .read(cursor.topic, cursor.partition, cursor.next, this.#options.filter, held.isFull ? room : AHEAD, visit)
       .then(
         (read) => {
-          if (isFor()) this.#took(cursor, read)
+          // In a turn of its own: others on this shard have theirs between two readings.
+          services.clock.immediate(() => {
+            if (!isFor()) return
+            this.#isReading = false
+            this.#last = { cursor, read }
+            this.go()
+          })
         },
         () => {
           if (isFor()) session.connection?.close(UNSPECIFIED_ERROR)
@@ -162,9 +177,36 @@ export class Replay implements Subscriber {
       )
   }
 
+  /** Sends what was read; false where not all of it has left. */
+  #sendAhead(cursor: Cursor, read: HistoryRead): boolean {
+    const { held } = this.#session.broker
+    for (;;) {
+      const [message] = this.#ahead
+      if (message === undefined) break
+      if (this.#session.retainedRoom(this.#options.qos) === undefined) return false
+      this.#ahead.shift()
+      held.release(message)
+      // In the turn in which the message leaves: where it is and what is in flight stand in one entry.
+      this.#move(cursor, message.offset + 1)
+      this.#send(message)
+      // A connection that ends amid this has forgotten the rest.
+      if (!this.#isStarted || this.#isOver) return false
+    }
+    this.#last = undefined
+    this.#took(cursor, read)
+    return true
+  }
+
+  #forgetAhead(): void {
+    const { held } = this.#session.broker
+    for (const message of this.#ahead.splice(0)) held.release(message)
+    this.#last = undefined
+  }
+
   /** The subscription is taken off, or its session has ended. */
   end(): void {
     this.#isOver = true
+    this.#forgetAhead()
     for (const cursor of this.#cursors.values()) cursor.stopWaiting?.()
     this.#cursors.clear()
     this.#behind.clear()
@@ -184,9 +226,8 @@ export class Replay implements Subscriber {
     this.#session.replayMoved()
   }
 
+  /** All that a reading brought has left. */
   #took(cursor: Cursor, read: HistoryRead): void {
-    this.#isReading = false
-    const { clock } = this.#session.broker.services
     // Others have their turn, among the partitions and on the shard.
     this.#behind.delete(cursor)
     if (read.refusal === 0) {
@@ -200,7 +241,6 @@ export class Replay implements Subscriber {
       this.#move(cursor, Math.min(Math.max(cursor.next, read.logStartOffset), read.highWatermark))
       this.#behind.add(cursor)
     }
-    clock.immediate(() => this.go())
   }
 
   #wait(cursor: Cursor): void {

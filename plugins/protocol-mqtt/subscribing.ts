@@ -58,7 +58,8 @@ export function subscribe(
   return rewriteFilters(connection, session, wishes, (subscriptions) => {
     const packet = { ...decoded, subscriptions }
     if (from === undefined) return claimAndMake(connection, session, packet)
-    return startReplay(connection, session, subscriptions, from, (started) => {
+    const judged = (wish: Wished): number => judge(connection, session, wish)
+    return startReplay(connection, session, subscriptions, from, judged, (started) => {
       make(connection, session, { ...packet, subscriptions: [started.wish] }, NONE, started.places)
     })
   })

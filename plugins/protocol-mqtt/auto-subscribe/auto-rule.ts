@@ -23,7 +23,7 @@ const schema = v.pipe(
         (topic) => unknownPlaceholder(topic) === undefined,
         "known placeholders: \u0024{clientid}, \u0024{username}, \u0024{host}"
       ),
-      v.check(isFilter, "expected a topic filter, also $share/name/filter, and not $exclusive/"),
+      v.check(isFilter, "expected a topic filter, also $share/name/filter, and not $exclusive/ or $replay/"),
       v.description("topic filter; \u0024{clientid}, \u0024{username} and \u0024{host} stand for the client's")
     ),
     qos: v.pipe(v.optional(whole(0, 2), 0), v.description("highest QoS of what it gets by it")),
@@ -45,7 +45,8 @@ const schema = v.pipe(
 
 function isFilter(topic: string): boolean {
   const filter = withoutPlaceholders(topic)
-  return checkTopicFilter(filter) === 0 && typeof parseShared(filter) !== "number" && !filter.startsWith("$exclusive/")
+  const isPlain = !filter.startsWith("$exclusive/") && !filter.startsWith("$replay/")
+  return checkTopicFilter(filter) === 0 && typeof parseShared(filter) !== "number" && isPlain
 }
 
 export const autoRules: RuleKind<AutoRule> = {

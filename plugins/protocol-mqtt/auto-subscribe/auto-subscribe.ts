@@ -34,9 +34,14 @@ export function autoSubscribe(connection: Connection, session: Session): void {
       reasonCode: 0
     })
     if (wish.reasonCode !== 0 || !session.hasSubscription(wish.filter)) wishes.push(wish)
-    else if (rule.retain_handling === 0 && session.subscriptionOf(wish.filter) !== undefined) standing.push(wish.filter)
+    else if (rule.retain_handling === 0 && hasOrdinary(session, wish.filter)) standing.push(wish.filter)
   }
   if (standing.length > 0) replayRetained(connection, session, standing)
   if (wishes.length === 0) return
   counts.autoSubscribesRefused += subscribeTo(connection, session, wishes).filter((code) => code >= 0x80).length
+}
+
+/** Whether it has an ordinary subscription to a filter: others get no retained messages. */
+function hasOrdinary(session: Session, filter: string): boolean {
+  return session.subscriptionOf(filter) !== undefined && session.replays?.has(filter) !== true
 }

@@ -7,6 +7,7 @@ import type { Connection } from "../Connection.ts"
 import { exclusiveFilterOf } from "../exclusive/exclusive-filter.ts"
 import { whole } from "../listener-options.ts"
 import { ADMINISTRATIVE_ACTION } from "../reasons.ts"
+import { withoutReplay } from "../replay/replay-from.ts"
 import { rewriteFilter } from "../rewrite/rewrite-filters.ts"
 import type { Session } from "../Session.ts"
 import { subscribeTo } from "../subscribing.ts"
@@ -25,7 +26,10 @@ export const COUNTED_MAX = { list: 10_000, one: 1_000_000 }
 const filter = v.pipe(
   v.string(),
   v.check((text) => checkTopicFilter(text) === 0, "expected a topic filter"),
-  v.check((text) => exclusiveFilterOf(text) === undefined, "expected none that begins with $exclusive/"),
+  v.check(
+    (text) => exclusiveFilterOf(text) === undefined && !text.startsWith("$replay/"),
+    "expected none that begins with $exclusive/ or $replay/"
+  ),
   v.description("topic filter, also $share/name/filter")
 )
 const wish = v.strictObject({
@@ -138,7 +142,8 @@ export function clientResource(broker: Broker): Resource {
         run: (id, input) =>
           act(id, (connection, session) => {
             const { topic } = v.parse(unwished, input)
-            if (!session.unsubscribeAsked(exclusiveFilterOf(topic) ?? topic)) {
+            const plain = withoutReplay(topic)
+            if (!session.unsubscribeAsked(exclusiveFilterOf(plain) ?? plain)) {
               const message = `it has no subscription to ${JSON.stringify(topic)}`
               return Effect.fail(
                 new ResourceError({ reason: "conflict", code: "client-subscription-not-found", message })

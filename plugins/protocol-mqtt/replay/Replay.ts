@@ -15,7 +15,7 @@ import {
   type Delivery,
   type HistoryRead,
   type Message,
-  NOT_AVAILABLE,
+  OUT_OF_RANGE,
   type Subscriber,
   type TopicInfo
 } from "../../../core/mod.ts"
@@ -26,6 +26,8 @@ import { PARTITIONS_MAX, type ReplayPlace } from "./find-start.ts"
 /** Until a partition that cannot be read is tried again, ms. */
 const RETRY_MS = 1_000
 
+/** Offsets that are passed over without a row. */
+const PASSED_MIN = 1_000
 /** What is read ahead. */
 const AHEAD = { messages: 64, bytes: 65_536 }
 
@@ -34,6 +36,8 @@ interface Cursor {
   readonly topic: TopicInfo
   readonly partition: number
   next: number
+  /** What its row says, where its session is kept. */
+  kept: number
   stopWaiting: (() => void) | undefined
 }
 
@@ -83,14 +87,16 @@ export class Replay implements Subscriber {
 
   /** The same of those that have moved since it was asked last. */
   takeMoved(): ReadonlyArray<ReplayPlace> {
-    const moved = [...this.#moved].map(({ topic, partition, next: offset }) => ({ topic, partition, offset }))
+    const moved = [...this.#moved]
     this.#moved.clear()
-    return moved
+    for (const cursor of moved) cursor.kept = cursor.next
+    return moved.map(({ topic, partition, next: offset }) => ({ topic, partition, offset }))
   }
 
-  /** Its session has a connection again: topics that came to be meanwhile are read from their beginning. */
-  attach(): void {
+  /** Its SUBACK is out, or its session has a connection again. Topics that came to be meanwhile are read from their beginning. */
+  start(): void {
     const { tenant, broker } = this.#session
+    this.#forgetGone()
     const homes = broker.services.history.homesOf(tenant, this.#options.filter, PARTITIONS_MAX) ?? []
     for (const topic of homes) {
       for (let partition = 0; partition < topic.partitions; partition++) {
@@ -98,7 +104,8 @@ export class Replay implements Subscriber {
         if (isNew) this.#add(topic, partition, 0)
       }
     }
-    this.start()
+    this.#isStarted = true
+    this.go()
   }
 
   /** The connection has ended. */
@@ -111,6 +118,18 @@ export class Replay implements Subscriber {
       cursor.stopWaiting?.()
       cursor.stopWaiting = undefined
       this.#behind.add(cursor)
+      if (cursor.next !== cursor.kept) this.#moved.add(cursor)
+    }
+  }
+
+  /** Topics that are no more. */
+  #forgetGone(): void {
+    const { topics } = this.#session.broker.services
+    for (const [key, cursor] of this.#cursors) {
+      if (topics.findById(cursor.topic.id) !== undefined) continue
+      cursor.stopWaiting?.()
+      this.#cursors.delete(key)
+      this.#behind.delete(cursor)
     }
   }
 
@@ -124,6 +143,7 @@ export class Replay implements Subscriber {
     const { history } = this.#session.broker.services
     const home = history.homeOf(message.tenant, message.name)
     if (home === undefined || this.#cursors.has(keyOf(home, message.partition))) return
+    if (this.#cursors.size >= PARTITIONS_MAX) this.#forgetGone()
     if (this.#cursors.size >= PARTITIONS_MAX) {
       // There is no room for one more: its messages come as they are published.
       this.#send(message)
@@ -131,12 +151,6 @@ export class Replay implements Subscriber {
     }
     this.#add(home, message.partition, message.offset)
     this.#session.replayMoved()
-    this.go()
-  }
-
-  /** The SUBACK is out: what is stored is read from now on. */
-  start(): void {
-    this.#isStarted = true
     this.go()
   }
 
@@ -187,7 +201,7 @@ export class Replay implements Subscriber {
       this.#ahead.shift()
       held.release(message)
       // In the turn in which the message leaves: where it is and what is in flight stand in one entry.
-      this.#move(cursor, message.offset + 1)
+      this.#move(cursor, message.offset + 1, true)
       this.#send(message)
       // A connection that ends amid this has forgotten the rest.
       if (!this.#isStarted || this.#isOver) return false
@@ -213,15 +227,17 @@ export class Replay implements Subscriber {
   }
 
   #add(topic: TopicInfo, partition: number, next: number): void {
-    const cursor = { topic, partition, next, stopWaiting: undefined }
+    const cursor = { topic, partition, next, kept: -1, stopWaiting: undefined }
     this.#cursors.set(keyOf(topic, partition), cursor)
     this.#behind.add(cursor)
     this.#moved.add(cursor)
   }
 
-  #move(cursor: Cursor, next: number): void {
+  #move(cursor: Cursor, next: number, hasSent = false): void {
     if (cursor.next === next) return
     cursor.next = next
+    // What was passed over costs no row each time.
+    if (!hasSent && Math.abs(next - cursor.kept) < PASSED_MIN) return
     this.#moved.add(cursor)
     this.#session.replayMoved()
   }
@@ -234,11 +250,11 @@ export class Replay implements Subscriber {
       this.#move(cursor, read.next)
       if (read.isAtEnd) this.#wait(cursor)
       else this.#behind.add(cursor)
-    } else if (read.refusal === NOT_AVAILABLE) this.#retry(cursor)
+    } else if (read.refusal !== OUT_OF_RANGE) this.#retry(cursor)
     else {
-      // What it has not read yet is gone, or was never stored: it goes on with what is there.
+      // What it has not read yet is gone; or the log has begun anew, and all that is there is new. It goes on with what is there.
       this.#session.broker.counts.replayGaps += 1
-      this.#move(cursor, Math.min(Math.max(cursor.next, read.logStartOffset), read.highWatermark))
+      this.#move(cursor, read.logStartOffset)
       this.#behind.add(cursor)
     }
   }
@@ -249,7 +265,7 @@ export class Replay implements Subscriber {
     })
   }
 
-  /** A topic that is gone is forgotten; one that is being opened is tried again. */
+  /** A topic that is gone is forgotten; one that is being opened, or cannot be read now, is tried again. */
   #retry(cursor: Cursor): void {
     const { topics, clock } = this.#session.broker.services
     if (topics.findById(cursor.topic.id) === undefined) {

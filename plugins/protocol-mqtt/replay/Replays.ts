@@ -37,16 +37,27 @@ export class Replays {
   }
 
   attach(): void {
-    for (const replay of this.#byFilter.values()) replay.attach()
+    for (const replay of this.#byFilter.values()) replay.start()
+  }
+
+  /** Partitions that all of them read. */
+  get partitionCount(): number {
+    let count = 0
+    for (const replay of this.#byFilter.values()) count += replay.partitionCount
+    return count
   }
 
   detach(): void {
     for (const replay of this.#byFilter.values()) replay.detach()
   }
 
-  /** There may be room for more. */
+  /** There may be room for more. Each is asked first in its turn. */
   go(): void {
-    for (const replay of this.#byFilter.values()) replay.go()
+    for (const replay of [...this.#byFilter.values()]) replay.go()
+    const [first] = this.#byFilter
+    if (first === undefined || this.#byFilter.size === 1) return
+    this.#byFilter.delete(first[0])
+    this.#byFilter.set(first[0], first[1])
   }
 
   /** The places that have moved, as rows. */

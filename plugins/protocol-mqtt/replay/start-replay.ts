@@ -5,13 +5,14 @@
  */
 import type { Connection } from "../Connection.ts"
 import { exclusiveFilterOf } from "../exclusive/exclusive-filter.ts"
+import { QUOTA_EXCEEDED } from "../reasons.ts"
 import type { Wished } from "../rewrite/rewrite-filters.ts"
 import type { Session, Wish } from "../Session.ts"
 import { isShared } from "../shared/Memberships.ts"
 import { PAUSED } from "../wire/framing.ts"
 import { IMPLEMENTATION_SPECIFIC_ERROR, TOPIC_FILTER_INVALID, UNSPECIFIED_ERROR } from "../wire/reason-codes.ts"
 import type { SubscribePacket, Subscription } from "../wire/subscribe.ts"
-import { findStart, type ReplayPlace } from "./find-start.ts"
+import { findStart, PARTITIONS_MAX, type ReplayPlace } from "./find-start.ts"
 import { Replay } from "./Replay.ts"
 import { Replays } from "./Replays.ts"
 import { parseReplayFrom, type ReplayFrom, replayFilter, replayProperty } from "./replay-from.ts"
@@ -61,10 +62,11 @@ export function startReplay(
   session: Session,
   [wish]: ReadonlyArray<Wished>,
   from: ReplayFrom,
+  judge: (wish: Wished) => number,
   go: (started: Started) => void
 ): number {
   if (wish === undefined) return 0
-  const refusal = wish.reasonCode !== 0 ? wish.reasonCode : refusalOf(wish)
+  const refusal = wish.reasonCode || judge(wish) || refusalOf(wish)
   if (refusal !== 0) {
     go({ wish: { ...wish, reasonCode: refusal }, places: [] })
     return 0
@@ -73,7 +75,9 @@ export function startReplay(
   const found = (places: ReadonlyArray<ReplayPlace> | number): void => {
     if (connection.session !== session) return
     if (typeof places === "number") go({ wish: { ...wish, reasonCode: places }, places: [] })
-    else go({ wish, places })
+    else if ((session.replays?.partitionCount ?? 0) + places.length > PARTITIONS_MAX) {
+      go({ wish: { ...wish, reasonCode: QUOTA_EXCEEDED }, places: [] })
+    } else go({ wish, places })
     connection.release()
   }
   connection.isHeld = true

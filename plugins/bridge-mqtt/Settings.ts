@@ -101,7 +101,7 @@ const bridge = v.pipe(
       v.description("milliseconds that it waits at most; the time is drawn, from a range that doubles")
     ),
     inflight_max: v.pipe(
-      v.optional(whole(1, 65_535), 100),
+      v.optional(whole(1, 65_535), 20),
       v.description("unacknowledged QoS 1 and 2 messages in either direction, of as many as the remote takes")
     ),
     packet_size_max: v.pipe(

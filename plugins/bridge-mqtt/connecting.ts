@@ -77,15 +77,10 @@ export function connect(parts: ConnectParts, onlyHere = false): Effect.Effect<ne
     if (onlyHere) return yield* new LinkError({ reason: "" })
     const secret = yield* passwordOf(settings, parts.files)
     const tls = yield* tlsOf(settings, parts.files)
-    const link = yield* linkOf(parts)
-    bridge.has(link)
-    yield* parts.net
-      .connectTcp(settings.remote, link.remote.accept, tls)
-      .pipe(Effect.mapError(({ reason }) => new LinkError({ reason })))
-    const there = yield* link.connectRemote(
-      connectPacket(settings, clientId, secret, !isAgreed, bridge.isPrivateRefused)
-    )
-    if (there.reasonCode !== 0) return yield* refused(bridge, there)
+    const dial: Dial = (cleanStart) => connectThere(parts, connectPacket(bridge, clientId, secret, cleanStart), tls)
+    // A session that was begun clean ends with its connection, in 3.1.1 by the standard, and some brokers do not save one of 5.0.
+    if (!isAgreed) yield* Effect.scoped(dial(true))
+    const { link, connack: there } = yield* dial(false)
     if (!isAgreed && there.sessionPresent) {
       return yield* new LinkError({ reason: "the remote has kept a session that was to begin anew" })
     }
@@ -120,6 +115,27 @@ export function connect(parts: ConnectParts, onlyHere = false): Effect.Effect<ne
     link.releaseLocal()
     bridge.connected()
     return yield* link.ended
+  })
+}
+
+/** Connects to the remote. */
+type Dial = (cleanStart: boolean) => Effect.Effect<{ link: Link; connack: Connack }, LinkError, Scope.Scope>
+
+/** A link whose remote has accepted the connection; it ends with the scope. */
+function connectThere(
+  parts: ConnectParts,
+  packet: Connect,
+  tls: TlsClientOptions | undefined
+): Effect.Effect<{ link: Link; connack: Connack }, LinkError, Scope.Scope> {
+  return Effect.gen(function* () {
+    const { bridge, net } = parts
+    const link = yield* linkOf(parts)
+    bridge.has(link)
+    yield* net
+      .connectTcp(bridge.settings.remote, link.remote.accept, tls)
+      .pipe(Effect.mapError(({ reason }) => new LinkError({ reason })))
+    const connack = yield* link.connectRemote(packet)
+    return connack.reasonCode === 0 ? { link, connack } : yield* refused(bridge, connack)
   })
 }
 
@@ -230,11 +246,10 @@ function subscribeThere(parts: ConnectParts, link: Link, agreed: Agreed): Effect
 }
 
 function connectPacket(
-  settings: BridgeSettings,
+  { settings, isPrivateRefused }: Bridge,
   clientIdentifier: string,
   password: string,
-  cleanStart: boolean,
-  isPrivateRefused: boolean
+  cleanStart: boolean
 ): Connect {
   return {
     version: settings.protocol === "5.0" ? 5 : 4,
@@ -244,7 +259,7 @@ function connectPacket(
     keepAlive: settings.keep_alive,
     username: settings.username === "" ? undefined : settings.username,
     password: password === "" ? undefined : password,
-    sessionExpiryInterval: settings.session_expiry,
+    sessionExpiryInterval: cleanStart ? 0 : settings.session_expiry,
     receiveMaximum: settings.inflight_max,
     maximumPacketSize: settings.packet_size_max
   }

@@ -6,6 +6,8 @@ import type { Accept, ConnectError, TlsClientOptions } from "../Net.ts"
 import { StreamConnection } from "../StreamConnection.ts"
 import { type DenoConnection, deno } from "./runtime.ts"
 
+type OpenConnection = Omit<DenoConnection, "setNoDelay"> & Partial<Pick<DenoConnection, "setNoDelay">>
+
 export function connectTcp(
   address: string,
   accept: Accept,
@@ -13,13 +15,13 @@ export function connectTcp(
   onFault: OnFault
 ): Effect.Effect<void, ConnectError> {
   return connecting(address, (hostname, port, attempt) => {
-    let opened: DenoConnection | undefined
+    let opened: OpenConnection | undefined
     if (tls !== undefined && tls.serverName !== hostname) {
       attempt.failed("a certificate for another name than the host's needs Bun, or one of the executables")
       return () => {}
     }
     const open = async (): Promise<void> => {
-      let stream: DenoConnection
+      let stream: OpenConnection
       if (tls === undefined) stream = opened = await deno.connect({ hostname, port })
       else {
         const secured = await deno.connectTls({
@@ -31,7 +33,8 @@ export function connectTcp(
         stream = opened = secured
         await secured.handshake()
       }
-      stream.setNoDelay(true)
+      // One with TLS has no such choice.
+      stream.setNoDelay?.(true)
       const connection = new StreamConnection(stream, stream.remoteAddr.hostname, onFault)
       if (!attempt.stands(() => connection.start(accept))) stream.close()
     }

@@ -36,7 +36,7 @@ export interface DenoConnectTlsOptions {
   readonly key?: string
 }
 
-export interface DenoTlsConnection extends DenoConnection {
+export interface DenoTlsConnection extends Omit<DenoConnection, "setNoDelay"> {
   handshake(): Promise<unknown>
 }
 

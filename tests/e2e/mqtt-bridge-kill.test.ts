@@ -25,6 +25,8 @@ const SEED = Number(process.env.MANIFOLD_BRIDGE_SEED ?? Math.floor(Math.random()
 /** Messages of each kind between two looks at the clock. */
 const BURST = 5
 const BURST_MS = 10
+/** Messages of one direction that are on their way. */
+const UNDERWAY_MAX = 300
 
 /** Numbers from a seed. */
 function chanceOf(seed: number): (below: number) => number {
@@ -95,13 +97,15 @@ for (const [index, shards] of (IS_EXTERNAL ? [] : SHARD_COUNTS).entries()) {
       const load = (async () => {
         await until("both clients", () => here.isReady && there.isReady)
         await until("the bridge", async () => (await broker.sumOf("manifold_bridge_connected")) === 1)
-        for (let number = 0; isLoading; number++) {
-          // What they cannot hand over does not pile up without end.
-          for (const [client, direction] of [
-            [here, "out"],
-            [there, "in"]
+        const numbers = { out: 0, in: 0 }
+        while (isLoading) {
+          // Mosquitto writes all that it has with each change: what is under way is not to grow without end.
+          for (const [client, other, direction] of [
+            [here, there, "out"],
+            [there, here, "in"]
           ] as const) {
-            if (client.pending > 200) continue
+            if (numbers[direction] * BURST * 2 - other.received.size > UNDERWAY_MAX) continue
+            const number = numbers[direction]++
             for (let each = 0; each < BURST; each++) {
               for (const qos of [1, 2] as const) {
                 const payload = `${direction} ${qos} ${number}.${each}`

@@ -24,6 +24,8 @@ const GOOD_MS = 5_000
 const GAP_LINE_MS = 10_000
 /** How often what waits is looked at for the metrics. */
 const LOOK_MS = 10_000
+/** How often what waits for a bridge that is paused is held to its bounds. */
+const PAUSED_LOOK_MS = 60_000
 const AREA = "bridge"
 
 export interface BridgeParts extends Omit<ConnectParts, "bridge"> {
@@ -167,9 +169,11 @@ export class Bridge implements HostedClient {
       for (;;) {
         if (bridge.#isPaused) {
           bridge.#enter("paused")
-          // Messages are to wait from the beginning on.
-          yield* bridge.#prepare()
-          while (bridge.#isPaused) yield* bridge.#wait(60_000)
+          while (bridge.#isPaused) {
+            // Messages are to wait from the beginning on, and within bounds.
+            yield* bridge.#prepare()
+            yield* bridge.#wait(PAUSED_LOOK_MS)
+          }
         }
         const error = yield* bridge.#attempt()
         if (bridge.#isPaused) continue

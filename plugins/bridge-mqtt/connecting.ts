@@ -70,7 +70,7 @@ export function connect(parts: ConnectParts, onlyHere = false): Effect.Effect<ne
       !isSame(agreed.local, localFilters(settings)) ||
       isOver(facts, settings, parts.clock)
     ) {
-      yield* Effect.scoped(prepare(parts, agreed.local, facts))
+      yield* Effect.scoped(prepare(parts, known, facts))
       agreed = { ...agreed, local: localFilters(settings) }
       yield* write(parts, agreed)
       bridge.isPrepared = true
@@ -148,14 +148,20 @@ function linkOf({ bridge, clock, shard }: ConnectParts): Effect.Effect<Link, nev
   )
 }
 
-function connectHere({ bridge }: ConnectParts, link: Link, receiveMaximum: number, isPresent = true) {
+/** Connects to the session here, which has to be there, or is begun anew. */
+function connectHere(
+  { bridge }: ConnectParts,
+  link: Link,
+  receiveMaximum: number,
+  which: "known" | "any" | "new" = "known"
+) {
   return link
     .connectLocal(
       {
         version: 5,
         isPrivate: false,
         clientIdentifier: bridge.clientIdentifier,
-        cleanStart: false,
+        cleanStart: which === "new",
         keepAlive: 0,
         username: undefined,
         password: undefined,
@@ -163,7 +169,7 @@ function connectHere({ bridge }: ConnectParts, link: Link, receiveMaximum: numbe
         receiveMaximum,
         maximumPacketSize: 0
       },
-      isPresent
+      which === "known"
     )
     .pipe(
       Effect.flatMap((connack): Effect.Effect<Connack, LinkError> => {
@@ -172,7 +178,8 @@ function connectHere({ bridge }: ConnectParts, link: Link, receiveMaximum: numbe
           return Effect.fail(new LinkError({ reason: `this broker refused the bridge: 0x${reasonCode.toString(16)}` }))
         }
         // Somebody has ended it just now: the next attempt begins a new one.
-        if (isPresent && !sessionPresent) return Effect.fail(new LinkError({ reason: "its session here has gone" }))
+        if (which === "known" && !sessionPresent)
+          return Effect.fail(new LinkError({ reason: "its session here has gone" }))
         return Effect.succeed(connack)
       })
     )
@@ -185,7 +192,7 @@ function connectHere({ bridge }: ConnectParts, link: Link, receiveMaximum: numbe
 function sweep(parts: ConnectParts): Effect.Effect<void, LinkError, Scope.Scope> {
   return Effect.gen(function* () {
     const link = yield* linkOf(parts)
-    yield* connectHere(parts, link, 1, false)
+    yield* connectHere(parts, link, 1, "any")
     yield* link.sweepLocal((out, identifier) => writeAcknowledgement(out, 5, PUBREL, identifier))
   })
 }
@@ -193,18 +200,20 @@ function sweep(parts: ConnectParts): Effect.Effect<void, LinkError, Scope.Scope>
 /** Makes the session here what the options ask for, and has its bounds applied to what waits. */
 function prepare(
   parts: ConnectParts,
-  former: ReadonlyArray<string>,
+  known: Agreed | undefined,
   facts: SessionFacts | undefined
 ): Effect.Effect<void, LinkError, Scope.Scope> {
   return Effect.gen(function* () {
     const { settings } = parts.bridge
     const link = yield* linkOf(parts)
     // Room for one message more: what waits is looked at when there is room for some of it.
-    yield* connectHere(parts, link, Math.min(65_535, (facts?.inflight ?? 0) + 1), false)
+    const receiveMaximum = Math.min(65_535, (facts?.inflight ?? 0) + 1)
+    // A session that no row tells of was somebody else's.
+    yield* connectHere(parts, link, receiveMaximum, known === undefined ? "new" : "any")
     const wishes = settings.out.map(
       ({ filter, qos, local_prefix }): Wish => ({ filter: local_prefix + filter, qos, retainHandling: 2 })
     )
-    const gone = former.filter((filter) => !wishes.some((wish) => wish.filter === filter))
+    const gone = (known?.local ?? []).filter((filter) => !wishes.some((wish) => wish.filter === filter))
     for (const some of chunks(gone)) {
       yield* link.askLocal((out) => writeUnsubscribe(out, 5, UNSUBSCRIBE_IDENTIFIER, some))
     }

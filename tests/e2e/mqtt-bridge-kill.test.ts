@@ -126,7 +126,7 @@ for (const [index, shards] of (IS_EXTERNAL ? [] : SHARD_COUNTS).entries()) {
         if (which === 0) {
           ours += 1
           near = undefined
-          process.kill(broker.pid, "SIGKILL")
+          broker.kill()
           await broker.end()
           broker = await start()
           near = broker.mqtt

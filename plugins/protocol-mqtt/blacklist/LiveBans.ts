@@ -63,7 +63,8 @@ export class LiveBans {
       const { principal, listener } = next.value
       const { clientIdentifier, user, peerAddress } = principal
       // Nobody yet: it is asked at its CONNECT.
-      if (clientIdentifier === "" || listener.isHosted || !added.isBanned(clientIdentifier, user, peerAddress, nowMs)) continue
+      if (clientIdentifier === "" || listener.isHosted || !added.isBanned(clientIdentifier, user, peerAddress, nowMs))
+        continue
       blacklist.ended += 1
       next.value.close(ADMINISTRATIVE_ACTION)
     } while (clock.monotonicMs() < untilMs)

@@ -115,7 +115,9 @@ export class Relay {
     const view = this.#view
     const fault = view.scan(bytes, firstByte, start, end, 5)
     if (fault !== "") return `this broker sent ${fault}`
-    if (hopsMax > 0 && view.hops >= hopsMax && !view.hasPassedHere) {
+    // One that a bridge has brought has this broker as its last. Where another one came after it, that has sent it back.
+    const isBack = view.hasPassedHere && !view.isLastHere
+    if (hopsMax > 0 && (isBack || view.hops - (view.isLastHere ? 1 : 0) >= hopsMax)) {
       counts.looped += 1
       return this.#settleLocal(view)
     }

@@ -110,6 +110,14 @@ export class Relay {
     return ""
   }
 
+  /** The beginning of a message of the remote that is too large: it is given up, and not sent again. */
+  cutFromRemote(bytes: Uint8Array, firstByte: number, start: number, end: number): string {
+    const fault = this.#view.scanCut(bytes, firstByte, start, end)
+    if (fault !== "") return `the remote sent ${fault}`
+    this.#parts.dropped("in", "its packet is larger than packet_size_max of the bridge")
+    return this.#settleRemote(this.#view)
+  }
+
   #publishOut(bytes: Uint8Array, firstByte: number, start: number, end: number): string {
     const { toRemote, remoteVersion, counts, hopsMax, maximumQos, retainAvailable } = this.#parts
     const view = this.#view

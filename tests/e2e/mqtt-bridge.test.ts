@@ -270,7 +270,7 @@ for (const shards of suites) {
         ["30 03 00 01 23", "a topic name that is none"],
         ["36 04 00 01 61 00", "flags that are not allowed"],
         ["f0 00", "not a server's"],
-        ["30 ff ff ff 7f", "too large"],
+        ["40 ff ff ff 7f", "too large"],
         ["e0 00", "the remote ended the connection: 0x00"]
       ] as const) {
         await connected(broker, "limits")
@@ -280,6 +280,27 @@ for (const shards of suites) {
         expect((await item(broker, "limits")).last_error).toContain(words)
       }
       await connected(broker, "limits")
+    })
+
+    test("a message of the remote that is too large is acknowledged and given up, before and in version 5", async () => {
+      for (const name of ["four", "five"]) {
+        await connected(broker, name)
+        const { gaps, connections } = await item(broker, name)
+        const [here, there] = [await connect(broker.mqtt), await connect(open.address, name === "four" ? 4 : 5)]
+        await here.subscribe(`site/${name}/in/#`, 2)
+        await here.messages(1, { timeoutMs: 100 }).catch(() => [])
+        const topic = `plant/7/${name}/in/large`
+        // In version 5 mosquitto itself holds back what it was told is too large.
+        await there.publishWhole({ topic, payload: "x".repeat(2_000_000), qos: 2 })
+        await there.publishWhole({ topic, payload: "small", qos: 2 })
+        const [message] = await here.wholeMessages(1)
+        expect(textOf(message?.payload ?? new Uint8Array(0))).toBe("small")
+        const after = await item(broker, name)
+        expect([Number(after["gaps"]) - Number(gaps), after["connections"]]).toEqual([
+          name === "four" ? 1 : 0,
+          connections
+        ])
+      }
     })
 
     test("a remote that has lost its session: identifiers that it had in use mean nothing any more", async () => {

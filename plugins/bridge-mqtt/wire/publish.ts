@@ -85,6 +85,15 @@ export class PublishView implements PropertyVisitor {
     return ""
   }
 
+  /** Reads how a packet is to be answered of which only the beginning is there; "" or what is wrong with it. */
+  scanCut(bytes: Uint8Array, firstByte: number, start: number, end: number): string {
+    this.qos = (firstByte >>> 1) & 3
+    const at = start + 2 + uint16At(bytes, start)
+    this.packetIdentifier = this.qos === 0 ? 0 : uint16At(bytes, at)
+    const isWrong = this.qos === 3 || at > end || (this.qos > 0 && (at + 2 > end || this.packetIdentifier === 0))
+    return isWrong ? "a PUBLISH that is malformed" : ""
+  }
+
   property(identifier: number, start: number, end: number): void {
     if (identifier === SUBSCRIPTION_IDENTIFIER || identifier === TOPIC_ALIAS) return
     if (identifier === USER_PROPERTY && isAt(this.#bytes, start + 1, hopName)) {

@@ -80,7 +80,9 @@ export class FilterIndex<T extends object> {
 
   /** Visits every filter with its values (the visitor's own array). The index must not be changed meanwhile. */
   forEachFilter(visit: (filter: string, values: ReadonlyArray<T>) => void): void {
-    this.#filters.forEach((number) => visit(this.#filters.text(number), this.#of(number).valuesOf(number >>> 1)))
+    this.#filters.forEach((number) => {
+      visit(this.#filters.text(number), this.#of(number).valuesOf(number >>> 1))
+    })
   }
 
   #of(number: number): ValueLists<T> {

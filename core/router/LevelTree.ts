@@ -71,7 +71,8 @@ export class LevelTree {
       const node = words[2 * slot + 1]! - 1
       if (node < 0) return NONE
       if (words[2 * slot] !== hash) continue
-      if (nodes.get(node * NODE_WORDS + PARENT) === parent && nodes.get(node * NODE_WORDS + LEVEL) === level) return node
+      if (nodes.get(node * NODE_WORDS + PARENT) === parent && nodes.get(node * NODE_WORDS + LEVEL) === level)
+        return node
     }
   }
 
@@ -150,6 +151,16 @@ export class LevelTree {
     nodes.set(base + NEXT, this.#freeNode)
     this.#freeNode = node
     this.#nodeCount -= 1
+    if (this.#nodeCount === 1) this.#reset()
+  }
+
+  /** The root alone is left: gives up what was needed for more. */
+  #reset(): void {
+    const root = Array.from({ length: NODE_WORDS }, (_, word) => this.nodes.get(word))
+    this.nodes.reset()
+    for (const [word, value] of root.entries()) this.nodes.set(word, value)
+    this.#nodeEnd = 1
+    this.#freeNode = NONE
   }
 
   #edgeHash(parent: number, level: number): number {

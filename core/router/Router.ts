@@ -14,9 +14,10 @@ import type { Message } from "../ingress/Message.ts"
 import { TicketStream } from "../journal/Journal.ts"
 import { CHANNEL_DELIVER, CHANNEL_ROUTE, CHANNEL_ROUTED, type LinkPort } from "../link/LinkPort.ts"
 import { BUCKETS, bucketOf } from "./buckets.ts"
-import { Delivery, type Subscription } from "./Delivery.ts"
+import type { Subscriber, Subscription } from "./Delivery.ts"
 import { FilterIndex } from "./FilterIndex.ts"
 import type { Resolution } from "./Resolution.ts"
+import { SubscriptionTable } from "./SubscriptionTable.ts"
 import { hasWildcard, literalPrefix } from "./topic-filter.ts"
 import { WantIndex } from "./WantIndex.ts"
 
@@ -39,10 +40,21 @@ const WANT_REMOVED = 2
 const WANT_ADDED = 3
 
 export interface RouterShape {
-  /** Adds a subscription; the ticket of {@link RouterShape.tickets} to wait for, or 0 where nothing needs waiting. */
+  /**
+   * Adds a subscription, or puts it in the place of its subscriber's on the same filter; the ticket of {@link RouterShape.tickets} to wait
+   * for, or 0 where nothing needs waiting. The object is the caller's: what it says is copied.
+   */
   subscribeUnsafe(subscription: Subscription): number
-  /** Removes it; false where it was not there. */
-  unsubscribeUnsafe(subscription: Subscription): boolean
+  /** Removes the subscription of a subscriber on a filter; false where it was not there. */
+  unsubscribeUnsafe(subscription: Pick<Subscription, "subscriber" | "filter">): boolean
+  /** Removes all subscriptions of a subscriber. */
+  leaveUnsafe(subscriber: Subscriber): void
+  /** What a subscriber has on a filter, made for the caller. */
+  subscriptionOf(subscriber: Subscriber, filter: string): Subscription | undefined
+  hasSubscription(subscriber: Subscriber, filter: string): boolean
+  /** All that a subscriber has, in the order in which it was made, each made for the caller. */
+  subscriptionsOf(subscriber: Subscriber): Iterable<Subscription>
+  subscriptionCountOf(subscriber: Subscriber): number
   /**
    * A durable session wants what is published on `filter` with QoS 1 or 2 kept for it, connected or not; counted. Returns the ticket to
    * wait for, as {@link RouterShape.subscribeUnsafe} does.
@@ -62,7 +74,7 @@ export class Router extends Context.Service<Router, RouterShape>()("manifold/cor
 export class ShardRouter implements RouterShape {
   readonly tickets = new TicketStream()
   readonly #port: LinkPort
-  readonly #local: FilterIndex<Subscription>
+  readonly #local: SubscriptionTable
   readonly #remote: FilterIndex<RemoteRoute>
   readonly #wants: WantIndex
   readonly #routes: ReadonlyArray<RemoteRoute>
@@ -72,13 +84,12 @@ export class ShardRouter implements RouterShape {
   readonly #invalidateName: (name: string) => void
   /** Filters that begin with `$`: of this shard each once, of others once for each shard. */
   #systemFilters = 0
-  readonly #matched: Array<Subscription> = []
   readonly #matchedRoutes: Array<RemoteRoute> = []
 
   /** `seed` keeps clients from aiming at collisions in the tables of filters. */
   constructor(port: LinkPort, seed: number, invalidateName: (name: string) => void) {
     this.#port = port
-    this.#local = new FilterIndex(seed)
+    this.#local = new SubscriptionTable(seed)
     this.#remote = new FilterIndex(seed)
     this.#wants = new WantIndex(seed, port.shards)
     this.#invalidateName = invalidateName
@@ -107,16 +118,16 @@ export class ShardRouter implements RouterShape {
   }
 
   get subscriptionCount(): number {
-    return this.#local.valueCount
+    return this.#local.count
   }
 
   /** Whether any subscription, here or elsewhere, exists at all. */
   get isEmpty(): boolean {
-    return this.#local.valueCount === 0 && this.#remote.valueCount === 0 && this.#wants.isEmpty
+    return this.#local.count === 0 && this.#remote.valueCount === 0 && this.#wants.isEmpty
   }
 
   subscribeUnsafe(subscription: Subscription): number {
-    const isNew = this.#local.add(subscription.filter, subscription)
+    const isNew = this.#local.put(subscription)
     this.#invalidate(subscription.filter)
     if (isNew) {
       if (isSystem(subscription.filter)) this.#systemFilters += 1
@@ -145,16 +156,38 @@ export class ShardRouter implements RouterShape {
     return this.#wants.filterCount
   }
 
-  unsubscribeUnsafe(subscription: Subscription): boolean {
-    const before = this.#local.valueCount
-    const wasLast = this.#local.remove(subscription.filter, subscription)
-    if (this.#local.valueCount === before) return false
-    this.#invalidate(subscription.filter)
-    if (wasLast) {
-      if (isSystem(subscription.filter)) this.#systemFilters -= 1
-      this.#tell(subscription.filter, ROUTE_REMOVED)
-    }
+  unsubscribeUnsafe({ subscriber, filter }: Pick<Subscription, "subscriber" | "filter">): boolean {
+    const removed = this.#local.remove(subscriber, filter)
+    if (removed === "none") return false
+    this.#removed(filter, removed === "last")
     return true
+  }
+
+  leaveUnsafe(subscriber: Subscriber): void {
+    this.#local.removeAll(subscriber, (filter, wasLast) => this.#removed(filter, wasLast))
+  }
+
+  #removed(filter: string, wasLast: boolean): void {
+    this.#invalidate(filter)
+    if (!wasLast) return
+    if (isSystem(filter)) this.#systemFilters -= 1
+    this.#tell(filter, ROUTE_REMOVED)
+  }
+
+  subscriptionOf(subscriber: Subscriber, filter: string): Subscription | undefined {
+    return this.#local.get(subscriber, filter)
+  }
+
+  hasSubscription(subscriber: Subscriber, filter: string): boolean {
+    return this.#local.has(subscriber, filter)
+  }
+
+  subscriptionsOf(subscriber: Subscriber): Iterable<Subscription> {
+    return this.#local.of(subscriber)
+  }
+
+  subscriptionCountOf(subscriber: Subscriber): number {
+    return this.#local.countOf(subscriber)
   }
 
   /** The sum of the versions of the buckets that can hold a filter matching `resolution`'s name; it only rises. */
@@ -165,11 +198,7 @@ export class ShardRouter implements RouterShape {
 
   /** Fills in who wants the resolution's topic name. */
   resolve(resolution: Resolution): void {
-    const matched = this.#matched
-    matched.length = 0
-    this.#local.matchInto(resolution.name, matched)
-    resolution.deliveries = Delivery.gather(matched)
-    matched.length = 0
+    resolution.deliveries = this.#local.deliveriesOf(resolution.name)
     const routes = this.#matchedRoutes
     routes.length = 0
     if (this.#remote.valueCount > 0) this.#remote.matchInto(resolution.name, routes)

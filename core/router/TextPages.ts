@@ -85,6 +85,17 @@ export class TextPages {
     } else if (used === 0) this.#end = 0
   }
 
+  /** Everything was released: gives up all pages. */
+  reset(): void {
+    this.#pages.length = 1
+    this.#pages[0] = new Uint8Array(BYTES_MIN)
+    this.#used[0] = 0
+    this.#freePages.length = 0
+    this.#current = 0
+    this.#end = 0
+    this.#sizeBytes = BYTES_MIN
+  }
+
   #begin(page: number, start: number, id: number): number {
     writeHeader(this.#pages[page]!, start, id)
     return page * PAGE_BYTES + start + HEADER

@@ -80,6 +80,7 @@ export class TextTable implements TextOwner {
     this.#pages.release(records.get(id * WORDS + POSITION), this.byteLength(id))
     records.set(id * WORDS + HOLDERS, ~this.#freeId)
     this.#freeId = id
+    if (this.count === 0) this.#reset()
     return true
   }
 
@@ -186,6 +187,14 @@ export class TextTable implements TextOwner {
     }
     this.#records.set(id * WORDS + POSITION, position)
     this.#records.set(id * WORDS + SIZE, 2 * (end - start) + (isWide ? 1 : 0))
+  }
+
+  /** Nothing is held: gives up what was needed for more. */
+  #reset(): void {
+    this.#records.reset()
+    this.#pages.reset()
+    this.#idEnd = 0
+    this.#freeId = -1
   }
 
   #hashOf(id: number): number {

@@ -238,7 +238,12 @@ class NameTree<T> {
     const { nodes } = this.tree
     for (let node = from; node !== ROOT; ) {
       const base = node * NODE_WORDS
-      if (nodes.get(base + FIRST_CHILD) !== NONE || nodes.get(base + HAS_VALUE) !== 0 || nodes.get(base + CURSORS) !== 0) return
+      if (
+        nodes.get(base + FIRST_CHILD) !== NONE ||
+        nodes.get(base + HAS_VALUE) !== 0 ||
+        nodes.get(base + CURSORS) !== 0
+      )
+        return
       const parent = nodes.get(base + PARENT)
       this.tree.removeLeaf(node)
       node = parent

@@ -106,6 +106,11 @@ export class WildcardTree {
     this.#places.set(number, -2 - this.#freeNumber)
     this.#freeNumber = number
     this.#count -= 1
+    if (this.#count === 0) {
+      this.#places.reset()
+      this.#freeNumber = -1
+      this.#end = 0
+    }
     this.#prune(Math.floor(word / NODE_WORDS))
   }
 
@@ -200,7 +205,8 @@ export class WildcardTree {
     const levelEnd = endOfLevel(filter, start, end)
     const node = tree.makeChild(parent, filter, start, levelEnd)
     // A node by `+` is entered in its parent, so that a match need not look for it.
-    if (levelEnd === start + 1 && filter.charCodeAt(start) === PLUS) tree.nodes.set(parent * NODE_WORDS + PLUS_CHILD, node)
+    if (levelEnd === start + 1 && filter.charCodeAt(start) === PLUS)
+      tree.nodes.set(parent * NODE_WORDS + PLUS_CHILD, node)
     if (levelEnd < end) {
       tree.nodes.set(node * NODE_WORDS + PLUS_CHILD, ~this.#tails.hold(filter, levelEnd + 1, filter.length))
     }

@@ -22,7 +22,7 @@ import type { DurableSession } from "./DurableSession.ts"
 import type { Flow } from "./Flow.ts"
 import { OrderedTickets } from "./OrderedTickets.ts"
 import { PastSubscriptions } from "./PastSubscriptions.ts"
-import type { Subscribed, Wish } from "./Session.ts"
+import type { OwnSubscriptions, Subscribed, Wish } from "./SubscribingSession.ts"
 import * as rows from "./session-rows.ts"
 
 /** What matches no topic name: for a session that wants nothing kept. */
@@ -36,7 +36,7 @@ interface Kept {
   readonly inRow: ReadonlyArray<number>
 }
 
-export class KeptSubscriptions {
+export class KeptSubscriptions implements OwnSubscriptions {
   readonly #session: DurableSession
   readonly #flows: ReadonlyArray<Flow>
   readonly #kept = new Map<string, Kept>()
@@ -53,6 +53,22 @@ export class KeptSubscriptions {
   /** What SUBACKs wait for; undefined where none ever did. */
   get waiting(): TicketStream | undefined {
     return this.#waiting?.stream
+  }
+
+  get count(): number {
+    return this.#kept.size
+  }
+
+  has(filter: string): boolean {
+    return this.#kept.has(filter)
+  }
+
+  get(filter: string): Subscription | undefined {
+    return this.#kept.get(filter)?.subscription
+  }
+
+  *all(): Iterable<Subscription> {
+    for (const { subscription } of this.#kept.values()) yield subscription
   }
 
   get hasPast(): boolean {

@@ -5,7 +5,7 @@ import type { DurableSession } from "./DurableSession.ts"
 import type { KeptSubscriptions } from "./KeptSubscriptions.ts"
 import { replayRow } from "./replay/Replays.ts"
 import * as replayRows from "./replay/replay-rows.ts"
-import type { Subscribed, Wish } from "./Session.ts"
+import type { Subscribed, Wish } from "./SubscribingSession.ts"
 import * as rows from "./session-rows.ts"
 import { isShared, rowOf } from "./shared/Memberships.ts"
 

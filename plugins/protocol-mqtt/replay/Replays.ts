@@ -5,7 +5,7 @@
  */
 
 import type { KeyValueWrite } from "../../../core/mod.ts"
-import type { Wish } from "../Session.ts"
+import type { Wish } from "../SubscribingSession.ts"
 import * as rows from "../session-rows.ts"
 import type { Replay } from "./Replay.ts"
 import * as replayRows from "./replay-rows.ts"

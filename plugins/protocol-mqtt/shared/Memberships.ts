@@ -9,7 +9,8 @@
 import type { KeyValueWrite, Message } from "../../../core/mod.ts"
 import type { Connection } from "../Connection.ts"
 import { OrderedTickets } from "../OrderedTickets.ts"
-import type { Session, Wish } from "../Session.ts"
+import type { Session } from "../Session.ts"
+import type { Wish } from "../SubscribingSession.ts"
 import * as rows from "../session-rows.ts"
 import { NO_IDENTIFIERS, type Place, type Token } from "./group-rows.ts"
 

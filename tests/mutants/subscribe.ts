@@ -158,8 +158,8 @@ export const subscribeMutants: ReadonlyArray<Mutant> = [
   {
     statements: ["MQTT-3.10.4-1"],
     file: SUBSCRIBING_SESSION,
-    find: "const subscription = this.subscriptionOf(filter)",
-    replace: "const subscription = this.subscriptionOf(filter.toLowerCase())"
+    find: "return this.hasSubscription(name) && this.asked?.has(name) !== true ? name : undefined",
+    replace: "return this.hasSubscription(name.toLowerCase()) ? name.toLowerCase() : undefined"
   },
   {
     statements: ["MQTT-3.10.4-2"],

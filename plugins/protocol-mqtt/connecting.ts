@@ -3,9 +3,10 @@
  *
  * Source: MQTT 5.0 sections 3.1, 3.2; MQTT 3.1.1 the same.
  */
-import { checkTopicName, type Principal, SCRAM_SHA_256, type Socket } from "../../core/mod.ts"
+import { checkTopicName, SCRAM_SHA_256 } from "../../core/mod.ts"
 import { Authentication } from "./Authentication.ts"
 import type { Broker } from "./Broker.ts"
+import { Client } from "./Client.ts"
 import type { Connection } from "./Connection.ts"
 import { isDelayedWrong } from "./delayed/delayed-name.ts"
 import { OutboundAliases } from "./OutboundAliases.ts"
@@ -103,8 +104,8 @@ export function admit(connection: Connection, packet: ConnectPacket, user: strin
   if (over !== 0) return refuse(connection, over)
   // Only who was let in: nobody else can say whom he bans.
   if (broker.flapping?.isOneTooMany(clientIdentifier, nowMs) === true) return refuseBanned(connection)
-  connection.principal = new Client(tenant, user, clientIdentifier, connection.socket)
-  if (packet.will !== undefined && isRefusedName(broker, packet.will.topic, connection.principal)) {
+  connection.client = new Client({ tenant, user, clientIdentifier }, packet, connection.socket)
+  if (packet.will !== undefined && isRefusedName(broker, packet.will.topic, connection.client)) {
     return refuse(connection, Reason.NOT_AUTHORIZED)
   }
   let refusal: ConnectOutcome | undefined
@@ -135,15 +136,13 @@ function acceptConnection(connection: Connection, packet: ConnectPacket, opened:
   session.windowLimit = Math.min(packet.receiveMaximum, broker.settings.inflight_max)
   let { ticket } = opened
   if (packet.will !== undefined) {
-    const number = broker.wills.keep(packet.will, connection.principal, session.expiryInterval)
+    const number = broker.wills.keep(packet.will, connection.client, session.expiryInterval)
     connection.will = { number, message: packet.will }
     broker.sessions.keepWill(session, number)
     ticket = journal.tickets.issued
   }
   const aliasMax = Math.min(packet.topicAliasMaximum, broker.settings.outbound_topic_alias_max)
   if (aliasMax > 0) connection.outboundAliases = new OutboundAliases(aliasMax)
-  connection.requestProblemInformation = packet.requestProblemInformation
-  connection.sessionExpiryAtConnect = packet.sessionExpiryInterval
   const keepAlive = effectiveKeepAlive(packet.keepAlive, broker.settings.keep_alive_max)
   connection.keepAliveMs = keepAlive * 1_500
   const answer = accepted(connection, packet, session, present, keepAlive, assigned)
@@ -199,25 +198,6 @@ function accepted(
       authenticationMethod: authentication.method,
       authenticationData: authentication.data
     })
-  }
-}
-
-/** The client as access rules see it. Its address is asked of the socket: a string for every idle connection is too much to keep. */
-class Client implements Principal {
-  readonly tenant: number
-  readonly user: string
-  readonly clientIdentifier: string
-  readonly #socket: Socket
-
-  constructor(tenant: number, user: string, clientIdentifier: string, socket: Socket) {
-    this.tenant = tenant
-    this.user = user
-    this.clientIdentifier = clientIdentifier
-    this.#socket = socket
-  }
-
-  get peerAddress(): string {
-    return this.#socket.peerAddress
   }
 }
 

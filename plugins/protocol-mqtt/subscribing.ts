@@ -204,7 +204,8 @@ function makeAll(
 /** What to say of the first filter that was refused, where the client wants to know and takes a packet of that size. */
 function reasonFor(connection: Connection, codes: ReadonlyArray<number>): string | undefined {
   const refused = codes.find((code) => code >= 0x80)
-  if (refused === undefined || connection.version !== 5 || !connection.requestProblemInformation) return undefined
+  if (refused === undefined || connection.version !== 5 || !connection.client.requestProblemInformation)
+    return undefined
   const reason = reasonStringOf(refused)
   return subackSize(5, codes.length, reason) <= connection.packetSizeMax ? reason : undefined
 }
@@ -253,7 +254,7 @@ function judge(connection: Connection, session: Session, { filter: wanted, asked
   if (isOver && (!session.hasSubscription(filter) || isNewName(session, asked ?? filter))) return Reason.QUOTA_EXCEEDED
   const shared = parseShared(filter)
   const plain = typeof shared === "object" ? shared.filter : filter
-  const allowed = broker.services.access.checkUnsafe(connection.principal, ACTION_SUBSCRIBE, plain)
+  const allowed = broker.services.access.checkUnsafe(connection.client, ACTION_SUBSCRIBE, plain)
   return allowed === ALLOW ? 0 : Reason.NOT_AUTHORIZED
 }
 

@@ -60,7 +60,7 @@ export class LiveBans {
         if (this.#next.size > 0) this.#later(() => this.#begin())
         return
       }
-      const { clientIdentifier, user, peerAddress } = next.value.principal
+      const { clientIdentifier, user, peerAddress } = next.value.client
       // Nobody yet: it is asked at its CONNECT.
       if (clientIdentifier === "" || !added.isBanned(clientIdentifier, user, peerAddress, nowMs)) continue
       blacklist.ended += 1

@@ -55,15 +55,15 @@ function tellable({ broker }: Connection): number {
   return broker.system?.isHeard === true ? broker.services.clock.nowMs() : 0
 }
 
-function factsOf({ principal, version }: Connection, ts: number): object {
-  const { clientIdentifier: clientid, user: username, peerAddress: ipaddress } = principal
+function factsOf({ client, version }: Connection, ts: number): object {
+  const { clientIdentifier: clientid, user: username, peerAddress: ipaddress } = client
   return { clientid, username, ipaddress, proto_name: version === 3 ? "MQIsdp" : "MQTT", proto_ver: version, ts }
 }
 
-function tell({ broker, principal }: Connection, what: string, facts: object): void {
+function tell({ broker, client }: Connection, what: string, facts: object): void {
   const { system } = broker
   if (system === undefined) return
-  const level = principal.clientIdentifier.replaceAll(
+  const level = client.clientIdentifier.replaceAll(
     NOT_IN_LEVEL,
     (character) => `%${character.charCodeAt(0).toString(16).padStart(2, "0").toUpperCase()}`
   )

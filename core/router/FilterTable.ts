@@ -46,8 +46,7 @@ export class FilterTable {
   /** The number of a valid filter, given to it where it has none. */
   hold(filter: string): number {
     if (hasWildcard(filter)) return 2 * this.#tree.hold(filter) + 1
-    const known = this.#exact.find(filter, 0, filter.length)
-    return 2 * (known < 0 ? this.#exact.hold(filter, 0, filter.length) : known)
+    return 2 * this.#exact.holdOnce(filter, 0, filter.length)
   }
 
   /** Takes its number from a filter. */

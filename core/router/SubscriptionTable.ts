@@ -116,7 +116,7 @@ export class SubscriptionTable {
   /** A subscriber's subscription on a filter, made for the caller. */
   get(subscriber: Subscriber, filter: string): Subscription | undefined {
     const record = this.#recordOf(subscriber, filter)
-    return record < 0 ? undefined : this.#subscription(record)
+    return record < 0 ? undefined : this.#subscription(record, filter)
   }
 
   /** All of a subscriber, each made for the caller. One that goes while the caller has another is not met. */
@@ -177,17 +177,17 @@ export class SubscriptionTable {
     const options = this.#records.get(record * WORDS + OPTIONS)
     const known = deliveries[subscriber]
     if (known !== undefined && known.options === options) return known.delivery
-    const made = { options, delivery: Delivery.merge([this.#subscription(record)]) }
+    const made = { options, delivery: this.#subscription(record, "").alone }
     deliveries[subscriber] = made
     return made.delivery
   }
 
-  #subscription(record: number): Subscription {
+  #subscription(record: number, filter = this.#filters.text(this.#records.get(record * WORDS + FILTER))): Subscription {
     const subscriber = this.#subscriberOf(record)
     const options = this.#records.get(record * WORDS + OPTIONS)
     return new Subscription(
       this.#subscribers.of(subscriber),
-      this.#filters.text(this.#records.get(record * WORDS + FILTER)),
+      filter,
       options & QOS,
       (options & NO_LOCAL) === 0 ? "" : this.#subscribers.publisherOf(subscriber),
       (options & RETAIN_AS_PUBLISHED) !== 0,

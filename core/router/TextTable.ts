@@ -71,6 +71,16 @@ export class TextTable implements TextOwner {
     return id
   }
 
+  /** The id of `text[start, end)`, held by nobody but whoever asks this way: once, however often it is asked. */
+  holdOnce(text: string, start: number, end: number): number {
+    const hash = hashText(text, start, end, this.#seed, this.#multiplier)
+    const found = this.#find(text, start, end, hash)
+    if (found >= 0) return found
+    const id = this.#insert(text, start, end, hash)
+    this.#records.set(id * WORDS + HOLDERS, 1)
+    return id
+  }
+
   /** Takes back one {@link TextTable.hold}; true where it was the last and the id is free. */
   release(id: number): boolean {
     assert(this.isHeld(id), "a text is released by a holder")

@@ -112,7 +112,9 @@ export class TopicNameCursor<T> {
     const levels = filter.split("/")
     this.#isMulti = levels.at(-1) === "#"
     this.#levels = this.#isMulti ? levels.slice(0, -1) : levels
-    names.enter(ROOT)
+    // Most subscribe where nothing is retained.
+    if (names.tree.nodeCount === 1) this.#isDone = true
+    else names.enter(ROOT)
   }
 
   /** Whether the walk is at its end. */

@@ -65,6 +65,8 @@ export interface RouterShape {
   /** Filters that must be known elsewhere, in order. */
   readonly tickets: TicketStream
   readonly subscriptionCount: number
+  /** Topic filters that this shard's subscribers have, each once. */
+  readonly filterCount: number
   /** Whether anybody, here or elsewhere, subscribes to a filter that begins with `$`: nobody else gets what the broker says of itself. */
   readonly hasSystemFilters: boolean
 }
@@ -119,6 +121,10 @@ export class ShardRouter implements RouterShape {
 
   get subscriptionCount(): number {
     return this.#local.count
+  }
+
+  get filterCount(): number {
+    return this.#local.filterCount
   }
 
   /** Whether any subscription, here or elsewhere, exists at all. */

@@ -56,6 +56,11 @@ export class SubscriptionTable {
     return this.#pairs.count
   }
 
+  /** Filters on which there is at least one. */
+  get filterCount(): number {
+    return this.#filters.count
+  }
+
   /** Bytes of the table's buffers. */
   get sizeBytes(): number {
     const firsts = this.#firsts[0].sizeBytes + this.#firsts[1].sizeBytes

@@ -85,6 +85,7 @@ function connect(given: v.InferInput<typeof options> = {}, replaced: Partial<Ser
       unwantUnsafe: () => {},
       tickets: new TicketStream(),
       subscriptionCount: 0,
+      filterCount: 0,
       hasSystemFilters: false
     },
     shard: {

@@ -6,6 +6,7 @@
  */
 import type { Plugin } from "../core/mod.ts"
 import { plugin as adminHttp } from "../plugins/admin-http/mod.ts"
+import { plugin as bridgeMqtt } from "../plugins/bridge-mqtt/mod.ts"
 import { plugin as metaRaft } from "../plugins/meta-raft/mod.ts"
 import { plugin as protocolKafka } from "../plugins/protocol-kafka/mod.ts"
 import { plugin as protocolMqtt } from "../plugins/protocol-mqtt/mod.ts"
@@ -18,6 +19,7 @@ export const builtins: ReadonlyArray<Plugin> = [
   metaRaft,
   protocolMqtt,
   protocolKafka,
+  bridgeMqtt,
   adminHttp
 ]
 

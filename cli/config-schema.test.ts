@@ -57,6 +57,15 @@ const tables = new Map<string, JsonSchema>([
     part("definitions", "protocol-mqtt", "properties", "topic_refusal", "items", "properties")
   ],
   ["protocol-mqtt.blacklist", part("definitions", "protocol-mqtt", "properties", "blacklist", "items", "properties")],
+  ["bridge-mqtt.bridge", part("definitions", "bridge-mqtt", "properties", "bridge", "items", "properties")],
+  [
+    "bridge-mqtt.bridge.out",
+    part("definitions", "bridge-mqtt", "properties", "bridge", "items", "properties", "out", "items", "properties")
+  ],
+  [
+    "bridge-mqtt.bridge.in",
+    part("definitions", "bridge-mqtt", "properties", "bridge", "items", "properties", "in", "items", "properties")
+  ],
   ...builtins.map(({ name }): [string, JsonSchema] => [name, part("definitions", name, "properties")])
 ])
 

@@ -11,6 +11,7 @@ import type { InferInput } from "valibot"
 import type { ManifestInput } from "../core/config/mod.ts"
 import type { Plugin } from "../core/mod.ts"
 import type { plugin as adminHttp } from "../plugins/admin-http/mod.ts"
+import type { plugin as bridgeMqtt } from "../plugins/bridge-mqtt/mod.ts"
 import type { plugin as protocolKafka } from "../plugins/protocol-kafka/mod.ts"
 import type { plugin as protocolMqtt } from "../plugins/protocol-mqtt/mod.ts"
 import type { plugin as storageMemory } from "../plugins/storage-memory/mod.ts"
@@ -27,6 +28,7 @@ type Constant<Value> =
 /** What the built-in plugins can be told, by their names. */
 export interface BuiltinOptions {
   readonly "admin-http": Constant<InferInput<(typeof adminHttp)["options"]>>
+  readonly "bridge-mqtt": Constant<InferInput<(typeof bridgeMqtt)["options"]>>
   readonly "meta-raft": Readonly<Record<string, never>>
   readonly "protocol-kafka": Constant<InferInput<(typeof protocolKafka)["options"]>>
   readonly "protocol-mqtt": Constant<InferInput<(typeof protocolMqtt)["options"]>>

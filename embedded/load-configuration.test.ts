@@ -210,6 +210,7 @@ for (const [name, configuration, expected] of faults) {
 test("the types know every built-in plugin", () => {
   const known: Record<keyof BuiltinOptions, true> = {
     "admin-http": true,
+    "bridge-mqtt": true,
     "meta-raft": true,
     "protocol-kafka": true,
     "protocol-mqtt": true,

@@ -116,8 +116,8 @@ function faultOf(issue: v.BaseIssue<unknown>, path: Path, place: Place): Fault {
 /** Of what stands in a list of tables, the name of its table. */
 function inTable(issue: v.BaseIssue<unknown>): string {
   const path: ReadonlyArray<v.IssuePathItem> = issue.path ?? []
-  const table = path.findLast((item) => item.type === "array" && isTable(item.value))?.value
-  const name = isTable(table) ? table["name"] : undefined
+  const names = path.flatMap(({ type, value }) => (type === "array" && isTable(value) ? [value["name"]] : []))
+  const name = names.findLast((each) => typeof each === "string")
   return typeof name === "string" && path.at(-1)?.value !== name ? ` in ${show(name)}` : ""
 }
 

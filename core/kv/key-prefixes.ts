@@ -24,6 +24,8 @@ export const WILL_PREFIX = encoder.encode("w")
 export const TOKEN_PREFIX = encoder.encode("t")
 /** Who was banned, and when. */
 export const BAN_LOG_PREFIX = encoder.encode("bl")
+/** What the two sessions of a bridge were made for: its name. */
+export const BRIDGE_PREFIX = encoder.encode("br")
 
 /** Every prefix that core uses or has kept. */
 export const KEY_PREFIXES: ReadonlyArray<Uint8Array> = [
@@ -37,7 +39,8 @@ export const KEY_PREFIXES: ReadonlyArray<Uint8Array> = [
   INFLIGHT_PREFIX,
   WILL_PREFIX,
   TOKEN_PREFIX,
-  BAN_LOG_PREFIX
+  BAN_LOG_PREFIX,
+  BRIDGE_PREFIX
 ]
 
 /** The first key behind all that begin with `prefix`, whose last byte is below 255. */

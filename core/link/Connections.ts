@@ -185,6 +185,8 @@ class ForwardedSocket implements Socket {
 }
 
 const NO_BYTES = new Uint8Array(0)
+/** Receives nothing: of a service that is not there. */
+const NOBODY: SocketReceiver = { data: () => {}, drain: () => {}, closed: () => {} }
 
 export class Connections {
   readonly #port: LinkPort
@@ -208,6 +210,7 @@ export class Connections {
   }
 
   forward(target: number, service: string, socket: Socket, received: Uint8Array): SocketReceiver {
+    if (target === this.#port.shard) return this.#acceptInPlace(service, socket, received)
     const id = this.#next++
     const acceptor = new Acceptor(this, target, id, socket)
     this.#accepted.set(id, acceptor)
@@ -219,6 +222,18 @@ export class Connections {
     this.#port.end(outbox)
     if (received.length > 0) acceptor.data(received)
     return acceptor
+  }
+
+  /** One that is this shard's own: no link is between. */
+  #acceptInPlace(service: string, socket: Socket, received: Uint8Array): SocketReceiver {
+    const accept = this.#services.get(service)
+    if (accept === undefined) {
+      socket.terminate()
+      return NOBODY
+    }
+    const receiver = accept(socket)
+    if (received.length > 0) receiver.data(received)
+    return receiver
   }
 
   send(target: number, id: number, kind: number, bytes: Uint8Array, start: number, end: number): void {

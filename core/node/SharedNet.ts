@@ -122,7 +122,9 @@ export class SharedNet {
         this.#join(keyOf("websocket", address), this.#guard(address), accept, (shared) =>
           this.#net.listenWebSocket(address, options, shared)
         ),
-      serveHttp: (address, handler) => this.#guard(address).pipe(Effect.andThen(this.#net.serveHttp(address, handler)))
+      serveHttp: (address, handler) => this.#guard(address).pipe(Effect.andThen(this.#net.serveHttp(address, handler))),
+      // Whoever connects belongs to the shard that does.
+      connectTcp: (address, accept, tls) => this.#net.connectTcp(address, accept, tls)
     }
   }
 

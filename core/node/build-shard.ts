@@ -33,6 +33,7 @@ import { type NodeResources, Resources } from "../resources/Resources.ts"
 import { retainedResource } from "../resources/retained.ts"
 import { Resolutions } from "../router/Resolutions.ts"
 import { Router, ShardRouter } from "../router/Router.ts"
+import { HostedClients, makeHostedClients } from "../shard/HostedClients.ts"
 import { Shard, type ShardShape } from "../shard/Shard.ts"
 import { SLOT_CLIENT, SLOT_GROUP, slotOf } from "../shard/slots.ts"
 import type { LogShape } from "../telemetry/Log.ts"
@@ -193,6 +194,7 @@ export function buildShard(
       Context.add(Ingress, ingress),
       Context.add(Access, allowAll),
       Context.add(Shard, shard),
+      Context.add(HostedClients, makeHostedClients()),
       Context.add(Turn, turn)
     )
     const start = ({ plugin, options: settings }: LoadedPlugin): Effect.Effect<void, StartError> => {

@@ -81,6 +81,23 @@ export interface Listening {
   readonly address: string
 }
 
+/** What a connection of ours asks of the peer's certificate, and what it shows; PEM text. TLS 1.2 and 1.3. */
+export interface TlsClientOptions {
+  /** The host that the peer's certificate must be good for. */
+  readonly serverName: string
+  /** Roots that must vouch for it; "" = those of the runtime. */
+  readonly ca: string
+  /** Shown to a peer that asks for one; "" = none. */
+  readonly certificate: string
+  readonly privateKey: string
+}
+
+/** Why a connection does not stand. `reason` is one line for a person. */
+export class ConnectError extends Schema.TaggedError<ConnectError>()("ConnectError", {
+  address: Schema.String,
+  reason: Schema.String
+}) {}
+
 export type HttpHandler = (request: Request, peerAddress: string) => Response | Promise<Response>
 
 /** Listeners live as long as the scope that opened them; closing it stops accepting and leaves open connections to their owners. */
@@ -98,7 +115,15 @@ export interface NetShape {
     accept: Accept
   ): Effect.Effect<Listening, ListenError, Scope.Scope>
   serveHttp(address: string, handler: HttpHandler): Effect.Effect<Listening, ListenError, Scope.Scope>
+  /**
+   * Connects to "host:port"; `accept` says who receives from then on. With `tls` it is asked when the handshake is done and the peer's
+   * certificate is good. Given up after {@link CONNECT_MS}; interrupted, nothing is left of it.
+   */
+  connectTcp(address: string, accept: Accept, tls?: TlsClientOptions): Effect.Effect<void, ConnectError>
 }
+
+/** How long a connection may take to stand, its handshake with it. */
+export const CONNECT_MS = 10_000
 
 export class Net extends Context.Service<Net, NetShape>()("manifold/core/platform/Net") {}
 

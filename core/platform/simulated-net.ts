@@ -12,6 +12,7 @@ import { Effect, type Scope } from "effect"
 import {
   type Accept,
   CLOSED,
+  ConnectError,
   type HttpHandler,
   ListenError,
   type Listening,
@@ -324,6 +325,14 @@ export class SimulatedNet implements NetShape {
     client.claim(accept)
     this.#host.after(this.#delayMs(), server.number, () => server.claim(listener))
     return client
+  }
+
+  connectTcp(address: string, accept: Accept): Effect.Effect<void, ConnectError> {
+    return Effect.suspend(() =>
+      this.connect(address, accept) === undefined
+        ? Effect.fail(new ConnectError({ address, reason: "nobody listens there" }))
+        : Effect.void
+    )
   }
 
   /** Two joined sockets without a listener; set the receivers yourself. */

@@ -24,6 +24,7 @@ import type { Turn } from "../platform/Turn.ts"
 import type { QueueLogs } from "../queue/QueueLogs.ts"
 import type { Resources } from "../resources/Resources.ts"
 import type { Router } from "../router/Router.ts"
+import type { HostedClients } from "../shard/HostedClients.ts"
 import type { Shard } from "../shard/Shard.ts"
 import type { Log } from "../telemetry/Log.ts"
 import type { Telemetry } from "../telemetry/Telemetry.ts"
@@ -64,6 +65,7 @@ export type ShardServices =
   | Ingress
   | Access
   | Shard
+  | HostedClients
   | Turn
 
 interface PluginBase {

@@ -21,7 +21,7 @@ export interface ShardShape {
   acceptForwarded(service: string, accept: Accept): void
   /**
    * Passes a connection to `target`; `received` is what its peer has sent so far. Returns the receiver that must get everything
-   * that the socket says from now on.
+   * that the socket says from now on. To this shard itself it is accepted in place.
    */
   forward(target: number, service: string, socket: Socket, received: Uint8Array): SocketReceiver
 }

@@ -38,6 +38,7 @@ function makePlatform(refuse?: string) {
     listenQuic: unused,
     listenUnix: unused,
     listenWebSocket: unused,
+    connectTcp: unused,
     serveHttp: (address, handler) =>
       address === refuse
         ? Effect.fail(new ListenError({ address, reason: "the port is in use" }))

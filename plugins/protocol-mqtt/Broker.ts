@@ -8,6 +8,7 @@ import type {
   AccessShape,
   ClockShape,
   HistoryShape,
+  HostedClientsShape,
   IngressShape,
   JournalShape,
   KeyValueStoreShape,
@@ -74,6 +75,7 @@ export interface Services {
   readonly history: HistoryShape
   readonly logs: LogsShape
   readonly topics: Pick<TopicsShape, "findById">
+  readonly hosted: HostedClientsShape
   /** Whether every shard has taken up what the last run left: no will is published and no session ends before. */
   readonly isServing: () => boolean
 }

@@ -185,7 +185,7 @@ export class Connection implements SocketReceiver, PacketHandler, TurnTask, Whee
     this.broker.slow?.connected(this)
     session.attach(this)
     clientConnected(this)
-    if (this.broker.autoSubscriptions.rules.length > 0) autoSubscribe(this, session)
+    if (this.broker.autoSubscriptions.rules.length > 0 && !this.listener.isHosted) autoSubscribe(this, session)
     this.#armTimeout()
     if (this.isHeld) this.release()
   }

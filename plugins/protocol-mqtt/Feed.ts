@@ -15,6 +15,7 @@ import type { Connection } from "./Connection.ts"
 import type { DurableSession } from "./DurableSession.ts"
 import type { Flights } from "./Flights.ts"
 import type { Flow } from "./Flow.ts"
+import { gaveUp, hostOf } from "./hosting.ts"
 import type { KeptSubscriptions } from "./KeptSubscriptions.ts"
 import { MessageQueue } from "./MessageQueue.ts"
 import { applyBounds } from "./QueueBounds.ts"
@@ -265,39 +266,36 @@ export class Feed {
   #bound(flow: Flow, selection: QueueSelection): void {
     const session = this.#session
     const { attachment } = session
-    const { settings, services, counts } = session.broker
-    const bounds = { messagesMax: settings.queue_messages_max, bytesMax: settings.queue_bytes_max }
+    const { settings, services } = session.broker
+    const { messagesMax, bytesMax, overflow } = hostOf(session) ?? {
+      messagesMax: settings.queue_messages_max,
+      bytesMax: settings.queue_bytes_max,
+      overflow: settings.queue_overflow
+    }
+    const bounds = { messagesMax, bytesMax }
     let isInPlace = true
     flow.isReading = true
-    applyBounds(
-      services.queueLogs,
-      flow.queue,
-      flow.position,
-      selection,
-      bounds,
-      settings.queue_overflow,
-      (allowed) => {
-        if (attachment !== session.attachment) return
-        flow.isReading = false
-        flow.isBounded = true
-        flow.boundedAtMs = services.clock.nowMs()
-        counts.droppedQueue += allowed.dropped
-        flow.skipFrom = allowed.skipFrom
-        flow.skipTo = allowed.skipTo
-        if (allowed.from > flow.position) {
-          flow.position = allowed.from
-          this.#markPositions()
-        }
-        if (!isInPlace) session.drain()
+    applyBounds(services.queueLogs, flow.queue, flow.position, selection, bounds, overflow, (allowed) => {
+      if (attachment !== session.attachment) return
+      flow.isReading = false
+      flow.isBounded = true
+      flow.boundedAtMs = services.clock.nowMs()
+      if (allowed.dropped > 0) gaveUp(session, allowed.dropped)
+      flow.skipFrom = allowed.skipFrom
+      flow.skipTo = allowed.skipTo
+      if (allowed.from > flow.position) {
+        flow.position = allowed.from
+        this.#markPositions()
       }
-    )
+      if (!isInPlace) session.drain()
+    })
     isInPlace = false
   }
 
   /** Sends what was read; true where there is more to read now. */
   #take(connection: Connection, flow: Flow, read: QueueRead): boolean {
-    const { counts, services, settings } = this.#session.broker
-    if (read.startOffset > flow.position) counts.trimmedBehind += 1
+    const { services, settings } = this.#session.broker
+    if (read.startOffset > flow.position) gaveUp(this.#session, 0)
     const nowMs = services.clock.nowMs()
     const before = flow.position
     for (const message of read.messages) {
@@ -316,7 +314,8 @@ export class Feed {
       return false
     }
     // A client that is connected and slow may not have more wait for it than one that is away.
-    const isFar = read.endOffset - flow.position > settings.queue_messages_max
+    const messagesMax = hostOf(this.#session)?.messagesMax ?? settings.queue_messages_max
+    const isFar = read.endOffset - flow.position > messagesMax
     if (isFar && nowMs - flow.boundedAtMs > BOUND_INTERVAL_MS) flow.isBounded = false
     if (flow.position > before) return true
     this.#awaitCommit(flow)
@@ -332,7 +331,7 @@ export class Feed {
     if (rest === undefined || rest.qos === 0) return true
     if (message.queueOffset >= flow.skipFrom && message.queueOffset < flow.skipTo) return true
     if (this.#isTooOld(message, nowMs)) {
-      broker.counts.droppedQueue += 1
+      gaveUp(this.#session, 1)
       return true
     }
     if (broker.dropsExpired(message, nowMs)) return true
@@ -349,7 +348,7 @@ export class Feed {
   }
 
   #isTooOld(message: Message, nowMs: number): boolean {
-    const ageMax = this.#session.broker.settings.queue_age_max
+    const ageMax = hostOf(this.#session)?.ageMaxSeconds ?? this.#session.broker.settings.queue_age_max
     return ageMax !== 0 && message.timestamp < nowMs - ageMax * 1_000
   }
 

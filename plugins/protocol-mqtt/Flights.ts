@@ -15,6 +15,7 @@ import type { Connection } from "./Connection.ts"
 import type { DurableSession } from "./DurableSession.ts"
 import type { Flight } from "./Flight.ts"
 import type { Flow } from "./Flow.ts"
+import { gaveUp } from "./hosting.ts"
 import { AWAITS_PUBCOMP, AWAITS_PUBREC, OutboundWindow } from "./OutboundWindow.ts"
 import { resendPublish } from "./resend.ts"
 import * as rows from "./session-rows.ts"
@@ -382,7 +383,7 @@ export class Flights {
   /** What a bound of the queue log has trimmed cannot be sent again. */
   #giveUp(window: OutboundWindow<Flight>, identifier: number, flight: Flight): void {
     this.#unsent.shift()
-    this.#session.broker.counts.droppedQueue += 1
+    gaveUp(this.#session, 1)
     this.#pass(window, identifier, flight)
   }
 

@@ -11,6 +11,8 @@ import { TokenBucket } from "./TokenBucket.ts"
 
 /** The name under which other shards pass on connections of listeners that have nothing of their own. */
 const SERVICE = "protocol-mqtt"
+/** The name under which clients come that plugins of this node run. */
+const HOSTED_SERVICE = `${SERVICE}/hosted`
 
 export class Listener {
   readonly service: string
@@ -27,6 +29,17 @@ export class Listener {
     this.settings = settings
     this.#connectionsMax = connectionsMax
     this.#rate = connectRateMax === 0 ? undefined : new TokenBucket(connectRateMax)
+  }
+
+  /** Whether its clients are the node's own: no limit that is there to hold clients off holds for them, and nobody else gets in. */
+  get isHosted(): boolean {
+    return this.service === HOSTED_SERVICE
+  }
+
+  /** Of clients that plugins of this node run. */
+  static hosted(settings: Settings): Listener {
+    const unbounded = { ...settings, publish_rate_max: 0, publish_bytes_rate_max: 0 }
+    return new Listener(HOSTED_SERVICE, unbounded, 0, 0)
   }
 
   /** All that have no table. */

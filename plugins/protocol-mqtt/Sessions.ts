@@ -13,6 +13,7 @@ import type { Broker } from "./Broker.ts"
 import type { Connection } from "./Connection.ts"
 import { DurableSession } from "./DurableSession.ts"
 import { EndedSessions } from "./EndedSessions.ts"
+import { expiryMaxOf } from "./hosting.ts"
 import { askEnds } from "./log-ends.ts"
 import { Numbers } from "./Numbers.ts"
 import { QueueNeeds } from "./QueueNeeds.ts"
@@ -315,7 +316,7 @@ export class Sessions implements WheelTask {
   #open(request: Request, existing: Session | undefined): void {
     const { connect, tenant, clientIdentifier, opened } = request
     const { settings, services } = this.#broker
-    const expiry = Math.min(connect.sessionExpiryInterval, settings.session_expiry_max)
+    const expiry = Math.min(connect.sessionExpiryInterval, expiryMaxOf(request.connection))
     const limit = Math.min(connect.receiveMaximum, settings.inflight_max)
     const before = services.journal.tickets.issued
     const ticket = (): number => (services.journal.tickets.issued > before ? services.journal.tickets.issued : 0)

@@ -46,7 +46,8 @@ export function openConnection(connection: Connection, bytes: Uint8Array, start:
   const tenant = 0
   // One that names a method of authentication is not yet who its CONNECT says: it is asked when it has proved it.
   const claimed = packet.authenticationMethod === undefined ? (packet.username ?? "") : ""
-  if (isBanned(connection, packet.clientIdentifier, claimed)) return refuseBanned(connection)
+  const { isHosted } = connection.listener
+  if (!isHosted && isBanned(connection, packet.clientIdentifier, claimed)) return refuseBanned(connection)
   if (packet.clientIdentifier !== "") {
     if (Buffer.byteLength(packet.clientIdentifier) > settings.client_identifier_bytes_max) {
       return refuse(connection, CLIENT_IDENTIFIER_NOT_VALID)
@@ -54,6 +55,10 @@ export function openConnection(connection: Connection, bytes: Uint8Array, start:
     const owner = shard.ownerOfClient(tenant, packet.clientIdentifier)
     if (owner !== shard.index) return { kind: "forward", shard: owner }
   }
+  // The node's own clients come from inside, and nobody else takes their place.
+  const isTaken = broker.services.hosted.of(packet.clientIdentifier) !== undefined
+  if (isHosted !== isTaken) return refuse(connection, Reason.NOT_AUTHORIZED)
+  if (isHosted) return enter(connection, packet, "")
   const { will } = packet
   if (will !== undefined && isWrong(broker, will.topic)) {
     return refuse(connection, TOPIC_NAME_INVALID)
@@ -87,12 +92,12 @@ function isWrong({ topicBounds, services }: Broker, name: string): boolean {
   return checkTopicName(name) !== 0 || topicBounds.isTextOver(name) || isDelayedWrong(name, services.clock.nowMs())
 }
 
-/** The client is who it says: its session is looked for or made. */
+/** The client is who it says: it may connect, or is over a limit. */
 export function admit(connection: Connection, packet: ConnectPacket, user: string): ConnectOutcome {
   const { broker } = connection
   const tenant = 0
-  const assigned = packet.clientIdentifier === ""
-  const clientIdentifier = assigned ? broker.assignClientIdentifier(tenant) : packet.clientIdentifier
+  const isAssigned = packet.clientIdentifier === ""
+  const clientIdentifier = isAssigned ? broker.assignClientIdentifier(tenant) : packet.clientIdentifier
   const { peerAddress } = connection.socket
   if (isBanned(connection, clientIdentifier, user)) return refuseBanned(connection)
   const replaced = broker.sessions.connectionOf(tenant, clientIdentifier)
@@ -104,6 +109,18 @@ export function admit(connection: Connection, packet: ConnectPacket, user: strin
   if (over !== 0) return refuse(connection, over)
   // Only who was let in: nobody else can say whom he bans.
   if (broker.flapping?.isOneTooMany(clientIdentifier, nowMs) === true) return refuseBanned(connection)
+  return enter(connection, packet, user, clientIdentifier)
+}
+
+/** The client may connect: its session is looked for or made. */
+function enter(
+  connection: Connection,
+  packet: ConnectPacket,
+  user: string,
+  clientIdentifier = packet.clientIdentifier
+): ConnectOutcome {
+  const { broker } = connection
+  const tenant = 0
   connection.client = new Client({ tenant, user, clientIdentifier }, packet, connection.socket)
   if (packet.will !== undefined && isRefusedName(broker, packet.will.topic, connection.client)) {
     return refuse(connection, Reason.NOT_AUTHORIZED)
@@ -117,7 +134,7 @@ export function admit(connection: Connection, packet: ConnectPacket, user: strin
     tenant,
     opened: (opened) => {
       if (opened !== undefined) {
-        acceptConnection(connection, packet, opened, assigned)
+        acceptConnection(connection, packet, opened, packet.clientIdentifier === "")
         return
       }
       refusal = refuse(connection, Reason.QUOTA_EXCEEDED)

@@ -48,11 +48,13 @@ export interface Listeners {
   readonly common: Listener
   /** By their place among the tables. */
   readonly own: ReadonlyArray<Listener>
+  /** Of clients that plugins of this node run: no address leads to it. */
+  readonly hosted: Listener
 }
 
 export function listenersOf(settings: Settings): Listeners {
   const own = settings.listener.map((table, index) => Listener.own(settings, table, index))
-  return { common: Listener.common(settings), own }
+  return { common: Listener.common(settings), own, hosted: Listener.hosted(settings) }
 }
 
 /** What the options ask for, in the order of the `ready` line. */

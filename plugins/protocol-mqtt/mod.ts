@@ -7,6 +7,7 @@ import {
   CONTRACT_VERSION,
   Files,
   History,
+  HostedClients,
   Ingress,
   Journal,
   KeyValueStore,
@@ -90,6 +91,7 @@ export const plugin = {
           history: yield* History,
           logs: yield* Logs,
           topics: yield* Topics,
+          hosted: yield* HostedClients,
           isServing: () => facts.state() !== "starting"
         })
         if (settings.scram_credentials.length > 0) {
@@ -136,8 +138,8 @@ export const plugin = {
           catch: (error) =>
             new PluginError({ plugin: "protocol-mqtt", message: `cannot take up its sessions: ${error}` })
         })
-        const { common, own } = broker.listeners
-        for (const listener of [common, ...own]) {
+        const { common, own, hosted } = broker.listeners
+        for (const listener of [common, ...own, hosted]) {
           shard.acceptForwarded(listener.service, (socket) => new Connection(broker, socket, listener))
         }
         yield* openListeners(settings, {

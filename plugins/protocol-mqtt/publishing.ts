@@ -30,6 +30,9 @@ import { size } from "./wire/variable-byte-integer.ts"
 /** Acknowledgements owed to a 3.x client above which reading stops. */
 const UNACKNOWLEDGED_MAX_BEFORE_5 = 1_000
 
+/** As many as there are packet identifiers: of the node's own clients, whose peers may know of no bound. */
+const RECEIVE_MAXIMUM_MAX = 65_535
+
 const publish = new PublishView()
 
 /** Takes a PUBLISH as {@link receivePublish} does; a client that publishes too fast is not read for a while. */
@@ -122,7 +125,8 @@ function publishAcknowledged(
     else answers.wait(receipt.stream, receipt.ticket, kind, receipt.number)
     return 0
   }
-  if (answers.pubacksOwed + session.receivedCount >= broker.settings.receive_maximum) {
+  const receiveMaximum = connection.listener.isHosted ? RECEIVE_MAXIMUM_MAX : broker.settings.receive_maximum
+  if (answers.pubacksOwed + session.receivedCount >= receiveMaximum) {
     return Reason.RECEIVE_MAXIMUM_EXCEEDED
   }
   if (qos === 2) {

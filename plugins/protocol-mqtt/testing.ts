@@ -25,6 +25,7 @@ import { QUEUE_LOG_OPTIONS, QueueLog } from "../../core/queue/QueueLog.ts"
 import { ShardQueueLogs } from "../../core/queue/ShardQueueLogs.ts"
 import { Resolutions } from "../../core/router/Resolutions.ts"
 import { ShardRouter } from "../../core/router/Router.ts"
+import { makeHostedClients } from "../../core/shard/HostedClients.ts"
 import type { ShardShape } from "../../core/shard/Shard.ts"
 import { SLOT_CLIENT, SLOT_GROUP, slotOf } from "../../core/shard/slots.ts"
 import { joinTopics } from "../../core/topics/fakes.ts"
@@ -204,6 +205,7 @@ export class TestNode {
           history: { homeOf: () => undefined, homesOf: () => [], read: never },
           logs: NO_LOGS,
           topics: { findById: () => undefined },
+          hosted: makeHostedClients(),
           isServing: () => this.#isServing
         })
         return { broker, journal, store, queueLog, router, tokens, owns: (client) => owner(client) === index }

@@ -172,7 +172,7 @@ export const connectMutants: ReadonlyArray<Mutant> = [
   {
     statements: ["MQTT-3.1.2-23"],
     file: "plugins/protocol-mqtt/Sessions.ts",
-    find: "const expiry = Math.min(connect.sessionExpiryInterval, settings.session_expiry_max)",
+    find: "const expiry = Math.min(connect.sessionExpiryInterval, expiryMaxOf(request.connection))",
     replace: "const expiry = Math.min(connect.sessionExpiryInterval, 1)"
   },
   {

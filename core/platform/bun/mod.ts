@@ -8,6 +8,7 @@ import { makeNodeFiles } from "../node-files.ts"
 import { Random } from "../Random.ts"
 import { systemClock, systemRandom } from "../system.ts"
 import { webSocketAccept } from "../WebSocketConnection.ts"
+import { connectTcp } from "./connect.ts"
 import { serveHttp } from "./http.ts"
 import { listenQuic } from "./quic.ts"
 import { listenTcp } from "./tcp.ts"
@@ -28,7 +29,8 @@ export function bunNet(onFault: OnFault): NetShape {
       const accepting = webSocketAccept(options, accept, onFault)
       return tls === undefined ? listenTcp(address, accepting, onFault) : listenTls(address, accepting, tls, onFault)
     },
-    serveHttp: (address, handler) => serveHttp(address, handler, onFault)
+    serveHttp: (address, handler) => serveHttp(address, handler, onFault),
+    connectTcp: (address, accept, tls) => connectTcp(address, accept, tls, onFault)
   }
 }
 

@@ -8,6 +8,7 @@ import { makeNodeFiles } from "../node-files.ts"
 import { Random } from "../Random.ts"
 import { systemClock, systemRandom } from "../system.ts"
 import { webSocketAccept } from "../WebSocketConnection.ts"
+import { connectTcp } from "./connect.ts"
 import { serveHttp } from "./http.ts"
 import { listenTcp } from "./tcp.ts"
 
@@ -21,7 +22,8 @@ export function denoNet(onFault: OnFault): NetShape {
       options.tls === undefined
         ? listenTcp(address, webSocketAccept(options, accept, onFault), onFault)
         : Effect.fail(refused(address, "TLS")),
-    serveHttp: (address, handler) => serveHttp(address, handler, onFault)
+    serveHttp: (address, handler) => serveHttp(address, handler, onFault),
+    connectTcp: (address, accept, tls) => connectTcp(address, accept, tls, onFault)
   }
 }
 

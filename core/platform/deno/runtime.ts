@@ -27,6 +27,19 @@ export interface DenoListener {
   close(): void
 }
 
+export interface DenoConnectTlsOptions {
+  readonly hostname: string
+  readonly port: number
+  /** Roots in PEM form, in place of the runtime's own. */
+  readonly caCerts?: ReadonlyArray<string>
+  readonly cert?: string
+  readonly key?: string
+}
+
+export interface DenoTlsConnection extends Omit<DenoConnection, "setNoDelay"> {
+  handshake(): Promise<unknown>
+}
+
 export interface DenoHttpServer {
   readonly addr: DenoAddress
   readonly finished: Promise<void>
@@ -44,6 +57,8 @@ export interface DenoServeOptions {
 export interface DenoRuntime {
   readonly errors: { readonly Interrupted: abstract new () => Error; readonly BadResource: abstract new () => Error }
   listen(options: { readonly hostname: string; readonly port: number }): DenoListener
+  connect(options: { readonly hostname: string; readonly port: number }): Promise<DenoConnection>
+  connectTls(options: DenoConnectTlsOptions): Promise<DenoTlsConnection>
   serve(
     options: DenoServeOptions,
     handler: (request: Request, info: { readonly remoteAddr: DenoAddress }) => Response | Promise<Response>

@@ -60,9 +60,11 @@ export class LiveBans {
         if (this.#next.size > 0) this.#later(() => this.#begin())
         return
       }
-      const { clientIdentifier, user, peerAddress } = next.value.client
+      const { client, listener } = next.value
+      const { clientIdentifier, user, peerAddress } = client
       // Nobody yet: it is asked at its CONNECT.
-      if (clientIdentifier === "" || !added.isBanned(clientIdentifier, user, peerAddress, nowMs)) continue
+      if (clientIdentifier === "" || listener.isHosted || !added.isBanned(clientIdentifier, user, peerAddress, nowMs))
+        continue
       blacklist.ended += 1
       next.value.close(ADMINISTRATIVE_ACTION)
     } while (clock.monotonicMs() < untilMs)

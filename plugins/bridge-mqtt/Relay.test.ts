@@ -1,0 +1,176 @@
+/** The relay alone, packet by packet: identifiers stay, acknowledgements pass only where they came, limits of the remote are obeyed. */
+import assert from "node:assert/strict"
+import { test } from "node:test"
+import { generate, type Packet, parser } from "mqtt-packet"
+import { Counts } from "./Counts.ts"
+import { Relay, type RelayParts } from "./Relay.ts"
+import { TopicMap } from "./TopicMap.ts"
+import { OutBuffer } from "./wire/OutBuffer.ts"
+import { FOUND, PacketReader } from "./wire/PacketReader.ts"
+
+const OWN = "0123456789ab"
+const rules = (from: string, to: string) => [{ filter: "#", qos: 2, from, to }]
+
+class Bench {
+  readonly toLocal = new OutBuffer()
+  readonly toRemote = new OutBuffer()
+  readonly counts = new Counts()
+  readonly drops: Array<string> = []
+  readonly relay: Relay
+  readonly #version: 4 | 5
+
+  constructor(parts: Partial<RelayParts> = {}) {
+    this.#version = parts.remoteVersion ?? 5
+    this.relay = new Relay({
+      toLocal: this.toLocal,
+      toRemote: this.toRemote,
+      remoteVersion: 5,
+      maximumQos: 2,
+      retainAvailable: true,
+      remotePacketSizeMax: 268_435_460,
+      localPacketSizeMax: 1_048_576,
+      outTopics: new TopicMap(rules("site/", "far/")),
+      inTopics: new TopicMap(rules("far/", "site/")),
+      own: new TextEncoder().encode(OWN),
+      hopsMax: 2,
+      counts: this.counts,
+      dropped: (direction, why) => this.drops.push(`${direction}: ${why}`),
+      ...parts
+    })
+  }
+
+  /** A packet from this broker; what comes of it, or the reason why the link ends. */
+  local(packet: Packet): ReadonlyArray<string> {
+    return this.#pass(packet, 5, "fromLocal")
+  }
+
+  remote(packet: Packet): ReadonlyArray<string> {
+    return this.#pass(packet, this.#version, "fromRemote")
+  }
+
+  #pass(packet: Packet, version: 4 | 5, way: "fromLocal" | "fromRemote"): ReadonlyArray<string> {
+    const reader = new PacketReader(268_435_460)
+    reader.push(new Uint8Array(generate(packet, { protocolVersion: version })))
+    assert.equal(reader.next(), FOUND)
+    const { bytes, firstByte, start, end } = reader
+    const fault = this.relay[way](firstByte >>> 4, bytes, firstByte, start, end)
+    const out = [...read("here", this.toLocal, 5), ...read("there", this.toRemote, this.#version)]
+    return fault === "" ? out : [`ends: ${fault}`]
+  }
+}
+
+function read(side: string, out: OutBuffer, protocolVersion: 4 | 5): ReadonlyArray<string> {
+  const found: Array<string> = []
+  const stream = parser({ protocolVersion })
+  stream.on("packet", (packet: Packet) => found.push(`${side} ${told(packet)}`))
+  stream.on("error", (error: Error) => assert.fail(error.message))
+  stream.parse(Buffer.from(out.take()))
+  return found
+}
+
+function told(packet: Packet): string {
+  if (packet.cmd !== "publish") {
+    const { reasonCode = 0 } = packet as { reasonCode?: number }
+    return `${packet.cmd} ${packet.messageId}${reasonCode === 0 ? "" : ` 0x${reasonCode.toString(16)}`}`
+  }
+  const { topic, qos, dup, retain, messageId = "-" } = packet
+  return `publish ${messageId} ${topic} q${qos}${dup ? " dup" : ""}${retain ? " retain" : ""}`
+}
+
+const publish = (topic: string, qos: 0 | 1 | 2, messageId: number, more: object = {}): Packet => ({
+  cmd: "publish",
+  topic,
+  qos,
+  messageId,
+  dup: false,
+  retain: false,
+  payload: "x",
+  ...more
+})
+const ack = (cmd: "puback" | "pubrec" | "pubrel" | "pubcomp", messageId: number, reasonCode = 0): Packet =>
+  ({ cmd, messageId, reasonCode }) as Packet
+
+for (const remoteVersion of [4, 5] as const) {
+  test(`both ways, every QoS, under the same identifiers: version ${remoteVersion}`, () => {
+    const bench = new Bench({ remoteVersion })
+    assert.deepEqual(bench.local(publish("site/a", 0, 0)), ["there publish - far/a q0"])
+    assert.deepEqual(bench.local(publish("site/a", 1, 7, { dup: true, retain: true })), [
+      "there publish 7 far/a q1 dup retain"
+    ])
+    assert.deepEqual(bench.remote(ack("puback", 7)), ["here puback 7"])
+    assert.deepEqual(bench.local(publish("site/a", 2, 8)), ["there publish 8 far/a q2"])
+    assert.deepEqual(bench.remote(ack("pubrec", 8)), ["here pubrec 8"])
+    assert.deepEqual(bench.local(ack("pubrel", 8)), ["there pubrel 8"])
+    assert.deepEqual(bench.remote(ack("pubcomp", 8)), ["here pubcomp 8"])
+    assert.deepEqual(bench.remote(publish("far/b", 1, 7)), ["here publish 7 site/b q1"])
+    assert.deepEqual(bench.local(ack("puback", 7)), ["there puback 7"])
+    assert.deepEqual(bench.remote(publish("far/b", 2, 8)), ["here publish 8 site/b q2"])
+    assert.deepEqual(bench.local(ack("pubrec", 8)), ["there pubrec 8"])
+    assert.deepEqual(bench.remote(ack("pubrel", 8)), ["here pubrel 8"])
+    assert.deepEqual(bench.local(ack("pubcomp", 8)), ["there pubcomp 8"])
+    assert.deepEqual([bench.counts.messagesOut, bench.counts.messagesIn, bench.drops], [3, 2, []])
+  })
+}
+
+test("what the remote does not take is less: QoS, RETAIN; a message that is too large is given up and counted", () => {
+  const bench = new Bench({ maximumQos: 1, retainAvailable: false, remotePacketSizeMax: 200 })
+  assert.deepEqual(bench.local(publish("site/a", 2, 5, { retain: true })), ["there publish 5 far/a q1"])
+  assert.deepEqual(bench.remote(ack("puback", 5)), ["here pubrec 5"])
+  assert.deepEqual(bench.local(ack("pubrel", 5)), ["here pubcomp 5"])
+  // Of an earlier link: the remote has never heard of it.
+  assert.deepEqual(bench.local(ack("pubrel", 6)), ["here pubcomp 6"])
+  const large = { payload: "x".repeat(300) }
+  assert.deepEqual(bench.local(publish("site/a", 0, 0, large)), [])
+  assert.deepEqual(bench.local(publish("site/a", 1, 1, large)), ["here puback 1"])
+  assert.deepEqual(bench.local(publish("site/a", 2, 2, large)), ["here pubrec 2"])
+  assert.deepEqual(bench.local(ack("pubrel", 2)), ["here pubcomp 2"])
+  assert.equal(bench.drops.length, 3)
+  const none = new Bench({ maximumQos: 0 })
+  assert.deepEqual(none.local(publish("site/a", 1, 1)), ["here puback 1", "there publish - far/a q0"])
+  assert.deepEqual(none.local(publish("site/a", 2, 2)), ["here pubrec 2", "there publish - far/a q0"])
+  assert.deepEqual(none.local(ack("pubrel", 2)), ["here pubcomp 2"])
+})
+
+test("refusals: for good they are gaps; for now they end the link, so that the message comes again", () => {
+  const bench = new Bench()
+  bench.local(publish("site/a", 1, 1))
+  assert.deepEqual(bench.remote(ack("puback", 1, 0x87)), ["here puback 1"])
+  bench.local(publish("site/a", 2, 2))
+  assert.deepEqual(bench.remote(ack("pubrec", 2, 0x99)), ["here pubrec 2 0x80"])
+  bench.remote(publish("far/a", 1, 3))
+  assert.deepEqual(bench.local(ack("puback", 3, 0x87)), ["there puback 3 0x87"])
+  assert.deepEqual(bench.drops.length, 3)
+  assert.match(bench.remote(ack("puback", 4, 0x97))[0] ?? "", /^ends: the remote takes no messages now/)
+  assert.match(bench.local(ack("puback", 5, 0x97))[0] ?? "", /^ends: this broker takes no messages now/)
+  assert.match(bench.local(ack("pubrec", 5, 0x80))[0] ?? "", /^ends: this broker takes no messages now/)
+  assert.equal(bench.drops.length, 3)
+  // Before version 5 nobody can say no.
+  const four = new Bench({ remoteVersion: 4 })
+  assert.deepEqual(four.local(ack("pubrec", 3, 0x87)), ["there pubrec 3"])
+  assert.equal(four.drops.length, 1)
+})
+
+test("what has no place here is acknowledged to the remote and counted: no rule, names of the broker's own, too large", () => {
+  const bench = new Bench({ localPacketSizeMax: 200, inTopics: new TopicMap(rules("far/", "")) })
+  assert.deepEqual(bench.remote(publish("other/a", 1, 1)), ["there puback 1"])
+  assert.deepEqual(bench.remote(publish("far/$SYS/a", 2, 2)), ["there pubrec 2"])
+  assert.deepEqual(bench.remote(publish("far/$delayed/1/a", 0, 0)), [])
+  assert.deepEqual(bench.remote(publish("far/a", 1, 3, { payload: "x".repeat(300) })), ["there puback 3"])
+  assert.equal(bench.drops.length, 4)
+})
+
+test("loops: what has been here stops here, what has passed too many stops anywhere", () => {
+  const noted = (...brokers: ReadonlyArray<string>) => ({
+    properties: { userProperties: { "manifold-bridge": brokers } }
+  })
+  const bench = new Bench()
+  assert.deepEqual(bench.remote(publish("far/a", 1, 1, noted("other", OWN))), ["there puback 1"])
+  assert.deepEqual(bench.remote(publish("far/a", 1, 2, noted("one", "other"))), ["there puback 2"])
+  assert.deepEqual(bench.remote(publish("far/a", 1, 3, noted("other"))), ["here publish 3 site/a q1"])
+  assert.deepEqual(bench.local(publish("site/a", 1, 4, noted("one", "other"))), ["here puback 4"])
+  // It came over a bridge of this broker, and goes on over another one.
+  assert.deepEqual(bench.local(publish("site/a", 1, 5, noted("other", OWN))), ["there publish 5 far/a q1"])
+  assert.deepEqual([bench.counts.looped, bench.drops], [3, []])
+  const blind = new Bench({ hopsMax: 0 })
+  assert.deepEqual(blind.remote(publish("far/a", 1, 1, noted("other", OWN))), ["here publish 1 site/a q1"])
+})

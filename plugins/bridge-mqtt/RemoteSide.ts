@@ -1,0 +1,92 @@
+/**
+ * The end of a bridge at the remote broker: a socket, what waits to be written to it, and the packets that come.
+ *
+ * Invariant: what waits is bounded: while it is more than {@link FULL_BYTES} nothing more is taken from this broker.
+ */
+import type { Socket, SocketReceiver } from "../../core/mod.ts"
+import { OutBuffer } from "./wire/OutBuffer.ts"
+import { PacketReader } from "./wire/PacketReader.ts"
+
+/** Bytes that wait for the socket above which this broker is held back. */
+export const FULL_BYTES = 262_144
+
+export interface RemoteOwner {
+  /** Packets may lie in the reader. */
+  remoteCame(): void
+  /** What had waited is written. */
+  remoteDrained(): void
+  remoteClosed(): void
+}
+
+export class RemoteSide implements SocketReceiver {
+  readonly reader: PacketReader
+  readonly out = new OutBuffer()
+  readonly #owner: RemoteOwner
+  #socket: Socket | undefined
+  /** Bytes of `out` that the socket has taken. */
+  #written = 0
+  #isBlocked = false
+
+  constructor(owner: RemoteOwner, packetSizeMax: number) {
+    this.#owner = owner
+    this.reader = new PacketReader(packetSizeMax)
+  }
+
+  readonly accept = (socket: Socket): SocketReceiver => {
+    this.#socket = socket
+    return this
+  }
+
+  get peerAddress(): string {
+    return this.#socket?.peerAddress ?? ""
+  }
+
+  get isFull(): boolean {
+    return this.out.length - this.#written > FULL_BYTES
+  }
+
+  data(bytes: Uint8Array): void {
+    this.reader.push(bytes)
+    this.#owner.remoteCame()
+  }
+
+  drain(): void {
+    this.#isBlocked = false
+    this.flush()
+    if (!this.#isBlocked) this.#owner.remoteDrained()
+  }
+
+  closed(): void {
+    this.#socket = undefined
+    this.#owner.remoteClosed()
+  }
+
+  /** Writes what waits, as far as the socket takes it. */
+  flush(): void {
+    const { out } = this
+    if (this.#isBlocked || this.#socket === undefined || out.length === this.#written) return
+    const taken = this.#socket.write(out.bytes, this.#written, out.length)
+    if (taken > 0) this.#written += taken
+    this.#isBlocked = this.#written < out.length
+    if (this.#isBlocked) return
+    this.#written = 0
+    out.clear()
+  }
+
+  pause(): void {
+    this.#socket?.pause()
+  }
+
+  resume(): void {
+    this.#socket?.resume()
+  }
+
+  /** Ends it in order, with what was written. */
+  end(): void {
+    this.#socket?.end()
+  }
+
+  terminate(): void {
+    this.#socket?.terminate()
+  }
+}

@@ -1,0 +1,322 @@
+/**
+ * How a bridge connects: the session here first, then the remote's, and what has to be said where one of them is new.
+ *
+ * Invariants
+ *  - The remote begins anew where its session was not made for ours; ours forgets what it has received where the remote's is new. After
+ *    either, what is in flight from here is sent again, and no packet identifier means two messages.
+ *  - Nothing passes before a row says that the two sessions agree: after a crash before that, the remote begins anew once more.
+ *
+ * Source: MQTT 5.0 sections 3.1.2.4, 3.2.2.1.1, 4.1, 4.4; MQTT 3.1.1 the same.
+ */
+import { Effect, type Scope } from "effect"
+import type { ClockShape, FilesShape, NetShape, Resource, ShardShape, TlsClientOptions } from "../../core/mod.ts"
+import { parseAddress } from "../../core/mod.ts"
+import type { Agreed, Agreements } from "./Agreement.ts"
+import type { Bridge } from "./Bridge.ts"
+import { Link } from "./Link.ts"
+import { LinkError, refusalText } from "./LinkError.ts"
+import type { BridgeSettings } from "./Settings.ts"
+import { type SessionFacts, sessionFacts } from "./session-facts.ts"
+import { TopicMap } from "./TopicMap.ts"
+import { type Connack, shown } from "./wire/answers.ts"
+import { PUBREL } from "./wire/packet-types.ts"
+import { type Connect, type Wish, writeAcknowledgement, writeSubscribe, writeUnsubscribe } from "./wire/requests.ts"
+
+const EVER = 0xffffffff
+/** Packet identifiers of SUBSCRIBE and UNSUBSCRIBE: nothing else is under way then. */
+const SUBSCRIBE_IDENTIFIER = 65_535
+const UNSUBSCRIBE_IDENTIFIER = 65_534
+/** Filters of one SUBSCRIBE. */
+const FILTERS_MAX = 100
+/** How long this broker may take to look at what waits. */
+const BOUND_MS = 2_000
+
+export interface ConnectParts {
+  readonly bridge: Bridge
+  readonly net: NetShape
+  readonly files: Pick<FilesShape, "readText">
+  readonly clock: ClockShape
+  readonly shard: ShardShape
+  readonly agreements: Agreements
+  readonly resources: () => ReadonlyArray<Resource>
+  /** What this broker is called where nobody else is called so. */
+  readonly identity: string
+}
+
+/** Connects and stays, until it fails with the reason of its end. With `onlyHere` the session here is made, and that is all: reason "". */
+export function connect(parts: ConnectParts, onlyHere = false): Effect.Effect<never, LinkError, Scope.Scope> {
+  return Effect.gen(function* () {
+    const { bridge, agreements } = parts
+    const { settings } = bridge
+    const clientId = settings.client_id === "" ? `manifold-${parts.identity}-${settings.name}` : settings.client_id
+    const facts = yield* sessionFacts(parts.resources, bridge.clientIdentifier)
+    bridge.facts = facts
+    const before = agreements.read(settings.name)
+    const known = facts === undefined ? undefined : before
+    // First: a session that is begun here must not be taken for the one of the row.
+    if (facts === undefined && before !== undefined) yield* write(parts, undefined)
+    const isAgreed = known?.isAgreed === true && known.remote === settings.remote && known.clientId === clientId
+    let agreed: Agreed = {
+      remote: settings.remote,
+      clientId,
+      isAgreed,
+      local: known?.local ?? [],
+      there: isAgreed ? known.there : []
+    }
+    if (
+      !bridge.isPrepared ||
+      facts === undefined ||
+      !isSame(agreed.local, localFilters(settings)) ||
+      isOver(facts, settings, parts.clock)
+    ) {
+      yield* Effect.scoped(prepare(parts, agreed.local, facts))
+      agreed = { ...agreed, local: localFilters(settings) }
+      yield* write(parts, agreed)
+      bridge.isPrepared = true
+    }
+    if (onlyHere) return yield* new LinkError({ reason: "" })
+    const secret = yield* passwordOf(settings, parts.files)
+    const tls = yield* tlsOf(settings, parts.files)
+    const dial: Dial = (cleanStart) => connectThere(parts, connectPacket(bridge, clientId, secret, cleanStart), tls)
+    // A session that was begun clean ends with its connection, in 3.1.1 by the standard, and some brokers do not save one of 5.0.
+    if (!isAgreed) yield* Effect.scoped(dial(true))
+    const { link, connack: there } = yield* dial(false)
+    if (!isAgreed && there.sessionPresent) {
+      return yield* new LinkError({ reason: "the remote has kept a session that was to begin anew" })
+    }
+    const here = yield* connectHere(parts, link, Math.min(there.receiveMaximum, settings.inflight_max))
+    if (!there.sessionPresent && (facts?.received ?? 0) > 0) {
+      // Identifiers that the former session of the remote had in use: to the new one they are free.
+      yield* link.sweepLocal((out, identifier) => writeAcknowledgement(out, 5, PUBREL, identifier))
+    }
+    if (!isAgreed) {
+      agreed = { ...agreed, isAgreed: true }
+      yield* write(parts, agreed)
+    }
+    link.begin({
+      maximumQos: there.maximumQos,
+      retainAvailable: there.retainAvailable,
+      remotePacketSizeMax: there.maximumPacketSize,
+      localPacketSizeMax: here.maximumPacketSize,
+      outTopics: new TopicMap(
+        settings.out.map(({ filter, qos, local_prefix: from, remote_prefix: to }) => ({ filter, qos, from, to }))
+      ),
+      inTopics: new TopicMap(
+        settings.in.map(({ filter, qos, local_prefix: to, remote_prefix: from }) => ({ filter, qos, from, to }))
+      ),
+      own: new TextEncoder().encode(parts.identity),
+      hopsMax: settings.hops_max,
+      counts: bridge.counts,
+      dropped: (direction, why) => bridge.dropped(direction, why)
+    })
+    link.keepAlive(there.keepAlive >= 0 ? there.keepAlive : settings.keep_alive)
+    link.releaseRemote()
+    yield* subscribeThere(parts, link, agreed)
+    link.releaseLocal()
+    bridge.connected()
+    return yield* link.ended
+  })
+}
+
+/** Connects to the remote. */
+type Dial = (cleanStart: boolean) => Effect.Effect<{ link: Link; connack: Connack }, LinkError, Scope.Scope>
+
+/** A link whose remote has accepted the connection; it ends with the scope. */
+function connectThere(
+  parts: ConnectParts,
+  packet: Connect,
+  tls: TlsClientOptions | undefined
+): Effect.Effect<{ link: Link; connack: Connack }, LinkError, Scope.Scope> {
+  return Effect.gen(function* () {
+    const { bridge, net } = parts
+    const link = yield* linkOf(parts)
+    bridge.has(link)
+    yield* net
+      .connectTcp(bridge.settings.remote, link.remote.accept, tls)
+      .pipe(Effect.mapError(({ reason }) => new LinkError({ reason })))
+    const connack = yield* link.connectRemote(packet)
+    return connack.reasonCode === 0 ? { link, connack } : yield* refused(bridge, connack)
+  })
+}
+
+/** A link that ends with the scope, in order. */
+function linkOf({ bridge, clock, shard }: ConnectParts): Effect.Effect<Link, never, Scope.Scope> {
+  const { protocol, packet_size_max: packetSizeMax, answer_timeout } = bridge.settings
+  const remoteVersion = protocol === "5.0" ? 5 : 4
+  return Effect.acquireRelease(
+    Effect.sync(() => new Link({ clock, shard, remoteVersion, packetSizeMax, answerMs: answer_timeout * 1_000 })),
+    (link) => Effect.sync(() => link.end("it was stopped"))
+  )
+}
+
+function connectHere({ bridge }: ConnectParts, link: Link, receiveMaximum: number, isPresent = true) {
+  return link
+    .connectLocal(
+      {
+        version: 5,
+        isPrivate: false,
+        clientIdentifier: bridge.clientIdentifier,
+        cleanStart: false,
+        keepAlive: 0,
+        username: undefined,
+        password: undefined,
+        sessionExpiryInterval: EVER,
+        receiveMaximum,
+        maximumPacketSize: 0
+      },
+      isPresent
+    )
+    .pipe(
+      Effect.flatMap((connack): Effect.Effect<Connack, LinkError> => {
+        const { reasonCode, sessionPresent } = connack
+        if (reasonCode !== 0) {
+          return Effect.fail(new LinkError({ reason: `this broker refused the bridge: 0x${reasonCode.toString(16)}` }))
+        }
+        // Somebody has ended it just now: the next attempt begins a new one.
+        if (isPresent && !sessionPresent) return Effect.fail(new LinkError({ reason: "its session here has gone" }))
+        return Effect.succeed(connack)
+      })
+    )
+}
+
+/** Makes the session here what the options ask for, and has its bounds applied to what waits. */
+function prepare(
+  parts: ConnectParts,
+  former: ReadonlyArray<string>,
+  facts: SessionFacts | undefined
+): Effect.Effect<void, LinkError, Scope.Scope> {
+  return Effect.gen(function* () {
+    const { settings } = parts.bridge
+    const link = yield* linkOf(parts)
+    // Room for one message more: what waits is looked at when there is room for some of it.
+    yield* connectHere(parts, link, Math.min(65_535, (facts?.inflight ?? 0) + 1), false)
+    const wishes = settings.out.map(
+      ({ filter, qos, local_prefix }): Wish => ({ filter: local_prefix + filter, qos, retainHandling: 1 })
+    )
+    const gone = former.filter((filter) => !wishes.some((wish) => wish.filter === filter))
+    for (const some of chunks(gone)) {
+      yield* link.askLocal((out) => writeUnsubscribe(out, 5, UNSUBSCRIBE_IDENTIFIER, some))
+    }
+    for (const some of chunks(wishes)) {
+      const codes = yield* link.askLocal((out) => writeSubscribe(out, 5, SUBSCRIBE_IDENTIFIER, some))
+      const refusedAt = codes.findIndex((code) => code >= 0x80)
+      if (refusedAt < 0) continue
+      const filter = some[refusedAt]?.filter ?? ""
+      const code = (codes[refusedAt] ?? 0).toString(16)
+      return yield* new LinkError({ reason: `this broker refused the filter "${filter}": 0x${code}` })
+    }
+    if (facts === undefined || !isOver(facts, settings, parts.clock)) return
+    yield* link.awaitLocalPublish(BOUND_MS).pipe(Effect.catch(() => Effect.void))
+  })
+}
+
+/** Whether more waits than may: messages, bytes, or older ones. */
+function isOver({ messages, bytes, since }: SessionFacts, settings: BridgeSettings, clock: ClockShape): boolean {
+  const { queue_messages_max, queue_bytes_max, queue_age_max } = settings
+  if (messages > queue_messages_max || bytes > queue_bytes_max) return true
+  return queue_age_max !== 0 && since !== null && clock.nowMs() - Date.parse(since) > queue_age_max * 1_000
+}
+
+/** SUBSCRIBE at the remote, to what is new and what is not; filters that are not wanted any more are taken off. */
+function subscribeThere(parts: ConnectParts, link: Link, agreed: Agreed): Effect.Effect<void, LinkError> {
+  return Effect.gen(function* () {
+    const { bridge } = parts
+    const { settings } = bridge
+    const version = settings.protocol === "5.0" ? 5 : 4
+    const wishes = settings.in.map(
+      ({ filter, qos, remote_prefix }): Wish => ({ filter: remote_prefix + filter, qos, retainHandling: 1 })
+    )
+    const wanted = wishes.map(({ filter }) => filter)
+    const gone = agreed.there.filter((filter) => !wanted.includes(filter))
+    for (const some of chunks(gone)) {
+      yield* link.askRemote((out) => writeUnsubscribe(out, version, UNSUBSCRIBE_IDENTIFIER, some))
+    }
+    const troubles: Array<string> = []
+    for (const some of chunks(wishes)) {
+      const codes = yield* link.askRemote((out) => writeSubscribe(out, version, SUBSCRIBE_IDENTIFIER, some))
+      some.forEach(({ filter, qos }, index) => {
+        const code = codes[index] ?? 0x80
+        if (code >= 0x80) troubles.push(`the remote refused the filter "${filter}": 0x${code.toString(16)}`)
+        else if (code < qos) troubles.push(`the remote grants QoS ${code} for the filter "${filter}"`)
+      })
+    }
+    bridge.warn(troubles.join("; "))
+    if (!isSame(agreed.there, wanted)) yield* write(parts, { ...agreed, there: wanted })
+  })
+}
+
+function connectPacket(
+  { settings, isPrivateRefused }: Bridge,
+  clientIdentifier: string,
+  password: string,
+  cleanStart: boolean
+): Connect {
+  return {
+    version: settings.protocol === "5.0" ? 5 : 4,
+    isPrivate: settings.try_private && !isPrivateRefused,
+    clientIdentifier,
+    cleanStart,
+    keepAlive: settings.keep_alive,
+    username: settings.username === "" ? undefined : settings.username,
+    password: password === "" ? undefined : password,
+    sessionExpiryInterval: cleanStart ? 0 : settings.session_expiry,
+    receiveMaximum: settings.inflight_max,
+    maximumPacketSize: settings.packet_size_max
+  }
+}
+
+/** The CONNACK says no. */
+function refused(bridge: Bridge, { reasonCode, reasonString }: Connack): LinkError {
+  const { protocol, try_private } = bridge.settings
+  if (protocol === "3.1.1" && reasonCode === 1 && try_private && !bridge.isPrivateRefused) {
+    bridge.isPrivateRefused = true
+    return new LinkError({ reason: "the remote does not know what a bridge is: it is not told again" })
+  }
+  return new LinkError({ reason: refusalText(reasonCode) + (reasonString === "" ? "" : ` (${shown(reasonString)})`) })
+}
+
+function passwordOf({ password, password_file: path }: BridgeSettings, files: ConnectParts["files"]) {
+  if (path === "") return Effect.succeed(password)
+  return textOf(path, files).pipe(Effect.map((text) => text.replace(/\r?\n$/, "")))
+}
+
+function textOf(path: string, files: ConnectParts["files"]): Effect.Effect<string, LinkError> {
+  if (path === "") return Effect.succeed("")
+  return files.readText(path).pipe(Effect.mapError(({ message }) => new LinkError({ reason: message })))
+}
+
+/** What the files say, each time anew: a certificate that was changed is shown from the next connection on. */
+function tlsOf(
+  settings: BridgeSettings,
+  files: ConnectParts["files"]
+): Effect.Effect<TlsClientOptions | undefined, LinkError> {
+  if (!settings.tls) return Effect.succeed(undefined)
+  const host = parseAddress(settings.remote)?.host ?? ""
+  return Effect.all({
+    serverName: Effect.succeed(settings.server_name === "" ? host : settings.server_name),
+    ca: textOf(settings.ca, files),
+    certificate: textOf(settings.certificate, files),
+    privateKey: textOf(settings.private_key, files)
+  })
+}
+
+function write({ bridge, agreements }: ConnectParts, agreed: Agreed | undefined): Effect.Effect<void, LinkError> {
+  return Effect.promise(() => agreements.write(bridge.settings.name, agreed)).pipe(
+    Effect.flatMap((isWritten) =>
+      isWritten ? Effect.void : Effect.fail(new LinkError({ reason: "this broker can write nothing now" }))
+    )
+  )
+}
+
+function localFilters({ out }: BridgeSettings): ReadonlyArray<string> & Array<string> {
+  return out.map(({ filter, local_prefix }) => local_prefix + filter)
+}
+
+function isSame(one: ReadonlyArray<string>, other: ReadonlyArray<string>): boolean {
+  return one.length === other.length && one.every((each) => other.includes(each))
+}
+
+function chunks<Item>(items: ReadonlyArray<Item>): ReadonlyArray<ReadonlyArray<Item>> {
+  const count = Math.ceil(items.length / FILTERS_MAX)
+  return Array.from({ length: count }, (_, index) => items.slice(index * FILTERS_MAX, (index + 1) * FILTERS_MAX))
+}

@@ -1,0 +1,96 @@
+/**
+ * Packets on their way to one side: written one behind the other, and handed on all at once.
+ *
+ * Source: MQTT 5.0 and 3.1.1, section 1.5 (data types).
+ */
+
+/** What is kept of the buffer between two turns, bytes. */
+const KEPT_BYTES = 1_048_576
+const encoder = new TextEncoder()
+
+export class OutBuffer {
+  bytes = new Uint8Array(4_096)
+  length = 0
+
+  /** Room for `count` bytes; returns their position. */
+  reserve(count: number): number {
+    const start = this.length
+    const needed = start + count
+    if (needed > this.bytes.length) {
+      const grown = new Uint8Array(Math.max(needed, this.bytes.length * 2))
+      grown.set(this.bytes.subarray(0, start))
+      this.bytes = grown
+    }
+    this.length = needed
+    return start
+  }
+
+  uint8(value: number): void {
+    const at = this.reserve(1)
+    this.bytes[at] = value
+  }
+
+  uint16(value: number): void {
+    const at = this.reserve(2)
+    this.bytes[at] = value >>> 8
+    this.bytes[at + 1] = value
+  }
+
+  uint32(value: number): void {
+    this.uint16(value >>> 16)
+    this.uint16(value & 0xffff)
+  }
+
+  /** Variable Byte Integer, 0 to 268,435,455. */
+  variable(value: number): void {
+    let rest = value
+    while (rest > 127) {
+      this.uint8((rest & 127) | 128)
+      rest >>>= 7
+    }
+    this.uint8(rest)
+  }
+
+  raw(source: Uint8Array, start = 0, end = source.length): void {
+    const at = this.reserve(end - start)
+    this.bytes.set(start === 0 && end === source.length ? source : source.subarray(start, end), at)
+  }
+
+  /** Binary data or a string: two bytes of length, then the bytes. */
+  block(source: Uint8Array): void {
+    this.uint16(source.length)
+    this.raw(source)
+  }
+
+  string(text: string): void {
+    this.block(encoder.encode(text))
+  }
+
+  /** A packet whose length is known when its `body` is written. */
+  packet(firstByte: number, body: (out: OutBuffer) => void): void {
+    const inner = new OutBuffer()
+    body(inner)
+    this.uint8(firstByte)
+    this.variable(inner.length)
+    this.raw(inner.bytes, 0, inner.length)
+  }
+
+  /** Everything, as a copy of its own; the buffer is empty then. */
+  take(): Uint8Array {
+    const taken = this.bytes.slice(0, this.length)
+    this.clear()
+    return taken
+  }
+
+  clear(): void {
+    this.length = 0
+    if (this.bytes.length > KEPT_BYTES) this.bytes = new Uint8Array(4_096)
+  }
+}
+
+/** Bytes of a Variable Byte Integer. */
+export function variableSize(value: number): number {
+  if (value < 128) return 1
+  if (value < 16_384) return 2
+  return value < 2_097_152 ? 3 : 4
+}

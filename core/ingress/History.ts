@@ -11,7 +11,7 @@
  *  - A batch that cannot be read is passed over and counted, as it is on its way to subscribers.
  */
 import { Context } from "effect"
-import type { LogsShape, ReadResult } from "../log/Logs.ts"
+import { type LogsShape, OUT_OF_RANGE, type ReadResult } from "../log/Logs.ts"
 import { RecordCursor } from "../log/RecordCursor.ts"
 import { baseOffset, batchSize, lastOffsetDelta } from "../log/record-batch.ts"
 import { matches } from "../router/topic-filter.ts"
@@ -33,8 +33,15 @@ export interface HistoryRoom {
   readonly bytes: number
 }
 
+/** Where to read on. */
+export interface HistoryPlace {
+  readonly offset: number
+  /** Which log that is an offset of, see {@link PartitionState.incarnation}; undefined = whichever there is. Of another one nothing is read. */
+  readonly incarnation: number | undefined
+}
+
 export interface HistoryRead {
-  /** 0, or why nothing was read: the partition's refusal, or the offset is below the log's start or above its high watermark. */
+  /** 0, or why nothing was read: the partition's refusal, or the offset is another log's, below the log's start or above its high watermark. */
   readonly refusal: number
   /** Where to go on. */
   readonly next: number
@@ -42,6 +49,8 @@ export interface HistoryRead {
   readonly isAtEnd: boolean
   readonly logStartOffset: number
   readonly highWatermark: number
+  /** See {@link PartitionState.incarnation}. */
+  readonly incarnation: number
 }
 
 export interface HistoryShape {
@@ -50,13 +59,13 @@ export interface HistoryShape {
   /** The homes that names which match a filter may have; undefined where they are more than `max`. */
   homesOf(tenant: number, filter: string, max: number): ReadonlyArray<TopicInfo> | undefined
   /**
-   * Visits what is stored from `offset` on under names that match `filter`, each message borrowed during its visit. Expired ones are visited,
+   * Visits what is stored from `place` on under names that match `filter`, each message borrowed during its visit. Expired ones are visited,
    * too. Rejects where another shard does not answer.
    */
   read(
     topic: TopicInfo,
     partition: number,
-    offset: number,
+    place: HistoryPlace,
     filter: string,
     room: HistoryRoom,
     visit: HistoryVisitor
@@ -101,18 +110,20 @@ export class ShardHistory implements HistoryShape {
   async read(
     topic: TopicInfo,
     partition: number,
-    offset: number,
+    { offset, incarnation: wanted }: HistoryPlace,
     filter: string,
     room: HistoryRoom,
     visit: HistoryVisitor
   ): Promise<HistoryRead> {
     const result = await this.#logs.read(topic, partition, offset, READ_BYTES_MAX)
-    const { refusal, logStartOffset, highWatermark } = result
-    if (refusal !== 0) return { refusal, next: offset, isAtEnd: false, logStartOffset, highWatermark }
+    const { logStartOffset, highWatermark, incarnation } = result
+    const isOther = result.refusal === 0 && wanted !== undefined && wanted !== incarnation
+    const refusal = isOther ? OUT_OF_RANGE : result.refusal
+    if (refusal !== 0) return { refusal, next: offset, isAtEnd: false, logStartOffset, highWatermark, incarnation }
     const progress: Progress = { next: offset, messages: room.messages, bytes: room.bytes }
     this.#visitAll(topic, partition, result, filter, progress, visit)
     const { next } = progress
-    return { refusal: 0, next, isAtEnd: next >= highWatermark, logStartOffset, highWatermark }
+    return { refusal: 0, next, isAtEnd: next >= highWatermark, logStartOffset, highWatermark, incarnation }
   }
 
   /** Goes through the batches as far as there is room; nothing else happens on this shard meanwhile. */

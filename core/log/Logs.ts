@@ -27,6 +27,8 @@ export interface PartitionState {
   readonly logStartOffset: number
   readonly highWatermark: number
   readonly leaderEpoch: number
+  /** Which log it is, where one in memory begins anew under the same id: offsets of another say nothing of it. 0 = there was one only. */
+  readonly incarnation: number
 }
 
 /** `bytes` holds whole stored batches, the first one that holds the offset asked for; empty at the high watermark. They never change. */
@@ -69,7 +71,13 @@ export class Logs extends Context.Service<Logs, LogsShape>()("manifold/core/log/
 export const REMOTE_READ_BYTES_MAX = 1_048_576
 
 const EMPTY = new Uint8Array(0)
-const UNKNOWN: PartitionState = { refusal: NOT_AVAILABLE, logStartOffset: -1, highWatermark: -1, leaderEpoch: -1 }
+const UNKNOWN: PartitionState = {
+  refusal: NOT_AVAILABLE,
+  logStartOffset: -1,
+  highWatermark: -1,
+  leaderEpoch: -1,
+  incarnation: 0
+}
 const ADVANCED = 0
 const WATCH = 1
 const UNWATCH = 2
@@ -291,7 +299,8 @@ function whenCommitted<Result>(
 function stateOf(log: PartitionLog | undefined): PartitionState {
   if (log === undefined) return UNKNOWN
   const highWatermark = log.highWatermark()
-  return { refusal: 0, logStartOffset: log.logStartOffset, highWatermark, leaderEpoch: log.leaderEpoch }
+  const { logStartOffset, leaderEpoch, incarnation } = log
+  return { refusal: 0, logStartOffset, highWatermark, leaderEpoch, incarnation }
 }
 
 /**

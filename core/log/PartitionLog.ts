@@ -53,6 +53,8 @@ export class PartitionLog implements TurnTask {
   readonly topic: TopicInfo
   readonly partition: number
   readonly isJournaled: boolean
+  /** When a log in memory was opened, ms since 1970: its next one under the same id has other messages at the same offsets. Else 0. */
+  readonly incarnation: number
   /** Higher than that of every log that something was taken by before; 0 = nothing was. Counted, for the clock costs more than a record. */
   lastWrite = 0
   /** `lastWrite` as the last {@link PartitionLog.sealIdle} found it. */
@@ -81,6 +83,7 @@ export class PartitionLog implements TurnTask {
     this.topic = topic
     this.partition = partition
     this.isJournaled = isJournaled === true
+    this.incarnation = topic.mode === "memory" ? clock.nowMs() : 0
     this.#engine = engine
     this.#clock = clock
     this.#turn = turn

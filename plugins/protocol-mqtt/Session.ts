@@ -25,7 +25,7 @@ import { ReceivedIdentifiers } from "./ReceivedIdentifiers.ts"
 import { RetainedReplays } from "./RetainedReplays.ts"
 import type { Replays } from "./replay/Replays.ts"
 import { AskedNames } from "./rewrite/AskedNames.ts"
-import { type Assignment, Memberships } from "./shared/Memberships.ts"
+import { type Assignment, type Join, Memberships } from "./shared/Memberships.ts"
 import * as Packet from "./wire/packet-types.ts"
 
 /** What a SUBSCRIBE asks for one filter. */
@@ -253,9 +253,9 @@ export abstract class Session implements Subscriber {
   replayMoved(): void {}
 
   /** Adds or replaces a shared subscription; the ticket of its shares' `joins` to wait for. */
-  subscribeShared(wish: Wish): number {
+  subscribeShared(wish: Wish, join: Join = {}): number {
     this.shares ??= new Memberships(this)
-    const { isNew, ticket } = this.shares.add(wish)
+    const { isNew, ticket } = this.shares.add(wish, join)
     if (isNew) this.filterSize += wish.filter.length
     return ticket
   }

@@ -7,7 +7,7 @@ import { replayRow } from "./replay/Replays.ts"
 import * as replayRows from "./replay/replay-rows.ts"
 import type { Subscribed, Wish } from "./Session.ts"
 import * as rows from "./session-rows.ts"
-import { isShared, rowOf } from "./shared/Memberships.ts"
+import { isShared, type Join, rowOf } from "./shared/Memberships.ts"
 
 export class SubscriptionRows {
   readonly #session: DurableSession
@@ -29,6 +29,20 @@ export class SubscriptionRows {
 
   shared(wish: Wish): void {
     this.#submit(rowOf(this.#session.number, wish, this.#session.namesOf(wish.filter)))
+  }
+
+  /** Of one whose group replays: its row is written when the group has it, and the session stays in memory until then. */
+  joining(wish: Wish, join: Join): Join {
+    if (join.start === undefined) return join
+    const { broker } = this.#session
+    const keep = (done: (outcome: number) => void): void => {
+      this.shared(wish)
+      broker.whenCommitted((outcome) => {
+        done(outcome)
+        if (this.#session.connection === undefined && this.#session.leftAtMs !== 0) broker.sessions.leave(this.#session)
+      })
+    }
+    return { ...join, keep }
   }
 
   /** One was taken off. */

@@ -105,7 +105,7 @@ async function loadPlaces(
       const topic = services.topics.findById(topicId)
       if (topic === undefined) continue
       const known = places.get(filter) ?? []
-      known.push({ topic, partition, offset: replayRows.decodeReplayPlace(value) })
+      known.push({ topic, partition, ...replayRows.decodeReplayPlace(value) })
       places.set(filter, known)
     }
   })

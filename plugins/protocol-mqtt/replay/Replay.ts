@@ -36,6 +36,8 @@ interface Cursor {
   readonly topic: TopicInfo
   readonly partition: number
   next: number
+  /** Which log that is an offset of; undefined = not known yet. */
+  incarnation: number | undefined
   /** What its row says, where its session is kept. */
   kept: number
   stopWaiting: (() => void) | undefined
@@ -72,7 +74,7 @@ export class Replay implements Subscriber {
     this.#session = session
     this.#options = options
     this.#identifiers = options.identifier === 0 ? [] : [options.identifier]
-    for (const { topic, partition, offset } of places) this.#add(topic, partition, offset)
+    for (const place of places) this.#add(place)
   }
 
   /** Partitions that it reads. */
@@ -82,7 +84,7 @@ export class Replay implements Subscriber {
 
   /** Where it is, in all partitions. */
   *places(): Iterable<ReplayPlace> {
-    for (const { topic, partition, next: offset } of this.#cursors.values()) yield { topic, partition, offset }
+    for (const cursor of this.#cursors.values()) yield placeOf(cursor)
   }
 
   /** The same of those that have moved since it was asked last. */
@@ -90,7 +92,7 @@ export class Replay implements Subscriber {
     const moved = [...this.#moved]
     this.#moved.clear()
     for (const cursor of moved) cursor.kept = cursor.next
-    return moved.map(({ topic, partition, next: offset }) => ({ topic, partition, offset }))
+    return moved.map(placeOf)
   }
 
   /** Its SUBACK is out, or its session has a connection again. Topics that came to be meanwhile are read from their beginning. */
@@ -101,7 +103,7 @@ export class Replay implements Subscriber {
     for (const topic of homes) {
       for (let partition = 0; partition < topic.partitions; partition++) {
         const isNew = !this.#cursors.has(keyOf(topic, partition)) && this.#cursors.size < PARTITIONS_MAX
-        if (isNew) this.#add(topic, partition, 0)
+        if (isNew) this.#add({ topic, partition, offset: 0, incarnation: undefined })
       }
     }
     this.#isStarted = true
@@ -149,7 +151,7 @@ export class Replay implements Subscriber {
       this.#send(message)
       return
     }
-    this.#add(home, message.partition, message.offset)
+    this.#add({ topic: home, partition: message.partition, offset: message.offset, incarnation: undefined })
     this.#session.replayMoved()
     this.go()
   }
@@ -174,7 +176,7 @@ export class Replay implements Subscriber {
       return true
     }
     services.history
-      .read(cursor.topic, cursor.partition, cursor.next, this.#options.filter, held.isFull ? room : AHEAD, visit)
+      .read(cursor.topic, cursor.partition, placeOf(cursor), this.#options.filter, held.isFull ? room : AHEAD, visit)
       .then(
         (read) => {
           // In a turn of its own: others on this shard have theirs between two readings.
@@ -226,8 +228,8 @@ export class Replay implements Subscriber {
     this.#behind.clear()
   }
 
-  #add(topic: TopicInfo, partition: number, next: number): void {
-    const cursor = { topic, partition, next, kept: -1, stopWaiting: undefined }
+  #add({ topic, partition, offset: next, incarnation }: ReplayPlace): void {
+    const cursor = { topic, partition, next, incarnation, kept: -1, stopWaiting: undefined }
     this.#cursors.set(keyOf(topic, partition), cursor)
     this.#behind.add(cursor)
     this.#moved.add(cursor)
@@ -242,11 +244,22 @@ export class Replay implements Subscriber {
     this.#session.replayMoved()
   }
 
+  /** It is in this log: after a restart an offset is worth nothing in one that has begun anew. */
+  #stand(cursor: Cursor, incarnation: number): void {
+    if (cursor.incarnation === incarnation) return
+    const isNew = incarnation !== 0 || cursor.incarnation !== undefined
+    cursor.incarnation = incarnation
+    if (!isNew) return
+    this.#moved.add(cursor)
+    this.#session.replayMoved()
+  }
+
   /** All that a reading brought has left. */
   #took(cursor: Cursor, read: HistoryRead): void {
     // Others have their turn, among the partitions and on the shard.
     this.#behind.delete(cursor)
     if (read.refusal === 0) {
+      this.#stand(cursor, read.incarnation)
       this.#move(cursor, read.next)
       if (read.isAtEnd) this.#wait(cursor)
       else this.#behind.add(cursor)
@@ -254,6 +267,7 @@ export class Replay implements Subscriber {
     else {
       // What it has not read yet is gone; or the log has begun anew, and all that is there is new. It goes on with what is there.
       this.#session.broker.counts.replayGaps += 1
+      this.#stand(cursor, read.incarnation)
       this.#move(cursor, read.logStartOffset)
       this.#behind.add(cursor)
     }
@@ -296,6 +310,10 @@ export class Replay implements Subscriber {
       nowMs
     )
   }
+}
+
+function placeOf({ topic, partition, next: offset, incarnation }: Cursor): ReplayPlace {
+  return { topic, partition, offset, incarnation }
 }
 
 function keyOf({ id }: TopicInfo, partition: number): string {

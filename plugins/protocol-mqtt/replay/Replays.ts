@@ -63,10 +63,7 @@ export class Replays {
   /** The places that have moved, as rows. */
   collect(number: number, writes: Array<KeyValueWrite>): void {
     for (const [filter, replay] of this.#byFilter) {
-      for (const { topic, partition, offset } of replay.takeMoved()) {
-        const key = replayRows.replayKey(number, filter, topic.id, partition)
-        writes.push({ key, value: replayRows.encodeReplayPlace(offset) })
-      }
+      for (const place of replay.takeMoved()) writes.push(replayRows.rowOfPlace(number, filter, place))
     }
   }
 
@@ -81,10 +78,7 @@ export class Replays {
       const replay = this.#byFilter.get(wish.filter)
       if (replay === undefined) continue
       writes.push(replayRow(number, wish, namesOf(wish.filter)))
-      for (const { topic, partition, offset } of replay.places()) {
-        const key = replayRows.replayKey(number, wish.filter, topic.id, partition)
-        writes.push({ key, value: replayRows.encodeReplayPlace(offset) })
-      }
+      for (const place of replay.places()) writes.push(replayRows.rowOfPlace(number, wish.filter, place))
     }
   }
 }

@@ -155,7 +155,7 @@ export function storedTopics(topics: ReadonlyArray<TopicInfo>): StoredTopics {
   return { engine: new StoredEngine(), meta }
 }
 
-export function topicOf(name: string, filter: string, partitions: number): TopicInfo {
+export function topicOf(name: string, filter: string, partitions: number, number = 1): TopicInfo {
   const made = { tenant: 0, engine: "memory", mode: "persistent", origin: "manifest" } as const
-  return { ...made, name, id: `id-of-${name}`, partitions, filter }
+  return { ...made, name, id: `00000000-0000-4000-8000-00000000000${number}`, partitions, filter }
 }

@@ -75,7 +75,7 @@ function make(): { readonly stored: Stored; readonly history: ShardHistory } {
   directory.add(bound)
   directory.add(plain)
   const stored = new Stored()
-  return { stored, history: new ShardHistory(stored, directory) }
+  return { stored, history: new ShardHistory(stored, directory, { immediate: setImmediate }) }
 }
 
 test("each record that has a name which matches comes once, in order, whatever room there is, from any offset", async () => {

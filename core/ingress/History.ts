@@ -14,6 +14,7 @@ import { Context } from "effect"
 import { type LogsShape, OUT_OF_RANGE, type ReadResult } from "../log/Logs.ts"
 import { RecordCursor } from "../log/RecordCursor.ts"
 import { baseOffset, batchSize, lastOffsetDelta } from "../log/record-batch.ts"
+import type { ClockShape } from "../platform/Clock.ts"
 import { matches } from "../router/topic-filter.ts"
 import type { TopicDirectory } from "../topics/TopicDirectory.ts"
 import type { TopicInfo } from "../topics/TopicInfo.ts"
@@ -23,6 +24,9 @@ import { fillFromRecord } from "./record-message.ts"
 
 /** Stored bytes that are read at once. */
 const READ_BYTES_MAX = 262_144
+
+/** Names of topics that one turn looks at: about a millisecond. */
+const NAMES_PER_TURN = 500
 
 /** Takes a message, borrowed during the call; false where it has no room for it: reading stops there. */
 export type HistoryVisitor = (message: Message) => boolean
@@ -56,8 +60,11 @@ export interface HistoryRead {
 export interface HistoryShape {
   /** The home of a topic name. */
   homeOf(tenant: number, name: string): TopicInfo | undefined
-  /** The homes that names which match a filter may have; undefined where they are more than `max`. */
-  homesOf(tenant: number, filter: string, max: number): ReadonlyArray<TopicInfo> | undefined
+  /**
+   * The homes that names which match a filter may have; undefined where they are more than `max`. Others have their turn meanwhile: a topic that
+   * comes to be by then may be among them or not.
+   */
+  homesOf(tenant: number, filter: string, max: number): Promise<ReadonlyArray<TopicInfo> | undefined>
   /**
    * Visits what is stored from `place` on under names that match `filter`, each message borrowed during its visit. Expired ones are visited,
    * too. Rejects where another shard does not answer.
@@ -86,12 +93,14 @@ export class ShardHistory implements HistoryShape {
   unreadableCount = 0
   readonly #logs: Pick<LogsShape, "read">
   readonly #directory: TopicDirectory
+  readonly #clock: Pick<ClockShape, "immediate">
   readonly #names: RecordNames
   readonly #cursor = new RecordCursor()
   readonly #message = new Message()
 
-  constructor(logs: Pick<LogsShape, "read">, directory: TopicDirectory) {
+  constructor(logs: Pick<LogsShape, "read">, directory: TopicDirectory, clock: Pick<ClockShape, "immediate">) {
     this.#logs = logs
+    this.#clock = clock
     this.#directory = directory
     this.#names = new RecordNames(
       directory,
@@ -103,8 +112,16 @@ export class ShardHistory implements HistoryShape {
     return this.#directory.homeOf(tenant, name)
   }
 
-  homesOf(tenant: number, filter: string, max: number): ReadonlyArray<TopicInfo> | undefined {
-    return this.#directory.homesOf(tenant, filter, max)
+  async homesOf(tenant: number, filter: string, max: number): Promise<ReadonlyArray<TopicInfo> | undefined> {
+    const found: Array<TopicInfo> = []
+    for (let cursor = ""; ; ) {
+      const { homes, next } = this.#directory.homesPage(tenant, filter, cursor, NAMES_PER_TURN)
+      found.push(...homes)
+      if (found.length > max) return undefined
+      if (next === undefined) return found.filter(({ id }) => this.#directory.findById(id) !== undefined)
+      cursor = next
+      await new Promise<void>((goOn) => this.#clock.immediate(goOn))
+    }
   }
 
   async read(

@@ -43,7 +43,7 @@ export interface AppendResult {
   readonly logStartOffset: number
 }
 
-/** Told once that a partition has records at or after the offset that was named. */
+/** Told once that a partition has records at or after the offset that was named, or that its log is gone: look again. */
 export interface LogWaiter {
   logAdvanced(): void
 }
@@ -61,7 +61,7 @@ export interface LogsShape {
   state(topic: TopicInfo, partition: number): PartitionState | Promise<PartitionState>
   read(topic: TopicInfo, partition: number, offset: number, maxBytes: number): ReadResult | Promise<ReadResult>
   offsetForTimestamp(topic: TopicInfo, partition: number, timestamp: number): Promise<OffsetAndTimestamp | undefined>
-  /** Tells `waiter` once when the high watermark is above `offset`, maybe at once; the result takes it back. */
+  /** Tells `waiter` once when the high watermark is above `offset` or the log is closed, in a turn of its own; the result takes it back. */
   watch(topic: TopicInfo, partition: number, offset: number, waiter: LogWaiter): () => void
 }
 
@@ -104,8 +104,12 @@ class Watch implements PartitionWaiter {
   }
   partitionAdvanced(log: PartitionLog): void {
     if (this.#isOver || log.highWatermark() <= this.offset) return
-    this.#isOver = true
-    log.unwatch(this)
+    this.partitionClosed()
+  }
+  /** Whoever waits looks again, and finds the log gone. */
+  partitionClosed(): void {
+    if (this.#isOver) return
+    this.cancel()
     this.advanced()
   }
   cancel(): void {
@@ -207,7 +211,7 @@ export class ShardLogs implements LogsShape {
     const owner = this.#topics.ownerOf(topic, partition)
     if (owner === this.#port.shard) {
       const log = this.#topics.logUnsafe(topic, partition)
-      if (log === undefined) return () => {}
+      if (log === undefined) return this.#tellLater(waiter)
       const watch = new Watch(log, offset, () => waiter.logAdvanced())
       log.watch(watch)
       // Told in a turn of its own, so that the caller has what `watch` returns before `waiter` is called.
@@ -228,6 +232,12 @@ export class ShardLogs implements LogsShape {
     }
   }
 
+  #tellLater(waiter: LogWaiter): () => void {
+    let isOver = false
+    this.#turn.deferWork({ endTurn: () => (isOver ? undefined : waiter.logAdvanced()) })
+    return () => void (isOver = true)
+  }
+
   #tell(target: number, kind: number, id: number): void {
     const outbox = this.#port.begin(target, CHANNEL_PARTITION)
     outbox.uint8(kind)
@@ -243,7 +253,10 @@ export class ShardLogs implements LogsShape {
 
   #serve(from: number, id: number, topicId: string, partition: number, offset: number): void {
     const log = this.#log(topicId, partition)
-    if (log === undefined) return
+    if (log === undefined) {
+      this.#tell(from, ADVANCED, id)
+      return
+    }
     const key = `${from}/${id}`
     const watch = new Watch(log, offset, () => {
       this.#served.delete(key)

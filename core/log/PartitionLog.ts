@@ -34,9 +34,10 @@ export const RECORD_BYTES_MAX = 536_870_912
 const SPARE_BUILDERS_MAX = 64
 const spareBuilders: Array<RecordBatchBuilder> = []
 
-/** Told when records became readable. */
+/** Told when records became readable, and when none will be any more. */
 export interface PartitionWaiter {
   partitionAdvanced(log: PartitionLog): void
+  partitionClosed?(): void
 }
 
 export interface PartitionLogParts {
@@ -222,7 +223,9 @@ export class PartitionLog implements TurnTask {
   close(): void {
     this.seal()
     this.#linger?.cancel()
+    const waiters = [...this.#waiters]
     this.#waiters.clear()
+    for (const waiter of waiters) waiter.partitionClosed?.()
     this.#commits?.lost(FAILED, this.#engine.highWatermark)
   }
 

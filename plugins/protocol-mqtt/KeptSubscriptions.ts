@@ -68,8 +68,8 @@ export class KeptSubscriptions {
     this.#kept.set(subscription.filter, { subscription, since, inRow })
   }
 
-  /** A subscription was added or replaced; with the router's ticket to wait for. */
-  add(wish: Wish, made: Subscribed): Subscribed {
+  /** A subscription was added or replaced; with the router's ticket to wait for. In the entry of its row `alongside` happens, too. */
+  add(wish: Wish, made: Subscribed, alongside?: KeyValueWrite): Subscribed {
     const before = this.#kept.get(wish.filter)
     this.#selection = undefined
     const session = this.#session
@@ -92,7 +92,8 @@ export class KeptSubscriptions {
         asked: session.namesOf(wish.filter),
         since: this.#sinceInRow(from)
       })
-      journal.submit({ writes: [{ key: rows.subscriptionKey(session.number, wish.filter), value }] })
+      const write = { key: rows.subscriptionKey(session.number, wish.filter), value }
+      journal.submit({ writes: alongside === undefined ? [write] : [alongside, write] })
       session.mark()
     }
     if (wasKept) write(inRow)

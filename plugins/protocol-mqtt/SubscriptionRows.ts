@@ -12,6 +12,8 @@ import { isShared, type Join, rowOf } from "./shared/Memberships.ts"
 export class SubscriptionRows {
   readonly #session: DurableSession
   readonly #kept: KeptSubscriptions
+  /** Ordinary ones that were replays: the rows of their places go in the entry of their own rows, which may be later. */
+  #former: Set<string> | undefined
 
   constructor(session: DurableSession, kept: KeptSubscriptions) {
     this.#session = session
@@ -20,8 +22,16 @@ export class SubscriptionRows {
 
   /** One was made or replaced; `wasReplay` is of the one before it. */
   subscribed(wish: Wish, made: Subscribed, isReplay: boolean, wasReplay: boolean): Subscribed {
-    if (wasReplay) this.#submit(replayRows.dropReplay(this.#session.number, wish.filter))
-    if (!isReplay) return this.#kept.add(wish, made)
+    const hasPlaces = wasReplay || this.#former?.has(wish.filter) === true
+    const drop = replayRows.dropReplay(this.#session.number, wish.filter)
+    if (!isReplay) {
+      if (!hasPlaces) return this.#kept.add(wish, made)
+      this.#former ??= new Set()
+      this.#former.add(wish.filter)
+      return this.#kept.add(wish, made, drop)
+    }
+    this.#former?.delete(wish.filter)
+    if (hasPlaces) this.#submit(drop)
     this.#kept.remove(wish.filter)
     this.#submit(replayRow(this.#session.number, wish, this.#session.namesOf(wish.filter)))
     return made
@@ -48,7 +58,8 @@ export class SubscriptionRows {
   /** One was taken off. */
   unsubscribed(filter: string, wasReplay: boolean): void {
     const { number } = this.#session
-    if (wasReplay) this.#submit(replayRows.dropReplay(number, filter))
+    const isFormer = this.#former?.delete(filter) === true
+    if (wasReplay || isFormer) this.#submit(replayRows.dropReplay(number, filter))
     if (wasReplay || isShared(filter)) this.#submit({ key: rows.subscriptionKey(number, filter), value: undefined })
     else this.#kept.remove(filter)
   }

@@ -207,7 +207,7 @@ export class TestNode {
           journal,
           store,
           queueLogs,
-          history: new ShardHistory(shardLogs, topics.directory),
+          history: new ShardHistory(shardLogs, topics.directory, clock),
           logs: shardLogs,
           topics,
           isServing: () => this.#isServing

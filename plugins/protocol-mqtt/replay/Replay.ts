@@ -59,6 +59,8 @@ export class Replay implements Subscriber {
   readonly #behind = new Set<Cursor>()
   /** Those that have moved since their rows were written. */
   readonly #moved = new Set<Cursor>()
+  /** Those whose topics are gone, and their rows not yet. */
+  #gone: Array<Cursor> = []
   /** Its SUBACK is out, or its session is back. */
   #isStarted = false
   #isReading = false
@@ -95,17 +97,29 @@ export class Replay implements Subscriber {
     return moved.map(placeOf)
   }
 
+  /** Those whose topics are no more, since it was asked last. */
+  takeGone(): ReadonlyArray<ReplayPlace> {
+    const gone = this.#gone
+    this.#gone = []
+    return gone.map(placeOf)
+  }
+
   /** Its SUBACK is out, or its session has a connection again. Topics that came to be meanwhile are read from their beginning. */
   start(): void {
     const { tenant, broker } = this.#session
     this.#forgetGone()
-    const homes = broker.services.history.homesOf(tenant, this.#options.filter, PARTITIONS_MAX) ?? []
-    for (const topic of homes) {
-      for (let partition = 0; partition < topic.partitions; partition++) {
-        const isNew = !this.#cursors.has(keyOf(topic, partition)) && this.#cursors.size < PARTITIONS_MAX
-        if (isNew) this.#add({ topic, partition, offset: 0, incarnation: undefined })
+    const attachment = this.#attachment
+    void broker.services.history.homesOf(tenant, this.#options.filter, PARTITIONS_MAX).then((homes = []) => {
+      if (this.#isOver || attachment !== this.#attachment) return
+      for (const topic of homes) {
+        for (let partition = 0; partition < topic.partitions; partition++) {
+          const isNew = !this.#cursors.has(keyOf(topic, partition)) && this.#cursors.size < PARTITIONS_MAX
+          if (isNew) this.#add({ topic, partition, offset: 0, incarnation: undefined })
+        }
       }
-    }
+      if (this.#moved.size > 0) this.#session.replayMoved()
+      this.go()
+    })
     this.#isStarted = true
     this.go()
   }
@@ -127,12 +141,18 @@ export class Replay implements Subscriber {
   /** Topics that are no more. */
   #forgetGone(): void {
     const { topics } = this.#session.broker.services
-    for (const [key, cursor] of this.#cursors) {
-      if (topics.findById(cursor.topic.id) !== undefined) continue
-      cursor.stopWaiting?.()
-      this.#cursors.delete(key)
-      this.#behind.delete(cursor)
+    for (const cursor of [...this.#cursors.values()]) {
+      if (topics.findById(cursor.topic.id) === undefined) this.#remove(cursor)
     }
+  }
+
+  #remove(cursor: Cursor): void {
+    cursor.stopWaiting?.()
+    this.#cursors.delete(keyOf(cursor.topic, cursor.partition))
+    this.#behind.delete(cursor)
+    this.#moved.delete(cursor)
+    this.#gone.push(cursor)
+    this.#session.replayMoved()
   }
 
   /** A live message: what is stored is read in its place, and tells of partitions that are not known yet. */
@@ -283,7 +303,7 @@ export class Replay implements Subscriber {
   #retry(cursor: Cursor): void {
     const { topics, clock } = this.#session.broker.services
     if (topics.findById(cursor.topic.id) === undefined) {
-      this.#cursors.delete(keyOf(cursor.topic, cursor.partition))
+      this.#remove(cursor)
       return
     }
     const timer = clock.after(RETRY_MS, () => this.#again(cursor))

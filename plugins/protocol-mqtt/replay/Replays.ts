@@ -63,6 +63,9 @@ export class Replays {
   /** The places that have moved, as rows. */
   collect(number: number, writes: Array<KeyValueWrite>): void {
     for (const [filter, replay] of this.#byFilter) {
+      for (const { topic, partition } of replay.takeGone()) {
+        writes.push({ key: replayRows.replayKey(number, filter, topic.id, partition), value: undefined })
+      }
       for (const place of replay.takeMoved()) writes.push(replayRows.rowOfPlace(number, filter, place))
     }
   }

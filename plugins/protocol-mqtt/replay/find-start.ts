@@ -24,7 +24,7 @@ export async function findStart(
   filter: string,
   from: ReplayFrom
 ): Promise<ReadonlyArray<ReplayPlace> | number> {
-  const topics = history.homesOf(tenant, filter, PARTITIONS_MAX)
+  const topics = await history.homesOf(tenant, filter, PARTITIONS_MAX)
   if (topics === undefined) return QUOTA_EXCEEDED
   const wanted = topics.flatMap((topic) =>
     Array.from({ length: topic.partitions }, (_, partition) => ({ topic, partition }))

@@ -104,13 +104,16 @@ export class GroupReplay {
 
   /** The first member is there: topics that came to be meanwhile are read from their beginning. */
   start(): void {
-    const homes = this.#broker.services.history.homesOf(this.#tenant, this.#filter, PARTITIONS_MAX) ?? []
-    for (const topic of homes) {
-      for (let partition = 0; partition < topic.partitions; partition++) {
-        const isNew = !this.#byPartition.has(keyOf(topic, partition)) && this.#hasRoomForOne()
-        if (isNew) this.#add({ topic, partition, offset: 0, incarnation: undefined })
+    void this.#broker.services.history.homesOf(this.#tenant, this.#filter, PARTITIONS_MAX).then((homes = []) => {
+      if (this.#isEnded) return
+      for (const topic of homes) {
+        for (let partition = 0; partition < topic.partitions; partition++) {
+          const isNew = !this.#byPartition.has(keyOf(topic, partition)) && this.#hasRoomForOne()
+          if (isNew) this.#add({ topic, partition, offset: 0, incarnation: undefined })
+        }
       }
-    }
+      this.drain()
+    })
   }
 
   /** A live message of a topic that stores it: it is read in its place. False where there is no room for its partition. */

@@ -11,6 +11,7 @@ import type { KeyValue, KeyValueStoreShape, KeyValueWrite } from "../../core/mod
 import type { Broker } from "./Broker.ts"
 import { DurableSession } from "./DurableSession.ts"
 import type { ReplayPlace } from "./replay/find-start.ts"
+import { QUEUE } from "./replay/queue-history.ts"
 import * as replayRows from "./replay/replay-rows.ts"
 import * as rows from "./session-rows.ts"
 
@@ -103,7 +104,7 @@ async function loadPlaces(
   await readPages(services.store, rows.rangeOf("sc", number), (page) => {
     for (const { key, value } of page) {
       const { filter, topicId, partition } = replayRows.ofReplayKey(key)
-      const topic = services.topics.findById(topicId)
+      const topic = topicId === QUEUE.id ? QUEUE : services.topics.findById(topicId)
       if (topic === undefined) {
         gone.push({ key, value: undefined })
         continue

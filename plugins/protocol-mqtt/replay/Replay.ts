@@ -2,7 +2,7 @@
  * One subscription that reads what is stored of its topic names, from a place on and without end: what comes new is read as what was there is.
  * So there is no seam between history and what is live, and neither a gap nor a message twice.
  *
- * What no topic stores comes live from the router, as to any subscription.
+ * Of names that no topic stores the queue logs are read, as if each were a partition; QoS 0 of those comes live from the router, as to any subscription.
  *
  * Invariants
  *  - Messages of one partition come in the order of their offsets, each that matches once.
@@ -16,12 +16,15 @@ import {
   type HistoryRead,
   type Message,
   OUT_OF_RANGE,
+  type QueueSelection,
   type Subscriber,
   type TopicInfo
 } from "../../../core/mod.ts"
+import { askEnds } from "../log-ends.ts"
 import type { Session } from "../Session.ts"
 import { UNSPECIFIED_ERROR } from "../wire/reason-codes.ts"
 import { PARTITIONS_MAX, type ReplayPlace } from "./find-start.ts"
+import { QUEUE, readQueue } from "./queue-history.ts"
 
 /** Until a partition that cannot be read is tried again, ms. */
 const RETRY_MS = 1_000
@@ -54,6 +57,8 @@ export class Replay implements Subscriber {
   readonly #session: Session
   readonly #options: ReplayOptions
   readonly #identifiers: ReadonlyArray<number>
+  /** Of the queue logs. */
+  readonly #selection: QueueSelection
   readonly #cursors = new Map<string, Cursor>()
   /** Those with something to read, in turn. */
   readonly #behind = new Set<Cursor>()
@@ -75,13 +80,23 @@ export class Replay implements Subscriber {
   constructor(session: Session, options: ReplayOptions, places: ReadonlyArray<ReplayPlace>) {
     this.#session = session
     this.#options = options
+    this.#selection = { tenant: session.tenant, filters: [options.filter] }
     this.#identifiers = options.identifier === 0 ? [] : [options.identifier]
     for (const place of places) this.#add(place)
   }
 
   /** Partitions that it reads. */
   get partitionCount(): number {
-    return this.#cursors.size
+    let count = 0
+    for (const { topic } of this.#cursors.values()) if (topic !== QUEUE) count += 1
+    return count
+  }
+
+  /** Lowers what is needed of each queue log to where it is. */
+  lowerNeeds(lows: Array<number>): void {
+    for (const { topic, partition, next } of this.#cursors.values()) {
+      if (topic === QUEUE) lows[partition] = Math.min(lows[partition] ?? 0, next)
+    }
   }
 
   /** Where it is, in all partitions. */
@@ -120,6 +135,13 @@ export class Replay implements Subscriber {
       if (this.#moved.size > 0) this.#session.replayMoved()
       this.go()
     })
+    askEnds(broker.services.queueLogs, (ends) => {
+      if (this.#isOver) return
+      // It has places in all of them, but for logs that there were not when it was made.
+      for (const [partition, offset] of ends.entries()) {
+        if (!this.#cursors.has(keyOf(QUEUE, partition))) this.#add({ topic: QUEUE, partition, offset, incarnation: 0 })
+      }
+    })
     this.#isStarted = true
     this.go()
   }
@@ -142,7 +164,7 @@ export class Replay implements Subscriber {
   #forgetGone(): void {
     const { topics } = this.#session.broker.services
     for (const cursor of [...this.#cursors.values()]) {
-      if (topics.findById(cursor.topic.id) === undefined) this.#remove(cursor)
+      if (cursor.topic !== QUEUE && topics.findById(cursor.topic.id) === undefined) this.#remove(cursor)
     }
   }
 
@@ -159,7 +181,7 @@ export class Replay implements Subscriber {
   deliverUnsafe(message: Message, _delivery: Delivery): void {
     if (this.#isOver) return
     if (message.partition < 0) {
-      this.#send(message)
+      if (message.queue < 0 || !this.#cursors.has(keyOf(QUEUE, message.queue))) this.#send(message)
       return
     }
     const { history } = this.#session.broker.services
@@ -195,22 +217,26 @@ export class Replay implements Subscriber {
       this.#ahead.push(owned)
       return true
     }
-    services.history
-      .read(cursor.topic, cursor.partition, placeOf(cursor), this.#options.filter, held.isFull ? room : AHEAD, visit)
-      .then(
-        (read) => {
-          // In a turn of its own: others on this shard have theirs between two readings.
-          services.clock.immediate(() => {
-            if (!isFor()) return
-            this.#isReading = false
-            this.#last = { cursor, read }
-            this.go()
-          })
-        },
-        () => {
-          if (isFor()) session.connection?.close(UNSPECIFIED_ERROR)
-        }
-      )
+    const { topic, partition, next } = cursor
+    const limits = held.isFull ? room : AHEAD
+    const reading =
+      topic === QUEUE
+        ? readQueue(services.queueLogs, partition, next, this.#selection, limits, visit)
+        : services.history.read(topic, partition, placeOf(cursor), this.#options.filter, limits, visit)
+    reading.then(
+      (read) => {
+        // In a turn of its own: others on this shard have theirs between two readings.
+        services.clock.immediate(() => {
+          if (!isFor()) return
+          this.#isReading = false
+          this.#last = { cursor, read }
+          this.go()
+        })
+      },
+      () => {
+        if (isFor()) session.connection?.close(UNSPECIFIED_ERROR)
+      }
+    )
   }
 
   /** Sends what was read; false where not all of it has left. */
@@ -294,15 +320,19 @@ export class Replay implements Subscriber {
   }
 
   #wait(cursor: Cursor): void {
-    cursor.stopWaiting = this.#session.broker.services.logs.watch(cursor.topic, cursor.partition, cursor.next, {
-      logAdvanced: () => this.#again(cursor)
-    })
+    const { logs, queueLogs } = this.#session.broker.services
+    const { topic, partition, next } = cursor
+    const again = (): void => this.#again(cursor)
+    cursor.stopWaiting =
+      topic === QUEUE
+        ? queueLogs.watch(partition, next, { queueAdvanced: again })
+        : logs.watch(topic, partition, next, { logAdvanced: again })
   }
 
   /** A topic that is gone is forgotten; one that is being opened, or cannot be read now, is tried again. */
   #retry(cursor: Cursor): void {
     const { topics, clock } = this.#session.broker.services
-    if (topics.findById(cursor.topic.id) === undefined) {
+    if (cursor.topic !== QUEUE && topics.findById(cursor.topic.id) === undefined) {
       this.#remove(cursor)
       return
     }

@@ -4,7 +4,7 @@
  * Row `ss` says that a subscription is one; `sc` where it is in each partition, written in the entry in which what it has sent is, too.
  */
 
-import type { KeyValueWrite } from "../../../core/mod.ts"
+import type { KeyValueWrite, RouterShape } from "../../../core/mod.ts"
 import type { Wish } from "../Session.ts"
 import * as rows from "../session-rows.ts"
 import type { Replay } from "./Replay.ts"
@@ -12,6 +12,12 @@ import * as replayRows from "./replay-rows.ts"
 
 export class Replays {
   readonly #byFilter = new Map<string, Replay>()
+  readonly #router: Pick<RouterShape, "unwantUnsafe">
+
+  /** Each has the queue logs keep what no topic stores; that is told to the router where it is made, and taken back here. */
+  constructor(router: Pick<RouterShape, "unwantUnsafe">) {
+    this.#router = router
+  }
 
   get count(): number {
     return this.#byFilter.size
@@ -27,13 +33,20 @@ export class Replays {
 
   /** A subscription is taken off, or becomes another one. */
   end(filter: string): void {
-    this.#byFilter.get(filter)?.end()
+    const replay = this.#byFilter.get(filter)
+    if (replay === undefined) return
+    replay.end()
     this.#byFilter.delete(filter)
+    this.#router.unwantUnsafe(filter, true)
   }
 
   endAll(): void {
-    for (const replay of this.#byFilter.values()) replay.end()
-    this.#byFilter.clear()
+    for (const filter of [...this.#byFilter.keys()]) this.end(filter)
+  }
+
+  /** Lowers what is needed of each queue log to where they are. */
+  lowerNeeds(lows: Array<number>): void {
+    for (const replay of this.#byFilter.values()) replay.lowerNeeds(lows)
   }
 
   attach(): void {

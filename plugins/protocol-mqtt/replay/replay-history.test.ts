@@ -1,7 +1,8 @@
 /**
  * Any history of a replay on two shards: messages that are stored and committed, retention, a client that answers when it likes, leaves and comes
  * back, journals that fail, crashes. What it has seen in the end is a gap-free suffix of what was stored, from the place that it asked for: what is
- * missing was taken by retention before it was its turn, up to where the log began then. QoS 2 once, QoS 1 at least once, each in order.
+ * missing was taken by retention before it was its turn, up to where the log began then. QoS 2 once, QoS 1 at least once, each in order. So it is
+ * with a name that no topic stores, whose history is in a queue log, for a session that is away needs it.
  */
 import assert from "node:assert/strict"
 import { test } from "node:test"
@@ -23,12 +24,15 @@ import { Replay } from "./Replay.ts"
 import { Replays } from "./Replays.ts"
 
 const NAMES = ["t/0", "t/1", "t/2", "t/3"]
+const UNSTORED = "u/x"
 const KEPT = { properties: [["sessionExpiry", 600]] } as const
 const NOBODY: Principal = { tenant: 0, user: "", clientIdentifier: "", peerAddress: "" }
 
 type Step =
   | NodeStep
   | { readonly kind: "publish"; readonly name: string; readonly qos: number; readonly shard: number }
+  /** By a client that sends it until it is taken, on the name that no topic stores. */
+  | { readonly kind: "send"; readonly qos: 1 | 2 }
   | { readonly kind: "answer"; readonly count: number }
   | { readonly kind: "cut" }
   | { readonly kind: "connect" }
@@ -43,6 +47,7 @@ const publish = fc.record({
   qos: fc.nat({ max: 2 }),
   shard: fc.nat({ max: 1 })
 })
+const send = fc.record({ kind: fc.constant("send" as const), qos: fc.constantFrom(1 as const, 2 as const) })
 const trim = fc.record({
   kind: fc.constant("trim" as const),
   partition: fc.nat({ max: 2 }),
@@ -50,6 +55,7 @@ const trim = fc.record({
 })
 const step: fc.Arbitrary<Step> = fc.oneof(
   { weight: 12, arbitrary: publish },
+  { weight: 5, arbitrary: send },
   {
     weight: 8,
     arbitrary: fc.record({ kind: fc.constant("answer" as const), count: fc.integer({ min: 1, max: 9 }) })
@@ -66,7 +72,10 @@ const step: fc.Arbitrary<Step> = fc.oneof(
 const history = fc.record({
   steps: fc.array(step, { maxLength: 70, size: "max" }),
   /** What is stored, and taken by retention, before anybody asks for it. */
-  before: fc.array(fc.oneof({ weight: 6, arbitrary: publish }, { weight: 1, arbitrary: trim }), { maxLength: 20 }),
+  before: fc.array(
+    fc.oneof({ weight: 6, arbitrary: publish }, { weight: 2, arbitrary: send }, { weight: 1, arbitrary: trim }),
+    { maxLength: 20 }
+  ),
   partitions: fc.constantFrom(1, 3),
   /** A part of what is stored then is an offset where there is one partition. */
   from: fc.oneof(fc.constantFrom("earliest", "latest"), fc.double({ min: 0, max: 1, noNaN: true })),
@@ -92,8 +101,21 @@ async function begin({ window, partitions, batchesAtOnce, isKept, before, from, 
   await node.start()
   const sent = new Map<string, number>()
   const all = (): ReadonlyArray<StoredPartition> => stored.engine.of(topic)
+  const publisher = new TestClient(node, "publisher-1")
+  const holder = new TestClient(node, "holder")
+  for (const each of [publisher, holder]) each.connect()
+  await node.settle()
+  holder.send(encode.subscribe(4, 1, [{ filter: UNSTORED, qos: 2 }]))
+  await node.settle()
+  holder.cut()
+  const unstored: Array<{ readonly payload: string; readonly qos: number }> = []
   const act = async (each: Step): Promise<void> => {
-    if (each.kind === "publish") {
+    if (!publisher.isConnected) publisher.connect()
+    publisher.answer()
+    if (each.kind === "send") {
+      const payload = `u${unstored.length}`
+      if (publisher.publish(UNSTORED, payload, each.qos)) unstored.push({ payload, qos: each.qos })
+    } else if (each.kind === "publish") {
       const payload = `${sent.size}`
       sent.set(payload, each.qos)
       const { ingress } = node.shards[each.shard]?.broker.services ?? assert.fail("there are two")
@@ -108,7 +130,12 @@ async function begin({ window, partitions, batchesAtOnce, isKept, before, from, 
     }
     await node.settle()
   }
-  for (const each of before) await act(each)
+  for (const each of before) {
+    await act(each)
+    publisher.answer()
+    await node.settle()
+  }
+  const unstoredBefore = unstored.length
   const client = new TestClient(node, "reader", 5)
   client.window = window
   const connect = (): void => client.connect(isKept ? KEPT : { clean: true })
@@ -126,7 +153,9 @@ async function begin({ window, partitions, batchesAtOnce, isKept, before, from, 
   client.send(encode.subscribe(5, 1, [{ filter, qos }], [["userProperty", ["manifold-from", word]]]))
   await node.settle()
   assert.ok(client.wire?.received.some((packet) => packet.type === "suback" && packet.codes[0] === qos))
-  return { node, client, connect, sent, act, all, places }
+  const isAll = word === "earliest"
+  const ofUnstored = { publisher, unstored, from: isAll ? 0 : unstoredBefore }
+  return { node, client, connect, sent, act, all, places, ofUnstored }
 }
 
 /** QoS 0 messages that were on their way to a client when it left. */
@@ -174,6 +203,35 @@ function check(seen: ReadonlyArray<Seen>, partition: StoredPartition, place: num
   }
 }
 
+/** The same of what no topic stores. */
+function checkUnstored(
+  seen: ReadonlyArray<Seen>,
+  { unstored, from }: Pick<Awaited<ReturnType<typeof begin>>["ofUnstored"], "unstored" | "from">,
+  { filter, lost, qos, isLossy, isUndisturbed, isReordered }: Outcome
+): void {
+  const truth = filter === "#" ? unstored : []
+  const firsts = new Set<string>()
+  for (const { payload } of seen) if (payload.startsWith("u")) firsts.add(payload)
+  for (const [index, { payload, qos: sentAs }] of truth.entries()) {
+    const copies = seen.filter((each) => each.payload === payload)
+    const by = Math.min(qos, sentAs)
+    assert.ok(index >= from || copies.length === 0, `${payload} is from before the place that was asked for`)
+    if (index < from) continue
+    assert.ok(copies.length > 0 || lost.has(payload), `${payload}, which no topic stores, comes`)
+    const isOnce = by === 2 || isUndisturbed || (by === 0 && !isLossy)
+    if (isOnce) assert.ok(copies.length <= 1, `QoS ${by} message ${payload} comes ${copies.length} times`)
+    assert.ok(copies.every((copy) => copy.qos === by))
+  }
+  const order = [...firsts].map((payload) => Number(payload.slice(1)))
+  const isOrdered = !isReordered && !(isLossy && qos === 0)
+  if (isOrdered)
+    assert.deepEqual(
+      order,
+      [...order].sort((one, other) => one - other),
+      "in order"
+    )
+}
+
 type Seen = TestClient["got"][number]
 
 interface Outcome {
@@ -188,7 +246,8 @@ interface Outcome {
 
 /** Any history, and what must hold at its end. */
 const whatever = fc.asyncProperty(history, async (made) => {
-  const { node, client, connect, sent, act, all, places } = await begin(made)
+  const { node, client, connect, sent, act, all, places, ofUnstored } = await begin(made)
+  const { publisher } = ofUnstored
   const steps = made.isKept ? made.steps : made.steps.filter(({ kind }) => !ENDS.has(kind))
   const lost = new Set<string>()
   const leave = (): void => {
@@ -196,7 +255,8 @@ const whatever = fc.asyncProperty(history, async (made) => {
     client.cut()
   }
   for (const each of steps) {
-    if (each.kind === "publish" || each.kind === "store" || each.kind === "trim") await act(each)
+    if (each.kind === "publish" || each.kind === "send" || each.kind === "store" || each.kind === "trim")
+      await act(each)
     else if (each.kind === "answer") client.answer(each.count)
     else if (each.kind === "cut") leave()
     else if (each.kind === "connect") {
@@ -204,19 +264,23 @@ const whatever = fc.asyncProperty(history, async (made) => {
       connect()
     } else {
       if (each.kind === "crash") lostOf(client, lost)
-      await befall(node, each, [client])
+      await befall(node, each, [client, publisher])
     }
     await node.settle()
   }
   await act({ kind: "store", isAutomatic: true })
-  await toTheEnd(node, [client], connect, 400)
+  await toTheEnd(node, [client, publisher], (each) => (each === client ? connect() : publisher.connect()), 400)
+  assert.equal(publisher.unfinished, 0, "the publisher has been told of everything")
   const known = new Set(all().flatMap(({ truth }) => truth.map(({ payload }) => payload)))
-  for (const { payload } of client.got) assert.ok(known.has(payload), `${payload} was not stored when it was seen`)
+  for (const { payload } of client.got) {
+    assert.ok(known.has(payload) || payload.startsWith("u"), `${payload} was not stored when it was seen`)
+  }
   const isLossy = steps.some(({ kind }) => LOSES.has(kind))
   const isUndisturbed = !steps.some(({ kind }) => ENDS.has(kind) || LOSES.has(kind))
   const isReordered = steps.some(({ kind }) => kind === "lose")
+  const run = { ...made, lost, sent, isLossy, isUndisturbed, isReordered }
+  checkUnstored(client.got, ofUnstored, run)
   for (const [index, partition] of all().entries()) {
-    const run = { ...made, lost, sent, isLossy, isUndisturbed, isReordered }
     check(client.got, partition, places[index] ?? 0, run)
     const late = client.got.filter(({ payload }) =>
       partition.truth.some((each) => each.payload === payload && each.offset < (places[index] ?? 0))

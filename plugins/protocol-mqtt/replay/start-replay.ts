@@ -15,6 +15,7 @@ import { PAUSED } from "../wire/framing.ts"
 import { IMPLEMENTATION_SPECIFIC_ERROR, TOPIC_FILTER_INVALID, UNSPECIFIED_ERROR } from "../wire/reason-codes.ts"
 import type { SubscribePacket, Subscription } from "../wire/subscribe.ts"
 import { findStart, PARTITIONS_MAX, type ReplayPlace } from "./find-start.ts"
+import { findQueueStart, QUEUE } from "./queue-history.ts"
 import { Replay } from "./Replay.ts"
 import { Replays } from "./Replays.ts"
 import { parseReplayFrom, type ReplayFrom, replayFilter, replayProperty } from "./replay-from.ts"
@@ -94,11 +95,14 @@ export function startReplay(
 
 /** Where a session's own replay begins, or the Reason Code of its refusal. */
 async function look(session: Session, filter: string, from: ReplayFrom): Promise<GroupStart | number> {
-  const { history, logs } = session.broker.services
+  const { history, logs, queueLogs } = session.broker.services
   const places = await findStart(history, logs, session.tenant, filter, from)
   if (typeof places === "number") return places
   const isOver = (session.replays?.partitionCount ?? 0) + places.length > PARTITIONS_MAX
-  return isOver ? QUOTA_EXCEEDED : { places, queue: [] }
+  if (isOver) return QUOTA_EXCEEDED
+  const queue = await findQueueStart(queueLogs, session.tenant, filter, from)
+  const inQueue = queue.map((offset, partition) => ({ topic: QUEUE, partition, offset, incarnation: 0 }))
+  return { places: [...places, ...inQueue], queue: [] }
 }
 
 /**
@@ -111,9 +115,11 @@ async function lookForGroup(session: Session, filter: string, from: ReplayFrom):
   const kind = await new Promise<number>((told) => broker.shared.look(tenant, name, told))
   if (kind === LIVE_GROUP) return IMPLEMENTATION_SPECIFIC_ERROR
   if (kind === REPLAY_GROUP) return NOWHERE
-  const { history, logs } = broker.services
-  const places = await findStart(history, logs, tenant, name.slice(name.indexOf("/") + 1), from)
-  return typeof places === "number" ? places : { places, queue: [] }
+  const { history, logs, queueLogs } = broker.services
+  const plain = name.slice(name.indexOf("/") + 1)
+  const places = await findStart(history, logs, tenant, plain, from)
+  if (typeof places === "number") return places
+  return { places, queue: await findQueueStart(queueLogs, tenant, plain, from) }
 }
 
 /** What cannot be replayed, or not yet. */
@@ -132,7 +138,7 @@ export function restoreReplay(
   const replay = new Replay(session, wish, places.get(wish.filter) ?? [])
   // They stand in rows as they are.
   replay.takeMoved()
-  session.replays ??= new Replays()
+  session.replays ??= new Replays(session.broker.services.router)
   session.replays.add(wish.filter, replay)
   return replay
 }
@@ -144,8 +150,9 @@ export function subscribeReplay(
   places: ReadonlyArray<ReplayPlace>
 ): { readonly ticket: number; readonly replay: Replay } {
   const replay = new Replay(session, wish, places)
+  const { router } = session.broker.services
   const { ticket } = session.subscribe(wish, replay)
-  session.replays ??= new Replays()
+  session.replays ??= new Replays(router)
   session.replays.add(wish.filter, replay)
-  return { ticket, replay }
+  return { ticket: Math.max(ticket, router.wantUnsafe(wish.filter, true)), replay }
 }

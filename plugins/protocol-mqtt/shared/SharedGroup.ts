@@ -330,7 +330,8 @@ export class SharedGroup implements Group, Subscriber, FeedHost {
   /** Has messages kept for the group while a member wants QoS 1 or 2. */
   #wish(): void {
     const keep = this.#keep
-    const isWanted = this.#roster.wantsKept
+    // What is replayed is kept at QoS 0, too.
+    const isWanted = this.#roster.wantsKept || this.isReplay
     if (isWanted) {
       if (keep.isWanted) return
       const ticket = keep.want(() => {
@@ -345,11 +346,6 @@ export class SharedGroup implements Group, Subscriber, FeedHost {
   /** Nothing is kept for the group any more. */
   #drop(): void {
     this.#keep.unwant()
-    // What it replays goes on, at QoS 0.
-    if (this.isReplay && !this.#isEnded) {
-      this.moved()
-      return
-    }
     for (const { message, member } of this.#held.values()) {
       this.#broker.held.release(message)
       if (member !== undefined) this.#letGo(member)

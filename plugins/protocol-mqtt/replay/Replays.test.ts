@@ -57,31 +57,36 @@ function rowsOf(node: TestNode, prefix: string): number {
   return node.shards.reduce((sum, { store }) => sum + store.range(start, end, 100).length, 0)
 }
 
-test("a log in memory that has begun anew and passed its place is read from its beginning", async () => {
-  const { node, stored, store, client, connect, take, subscribe } = await begin({
-    ...topicOf("stored", "t/+", 1),
-    mode: "memory"
+for (const [what, filter] of [
+  ["a log", "t/a"],
+  ["a group's log", "$share/g/t/a"]
+] as const) {
+  test(`${what} in memory that has begun anew and passed its place is read from its beginning`, async () => {
+    const { node, stored, store, client, connect, take, subscribe } = await begin({
+      ...topicOf("stored", "t/+", 1),
+      mode: "memory"
+    })
+    await store("t/a", 5)
+    subscribe(filter, "earliest", 1)
+    await take()
+    assert.deepEqual(payloads(client), numbers(1, 5))
+    client.cut()
+    await node.settle()
+    node.crash(5)
+    for (const partition of stored.engine.stored.values()) partition.forget()
+    await node.start()
+    await store("t/a", 8)
+    await connect()
+    await take()
+    assert.deepEqual(payloads(client), numbers(1, 13))
+    // And goes on there after the next connection.
+    client.cut()
+    await store("t/a", 1)
+    await connect()
+    await take()
+    assert.deepEqual(payloads(client), numbers(1, 14))
   })
-  await store("t/a", 5)
-  subscribe("t/a", "earliest", 1)
-  await take()
-  assert.deepEqual(payloads(client), numbers(1, 5))
-  client.cut()
-  await node.settle()
-  node.crash(5)
-  for (const partition of stored.engine.stored.values()) partition.forget()
-  await node.start()
-  await store("t/a", 8)
-  await connect()
-  await take()
-  assert.deepEqual(payloads(client), numbers(1, 13))
-  // And goes on there after the next connection.
-  client.cut()
-  await store("t/a", 1)
-  await connect()
-  await take()
-  assert.deepEqual(payloads(client), numbers(1, 14))
-})
+}
 
 test("a crash while a replay becomes an ordinary subscription: it is the one or the other, and begins nowhere anew", async () => {
   for (let entries = 0; entries < 4; entries++) {

@@ -38,6 +38,8 @@ const ROUTE_REMOVED = 0
 const ROUTE_ADDED = 1
 const WANT_REMOVED = 2
 const WANT_ADDED = 3
+const UNSTORED_WANT_REMOVED = 4
+const UNSTORED_WANT_ADDED = 5
 
 export interface RouterShape {
   /**
@@ -57,11 +59,11 @@ export interface RouterShape {
   subscriptionCountOf(subscriber: Subscriber): number
   /**
    * A durable session wants what is published on `filter` with QoS 1 or 2 kept for it, connected or not; counted. Returns the ticket to
-   * wait for, as {@link RouterShape.subscribeUnsafe} does.
+   * wait for, as {@link RouterShape.subscribeUnsafe} does. With `isUnstored` only what no topic stores: for who reads topics besides.
    */
-  wantUnsafe(filter: string): number
+  wantUnsafe(filter: string, isUnstored?: boolean): number
   /** Takes one {@link RouterShape.wantUnsafe} back. */
-  unwantUnsafe(filter: string): void
+  unwantUnsafe(filter: string, isUnstored?: boolean): void
   /** Filters that must be known elsewhere, in order. */
   readonly tickets: TicketStream
   readonly subscriptionCount: number
@@ -79,6 +81,8 @@ export class ShardRouter implements RouterShape {
   readonly #local: SubscriptionTable
   readonly #remote: FilterIndex<RemoteRoute>
   readonly #wants: WantIndex
+  /** What is wanted of names that have no home. */
+  readonly #unstoredWants: WantIndex
   readonly #routes: ReadonlyArray<RemoteRoute>
   readonly #routed: Array<number>
   readonly #bucketVersions = new Float64Array(BUCKETS)
@@ -94,6 +98,7 @@ export class ShardRouter implements RouterShape {
     this.#local = new SubscriptionTable(seed)
     this.#remote = new FilterIndex(seed)
     this.#wants = new WantIndex(seed, port.shards)
+    this.#unstoredWants = new WantIndex(seed, port.shards)
     this.#invalidateName = invalidateName
     this.#routes = Array.from({ length: port.shards }, (_, shard) => new RemoteRoute(shard))
     this.#routed = Array.from({ length: port.shards }, () => 0)
@@ -129,7 +134,8 @@ export class ShardRouter implements RouterShape {
 
   /** Whether any subscription, here or elsewhere, exists at all. */
   get isEmpty(): boolean {
-    return this.#local.count === 0 && this.#remote.valueCount === 0 && this.#wants.isEmpty
+    const isUnwanted = this.#wants.isEmpty && this.#unstoredWants.isEmpty
+    return this.#local.count === 0 && this.#remote.valueCount === 0 && isUnwanted
   }
 
   subscribeUnsafe(subscription: Subscription): number {
@@ -143,23 +149,25 @@ export class ShardRouter implements RouterShape {
     return this.tickets.issued > this.tickets.committed ? this.tickets.issued : 0
   }
 
-  wantUnsafe(filter: string): number {
-    if (this.#wants.add(filter)) {
+  wantUnsafe(filter: string, isUnstored = false): number {
+    const wants = isUnstored ? this.#unstoredWants : this.#wants
+    if (wants.add(filter)) {
       this.#invalidate(filter)
-      return this.#tell(filter, WANT_ADDED)
+      return this.#tell(filter, isUnstored ? UNSTORED_WANT_ADDED : WANT_ADDED)
     }
     return this.tickets.issued > this.tickets.committed ? this.tickets.issued : 0
   }
 
-  unwantUnsafe(filter: string): void {
-    if (!this.#wants.remove(filter)) return
+  unwantUnsafe(filter: string, isUnstored = false): void {
+    const wants = isUnstored ? this.#unstoredWants : this.#wants
+    if (!wants.remove(filter)) return
     this.#invalidate(filter)
-    this.#tell(filter, WANT_REMOVED)
+    this.#tell(filter, isUnstored ? UNSTORED_WANT_REMOVED : WANT_REMOVED)
   }
 
   /** Filters that durable sessions of this shard want kept, each once. */
   get wantCount(): number {
-    return this.#wants.filterCount
+    return this.#wants.filterCount + this.#unstoredWants.filterCount
   }
 
   unsubscribeUnsafe({ subscriber, filter }: Pick<Subscription, "subscriber" | "filter">): boolean {
@@ -202,7 +210,7 @@ export class ShardRouter implements RouterShape {
     return (versions[0] ?? 0) + (versions[resolution.bucketOne] ?? 0) + (versions[resolution.bucketTwo] ?? 0)
   }
 
-  /** Fills in who wants the resolution's topic name. */
+  /** Fills in who wants the resolution's topic name, whose home is known by then. */
   resolve(resolution: Resolution): void {
     resolution.deliveries = this.#local.deliveriesOf(resolution.name)
     const routes = this.#matchedRoutes
@@ -212,7 +220,9 @@ export class ShardRouter implements RouterShape {
     for (const route of routes) if (!shards.includes(route.shard)) shards.push(route.shard)
     routes.length = 0
     resolution.remoteShards = shards
-    resolution.queued = this.#wants.matches(resolution.name)
+    resolution.queued =
+      this.#wants.matches(resolution.name) ||
+      (resolution.home === undefined && this.#unstoredWants.matches(resolution.name))
   }
 
   /** Delivers to this shard's subscribers and hands a copy to each other shard that has some. */
@@ -241,6 +251,7 @@ export class ShardRouter implements RouterShape {
     if (isSystem(filter)) this.#systemFilters += kind === ROUTE_ADDED ? 1 : kind === ROUTE_REMOVED ? -1 : 0
     if (kind === ROUTE_ADDED) this.#remote.add(filter, route)
     else if (kind === ROUTE_REMOVED) this.#remote.remove(filter, route)
+    else if (kind >= UNSTORED_WANT_REMOVED) this.#unstoredWants.set(shard, filter, kind === UNSTORED_WANT_ADDED)
     else this.#wants.set(shard, filter, kind === WANT_ADDED)
     this.#invalidate(filter)
   }

@@ -30,7 +30,7 @@ import { Session } from "./Session.ts"
 import type { OwnSubscriptions, Subscribed, Wish } from "./SubscribingSession.ts"
 import { SubscriptionRows } from "./SubscriptionRows.ts"
 import * as rows from "./session-rows.ts"
-import { type Assignment, isShared, Memberships } from "./shared/Memberships.ts"
+import { type Assignment, isShared, type Join, Memberships } from "./shared/Memberships.ts"
 import { UNSPECIFIED_ERROR } from "./wire/reason-codes.ts"
 
 export class DurableSession extends Session {
@@ -197,9 +197,9 @@ export class DurableSession extends Session {
     this.mark()
   }
 
-  override subscribeShared(wish: Wish): number {
-    const ticket = super.subscribeShared(wish)
-    this.#rows.shared(wish)
+  override subscribeShared(wish: Wish, join: Join = {}): number {
+    const ticket = super.subscribeShared(wish, this.#rows.joining(wish, join))
+    if (join.start === undefined) this.#rows.shared(wish)
     return ticket
   }
 
@@ -334,6 +334,7 @@ export class DurableSession extends Session {
       this.#kept.hasPast ||
       this.retained !== undefined ||
       this.exclusive?.isAsking === true ||
+      this.shares?.isKeeping === true ||
       this.feed.hasExtras
     )
   }

@@ -84,8 +84,8 @@ export class KeptSubscriptions implements OwnSubscriptions {
     this.#kept.set(subscription.filter, { subscription, since, inRow })
   }
 
-  /** A subscription was added or replaced; with the router's ticket to wait for. */
-  add(wish: Wish, made: Subscribed): Subscribed {
+  /** A subscription was added or replaced; with the router's ticket to wait for. In the entry of its row `alongside` happens, too. */
+  add(wish: Wish, made: Subscribed, alongside?: KeyValueWrite): Subscribed {
     const before = this.#kept.get(wish.filter)
     this.#selection = undefined
     const session = this.#session
@@ -108,7 +108,8 @@ export class KeptSubscriptions implements OwnSubscriptions {
         asked: session.namesOf(wish.filter),
         since: this.#sinceInRow(from)
       })
-      journal.submit({ writes: [{ key: rows.subscriptionKey(session.number, wish.filter), value }] })
+      const write = { key: rows.subscriptionKey(session.number, wish.filter), value }
+      journal.submit({ writes: alongside === undefined ? [write] : [alongside, write] })
       session.mark()
     }
     if (wasKept) write(inRow)

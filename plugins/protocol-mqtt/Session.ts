@@ -15,7 +15,7 @@ import type { OutboundWindow } from "./OutboundWindow.ts"
 import { ReceivedIdentifiers } from "./ReceivedIdentifiers.ts"
 import { RetainedReplays } from "./RetainedReplays.ts"
 import { SubscribingSession, type Wish } from "./SubscribingSession.ts"
-import { type Assignment, Memberships } from "./shared/Memberships.ts"
+import { type Assignment, type Join, Memberships } from "./shared/Memberships.ts"
 import * as Packet from "./wire/packet-types.ts"
 
 /** At most so much of retained messages at a time. */
@@ -110,9 +110,9 @@ export abstract class Session extends SubscribingSession {
   replayMoved(): void {}
 
   /** Adds or replaces a shared subscription; the ticket of its shares' `joins` to wait for. */
-  subscribeShared(wish: Wish): number {
+  subscribeShared(wish: Wish, join: Join = {}): number {
     this.shares ??= new Memberships(this)
-    const { isNew, ticket } = this.shares.add(wish)
+    const { isNew, ticket } = this.shares.add(wish, join)
     if (isNew) this.filterSize += wish.filter.length
     return ticket
   }

@@ -142,7 +142,8 @@ export class Sessions implements WheelTask {
         if (rows.isExclusiveSubscription(value)) exclusive.set(number, [...(exclusive.get(number) ?? []), filter])
         // Shared ones are of tenant 0 as all sessions are, until there are others.
         if (isShared(filter)) this.#broker.shared.away(0, groupNameOf(filter), qos, 1)
-        else if (qos > 0 && !rows.isReplaySubscription(value)) router.wantUnsafe(filter)
+        else if (rows.isReplaySubscription(value)) router.wantUnsafe(filter, true)
+        else if (qos > 0) router.wantUnsafe(filter)
       }
     })
     dropOrphans(this.#broker, orphans)

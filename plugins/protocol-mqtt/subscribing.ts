@@ -16,12 +16,12 @@ import { claimFilters } from "./exclusive/claim-filters.ts"
 import { exclusiveFilterOf } from "./exclusive/exclusive-filter.ts"
 import { reasonStringOf } from "./reason-strings.ts"
 import * as Reason from "./reasons.ts"
-import type { ReplayPlace } from "./replay/find-start.ts"
 import type { Replay } from "./replay/Replay.ts"
 import { withoutReplay } from "./replay/replay-from.ts"
 import { replayWishes, startReplay, subscribeReplay } from "./replay/start-replay.ts"
 import { rewriteFilters, type Wished } from "./rewrite/rewrite-filters.ts"
 import type { Session } from "./Session.ts"
+import type { GroupStart } from "./shared/group-contract.ts"
 import { isShared } from "./shared/Memberships.ts"
 import { clientSubscribed, clientUnsubscribed } from "./system/client-events.ts"
 import { NO_SUBSCRIPTION_EXISTED, PACKET_TOO_LARGE, TOPIC_FILTER_INVALID } from "./wire/reason-codes.ts"
@@ -60,7 +60,7 @@ export function subscribe(
     if (from === undefined) return claimAndMake(connection, session, packet)
     const judged = (wish: Wished): number => judge(connection, session, wish)
     return startReplay(connection, session, subscriptions, from, judged, (started) => {
-      make(connection, session, { ...packet, subscriptions: [started.wish] }, NONE, started.places)
+      make(connection, session, { ...packet, subscriptions: [started.wish] }, NONE, started.start)
     })
   })
 }
@@ -94,11 +94,11 @@ function make(
   session: Session,
   packet: Rewritten,
   refused: ReadonlySet<string>,
-  places?: ReadonlyArray<ReplayPlace>
+  start?: GroupStart
 ): void {
   const { version } = connection
   const { subscriptions, subscriptionIdentifier, packetIdentifier } = packet
-  const made = makeAll(connection, session, subscriptions, subscriptionIdentifier, refused, places)
+  const made = makeAll(connection, session, subscriptions, subscriptionIdentifier, refused, start)
   const { codes } = made
   const reason = reasonFor(connection, codes)
   const frame = new Uint8Array(subackSize(version, codes.length, reason))
@@ -158,7 +158,7 @@ function makeAll(
   wishes: ReadonlyArray<Wished>,
   identifier: number,
   refused: ReadonlySet<string>,
-  places?: ReadonlyArray<ReplayPlace>
+  start?: GroupStart
 ): Made {
   const codes: Array<number> = []
   const replays: Array<RetainedReplay> = []
@@ -182,12 +182,12 @@ function makeAll(
     clientSubscribed(connection, { ...wish, filter })
     if (isShared(filter)) {
       // No retained message for a shared subscription: section 4.8.2.
-      joining = session.subscribeShared(asked)
+      joining = session.subscribeShared(asked, start === undefined ? {} : { start })
       codes.push(qos)
       continue
     }
-    if (places !== undefined) {
-      const made = subscribeReplay(session, asked, places)
+    if (start !== undefined) {
+      const made = subscribeReplay(session, asked, start.places)
       ticket = Math.max(ticket, made.ticket)
       started.push(made.replay)
       codes.push(qos)

@@ -20,33 +20,15 @@ import { QueueNeeds } from "./QueueNeeds.ts"
 import { SESSION_TAKEN_OVER } from "./reasons.ts"
 import type { Session } from "./Session.ts"
 import { expiryOf, isExpired, pushExpiry } from "./session-expiry.ts"
+import type { Opened, Request } from "./session-request.ts"
 import * as rows from "./session-rows.ts"
 import { groupNameOf, isShared } from "./shared/Memberships.ts"
 import { dropOrphans, holdExclusive, loadSession, readPages } from "./stored-sessions.ts"
 import { TransientSession } from "./TransientSession.ts"
-import type { ConnectPacket } from "./wire/connect.ts"
 
 /** How often sessions are looked for whose time is over, ms, and how many at once. */
 const EXPIRY_INTERVAL_MS = 500
 const EXPIRIES_MAX = 1_000
-
-/** What came of a CONNECT. */
-export interface Opened {
-  readonly session: Session
-  /** The session was there before. */
-  readonly present: boolean
-  /** The journal's ticket to wait for; 0 = none. */
-  readonly ticket: number
-}
-
-export interface Request {
-  readonly connection: Connection
-  readonly connect: ConnectPacket
-  readonly clientIdentifier: string
-  readonly tenant: number
-  /** Told once: what was opened, or undefined where no more sessions fit, or the rows cannot be read. */
-  readonly opened: (opened: Opened | undefined) => void
-}
 
 export class Sessions implements WheelTask {
   /** Sessions that outlive their connections, connected or not. */

@@ -8,6 +8,7 @@ import { topicKey } from "../../../core/topics/Topics.ts"
 import { encode } from "../../../tests/support/mqtt-packets.ts"
 import { TestClient } from "../fakes.ts"
 import { rangeOf } from "../session-rows.ts"
+import { SharedGroup } from "../shared/SharedGroup.ts"
 import { TestNode } from "../testing.ts"
 import { storedTopics, topicOf } from "./fakes.ts"
 
@@ -87,6 +88,27 @@ for (const [what, filter] of [
     assert.deepEqual(payloads(client), numbers(1, 14))
   })
 }
+
+test("where the groups of a shard replay as much as they may, no other is made, and those that are there take members", async () => {
+  const { node, store, client, take, subscribe } = await begin(topicOf("stored", "t/+", 1))
+  await store("t/a", 2)
+  subscribe("$share/g/t/a", "earliest", 1)
+  await take()
+  const count = Object.getOwnPropertyDescriptor(SharedGroup.prototype, "partitionCount") ?? assert.fail("it counts")
+  Object.defineProperty(SharedGroup.prototype, "partitionCount", { ...count, get: () => 100_000 })
+  try {
+    // On whichever shard: one of these is of that which has the group.
+    for (const [id, name] of ["h0", "h1", "h2", "h3", "g"].entries())
+      subscribe(`$share/${name}/t/a`, "earliest", id + 2)
+    await take()
+  } finally {
+    Object.defineProperty(SharedGroup.prototype, "partitionCount", count)
+  }
+  const codes = client.wire?.received.flatMap((packet) => (packet.type === "suback" ? [...packet.codes] : [])) ?? []
+  assert.deepEqual([codes[0], codes.at(-1)], [1, 1])
+  assert.ok(codes.includes(0x97), `codes ${codes}`)
+  assert.equal(node.shards.length, 2)
+})
 
 test("a crash while a replay becomes an ordinary subscription: it is the one or the other, and begins nowhere anew", async () => {
   for (let entries = 0; entries < 4; entries++) {

@@ -18,6 +18,7 @@ import { TestClient } from "../fakes.ts"
 import { befall, JOURNAL_STEPS, LOSS_STEP, type NodeStep, TIME_STEPS, toTheEnd } from "../history-arbitraries.ts"
 import { type Fault, replaced, testPlanted } from "../planted.ts"
 import { Session } from "../Session.ts"
+import { rangeOf } from "../session-rows.ts"
 import { TestNode } from "../testing.ts"
 import { type StoredPartition, storedTopics, topicOf } from "./fakes.ts"
 import { Replay } from "./Replay.ts"
@@ -25,7 +26,8 @@ import { Replays } from "./Replays.ts"
 
 const NAMES = ["t/0", "t/1", "t/2", "t/3"]
 const UNSTORED = "u/x"
-const KEPT = { properties: [["sessionExpiry", 600]] } as const
+const EXPIRY_S = 200
+const KEPT = { properties: [["sessionExpiry", EXPIRY_S]] } as const
 const NOBODY: Principal = { tenant: 0, user: "", clientIdentifier: "", peerAddress: "" }
 
 type Step =
@@ -288,6 +290,19 @@ const whatever = fc.asyncProperty(history, async (made) => {
     assert.deepEqual(late, [], "nothing comes from before the place that was asked for")
   }
   for (const { broker } of node.shards) assert.equal(broker.held.used, 0, "nothing is kept that was read")
+  // Its session ends, with the connection, by another one's wish, or of its age.
+  const isAged = made.isKept && made.window === 1
+  if (made.isKept && !isAged) client.connect({ clean: true })
+  await node.settle()
+  client.cut()
+  await node.advance(isAged ? (EXPIRY_S + 5) * 1_000 : 1_000)
+  const wanted = node.shards.reduce((sum, { router }) => sum + router.wantCount, 0)
+  assert.equal(wanted, node.shards.length, "nothing is wanted but by the one who is away, as each shard knows")
+  const { start, end } = rangeOf("sc")
+  assert.ok(
+    node.shards.every(({ store }) => store.range(start, end, 1).length === 0),
+    "no place is kept"
+  )
 })
 
 // RUNS=n and SEED=n try other histories; the same ones hold a change back or let it through.

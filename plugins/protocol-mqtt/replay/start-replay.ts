@@ -11,7 +11,7 @@ import type { Session } from "../Session.ts"
 import type { Wish } from "../SubscribingSession.ts"
 import type { GroupStart } from "../shared/group-contract.ts"
 import { groupNameOf, isShared } from "../shared/Memberships.ts"
-import { LIVE_GROUP, REPLAY_GROUP } from "../shared/share-frames.ts"
+import { LIVE_GROUP, NO_ROOM, REPLAY_GROUP } from "../shared/share-frames.ts"
 import { PAUSED } from "../wire/framing.ts"
 import { IMPLEMENTATION_SPECIFIC_ERROR, TOPIC_FILTER_INVALID, UNSPECIFIED_ERROR } from "../wire/reason-codes.ts"
 import type { SubscribePacket, Subscription } from "../wire/subscribe.ts"
@@ -116,6 +116,7 @@ async function lookForGroup(session: Session, filter: string, from: ReplayFrom):
   const kind = await new Promise<number>((told) => broker.shared.look(tenant, name, told))
   if (kind === LIVE_GROUP) return IMPLEMENTATION_SPECIFIC_ERROR
   if (kind === REPLAY_GROUP) return NOWHERE
+  if (kind === NO_ROOM) return QUOTA_EXCEEDED
   const { history, logs, queueLogs } = broker.services
   const plain = name.slice(name.indexOf("/") + 1)
   const places = await findStart(history, logs, tenant, plain, from)

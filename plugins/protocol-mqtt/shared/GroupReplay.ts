@@ -95,6 +95,11 @@ export class GroupReplay {
     return this.#sources.get(log)?.cursor
   }
 
+  /** Partitions that it stands in. */
+  get count(): number {
+    return this.#sources.size
+  }
+
   /** The sum of its positions. */
   get sum(): number {
     let sum = 0

@@ -24,6 +24,8 @@ import { TakenTokens } from "./TakenTokens.ts"
 const REFRESH_MS = 10_000
 /** How often it is looked whether all shards have started, ms. */
 const OPEN_MS = 250
+/** Partitions that the groups of a shard replay together, about: with so many no group is made that does. */
+const REPLAYED_MAX = 100_000
 
 /** A member, by the shard of its session, with its group. */
 interface Known {
@@ -248,7 +250,11 @@ export class SharedGroups implements GroupVoice, WheelTask {
 
   #kindOf(tenant: number, name: string): number {
     const group = this.#groups.get(nameOf(tenant, name))
-    if (group === undefined) return Frame.NO_GROUP
+    if (group === undefined) {
+      let partitions = 0
+      for (const { partitionCount } of this.#groups.values()) partitions += partitionCount
+      return partitions < REPLAYED_MAX ? Frame.NO_GROUP : Frame.NO_ROOM
+    }
     return group.isReplay ? Frame.REPLAY_GROUP : Frame.LIVE_GROUP
   }
 

@@ -24,10 +24,11 @@ export const FORGET = 10
 export const LOOK = 11
 export const LOOKED = 12
 
-/** What kind of group there is under a name. */
+/** What kind of group there is under a name; with {@link NO_ROOM} there is none and none that replays is made. */
 export const NO_GROUP = 0
 export const LIVE_GROUP = 1
 export const REPLAY_GROUP = 2
+export const NO_ROOM = 3
 
 /** A member is connected. */
 export interface Attach {

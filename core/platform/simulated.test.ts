@@ -303,8 +303,11 @@ test("a listener accepts, refuses a second one on its port, and goes with its sc
     // Bytes written before the other side was accepted wait for it.
     assert.ok(client.write(numbered(10), 0, 10) >= 0)
   }
+  await Effect.runPromise(simulation.net.connectTcp(address, () => new Recorder()))
+  const nobody = await Effect.runPromise(Effect.exit(simulation.net.connectTcp("127.0.0.1:1", () => new Recorder())))
+  assert.ok(Exit.isFailure(nobody))
   simulation.run()
-  assert.equal(accepted.length, 20)
+  assert.equal(accepted.length, 21)
   assert.ok(accepted.some((receiver) => receiver.bytes.length === 10))
   await Effect.runPromise(Scope.close(scope, Exit.void))
   assert.equal(

@@ -16,6 +16,8 @@ const row = v.object({
   isAgreed: v.boolean(),
   /** Filters that were subscribed to, here and there. */
   local: v.array(v.string()),
+  /** Those of here whose retained messages were asked for, for that session of the remote. */
+  retained: v.array(v.string()),
   there: v.array(v.string())
 })
 

@@ -24,6 +24,10 @@ const GOOD_MS = 5_000
 const GAP_LINE_MS = 10_000
 /** How often what waits is looked at for the metrics. */
 const LOOK_MS = 10_000
+/** It is left alone this many times as long as it took to look. */
+const LOOK_PAUSE = 100
+/** How often what waits for a bridge that is paused is held to its bounds. */
+const PAUSED_LOOK_MS = 60_000
 const AREA = "bridge"
 
 export interface BridgeParts extends Omit<ConnectParts, "bridge"> {
@@ -152,9 +156,12 @@ export class Bridge implements HostedClient {
   run(): Effect.Effect<void, never, Scope.Scope> {
     const bridge = this
     const watching = Effect.gen(function* () {
+      const { clock } = bridge.#parts
       for (;;) {
+        const beganMs = clock.monotonicMs()
         yield* bridge.look()
-        yield* bridge.#sleep(LOOK_MS)
+        // What is much takes long to count.
+        yield* bridge.#sleep(Math.max(LOOK_MS, (clock.monotonicMs() - beganMs) * LOOK_PAUSE))
       }
     })
     return Effect.all([Effect.forkScoped(this.#live()), Effect.forkScoped(watching)], { discard: true })
@@ -167,9 +174,11 @@ export class Bridge implements HostedClient {
       for (;;) {
         if (bridge.#isPaused) {
           bridge.#enter("paused")
-          // Messages are to wait from the beginning on.
-          yield* bridge.#prepare()
-          while (bridge.#isPaused) yield* bridge.#wait(60_000)
+          while (bridge.#isPaused) {
+            // Messages are to wait from the beginning on, and within bounds.
+            yield* bridge.#prepare()
+            yield* bridge.#wait(PAUSED_LOOK_MS)
+          }
         }
         const error = yield* bridge.#attempt()
         if (bridge.#isPaused) continue
@@ -210,6 +219,8 @@ export class Bridge implements HostedClient {
   /** An attempt has a link: from now on it can be ended. */
   has(link: Link): void {
     this.#link = link
+    // It was paused while there was nothing to end yet.
+    if (this.#isPaused) link.end("it was paused")
   }
 
   /** Both sides are there and packets pass. */

@@ -26,6 +26,7 @@ export class RemoteSide implements SocketReceiver {
   /** Bytes of `out` that the socket has taken. */
   #written = 0
   #isBlocked = false
+  #isOver = false
 
   constructor(owner: RemoteOwner, packetSizeMax: number) {
     this.#owner = owner
@@ -34,6 +35,8 @@ export class RemoteSide implements SocketReceiver {
 
   readonly accept = (socket: Socket): SocketReceiver => {
     this.#socket = socket
+    // Nobody wants it any more.
+    if (this.#isOver) socket.terminate()
     return this
   }
 
@@ -83,10 +86,7 @@ export class RemoteSide implements SocketReceiver {
 
   /** Ends it in order, with what was written. */
   end(): void {
+    this.#isOver = true
     this.#socket?.end()
-  }
-
-  terminate(): void {
-    this.#socket?.terminate()
   }
 }

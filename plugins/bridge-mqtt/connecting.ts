@@ -61,6 +61,7 @@ export function connect(parts: ConnectParts, onlyHere = false): Effect.Effect<ne
       clientId,
       isAgreed,
       local: known?.local ?? [],
+      retained: isAgreed ? known.retained : [],
       there: isAgreed ? known.there : []
     }
     if (
@@ -69,7 +70,7 @@ export function connect(parts: ConnectParts, onlyHere = false): Effect.Effect<ne
       !isSame(agreed.local, localFilters(settings)) ||
       isOver(facts, settings, parts.clock)
     ) {
-      yield* Effect.scoped(prepare(parts, agreed.local, facts))
+      yield* Effect.scoped(prepare(parts, known, facts))
       agreed = { ...agreed, local: localFilters(settings) }
       yield* write(parts, agreed)
       bridge.isPrepared = true
@@ -84,11 +85,8 @@ export function connect(parts: ConnectParts, onlyHere = false): Effect.Effect<ne
     if (!isAgreed && there.sessionPresent) {
       return yield* new LinkError({ reason: "the remote has kept a session that was to begin anew" })
     }
+    if (!there.sessionPresent && (facts?.received ?? 0) > 0) yield* Effect.scoped(sweep(parts))
     const here = yield* connectHere(parts, link, Math.min(there.receiveMaximum, settings.inflight_max))
-    if (!there.sessionPresent && (facts?.received ?? 0) > 0) {
-      // Identifiers that the former session of the remote had in use: to the new one they are free.
-      yield* link.sweepLocal((out, identifier) => writeAcknowledgement(out, 5, PUBREL, identifier))
-    }
     if (!isAgreed) {
       agreed = { ...agreed, isAgreed: true }
       yield* write(parts, agreed)
@@ -113,6 +111,7 @@ export function connect(parts: ConnectParts, onlyHere = false): Effect.Effect<ne
     link.releaseRemote()
     yield* subscribeThere(parts, link, agreed)
     link.releaseLocal()
+    yield* askRetained(parts, link, agreed)
     bridge.connected()
     return yield* link.ended
   })
@@ -149,14 +148,20 @@ function linkOf({ bridge, clock, shard }: ConnectParts): Effect.Effect<Link, nev
   )
 }
 
-function connectHere({ bridge }: ConnectParts, link: Link, receiveMaximum: number, isPresent = true) {
+/** Connects to the session here, which has to be there, or is begun anew. */
+function connectHere(
+  { bridge }: ConnectParts,
+  link: Link,
+  receiveMaximum: number,
+  which: "known" | "any" | "new" = "known"
+) {
   return link
     .connectLocal(
       {
         version: 5,
         isPrivate: false,
         clientIdentifier: bridge.clientIdentifier,
-        cleanStart: false,
+        cleanStart: which === "new",
         keepAlive: 0,
         username: undefined,
         password: undefined,
@@ -164,7 +169,7 @@ function connectHere({ bridge }: ConnectParts, link: Link, receiveMaximum: numbe
         receiveMaximum,
         maximumPacketSize: 0
       },
-      isPresent
+      which === "known"
     )
     .pipe(
       Effect.flatMap((connack): Effect.Effect<Connack, LinkError> => {
@@ -173,27 +178,42 @@ function connectHere({ bridge }: ConnectParts, link: Link, receiveMaximum: numbe
           return Effect.fail(new LinkError({ reason: `this broker refused the bridge: 0x${reasonCode.toString(16)}` }))
         }
         // Somebody has ended it just now: the next attempt begins a new one.
-        if (isPresent && !sessionPresent) return Effect.fail(new LinkError({ reason: "its session here has gone" }))
+        if (which === "known" && !sessionPresent)
+          return Effect.fail(new LinkError({ reason: "its session here has gone" }))
         return Effect.succeed(connack)
       })
     )
 }
 
+/**
+ * Has the session here forget which packet identifiers the former session of the remote had in use: to the new one they are free. On a
+ * connection of its own, on which what waits for the remote is passed over.
+ */
+function sweep(parts: ConnectParts): Effect.Effect<void, LinkError, Scope.Scope> {
+  return Effect.gen(function* () {
+    const link = yield* linkOf(parts)
+    yield* connectHere(parts, link, 1, "any")
+    yield* link.sweepLocal((out, identifier) => writeAcknowledgement(out, 5, PUBREL, identifier))
+  })
+}
+
 /** Makes the session here what the options ask for, and has its bounds applied to what waits. */
 function prepare(
   parts: ConnectParts,
-  former: ReadonlyArray<string>,
+  known: Agreed | undefined,
   facts: SessionFacts | undefined
 ): Effect.Effect<void, LinkError, Scope.Scope> {
   return Effect.gen(function* () {
     const { settings } = parts.bridge
     const link = yield* linkOf(parts)
     // Room for one message more: what waits is looked at when there is room for some of it.
-    yield* connectHere(parts, link, Math.min(65_535, (facts?.inflight ?? 0) + 1), false)
+    const receiveMaximum = Math.min(65_535, (facts?.inflight ?? 0) + 1)
+    // A session that no row tells of was somebody else's.
+    yield* connectHere(parts, link, receiveMaximum, known === undefined ? "new" : "any")
     const wishes = settings.out.map(
-      ({ filter, qos, local_prefix }): Wish => ({ filter: local_prefix + filter, qos, retainHandling: 1 })
+      ({ filter, qos, local_prefix }): Wish => ({ filter: local_prefix + filter, qos, retainHandling: 2 })
     )
-    const gone = former.filter((filter) => !wishes.some((wish) => wish.filter === filter))
+    const gone = (known?.local ?? []).filter((filter) => !wishes.some((wish) => wish.filter === filter))
     for (const some of chunks(gone)) {
       yield* link.askLocal((out) => writeUnsubscribe(out, 5, UNSUBSCRIBE_IDENTIFIER, some))
     }
@@ -207,6 +227,20 @@ function prepare(
     }
     if (facts === undefined || !isOver(facts, settings, parts.clock)) return
     yield* link.awaitLocalPublish(BOUND_MS).pipe(Effect.catch(() => Effect.void))
+  })
+}
+
+/** Has the retained messages sent that the remote's session has not had yet: now there is somebody to send them to. */
+function askRetained(parts: ConnectParts, link: Link, agreed: Agreed): Effect.Effect<void, LinkError> {
+  return Effect.gen(function* () {
+    const { settings } = parts.bridge
+    const wishes = settings.out
+      .map(({ filter, qos, local_prefix }): Wish => ({ filter: local_prefix + filter, qos, retainHandling: 0 }))
+      .filter(({ filter }) => !agreed.retained.includes(filter))
+    if (wishes.length === 0) return
+    for (const some of chunks(wishes)) yield* link.askLocal((out) => writeSubscribe(out, 5, SUBSCRIBE_IDENTIFIER, some))
+    const there = settings.in.map(({ filter, remote_prefix }) => remote_prefix + filter)
+    yield* write(parts, { ...agreed, there, retained: localFilters(settings) })
   })
 }
 

@@ -6,11 +6,12 @@ import { brokerSuite, ROOT, runCommand } from "../support/broker.ts"
 import { RawMqtt } from "../support/raw-mqtt.ts"
 import { pathOf, run, testWith, tools } from "../support/tools.ts"
 
-const PAGES = ["mqtt-extensions.md", "mqtt-access.md", "mqtt-observing.md", "mqtt-operations.md"]
+const PAGES = ["mqtt-extensions.md", "mqtt-access.md", "mqtt-observing.md", "mqtt-operations.md", "mqtt-bridge.md"]
 /** Commands about something that is not there, and what they say of it. */
 const EXPECTED_FAULTS: ReadonlyMap<string, string> = new Map([
   ["delayed get 0-17", "(delayed-not-found)"],
   ["delayed delete 0-17", "(delayed-not-found)"],
+  ...["get", "pause", "resume", "reconnect"].map((verb) => [`bridge ${verb} cloud`, "(bridge-not-found)"] as const),
   ["retained get room/1/light", "(retained-not-found)"],
   ["retained delete room/1/light", "(retained-not-found)"]
 ])

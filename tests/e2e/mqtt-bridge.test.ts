@@ -3,10 +3,19 @@
  * what waits and what is given up. What kills do to them is in mqtt-bridge-kill.test.ts.
  */
 import { afterAll, afterEach, beforeAll, describe, expect, test } from "bun:test"
+import { spawnSync } from "node:child_process"
 import { mkdtempSync, rmSync, writeFileSync } from "node:fs"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
-import { type Address, type Broker, IS_EXTERNAL, runCommand, SHARD_COUNTS, startBroker } from "../support/broker.ts"
+import {
+  type Address,
+  type Broker,
+  IS_EXTERNAL,
+  RUNS_ON_DENO,
+  runCommand,
+  SHARD_COUNTS,
+  startBroker
+} from "../support/broker.ts"
 import { makeAuthority, makeCertificate } from "../support/certificates.ts"
 import { FakeRemote } from "../support/fake-remote.ts"
 import { Mosquitto } from "../support/mosquitto.ts"
@@ -81,10 +90,12 @@ for (const shards of suites) {
     beforeAll(async () => {
       const authority = makeAuthority()
       const ca = file("ca.pem", authority.certificate)
-      const server = makeCertificate({ name: "remote", hosts: ["remote.example"] }, authority)
+      // Deno asks for the name of the host.
+      const host = RUNS_ON_DENO ? "127.0.0.1" : "remote.example"
+      const server = makeCertificate({ name: "remote", hosts: [host] }, authority)
       const client = makeCertificate({ name: "edge" }, authority)
       const passwords = file("passwords", "edge:secret\n")
-      await Bun.$`mosquitto_passwd -U ${passwords}`.quiet()
+      spawnSync("mosquitto_passwd", ["-U", passwords])
       const tls = [
         `cafile ${ca}`,
         `certfile ${file("server.pem", server.certificate)}`,
@@ -98,12 +109,15 @@ for (const shards of suites) {
         remote: closed.remote,
         tls: true,
         ca,
-        server_name: "remote.example",
+        server_name: host,
         certificate: file("client.pem", client.certificate),
         private_key: file("client.key", client.privateKey),
         username: "edge",
         password_file: file("password", "secret\n")
       }
+      const strange = RUNS_ON_DENO
+        ? { ca: file("other.pem", makeAuthority("another").certificate) }
+        : { server_name: "other.example" }
       const both = (name: string) => ({
         out: [{ filter: `${name}/out/#`, qos: 2, local_prefix: "site/", remote_prefix: "plant/7/" }],
         in: [{ filter: `${name}/in/#`, qos: 2, local_prefix: "site/", remote_prefix: "plant/7/" }]
@@ -116,7 +130,7 @@ for (const shards of suites) {
           four: { options: { remote: open.remote, protocol: "3.1.1" }, ...both("four") },
           secure: { options: secure, ...both("secure") },
           "wrong-password": { options: { ...secure, password_file: file("wrong", "guess") }, ...both("w") },
-          "wrong-name": { options: { ...secure, server_name: "other.example" }, ...both("w") },
+          "wrong-name": { options: { ...secure, ...strange }, ...both("w") },
           echo5: { options: { remote: open.remote }, ...all("echo5/#") },
           echo4: { options: { remote: open.remote, protocol: "3.1.1" }, ...all("echo4/#") },
           ring1: { options: { remote: open.remote }, out: [{ filter: "ring/#" }] },
@@ -197,7 +211,7 @@ for (const shards of suites) {
       })
       expect(wrong).toMatchObject({ state: "waiting", connections: 0 })
       expect(wrong.last_error).toMatch(/^the remote refused to connect: 0x8[67]/)
-      expect((await item(broker, "wrong-name")).last_error).toContain("certificate is not good")
+      expect((await item(broker, "wrong-name")).last_error).toMatch(/certificate/)
       expect(broker.stderr).not.toContain("guess")
     })
 
@@ -268,6 +282,22 @@ for (const shards of suites) {
       await connected(broker, "limits")
     })
 
+    test("a remote that has lost its session: identifiers that it had in use mean nothing any more", async () => {
+      await connected(broker, "limits")
+      const here = await connect(broker.mqtt)
+      await here.subscribe("from/#", 2)
+      const publish = { cmd: "publish", topic: "from/a", qos: 2, messageId: 5, dup: false, retain: false } as const
+      const before = limits.count("pubrec")
+      limits.send({ ...publish, payload: "one" })
+      await limits.has(before + 1, "pubrec")
+      limits.cut()
+      await until("the end", async () => (await item(broker, "limits")).state !== "connected")
+      await connected(broker, "limits")
+      limits.send({ ...publish, payload: "two" })
+      const got = (await here.wholeMessages(2)).map(({ payload }) => textOf(payload))
+      expect(got).toEqual(["one", "two"])
+    })
+
     test("paused: messages wait, and are told of; resumed, they go; nobody else has its client identifier", async () => {
       await connected(broker, "five")
       await act(broker, "five", "pause")
@@ -308,6 +338,7 @@ for (const shards of suites) {
       const here = await connect(broker.mqtt)
       for (let each = 0; each < 40; each++)
         await here.publishWhole({ topic: `away/${each % 8}`, payload: `${each}`, qos: 1 })
+      await here.publishWhole({ topic: "away/kept", payload: "kept", qos: 0, retain: true })
       const known = async () => {
         const { backlog_messages, dropped_out, inflight } = await item(broker, "away")
         return { waiting: backlog_messages + Number(inflight), dropped: Number(dropped_out) }
@@ -326,6 +357,9 @@ for (const shards of suites) {
       try {
         await until("what was left", () => back.publishes.length >= waiting - 2)
         const got = new Set(back.publishes.map(({ payload }) => String(payload)))
+        await until("what is retained", () =>
+          back.publishes.some(({ topic, retain }) => topic === "away/kept" && retain)
+        )
         // The newest are what is kept.
         for (const last of ["39", "38", "37"]) expect(got.has(last)).toBe(true)
         const isThere = async (): Promise<boolean> =>

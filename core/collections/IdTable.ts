@@ -5,43 +5,54 @@
  * that an id is added never takes longer than dividing one segment (extendible hashing: Fagin et al. 1979; leave: its pages on disk).
  *
  * Invariants
- *  - At most three quarters of a segment are taken, so that a probe is short.
- *  - A table that becomes empty gives up its segments.
+ *  - At most 13 sixteenths of a segment are taken, so that a probe is short, and at least half where there are many.
+ *  - A table that becomes empty is small again.
  * The hashes must be seeded where clients choose the keys.
  */
 import { assert } from "../assert.ts"
 
 const SLOTS_MIN = 8
-/** Slots of a segment that is divided when it is full; 16 KiB. */
+/** A segment doubles up to so many slots; then it has the next two sizes, and is divided when it is full. */
+const SLOTS_DOUBLED = 1024
+const SLOTS_HALF = 1536
 const SLOTS_MAX = 2048
 /** Beyond so many segments they grow instead: many millions of ids, or keys of one hash. */
 const DEPTH_MAX = 16
 
 /**
- * Ids whose hashes begin with the same bits. To look for one: from slot `hash & mask` on, `words[2 * slot]` is a hash and
- * `words[2 * slot + 1]` one more than its id, 0 = nothing more.
+ * Ids whose hashes begin with the same bits. To look for one: in slot {@link Segment.first} and each {@link Segment.next},
+ * `words[2 * slot]` is a hash and `words[2 * slot + 1]` one more than its id, 0 = nothing more.
  */
 export class Segment {
   words: Int32Array
-  mask: number
+  slots: number
   count = 0
   /** How many first bits of the hashes are the same. */
   depth: number
 
   constructor(slots: number, depth: number) {
     this.words = new Int32Array(2 * slots)
-    this.mask = slots - 1
+    this.slots = slots
     this.depth = depth
   }
 
   get isFull(): boolean {
-    return 4 * (this.count + 1) > 3 * (this.mask + 1)
+    return 16 * (this.count + 1) > 13 * this.slots
+  }
+
+  /** Where the ids with a hash begin. */
+  first(hash: number): number {
+    return ((hash & 0xffff) * this.slots) >>> 16
+  }
+
+  next(slot: number): number {
+    return slot + 1 === this.slots ? 0 : slot + 1
   }
 
   put(hash: number, id: number): void {
-    const { words, mask } = this
-    let slot = hash & mask
-    while (words[2 * slot + 1] !== 0) slot = (slot + 1) & mask
+    const { words } = this
+    let slot = this.first(hash)
+    while (words[2 * slot + 1] !== 0) slot = this.next(slot)
     words[2 * slot] = hash
     words[2 * slot + 1] = id + 1
     this.count += 1
@@ -49,15 +60,14 @@ export class Segment {
 
   /** Takes an id out and moves back what would stand behind a gap. */
   take(hash: number, id: number): void {
-    const { words, mask } = this
-    let gap = hash & mask
+    const { words } = this
+    let gap = this.first(hash)
     while (words[2 * gap + 1] !== id + 1) {
       assert(words[2 * gap + 1] !== 0, "an id is removed by the hash that it was added with")
-      gap = (gap + 1) & mask
+      gap = this.next(gap)
     }
-    for (let slot = (gap + 1) & mask; words[2 * slot + 1] !== 0; slot = (slot + 1) & mask) {
-      const home = words[2 * slot]! & mask
-      if (((slot - home) & mask) < ((slot - gap) & mask)) continue
+    for (let slot = this.next(gap); words[2 * slot + 1] !== 0; slot = this.next(slot)) {
+      if (this.#steps(this.first(words[2 * slot]!), slot) < this.#steps(gap, slot)) continue
       words[2 * gap] = words[2 * slot]!
       words[2 * gap + 1] = words[2 * slot + 1]!
       gap = slot
@@ -67,10 +77,16 @@ export class Segment {
     this.count -= 1
   }
 
-  double(): void {
+  /** From one slot on to another one. */
+  #steps(from: number, to: number): number {
+    return to >= from ? to - from : to - from + this.slots
+  }
+
+  grow(slots: number): void {
+    assert(slots <= 65_536, "so many ids have hashes of their own")
     const before = this.words
-    this.words = new Int32Array(2 * before.length)
-    this.mask = before.length - 1
+    this.words = new Int32Array(2 * slots)
+    this.slots = slots
     this.count = 0
     for (let slot = 0; slot < before.length; slot += 2) {
       if (before[slot + 1] !== 0) this.put(before[slot]!, before[slot + 1]! - 1)
@@ -102,9 +118,10 @@ export class IdTable {
   add(hash: number, id: number): void {
     let segment = this.segment(hash)
     while (segment.isFull) {
-      if (segment.mask + 1 < SLOTS_MAX || segment.depth === DEPTH_MAX) {
-        this.#slotCount += segment.mask + 1
-        segment.double()
+      const { slots } = segment
+      if (slots < SLOTS_MAX || segment.depth === DEPTH_MAX) {
+        segment.grow(slots === SLOTS_DOUBLED ? SLOTS_HALF : slots === SLOTS_HALF ? SLOTS_MAX : 2 * slots)
+        this.#slotCount += segment.slots - slots
       } else this.#divide(segment, hash)
       segment = this.segment(hash)
     }
@@ -116,7 +133,7 @@ export class IdTable {
   remove(hash: number, id: number): void {
     this.segment(hash).take(hash, id)
     this.#count -= 1
-    if (this.#count > 0 || this.#depth === 0) return
+    if (this.#count > 0 || this.#slotCount === SLOTS_MIN) return
     this.#segments = [new Segment(SLOTS_MIN, 0)]
     this.#depth = 0
     this.#slotCount = SLOTS_MIN
@@ -130,15 +147,17 @@ export class IdTable {
     }
     const depth = segment.depth + 1
     const bit = 1 << (32 - depth)
-    const zero = new Segment(SLOTS_MAX, depth)
-    const one = new Segment(SLOTS_MAX, depth)
+    const zero = new Segment(SLOTS_HALF, depth)
+    const one = new Segment(SLOTS_HALF, depth)
     const { words } = segment
     for (let slot = 0; slot < words.length; slot += 2) {
       if (words[slot + 1] === 0) continue
       const half = (words[slot]! & bit) === 0 ? zero : one
+      // All of them may be on one side.
+      if (half.isFull) half.grow(SLOTS_MAX)
       half.put(words[slot]!, words[slot + 1]! - 1)
     }
-    this.#slotCount += SLOTS_MAX
+    this.#slotCount += zero.slots + one.slots - segment.slots
     // All places of the directory that led to it, the first half of them to one new segment, the others to the other.
     const places = 1 << (this.#depth - segment.depth)
     const first = ((hash >>> 1) >>> (31 - this.#depth)) & ~(places - 1)

@@ -50,8 +50,9 @@ export class PagedWords {
 
   /** Gives up all pages but a first small one. */
   reset(): void {
+    if (this.#length === WORDS_MIN) this.#pages[0]!.fill(0)
+    else this.#pages[0] = new Int32Array(WORDS_MIN)
     this.#pages.length = 1
-    this.#pages[0] = new Int32Array(WORDS_MIN)
     this.#length = WORDS_MIN
   }
 

@@ -78,13 +78,6 @@ export class FilterIndex<T extends object> {
     return out.length - before
   }
 
-  /** Visits every filter with its values (the visitor's own array). The index must not be changed meanwhile. */
-  forEachFilter(visit: (filter: string, values: ReadonlyArray<T>) => void): void {
-    this.#filters.forEach((number) => {
-      visit(this.#filters.text(number), this.#of(number).valuesOf(number >>> 1))
-    })
-  }
-
   #of(number: number): ValueLists<T> {
     return this.#values[(number & 1) as 0 | 1]
   }

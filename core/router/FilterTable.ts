@@ -68,10 +68,4 @@ export class FilterTable {
     }
     if (this.#tree.count > 0) this.#tree.matchInto(name, out)
   }
-
-  /** Visits the number of every filter. The table must not be changed meanwhile. */
-  forEach(visit: (number: number) => void): void {
-    for (let exact = 0; exact < this.#exact.idEnd; exact++) if (this.#exact.isHeld(exact)) visit(2 * exact)
-    for (let wild = 0; wild < this.#tree.end; wild++) if (this.#tree.isHeld(wild)) visit(2 * wild + 1)
-  }
 }

@@ -1,6 +1,6 @@
 /**
  * A tree of topic levels in typed arrays: 32 bytes a node, its edges in a hash table keyed by (parent, level), its levels as ids
- * of a {@link TextTable}. What stands on a node is its owner's affair: two words of a node are the owner's.
+ * of a {@link TextTable}. What stands on a node is its owner's affair: three words of a node are the owner's.
  *
  * Invariants
  *  - Node 0 is the root and has no level; a node number means one path until {@link LevelTree.removeLeaf} frees it.
@@ -51,11 +51,6 @@ export class LevelTree {
     return this.#nodeCount
   }
 
-  /** One past the largest node number ever given. */
-  get nodeEnd(): number {
-    return this.#nodeEnd
-  }
-
   /** Bytes of the tree's buffers. */
   get sizeBytes(): number {
     return this.nodes.sizeBytes + this.#edges.sizeBytes + this.levels.sizeBytes
@@ -66,8 +61,9 @@ export class LevelTree {
     if (level < 0) return NONE
     const nodes = this.nodes
     const hash = this.#edgeHash(parent, level)
-    const { words, mask } = this.#edges.segment(hash)
-    for (let slot = hash & mask; ; slot = (slot + 1) & mask) {
+    const segment = this.#edges.segment(hash)
+    const { words } = segment
+    for (let slot = segment.first(hash); ; slot = segment.next(slot)) {
       const node = words[2 * slot + 1]! - 1
       if (node < 0) return NONE
       if (words[2 * slot] !== hash) continue
@@ -146,8 +142,6 @@ export class LevelTree {
     this.#edges.remove(this.#edgeHash(parent, level), node)
     this.levels.release(level)
     nodes.clear(base, NODE_WORDS)
-    // A free node has a parent that no node has, so that no walk over all nodes takes it for one in use.
-    nodes.set(base + PARENT, -1)
     nodes.set(base + NEXT, this.#freeNode)
     this.#freeNode = node
     this.#nodeCount -= 1

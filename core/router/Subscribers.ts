@@ -21,6 +21,11 @@ export class Subscribers {
   /** The delivery that each had last: most have the same options on all their filters. */
   readonly deliveries: Array<Known | undefined> = []
 
+  /** Bytes of what there is by number. */
+  get sizeBytes(): number {
+    return this.firsts.sizeBytes + this.counts.sizeBytes + 32 * this.#subscribers.length
+  }
+
   /** The number of a subscriber; -1 where it has none. */
   find(subscriber: Subscriber): number {
     return this.#numbers.get(subscriber) ?? -1
@@ -54,6 +59,17 @@ export class Subscribers {
     this.#publishers[number] = ""
     this.deliveries[number] = undefined
     this.#free.push(number)
+    if (this.#numbers.size === 0) this.#reset()
+  }
+
+  /** Nobody is left: gives up what was needed for more. */
+  #reset(): void {
+    this.#subscribers.length = 0
+    this.#publishers.length = 0
+    this.deliveries.length = 0
+    this.#free.length = 0
+    this.firsts.reset()
+    this.counts.reset()
   }
 
   #add(subscriber: Subscriber): number {

@@ -63,14 +63,14 @@ export class SubscriptionTable {
 
   /** Bytes of the table's buffers. */
   get sizeBytes(): number {
-    const firsts = this.#firsts[0].sizeBytes + this.#firsts[1].sizeBytes
+    const firsts = this.#firsts[0].sizeBytes + this.#firsts[1].sizeBytes + this.#subscribers.sizeBytes
     return this.#filters.sizeBytes + this.#records.sizeBytes + this.#pairs.sizeBytes + firsts
   }
 
   /** Adds a subscription, or puts it in the place of its subscriber's on the same filter; whether the filter is new here. */
   put(subscription: Subscription): boolean {
-    const filter = this.#filters.hold(subscription.filter)
     const subscriber = this.#subscribers.hold(subscription.subscriber, subscription.noLocal)
+    const filter = this.#filters.hold(subscription.filter)
     const known = this.#find(filter, subscriber)
     const firsts = this.#firstsOf(filter)
     firsts.reserve((filter >>> 1) + 1)
@@ -171,7 +171,8 @@ export class SubscriptionTable {
     }
     for (const group of groups.values()) {
       if (typeof group === "number") out.push(this.#alone(group))
-      else out.push(Delivery.merge(group.map((record) => this.#subscription(record))))
+      // Of what several subscriptions make together nobody asks for a filter: none is made a string.
+      else out.push(Delivery.merge(group.map((record) => this.#subscription(record, ""))))
     }
   }
 
@@ -209,8 +210,9 @@ export class SubscriptionTable {
 
   #find(filter: number, subscriber: number): number {
     const hash = this.#hash(filter, subscriber)
-    const { words, mask } = this.#pairs.segment(hash)
-    for (let slot = hash & mask; ; slot = (slot + 1) & mask) {
+    const segment = this.#pairs.segment(hash)
+    const { words } = segment
+    for (let slot = segment.first(hash); ; slot = segment.next(slot)) {
       const record = words[2 * slot + 1]! - 1
       if (record < 0) return -1
       if (words[2 * slot] !== hash || this.#records.get(record * WORDS + FILTER) !== filter) continue

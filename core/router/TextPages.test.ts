@@ -46,6 +46,7 @@ function make() {
 
 test("texts of any size are what they were, and at most half of the bytes lie idle", () => {
   const size = fc.oneof(
+    { weight: 4, arbitrary: fc.constantFrom(0, 0, 1, 65_527, 65_528, 16_376, 16_380, 16_381) },
     { weight: 6, arbitrary: fc.nat({ max: 300 }) },
     { weight: 3, arbitrary: fc.nat({ max: 17_000 }) },
     { weight: 1, arbitrary: fc.nat({ max: 131_070 }) }
@@ -59,7 +60,7 @@ test("texts of any size are what they were, and at most half of the bytes lie id
         else if (!texts.has(id)) put(id, size)
       }
       check()
-      const used = [...texts.values()].reduce((sum, text) => sum + text.size + 4, 0)
+      const used = [...texts.values()].reduce((sum, text) => sum + text.size + 8, 0)
       assert.ok(pages.sizeBytes <= 2 * used + 3 * 65_536, `${pages.sizeBytes} bytes for ${used}`)
     }),
     { numRuns: 150 }
@@ -81,4 +82,17 @@ test("what comes and goes among what stays makes it no larger, and few texts mov
   for (let id = 0; id < 2_000; id++) release(id)
   pages.reset()
   assert.equal(pages.sizeBytes, 256)
+})
+
+test("texts that have pages of their own are bounded by their bytes, not by their number", () => {
+  // No byte of them is touched but what stands before each.
+  const { pages, texts } = make()
+  const COUNT = 33_000
+  for (let id = 0; id < COUNT; id++) texts.set(id, { position: pages.allocate(id, 16_381), size: 16_381, value: 0 })
+  const last = texts.get(COUNT - 1)
+  assert.ok(last !== undefined)
+  assert.equal(pages.offset(last.position), 4)
+  assert.deepEqual([...pages.bytes(last.position).subarray(0, 4)], [(COUNT - 1) & 255, (COUNT - 1) >> 8, 0, 0])
+  for (const { position, size } of texts.values()) pages.release(position, size)
+  assert.ok(pages.sizeBytes < 100_000)
 })

@@ -6,14 +6,18 @@
  *
  * Invariants
  *  - A page of which less than half is in use is given up, but for the one that is being filled: at most half of the bytes lie idle.
+ *  - A text begins on its page: one of no bytes, too, so that the last bytes of a page may lie idle.
  *  - Giving up a page moves at most half a page. No other call takes longer for what was stored before.
  */
 import { assert } from "../assert.ts"
 
-const PAGE_SHIFT = 16
-const PAGE_BYTES = 1 << PAGE_SHIFT
-const MASK = PAGE_BYTES - 1
-const PAGES_MAX = 1 << 15
+/** Texts begin at multiples of four bytes; a position counts these. */
+const UNIT_SHIFT = 2
+const PAGE_SHIFT = 14
+const PAGE_BYTES = 1 << (PAGE_SHIFT + UNIT_SHIFT)
+const MASK = (1 << PAGE_SHIFT) - 1
+/** What fits into a position; with pages for large texts alone, 2 GiB. */
+const PAGES_MAX = 1 << (31 - PAGE_SHIFT)
 const BYTES_MIN = 256
 /** A text of more bytes has a page of its own. */
 const SHARED_MAX = PAGE_BYTES / 4
@@ -54,18 +58,18 @@ export class TextPages {
   }
 
   offset(position: number): number {
-    return position & MASK
+    return (position & MASK) << UNIT_SHIFT
   }
 
   /** Room for a text of `size` bytes; its position. The caller fills it in. */
   allocate(id: number, size: number): number {
-    const needed = HEADER + size
+    const needed = roomOf(size)
     if (needed > SHARED_MAX) {
       const page = this.#open(needed)
       this.#used[page] = needed
       return this.#begin(page, 0, id)
     }
-    if (this.#end + needed > PAGE_BYTES) this.#turnOver()
+    if (this.#end + needed >= PAGE_BYTES) this.#turnOver()
     this.#fit(this.#end + needed)
     const start = this.#end
     this.#end += needed
@@ -76,8 +80,8 @@ export class TextPages {
   /** Gives back the room of a text. */
   release(position: number, size: number): void {
     const page = position >>> PAGE_SHIFT
-    writeHeader(this.#pages[page]!, (position & MASK) - HEADER, ~size)
-    const used = this.#used[page]! - HEADER - size
+    writeHeader(this.#pages[page]!, this.offset(position) - HEADER, ~size)
+    const used = this.#used[page]! - roomOf(size)
     this.#used[page] = used
     if (page !== this.#current) {
       if (used === 0) this.#drop(page)
@@ -87,8 +91,8 @@ export class TextPages {
 
   /** Everything was released: gives up all pages. */
   reset(): void {
+    if (this.#sizeBytes > BYTES_MIN) this.#pages[0] = new Uint8Array(BYTES_MIN)
     this.#pages.length = 1
-    this.#pages[0] = new Uint8Array(BYTES_MIN)
     this.#used[0] = 0
     this.#freePages.length = 0
     this.#current = 0
@@ -98,7 +102,7 @@ export class TextPages {
 
   #begin(page: number, start: number, id: number): number {
     writeHeader(this.#pages[page]!, start, id)
-    return page * PAGE_BYTES + start + HEADER
+    return (page << PAGE_SHIFT) | ((start + HEADER) >>> UNIT_SHIFT)
   }
 
   /** A small first page grows until it is a whole one. */
@@ -134,17 +138,17 @@ export class TextPages {
         const position = this.allocate(id, size)
         const target = this.#pages[position >>> PAGE_SHIFT]!
         const from = start + HEADER
-        target.set(bytes.subarray(from, from + size), position & MASK)
+        target.set(bytes.subarray(from, from + size), this.offset(position))
         this.#owner.moved(id, position)
       }
-      start += HEADER + size
+      start += roomOf(size)
     }
     this.#drop(page)
   }
 
   #open(size: number): number {
     const page = this.#freePages.pop() ?? this.#pages.length
-    assert(page < PAGES_MAX, "the texts of a table fit into 2 GiB")
+    assert(page < PAGES_MAX, "the texts of a table fit into the pages that can be told apart")
     this.#pages[page] = new Uint8Array(size)
     this.#sizeBytes += size
     return page
@@ -155,6 +159,11 @@ export class TextPages {
     this.#pages[page] = undefined
     this.#freePages.push(page)
   }
+}
+
+/** The bytes that a text takes, with its header. */
+function roomOf(size: number): number {
+  return (HEADER + size + 3) & ~3
 }
 
 function writeHeader(bytes: Uint8Array, at: number, word: number): void {

@@ -4,16 +4,15 @@
  *
  * Invariants
  *  - An id means one text until its last holder releases it; then it may be given to another text.
- *  - At most half the slots are taken, so that a probe is short; the hash is seeded ({@link hashText}).
- *  - Bytes of released texts are won back once they are more than half of the store.
- *  - Texts that come and go do not make it grow: {@link TextPages}.
+ *  - The hash is seeded ({@link hashText}).
+ *  - Texts that come and go do not make it grow ({@link TextPages}), and a table of none is small.
  *  - Nothing that is done for one text takes longer because there are many.
  * A record is three 32-bit words; a text of code units below 256 takes a byte a unit, any other two.
  */
 import { assert } from "../assert.ts"
 import { IdTable } from "../collections/IdTable.ts"
 import { PagedWords } from "../collections/PagedWords.ts"
-import { hashMultiplier, hashText } from "./seeded-hash.ts"
+import { beginHash, finish, hashMultiplier, hashText, mixUnit } from "./seeded-hash.ts"
 import { type TextOwner, TextPages } from "./TextPages.ts"
 
 const WORDS = 3
@@ -45,11 +44,6 @@ export class TextTable implements TextOwner {
   /** Texts that are held. */
   get count(): number {
     return this.#ids.count
-  }
-
-  /** One past the largest id ever given. */
-  get idEnd(): number {
-    return this.#idEnd
   }
 
   /** Bytes of the table's buffers. */
@@ -162,8 +156,9 @@ export class TextTable implements TextOwner {
   }
 
   #find(text: string, start: number, end: number, hash: number): number {
-    const { words, mask } = this.#ids.segment(hash)
-    for (let slot = hash & mask; ; slot = (slot + 1) & mask) {
+    const segment = this.#ids.segment(hash)
+    const { words } = segment
+    for (let slot = segment.first(hash); ; slot = segment.next(slot)) {
       const id = words[2 * slot + 1]! - 1
       if (id < 0) return -1
       if (words[2 * slot] === hash && this.equals(id, text, start, end)) return id
@@ -208,8 +203,10 @@ export class TextTable implements TextOwner {
   }
 
   #hashOf(id: number): number {
-    const text = this.text(id)
-    return hashText(text, 0, text.length, this.#seed, this.#multiplier)
+    const length = this.length(id)
+    let hash = beginHash(length, this.#seed)
+    for (let index = 0; index < length; index++) hash = mixUnit(hash, this.unit(id, index), this.#multiplier)
+    return finish(hash)
   }
 }
 

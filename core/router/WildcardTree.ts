@@ -65,11 +65,6 @@ export class WildcardTree {
     return this.#count
   }
 
-  /** One past the largest number ever given. */
-  get end(): number {
-    return this.#end
-  }
-
   get sizeBytes(): number {
     return this.#tree.sizeBytes + this.#tails.sizeBytes + this.#places.sizeBytes
   }

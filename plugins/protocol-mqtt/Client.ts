@@ -1,6 +1,6 @@
 /**
- * The client of a connection as its CONNECT introduced it, and as access rules see it. Its address is asked of the socket: a string for every
- * idle connection is too much to keep.
+ * The client of a connection as its CONNECT introduced it, and as access rules see it. Its address is asked of the socket, which keeps it in
+ * less than a string.
  */
 import type { Principal, Socket } from "../../core/mod.ts"
 

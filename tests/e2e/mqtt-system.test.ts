@@ -135,7 +135,10 @@ brokerSuite("$SYS", { set }, (broker) => {
         expect(two[1]).toMatchObject({ name: `${clientId}/connected` })
       } else {
         const reason = version === 3 ? "tcp_closed" : "normal"
-        expect(await event()).toMatchObject({ name: `${clientId}/disconnected`, facts: { reason } })
+        expect(await event()).toMatchObject({
+          name: `${clientId}/disconnected`,
+          facts: { reason, ipaddress: "127.0.0.1" }
+        })
       }
     }
     // Whatever it is called, it is one level.

@@ -6,12 +6,18 @@
  *  - What waits is this broker's session, which is there from the first moment on, whether the remote is or not.
  */
 import { Effect, type Scope } from "effect"
-import type { ClockShape, HostedClient, LogShape, RandomShape } from "../../core/mod.ts"
+import {
+  type ClockShape,
+  type HostedClient,
+  InvariantViolation,
+  type LogShape,
+  type RandomShape
+} from "../../core/mod.ts"
 import { backoffMs } from "./backoff.ts"
 import { Counts } from "./Counts.ts"
 import { type ConnectParts, connect } from "./connecting.ts"
 import type { Link } from "./Link.ts"
-import type { LinkError } from "./LinkError.ts"
+import { LinkError } from "./LinkError.ts"
 import type { BridgeSettings } from "./Settings.ts"
 import { type SessionFacts, sessionFacts } from "./session-facts.ts"
 import { shown } from "./wire/answers.ts"
@@ -139,14 +145,15 @@ export class Bridge implements HostedClient {
     else this.#link.end(reason)
   }
 
-  /** Looks at what waits. */
+  /** Looks at what waits; where that cannot be told, what was seen the last time. */
   look(): Effect.Effect<SessionFacts | undefined> {
     return sessionFacts(this.#parts.resources, this.clientIdentifier).pipe(
       Effect.tap((facts) =>
         Effect.sync(() => {
           this.facts = facts
         })
-      )
+      ),
+      Effect.catch(() => Effect.succeed(this.facts))
     )
   }
 
@@ -196,6 +203,7 @@ export class Bridge implements HostedClient {
     this.counts.attempts += 1
     if (this.state !== "waiting") this.#enter("connecting")
     return Effect.scoped(connect({ ...this.#parts, bridge: this })).pipe(
+      Effect.catchDefect(unexpected),
       Effect.flip,
       Effect.ensuring(
         Effect.sync(() => {
@@ -207,6 +215,7 @@ export class Bridge implements HostedClient {
 
   #prepare(): Effect.Effect<void> {
     return Effect.scoped(connect({ ...this.#parts, bridge: this }, true)).pipe(
+      Effect.catchDefect(unexpected),
       Effect.flip,
       Effect.flatMap(({ reason }) =>
         Effect.sync(() => {
@@ -279,4 +288,10 @@ export class Bridge implements HostedClient {
       return Effect.sync(() => timer.cancel())
     })
   }
+}
+
+/** Whatever goes wrong costs an attempt, not the bridge; what must never be ends the process. */
+function unexpected(defect: unknown): Effect.Effect<never, LinkError> {
+  if (defect instanceof InvariantViolation) return Effect.die(defect)
+  return Effect.fail(new LinkError({ reason: defect instanceof Error ? defect.message : String(defect) }))
 }

@@ -293,8 +293,9 @@ export class Link {
   }
 
   #fromRemote(): string {
-    const { bytes, firstByte, start, end } = this.remote.reader
+    const { bytes, firstByte, start, end, isCut } = this.remote.reader
     const type = firstByte >>> 4
+    if (isCut) return this.#relay?.cutFromRemote(bytes, firstByte, start, end) ?? "the remote sent something else first"
     const version = this.#parts.remoteVersion
     const waiting = this.#remoteConnack
     if (waiting !== undefined) {

@@ -110,12 +110,22 @@ export class Relay {
     return ""
   }
 
+  /** The beginning of a message of the remote that is too large: it is given up, and not sent again. */
+  cutFromRemote(bytes: Uint8Array, firstByte: number, start: number, end: number): string {
+    const fault = this.#view.scanCut(bytes, firstByte, start, end)
+    if (fault !== "") return `the remote sent ${fault}`
+    this.#parts.dropped("in", "its packet is larger than packet_size_max of the bridge")
+    return this.#settleRemote(this.#view)
+  }
+
   #publishOut(bytes: Uint8Array, firstByte: number, start: number, end: number): string {
     const { toRemote, remoteVersion, counts, hopsMax, maximumQos, retainAvailable } = this.#parts
     const view = this.#view
     const fault = view.scan(bytes, firstByte, start, end, 5)
     if (fault !== "") return `this broker sent ${fault}`
-    if (hopsMax > 0 && view.hops >= hopsMax && !view.hasPassedHere) {
+    // One that a bridge has brought has this broker as its last. Where another one came after it, that has sent it back.
+    const isBack = view.hasPassedHere && !view.isLastHere
+    if (hopsMax > 0 && (isBack || view.hops - (view.isLastHere ? 1 : 0) >= hopsMax)) {
       counts.looped += 1
       return this.#settleLocal(view)
     }

@@ -1,4 +1,8 @@
-/** Bridges to other MQTT brokers, both ways. What does the work is loaded where a bridge is asked for. */
+/**
+ * Bridges to other MQTT brokers, both ways. Where none is asked for there is an empty list to show, and nothing else.
+ *
+ * All of it is imported here: loaded on demand, what it shares with everybody would stand in a bundle whole, which costs more than this.
+ */
 import { Effect, Layer } from "effect"
 import {
   BRIDGE_PREFIX,
@@ -22,6 +26,7 @@ import {
 } from "../../core/mod.ts"
 import { bridgeResource } from "./bridge-resource.ts"
 import { options, type Settings } from "./Settings.ts"
+import { startBridges } from "./start-bridges.ts"
 
 const failed = (error: unknown): PluginError =>
   new PluginError({ plugin: "bridge-mqtt", message: error instanceof Error ? error.message : String(error) })
@@ -48,7 +53,6 @@ export const plugin = {
         const facts = yield* NodeFacts
         const hasMqtt = facts.plugins().some(({ name }) => name === "protocol-mqtt")
         if (!hasMqtt) return yield* failed("a bridge needs the plugin protocol-mqtt, which is not in the manifest")
-        const { startBridges } = yield* Effect.tryPromise({ try: () => import("./start-bridges.ts"), catch: failed })
         const bridges = yield* startBridges(settings, {
           net: yield* Net,
           files: yield* Files,

@@ -1,7 +1,8 @@
 /** What this broker says of a bridge's session: asked of the resource `session`, as an administrator would. */
-import { Effect } from "effect"
+import { Cause, Effect } from "effect"
 import * as v from "valibot"
-import type { Resource } from "../../core/mod.ts"
+import { type Resource, ResourceError } from "../../core/mod.ts"
+import { LinkError } from "./LinkError.ts"
 
 const item = v.object({
   connected: v.boolean(),
@@ -23,21 +24,25 @@ export interface SessionFacts {
   readonly received: number
 }
 
-/** Undefined = there is no such session, or nobody who could tell. */
+/** Undefined = there is no such session. That it cannot be told is another matter: it fails then. */
 export function sessionFacts(
   all: () => ReadonlyArray<Resource>,
   clientIdentifier: string
-): Effect.Effect<SessionFacts | undefined> {
+): Effect.Effect<SessionFacts | undefined, LinkError> {
   return Effect.suspend(() => {
-    const session = all().find(({ name }) => name === "session")
-    return session?.get?.(clientIdentifier) ?? Effect.succeed(undefined)
+    const get = all().find(({ name }) => name === "session")?.get
+    return get?.(clientIdentifier) ?? Effect.die("nobody tells of sessions")
   }).pipe(
-    Effect.map((found) => {
-      const parsed = v.safeParse(item, found)
-      if (!parsed.success) return undefined
-      const { inflight, queued_messages: messages, queued_bytes: bytes, queued_since: since, received } = parsed.output
-      return { inflight, messages, bytes, since, received }
+    Effect.catchCause((cause) => {
+      const error = Cause.squash(cause)
+      if (error instanceof ResourceError && error.reason === "not-found") return Effect.succeed(undefined)
+      const why = error instanceof Error ? error.message : String(error)
+      return Effect.fail(new LinkError({ reason: `this broker cannot tell what waits for the bridge: ${why}` }))
     }),
-    Effect.catch(() => Effect.succeed(undefined))
+    Effect.map((found) => {
+      if (found === undefined) return undefined
+      const { inflight, queued_messages, queued_bytes, queued_since: since, received } = v.parse(item, found)
+      return { inflight, messages: queued_messages, bytes: queued_bytes, since, received }
+    })
   )
 }

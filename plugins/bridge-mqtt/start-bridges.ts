@@ -1,4 +1,4 @@
-/** Starts the bridges that this shard owns: loaded only where there are any, or were. */
+/** Starts the bridges that this shard owns, and ends the sessions of those that are gone. */
 import { Effect, type Scope } from "effect"
 import type {
   ClockShape,

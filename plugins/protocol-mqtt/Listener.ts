@@ -17,6 +17,8 @@ const HOSTED_SERVICE = `${SERVICE}/hosted`
 export class Listener {
   readonly service: string
   readonly settings: Settings
+  /** Whether its clients are the node's own: no limit that is there to hold clients off holds for them, and nobody else gets in. */
+  readonly isHosted: boolean
   /** CONNECTs that it has refused for limits of its own. */
   refused = 0
   readonly #connectionsMax: number
@@ -26,14 +28,10 @@ export class Listener {
 
   private constructor(service: string, settings: Settings, connectionsMax: number, connectRateMax: number) {
     this.service = service
+    this.isHosted = service === HOSTED_SERVICE
     this.settings = settings
     this.#connectionsMax = connectionsMax
     this.#rate = connectRateMax === 0 ? undefined : new TokenBucket(connectRateMax)
-  }
-
-  /** Whether its clients are the node's own: no limit that is there to hold clients off holds for them, and nobody else gets in. */
-  get isHosted(): boolean {
-    return this.service === HOSTED_SERVICE
   }
 
   /** Of clients that plugins of this node run. */

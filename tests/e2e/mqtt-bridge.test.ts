@@ -18,7 +18,7 @@ import {
 } from "../support/broker.ts"
 import { makeAuthority, makeCertificate } from "../support/certificates.ts"
 import { FakeRemote } from "../support/fake-remote.ts"
-import { Mosquitto } from "../support/mosquitto.ts"
+import { freePort, Mosquitto } from "../support/mosquitto.ts"
 import { encode, propertiesOf, type Qos, textOf } from "../support/mqtt-packets.ts"
 import { RawMqtt, uniqueId } from "../support/raw-mqtt.ts"
 import { tools } from "../support/tools.ts"
@@ -270,7 +270,7 @@ for (const shards of suites) {
         ["30 03 00 01 23", "a topic name that is none"],
         ["36 04 00 01 61 00", "flags that are not allowed"],
         ["f0 00", "not a server's"],
-        ["30 ff ff ff 7f", "too large"],
+        ["40 ff ff ff 7f", "too large"],
         ["e0 00", "the remote ended the connection: 0x00"]
       ] as const) {
         await connected(broker, "limits")
@@ -280,6 +280,27 @@ for (const shards of suites) {
         expect((await item(broker, "limits")).last_error).toContain(words)
       }
       await connected(broker, "limits")
+    })
+
+    test("a message of the remote that is too large is acknowledged and given up, before and in version 5", async () => {
+      for (const name of ["four", "five"]) {
+        await connected(broker, name)
+        const { gaps, connections } = await item(broker, name)
+        const [here, there] = [await connect(broker.mqtt), await connect(open.address, name === "four" ? 4 : 5)]
+        await here.subscribe(`site/${name}/in/#`, 2)
+        await here.messages(1, { timeoutMs: 100 }).catch(() => [])
+        const topic = `plant/7/${name}/in/large`
+        // In version 5 mosquitto itself holds back what it was told is too large.
+        await there.publishWhole({ topic, payload: "x".repeat(2_000_000), qos: 2 })
+        await there.publishWhole({ topic, payload: "small", qos: 2 })
+        const [message] = await here.wholeMessages(1)
+        expect(textOf(message?.payload ?? new Uint8Array(0))).toBe("small")
+        const after = await item(broker, name)
+        expect([Number(after["gaps"]) - Number(gaps), after["connections"]]).toEqual([
+          name === "four" ? 1 : 0,
+          connections
+        ])
+      }
     })
 
     test("a remote that has lost its session: identifiers that it had in use mean nothing any more", async () => {
@@ -330,7 +351,12 @@ for (const shards of suites) {
     away.close()
     const bridge = (more: Table): Wanted => ({ options: { remote, ...more }, out: [{ filter: "away/#" }] })
     const start = (bridges: Readonly<Record<string, Wanted>>): Promise<Broker> =>
-      startBroker({ shards, config: manifestOf(bridges), set: { "node.data": data } })
+      startBroker({
+        shards,
+        config: manifestOf(bridges),
+        // What holds other clients off does not hold for a bridge.
+        set: { "node.data": data, "protocol-mqtt.session_expiry_max": "0", "protocol-mqtt.connect_rate_max": "3" }
+      })
     let broker = await start({ away: bridge({ queue_messages_max: 10 }) })
     try {
       await until("an attempt", async () => (await item(broker, "away")).state === "waiting")
@@ -344,24 +370,23 @@ for (const shards of suites) {
         return { waiting: backlog_messages + Number(inflight), dropped: Number(dropped_out) }
       }
       // Each queue log keeps ten, and what was sent once to no one.
-      await until(
-        "the bound",
-        async () => (await known()).dropped > 0 && (await item(broker, "away")).backlog_messages <= 10 * shards
-      )
-      const { waiting, dropped } = await known()
-      expect(waiting + dropped).toBe(40)
+      // Asked for while an attempt is made, the numbers need not agree: they do when it is over.
+      await until("the bound", async () => {
+        const { waiting, dropped } = await known()
+        return dropped > 0 && waiting + dropped === 40 && (await item(broker, "away")).backlog_messages <= 10 * shards
+      })
       expect(broker.stderr).toContain("bridge away: a gap (out)")
       broker.kill()
       broker = await start({ away: bridge({ queue_messages_max: 10 }) })
       const back = await FakeRemote.start({ acknowledges: true, port: Number(remote.split(":")[1]) })
       try {
-        await until("what was left", () => back.publishes.length >= waiting - 2)
-        const got = new Set(back.publishes.map(({ payload }) => String(payload)))
+        const got = (payload: string): boolean => back.publishes.some((each) => String(each.payload) === payload)
         await until("what is retained", () =>
           back.publishes.some(({ topic, retain }) => topic === "away/kept" && retain)
         )
-        // The newest are what is kept.
-        for (const last of ["39", "38", "37"]) expect(got.has(last)).toBe(true)
+        // The newest are what is kept, and most of the oldest are gone.
+        for (const last of ["39", "38", "37"]) await until(`message ${last}`, () => got(last))
+        expect(["1", "2", "3", "4", "5", "6", "7"].filter(got).length).toBeLessThan(7)
         const isThere = async (): Promise<boolean> =>
           (await fetch(`${broker.url}/api/v1/sessions/manifold-bridge-away`)).status === 200
         expect(await isThere()).toBe(true)
@@ -376,6 +401,35 @@ for (const shards of suites) {
       rmSync(data, { recursive: true, force: true })
     }
   }, 30_000)
+}
+
+for (const shards of suites.slice(-1)) {
+  test(`two of ours that send each other everything: it ends; shards = ${shards}`, async () => {
+    const ports = [await freePort(), await freePort()]
+    const starting = ports.map((port, index) => {
+      const remote = `127.0.0.1:${ports[1 - index]}`
+      const config = manifestOf({ other: { options: { remote }, out: [{ filter: "pair/#", qos: 2 }] } })
+      return startBroker({ shards, config, set: { "protocol-mqtt.tcp": `127.0.0.1:${port}` } })
+    })
+    const brokers = await Promise.all(starting)
+    try {
+      const [one, two] = brokers
+      if (one === undefined || two === undefined) throw new Error("there are two")
+      await Promise.all([connected(one, "other"), connected(two, "other")])
+      const [here, there] = [await connect(one.mqtt), await connect(two.mqtt)]
+      await here.subscribe("pair/#", 2)
+      await there.subscribe("pair/#", 2)
+      await here.publishWhole({ topic: "pair/a", payload: "x", qos: 2 })
+      expect((await there.wholeMessages(1)).length).toBe(1)
+      // What the other one sends back comes once, and goes nowhere from here.
+      expect((await here.wholeMessages(2)).length).toBe(2)
+      await until("its count", async () => (await item(one, "other"))["looped"] === 1)
+      await Promise.all([here.quiet(200), there.quiet(200)])
+    } finally {
+      RawMqtt.cutAll()
+      for (const broker of brokers) await broker.stop()
+    }
+  }, 20_000)
 }
 
 test("wrong options name the bridge", async () => {

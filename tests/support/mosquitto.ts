@@ -9,7 +9,7 @@ import { pathOf, tools } from "./tools.ts"
 import { sleep, until } from "./until.ts"
 
 /** A port that is free now. */
-async function freePort(): Promise<number> {
+export async function freePort(): Promise<number> {
   const server = createServer()
   await new Promise<void>((done) => server.listen(0, "127.0.0.1", done))
   const { port } = server.address() as AddressInfo

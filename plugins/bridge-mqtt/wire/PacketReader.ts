@@ -4,9 +4,12 @@
  * Source: MQTT 5.0 section 2.1.
  * Invariants
  *  - No more is held than what came and was not read, and one packet of {@link PacketReader.packetSizeMax} bytes at most is waited for.
+ *  - Of a PUBLISH that is larger its beginning is told, so that it can be answered, and the rest is passed over as it comes. Any other
+ *    packet of that size is a fault.
  *  - A packet lies at `bytes[start, end)` until the next call of `push`.
  */
-import { hasRightFlags } from "./packet-types.ts"
+import { hasRightFlags, PUBLISH } from "./packet-types.ts"
+import { uint16At } from "./properties.ts"
 
 const NO_BYTES = new Uint8Array(0)
 
@@ -25,18 +28,26 @@ export class PacketReader {
   /** Behind the fixed header. */
   start = 0
   end = 0
+  /** It is a PUBLISH that is too large: what lies there ends with its topic name and packet identifier. */
+  isCut = false
   /** What was read and what came. */
   #position = 0
   #filled = 0
   /** `bytes` is our own and longer than what is in it. */
   #isOwn = false
+  /** Bytes to come that nobody wants. */
+  #unwanted = 0
 
   constructor(packetSizeMax: number) {
     this.packetSizeMax = packetSizeMax
   }
 
   /** Takes the next bytes of the stream, which nobody may change afterwards. */
-  push(chunk: Uint8Array): void {
+  push(given: Uint8Array): void {
+    const passed = Math.min(this.#unwanted, given.length)
+    this.#unwanted -= passed
+    if (passed === given.length) return
+    const chunk = passed === 0 ? given : given.subarray(passed)
     const rest = this.#filled - this.#position
     if (rest === 0) {
       this.bytes = chunk
@@ -75,12 +86,26 @@ export class PacketReader {
       remaining += (byte & 127) * 2 ** (7 * index)
       if (byte < 128) break
     }
-    if (position - this.#position + remaining > this.packetSizeMax) return this.#fail("a packet that is too large")
+    this.isCut = position - this.#position + remaining > this.packetSizeMax
+    if (this.isCut) return this.#cut(firstByte, position, remaining)
     if (position + remaining > filled) return NEED_MORE
     this.firstByte = firstByte
     this.start = position
     this.end = position + remaining
     this.#position = this.end
+    return FOUND
+  }
+
+  #cut(firstByte: number, start: number, remaining: number): number {
+    if (firstByte >>> 4 !== PUBLISH) return this.#fail("a packet that is too large")
+    const there = this.#filled - start
+    const head = there < 2 ? 2 : 4 + uint16At(this.bytes, start)
+    if (there < Math.min(head, remaining)) return NEED_MORE
+    this.firstByte = firstByte
+    this.start = start
+    this.end = start + Math.min(head, remaining)
+    this.#unwanted = Math.max(0, remaining - there)
+    this.#position = start + Math.min(there, remaining)
     return FOUND
   }
 

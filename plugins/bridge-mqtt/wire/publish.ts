@@ -35,8 +35,9 @@ export class PublishView implements PropertyVisitor {
   payloadEnd = 0
   /** Brokers that it has passed, by their notes. */
   hops = 0
-  /** One of them is this one. */
+  /** One of them is this one; and it is the last. */
   hasPassedHere = false
+  isLastHere = false
   /** Pairs of start and end: the properties that go on. */
   readonly kept: Array<number> = []
   keptSize = 0
@@ -55,7 +56,7 @@ export class PublishView implements PropertyVisitor {
     this.retain = (firstByte & 1) !== 0
     this.packetIdentifier = 0
     this.hops = this.keptSize = this.kept.length = 0
-    this.hasPassedHere = false
+    this.hasPassedHere = this.isLastHere = false
     if (this.qos === 3 || (this.qos === 0 && this.dup)) return "a PUBLISH with flags that are not allowed"
     this.topicStart = start + 2
     this.topicEnd = this.topicStart + uint16At(bytes, start)
@@ -84,11 +85,21 @@ export class PublishView implements PropertyVisitor {
     return ""
   }
 
+  /** Reads how a packet is to be answered of which only the beginning is there; "" or what is wrong with it. */
+  scanCut(bytes: Uint8Array, firstByte: number, start: number, end: number): string {
+    this.qos = (firstByte >>> 1) & 3
+    const at = start + 2 + uint16At(bytes, start)
+    this.packetIdentifier = this.qos === 0 ? 0 : uint16At(bytes, at)
+    const isWrong = this.qos === 3 || at > end || (this.qos > 0 && (at + 2 > end || this.packetIdentifier === 0))
+    return isWrong ? "a PUBLISH that is malformed" : ""
+  }
+
   property(identifier: number, start: number, end: number): void {
     if (identifier === SUBSCRIPTION_IDENTIFIER || identifier === TOPIC_ALIAS) return
     if (identifier === USER_PROPERTY && isAt(this.#bytes, start + 1, hopName)) {
       this.hops += 1
-      if (isAt(this.#bytes, start + 3 + hopName.length, this.#own)) this.hasPassedHere = true
+      this.isLastHere = isAt(this.#bytes, start + 3 + hopName.length, this.#own)
+      this.hasPassedHere ||= this.isLastHere
     }
     const { kept } = this
     // Neighbours are one range.
@@ -121,7 +132,7 @@ export interface Rewritten {
 export function writePublish(out: OutBuffer, bytes: Uint8Array, view: PublishView, to: Rewritten): number {
   const before = out.length
   const { kept, qos } = { kept: view.kept, qos: to.qos }
-  const notes = to.hop.length > 0 && !view.hasPassedHere
+  const notes = to.hop.length > 0 && !view.isLastHere
   const propertiesSize = view.keptSize + (notes ? 5 + hopName.length + to.hop.length : 0)
   const payloadSize = view.payloadEnd - view.payloadStart
   const propertiesLength = to.version === 5 ? variableSize(propertiesSize) + propertiesSize : 0

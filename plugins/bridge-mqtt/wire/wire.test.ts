@@ -208,7 +208,7 @@ test("a stream in pieces of any size is the packets that were put in", () =>
 test("what a stranger may not send ends the stream at its header", () => {
   for (const [hex, what] of [
     ["30 ff ff ff ff 01", "a length of five bytes"],
-    ["30 e9 07", "a packet of more than is taken"],
+    ["40 e9 07", "a packet of more than is taken"],
     ["21 02 00 00", "flags"],
     ["60 02 00 01", "PUBREL without its flag"]
   ] as const) {
@@ -221,6 +221,34 @@ test("what a stranger may not send ends the stream at its header", () => {
   const cut = new PacketReader(1_000)
   cut.push(bytesOf("30 05 00"))
   assert.equal(cut.next(), NEED_MORE)
+})
+
+test("of a PUBLISH that is too large the beginning is told, in pieces of any size, and the stream goes on behind it", () => {
+  const large = written((out) =>
+    out.packet(0x34, (body) => {
+      body.string("a/b")
+      body.uint16(513)
+      body.raw(new Uint8Array(5_000))
+    })
+  )
+  const stream = Uint8Array.of(...bytesOf("d0 00"), ...large, ...bytesOf("40 02 00 07"))
+  for (const size of [1, 2, 7, 500, 6_000]) {
+    const reader = new PacketReader(1_000)
+    const found: Array<string> = []
+    for (let at = 0; at < stream.length; at += size) {
+      reader.push(stream.slice(at, at + size))
+      while (reader.next() === FOUND) {
+        found.push(
+          `${reader.firstByte.toString(16)} ${reader.isCut} ${reader.bytes.slice(reader.start, reader.end).toHex()}`
+        )
+        if (!reader.isCut) continue
+        const view = new PublishView(OWN)
+        assert.equal(view.scanCut(reader.bytes, reader.firstByte, reader.start, reader.end), "")
+        assert.deepEqual([view.qos, view.packetIdentifier], [2, 513])
+      }
+    }
+    assert.deepEqual(found, ["d0 false ", "34 true 0003612f620201", "40 false 0007"], String(size))
+  }
 })
 
 test("a PUBLISH that is none says why, and a CONNACK tells its limits", () => {

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict"
 import { test } from "node:test"
 import { floor } from "./brokers/floor.ts"
-import { manifold } from "./brokers/manifold.ts"
+import { manifold, manifoldDurable } from "./brokers/manifold.ts"
 import type { ProtocolLevel } from "./driver/frames.ts"
 import { faultsOf, type Report } from "./driver/report.ts"
 import { measure } from "./measure.ts"
@@ -215,4 +215,12 @@ test("restart: a broker without sessions has lost them; time and memory are thos
   assert.equal(report.sessionsMissing, 10)
   assert.equal(report.restart?.subscriptionsMissing, 10)
   assert.ok((report.restart?.readyMs ?? 0) > 0 && (report.restart?.rssMiB ?? 0) > 0)
+})
+
+test("replay: every client gets each stored message once, and no other", { timeout: 60_000 }, async () => {
+  const scenario = scenarioNamed("replay")
+  assert.ok(scenario !== undefined)
+  const { verdict, retained } = await measure(manifoldDurable("source"), quick(scenario), { ...QUICK, level: 4 })
+  assert.deepEqual(faultsOf(verdict), [])
+  assert.ok((retained?.allMs ?? 0) > 0)
 })

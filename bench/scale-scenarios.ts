@@ -4,9 +4,11 @@
  * Each kind has its sizes here, full and quick; what it verifies stands in its file in `driver/`.
  */
 
-/** A device tree of retained messages, and clients that ask for all of it. */
+/** A device tree of messages that are retained, or that a topic stores, and clients that ask for all of it. */
 export interface Retained {
   readonly kind: "retained"
+  /** Stored and replayed (`$replay/earliest/...`), which only Manifold does, and none of them retained. */
+  readonly isReplay: boolean
   readonly name: string
   readonly about: string
   readonly messages: number
@@ -134,7 +136,23 @@ export const SCALE_SCENARIOS: readonly ScaleScenario[] = [
   },
   {
     kind: "retained",
+    name: "replay",
+    isReplay: true,
+    about:
+      "100,000 messages stored in one topic; 10 clients in turn replay all of them, QoS 1; a QoS 1 pair at 1,000/s beside",
+    messages: 100_000,
+    devicesEach: 100,
+    publishers: 10,
+    window: 1000,
+    repeats: 10,
+    probeRate: 1000,
+    restSeconds: 3,
+    quietSeconds: 10
+  },
+  {
+    kind: "retained",
     name: "retained",
+    isReplay: false,
     about:
       "100,000 retained messages; 10 clients in turn subscribe to all of them, QoS 1; a QoS 1 pair at 1,000/s beside",
     messages: 100_000,

@@ -1,5 +1,5 @@
 /**
- * A client that wants every retained message once: the RETAIN flag, topic name and payload of each are checked.
+ * A client that wants every retained message once, or every stored one: the RETAIN flag, topic name and payload of each are checked.
  *
  * Invariant: a message counts the first time it comes unharmed under its own topic name; everything else is a fault.
  */
@@ -14,7 +14,7 @@ export class RetainedSubscriber extends Peer {
   duplicates = 0
   /** Messages that nobody retained. */
   stray = 0
-  /** Without the RETAIN flag, on another name than their own, cut or changed. */
+  /** With the RETAIN flag where it has none to have, or without, on another name than their own, cut or changed. */
   corrupt = 0
   /** Moment of the first and of the last new message (performance.now()); 0 before. */
   firstMs = 0
@@ -22,6 +22,7 @@ export class RetainedSubscriber extends Peer {
   readonly #seen: Uint8Array
   readonly #topicNameOf: (index: number) => string
   readonly #payloadBytes: number
+  readonly #isRetained: boolean
   #chunkAtMs = 0
 
   constructor(
@@ -30,12 +31,15 @@ export class RetainedSubscriber extends Peer {
       readonly messages: number
       readonly payloadBytes: number
       readonly topicNameOf: (index: number) => string
+      /** Whether each has to have the RETAIN flag, or none may. */
+      readonly isRetained?: boolean
     }
   ) {
     super(level)
     this.#seen = new Uint8Array(options.messages)
     this.#payloadBytes = options.payloadBytes
     this.#topicNameOf = options.topicNameOf
+    this.#isRetained = options.isRetained ?? true
   }
 
   override onData(chunk: Uint8Array): void {
@@ -57,7 +61,7 @@ export class RetainedSubscriber extends Peer {
     }
     if (this.level === 5) payload = afterProperties(bytes, payload)
     const isRetained = (first & 1) === 1
-    if (!isRetained || end - payload !== this.#payloadBytes || bytes[end - 1] !== MARKER) {
+    if (isRetained !== this.#isRetained || end - payload !== this.#payloadBytes || bytes[end - 1] !== MARKER) {
       this.corrupt++
       return
     }

@@ -1,8 +1,8 @@
 /**
- * Retained messages: publishes a device tree, then clients in turn subscribe to all of it, while a pair beside keeps its schedule.
+ * Retained or stored messages: publishes a device tree, then clients in turn ask for all of it, while a pair beside keeps its schedule.
  *
  * Invariants
- *  - Every client has to get each message exactly once, with the RETAIN flag, on its own topic name.
+ *  - Every client has to get each message exactly once, with the RETAIN flag where it is retained, on its own topic name.
  *  - The broker's growth is read over publishing alone: code that runs first runs before.
  */
 import type { Retained } from "../scale-scenarios.ts"
@@ -17,13 +17,14 @@ import type { Report, Verdict } from "./report.ts"
 import { TimedPublisher } from "./TimedPublisher.ts"
 
 const FILTER = "bench/r/#"
+const REPLAY_FILTER = `$replay/earliest/${FILTER}`
 const LOOK_MS = 1
 const PUBLISH_MS_MAX = 300_000
 /** The pair beside is watched this long while nothing else happens. */
 const QUIET_WINDOW_MS = 1000
 
 export async function runRetained(scenario: Retained, options: RunOptions): Promise<Report> {
-  const { messages, repeats, restSeconds } = scenario
+  const { messages, repeats, restSeconds, isReplay } = scenario
   const { brokerPid, level, payloadBytes } = options
   const names = Array.from({ length: messages }, (_, index) => topicNameOf(index, scenario.devicesEach))
   const probe = await Probe.open(scenario.name, options, scenario.probeRate)
@@ -42,11 +43,16 @@ export async function runRetained(scenario: Retained, options: RunOptions): Prom
   const startMs = performance.now()
   for (let repeat = 0; repeat < repeats; repeat++) {
     const topicNameOfIndex = (index: number): string => names[index] as string
-    const client = new RetainedSubscriber(level, { messages, payloadBytes, topicNameOf: topicNameOfIndex })
+    const client = new RetainedSubscriber(level, {
+      messages,
+      payloadBytes,
+      topicNameOf: topicNameOfIndex,
+      isRetained: !isReplay
+    })
     clients.push(client)
     await withinSetUpTime(connect(client, options.endpoint, `bench-r${repeat}`))
     const fromMs = performance.now()
-    await withinSetUpTime(subscribe(client, FILTER, 1))
+    await withinSetUpTime(subscribe(client, isReplay ? REPLAY_FILTER : FILTER, 1))
     while (client.delivered < messages && !client.isBroken) {
       if (performance.now() - Math.max(client.lastMs, fromMs) > scenario.quietSeconds * 1000) break
       await sleep(LOOK_MS)
@@ -107,14 +113,14 @@ interface Published {
 
 /** Publishes each message once, QoS 1, and waits for the PUBACKs. */
 async function publishAll(
-  { publishers: count, window }: Retained,
+  { publishers: count, window, isReplay }: Retained,
   options: RunOptions,
   names: readonly string[]
 ): Promise<Published> {
   const publishers: TimedPublisher[] = []
   await withinSetUpTime(
     inParallel(count, count, async (index) => {
-      const block = retainedBlock(options, names, index, count)
+      const block = deviceBlock(options, names, index, count, !isReplay)
       const publisher = new TimedPublisher(options.level, block, window, () => {})
       publishers[index] = publisher
       await connect(publisher, options.endpoint, `bench-t${index}`)
@@ -141,12 +147,19 @@ async function publishAll(
   }
 }
 
-/** Every `count`-th message from `index` on, with the RETAIN flag; the payload names the message. */
-function retainedBlock(options: RunOptions, names: readonly string[], index: number, count: number): FrameBlock {
+/** Every `count`-th message from `index` on, with the RETAIN flag or without; the payload names the message. */
+function deviceBlock(
+  options: RunOptions,
+  names: readonly string[],
+  index: number,
+  count: number,
+  isRetained: boolean
+): FrameBlock {
   const targets = names
     .map((topicName, publisher) => ({ topicName, publisher }))
     .filter(({ publisher }) => publisher % count === index)
   const block = targetBlock({ ...options, targets, qos: 1 })
+  if (!isRetained) return block
   for (let at = 0; at < block.bytes.length; at += block.frameBytes) block.bytes[at] = (block.bytes[at] as number) | 1
   return block
 }

@@ -17,7 +17,7 @@ import { matches } from "../router/topic-filter.ts"
 import { TopicDirectory } from "../topics/TopicDirectory.ts"
 import type { TopicInfo } from "../topics/TopicInfo.ts"
 import { payloadOf } from "./fakes.ts"
-import { ShardHistory } from "./History.ts"
+import { type HistoryPlace, ShardHistory } from "./History.ts"
 
 const encoder = new TextEncoder()
 const bound: TopicInfo = {
@@ -31,6 +31,8 @@ const bound: TopicInfo = {
   filter: "d/+/t"
 }
 const plain: TopicInfo = { ...bound, name: "sensors.room1", id: "2", filter: undefined } as unknown as TopicInfo
+
+const at = (offset: number): HistoryPlace => ({ offset, incarnation: undefined })
 
 /** A batch of [key, value] records at an offset. */
 function batchAt(base: number, records: ReadonlyArray<readonly [string, string]>, bits: number): Uint8Array {
@@ -60,7 +62,7 @@ class Stored {
   }
 
   read(_topic: TopicInfo, _partition: number, offset: number): ReadResult {
-    const state = { logStartOffset: this.start, highWatermark: this.end, leaderEpoch: 0 }
+    const state = { logStartOffset: this.start, highWatermark: this.end, leaderEpoch: 0, incarnation: 0 }
     const isOut = offset < this.start || offset > this.end
     if (isOut) return { ...state, refusal: OUT_OF_RANGE, bytes: new Uint8Array(0) }
     const behind = this.batches.filter(({ end }) => end > offset).slice(0, this.atOnce)
@@ -73,7 +75,7 @@ function make(): { readonly stored: Stored; readonly history: ShardHistory } {
   directory.add(bound)
   directory.add(plain)
   const stored = new Stored()
-  return { stored, history: new ShardHistory(stored, directory) }
+  return { stored, history: new ShardHistory(stored, directory, { immediate: setImmediate }) }
 }
 
 test("each record that has a name which matches comes once, in order, whatever room there is, from any offset", async () => {
@@ -105,7 +107,7 @@ test("each record that has a name which matches comes once, in order, whatever r
       for (let steps = 0; ; steps++) {
         assert.ok(steps < 200, "it comes to an end")
         let count = 0
-        const read = await history.read(bound, 0, next, filter, { messages, bytes: 1_000_000 }, (message) => {
+        const read = await history.read(bound, 0, at(next), filter, { messages, bytes: 1_000_000 }, (message) => {
           count += 1
           // It may be refused, and comes again.
           if ((count + steps) % 5 === 4) return false
@@ -134,25 +136,45 @@ test("a large message comes where there is any room; a foreign key travels along
     found.push(`${message.name} ${message.keyStart >= 0}`)
     return true
   }
-  const first = await history.read(plain, 0, 0, "sensors/#", { messages: 9, bytes: 1 }, visit)
+  const first = await history.read(plain, 0, at(0), "sensors/#", { messages: 9, bytes: 1 }, visit)
   assert.deepEqual([first.next, first.isAtEnd, found], [2, false, ["sensors/room1 true"]])
-  const second = await history.read(plain, 0, first.next, "sensors/#", { messages: 9, bytes: 1 }, visit)
+  const second = await history.read(plain, 0, at(first.next), "sensors/#", { messages: 9, bytes: 1 }, visit)
   assert.deepEqual([second.next, second.isAtEnd, found.length], [3, true, 2])
   assert.equal(history.unreadableCount, 1)
+})
+
+test("of a log that has begun anew nothing is read for an offset of the one before", async () => {
+  const { stored, history } = make()
+  stored.append([["sensors/room1", "a"]], GATHERED)
+  const room = { messages: 9, bytes: 9 }
+  const read = await history.read(plain, 0, { offset: 0, incarnation: 5 }, "#", room, () =>
+    assert.fail("it is another")
+  )
+  assert.deepEqual([read.refusal, read.next, read.logStartOffset, read.incarnation], [OUT_OF_RANGE, 0, 0, 0])
+  const same = await history.read(plain, 0, { offset: 0, incarnation: 0 }, "#", room, () => true)
+  assert.deepEqual([same.refusal, same.next], [0, 1])
 })
 
 test("what the partition refuses is told with its bounds", async () => {
   const { stored, history } = make()
   stored.append([["sensors/room1", "a"]], GATHERED)
-  const read = await history.read(plain, 0, 2, "#", { messages: 1, bytes: 1 }, () => assert.fail("nothing is read"))
-  assert.deepEqual(read, { refusal: OUT_OF_RANGE, next: 2, isAtEnd: false, logStartOffset: 0, highWatermark: 1 })
+  const read = await history.read(plain, 0, at(2), "#", { messages: 1, bytes: 1 }, () => assert.fail("nothing is read"))
+  assert.deepEqual(read, {
+    refusal: OUT_OF_RANGE,
+    next: 2,
+    isAtEnd: false,
+    logStartOffset: 0,
+    highWatermark: 1,
+    incarnation: 0
+  })
   stored.read = () => ({
     refusal: NOT_AVAILABLE,
     logStartOffset: -1,
     highWatermark: -1,
     leaderEpoch: -1,
+    incarnation: 0,
     bytes: new Uint8Array(0)
   })
-  const gone = await history.read(plain, 0, 0, "#", { messages: 1, bytes: 1 }, () => assert.fail("nothing is read"))
+  const gone = await history.read(plain, 0, at(0), "#", { messages: 1, bytes: 1 }, () => assert.fail("nothing is read"))
   assert.equal(gone.refusal, NOT_AVAILABLE)
 })

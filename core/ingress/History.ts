@@ -11,9 +11,10 @@
  *  - A batch that cannot be read is passed over and counted, as it is on its way to subscribers.
  */
 import { Context } from "effect"
-import type { LogsShape, ReadResult } from "../log/Logs.ts"
+import { type LogsShape, OUT_OF_RANGE, type ReadResult } from "../log/Logs.ts"
 import { RecordCursor } from "../log/RecordCursor.ts"
 import { baseOffset, batchSize, lastOffsetDelta } from "../log/record-batch.ts"
+import type { ClockShape } from "../platform/Clock.ts"
 import { matches } from "../router/topic-filter.ts"
 import type { TopicDirectory } from "../topics/TopicDirectory.ts"
 import type { TopicInfo } from "../topics/TopicInfo.ts"
@@ -24,6 +25,9 @@ import { fillFromRecord } from "./record-message.ts"
 /** Stored bytes that are read at once. */
 const READ_BYTES_MAX = 262_144
 
+/** Names of topics that one turn looks at: about a millisecond. */
+const NAMES_PER_TURN = 500
+
 /** Takes a message, borrowed during the call; false where it has no room for it: reading stops there. */
 export type HistoryVisitor = (message: Message) => boolean
 
@@ -33,8 +37,15 @@ export interface HistoryRoom {
   readonly bytes: number
 }
 
+/** Where to read on. */
+export interface HistoryPlace {
+  readonly offset: number
+  /** Which log that is an offset of, see {@link PartitionState.incarnation}; undefined = whichever there is. Of another one nothing is read. */
+  readonly incarnation: number | undefined
+}
+
 export interface HistoryRead {
-  /** 0, or why nothing was read: the partition's refusal, or the offset is below the log's start or above its high watermark. */
+  /** 0, or why nothing was read: the partition's refusal, or the offset is another log's, below the log's start or above its high watermark. */
   readonly refusal: number
   /** Where to go on. */
   readonly next: number
@@ -42,21 +53,26 @@ export interface HistoryRead {
   readonly isAtEnd: boolean
   readonly logStartOffset: number
   readonly highWatermark: number
+  /** See {@link PartitionState.incarnation}. */
+  readonly incarnation: number
 }
 
 export interface HistoryShape {
   /** The home of a topic name. */
   homeOf(tenant: number, name: string): TopicInfo | undefined
-  /** The homes that names which match a filter may have; undefined where they are more than `max`. */
-  homesOf(tenant: number, filter: string, max: number): ReadonlyArray<TopicInfo> | undefined
   /**
-   * Visits what is stored from `offset` on under names that match `filter`, each message borrowed during its visit. Expired ones are visited,
+   * The homes that names which match a filter may have; undefined where they are more than `max`. Others have their turn meanwhile: a topic that
+   * comes to be by then may be among them or not.
+   */
+  homesOf(tenant: number, filter: string, max: number): Promise<ReadonlyArray<TopicInfo> | undefined>
+  /**
+   * Visits what is stored from `place` on under names that match `filter`, each message borrowed during its visit. Expired ones are visited,
    * too. Rejects where another shard does not answer.
    */
   read(
     topic: TopicInfo,
     partition: number,
-    offset: number,
+    place: HistoryPlace,
     filter: string,
     room: HistoryRoom,
     visit: HistoryVisitor
@@ -77,12 +93,14 @@ export class ShardHistory implements HistoryShape {
   unreadableCount = 0
   readonly #logs: Pick<LogsShape, "read">
   readonly #directory: TopicDirectory
+  readonly #clock: Pick<ClockShape, "immediate">
   readonly #names: RecordNames
   readonly #cursor = new RecordCursor()
   readonly #message = new Message()
 
-  constructor(logs: Pick<LogsShape, "read">, directory: TopicDirectory) {
+  constructor(logs: Pick<LogsShape, "read">, directory: TopicDirectory, clock: Pick<ClockShape, "immediate">) {
     this.#logs = logs
+    this.#clock = clock
     this.#directory = directory
     this.#names = new RecordNames(
       directory,
@@ -94,25 +112,35 @@ export class ShardHistory implements HistoryShape {
     return this.#directory.homeOf(tenant, name)
   }
 
-  homesOf(tenant: number, filter: string, max: number): ReadonlyArray<TopicInfo> | undefined {
-    return this.#directory.homesOf(tenant, filter, max)
+  async homesOf(tenant: number, filter: string, max: number): Promise<ReadonlyArray<TopicInfo> | undefined> {
+    const found: Array<TopicInfo> = []
+    for (let cursor = ""; ; ) {
+      const { homes, next } = this.#directory.homesPage(tenant, filter, cursor, NAMES_PER_TURN)
+      found.push(...homes)
+      if (found.length > max) return undefined
+      if (next === undefined) return found.filter(({ id }) => this.#directory.findById(id) !== undefined)
+      cursor = next
+      await new Promise<void>((goOn) => this.#clock.immediate(goOn))
+    }
   }
 
   async read(
     topic: TopicInfo,
     partition: number,
-    offset: number,
+    { offset, incarnation: wanted }: HistoryPlace,
     filter: string,
     room: HistoryRoom,
     visit: HistoryVisitor
   ): Promise<HistoryRead> {
     const result = await this.#logs.read(topic, partition, offset, READ_BYTES_MAX)
-    const { refusal, logStartOffset, highWatermark } = result
-    if (refusal !== 0) return { refusal, next: offset, isAtEnd: false, logStartOffset, highWatermark }
+    const { logStartOffset, highWatermark, incarnation } = result
+    const isOther = result.refusal === 0 && wanted !== undefined && wanted !== incarnation
+    const refusal = isOther ? OUT_OF_RANGE : result.refusal
+    if (refusal !== 0) return { refusal, next: offset, isAtEnd: false, logStartOffset, highWatermark, incarnation }
     const progress: Progress = { next: offset, messages: room.messages, bytes: room.bytes }
     this.#visitAll(topic, partition, result, filter, progress, visit)
     const { next } = progress
-    return { refusal: 0, next, isAtEnd: next >= highWatermark, logStartOffset, highWatermark }
+    return { refusal: 0, next, isAtEnd: next >= highWatermark, logStartOffset, highWatermark, incarnation }
   }
 
   /** Goes through the batches as far as there is room; nothing else happens on this shard meanwhile. */

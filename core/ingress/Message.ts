@@ -102,6 +102,17 @@ export class Message {
     return this.#owned
   }
 
+  /** A copy of its own that lies in no queue log, and has this place. */
+  placed(partition: number, offset: number): Message {
+    const copy = this.#copy()
+    copy.#owned = copy
+    copy.queue = -1
+    copy.queueOffset = -1
+    copy.partition = partition
+    copy.offset = offset
+    return copy
+  }
+
   #copy(): Message {
     const topicLength = this.topicEnd - this.topicStart
     const payloadLength = this.payloadEnd - this.payloadStart

@@ -167,7 +167,8 @@ class Sweep {
 
   #open(): void {
     if (this.#isStopped) return
-    const { tenant, filter } = this.#wish
+    const { tenant, filter, isClosed } = this.#wish
+    this.#isRefused ||= isClosed()
     this.#walk = this.#parts.retained.walk(tenant, filter)
     this.#goOn(this.#walk)
   }

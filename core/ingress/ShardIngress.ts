@@ -209,12 +209,13 @@ export class ShardIngress implements IngressShape {
     if (isRefused || ((isQueued || message.retain) && journal.refusal !== 0)) {
       return this.#refuseStorage()
     }
-    if (isQueued && this.#parts.queueLog.appendUnsafe(message) < 0) return this.#refuseStorage()
     const { log } = resolution
+    // The queue log says which of its messages topics have, too.
+    if (log !== undefined) message.partition = log.partition
+    if (isQueued && this.#parts.queueLog.appendUnsafe(message) < 0) return this.#refuseStorage()
     if (log !== undefined) {
       const offset = log.takeUnsafe(message)
       if (offset < 0) return this.#refuseStorage()
-      message.partition = log.partition
       message.offset = offset
       this.counts.stored += 1
     }

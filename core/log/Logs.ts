@@ -27,6 +27,8 @@ export interface PartitionState {
   readonly logStartOffset: number
   readonly highWatermark: number
   readonly leaderEpoch: number
+  /** Which log it is, where one in memory begins anew under the same id: offsets of another say nothing of it. 0 = there was one only. */
+  readonly incarnation: number
 }
 
 /** `bytes` holds whole stored batches, the first one that holds the offset asked for; empty at the high watermark. They never change. */
@@ -41,7 +43,7 @@ export interface AppendResult {
   readonly logStartOffset: number
 }
 
-/** Told once that a partition has records at or after the offset that was named. */
+/** Told once that a partition has records at or after the offset that was named, or that its log is gone: look again. */
 export interface LogWaiter {
   logAdvanced(): void
 }
@@ -59,7 +61,7 @@ export interface LogsShape {
   state(topic: TopicInfo, partition: number): PartitionState | Promise<PartitionState>
   read(topic: TopicInfo, partition: number, offset: number, maxBytes: number): ReadResult | Promise<ReadResult>
   offsetForTimestamp(topic: TopicInfo, partition: number, timestamp: number): Promise<OffsetAndTimestamp | undefined>
-  /** Tells `waiter` once when the high watermark is above `offset`, maybe at once; the result takes it back. */
+  /** Tells `waiter` once when the high watermark is above `offset` or the log is closed, in a turn of its own; the result takes it back. */
   watch(topic: TopicInfo, partition: number, offset: number, waiter: LogWaiter): () => void
 }
 
@@ -69,7 +71,13 @@ export class Logs extends Context.Service<Logs, LogsShape>()("manifold/core/log/
 export const REMOTE_READ_BYTES_MAX = 1_048_576
 
 const EMPTY = new Uint8Array(0)
-const UNKNOWN: PartitionState = { refusal: NOT_AVAILABLE, logStartOffset: -1, highWatermark: -1, leaderEpoch: -1 }
+const UNKNOWN: PartitionState = {
+  refusal: NOT_AVAILABLE,
+  logStartOffset: -1,
+  highWatermark: -1,
+  leaderEpoch: -1,
+  incarnation: 0
+}
 const ADVANCED = 0
 const WATCH = 1
 const UNWATCH = 2
@@ -96,8 +104,12 @@ class Watch implements PartitionWaiter {
   }
   partitionAdvanced(log: PartitionLog): void {
     if (this.#isOver || log.highWatermark() <= this.offset) return
-    this.#isOver = true
-    log.unwatch(this)
+    this.partitionClosed()
+  }
+  /** Whoever waits looks again, and finds the log gone. */
+  partitionClosed(): void {
+    if (this.#isOver) return
+    this.cancel()
     this.advanced()
   }
   cancel(): void {
@@ -199,7 +211,7 @@ export class ShardLogs implements LogsShape {
     const owner = this.#topics.ownerOf(topic, partition)
     if (owner === this.#port.shard) {
       const log = this.#topics.logUnsafe(topic, partition)
-      if (log === undefined) return () => {}
+      if (log === undefined) return this.#tellLater(waiter)
       const watch = new Watch(log, offset, () => waiter.logAdvanced())
       log.watch(watch)
       // Told in a turn of its own, so that the caller has what `watch` returns before `waiter` is called.
@@ -220,6 +232,12 @@ export class ShardLogs implements LogsShape {
     }
   }
 
+  #tellLater(waiter: LogWaiter): () => void {
+    let isOver = false
+    this.#turn.deferWork({ endTurn: () => (isOver ? undefined : waiter.logAdvanced()) })
+    return () => void (isOver = true)
+  }
+
   #tell(target: number, kind: number, id: number): void {
     const outbox = this.#port.begin(target, CHANNEL_PARTITION)
     outbox.uint8(kind)
@@ -235,7 +253,10 @@ export class ShardLogs implements LogsShape {
 
   #serve(from: number, id: number, topicId: string, partition: number, offset: number): void {
     const log = this.#log(topicId, partition)
-    if (log === undefined) return
+    if (log === undefined) {
+      this.#tell(from, ADVANCED, id)
+      return
+    }
     const key = `${from}/${id}`
     const watch = new Watch(log, offset, () => {
       this.#served.delete(key)
@@ -291,7 +312,8 @@ function whenCommitted<Result>(
 function stateOf(log: PartitionLog | undefined): PartitionState {
   if (log === undefined) return UNKNOWN
   const highWatermark = log.highWatermark()
-  return { refusal: 0, logStartOffset: log.logStartOffset, highWatermark, leaderEpoch: log.leaderEpoch }
+  const { logStartOffset, leaderEpoch, incarnation } = log
+  return { refusal: 0, logStartOffset, highWatermark, leaderEpoch, incarnation }
 }
 
 /**

@@ -34,9 +34,10 @@ export const RECORD_BYTES_MAX = 536_870_912
 const SPARE_BUILDERS_MAX = 64
 const spareBuilders: Array<RecordBatchBuilder> = []
 
-/** Told when records became readable. */
+/** Told when records became readable, and when none will be any more. */
 export interface PartitionWaiter {
   partitionAdvanced(log: PartitionLog): void
+  partitionClosed?(): void
 }
 
 export interface PartitionLogParts {
@@ -53,6 +54,8 @@ export class PartitionLog implements TurnTask {
   readonly topic: TopicInfo
   readonly partition: number
   readonly isJournaled: boolean
+  /** When a log in memory was opened, ms since 1970: its next one under the same id has other messages at the same offsets. Else 0. */
+  readonly incarnation: number
   /** Higher than that of every log that something was taken by before; 0 = nothing was. Counted, for the clock costs more than a record. */
   lastWrite = 0
   /** `lastWrite` as the last {@link PartitionLog.sealIdle} found it. */
@@ -81,6 +84,7 @@ export class PartitionLog implements TurnTask {
     this.topic = topic
     this.partition = partition
     this.isJournaled = isJournaled === true
+    this.incarnation = topic.mode === "memory" ? clock.nowMs() : 0
     this.#engine = engine
     this.#clock = clock
     this.#turn = turn
@@ -219,7 +223,9 @@ export class PartitionLog implements TurnTask {
   close(): void {
     this.seal()
     this.#linger?.cancel()
+    const waiters = [...this.#waiters]
     this.#waiters.clear()
+    for (const waiter of waiters) waiter.partitionClosed?.()
     this.#commits?.lost(FAILED, this.#engine.highWatermark)
   }
 

@@ -189,7 +189,7 @@ export function buildShard(
       Context.add(QueueLogs, queueLogs),
       Context.add(Topics, topics),
       Context.add(Logs, logs),
-      Context.add(History, new ShardHistory(logs, topics.directory)),
+      Context.add(History, new ShardHistory(logs, topics.directory, clock)),
       Context.add(Router, router),
       Context.add(Ingress, ingress),
       Context.add(Access, allowAll),

@@ -7,10 +7,7 @@ export interface Subscriber {
   deliverUnsafe(message: Message, delivery: Delivery): void
 }
 
-/**
- * One topic filter of one subscriber, with its options. Of a million of them few match a name that is published: the rest are to be
- * small, and their delivery is made when it is first asked for.
- */
+/** One topic filter of one subscriber, with its options: what is said to a table of them, and what it answers. */
 export class Subscription {
   readonly subscriber: Subscriber
   readonly filter: string
@@ -101,7 +98,7 @@ export class Delivery {
     }
     const deliveries: Array<Delivery> = []
     for (const group of groups.values()) {
-      if (Array.isArray(group)) deliveries.push(Delivery.#merge(group))
+      if (Array.isArray(group)) deliveries.push(Delivery.merge(group))
       else deliveries.push(group.alone)
     }
     return deliveries
@@ -110,10 +107,11 @@ export class Delivery {
   /** What is left for the publisher itself: the subscriptions without no local; undefined where none is. */
   forPublisher(): Delivery | undefined {
     const rest = this.parts.filter((part) => part.noLocal === "")
-    return rest.length === 0 ? undefined : Delivery.#merge(rest)
+    return rest.length === 0 ? undefined : Delivery.merge(rest)
   }
 
-  static #merge(group: ReadonlyArray<Subscription>): Delivery {
+  /** The delivery of subscriptions that one subscriber has, one at least. */
+  static merge(group: ReadonlyArray<Subscription>): Delivery {
     const first = group[0]
     if (group.length === 1 && first !== undefined) return first.alone
     let qos = 0

@@ -22,15 +22,7 @@ function expected(model: ReadonlyMap<string, ReadonlySet<Value>>, name: string):
 }
 
 function sameAsModel(index: FilterIndex<Value>, model: ReadonlyMap<string, ReadonlySet<Value>>): void {
-  const listed = new Map<string, ReadonlyArray<number>>()
-  index.forEachFilter((filter, each) => {
-    assert.ok(!listed.has(filter), "a filter is visited once")
-    listed.set(filter, ids(each))
-  })
-  assert.deepStrictEqual(
-    [...listed].sort(([a], [b]) => (a < b ? -1 : 1)),
-    [...model].map(([filter, set]) => [filter, ids([...set])] as const).sort(([a], [b]) => (a < b ? -1 : 1))
-  )
+  for (const [filter, set] of model) assert.deepStrictEqual(ids(index.valuesOf(filter)), ids([...set]))
   assert.strictEqual(index.filterCount, model.size)
   assert.strictEqual(
     index.valueCount,
@@ -154,9 +146,6 @@ test("the deepest filter and the longest level are held and matched", () => {
   index.matchInto(long, found)
   index.matchInto(`${long}/x`, found)
   assert.deepStrictEqual(ids(found), [1, 2, 3, 4])
-  const filters: Array<string> = []
-  index.forEachFilter((filter) => filters.push(filter))
-  assert.deepStrictEqual(filters.sort(), [plusses, `${slashes}#`, `${long}/+`, long].sort())
 })
 
 test("a filter through another's tail, one that ends where it begins, and its own again", () => {

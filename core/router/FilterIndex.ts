@@ -1,92 +1,84 @@
 /**
- * Which values (subscriptions, routes, bindings) stand on a topic filter that matches a topic name.
+ * Which values (routes, wishes, bindings) stand on a topic filter that matches a topic name: a {@link FilterTable} with objects on its filters.
  *
- * Filters without a wildcard lie in a hash table of whole filters, the others in a {@link WildcardTree}; both in typed arrays. A
- * match looks the name up once and walks the tree along the name.
- *
- * Source: MQTT 5.0, section 4.7.
  * Invariants
  *  - A value stands once on a filter, however often it was added. One that stands on several matching filters comes once for each.
  *  - A filter without values takes no room; numbers are used again.
- * Clients choose the filters: give the seed of {@link FilterIndex.constructor} from a source of chance.
  */
-import { TextTable } from "./TextTable.ts"
-import { hasWildcard } from "./topic-filter.ts"
+import { FilterTable } from "./FilterTable.ts"
 import { ValueLists } from "./ValueLists.ts"
-import { WildcardTree } from "./WildcardTree.ts"
 
 export class FilterIndex<T extends object> {
-  readonly #exact: TextTable
-  /** By the id of the filter in {@link FilterIndex.#exact}. */
-  readonly #exactValues = new ValueLists<T>()
-  readonly #tree: WildcardTree<T>
+  readonly #filters: FilterTable
+  /** By half the number of a filter: of those without a wildcard, and of those with one. */
+  readonly #values = [new ValueLists<T>(), new ValueLists<T>()] as const
+  readonly #matched: Array<number> = []
 
+  /** Clients choose the filters: give the seed from a source of chance. */
   constructor(seed = 0) {
-    this.#exact = new TextTable(seed)
-    this.#tree = new WildcardTree(seed)
+    this.#filters = new FilterTable(seed)
   }
 
   /** Filters that have a value. */
   get filterCount(): number {
-    return this.#exact.count + this.#tree.filterCount
+    return this.#filters.count
   }
 
   /** Pairs of filter and value. */
   get valueCount(): number {
-    return this.#exactValues.valueCount + this.#tree.valueCount
+    return this.#values[0].valueCount + this.#values[1].valueCount
   }
 
   /** Bytes of the index's buffers and of its references to values. */
   get sizeBytes(): number {
-    return this.#exact.sizeBytes + this.#tree.sizeBytes + 8 * this.#exact.idEnd
+    return this.#filters.sizeBytes + this.#values[0].sizeBytes + this.#values[1].sizeBytes
   }
 
   /** Attaches a value to a valid filter; true where the filter is new here. */
   add(filter: string, value: T): boolean {
-    if (hasWildcard(filter)) return this.#tree.add(filter, value)
-    const found = this.#exact.find(filter, 0, filter.length)
-    this.#exactValues.add(found < 0 ? this.#exact.hold(filter, 0, filter.length) : found, value)
-    return found < 0
+    const number = this.#filters.hold(filter)
+    const values = this.#of(number)
+    const isNew = values.isEmpty(number >>> 1)
+    values.add(number >>> 1, value)
+    return isNew
   }
 
   /** Takes a value off a filter; true where it was the filter's last. What is not there is not removed. */
   remove(filter: string, value: T): boolean {
-    if (hasWildcard(filter)) return this.#tree.remove(filter, value)
-    const id = this.#exact.find(filter, 0, filter.length)
-    if (id < 0 || !this.#exactValues.remove(id, value) || !this.#exactValues.isEmpty(id)) return false
-    return this.#exact.release(id)
+    const number = this.#filters.find(filter)
+    if (number < 0) return false
+    const values = this.#of(number)
+    if (!values.remove(number >>> 1, value) || !values.isEmpty(number >>> 1)) return false
+    this.#filters.release(number)
+    return true
   }
 
   /** Puts `after` where `before` stood; false, and nothing is changed, where that was not there or `after` was already. */
   replace(filter: string, before: T, after: T): boolean {
-    if (hasWildcard(filter)) return this.#tree.replace(filter, before, after)
-    const id = this.#exact.find(filter, 0, filter.length)
-    return id >= 0 && this.#exactValues.replace(id, before, after)
+    const number = this.#filters.find(filter)
+    return number >= 0 && this.#of(number).replace(number >>> 1, before, after)
   }
 
   /** The values of a filter (not of those that match it), in an array of the caller's. */
   valuesOf(filter: string): ReadonlyArray<T> {
-    if (hasWildcard(filter)) return this.#tree.valuesOf(filter)
-    const id = this.#exact.find(filter, 0, filter.length)
-    return id < 0 ? [] : this.#exactValues.valuesOf(id)
+    const number = this.#filters.find(filter)
+    return number < 0 ? [] : this.#of(number).valuesOf(number >>> 1)
   }
 
   /** Appends to `out` the values of every filter that matches a valid topic name; returns how many. */
   matchInto(name: string, out: Array<T>): number {
     const before = out.length
-    if (this.#exact.count > 0) {
-      const id = this.#exact.find(name, 0, name.length)
-      if (id >= 0) this.#exactValues.appendTo(id, out)
+    const matched = this.#matched
+    this.#filters.matchInto(name, matched)
+    for (let index = 0; index < matched.length; index++) {
+      const number = matched[index]!
+      this.#of(number).appendTo(number >>> 1, out)
     }
-    if (this.#tree.filterCount > 0) this.#tree.matchInto(name, out)
+    matched.length = 0
     return out.length - before
   }
 
-  /** Visits every filter with its values (the visitor's own array). The index must not be changed meanwhile. */
-  forEachFilter(visit: (filter: string, values: ReadonlyArray<T>) => void): void {
-    for (let id = 0; id < this.#exact.idEnd; id++) {
-      if (this.#exact.isHeld(id)) visit(this.#exact.text(id), this.#exactValues.valuesOf(id))
-    }
-    this.#tree.forEachFilter(visit)
+  #of(number: number): ValueLists<T> {
+    return this.#values[(number & 1) as 0 | 1]
   }
 }

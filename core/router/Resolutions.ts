@@ -99,8 +99,8 @@ export class Resolutions {
     resolution.routesVersion = router.versionOf(resolution)
     resolution.topicsVersion = this.#topics.version
     const before = resolution.deliveries.length
-    router.resolve(resolution)
     this.#resolveHome(resolution, tenant)
+    router.resolve(resolution)
     if (resolution.generation === this.#generation) this.#count(resolution.deliveries.length - before)
   }
 

@@ -14,9 +14,10 @@ import type { Message } from "../ingress/Message.ts"
 import { TicketStream } from "../journal/Journal.ts"
 import { CHANNEL_DELIVER, CHANNEL_ROUTE, CHANNEL_ROUTED, type LinkPort } from "../link/LinkPort.ts"
 import { BUCKETS, bucketOf } from "./buckets.ts"
-import { Delivery, type Subscription } from "./Delivery.ts"
+import type { Subscriber, Subscription } from "./Delivery.ts"
 import { FilterIndex } from "./FilterIndex.ts"
 import type { Resolution } from "./Resolution.ts"
+import { SubscriptionTable } from "./SubscriptionTable.ts"
 import { hasWildcard, literalPrefix } from "./topic-filter.ts"
 import { WantIndex } from "./WantIndex.ts"
 
@@ -37,22 +38,37 @@ const ROUTE_REMOVED = 0
 const ROUTE_ADDED = 1
 const WANT_REMOVED = 2
 const WANT_ADDED = 3
+const UNSTORED_WANT_REMOVED = 4
+const UNSTORED_WANT_ADDED = 5
 
 export interface RouterShape {
-  /** Adds a subscription; the ticket of {@link RouterShape.tickets} to wait for, or 0 where nothing needs waiting. */
+  /**
+   * Adds a subscription, or puts it in the place of its subscriber's on the same filter; the ticket of {@link RouterShape.tickets} to wait
+   * for, or 0 where nothing needs waiting. The object is the caller's: what it says is copied.
+   */
   subscribeUnsafe(subscription: Subscription): number
-  /** Removes it; false where it was not there. */
-  unsubscribeUnsafe(subscription: Subscription): boolean
+  /** Removes the subscription of a subscriber on a filter; false where it was not there. */
+  unsubscribeUnsafe(subscription: Pick<Subscription, "subscriber" | "filter">): boolean
+  /** Removes all subscriptions of a subscriber. */
+  leaveUnsafe(subscriber: Subscriber): void
+  /** What a subscriber has on a filter, made for the caller. */
+  subscriptionOf(subscriber: Subscriber, filter: string): Subscription | undefined
+  hasSubscription(subscriber: Subscriber, filter: string): boolean
+  /** All that a subscriber has, in the order in which it was made, each made for the caller. */
+  subscriptionsOf(subscriber: Subscriber): Iterable<Subscription>
+  subscriptionCountOf(subscriber: Subscriber): number
   /**
    * A durable session wants what is published on `filter` with QoS 1 or 2 kept for it, connected or not; counted. Returns the ticket to
-   * wait for, as {@link RouterShape.subscribeUnsafe} does.
+   * wait for, as {@link RouterShape.subscribeUnsafe} does. With `isUnstored` only what no topic stores: for who reads topics besides.
    */
-  wantUnsafe(filter: string): number
+  wantUnsafe(filter: string, isUnstored?: boolean): number
   /** Takes one {@link RouterShape.wantUnsafe} back. */
-  unwantUnsafe(filter: string): void
+  unwantUnsafe(filter: string, isUnstored?: boolean): void
   /** Filters that must be known elsewhere, in order. */
   readonly tickets: TicketStream
   readonly subscriptionCount: number
+  /** Topic filters that this shard's subscribers have, each once. */
+  readonly filterCount: number
   /** Whether anybody, here or elsewhere, subscribes to a filter that begins with `$`: nobody else gets what the broker says of itself. */
   readonly hasSystemFilters: boolean
 }
@@ -62,9 +78,11 @@ export class Router extends Context.Service<Router, RouterShape>()("manifold/cor
 export class ShardRouter implements RouterShape {
   readonly tickets = new TicketStream()
   readonly #port: LinkPort
-  readonly #local: FilterIndex<Subscription>
+  readonly #local: SubscriptionTable
   readonly #remote: FilterIndex<RemoteRoute>
   readonly #wants: WantIndex
+  /** What is wanted of names that have no home. */
+  readonly #unstoredWants: WantIndex
   readonly #routes: ReadonlyArray<RemoteRoute>
   readonly #routed: Array<number>
   readonly #bucketVersions = new Float64Array(BUCKETS)
@@ -72,15 +90,15 @@ export class ShardRouter implements RouterShape {
   readonly #invalidateName: (name: string) => void
   /** Filters that begin with `$`: of this shard each once, of others once for each shard. */
   #systemFilters = 0
-  readonly #matched: Array<Subscription> = []
   readonly #matchedRoutes: Array<RemoteRoute> = []
 
   /** `seed` keeps clients from aiming at collisions in the tables of filters. */
   constructor(port: LinkPort, seed: number, invalidateName: (name: string) => void) {
     this.#port = port
-    this.#local = new FilterIndex(seed)
+    this.#local = new SubscriptionTable(seed)
     this.#remote = new FilterIndex(seed)
     this.#wants = new WantIndex(seed, port.shards)
+    this.#unstoredWants = new WantIndex(seed, port.shards)
     this.#invalidateName = invalidateName
     this.#routes = Array.from({ length: port.shards }, (_, shard) => new RemoteRoute(shard))
     this.#routed = Array.from({ length: port.shards }, () => 0)
@@ -107,16 +125,21 @@ export class ShardRouter implements RouterShape {
   }
 
   get subscriptionCount(): number {
-    return this.#local.valueCount
+    return this.#local.count
+  }
+
+  get filterCount(): number {
+    return this.#local.filterCount
   }
 
   /** Whether any subscription, here or elsewhere, exists at all. */
   get isEmpty(): boolean {
-    return this.#local.valueCount === 0 && this.#remote.valueCount === 0 && this.#wants.isEmpty
+    const isUnwanted = this.#wants.isEmpty && this.#unstoredWants.isEmpty
+    return this.#local.count === 0 && this.#remote.valueCount === 0 && isUnwanted
   }
 
   subscribeUnsafe(subscription: Subscription): number {
-    const isNew = this.#local.add(subscription.filter, subscription)
+    const isNew = this.#local.put(subscription)
     this.#invalidate(subscription.filter)
     if (isNew) {
       if (isSystem(subscription.filter)) this.#systemFilters += 1
@@ -126,35 +149,59 @@ export class ShardRouter implements RouterShape {
     return this.tickets.issued > this.tickets.committed ? this.tickets.issued : 0
   }
 
-  wantUnsafe(filter: string): number {
-    if (this.#wants.add(filter)) {
+  wantUnsafe(filter: string, isUnstored = false): number {
+    const wants = isUnstored ? this.#unstoredWants : this.#wants
+    if (wants.add(filter)) {
       this.#invalidate(filter)
-      return this.#tell(filter, WANT_ADDED)
+      return this.#tell(filter, isUnstored ? UNSTORED_WANT_ADDED : WANT_ADDED)
     }
     return this.tickets.issued > this.tickets.committed ? this.tickets.issued : 0
   }
 
-  unwantUnsafe(filter: string): void {
-    if (!this.#wants.remove(filter)) return
+  unwantUnsafe(filter: string, isUnstored = false): void {
+    const wants = isUnstored ? this.#unstoredWants : this.#wants
+    if (!wants.remove(filter)) return
     this.#invalidate(filter)
-    this.#tell(filter, WANT_REMOVED)
+    this.#tell(filter, isUnstored ? UNSTORED_WANT_REMOVED : WANT_REMOVED)
   }
 
   /** Filters that durable sessions of this shard want kept, each once. */
   get wantCount(): number {
-    return this.#wants.filterCount
+    return this.#wants.filterCount + this.#unstoredWants.filterCount
   }
 
-  unsubscribeUnsafe(subscription: Subscription): boolean {
-    const before = this.#local.valueCount
-    const wasLast = this.#local.remove(subscription.filter, subscription)
-    if (this.#local.valueCount === before) return false
-    this.#invalidate(subscription.filter)
-    if (wasLast) {
-      if (isSystem(subscription.filter)) this.#systemFilters -= 1
-      this.#tell(subscription.filter, ROUTE_REMOVED)
-    }
+  unsubscribeUnsafe({ subscriber, filter }: Pick<Subscription, "subscriber" | "filter">): boolean {
+    const removed = this.#local.remove(subscriber, filter)
+    if (removed === "none") return false
+    this.#removed(filter, removed === "last")
     return true
+  }
+
+  leaveUnsafe(subscriber: Subscriber): void {
+    this.#local.removeAll(subscriber, (filter, wasLast) => this.#removed(filter, wasLast))
+  }
+
+  #removed(filter: string, wasLast: boolean): void {
+    this.#invalidate(filter)
+    if (!wasLast) return
+    if (isSystem(filter)) this.#systemFilters -= 1
+    this.#tell(filter, ROUTE_REMOVED)
+  }
+
+  subscriptionOf(subscriber: Subscriber, filter: string): Subscription | undefined {
+    return this.#local.get(subscriber, filter)
+  }
+
+  hasSubscription(subscriber: Subscriber, filter: string): boolean {
+    return this.#local.has(subscriber, filter)
+  }
+
+  subscriptionsOf(subscriber: Subscriber): Iterable<Subscription> {
+    return this.#local.of(subscriber)
+  }
+
+  subscriptionCountOf(subscriber: Subscriber): number {
+    return this.#local.countOf(subscriber)
   }
 
   /** The sum of the versions of the buckets that can hold a filter matching `resolution`'s name; it only rises. */
@@ -163,13 +210,9 @@ export class ShardRouter implements RouterShape {
     return (versions[0] ?? 0) + (versions[resolution.bucketOne] ?? 0) + (versions[resolution.bucketTwo] ?? 0)
   }
 
-  /** Fills in who wants the resolution's topic name. */
+  /** Fills in who wants the resolution's topic name, whose home is known by then. */
   resolve(resolution: Resolution): void {
-    const matched = this.#matched
-    matched.length = 0
-    this.#local.matchInto(resolution.name, matched)
-    resolution.deliveries = Delivery.gather(matched)
-    matched.length = 0
+    resolution.deliveries = this.#local.deliveriesOf(resolution.name)
     const routes = this.#matchedRoutes
     routes.length = 0
     if (this.#remote.valueCount > 0) this.#remote.matchInto(resolution.name, routes)
@@ -177,7 +220,9 @@ export class ShardRouter implements RouterShape {
     for (const route of routes) if (!shards.includes(route.shard)) shards.push(route.shard)
     routes.length = 0
     resolution.remoteShards = shards
-    resolution.queued = this.#wants.matches(resolution.name)
+    resolution.queued =
+      this.#wants.matches(resolution.name) ||
+      (resolution.home === undefined && this.#unstoredWants.matches(resolution.name))
   }
 
   /** Delivers to this shard's subscribers and hands a copy to each other shard that has some. */
@@ -206,6 +251,7 @@ export class ShardRouter implements RouterShape {
     if (isSystem(filter)) this.#systemFilters += kind === ROUTE_ADDED ? 1 : kind === ROUTE_REMOVED ? -1 : 0
     if (kind === ROUTE_ADDED) this.#remote.add(filter, route)
     else if (kind === ROUTE_REMOVED) this.#remote.remove(filter, route)
+    else if (kind >= UNSTORED_WANT_REMOVED) this.#unstoredWants.set(shard, filter, kind === UNSTORED_WANT_ADDED)
     else this.#wants.set(shard, filter, kind === WANT_ADDED)
     this.#invalidate(filter)
   }

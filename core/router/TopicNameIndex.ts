@@ -112,7 +112,9 @@ export class TopicNameCursor<T> {
     const levels = filter.split("/")
     this.#isMulti = levels.at(-1) === "#"
     this.#levels = this.#isMulti ? levels.slice(0, -1) : levels
-    names.enter(ROOT)
+    // Most subscribe where nothing is retained.
+    if (names.tree.nodeCount === 1) this.#isDone = true
+    else names.enter(ROOT)
   }
 
   /** Whether the walk is at its end. */
@@ -157,12 +159,12 @@ export class TopicNameCursor<T> {
     }
     while (this.#node !== ROOT) {
       const base = this.#node * NODE_WORDS
-      const next = this.#isLiteral(this.#depth - 1) ? NONE : tree.nodes[base + NEXT]!
+      const next = this.#isLiteral(this.#depth - 1) ? NONE : tree.nodes.get(base + NEXT)
       if (next !== NONE) {
         this.#node = next
         return
       }
-      this.#node = tree.nodes[base + PARENT]!
+      this.#node = tree.nodes.get(base + PARENT)
       this.#depth -= 1
     }
   }
@@ -172,8 +174,8 @@ export class TopicNameCursor<T> {
     const { tree } = this.#names
     if (this.#isBarred()) return NONE
     const level = this.#levels[this.#depth]
-    if (level === undefined) return this.#isMulti ? tree.nodes[node * NODE_WORDS + FIRST_CHILD]! : NONE
-    if (level === "+") return tree.nodes[node * NODE_WORDS + FIRST_CHILD]!
+    if (level === undefined) return this.#isMulti ? tree.nodes.get(node * NODE_WORDS + FIRST_CHILD) : NONE
+    if (level === "+") return tree.nodes.get(node * NODE_WORDS + FIRST_CHILD)
     return tree.child(node, tree.levels.find(level, 0, level.length))
   }
 
@@ -191,7 +193,7 @@ export class TopicNameCursor<T> {
   #isBarred(): boolean {
     if (this.#hasDollar || this.#depth !== 1 || this.#isLiteral(0)) return false
     const { tree } = this.#names
-    return tree.levels.beginsWithDollar(tree.nodes[this.#node * NODE_WORDS + LEVEL]!)
+    return tree.levels.beginsWithDollar(tree.nodes.get(this.#node * NODE_WORDS + LEVEL))
   }
 }
 
@@ -206,7 +208,7 @@ class NameTree<T> {
   }
 
   has(node: number): boolean {
-    return this.tree.nodes[node * NODE_WORDS + HAS_VALUE] === 1
+    return this.tree.nodes.get(node * NODE_WORDS + HAS_VALUE) === 1
   }
 
   put(node: number, value: T): boolean {
@@ -214,22 +216,22 @@ class NameTree<T> {
     // Filled up one by one: an array with holes would be a slow one.
     while (this.values.length <= node) this.values.push(undefined)
     this.values[node] = value
-    this.tree.nodes[node * NODE_WORDS + HAS_VALUE] = 1
+    this.tree.nodes.set(node * NODE_WORDS + HAS_VALUE, 1)
     return isNew
   }
 
   drop(node: number): void {
     this.values[node] = undefined
-    this.tree.nodes[node * NODE_WORDS + HAS_VALUE] = 0
+    this.tree.nodes.set(node * NODE_WORDS + HAS_VALUE, 0)
     this.#prune(node)
   }
 
   enter(node: number): void {
-    this.tree.nodes[node * NODE_WORDS + CURSORS]! += 1
+    this.tree.nodes.add(node * NODE_WORDS + CURSORS, 1)
   }
 
   leave(node: number): void {
-    this.tree.nodes[node * NODE_WORDS + CURSORS]! -= 1
+    this.tree.nodes.add(node * NODE_WORDS + CURSORS, -1)
     this.#prune(node)
   }
 
@@ -238,8 +240,13 @@ class NameTree<T> {
     const { nodes } = this.tree
     for (let node = from; node !== ROOT; ) {
       const base = node * NODE_WORDS
-      if (nodes[base + FIRST_CHILD] !== NONE || nodes[base + HAS_VALUE] !== 0 || nodes[base + CURSORS] !== 0) return
-      const parent = nodes[base + PARENT]!
+      if (
+        nodes.get(base + FIRST_CHILD) !== NONE ||
+        nodes.get(base + HAS_VALUE) !== 0 ||
+        nodes.get(base + CURSORS) !== 0
+      )
+        return
+      const parent = nodes.get(base + PARENT)
       this.tree.removeLeaf(node)
       node = parent
     }

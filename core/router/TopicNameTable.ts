@@ -10,7 +10,6 @@
  */
 import { assert } from "../assert.ts"
 import { hashBytes, hashMultiplier } from "./seeded-hash.ts"
-import { grown } from "./TextTable.ts"
 
 /** Slots that a lookup reads at most. */
 export const PROBES_MAX = 32
@@ -315,4 +314,11 @@ function emptySlot(slots: Int32Array, hash: number): number {
     if (slots[slot * SLOT_WORDS + SLOT_RECORD] === 0) return slot
   }
   return -1
+}
+
+/** The words in a buffer that is longer by half, in words a multiple of 16. */
+function grown(words: Int32Array): Int32Array<ArrayBuffer> {
+  const longer = new Int32Array((words.length + (words.length >>> 1) + 15) & ~15)
+  longer.set(words)
+  return longer
 }

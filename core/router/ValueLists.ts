@@ -54,6 +54,11 @@ export class ValueLists<T extends object> {
   readonly #lists: Array<T | Several<T> | undefined> = []
   #valueCount = 0
 
+  /** Bytes of the references by number. */
+  get sizeBytes(): number {
+    return 8 * this.#lists.length
+  }
+
   /** Values of all numbers together. */
   get valueCount(): number {
     return this.#valueCount

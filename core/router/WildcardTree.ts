@@ -1,5 +1,5 @@
 /**
- * Which values stand on a topic filter with a wildcard that matches a topic name: a tree by level in typed arrays.
+ * Topic filters with a wildcard as numbers, found by the topic names that they match: a tree by level in typed arrays.
  *
  * A match walks the tree along the name: at each level one literal child, one `+` child, one `#`. Where only one filter goes on
  * below a node, its levels from there on are not nodes but the node's tail, one text, which all filters with the same tail share:
@@ -10,43 +10,44 @@
  * Invariants
  *  - A node with a tail has no child and stands for one filter: its path, `/` and the tail. A tail is expanded, level by level,
  *    when a second filter comes through; it is not put together again when that leaves.
- *  - A filter without values takes no node; numbers of nodes, levels, tails and lists are used again.
+ *  - A number means one filter until it is released; then it is used again, as numbers of nodes, levels and tails are.
  *  - A match visits a node at most once, so it is bounded by the tree whatever the name. No recursion.
  */
 import { assert } from "../assert.ts"
+import { PagedWords } from "../collections/PagedWords.ts"
 import {
   endOfLevel,
   FIRST_CHILD,
   LevelTree,
-  OWN_C as MULTI_LIST,
+  OWN_C as MULTI,
   NODE_WORDS,
   NONE,
   PARENT,
   OWN_A as PLUS_CHILD,
   ROOT,
-  OWN_B as SINGLE_LIST
+  OWN_B as SINGLE
 } from "./LevelTree.ts"
 import { TextTable } from "./TextTable.ts"
 import { TOPIC_LEVELS_MAX } from "./topic-filter.ts"
-import { ValueLists } from "./ValueLists.ts"
 
 const DOLLAR = 0x24
 const HASH = 0x23
 const PLUS = 0x2b
 const SLASH = 0x2f
 
-export class WildcardTree<T extends object> {
+export class WildcardTree {
   /**
-   * SINGLE_LIST is one more than the list of the filter that ends at the node or with the node's tail, MULTI_LIST that of the one
-   * with a `#` behind the node; PLUS_CHILD is the child by `+`, or below zero the complement of the tail's id.
+   * SINGLE is one more than the number of the filter that ends at the node or with the node's tail, MULTI that of the one with a `#`
+   * behind the node; PLUS_CHILD is the child by `+`, or below zero the complement of the tail's id.
    */
   readonly #tree: LevelTree
   /** What follows a node's `/`, its `#` included. */
   readonly #tails: TextTable
-  readonly #values = new ValueLists<T>()
-  readonly #freeLists: Array<number> = []
-  #listEnd = 0
-  #filterCount = 0
+  /** By the number of a filter: the word of the tree that holds it; of a free one below zero: -2 less the next free number. */
+  readonly #places = new PagedWords()
+  #freeNumber = -1
+  #end = 0
+  #count = 0
   /** Scratch of a match: nodes still to visit with their depths, and the name's levels as far as they were looked at. */
   readonly #nodes = new Int32Array(TOPIC_LEVELS_MAX + 2)
   readonly #depths = new Int32Array(TOPIC_LEVELS_MAX + 2)
@@ -59,76 +60,67 @@ export class WildcardTree<T extends object> {
     this.#tails = new TextTable(seed)
   }
 
-  get filterCount(): number {
-    return this.#filterCount
-  }
-
-  /** Pairs of filter and value. */
-  get valueCount(): number {
-    return this.#values.valueCount
+  /** Filters that are held. */
+  get count(): number {
+    return this.#count
   }
 
   get sizeBytes(): number {
-    return this.#tree.sizeBytes + this.#tails.sizeBytes + 8 * this.#listEnd
+    return this.#tree.sizeBytes + this.#tails.sizeBytes + this.#places.sizeBytes
   }
 
-  /** Attaches a value to a valid filter with a wildcard; true where the filter is new here. */
-  add(filter: string, value: T): boolean {
-    const word = this.#make(filter)
-    const { nodes } = this.#tree
-    const list = nodes[word]! - 1
-    if (list >= 0) {
-      this.#values.add(list, value)
-      return false
-    }
-    const free = this.#freeLists.pop() ?? this.#listEnd++
-    nodes[word] = free + 1
-    this.#values.add(free, value)
-    this.#filterCount += 1
-    return true
-  }
-
-  remove(filter: string, value: T): boolean {
+  /** The number of a valid filter with a wildcard; -1 where it has none. */
+  find(filter: string): number {
     const word = this.#find(filter)
-    if (word < 0) return false
-    const { nodes } = this.#tree
-    const list = nodes[word]! - 1
-    if (list < 0 || !this.#values.remove(list, value) || !this.#values.isEmpty(list)) return false
-    nodes[word] = 0
-    this.#freeLists.push(list)
-    this.#filterCount -= 1
-    this.#prune(Math.floor(word / NODE_WORDS))
-    return true
+    return word < 0 ? -1 : this.#tree.nodes.get(word) - 1
   }
 
-  replace(filter: string, before: T, after: T): boolean {
-    const list = this.#findList(filter)
-    return list >= 0 && this.#values.replace(list, before, after)
+  /** The number of a valid filter with a wildcard, given to it where it has none. */
+  hold(filter: string): number {
+    const word = this.#make(filter)
+    const known = this.#tree.nodes.get(word) - 1
+    if (known >= 0) return known
+    const number = this.#freeNumber >= 0 ? this.#freeNumber : this.#end
+    if (number === this.#end) this.#places.reserve(++this.#end)
+    else this.#freeNumber = -2 - this.#places.get(number)
+    this.#put(word, number)
+    this.#count += 1
+    return number
   }
 
-  valuesOf(filter: string): ReadonlyArray<T> {
-    const list = this.#findList(filter)
-    return list < 0 ? [] : this.#values.valuesOf(list)
+  /** Whether `number` is a filter's. */
+  isHeld(number: number): boolean {
+    return number >= 0 && number < this.#end && this.#places.get(number) >= 0
   }
 
-  /** Visits every filter with its values (the visitor's own array). The tree must not be changed meanwhile. */
-  forEachFilter(visit: (filter: string, values: ReadonlyArray<T>) => void): void {
-    const tree = this.#tree
-    for (let node = ROOT; node < tree.nodeEnd; node++) {
-      const base = node * NODE_WORDS
-      const single = tree.nodes[base + SINGLE_LIST]!
-      const multi = tree.nodes[base + MULTI_LIST]!
-      const plus = tree.nodes[base + PLUS_CHILD]!
-      if (single > 0) {
-        const path = tree.path(node)
-        visit(plus < 0 ? `${path}/${this.#tails.text(~plus)}` : path, this.#values.valuesOf(single - 1))
-      }
-      if (multi > 0) visit(node === ROOT ? "#" : `${tree.path(node)}/#`, this.#values.valuesOf(multi - 1))
+  /** Takes its number from a filter. */
+  release(number: number): void {
+    assert(this.isHeld(number), "a filter is released that has a number")
+    const word = this.#places.get(number)
+    this.#tree.nodes.set(word, 0)
+    this.#places.set(number, -2 - this.#freeNumber)
+    this.#freeNumber = number
+    this.#count -= 1
+    if (this.#count === 0) {
+      this.#places.reset()
+      this.#freeNumber = -1
+      this.#end = 0
     }
+    this.#prune(Math.floor(word / NODE_WORDS))
   }
 
-  /** Appends to `out` the values of every filter that matches a valid topic name. */
-  matchInto(name: string, out: Array<T>): void {
+  /** The filter with a number. */
+  text(number: number): string {
+    const word = this.#places.get(number)
+    const node = Math.floor(word / NODE_WORDS)
+    if (word % NODE_WORDS === MULTI) return node === ROOT ? "#" : `${this.#tree.path(node)}/#`
+    const path = this.#tree.path(node)
+    const plus = this.#tree.nodes.get(node * NODE_WORDS + PLUS_CHILD)
+    return plus < 0 ? `${path}/${this.#tails.text(~plus)}` : path
+  }
+
+  /** Appends to `out` twice its number and one of every filter that matches a valid topic name. */
+  matchInto(name: string, out: Array<number>): void {
     const tree = this.#tree
     const words = tree.nodes
     const { levels } = tree
@@ -145,23 +137,23 @@ export class WildcardTree<T extends object> {
       const depth = this.#depths[waiting]!
       const base = node * NODE_WORDS
       const start = starts[depth]!
-      const plus = words[base + PLUS_CHILD]!
+      const plus = words.get(base + PLUS_CHILD)
       if (plus < 0) {
         if (start >= 0 && matchesTail(this.#tails, ~plus, name, start)) {
-          this.#values.appendTo(words[base + SINGLE_LIST]! - 1, out)
+          out.push(2 * words.get(base + SINGLE) - 1)
         }
         continue
       }
       // Filters that begin with a wildcard do not match names that begin with "$" [MQTT-4.7.2-1].
       const mayWild = depth > 0 || !isDollar
-      const multi = words[base + MULTI_LIST]!
-      if (multi > 0 && mayWild) this.#values.appendTo(multi - 1, out)
+      const multi = words.get(base + MULTI)
+      if (multi > 0 && mayWild) out.push(2 * multi - 1)
       if (start < 0) {
-        const single = words[base + SINGLE_LIST]!
-        if (single > 0) this.#values.appendTo(single - 1, out)
+        const single = words.get(base + SINGLE)
+        if (single > 0) out.push(2 * single - 1)
         continue
       }
-      if (words[base + FIRST_CHILD] === NONE) continue
+      if (words.get(base + FIRST_CHILD) === NONE) continue
       if (depth === levelsRead) {
         // Depth first: a level is read when the first node at its depth is left, and holds for all others.
         const slash = name.indexOf("/", start)
@@ -181,7 +173,7 @@ export class WildcardTree<T extends object> {
     }
   }
 
-  /** The word that holds the list of a filter, on a node that is made where there is none. */
+  /** The word that holds the number of a filter, on a node that is made where there is none. */
   #make(filter: string): number {
     assert(levelCount(filter) <= TOPIC_LEVELS_MAX, "a filter was checked before it is added")
     const tree = this.#tree
@@ -193,41 +185,47 @@ export class WildcardTree<T extends object> {
       if (child === NONE) return this.#makeLeaf(node, filter, start)
       node = child
       start = levelEnd + 1
-      const plus = tree.nodes[node * NODE_WORDS + PLUS_CHILD]!
+      const plus = tree.nodes.get(node * NODE_WORDS + PLUS_CHILD)
       if (plus >= 0) continue
       if (start <= end && this.#tails.equals(~plus, filter, start, filter.length)) break
       this.#expand(node, ~plus)
     }
-    return listWord(this.#tree.nodes, node, filter)
+    return wordOf(this.#tree.nodes, node, filter)
   }
 
-  /** A child of `parent` for the level of `filter` at `start`, what follows as its tail; the word for the filter's list. */
+  /** A child of `parent` for the level of `filter` at `start`, what follows as its tail; the word for the filter's number. */
   #makeLeaf(parent: number, filter: string, start: number): number {
     const tree = this.#tree
     const end = endOfPath(filter)
     const levelEnd = endOfLevel(filter, start, end)
     const node = tree.makeChild(parent, filter, start, levelEnd)
     // A node by `+` is entered in its parent, so that a match need not look for it.
-    if (levelEnd === start + 1 && filter.charCodeAt(start) === PLUS) tree.nodes[parent * NODE_WORDS + PLUS_CHILD] = node
+    if (levelEnd === start + 1 && filter.charCodeAt(start) === PLUS)
+      tree.nodes.set(parent * NODE_WORDS + PLUS_CHILD, node)
     if (levelEnd < end) {
-      tree.nodes[node * NODE_WORDS + PLUS_CHILD] = ~this.#tails.hold(filter, levelEnd + 1, filter.length)
+      tree.nodes.set(node * NODE_WORDS + PLUS_CHILD, ~this.#tails.hold(filter, levelEnd + 1, filter.length))
     }
-    return listWord(tree.nodes, node, filter)
+    return wordOf(tree.nodes, node, filter)
   }
 
   /** Puts the first level of a node's tail below it, with what remains of the tail. */
   #expand(node: number, tail: number): void {
     const { nodes } = this.#tree
-    const list = nodes[node * NODE_WORDS + SINGLE_LIST]!
+    const number = nodes.get(node * NODE_WORDS + SINGLE) - 1
     const text = this.#tails.text(tail)
     this.#tails.release(tail)
-    nodes[node * NODE_WORDS + PLUS_CHILD] = NONE
-    nodes[node * NODE_WORDS + SINGLE_LIST] = 0
+    nodes.set(node * NODE_WORDS + PLUS_CHILD, NONE)
+    nodes.set(node * NODE_WORDS + SINGLE, 0)
     const word = this.#makeLeaf(node, text, 0)
-    this.#tree.nodes[word] = list
+    this.#put(word, number)
   }
 
-  /** The word that holds the list of a filter; -1 where it has no node. */
+  #put(word: number, number: number): void {
+    this.#tree.nodes.set(word, number + 1)
+    this.#places.set(number, word)
+  }
+
+  /** The word that holds the number of a filter; -1 where it has no node. */
   #find(filter: string): number {
     const tree = this.#tree
     const end = endOfPath(filter)
@@ -237,18 +235,12 @@ export class WildcardTree<T extends object> {
       node = tree.child(node, tree.levels.find(filter, start, levelEnd))
       if (node === NONE) return -1
       start = levelEnd + 1
-      const plus = tree.nodes[node * NODE_WORDS + PLUS_CHILD]!
+      const plus = tree.nodes.get(node * NODE_WORDS + PLUS_CHILD)
       if (plus >= 0) continue
       if (start > end || !this.#tails.equals(~plus, filter, start, filter.length)) return -1
       break
     }
-    return listWord(tree.nodes, node, filter)
-  }
-
-  /** The list of a filter; -1 where there is none. */
-  #findList(filter: string): number {
-    const word = this.#find(filter)
-    return word < 0 ? -1 : this.#tree.nodes[word]! - 1
+    return wordOf(tree.nodes, node, filter)
   }
 
   /** Frees `from` and what above it has no filter nor child left. */
@@ -257,22 +249,22 @@ export class WildcardTree<T extends object> {
     const { nodes } = tree
     for (let node = from; node !== ROOT; ) {
       const base = node * NODE_WORDS
-      if (nodes[base + FIRST_CHILD] !== NONE || nodes[base + SINGLE_LIST] !== 0 || nodes[base + MULTI_LIST] !== 0)
+      if (nodes.get(base + FIRST_CHILD) !== NONE || nodes.get(base + SINGLE) !== 0 || nodes.get(base + MULTI) !== 0)
         return
-      const plus = nodes[base + PLUS_CHILD]!
+      const plus = nodes.get(base + PLUS_CHILD)
       if (plus < 0) this.#tails.release(~plus)
-      const parent = nodes[base + PARENT]!
-      if (nodes[parent * NODE_WORDS + PLUS_CHILD] === node) nodes[parent * NODE_WORDS + PLUS_CHILD] = NONE
+      const parent = nodes.get(base + PARENT)
+      if (nodes.get(parent * NODE_WORDS + PLUS_CHILD) === node) nodes.set(parent * NODE_WORDS + PLUS_CHILD, NONE)
       tree.removeLeaf(node)
       node = parent
     }
   }
 }
 
-/** Where the list of `filter` stands on its node. A tail holds the filter's `#`; without one that is the node's second list. */
-function listWord(nodes: Int32Array, node: number, filter: string): number {
-  const isMulti = nodes[node * NODE_WORDS + PLUS_CHILD]! >= 0 && filter.endsWith("#")
-  return node * NODE_WORDS + (isMulti ? MULTI_LIST : SINGLE_LIST)
+/** Where the number of `filter` stands on its node. A tail holds the filter's `#`; without one that is the node's second number. */
+function wordOf(nodes: PagedWords, node: number, filter: string): number {
+  const isMulti = nodes.get(node * NODE_WORDS + PLUS_CHILD) >= 0 && filter.endsWith("#")
+  return node * NODE_WORDS + (isMulti ? MULTI : SINGLE)
 }
 
 /** Whether a tail matches `name[start, end of the name)`. */

@@ -14,12 +14,19 @@ export function hashMultiplier(seed: number): number {
 
 /** The hash (signed 32 bits) of the code units `text[start, end)`. */
 export function hashText(text: string, start: number, end: number, seed: number, multiplier: number): number {
-  let hash = seed ^ Math.imul(end - start, 0x9e3779b1)
-  for (let position = start; position < end; position++) {
-    hash = Math.imul(hash ^ text.charCodeAt(position), multiplier)
-    hash ^= hash >>> 15
-  }
+  let hash = beginHash(end - start, seed)
+  for (let position = start; position < end; position++) hash = mixUnit(hash, text.charCodeAt(position), multiplier)
   return finish(hash)
+}
+
+/** The same step by step, for texts that are no strings: begin, each code unit, {@link finish}. */
+export function beginHash(length: number, seed: number): number {
+  return seed ^ Math.imul(length, 0x9e3779b1)
+}
+
+export function mixUnit(hash: number, unit: number, multiplier: number): number {
+  const mixed = Math.imul(hash ^ unit, multiplier)
+  return mixed ^ (mixed >>> 15)
 }
 
 /** The hash (signed 32 bits) of `bytes[start, end)`. Not that of the same text by {@link hashText}. */

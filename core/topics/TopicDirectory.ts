@@ -14,6 +14,13 @@ import type { TopicInfo } from "./TopicInfo.ts"
 /** No filter has more levels. */
 const LEVELS_MAX = 128
 
+/** Some of the homes of what a filter matches. */
+export interface HomesPage {
+  readonly homes: ReadonlyArray<TopicInfo>
+  /** The cursor of the next page; undefined = there is none. */
+  readonly next: string | undefined
+}
+
 interface TenantTopics {
   readonly byName: Map<string, TopicInfo>
   readonly names: OrderedStrings
@@ -79,33 +86,33 @@ export class TopicDirectory {
   }
 
   /**
-   * The topics that names which match an MQTT filter may have as their homes; undefined where they are more than `max`. Looks at the names of
-   * topics that begin as the filter does.
+   * The topics that names which match an MQTT filter may have as their homes: those of the next `namesMax` names of topics behind `cursor`, of
+   * those that begin as the filter does. The first page, of no cursor, has those with a filter of their own.
    */
-  homesOf(tenant: number, filter: string, max: number): ReadonlyArray<TopicInfo> | undefined {
+  homesPage(tenant: number, filter: string, cursor: string, namesMax: number): HomesPage {
     if (!hasWildcard(filter)) {
       const home = this.homeOf(tenant, filter)
-      return home === undefined ? [] : [home]
+      return { homes: home === undefined ? [] : [home], next: undefined }
     }
     const topics = this.#tenants.get(tenant)
-    const found: Array<TopicInfo> = []
-    if (topics === undefined) return found
-    for (const topic of topics.bound) {
-      if (topic.filter !== undefined && filtersOverlap(topic.filter, filter)) found.push(topic)
-      if (found.length > max) return undefined
+    const homes: Array<TopicInfo> = []
+    if (topics === undefined) return { homes, next: undefined }
+    for (const topic of cursor === "" ? topics.bound : []) {
+      if (topic.filter !== undefined && filtersOverlap(topic.filter, filter)) homes.push(topic)
     }
     const literal = literalPrefix(filter, LEVELS_MAX)
     const prefix = literal === "" ? "" : topicOfName(literal)
     // What begins otherwise than plain names do is bound to no topic by default.
-    if (prefix === undefined) return found
-    for (const name of topics.names.page(prefix, "")) {
+    if (prefix === undefined) return { homes, next: undefined }
+    let left = namesMax
+    for (const name of topics.names.page(prefix, cursor)) {
       const topic = topics.byName.get(name)
       const own = topic?.filter === undefined ? nameOfTopic(name) : undefined
-      if (topic === undefined || own === undefined || !matches(filter, own)) continue
-      found.push(topic)
-      if (found.length > max) return undefined
+      if (topic !== undefined && own !== undefined && matches(filter, own)) homes.push(topic)
+      left -= 1
+      if (left <= 0) return { homes, next: name }
     }
-    return found
+    return { homes, next: undefined }
   }
 
   /** The topic name that unkeyed records of `topic` go out on; undefined where its binding has a wildcard or it has none. */

@@ -112,6 +112,8 @@ export interface JoinTopicsOptions {
   readonly published?: Partial<PublishedTopicsLimits>
   /** What the meta store holds from the beginning. */
   readonly meta?: ReadonlyArray<MetaEntry>
+  /** The engine of all shards, where the test brings one. */
+  readonly engine?: NotingEngine
 }
 
 /** One `ShardTopics` a shard (at least two shards are joined, the first `shards` of them have topics). */
@@ -122,7 +124,7 @@ export function joinTopics(simulation: Simulation, options: JoinTopicsOptions = 
   for (const entry of options.meta ?? []) meta.entries.set(entry.key, entry)
   const logged: Array<string> = []
   const shards = joined.all.map(({ port, turn }) => {
-    const engine = new NotingEngine()
+    const engine = options.engine ?? new NotingEngine()
     const engines: typeof Engines.Service = {
       register: () => Effect.void,
       get: (name) => (name === "memory" ? engine : undefined),

@@ -71,14 +71,21 @@ function connect(given: v.InferInput<typeof options> = {}, replaced: Partial<Ser
         subscriptions.push(subscription)
         return 0
       },
-      unsubscribeUnsafe: (subscription) => {
-        subscriptions.splice(subscriptions.indexOf(subscription), 1)
-        return true
+      unsubscribeUnsafe: ({ filter }) => {
+        const index = subscriptions.findIndex((each) => each.filter === filter)
+        if (index >= 0) subscriptions.splice(index, 1)
+        return index >= 0
       },
+      leaveUnsafe: () => void subscriptions.splice(0),
+      subscriptionOf: (_subscriber, filter) => subscriptions.find((each) => each.filter === filter),
+      hasSubscription: (_subscriber, filter) => subscriptions.some((each) => each.filter === filter),
+      subscriptionsOf: () => subscriptions,
+      subscriptionCountOf: () => subscriptions.length,
       wantUnsafe: () => 0,
       unwantUnsafe: () => {},
       tickets: new TicketStream(),
       subscriptionCount: 0,
+      filterCount: 0,
       hasSystemFilters: false
     },
     shard: {

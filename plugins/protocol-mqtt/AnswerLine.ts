@@ -159,7 +159,7 @@ export class AnswerLine implements TicketRelease {
   /** PUBACK or PUBREC that says no, and why where the client wants to know and takes a packet of that size [MQTT-3.4.2-2]. */
   #sendRefusal(kind: number, packetIdentifier: number, reasonCode: number): void {
     const connection = this.#connection
-    const reason = connection.requestProblemInformation ? reasonStringOf(reasonCode) : undefined
+    const reason = connection.client.requestProblemInformation ? reasonStringOf(reasonCode) : undefined
     const text = reason === undefined ? undefined : new TextEncoder().encode(reason)
     const size = text === undefined ? 0 : acknowledgementWithStringSize(text.length)
     if (text === undefined || size > connection.packetSizeMax) {

@@ -7,12 +7,13 @@
  *  - Everything written in a turn leaves in one write at its end.
  *  - After `close` nothing of this connection reaches its session.
  */
-import type { Message, Principal, Socket, SocketReceiver, TurnTask, WheelTask } from "../../core/mod.ts"
+import type { Message, Socket, SocketReceiver, TurnTask, WheelTask } from "../../core/mod.ts"
 import { AnswerLine } from "./AnswerLine.ts"
 import type { Authentication } from "./Authentication.ts"
 import { receiveAcknowledgement } from "./acknowledging.ts"
 import { autoSubscribe } from "./auto-subscribe/auto-subscribe.ts"
 import type { Broker, KeptWill } from "./Broker.ts"
+import { type Client, NOBODY } from "./Client.ts"
 import { openConnection } from "./connecting.ts"
 import type { Listener } from "./Listener.ts"
 import type { OutboundAliases } from "./OutboundAliases.ts"
@@ -32,9 +33,6 @@ import * as Packet from "./wire/packet-types.ts"
 import { PROTOCOL_ERROR } from "./wire/reason-codes.ts"
 import { Refusal } from "./wire/refusal.ts"
 
-/** Nobody, until a CONNECT was accepted. */
-const NO_PRINCIPAL: Principal = { tenant: 0, user: "", clientIdentifier: "", peerAddress: "" }
-
 export class Connection implements SocketReceiver, PacketHandler, TurnTask, WheelTask {
   readonly broker: Broker
   readonly socket: Socket
@@ -43,16 +41,14 @@ export class Connection implements SocketReceiver, PacketHandler, TurnTask, Whee
   readonly output: Output
   version: Packet.ProtocolVersion = 4
   session: Session | undefined
-  principal: Principal = NO_PRINCIPAL
+  client: Client = NOBODY
   will: KeptWill | undefined
   /** Largest packet that the client takes, bytes. */
   packetSizeMax = PACKET_SIZE_MAX
-  sessionExpiryAtConnect = 0
   /** When its session was opened, ms since 1970. */
   connectedAtMs = 0
   /** Why it has ended: a Reason Code of ours or of its client; below 0 = its socket was closed. */
   endReason = -1
-  requestProblemInformation = true
   /** Milliseconds without a packet after which the client is gone; 0 = never. */
   keepAliveMs = 0
   readonly answers = new AnswerLine(this)
@@ -76,9 +72,6 @@ export class Connection implements SocketReceiver, PacketHandler, TurnTask, Whee
   /** Receives everything once the connection was passed on to the shard that owns its client. */
   #forwarded: SocketReceiver | undefined
   #lastReceivedMs: number
-  /** Since when output waits for the socket; 0 = it does not. */
-  #blockedSinceMs = 0
-  #outputDeferred = false
   isClosed = false
 
   constructor(broker: Broker, socket: Socket, listener = broker.listeners.common) {
@@ -201,7 +194,7 @@ export class Connection implements SocketReceiver, PacketHandler, TurnTask, Whee
     const packet = decodeDisconnect(bytes, start, end, this.version)
     if (packet instanceof Refusal) return packet.reasonCode
     if (packet.sessionExpiryInterval >= 0) {
-      if (this.sessionExpiryAtConnect === 0 && packet.sessionExpiryInterval > 0) return PROTOCOL_ERROR
+      if (this.client.sessionExpiry === 0 && packet.sessionExpiryInterval > 0) return PROTOCOL_ERROR
       session.expiryInterval = Math.min(packet.sessionExpiryInterval, this.broker.settings.session_expiry_max)
     }
     this.endReason = packet.reasonCode
@@ -227,8 +220,8 @@ export class Connection implements SocketReceiver, PacketHandler, TurnTask, Whee
 
   /** Makes room for `count` bytes of output that leave at the end of this turn; returns their position in `output.bytes`. */
   reserve(count: number): number {
-    if (!this.#outputDeferred) {
-      this.#outputDeferred = true
+    if (!this.output.isDeferred) {
+      this.output.isDeferred = true
       this.broker.services.turn.deferOutput(this)
     }
     return this.output.reserve(count)
@@ -295,20 +288,23 @@ export class Connection implements SocketReceiver, PacketHandler, TurnTask, Whee
   }
 
   endTurn(): void {
-    this.#outputDeferred = false
+    const { output } = this
+    output.isDeferred = false
     if (this.isClosed) return
-    const before = this.output.size
-    if (!this.output.flush(this.socket)) return
+    const before = output.size
+    if (!output.flush(this.socket)) return
     const { counts, services } = this.broker
-    counts.bytesSent += before - this.output.size
-    this.broker.slow?.written(this, before - this.output.size)
-    if (!this.output.blocked) this.#blockedSinceMs = 0
-    else if (this.#blockedSinceMs === 0 || this.output.size < before) {
-      const wasBlocked = this.#blockedSinceMs !== 0
-      this.#blockedSinceMs = services.clock.monotonicMs()
+    const left = output.size
+    counts.bytesSent += before - left
+    this.broker.slow?.written(this, before - left)
+    if (left === 0) {
+      output.blockedSinceMs = 0
+      this.session?.drain()
+    } else if (output.blockedSinceMs === 0 || left < before) {
+      const wasBlocked = output.blockedSinceMs !== 0
+      output.blockedSinceMs = services.clock.monotonicMs()
       if (!wasBlocked) this.#armTimeout()
     }
-    if (!this.output.blocked) this.session?.drain()
   }
 
   timeout(nowMs: number): number {
@@ -319,7 +315,8 @@ export class Connection implements SocketReceiver, PacketHandler, TurnTask, Whee
       return 0
     }
     const stalledMs = broker.settings.stalled_timeout * 1_000
-    if (this.#blockedSinceMs !== 0 && nowMs >= this.#blockedSinceMs + stalledMs) {
+    const { blockedSinceMs } = this.output
+    if (blockedSinceMs !== 0 && nowMs >= blockedSinceMs + stalledMs) {
       this.close(Reason.QUOTA_EXCEEDED)
       return 0
     }
@@ -335,7 +332,8 @@ export class Connection implements SocketReceiver, PacketHandler, TurnTask, Whee
 
   #nextTimeout(): number {
     const stalledMs = this.broker.settings.stalled_timeout * 1_000
-    const stalled = this.#blockedSinceMs === 0 ? 0 : this.#blockedSinceMs + stalledMs
+    const { blockedSinceMs } = this.output
+    const stalled = blockedSinceMs === 0 ? 0 : blockedSinceMs + stalledMs
     const silent = this.keepAliveMs === 0 ? 0 : this.#lastReceivedMs + this.keepAliveMs
     if (stalled === 0 || silent === 0) return stalled + silent
     return Math.min(stalled, silent)
@@ -388,12 +386,12 @@ export class Connection implements SocketReceiver, PacketHandler, TurnTask, Whee
       if (will !== undefined) broker.wills.forget(will.number)
       const { opening } = this
       this.opening = undefined
-      if (opening?.connection === this) broker.closeSession(opening, undefined, this.principal)
+      if (opening?.connection === this) broker.closeSession(opening, undefined, this.client)
       return
     }
     broker.counts.connectionsOpen -= 1
     this.session = undefined
     clientDisconnected(this)
-    broker.closeSession(session, will, this.principal)
+    broker.closeSession(session, will, this.client)
   }
 }

@@ -26,10 +26,11 @@ import type { MessageQueue } from "./MessageQueue.ts"
 import type { OutboundWindow } from "./OutboundWindow.ts"
 import type { ReplayPlace } from "./replay/find-start.ts"
 import { restoreReplay } from "./replay/start-replay.ts"
-import { Session, type Subscribed, type Wish } from "./Session.ts"
+import { Session } from "./Session.ts"
+import type { OwnSubscriptions, Subscribed, Wish } from "./SubscribingSession.ts"
 import { SubscriptionRows } from "./SubscriptionRows.ts"
 import * as rows from "./session-rows.ts"
-import { type Assignment, isShared, Memberships } from "./shared/Memberships.ts"
+import { type Assignment, isShared, type Join, Memberships } from "./shared/Memberships.ts"
 import { UNSPECIFIED_ERROR } from "./wire/reason-codes.ts"
 
 export class DurableSession extends Session {
@@ -85,6 +86,10 @@ export class DurableSession extends Session {
     return String(this.number)
   }
 
+  protected get own(): OwnSubscriptions {
+    return this.#kept
+  }
+
   get queue(): MessageQueue | undefined {
     return this.feed.extras
   }
@@ -116,9 +121,8 @@ export class DurableSession extends Session {
       const publisher = row.noLocal ? this.clientIdentifier : ""
       const replay = row.replay ? restoreReplay(this, { filter, ...row }, places) : undefined
       const made = new Subscription(replay ?? this, filter, row.qos, publisher, row.retainAsPublished, row.identifier)
-      this.subscriptions ??= new Map()
-      this.subscriptions.set(filter, made)
       if (replay === undefined) this.#kept.restore(made, row.since)
+      else (this.apart ??= new Map()).set(filter, made)
       this.filterSize += filter.length
     }
     this.flights.restore(flights)
@@ -133,9 +137,7 @@ export class DurableSession extends Session {
     this.attachment += 1
     this.connection = connection
     this.#isLive = true
-    for (const subscription of this.subscriptions?.values() ?? []) {
-      this.broker.services.router.subscribeUnsafe(subscription)
-    }
+    for (const subscription of this.unshared()) this.broker.services.router.subscribeUnsafe(subscription)
     this.feed.attach()
     this.flights.attach(connection)
     this.drain()
@@ -167,7 +169,7 @@ export class DurableSession extends Session {
     this.feed.end()
     this.flights.end()
     this.connection = undefined
-    this.subscriptions = undefined
+    this.apart = undefined
     this.asked = undefined
     this.filterSize = 0
     this.received = undefined
@@ -195,9 +197,9 @@ export class DurableSession extends Session {
     this.mark()
   }
 
-  override subscribeShared(wish: Wish): number {
-    const ticket = super.subscribeShared(wish)
-    this.#rows.shared(wish)
+  override subscribeShared(wish: Wish, join: Join = {}): number {
+    const ticket = super.subscribeShared(wish, this.#rows.joining(wish, join))
+    if (join.start === undefined) this.#rows.shared(wish)
     return ticket
   }
 
@@ -332,6 +334,7 @@ export class DurableSession extends Session {
       this.#kept.hasPast ||
       this.retained !== undefined ||
       this.exclusive?.isAsking === true ||
+      this.shares?.isKeeping === true ||
       this.feed.hasExtras
     )
   }

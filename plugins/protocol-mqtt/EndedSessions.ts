@@ -40,6 +40,8 @@ interface Ended extends Omit<EndedSession, "tokens" | "exclusive"> {
 /** What the router and other shards keep for a session that is rows alone. */
 interface Left {
   readonly filters: ReadonlyArray<string>
+  /** Of subscriptions that read what is stored. */
+  readonly replays: ReadonlyArray<string>
   readonly exclusive: ReadonlyArray<string>
   /** Names of groups with the QoS that was granted. */
   readonly groups: ReadonlyArray<readonly [name: string, qos: number]>
@@ -91,10 +93,11 @@ export class EndedSessions {
       return
     }
     const { router } = this.#broker.services
-    const done = ({ filters, exclusive, groups, tokens }: Left): void => {
+    const done = ({ filters, replays, exclusive, groups, tokens }: Left): void => {
       ended.tokens = tokens
       ended.exclusive = exclusive
       for (const filter of filters) router.unwantUnsafe(filter)
+      for (const filter of replays) router.unwantUnsafe(filter, true)
       for (const [name, qos] of groups) this.#broker.shared.away(ended.tenant, name, qos, -1)
       this.#dropRows(ended)
     }
@@ -108,6 +111,7 @@ export class EndedSessions {
   async #read(number: number): Promise<Left> {
     const { store, shard } = this.#broker.services
     const filters: Array<string> = []
+    const replays: Array<string> = []
     const exclusive: Array<string> = []
     const groups: Array<readonly [string, number]> = []
     const tokens: Array<string> = []
@@ -117,7 +121,8 @@ export class EndedSessions {
         const qos = rows.qosOfSubscription(value)
         if (rows.isExclusiveSubscription(value)) exclusive.push(filter)
         if (isShared(filter)) groups.push([groupNameOf(filter), qos])
-        else if (qos > 0 && !rows.isReplaySubscription(value)) filters.push(filter)
+        else if (rows.isReplaySubscription(value)) replays.push(filter)
+        else if (qos > 0) filters.push(filter)
       }
     })
     await readPages(store, rows.rangeOf("sr", number), (page) => {
@@ -125,7 +130,7 @@ export class EndedSessions {
         if (rows.decodeReceived(value) >= 0) tokens.push(rows.tokenOf(shard.index, number, rows.identifierOfKey(key)))
       }
     })
-    return { filters, exclusive, groups, tokens }
+    return { filters, replays, exclusive, groups, tokens }
   }
 
   #dropRows({ tenant, clientIdentifier, number, expiresAtMs }: Ended): void {

@@ -22,7 +22,7 @@ import type { DurableSession } from "./DurableSession.ts"
 import type { Flow } from "./Flow.ts"
 import { OrderedTickets } from "./OrderedTickets.ts"
 import { PastSubscriptions } from "./PastSubscriptions.ts"
-import type { Subscribed, Wish } from "./Session.ts"
+import type { OwnSubscriptions, Subscribed, Wish } from "./SubscribingSession.ts"
 import * as rows from "./session-rows.ts"
 
 /** What matches no topic name: for a session that wants nothing kept. */
@@ -36,7 +36,7 @@ interface Kept {
   readonly inRow: ReadonlyArray<number>
 }
 
-export class KeptSubscriptions {
+export class KeptSubscriptions implements OwnSubscriptions {
   readonly #session: DurableSession
   readonly #flows: ReadonlyArray<Flow>
   readonly #kept = new Map<string, Kept>()
@@ -55,6 +55,22 @@ export class KeptSubscriptions {
     return this.#waiting?.stream
   }
 
+  get count(): number {
+    return this.#kept.size
+  }
+
+  has(filter: string): boolean {
+    return this.#kept.has(filter)
+  }
+
+  get(filter: string): Subscription | undefined {
+    return this.#kept.get(filter)?.subscription
+  }
+
+  *all(): Iterable<Subscription> {
+    for (const { subscription } of this.#kept.values()) yield subscription
+  }
+
   get hasPast(): boolean {
     return !this.#past.isEmpty
   }
@@ -68,8 +84,8 @@ export class KeptSubscriptions {
     this.#kept.set(subscription.filter, { subscription, since, inRow })
   }
 
-  /** A subscription was added or replaced; with the router's ticket to wait for. */
-  add(wish: Wish, made: Subscribed): Subscribed {
+  /** A subscription was added or replaced; with the router's ticket to wait for. In the entry of its row `alongside` happens, too. */
+  add(wish: Wish, made: Subscribed, alongside?: KeyValueWrite): Subscribed {
     const before = this.#kept.get(wish.filter)
     this.#selection = undefined
     const session = this.#session
@@ -92,7 +108,8 @@ export class KeptSubscriptions {
         asked: session.namesOf(wish.filter),
         since: this.#sinceInRow(from)
       })
-      journal.submit({ writes: [{ key: rows.subscriptionKey(session.number, wish.filter), value }] })
+      const write = { key: rows.subscriptionKey(session.number, wish.filter), value }
+      journal.submit({ writes: alongside === undefined ? [write] : [alongside, write] })
       session.mark()
     }
     if (wasKept) write(inRow)

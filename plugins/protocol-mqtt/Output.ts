@@ -60,8 +60,10 @@ export class Output {
   bytes: Uint8Array = EMPTY
   #start = 0
   #end = 0
-  /** The socket took less than it was offered; go on at `drain`. */
-  blocked = false
+  /** Whether its connection flushes it at the end of this turn. */
+  isDeferred = false
+  /** Since when it waits for the socket, which took less than it was offered: for its `drain`; 0 = it does not. */
+  blockedSinceMs = 0
   readonly #budget: OutputBudget
 
   constructor(budget: OutputBudget) {
@@ -97,8 +99,7 @@ export class Output {
     }
     this.#start += taken
     this.#budget.release(taken)
-    this.blocked = this.#start < this.#end
-    if (!this.blocked) this.#release()
+    if (this.#start === this.#end) this.#release()
     return true
   }
 

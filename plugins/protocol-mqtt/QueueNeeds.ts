@@ -10,6 +10,8 @@
 import { lowOf } from "../../core/mod.ts"
 import type { Broker } from "./Broker.ts"
 import type { DurableSession } from "./DurableSession.ts"
+import { QUEUE } from "./replay/queue-history.ts"
+import { decodeReplayPlace, ofReplayKey } from "./replay/replay-rows.ts"
 import * as rows from "./session-rows.ts"
 import { decodeGroup, groupRange } from "./shared/group-rows.ts"
 import { readPages } from "./stored-sessions.ts"
@@ -60,6 +62,13 @@ export class QueueNeeds {
           }
         }
       })
+      await readPages(store, rows.rangeOf("sc"), (page) => {
+        for (const { key, value } of page) {
+          const { topicId, partition } = ofReplayKey(key)
+          if (topicId === QUEUE.id) lows[partition] = Math.min(lows[partition] ?? 0, decodeReplayPlace(value).offset)
+        }
+      })
+      for (const session of this.#broker.sessions.resident()) session.replays?.lowerNeeds(lows)
       for (const [log, low] of lows.entries()) queueLogs.need(log, Math.min(low, ends[log] ?? 0))
     } finally {
       this.#isLooking = false

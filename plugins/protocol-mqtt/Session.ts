@@ -5,16 +5,7 @@
  * Source: MQTT 5.0 section 4.1; MQTT 3.1.1 section 3.1.2.4.
  * Invariant: QoS 1 and 2 messages of one topic name leave in the order in which they came; what waits is bounded and counted.
  */
-import {
-  type Delivery,
-  type JointTickets,
-  type Message,
-  type RetainedRoom,
-  type RetainedSeam,
-  type Subscriber,
-  Subscription,
-  type TicketStream
-} from "../../core/mod.ts"
+import type { Delivery, JointTickets, Message, RetainedRoom, RetainedSeam, TicketStream } from "../../core/mod.ts"
 import { type AnswerLine, NOT_FOUND } from "./AnswerLine.ts"
 import type { Broker } from "./Broker.ts"
 import type { Connection } from "./Connection.ts"
@@ -23,38 +14,15 @@ import type { MessageQueue } from "./MessageQueue.ts"
 import type { OutboundWindow } from "./OutboundWindow.ts"
 import { ReceivedIdentifiers } from "./ReceivedIdentifiers.ts"
 import { RetainedReplays } from "./RetainedReplays.ts"
-import type { Replays } from "./replay/Replays.ts"
-import { AskedNames } from "./rewrite/AskedNames.ts"
-import { type Assignment, Memberships } from "./shared/Memberships.ts"
+import { SubscribingSession, type Wish } from "./SubscribingSession.ts"
+import { type Assignment, type Join, Memberships } from "./shared/Memberships.ts"
 import * as Packet from "./wire/packet-types.ts"
 
-/** What a SUBSCRIBE asks for one filter. */
-export interface Wish {
-  readonly filter: string
-  readonly qos: number
-  readonly noLocal: boolean
-  readonly retainAsPublished: boolean
-  readonly identifier: number
-  /** Whether no other client may have it. */
-  readonly exclusive: boolean
-}
-
-/** What came of it. */
-export interface Subscribed {
-  /** The router's ticket to wait for; 0 = none. */
-  readonly ticket: number
-  readonly isNew: boolean
-  readonly subscription: Subscription
-}
-
-const NO_NAMES: ReadonlyArray<string> = []
 /** At most so much of retained messages at a time. */
 const RETAINED_ROOM: RetainedRoom = { messages: 128, bytes: 262_144 }
 
-export abstract class Session implements Subscriber {
+export abstract class Session extends SubscribingSession {
   readonly tenant: number
-  readonly clientIdentifier: string
-  readonly broker: Broker
   connection: Connection | undefined
   /** Seconds after the end of its connection; 0 = ends with it. */
   expiryInterval: number
@@ -67,38 +35,16 @@ export abstract class Session implements Subscriber {
   received: ReceivedIdentifiers | undefined
   /** Of QoS 2 messages whose storing and whose identifier are committed apart. */
   joint: JointTickets | undefined
-  protected subscriptions: Map<string, Subscription> | undefined
-  /** Its shared subscriptions; undefined where there never was one. */
-  shares: Memberships | undefined
-  /** What its new subscriptions are owed; undefined where they are owed nothing. */
-  protected retained: RetainedReplays | undefined
-  /** Its subscriptions that read what is stored; undefined where there never was one. */
-  replays: Replays | undefined
-  /** Its exclusive filters; undefined where there never was one. */
-  exclusive: HeldFilters | undefined
-  /** By which names it asked for what it has, where rules made others of them; undefined where they never did. */
-  asked: AskedNames | undefined
-  /** Characters of all topic filters. */
-  filterSize = 0
 
   constructor(broker: Broker, tenant: number, clientIdentifier: string, expiryInterval: number, windowLimit: number) {
-    this.broker = broker
+    super(broker, clientIdentifier)
     this.tenant = tenant
-    this.clientIdentifier = clientIdentifier
     this.expiryInterval = expiryInterval
     this.windowLimit = windowLimit
   }
 
   get receivedCount(): number {
     return this.received?.count ?? 0
-  }
-
-  get subscriptionCount(): number {
-    return (this.subscriptions?.size ?? 0) + (this.shares?.count ?? 0)
-  }
-
-  hasSubscription(filter: string): boolean {
-    return this.subscriptions?.has(filter) === true || this.shares?.has(filter) === true
   }
 
   /** Whether a QoS 2 message with this identifier was taken and not yet released. */
@@ -161,130 +107,14 @@ export abstract class Session implements Subscriber {
     return undefined
   }
 
-  /** Adds or replaces a subscription. */
-  subscribe(
-    { filter, qos, noLocal, retainAsPublished, identifier, exclusive }: Wish,
-    subscriber: Subscriber = this
-  ): Subscribed {
-    const subscriptions = (this.subscriptions ??= new Map())
-    const before = subscriptions.get(filter)
-    const publisher = noLocal ? this.clientIdentifier : ""
-    this.replays?.end(filter)
-    const made = new Subscription(subscriber, filter, qos, publisher, retainAsPublished, identifier)
-    const { router } = this.broker.services
-    const ticket = router.subscribeUnsafe(made)
-    if (before !== undefined) router.unsubscribeUnsafe(before)
-    else this.filterSize += filter.length
-    subscriptions.set(filter, made)
-    if (exclusive) this.exclusive?.keep(filter)
-    else this.exclusive?.release(filter)
-    return { ticket, isNew: before === undefined, subscription: made }
-  }
-
-  /** All its subscriptions, the shared ones last. */
-  *wishes(): Iterable<Wish> {
-    for (const made of this.subscriptions?.values() ?? []) {
-      const exclusive = this.exclusive?.has(made.filter) === true
-      const { filter, qos, noLocal, retainAsPublished, identifier } = made
-      yield { filter, qos, noLocal: noLocal !== "", retainAsPublished, identifier, exclusive }
-    }
-    yield* this.shares?.wishes() ?? []
-  }
-
-  /**
-   * Is about to subscribe to a filter that rules made of what its client says, the same or another one: notes that, and lets go of what the
-   * same words stood for before.
-   */
-  ask(name: string, filter: string): void {
-    if (name === filter && this.asked === undefined) return
-    const earlier = this.#filterOf(name)
-    if (earlier === filter) return
-    if (earlier !== undefined) this.#letGo(name, earlier)
-    const hasNames = this.asked?.has(filter) === true
-    if (name === filter && !hasNames) return
-    // So far it was asked for by its own name alone.
-    if (!hasNames && this.hasSubscription(filter)) this.#name(filter, filter)
-    this.#name(name, filter)
-  }
-
-  /** By which names its client asked for a subscription; none = by its own. */
-  namesOf(filter: string): ReadonlyArray<string> {
-    return this.asked?.namesOf(filter) ?? NO_NAMES
-  }
-
-  /** Removes what its client asked for by a name; false where that is nothing. */
-  unsubscribeAsked(name: string): boolean {
-    const filter = this.#filterOf(name)
-    if (filter === undefined) return false
-    this.#letGo(name, filter)
-    return true
-  }
-
-  #filterOf(name: string): string | undefined {
-    const filter = this.asked?.filterOf(name)
-    if (filter !== undefined) return filter
-    return this.hasSubscription(name) && this.asked?.has(name) !== true ? name : undefined
-  }
-
-  /** Puts in what a row says of a subscription. */
-  protected restoreNames(filter: string, names: ReadonlyArray<string>): void {
-    for (const name of names) this.#name(name, filter)
-  }
-
-  #name(name: string, filter: string): void {
-    this.asked ??= new AskedNames()
-    this.asked.add(name, filter)
-    this.filterSize += name.length
-  }
-
-  /** A name stands for a subscription no more, which goes with its last one. */
-  #letGo(name: string, filter: string): void {
-    if (this.asked?.filterOf(name) === undefined) {
-      this.unsubscribe(filter)
-      return
-    }
-    this.filterSize -= name.length
-    if (this.asked.remove(name)) this.renamed(filter)
-    else this.unsubscribe(filter)
-  }
-
-  /** A subscription that stays has other names. */
-  protected renamed(_filter: string): void {}
   replayMoved(): void {}
 
   /** Adds or replaces a shared subscription; the ticket of its shares' `joins` to wait for. */
-  subscribeShared(wish: Wish): number {
+  subscribeShared(wish: Wish, join: Join = {}): number {
     this.shares ??= new Memberships(this)
-    const { isNew, ticket } = this.shares.add(wish)
+    const { isNew, ticket } = this.shares.add(wish, join)
     if (isNew) this.filterSize += wish.filter.length
     return ticket
-  }
-
-  /** Its connection has ended, and with `isOver` the session: what its groups gave it and it has not acknowledged goes to others. */
-  leaveShared(isOver: boolean): void {
-    this.shares?.detach(isOver)
-    this.returnShared()
-  }
-
-  /** Removes a subscription; false where there was none. */
-  unsubscribe(filter: string): boolean {
-    if (this.asked?.has(filter) === true) {
-      for (const name of this.asked.namesOf(filter)) this.filterSize -= name.length
-      this.asked.forget(filter)
-    }
-    if (this.shares?.remove(filter) === true) {
-      this.filterSize -= filter.length
-      return true
-    }
-    const subscription = this.subscriptions?.get(filter)
-    if (subscription === undefined) return false
-    this.subscriptions?.delete(filter)
-    this.replays?.end(filter)
-    this.retained?.forget(filter)
-    this.filterSize -= filter.length
-    this.broker.services.router.unsubscribeUnsafe(subscription)
-    this.exclusive?.release(filter)
-    return true
   }
 
   /** Asks for an exclusive filter; `done` is told whether it is the session's. */
@@ -300,11 +130,10 @@ export abstract class Session implements Subscriber {
   /** Which of all sessions that its client ever had. */
   protected abstract claimName(): string
 
-  /** Takes all its subscriptions off the router. */
-  protected leaveRouter(): void {
-    for (const subscription of this.subscriptions?.values() ?? []) {
-      this.broker.services.router.unsubscribeUnsafe(subscription)
-    }
+  /** Its connection has ended, and with `isOver` the session: what its groups gave it and it has not acknowledged goes to others. */
+  leaveShared(isOver: boolean): void {
+    this.shares?.detach(isOver)
+    this.returnShared()
   }
 
   deliverUnsafe(message: Message, delivery: Delivery): void {
@@ -328,10 +157,6 @@ export abstract class Session implements Subscriber {
   /** The SUBACK is out: sends the retained messages that match, RETAIN set [MQTT-3.3.1-8]. */
   replay(filter: string, seam: RetainedSeam): void {
     this.retained?.start(filter, seam)
-  }
-
-  subscriptionOf(filter: string): Subscription | undefined {
-    return this.subscriptions?.get(filter)
   }
 
   /** All that was owed has been sent, or waits elsewhere. */

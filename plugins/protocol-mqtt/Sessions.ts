@@ -20,33 +20,15 @@ import { QueueNeeds } from "./QueueNeeds.ts"
 import { SESSION_TAKEN_OVER } from "./reasons.ts"
 import type { Session } from "./Session.ts"
 import { expiryOf, isExpired, pushExpiry } from "./session-expiry.ts"
+import type { Request } from "./session-request.ts"
 import * as rows from "./session-rows.ts"
 import { groupNameOf, isShared } from "./shared/Memberships.ts"
 import { dropOrphans, holdExclusive, loadSession, readPages } from "./stored-sessions.ts"
 import { TransientSession } from "./TransientSession.ts"
-import type { ConnectPacket } from "./wire/connect.ts"
 
 /** How often sessions are looked for whose time is over, ms, and how many at once. */
 const EXPIRY_INTERVAL_MS = 500
 const EXPIRIES_MAX = 1_000
-
-/** What came of a CONNECT. */
-export interface Opened {
-  readonly session: Session
-  /** The session was there before. */
-  readonly present: boolean
-  /** The journal's ticket to wait for; 0 = none. */
-  readonly ticket: number
-}
-
-export interface Request {
-  readonly connection: Connection
-  readonly connect: ConnectPacket
-  readonly clientIdentifier: string
-  readonly tenant: number
-  /** Told once: what was opened, or undefined where no more sessions fit, or the rows cannot be read. */
-  readonly opened: (opened: Opened | undefined) => void
-}
 
 export class Sessions implements WheelTask {
   /** Sessions that outlive their connections, connected or not. */
@@ -142,7 +124,8 @@ export class Sessions implements WheelTask {
         if (rows.isExclusiveSubscription(value)) exclusive.set(number, [...(exclusive.get(number) ?? []), filter])
         // Shared ones are of tenant 0 as all sessions are, until there are others.
         if (isShared(filter)) this.#broker.shared.away(0, groupNameOf(filter), qos, 1)
-        else if (qos > 0 && !rows.isReplaySubscription(value)) router.wantUnsafe(filter)
+        else if (rows.isReplaySubscription(value)) router.wantUnsafe(filter, true)
+        else if (qos > 0) router.wantUnsafe(filter)
       }
     })
     dropOrphans(this.#broker, orphans)

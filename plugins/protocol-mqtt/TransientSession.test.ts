@@ -14,7 +14,8 @@ class FakeBroker {
   nowMs = 1_000
   readonly counts = { queuedMessages: 0, droppedExpired: 0, droppedQueue: 0, droppedTooLarge: 0 }
   readonly settings = { queue_messages_max: 100, queue_bytes_max: 1_000_000 }
-  readonly routed = new Set<Subscription>()
+  /** By filter. */
+  readonly routed = new Map<string, Subscription>()
   readonly budget = { awaitRoom: (): void => {} }
   readonly dropsExpired = Broker.prototype.dropsExpired
   held = new HeldMessages(10_000_000)
@@ -22,10 +23,13 @@ class FakeBroker {
     clock: { nowMs: (): number => this.nowMs },
     router: {
       subscribeUnsafe: (subscription: Subscription): number => {
-        this.routed.add(subscription)
+        this.routed.set(subscription.filter, subscription)
         return this.routed.size
       },
-      unsubscribeUnsafe: (subscription: Subscription): boolean => this.routed.delete(subscription)
+      unsubscribeUnsafe: ({ filter }: Subscription): boolean => this.routed.delete(filter),
+      leaveUnsafe: (): void => this.routed.clear(),
+      subscriptionOf: (_session: unknown, filter: string): Subscription | undefined => this.routed.get(filter),
+      subscriptionCountOf: (): number => this.routed.size
     }
   }
 }
@@ -193,7 +197,7 @@ test("subscribing again replaces; the router has one of each filter; ending take
   assert.deepEqual([again.isNew, again.subscription.noLocal, again.subscription.qos], [false, "me", 2])
   session.subscribe({ filter: "b", qos: 0, noLocal: false, retainAsPublished: false, identifier: 0, exclusive: false })
   assert.deepEqual([session.subscriptionCount, broker.routed.size], [2, 2])
-  assert.ok(broker.routed.has(again.subscription))
+  assert.equal(broker.routed.get("a"), again.subscription)
   assert.equal(session.unsubscribe("b"), true)
   assert.equal(session.unsubscribe("b"), false)
   session.end()

@@ -1,9 +1,10 @@
 /** The session of a client that wants nothing kept: it ends with its connection, and all it holds is in memory. */
-import type { Message } from "../../core/mod.ts"
+import type { Message, RouterShape, Subscriber, Subscription } from "../../core/mod.ts"
 import type { Connection } from "./Connection.ts"
 import { MessageQueue } from "./MessageQueue.ts"
 import { OutboundWindow } from "./OutboundWindow.ts"
 import { Session } from "./Session.ts"
+import type { OwnSubscriptions } from "./SubscribingSession.ts"
 import type { Assignment } from "./shared/Memberships.ts"
 
 /** Sessions of this process that were told apart. */
@@ -22,6 +23,10 @@ export class TransientSession extends Session {
   protected claimName(): string {
     lastName += 1
     return `t${lastName}`
+  }
+
+  protected get own(): OwnSubscriptions {
+    return new RoutedSubscriptions(this.broker.services.router, this)
   }
 
   /** Messages that wait for room in the window or at the socket. */
@@ -137,7 +142,7 @@ export class TransientSession extends Session {
     this.leaveRouter()
     this.replays?.endAll()
     this.exclusive?.end()
-    this.subscriptions = undefined
+    this.apart = undefined
     this.filterSize = 0
     this.#queue?.clear()
     this.#queue = undefined
@@ -159,5 +164,32 @@ export class TransientSession extends Session {
       return
     }
     connection.sendPublish(message, qos, retain, identifiers, nowMs, window.take(qos, undefined))
+  }
+}
+
+/** What the router has of a subscriber: all there is of the subscriptions of a session that is in memory, and nothing is kept twice. */
+class RoutedSubscriptions implements OwnSubscriptions {
+  readonly #router: RouterShape
+  readonly #subscriber: Subscriber
+
+  constructor(router: RouterShape, subscriber: Subscriber) {
+    this.#router = router
+    this.#subscriber = subscriber
+  }
+
+  get count(): number {
+    return this.#router.subscriptionCountOf(this.#subscriber)
+  }
+
+  has(filter: string): boolean {
+    return this.#router.hasSubscription(this.#subscriber, filter)
+  }
+
+  get(filter: string): Subscription | undefined {
+    return this.#router.subscriptionOf(this.#subscriber, filter)
+  }
+
+  all(): Iterable<Subscription> {
+    return this.#router.subscriptionsOf(this.#subscriber)
   }
 }

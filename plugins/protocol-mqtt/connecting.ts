@@ -3,9 +3,10 @@
  *
  * Source: MQTT 5.0 sections 3.1, 3.2; MQTT 3.1.1 the same.
  */
-import { checkTopicName, type Principal, SCRAM_SHA_256, type Socket } from "../../core/mod.ts"
+import { checkTopicName, SCRAM_SHA_256 } from "../../core/mod.ts"
 import { Authentication } from "./Authentication.ts"
 import type { Broker } from "./Broker.ts"
+import { Client } from "./Client.ts"
 import type { Connection } from "./Connection.ts"
 import { isDelayedWrong } from "./delayed/delayed-name.ts"
 import { OutboundAliases } from "./OutboundAliases.ts"
@@ -14,7 +15,7 @@ import * as Reason from "./reasons.ts"
 import { isReservedText } from "./reserved-names.ts"
 import { isRefusedName } from "./rewrite/resolve-name.ts"
 import type { Session } from "./Session.ts"
-import type { Opened } from "./Sessions.ts"
+import type { Opened } from "./session-request.ts"
 import { type ConnackPacket, connackSize, returnCodeOf, writeConnack } from "./wire/connack.ts"
 import { type ConnectPacket, ConnectRefusal, decodeConnect } from "./wire/connect.ts"
 import { CONNACK } from "./wire/packet-types.ts"
@@ -120,8 +121,8 @@ function enter(
 ): ConnectOutcome {
   const { broker } = connection
   const tenant = 0
-  connection.principal = new Client(tenant, user, clientIdentifier, connection.socket)
-  if (packet.will !== undefined && isRefusedName(broker, packet.will.topic, connection.principal)) {
+  connection.client = new Client({ tenant, user, clientIdentifier }, packet, connection.socket)
+  if (packet.will !== undefined && isRefusedName(broker, packet.will.topic, connection.client)) {
     return refuse(connection, Reason.NOT_AUTHORIZED)
   }
   let refusal: ConnectOutcome | undefined
@@ -152,15 +153,13 @@ function acceptConnection(connection: Connection, packet: ConnectPacket, opened:
   session.windowLimit = Math.min(packet.receiveMaximum, broker.settings.inflight_max)
   let { ticket } = opened
   if (packet.will !== undefined) {
-    const number = broker.wills.keep(packet.will, connection.principal, session.expiryInterval)
+    const number = broker.wills.keep(packet.will, connection.client, session.expiryInterval)
     connection.will = { number, message: packet.will }
     broker.sessions.keepWill(session, number)
     ticket = journal.tickets.issued
   }
   const aliasMax = Math.min(packet.topicAliasMaximum, broker.settings.outbound_topic_alias_max)
   if (aliasMax > 0) connection.outboundAliases = new OutboundAliases(aliasMax)
-  connection.requestProblemInformation = packet.requestProblemInformation
-  connection.sessionExpiryAtConnect = packet.sessionExpiryInterval
   // Who is inside cannot be lost without a word.
   const { isHosted } = connection.listener
   const keepAlive = isHosted ? 0 : effectiveKeepAlive(packet.keepAlive, broker.settings.keep_alive_max)
@@ -218,25 +217,6 @@ function accepted(
       authenticationMethod: authentication.method,
       authenticationData: authentication.data
     })
-  }
-}
-
-/** The client as access rules see it. Its address is asked of the socket: a string for every idle connection is too much to keep. */
-class Client implements Principal {
-  readonly tenant: number
-  readonly user: string
-  readonly clientIdentifier: string
-  readonly #socket: Socket
-
-  constructor(tenant: number, user: string, clientIdentifier: string, socket: Socket) {
-    this.tenant = tenant
-    this.user = user
-    this.clientIdentifier = clientIdentifier
-    this.#socket = socket
-  }
-
-  get peerAddress(): string {
-    return this.#socket.peerAddress
   }
 }
 

@@ -336,7 +336,7 @@ const FAULTS: ReadonlyArray<Fault> = [
     () => {
       const { closeSession } = Broker.prototype
       return replaced(Broker.prototype, "closeSession", function asBefore(this: Broker, session, will, principal) {
-        session.expiryInterval = session.connection?.sessionExpiryAtConnect ?? session.expiryInterval
+        session.expiryInterval = session.connection?.client.sessionExpiry ?? session.expiryInterval
         closeSession.call(this, session, will, principal)
       })
     }

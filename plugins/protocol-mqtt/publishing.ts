@@ -63,7 +63,7 @@ function receivePublish(
   start: number,
   end: number
 ): number {
-  const { broker, version, principal } = connection
+  const { broker, version, client } = connection
   const fault = scanPublish(bytes, firstByte, start, end, version, publish)
   if (fault !== 0) return fault
   broker.counts.publishReceived += 1
@@ -83,8 +83,8 @@ function receivePublish(
     message.wireEnd = end
     message.wireFormat = wireFormatOf(version, qos, false)
   }
-  message.tenant = principal.tenant
-  message.publisher = principal.clientIdentifier
+  message.tenant = client.tenant
+  message.publisher = client.clientIdentifier
   message.payload = bytes
   message.payloadStart = publish.payloadStart
   message.payloadEnd = publish.payloadEnd
@@ -101,7 +101,7 @@ function receivePublish(
   } else broker.setHeaders(message, bytes, publish.propertiesStart, publish.propertiesEnd)
   message.begin()
   if (qos !== 0) return publishAcknowledged(connection, session, message, qos, publish.packetIdentifier)
-  const outcome = enter(broker, message, connection.principal)
+  const outcome = enter(broker, message, connection.client)
   if (outcome >= 0) return 0
   broker.counts.publishRefused += 1
   if (outcome !== REFUSED_TOPIC_NAME) return 0
@@ -137,7 +137,7 @@ function publishAcknowledged(
     session.takeReceived(packetIdentifier)
     message.token = session.tokenOf(packetIdentifier)
   }
-  const outcome = enter(broker, message, connection.principal)
+  const outcome = enter(broker, message, connection.client)
   message.token = ""
   if (outcome !== ACCEPTED_PENDING) {
     // Free at once, however long the answer waits behind others: a copy that comes meanwhile is a message of its own.

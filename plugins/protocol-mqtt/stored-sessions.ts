@@ -11,6 +11,7 @@ import type { KeyValue, KeyValueStoreShape, KeyValueWrite } from "../../core/mod
 import type { Broker } from "./Broker.ts"
 import { DurableSession } from "./DurableSession.ts"
 import type { ReplayPlace } from "./replay/find-start.ts"
+import { QUEUE } from "./replay/queue-history.ts"
 import * as replayRows from "./replay/replay-rows.ts"
 import * as rows from "./session-rows.ts"
 
@@ -93,22 +94,27 @@ export async function holdExclusive(
   exclusive.started()
 }
 
-/** Where the replays of a session are, by filter; topics that are gone are left out. */
+/** Where the replays of a session are, by filter; topics that are gone are left out, and their rows go. */
 async function loadPlaces(
   { services }: Broker,
   number: number
 ): Promise<ReadonlyMap<string, ReadonlyArray<ReplayPlace>>> {
   const places = new Map<string, Array<ReplayPlace>>()
+  const gone: Array<KeyValueWrite> = []
   await readPages(services.store, rows.rangeOf("sc", number), (page) => {
     for (const { key, value } of page) {
       const { filter, topicId, partition } = replayRows.ofReplayKey(key)
-      const topic = services.topics.findById(topicId)
-      if (topic === undefined) continue
+      const topic = topicId === QUEUE.id ? QUEUE : services.topics.findById(topicId)
+      if (topic === undefined) {
+        gone.push({ key, value: undefined })
+        continue
+      }
       const known = places.get(filter) ?? []
-      known.push({ topic, partition, offset: replayRows.decodeReplayPlace(value) })
+      known.push({ topic, partition, ...replayRows.decodeReplayPlace(value) })
       places.set(filter, known)
     }
   })
+  if (gone.length > 0 && services.journal.refusal === 0) services.journal.submit({ writes: gone })
   return places
 }
 

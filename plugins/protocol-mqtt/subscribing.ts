@@ -16,12 +16,12 @@ import { claimFilters } from "./exclusive/claim-filters.ts"
 import { exclusiveFilterOf } from "./exclusive/exclusive-filter.ts"
 import { reasonStringOf } from "./reason-strings.ts"
 import * as Reason from "./reasons.ts"
-import type { ReplayPlace } from "./replay/find-start.ts"
 import type { Replay } from "./replay/Replay.ts"
 import { withoutReplay } from "./replay/replay-from.ts"
 import { replayWishes, startReplay, subscribeReplay } from "./replay/start-replay.ts"
 import { rewriteFilters, type Wished } from "./rewrite/rewrite-filters.ts"
 import type { Session } from "./Session.ts"
+import type { GroupStart } from "./shared/group-contract.ts"
 import { isShared } from "./shared/Memberships.ts"
 import { clientSubscribed, clientUnsubscribed } from "./system/client-events.ts"
 import { NO_SUBSCRIPTION_EXISTED, PACKET_TOO_LARGE, TOPIC_FILTER_INVALID } from "./wire/reason-codes.ts"
@@ -60,7 +60,7 @@ export function subscribe(
     if (from === undefined) return claimAndMake(connection, session, packet)
     const judged = (wish: Wished): number => judge(connection, session, wish)
     return startReplay(connection, session, subscriptions, from, judged, (started) => {
-      make(connection, session, { ...packet, subscriptions: [started.wish] }, NONE, started.places)
+      make(connection, session, { ...packet, subscriptions: [started.wish] }, NONE, started.start)
     })
   })
 }
@@ -94,11 +94,11 @@ function make(
   session: Session,
   packet: Rewritten,
   refused: ReadonlySet<string>,
-  places?: ReadonlyArray<ReplayPlace>
+  start?: GroupStart
 ): void {
   const { version } = connection
   const { subscriptions, subscriptionIdentifier, packetIdentifier } = packet
-  const made = makeAll(connection, session, subscriptions, subscriptionIdentifier, refused, places)
+  const made = makeAll(connection, session, subscriptions, subscriptionIdentifier, refused, start)
   const { codes } = made
   const reason = reasonFor(connection, codes)
   const frame = new Uint8Array(subackSize(version, codes.length, reason))
@@ -158,7 +158,7 @@ function makeAll(
   wishes: ReadonlyArray<Wished>,
   identifier: number,
   refused: ReadonlySet<string>,
-  places?: ReadonlyArray<ReplayPlace>
+  start?: GroupStart
 ): Made {
   const codes: Array<number> = []
   const replays: Array<RetainedReplay> = []
@@ -182,12 +182,12 @@ function makeAll(
     clientSubscribed(connection, { ...wish, filter })
     if (isShared(filter)) {
       // No retained message for a shared subscription: section 4.8.2.
-      joining = session.subscribeShared(asked)
+      joining = session.subscribeShared(asked, start === undefined ? {} : { start })
       codes.push(qos)
       continue
     }
-    if (places !== undefined) {
-      const made = subscribeReplay(session, asked, places)
+    if (start !== undefined) {
+      const made = subscribeReplay(session, asked, start.places)
       ticket = Math.max(ticket, made.ticket)
       started.push(made.replay)
       codes.push(qos)
@@ -204,7 +204,8 @@ function makeAll(
 /** What to say of the first filter that was refused, where the client wants to know and takes a packet of that size. */
 function reasonFor(connection: Connection, codes: ReadonlyArray<number>): string | undefined {
   const refused = codes.find((code) => code >= 0x80)
-  if (refused === undefined || connection.version !== 5 || !connection.requestProblemInformation) return undefined
+  if (refused === undefined || connection.version !== 5 || !connection.client.requestProblemInformation)
+    return undefined
   const reason = reasonStringOf(refused)
   return subackSize(5, codes.length, reason) <= connection.packetSizeMax ? reason : undefined
 }
@@ -253,7 +254,7 @@ function judge(connection: Connection, session: Session, { filter: wanted, asked
   if (isOver && (!session.hasSubscription(filter) || isNewName(session, asked ?? filter))) return Reason.QUOTA_EXCEEDED
   const shared = parseShared(filter)
   const plain = typeof shared === "object" ? shared.filter : filter
-  const allowed = broker.services.access.checkUnsafe(connection.principal, ACTION_SUBSCRIBE, plain)
+  const allowed = broker.services.access.checkUnsafe(connection.client, ACTION_SUBSCRIBE, plain)
   return allowed === ALLOW ? 0 : Reason.NOT_AUTHORIZED
 }
 

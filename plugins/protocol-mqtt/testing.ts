@@ -8,6 +8,7 @@ import assert from "node:assert/strict"
 import { Effect } from "effect"
 import * as v from "valibot"
 import { allowAll } from "../../core/access/Access.ts"
+import { ShardHistory } from "../../core/ingress/History.ts"
 import { Retained } from "../../core/ingress/Retained.ts"
 import { RETAINED_LIMITS } from "../../core/ingress/retained-limits.ts"
 import { ShardIngress } from "../../core/ingress/ShardIngress.ts"
@@ -15,7 +16,7 @@ import { Tokens } from "../../core/ingress/Tokens.ts"
 import { type JournalEntry, type JournalShape, TicketStream } from "../../core/journal/Journal.ts"
 import type { KeyValueWrite } from "../../core/kv/KeyValueStore.ts"
 import { Mailboxes } from "../../core/link/Mailboxes.ts"
-import type { LogsShape } from "../../core/log/Logs.ts"
+import { ShardLogs } from "../../core/log/Logs.ts"
 import type { Socket } from "../../core/platform/Net.ts"
 import { Simulation } from "../../core/platform/simulated.ts"
 import { TimerWheel } from "../../core/platform/TimerWheel.ts"
@@ -33,10 +34,10 @@ import { type Decoded, decode, packetLength } from "../../tests/support/mqtt-dec
 import type { Version } from "../../tests/support/mqtt-packets.ts"
 import { Broker } from "./Broker.ts"
 import { Connection } from "./Connection.ts"
+import type { StoredTopics } from "./replay/fakes.ts"
 import { options, type Settings } from "./Settings.ts"
 
-const never = (): never => assert.fail("no topic stores anything here")
-const NO_LOGS: LogsShape = { append: never, state: never, read: never, offsetForTimestamp: never, watch: never }
+const neverProduced = (): never => assert.fail("nobody produces batches here")
 
 /** A journal whose entries are what a turn submitted, committed at once or when the test says so. */
 export class StepJournal implements JournalShape, TurnTask {
@@ -132,9 +133,12 @@ export class TestNode {
   #elapsedMs = 0
   #run: Run | undefined
   #isServing = false
+  readonly #stored: StoredTopics | undefined
 
-  constructor(settings: Partial<Settings> = {}) {
+  /** `stored` are its topics, where it has any. */
+  constructor(settings: Partial<Settings> = {}, stored?: StoredTopics) {
     this.settings = { ...v.parse(options, {}), ...settings }
+    this.#stored = stored
   }
 
   /** Starts the node over what its stores hold, and settles. */
@@ -144,7 +148,8 @@ export class TestNode {
     simulation.jumpWallClock(this.#elapsedMs)
     const { joined, shards: topicShards } = joinTopics(simulation, {
       shards: SHARDS,
-      defaults: { autoCreate: false, autoCreateMqtt: "off" }
+      defaults: { autoCreate: false, autoCreateMqtt: "off" },
+      ...this.#stored
     })
     const { clock } = simulation
     const logs: Array<QueueLog> = []
@@ -187,6 +192,7 @@ export class TestNode {
         forward: () => assert.fail("tests connect to the right shard")
       }
       const mailboxes = new Mailboxes(port)
+      const shardLogs = new ShardLogs(port, turn, topics, neverProduced)
       const { random } = simulation
       const wheel = new TimerWheel(clock)
       return (): TestShard => {
@@ -202,9 +208,9 @@ export class TestNode {
           journal,
           store,
           queueLogs,
-          history: { homeOf: () => undefined, homesOf: () => [], read: never },
-          logs: NO_LOGS,
-          topics: { findById: () => undefined },
+          history: new ShardHistory(shardLogs, topics.directory, clock),
+          logs: shardLogs,
+          topics,
           hosted: makeHostedClients(),
           isServing: () => this.#isServing
         })
@@ -252,6 +258,7 @@ export class TestNode {
     const { simulation } = this.run
     this.#elapsedMs += simulation.clock.monotonicMs() + downMs
     this.#run = undefined
+    this.#stored?.engine.crash()
   }
 
   /** Has all journals commit at once, or only when they are told to. */

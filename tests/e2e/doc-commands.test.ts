@@ -4,6 +4,8 @@ import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
 import { brokerSuite, ROOT, runCommand } from "../support/broker.ts"
+import { RawMqtt } from "../support/raw-mqtt.ts"
+import { pathOf, run, testWith, tools } from "../support/tools.ts"
 
 const PAGES = ["mqtt-extensions.md", "mqtt-access.md", "mqtt-observing.md", "mqtt-operations.md", "mqtt-bridge.md"]
 /** Commands about something that is not there, and what they say of it. */
@@ -52,4 +54,20 @@ brokerSuite("commands of the documents", { config: CONFIG }, (broker) => {
       }
     }, 60_000)
   }
+
+  testWith([tools.mosquittoSub], "mqtt-replay.md", async () => {
+    const text = readFileSync(join(ROOT, "docs", "mqtt-replay.md"), "utf8")
+    const commands = [...text.matchAll(/^ {4}mosquitto_sub (.+)$/gm)].map(([, line = ""]) => line)
+    expect(commands.length).toBeGreaterThan(3)
+    const publisher = await RawMqtt.connect(broker().mqtt, { version: 5 })
+    for (const payload of ["a", "b", "c"])
+      await publisher.publishWhole({ topic: "line/3/temperature", payload, qos: 1 })
+    publisher.cut()
+    const { host, port } = broker().mqtt
+    for (const line of commands) {
+      const words = ["-h", host, "-p", String(port), ...wordsOf(line), "-C", "3", "-W", "10"]
+      const { code, stdout, stderr } = await run(pathOf(tools.mosquittoSub), words)
+      expect([line, code, stdout, stderr]).toEqual([line, 0, "a\nb\nc\n", ""])
+    }
+  })
 })

@@ -223,6 +223,40 @@ brokerSuite("replay", { config: CONFIG }, (broker) => {
     await client.quiet(50)
   })
 
+  test("names that no topic stores: what sessions wait for still is history; a kept session is kept what comes", async () => {
+    const level = uniqueLevel()
+    const topic = `live/a b/${level}`
+    const kept = { clean: false, properties: [["sessionExpiry", 60]] as Properties }
+    const holder = await connect({ ...kept, clientId: `${level}h` })
+    await holder.subscribe(topic, 1)
+    await holder.disconnect()
+    const publisher = await connect()
+    await publish(publisher, topic, 0, 4)
+    await sleep(20)
+    const at = new Date().toISOString()
+    await sleep(20)
+    await publish(publisher, topic, 4, 6)
+    for (const [from, first] of [
+      ["earliest", 0],
+      [at, 4],
+      ["latest", 6]
+    ] as const) {
+      const client = await connect({ ...kept, clientId: `${level}${first}` })
+      expect(await replay(client, topic, from, 2)).toBe(2)
+      expect(await take(client, 6 - first)).toEqual(numbered(topic, first, 6))
+      await client.quiet(20)
+      await client.disconnect()
+    }
+    await publish(publisher, topic, 6, 8)
+    const back = await connect({ ...kept, clientId: `${level}0` })
+    expect(await take(back, 2)).toEqual(numbered(topic, 6, 8))
+    await back.quiet(20)
+    for (const each of ["h", "0", "4", "6"]) {
+      const client = await connect({ clientId: `${level}${each}` })
+      client.cut()
+    }
+  })
+
   test("a session that is kept keeps its place: what was stored while it was away comes, and nothing twice", async () => {
     const level = uniqueLevel()
     const [topic, other] = [`one/${level}/a`, `one/${level}/b`]
@@ -277,7 +311,8 @@ brokerSuite("replay", { config: CONFIG }, (broker) => {
       ["one/x", "999999", NO],
       ["stored/+/+", "0", NO],
       ["none/x", "0", NO],
-      ["$share/g/one/x", "earliest", NO],
+      ["$share/g/one/x", "yesterday", NO],
+      ["$replay/earliest/$share/g/one/x", undefined, 0x8f],
       ["$exclusive/one/x", "earliest", NO],
       ["a/#/b", "earliest", 0x8f],
       ["$replay/yesterday/one/x", undefined, 0x8f],

@@ -33,7 +33,15 @@ brokerSuite("$SYS", { set }, (broker) => {
       expect(values.get(`${OWN}/sysdescr`)).toBe("Manifold")
       expect(Number(values.get(`${OWN}/uptime`))).toBeLessThan(120)
       expect(Math.abs(Date.parse(values.get(`${OWN}/datetime`) ?? "") - Date.now())).toBeLessThan(10_000)
-      for (const name of ["connections", "sessions", "subscriptions", "subscriptions/shared", "topics", "delayed"]) {
+      for (const name of [
+        "connections",
+        "sessions",
+        "subscriptions",
+        "subscriptions/shared",
+        "routes",
+        "topics",
+        "delayed"
+      ]) {
         const [count, max] = ["count", "max"].map((each) => Number(values.get(`${OWN}/stats/${name}/${each}`)))
         expect([name, Number.isInteger(count), Number(max) >= Number(count)]).toEqual([name, true, true])
       }
@@ -44,7 +52,9 @@ brokerSuite("$SYS", { set }, (broker) => {
         const value = JSON.parse(values.get(`$SYS/brokers${name}`) ?? "{}")
         expect(value).toMatchObject({ node_id: "n1", ts: expect.any(Number), value: expect.anything() })
       }
-      expect(JSON.parse(values.get("$SYS/brokers/stats/connections") ?? "{}").value.max).toBeGreaterThanOrEqual(0)
+      for (const name of ["connections", "routes", "subscriptions", "topics"]) {
+        expect(JSON.parse(values.get(`$SYS/brokers/stats/${name}`) ?? "{}").value?.max).toBeGreaterThanOrEqual(0)
+      }
     }
     expect((await valuesOf("#")).size + (await valuesOf("+/brokers/#")).size).toBe(0)
     expect([...(await valuesOf("$SYS/brokers/+/version")).keys()]).toEqual([`${OWN}/version`])
@@ -125,7 +135,10 @@ brokerSuite("$SYS", { set }, (broker) => {
         expect(two[1]).toMatchObject({ name: `${clientId}/connected` })
       } else {
         const reason = version === 3 ? "tcp_closed" : "normal"
-        expect(await event()).toMatchObject({ name: `${clientId}/disconnected`, facts: { reason } })
+        expect(await event()).toMatchObject({
+          name: `${clientId}/disconnected`,
+          facts: { reason, ipaddress: "127.0.0.1" }
+        })
       }
     }
     // Whatever it is called, it is one level.
@@ -136,6 +149,25 @@ brokerSuite("$SYS", { set }, (broker) => {
     await late.subscribe(`${OWN}/clients/#`, 0)
     await event()
     await late.quiet(50)
+  })
+
+  test("all events come on one topic name, too", async () => {
+    const level = uniqueLevel()
+    const watcher = await connect()
+    await watcher.subscribe("$SYS/events", 0)
+    const client = await connect({ clientId: level })
+    await client.subscribe(`${level}/a`, 0)
+    client.send(encode.unsubscribe(5, 9, [`${level}/a`]))
+    await client.expect("unsuback")
+    await client.disconnect()
+    const events: Array<string> = []
+    while (!events.includes("client_disconnected")) {
+      const { topic, payload, retain } = await watcher.expect("publish")
+      const { node_id, ts, value } = JSON.parse(textOf(payload))
+      expect([topic, retain, node_id, Number.isInteger(ts)]).toEqual(["$SYS/events", false, "n1", true])
+      if (value.clientid === level) events.push(value.event)
+    }
+    expect(events).toEqual(["client_connected", "client_subscribed", "client_unsubscribed", "client_disconnected"])
   })
 })
 

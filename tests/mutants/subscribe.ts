@@ -3,6 +3,8 @@ import type { Mutant } from "./mutant.ts"
 const TYPES = "plugins/protocol-mqtt/wire/packet-types.ts"
 const SUBSCRIBING = "plugins/protocol-mqtt/subscribing.ts"
 const SESSION = "plugins/protocol-mqtt/Session.ts"
+const SUBSCRIBING_SESSION = "plugins/protocol-mqtt/SubscribingSession.ts"
+const TABLE = "core/router/SubscriptionTable.ts"
 const SUBSCRIBE = "plugins/protocol-mqtt/wire/subscribe.ts"
 const UNSUBSCRIBE = "plugins/protocol-mqtt/wire/unsubscribe.ts"
 const TREE = "core/router/WildcardTree.ts"
@@ -83,9 +85,9 @@ export const subscribeMutants: ReadonlyArray<Mutant> = [
   },
   {
     statements: ["MQTT-3.8.4-3"],
-    file: SESSION,
-    find: "if (before !== undefined) router.unsubscribeUnsafe(before)",
-    replace: "if (before !== undefined) void before"
+    file: TABLE,
+    find: "this.#records.set(known * WORDS + OPTIONS, optionsOf(subscription))",
+    replace: "void known"
   },
   {
     statements: ["MQTT-3.8.4-4", "MQTT-3.8.4-3 of 3.1.1"],
@@ -155,21 +157,21 @@ export const subscribeMutants: ReadonlyArray<Mutant> = [
   },
   {
     statements: ["MQTT-3.10.4-1"],
-    file: SESSION,
-    find: "const subscription = this.subscriptions?.get(filter)",
-    replace: "const subscription = this.subscriptions?.get(filter.toLowerCase())"
+    file: SUBSCRIBING_SESSION,
+    find: "return this.hasSubscription(name) && this.asked?.has(name) !== true ? name : undefined",
+    replace: "return this.hasSubscription(name.toLowerCase()) ? name.toLowerCase() : undefined"
   },
   {
     statements: ["MQTT-3.10.4-2"],
-    file: SESSION,
+    file: SUBSCRIBING_SESSION,
     find: "this.broker.services.router.unsubscribeUnsafe(subscription)\n    this.exclusive",
     replace: "this.exclusive"
   },
   {
     statements: ["MQTT-3.10.4-3"],
-    file: SESSION,
-    find: "this.subscriptions?.delete(filter)\n",
-    replace: "this.subscriptions?.delete(filter)\n    this.window?.forEach((each) => this.window?.free(each))\n"
+    file: SUBSCRIBING_SESSION,
+    find: "this.apart?.delete(filter)\n    this.replays",
+    replace: "this.window?.forEach((each) => this.window?.free(each))\n    this.apart?.delete(filter)\n    this.replays"
   },
   {
     statements: ["MQTT-3.10.4-4", "MQTT-3.10.4-5"],
@@ -216,8 +218,8 @@ export const subscribeMutants: ReadonlyArray<Mutant> = [
   {
     statements: ["MQTT-4.7.1-1", "MQTT-4.7.1-2 of 3.1.1"],
     file: TREE,
-    find: "if (multi > 0 && mayWild) this",
-    replace: "if (multi > 0 && mayWild && start >= 0) this"
+    find: "if (multi > 0 && mayWild) out",
+    replace: "if (multi > 0 && mayWild && start >= 0) out"
   },
   {
     statements: ["MQTT-4.7.1-2", "MQTT-4.7.1-3 of 3.1.1"],

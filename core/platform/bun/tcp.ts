@@ -7,6 +7,7 @@ import { Effect, type Scope } from "effect"
 import { InvariantViolation } from "../../assert.ts"
 import { formatAddress, type OnFault, openListener } from "../listening.ts"
 import { type Accept, CLOSED, type ListenError, type Listening, type Socket, type SocketReceiver } from "../Net.ts"
+import { type PackedAddress, packAddress, unpackAddress } from "../packed-address.ts"
 
 /** How long a connection that we have ended may take to be ended by the peer. */
 const LINGER_MS = 2_000
@@ -18,6 +19,7 @@ export class Connection implements Socket {
   readonly handle: Handle
   receiver: SocketReceiver | undefined
   #open = true
+  #peer: PackedAddress = ""
   /** Set while the connection is ended: it is cut when the peer does not end it too. */
   #linger: ReturnType<typeof setTimeout> | undefined
 
@@ -25,9 +27,10 @@ export class Connection implements Socket {
     this.handle = handle
   }
 
-  /** Asked of the runtime each time: a string for every idle connection is too much to keep. */
+  /** Stays what it was when it was first asked for, also when the connection has ended. */
   get peerAddress(): string {
-    return this.#open ? (this.handle.remoteAddress ?? "") : ""
+    if (this.#peer === "" && this.#open) this.#peer = packAddress(this.handle.remoteAddress ?? "")
+    return unpackAddress(this.#peer)
   }
 
   write(bytes: Uint8Array, start: number, end: number): number {

@@ -20,7 +20,7 @@ export function autoSubscribe(connection: Connection, session: Session): void {
   const wishes: Array<Wished> = []
   const standing: Array<string> = []
   for (const rule of autoSubscriptions.rules) {
-    const filter = fillIn(rule.topic, connection.principal)
+    const filter = fillIn(rule.topic, connection.client)
     if (filter === undefined) {
       counts.autoSubscribesRefused += 1
       continue

@@ -60,8 +60,8 @@ export class LiveBans {
         if (this.#next.size > 0) this.#later(() => this.#begin())
         return
       }
-      const { principal, listener } = next.value
-      const { clientIdentifier, user, peerAddress } = principal
+      const { client, listener } = next.value
+      const { clientIdentifier, user, peerAddress } = client
       // Nobody yet: it is asked at its CONNECT.
       if (clientIdentifier === "" || listener.isHosted || !added.isBanned(clientIdentifier, user, peerAddress, nowMs))
         continue

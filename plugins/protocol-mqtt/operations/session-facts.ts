@@ -69,11 +69,11 @@ export function clientItem(
   listed: Listed,
   backlog: Backlog
 ): v.InferOutput<typeof clientSchema> {
-  const { principal, version, keepAliveMs, connectedAtMs, will, output } = connection
+  const { client, version, keepAliveMs, connectedAtMs, will, output } = connection
   return {
-    client_id: principal.clientIdentifier,
-    username: principal.user,
-    address: principal.peerAddress,
+    client_id: client.clientIdentifier,
+    username: client.user,
+    address: client.peerAddress,
     protocol_version: version,
     keep_alive: keepAliveMs / 1_500,
     connected_at: new Date(connectedAtMs).toISOString(),

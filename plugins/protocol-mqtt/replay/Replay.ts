@@ -2,7 +2,7 @@
  * One subscription that reads what is stored of its topic names, from a place on and without end: what comes new is read as what was there is.
  * So there is no seam between history and what is live, and neither a gap nor a message twice.
  *
- * What no topic stores comes live from the router, as to any subscription.
+ * Of names that no topic stores the queue logs are read, as if each were a partition; QoS 0 of those comes live from the router, as to any subscription.
  *
  * Invariants
  *  - Messages of one partition come in the order of their offsets, each that matches once.
@@ -16,12 +16,15 @@ import {
   type HistoryRead,
   type Message,
   OUT_OF_RANGE,
+  type QueueSelection,
   type Subscriber,
   type TopicInfo
 } from "../../../core/mod.ts"
+import { askEnds } from "../log-ends.ts"
 import type { Session } from "../Session.ts"
 import { UNSPECIFIED_ERROR } from "../wire/reason-codes.ts"
 import { PARTITIONS_MAX, type ReplayPlace } from "./find-start.ts"
+import { QUEUE, readQueue } from "./queue-history.ts"
 
 /** Until a partition that cannot be read is tried again, ms. */
 const RETRY_MS = 1_000
@@ -36,6 +39,8 @@ interface Cursor {
   readonly topic: TopicInfo
   readonly partition: number
   next: number
+  /** Which log that is an offset of; undefined = not known yet. */
+  incarnation: number | undefined
   /** What its row says, where its session is kept. */
   kept: number
   stopWaiting: (() => void) | undefined
@@ -52,11 +57,15 @@ export class Replay implements Subscriber {
   readonly #session: Session
   readonly #options: ReplayOptions
   readonly #identifiers: ReadonlyArray<number>
+  /** Of the queue logs. */
+  readonly #selection: QueueSelection
   readonly #cursors = new Map<string, Cursor>()
   /** Those with something to read, in turn. */
   readonly #behind = new Set<Cursor>()
   /** Those that have moved since their rows were written. */
   readonly #moved = new Set<Cursor>()
+  /** Those whose topics are gone, and their rows not yet. */
+  #gone: Array<Cursor> = []
   /** Its SUBACK is out, or its session is back. */
   #isStarted = false
   #isReading = false
@@ -71,18 +80,28 @@ export class Replay implements Subscriber {
   constructor(session: Session, options: ReplayOptions, places: ReadonlyArray<ReplayPlace>) {
     this.#session = session
     this.#options = options
+    this.#selection = { tenant: session.tenant, filters: [options.filter] }
     this.#identifiers = options.identifier === 0 ? [] : [options.identifier]
-    for (const { topic, partition, offset } of places) this.#add(topic, partition, offset)
+    for (const place of places) this.#add(place)
   }
 
   /** Partitions that it reads. */
   get partitionCount(): number {
-    return this.#cursors.size
+    let count = 0
+    for (const { topic } of this.#cursors.values()) if (topic !== QUEUE) count += 1
+    return count
+  }
+
+  /** Lowers what is needed of each queue log to where it is. */
+  lowerNeeds(lows: Array<number>): void {
+    for (const { topic, partition, next } of this.#cursors.values()) {
+      if (topic === QUEUE) lows[partition] = Math.min(lows[partition] ?? 0, next)
+    }
   }
 
   /** Where it is, in all partitions. */
   *places(): Iterable<ReplayPlace> {
-    for (const { topic, partition, next: offset } of this.#cursors.values()) yield { topic, partition, offset }
+    for (const cursor of this.#cursors.values()) yield placeOf(cursor)
   }
 
   /** The same of those that have moved since it was asked last. */
@@ -90,20 +109,39 @@ export class Replay implements Subscriber {
     const moved = [...this.#moved]
     this.#moved.clear()
     for (const cursor of moved) cursor.kept = cursor.next
-    return moved.map(({ topic, partition, next: offset }) => ({ topic, partition, offset }))
+    return moved.map(placeOf)
+  }
+
+  /** Those whose topics are no more, since it was asked last. */
+  takeGone(): ReadonlyArray<ReplayPlace> {
+    const gone = this.#gone
+    this.#gone = []
+    return gone.map(placeOf)
   }
 
   /** Its SUBACK is out, or its session has a connection again. Topics that came to be meanwhile are read from their beginning. */
   start(): void {
     const { tenant, broker } = this.#session
     this.#forgetGone()
-    const homes = broker.services.history.homesOf(tenant, this.#options.filter, PARTITIONS_MAX) ?? []
-    for (const topic of homes) {
-      for (let partition = 0; partition < topic.partitions; partition++) {
-        const isNew = !this.#cursors.has(keyOf(topic, partition)) && this.#cursors.size < PARTITIONS_MAX
-        if (isNew) this.#add(topic, partition, 0)
+    const attachment = this.#attachment
+    void broker.services.history.homesOf(tenant, this.#options.filter, PARTITIONS_MAX).then((homes = []) => {
+      if (this.#isOver || attachment !== this.#attachment) return
+      for (const topic of homes) {
+        for (let partition = 0; partition < topic.partitions; partition++) {
+          const isNew = !this.#cursors.has(keyOf(topic, partition)) && this.#cursors.size < PARTITIONS_MAX
+          if (isNew) this.#add({ topic, partition, offset: 0, incarnation: undefined })
+        }
       }
-    }
+      if (this.#moved.size > 0) this.#session.replayMoved()
+      this.go()
+    })
+    askEnds(broker.services.queueLogs, (ends) => {
+      if (this.#isOver) return
+      // It has places in all of them, but for logs that there were not when it was made.
+      for (const [partition, offset] of ends.entries()) {
+        if (!this.#cursors.has(keyOf(QUEUE, partition))) this.#add({ topic: QUEUE, partition, offset, incarnation: 0 })
+      }
+    })
     this.#isStarted = true
     this.go()
   }
@@ -125,19 +163,25 @@ export class Replay implements Subscriber {
   /** Topics that are no more. */
   #forgetGone(): void {
     const { topics } = this.#session.broker.services
-    for (const [key, cursor] of this.#cursors) {
-      if (topics.findById(cursor.topic.id) !== undefined) continue
-      cursor.stopWaiting?.()
-      this.#cursors.delete(key)
-      this.#behind.delete(cursor)
+    for (const cursor of [...this.#cursors.values()]) {
+      if (cursor.topic !== QUEUE && topics.findById(cursor.topic.id) === undefined) this.#remove(cursor)
     }
+  }
+
+  #remove(cursor: Cursor): void {
+    cursor.stopWaiting?.()
+    this.#cursors.delete(keyOf(cursor.topic, cursor.partition))
+    this.#behind.delete(cursor)
+    this.#moved.delete(cursor)
+    this.#gone.push(cursor)
+    this.#session.replayMoved()
   }
 
   /** A live message: what is stored is read in its place, and tells of partitions that are not known yet. */
   deliverUnsafe(message: Message, _delivery: Delivery): void {
     if (this.#isOver) return
     if (message.partition < 0) {
-      this.#send(message)
+      if (message.queue < 0 || !this.#cursors.has(keyOf(QUEUE, message.queue))) this.#send(message)
       return
     }
     const { history } = this.#session.broker.services
@@ -149,7 +193,7 @@ export class Replay implements Subscriber {
       this.#send(message)
       return
     }
-    this.#add(home, message.partition, message.offset)
+    this.#add({ topic: home, partition: message.partition, offset: message.offset, incarnation: undefined })
     this.#session.replayMoved()
     this.go()
   }
@@ -173,22 +217,26 @@ export class Replay implements Subscriber {
       this.#ahead.push(owned)
       return true
     }
-    services.history
-      .read(cursor.topic, cursor.partition, cursor.next, this.#options.filter, held.isFull ? room : AHEAD, visit)
-      .then(
-        (read) => {
-          // In a turn of its own: others on this shard have theirs between two readings.
-          services.clock.immediate(() => {
-            if (!isFor()) return
-            this.#isReading = false
-            this.#last = { cursor, read }
-            this.go()
-          })
-        },
-        () => {
-          if (isFor()) session.connection?.close(UNSPECIFIED_ERROR)
-        }
-      )
+    const { topic, partition, next } = cursor
+    const limits = held.isFull ? room : AHEAD
+    const reading =
+      topic === QUEUE
+        ? readQueue(services.queueLogs, partition, next, this.#selection, limits, visit)
+        : services.history.read(topic, partition, placeOf(cursor), this.#options.filter, limits, visit)
+    reading.then(
+      (read) => {
+        // In a turn of its own: others on this shard have theirs between two readings.
+        services.clock.immediate(() => {
+          if (!isFor()) return
+          this.#isReading = false
+          this.#last = { cursor, read }
+          this.go()
+        })
+      },
+      () => {
+        if (isFor()) session.connection?.close(UNSPECIFIED_ERROR)
+      }
+    )
   }
 
   /** Sends what was read; false where not all of it has left. */
@@ -226,8 +274,8 @@ export class Replay implements Subscriber {
     this.#behind.clear()
   }
 
-  #add(topic: TopicInfo, partition: number, next: number): void {
-    const cursor = { topic, partition, next, kept: -1, stopWaiting: undefined }
+  #add({ topic, partition, offset: next, incarnation }: ReplayPlace): void {
+    const cursor = { topic, partition, next, incarnation, kept: -1, stopWaiting: undefined }
     this.#cursors.set(keyOf(topic, partition), cursor)
     this.#behind.add(cursor)
     this.#moved.add(cursor)
@@ -242,11 +290,22 @@ export class Replay implements Subscriber {
     this.#session.replayMoved()
   }
 
+  /** It is in this log: after a restart an offset is worth nothing in one that has begun anew. */
+  #stand(cursor: Cursor, incarnation: number): void {
+    if (cursor.incarnation === incarnation) return
+    const isNew = incarnation !== 0 || cursor.incarnation !== undefined
+    cursor.incarnation = incarnation
+    if (!isNew) return
+    this.#moved.add(cursor)
+    this.#session.replayMoved()
+  }
+
   /** All that a reading brought has left. */
   #took(cursor: Cursor, read: HistoryRead): void {
     // Others have their turn, among the partitions and on the shard.
     this.#behind.delete(cursor)
     if (read.refusal === 0) {
+      this.#stand(cursor, read.incarnation)
       this.#move(cursor, read.next)
       if (read.isAtEnd) this.#wait(cursor)
       else this.#behind.add(cursor)
@@ -254,22 +313,27 @@ export class Replay implements Subscriber {
     else {
       // What it has not read yet is gone; or the log has begun anew, and all that is there is new. It goes on with what is there.
       this.#session.broker.counts.replayGaps += 1
+      this.#stand(cursor, read.incarnation)
       this.#move(cursor, read.logStartOffset)
       this.#behind.add(cursor)
     }
   }
 
   #wait(cursor: Cursor): void {
-    cursor.stopWaiting = this.#session.broker.services.logs.watch(cursor.topic, cursor.partition, cursor.next, {
-      logAdvanced: () => this.#again(cursor)
-    })
+    const { logs, queueLogs } = this.#session.broker.services
+    const { topic, partition, next } = cursor
+    const again = (): void => this.#again(cursor)
+    cursor.stopWaiting =
+      topic === QUEUE
+        ? queueLogs.watch(partition, next, { queueAdvanced: again })
+        : logs.watch(topic, partition, next, { logAdvanced: again })
   }
 
   /** A topic that is gone is forgotten; one that is being opened, or cannot be read now, is tried again. */
   #retry(cursor: Cursor): void {
     const { topics, clock } = this.#session.broker.services
-    if (topics.findById(cursor.topic.id) === undefined) {
-      this.#cursors.delete(keyOf(cursor.topic, cursor.partition))
+    if (cursor.topic !== QUEUE && topics.findById(cursor.topic.id) === undefined) {
+      this.#remove(cursor)
       return
     }
     const timer = clock.after(RETRY_MS, () => this.#again(cursor))
@@ -296,6 +360,10 @@ export class Replay implements Subscriber {
       nowMs
     )
   }
+}
+
+function placeOf({ topic, partition, next: offset, incarnation }: Cursor): ReplayPlace {
+  return { topic, partition, offset, incarnation }
 }
 
 function keyOf({ id }: TopicInfo, partition: number): string {

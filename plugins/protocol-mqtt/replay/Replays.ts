@@ -4,14 +4,20 @@
  * Row `ss` says that a subscription is one; `sc` where it is in each partition, written in the entry in which what it has sent is, too.
  */
 
-import type { KeyValueWrite } from "../../../core/mod.ts"
-import type { Wish } from "../Session.ts"
+import type { KeyValueWrite, RouterShape } from "../../../core/mod.ts"
+import type { Wish } from "../SubscribingSession.ts"
 import * as rows from "../session-rows.ts"
 import type { Replay } from "./Replay.ts"
 import * as replayRows from "./replay-rows.ts"
 
 export class Replays {
   readonly #byFilter = new Map<string, Replay>()
+  readonly #router: Pick<RouterShape, "unwantUnsafe">
+
+  /** Each has the queue logs keep what no topic stores; that is told to the router where it is made, and taken back here. */
+  constructor(router: Pick<RouterShape, "unwantUnsafe">) {
+    this.#router = router
+  }
 
   get count(): number {
     return this.#byFilter.size
@@ -27,13 +33,20 @@ export class Replays {
 
   /** A subscription is taken off, or becomes another one. */
   end(filter: string): void {
-    this.#byFilter.get(filter)?.end()
+    const replay = this.#byFilter.get(filter)
+    if (replay === undefined) return
+    replay.end()
     this.#byFilter.delete(filter)
+    this.#router.unwantUnsafe(filter, true)
   }
 
   endAll(): void {
-    for (const replay of this.#byFilter.values()) replay.end()
-    this.#byFilter.clear()
+    for (const filter of [...this.#byFilter.keys()]) this.end(filter)
+  }
+
+  /** Lowers what is needed of each queue log to where they are. */
+  lowerNeeds(lows: Array<number>): void {
+    for (const replay of this.#byFilter.values()) replay.lowerNeeds(lows)
   }
 
   attach(): void {
@@ -63,10 +76,10 @@ export class Replays {
   /** The places that have moved, as rows. */
   collect(number: number, writes: Array<KeyValueWrite>): void {
     for (const [filter, replay] of this.#byFilter) {
-      for (const { topic, partition, offset } of replay.takeMoved()) {
-        const key = replayRows.replayKey(number, filter, topic.id, partition)
-        writes.push({ key, value: replayRows.encodeReplayPlace(offset) })
+      for (const { topic, partition } of replay.takeGone()) {
+        writes.push({ key: replayRows.replayKey(number, filter, topic.id, partition), value: undefined })
       }
+      for (const place of replay.takeMoved()) writes.push(replayRows.rowOfPlace(number, filter, place))
     }
   }
 
@@ -81,10 +94,7 @@ export class Replays {
       const replay = this.#byFilter.get(wish.filter)
       if (replay === undefined) continue
       writes.push(replayRow(number, wish, namesOf(wish.filter)))
-      for (const { topic, partition, offset } of replay.places()) {
-        const key = replayRows.replayKey(number, wish.filter, topic.id, partition)
-        writes.push({ key, value: replayRows.encodeReplayPlace(offset) })
-      }
+      for (const place of replay.places()) writes.push(replayRows.rowOfPlace(number, wish.filter, place))
     }
   }
 }

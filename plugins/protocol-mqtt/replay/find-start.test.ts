@@ -15,9 +15,9 @@ const topicOf = (name: string, partitions: number): TopicInfo => ({
 
 /** Partitions with offsets from 10 to 20; a time finds the offset of the same number. */
 function make(topics: ReadonlyArray<TopicInfo> | undefined, refusal = 0) {
-  const history: Pick<HistoryShape, "homesOf"> = { homesOf: () => topics }
+  const history: Pick<HistoryShape, "homesOf"> = { homesOf: () => Promise.resolve(topics) }
   const logs: Pick<LogsShape, "state" | "offsetForTimestamp"> = {
-    state: () => ({ refusal, logStartOffset: 10, highWatermark: 20, leaderEpoch: 0 }),
+    state: () => ({ refusal, logStartOffset: 10, highWatermark: 20, leaderEpoch: 0, incarnation: 7 }),
     offsetForTimestamp: (_topic, _partition, timestamp) =>
       Promise.resolve(timestamp >= 20 ? undefined : { offset: timestamp, timestamp })
   }

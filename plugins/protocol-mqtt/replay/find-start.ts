@@ -12,6 +12,8 @@ export interface ReplayPlace {
   readonly topic: TopicInfo
   readonly partition: number
   readonly offset: number
+  /** Which log the offset is of, see {@link PartitionState}; undefined = whichever there is. */
+  readonly incarnation: number | undefined
 }
 
 /** The places, or the Reason Code with which the subscription is refused. */
@@ -22,7 +24,7 @@ export async function findStart(
   filter: string,
   from: ReplayFrom
 ): Promise<ReadonlyArray<ReplayPlace> | number> {
-  const topics = history.homesOf(tenant, filter, PARTITIONS_MAX)
+  const topics = await history.homesOf(tenant, filter, PARTITIONS_MAX)
   if (topics === undefined) return QUOTA_EXCEEDED
   const wanted = topics.flatMap((topic) =>
     Array.from({ length: topic.partitions }, (_, partition) => ({ topic, partition }))
@@ -32,12 +34,12 @@ export async function findStart(
   if (from.kind === "offset" && wanted.length !== 1) return IMPLEMENTATION_SPECIFIC_ERROR
   const places: Array<ReplayPlace> = []
   for (const { topic, partition } of wanted) {
-    const { refusal, logStartOffset, highWatermark } = await logs.state(topic, partition)
+    const { refusal, logStartOffset, highWatermark, incarnation } = await logs.state(topic, partition)
     // One that cannot be read now is not passed over in silence.
     if (refusal !== 0) return QUOTA_EXCEEDED
     const offset = await offsetOf(logs, topic, partition, from, logStartOffset, highWatermark)
     if (offset < logStartOffset || offset > highWatermark) return IMPLEMENTATION_SPECIFIC_ERROR
-    places.push({ topic, partition, offset })
+    places.push({ topic, partition, offset, incarnation })
   }
   return places
 }

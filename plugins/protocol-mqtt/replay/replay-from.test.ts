@@ -25,6 +25,10 @@ test("the form of a filter and of a property", () => {
   assert.deepEqual(replayFilter("$replay/5"), { from: "5", filter: "" })
   assert.deepEqual(replayFilter("$replay//a"), { from: "", filter: "a" })
   assert.equal(replayFilter("a/$replay/5/a"), undefined)
+  assert.deepEqual(replayFilter("$share/g/$replay/5/a/#"), { from: "5", filter: "$share/g/a/#" })
+  assert.deepEqual(replayFilter("$share/g/$replay/5"), { from: "5", filter: "$share/g/" })
+  assert.deepEqual([replayFilter("$share/g/a/$replay/5/a"), replayFilter("$share/g")], [undefined, undefined])
+  assert.equal(withoutReplay("$share/g/$replay/5/a/#"), "$share/g/a/#")
   assert.deepEqual([withoutReplay("$replay/5/a/b"), withoutReplay("a/b")], ["a/b", "a/b"])
   assert.equal(replayProperty([["other", "x"]]), undefined)
   assert.equal(

@@ -1,8 +1,8 @@
 /**
  * From where on a subscription wants what is stored: `earliest`, `latest`, an offset, or a time.
  *
- * Version 5 says it with the user property `manifold-from` of a SUBSCRIBE, every version with `$replay/<from>/<filter>`. A time is ISO 8601; in a
- * filter in UTC with `Z`, for a level cannot hold a `+`.
+ * Version 5 says it with the user property `manifold-from` of a SUBSCRIBE, every version with `$replay/<from>/<filter>`, and of a shared
+ * subscription `$share/<share name>/$replay/<from>/<filter>`. A time is ISO 8601; in a filter in UTC with `Z`, for a level cannot hold a `+`.
  */
 import * as v from "valibot"
 import type { UserProperties } from "../wire/properties.ts"
@@ -10,6 +10,7 @@ import type { UserProperties } from "../wire/properties.ts"
 /** The user property of a SUBSCRIBE. */
 export const REPLAY_PROPERTY = "manifold-from"
 const PREFIX = "$replay/"
+const SHARE_PREFIX = "$share/"
 const OFFSET = /^(?:0|[1-9]\d{0,15})$/
 
 export type ReplayFrom =
@@ -37,9 +38,15 @@ export function replayProperty(properties: UserProperties): string | undefined {
   return properties.findLast(([name]) => name === REPLAY_PROPERTY)?.[1]
 }
 
-/** A filter that begins with `$replay/`, in its parts; undefined where it does not. */
+/** A filter that begins with `$replay/`, also behind a share name, in its parts; undefined where it does not. */
 export function replayFilter(filter: string): { readonly from: string; readonly filter: string } | undefined {
-  if (!filter.startsWith(PREFIX)) return undefined
+  const share = filter.startsWith(SHARE_PREFIX) ? filter.indexOf("/", SHARE_PREFIX.length) + 1 : 0
+  if (!filter.startsWith(PREFIX, share)) return undefined
+  const parts = partsOf(filter.slice(share))
+  return { from: parts.from, filter: filter.slice(0, share) + parts.filter }
+}
+
+function partsOf(filter: string): { readonly from: string; readonly filter: string } {
   const slash = filter.indexOf("/", PREFIX.length)
   if (slash < 0) return { from: filter.slice(PREFIX.length), filter: "" }
   return { from: filter.slice(PREFIX.length, slash), filter: filter.slice(slash + 1) }

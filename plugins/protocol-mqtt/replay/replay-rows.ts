@@ -4,6 +4,7 @@
  */
 import type { KeyValueWrite } from "../../../core/mod.ts"
 import { numberedKey, read, written } from "../session-rows.ts"
+import type { ReplayPlace } from "./find-start.ts"
 
 const encoder = new TextEncoder()
 const decoder = new TextDecoder("utf-8", { ignoreBOM: true })
@@ -36,10 +37,23 @@ export function dropReplay(number: number, filter: string): KeyValueWrite {
   return { key, value: undefined, end }
 }
 
-export function encodeReplayPlace(next: number): Uint8Array {
-  return written((writer) => writer.uint53(next))
+/** What a row says. */
+export type KeptPlace = Pick<ReplayPlace, "offset" | "incarnation">
+
+export function rowOfPlace(number: number, filter: string, place: ReplayPlace): KeyValueWrite {
+  return { key: replayKey(number, filter, place.topic.id, place.partition), value: encodeReplayPlace(place) }
 }
 
-export function decodeReplayPlace(value: Uint8Array): number {
-  return read(value).uint53()
+/** A log that outlives the process needs no name, nor does one that is not known. */
+export function encodeReplayPlace({ offset, incarnation = 0 }: KeptPlace): Uint8Array {
+  return written((writer) => {
+    writer.uint53(offset)
+    if (incarnation !== 0) writer.uint53(incarnation)
+  })
+}
+
+export function decodeReplayPlace(value: Uint8Array): KeptPlace {
+  const reader = read(value)
+  const offset = reader.uint53()
+  return { offset, incarnation: reader.position === reader.end ? undefined : reader.uint53() }
 }

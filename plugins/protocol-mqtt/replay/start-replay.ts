@@ -7,12 +7,16 @@ import type { Connection } from "../Connection.ts"
 import { exclusiveFilterOf } from "../exclusive/exclusive-filter.ts"
 import { QUOTA_EXCEEDED } from "../reasons.ts"
 import type { Wished } from "../rewrite/rewrite-filters.ts"
-import type { Session, Wish } from "../Session.ts"
-import { isShared } from "../shared/Memberships.ts"
+import type { Session } from "../Session.ts"
+import type { Wish } from "../SubscribingSession.ts"
+import type { GroupStart } from "../shared/group-contract.ts"
+import { groupNameOf, isShared } from "../shared/Memberships.ts"
+import { LIVE_GROUP, NO_ROOM, REPLAY_GROUP } from "../shared/share-frames.ts"
 import { PAUSED } from "../wire/framing.ts"
 import { IMPLEMENTATION_SPECIFIC_ERROR, TOPIC_FILTER_INVALID, UNSPECIFIED_ERROR } from "../wire/reason-codes.ts"
 import type { SubscribePacket, Subscription } from "../wire/subscribe.ts"
 import { findStart, PARTITIONS_MAX, type ReplayPlace } from "./find-start.ts"
+import { findQueueStart, QUEUE } from "./queue-history.ts"
 import { Replay } from "./Replay.ts"
 import { Replays } from "./Replays.ts"
 import { parseReplayFrom, type ReplayFrom, replayFilter, replayProperty } from "./replay-from.ts"
@@ -27,13 +31,15 @@ export interface ReplayWishes {
 /** Takes the property and the prefix of a replay off. What cannot be one gets its Reason Code; other filters of its SUBSCRIBE hold. */
 export function replayWishes({ subscriptions, userProperties }: SubscribePacket): ReplayWishes {
   const property = replayProperty(userProperties)
-  if (property === undefined && !subscriptions.some(({ filter }) => filter.startsWith("$replay/"))) {
+  if (property === undefined && !subscriptions.some(({ filter }) => isPrefixed(filter))) {
     return { wishes: subscriptions, from: undefined }
   }
   const [only] = subscriptions
   const prefix = only === undefined ? undefined : replayFilter(only.filter)
   const from = parseReplayFrom(prefix?.from ?? property ?? "")
-  const isNested = prefix?.filter.startsWith("$replay/") === true
+  // A share name stands in front.
+  const isNested =
+    prefix !== undefined && (isPrefixed(prefix.filter) || isShared(prefix.filter) !== isShared(only?.filter ?? ""))
   const isOne = subscriptions.length === 1 && !isNested && (prefix === undefined || property === undefined)
   if (only === undefined || from === undefined || !isOne) {
     const wishes = subscriptions.map((wish) => refuse(wish, property !== undefined))
@@ -45,16 +51,21 @@ export function replayWishes({ subscriptions, userProperties }: SubscribePacket)
 /** The SUBSCRIBE says something of a replay that is wrong: of its property all filters have to do with it, of a prefix that one. */
 function refuse(wish: Subscription, isProperty: boolean): Subscription {
   if (wish.reasonCode !== 0) return wish
-  const isPrefixed = wish.filter.startsWith("$replay/")
-  if (!isProperty && !isPrefixed) return wish
-  return { ...wish, reasonCode: isPrefixed ? TOPIC_FILTER_INVALID : IMPLEMENTATION_SPECIFIC_ERROR }
+  if (!isProperty && !isPrefixed(wish.filter)) return wish
+  return { ...wish, reasonCode: isPrefixed(wish.filter) ? TOPIC_FILTER_INVALID : IMPLEMENTATION_SPECIFIC_ERROR }
+}
+
+function isPrefixed(filter: string): boolean {
+  return replayFilter(filter) !== undefined
 }
 
 /** What was found: a wish that may be refused now, and where it begins. */
 export interface Started {
   readonly wish: Wished
-  readonly places: ReadonlyArray<ReplayPlace>
+  readonly start: GroupStart
 }
+
+const NOWHERE: GroupStart = { places: [], queue: [] }
 
 /** Looks for what is stored and calls `go`, later; see {@link rewriteFilters} for what is returned. */
 export function startReplay(
@@ -68,29 +79,56 @@ export function startReplay(
   if (wish === undefined) return 0
   const refusal = wish.reasonCode || judge(wish) || refusalOf(wish)
   if (refusal !== 0) {
-    go({ wish: { ...wish, reasonCode: refusal }, places: [] })
+    go({ wish: { ...wish, reasonCode: refusal }, start: NOWHERE })
     return 0
   }
-  const { history, logs } = connection.broker.services
-  const found = (places: ReadonlyArray<ReplayPlace> | number): void => {
+  const found = (start: GroupStart | number): void => {
     if (connection.session !== session) return
-    if (typeof places === "number") go({ wish: { ...wish, reasonCode: places }, places: [] })
-    else if ((session.replays?.partitionCount ?? 0) + places.length > PARTITIONS_MAX) {
-      go({ wish: { ...wish, reasonCode: QUOTA_EXCEEDED }, places: [] })
-    } else go({ wish, places })
+    if (typeof start === "number") go({ wish: { ...wish, reasonCode: start }, start: NOWHERE })
+    else go({ wish, start })
     connection.release()
   }
   connection.isHeld = true
-  findStart(history, logs, session.tenant, wish.filter, from).then(found, () => found(UNSPECIFIED_ERROR))
+  const looked = isShared(wish.filter) ? lookForGroup(session, wish.filter, from) : look(session, wish.filter, from)
+  looked.then(found, () => found(UNSPECIFIED_ERROR))
   return PAUSED
+}
+
+/** Where a session's own replay begins, or the Reason Code of its refusal. */
+async function look(session: Session, filter: string, from: ReplayFrom): Promise<GroupStart | number> {
+  const { history, logs, queueLogs } = session.broker.services
+  const places = await findStart(history, logs, session.tenant, filter, from)
+  if (typeof places === "number") return places
+  const isOver = (session.replays?.partitionCount ?? 0) + places.length > PARTITIONS_MAX
+  if (isOver) return QUOTA_EXCEEDED
+  const queue = await findQueueStart(queueLogs, session.tenant, filter, from)
+  const inQueue = queue.map((offset, partition) => ({ topic: QUEUE, partition, offset, incarnation: 0 }))
+  return { places: [...places, ...inQueue], queue: [] }
+}
+
+/**
+ * Where a group begins, or the Reason Code of its refusal. One that is there and replays goes on where it is; one that is there and does not has
+ * had its members told that they get what is published.
+ */
+async function lookForGroup(session: Session, filter: string, from: ReplayFrom): Promise<GroupStart | number> {
+  const { broker, tenant } = session
+  const name = groupNameOf(filter)
+  const kind = await new Promise<number>((told) => broker.shared.look(tenant, name, told))
+  if (kind === LIVE_GROUP) return IMPLEMENTATION_SPECIFIC_ERROR
+  if (kind === REPLAY_GROUP) return NOWHERE
+  if (kind === NO_ROOM) return QUOTA_EXCEEDED
+  const { history, logs, queueLogs } = broker.services
+  const plain = name.slice(name.indexOf("/") + 1)
+  const places = await findStart(history, logs, tenant, plain, from)
+  if (typeof places === "number") return places
+  return { places, queue: await findQueueStart(queueLogs, tenant, plain, from) }
 }
 
 /** What cannot be replayed, or not yet. */
 function refusalOf({ filter, noLocal }: Wished): number {
   // What is stored does not say who published it.
   if (noLocal) return IMPLEMENTATION_SPECIFIC_ERROR
-  const isOther = isShared(filter) || exclusiveFilterOf(filter) !== undefined
-  return isOther ? IMPLEMENTATION_SPECIFIC_ERROR : 0
+  return exclusiveFilterOf(filter) !== undefined ? IMPLEMENTATION_SPECIFIC_ERROR : 0
 }
 
 /** Puts in what rows say of a subscription; it reads when its session has a connection. */
@@ -102,7 +140,7 @@ export function restoreReplay(
   const replay = new Replay(session, wish, places.get(wish.filter) ?? [])
   // They stand in rows as they are.
   replay.takeMoved()
-  session.replays ??= new Replays()
+  session.replays ??= new Replays(session.broker.services.router)
   session.replays.add(wish.filter, replay)
   return replay
 }
@@ -114,8 +152,9 @@ export function subscribeReplay(
   places: ReadonlyArray<ReplayPlace>
 ): { readonly ticket: number; readonly replay: Replay } {
   const replay = new Replay(session, wish, places)
+  const { router } = session.broker.services
   const { ticket } = session.subscribe(wish, replay)
-  session.replays ??= new Replays()
+  session.replays ??= new Replays(router)
   session.replays.add(wish.filter, replay)
-  return { ticket, replay }
+  return { ticket: Math.max(ticket, router.wantUnsafe(wish.filter, true)), replay }
 }

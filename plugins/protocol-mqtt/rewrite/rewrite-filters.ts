@@ -13,10 +13,10 @@ const SLICE_MS = 4
 /** A subscription with the name by which it was asked for, `$exclusive/` left out; without one it was asked for by its own. */
 export type Wished = Subscription & { readonly asked?: string }
 
-export function rewriteFilter({ broker, principal }: Connection, wish: Subscription): Wished {
+export function rewriteFilter({ broker, client }: Connection, wish: Subscription): Wished {
   if (wish.reasonCode !== 0 || !broker.rewrite.hasSubscribeRules) return wish
   const asked = exclusiveFilterOf(wish.filter) ?? wish.filter
-  const filter = broker.rewrite.subscribed(wish.filter, principal)
+  const filter = broker.rewrite.subscribed(wish.filter, client)
   return filter === NOT_ALLOWED ? { ...wish, asked, reasonCode: TOPIC_FILTER_INVALID } : { ...wish, asked, filter }
 }
 

@@ -28,8 +28,10 @@ const BOUND_INTERVAL_MS = 10_000
 export interface FeedHost {
   /** How many can be handed out or kept now. */
   readonly room: number
-  /** Takes a message, owned; there is room. */
-  take(message: Message): void
+  /** Takes a message, owned, of a place in a log; there is room. */
+  take(message: Message, log: number, offset: number): void
+  /** Where it stands has changed otherwise. */
+  moved(): void
 }
 
 class LogFlow {
@@ -59,9 +61,12 @@ export class GroupFeed {
   #first = 0
   #isEnded = false
   #isPausing = false
+  /** What topics have stored comes from there, and what is here is history: no bound of what may wait holds. */
+  readonly #isReplay: boolean
 
-  constructor(broker: Broker, cursor: SharedCursor, host: FeedHost, tenant: number, filter: string) {
+  constructor(broker: Broker, cursor: SharedCursor, host: FeedHost, tenant: number, filter: string, isReplay: boolean) {
     this.#broker = broker
+    this.#isReplay = isReplay
     this.#cursor = cursor
     this.#host = host
     this.#selection = { tenant, filters: [filter] }
@@ -86,7 +91,7 @@ export class GroupFeed {
       if (message.qos === 2) this.#awaitCommit(flow)
       return
     }
-    this.#host.take(message.owned())
+    this.#host.take(message.owned(), flow.log, offset)
   }
 
   /** Something is to be read again, or members are back: all is read before anything goes live. */
@@ -102,7 +107,7 @@ export class GroupFeed {
 
   /** The bounds of what may wait are applied before more is read. */
   bound(): void {
-    for (const flow of this.#flows) flow.isBounded = false
+    for (const flow of this.#flows) flow.isBounded = this.#isReplay
   }
 
   /** Reads what waits, as far as there is room. */
@@ -136,7 +141,7 @@ export class GroupFeed {
     let given = 0
     for (;;) {
       if (this.#isEnded || host.room <= 0 || given >= messagesMax) return given
-      if (!flow.isBounded) {
+      if (!flow.isBounded && !this.#isReplay) {
         this.#bound(flow)
         if (!flow.isBounded) return given
       }
@@ -183,7 +188,7 @@ export class GroupFeed {
         cursor.passed(flow.log, offset)
         return false
       }
-      this.#host.take(message)
+      this.#host.take(message, flow.log, offset)
       // Nobody was there for it after all.
       if (cursor.position(flow.log) <= offset) return false
     }
@@ -193,7 +198,7 @@ export class GroupFeed {
       return false
     }
     const isFar = read.endOffset - cursor.position(flow.log) > settings.queue_messages_max
-    if (isFar && nowMs - flow.boundedAtMs > BOUND_INTERVAL_MS) flow.isBounded = false
+    if (isFar && !this.#isReplay && nowMs - flow.boundedAtMs > BOUND_INTERVAL_MS) flow.isBounded = false
     if (cursor.position(flow.log) > before) return true
     this.#awaitCommit(flow)
     return false
@@ -202,6 +207,7 @@ export class GroupFeed {
   /** Passed over, and counted where that is nobody's wish. */
   #isDropped(flow: LogFlow, message: Message, nowMs: number): boolean {
     const { counts, settings } = this.#broker
+    if (this.#isReplay) return message.partition >= 0 || this.#broker.dropsExpired(message, nowMs)
     if (message.queueOffset >= flow.skipFrom && message.queueOffset < flow.skipTo) return true
     if (settings.queue_age_max !== 0 && message.timestamp < nowMs - settings.queue_age_max * 1_000) {
       counts.droppedQueue += 1

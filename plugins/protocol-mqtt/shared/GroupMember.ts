@@ -25,6 +25,8 @@ export class GroupMember implements Candidate {
   limit: number
   inflight = 0
   isAttached = true
+  /** Whether it has no more at a time at QoS 0 either. */
+  isPaced = false
 
   constructor(facts: MemberFacts, isLocal: boolean, hash: number) {
     this.shard = facts.shard
@@ -41,6 +43,6 @@ export class GroupMember implements Candidate {
   }
 
   get hasRoom(): boolean {
-    return this.qos === 0 || this.inflight < this.limit
+    return (this.qos === 0 && !this.isPaced) || this.inflight < this.limit
   }
 }

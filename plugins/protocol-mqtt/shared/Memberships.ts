@@ -9,8 +9,10 @@
 import type { KeyValueWrite, Message } from "../../../core/mod.ts"
 import type { Connection } from "../Connection.ts"
 import { OrderedTickets } from "../OrderedTickets.ts"
-import type { Session, Wish } from "../Session.ts"
+import type { Session } from "../Session.ts"
+import type { Wish } from "../SubscribingSession.ts"
 import * as rows from "../session-rows.ts"
+import type { GroupStart } from "./group-contract.ts"
 import { NO_IDENTIFIERS, type Place, type Token } from "./group-rows.ts"
 
 const SHARE_PREFIX = "$share/"
@@ -30,7 +32,7 @@ export interface Membership {
   readonly identifiers: ReadonlyArray<number>
 }
 
-/** A message of QoS 1 or 2 that a group has given to a member. */
+/** A message that a group has given to a member and waits for: of QoS 1 or 2, or one that it replays. */
 export interface Assignment extends Place {
   readonly membership: Membership
   readonly message: Message
@@ -50,6 +52,14 @@ export function groupNameOf(filter: string): string {
   return filter.slice(SHARE_PREFIX.length)
 }
 
+/** How a session comes into a group. */
+export interface Join {
+  /** The group replays, from there where it is made now; undefined = it is asked for what comes, or it is there already. */
+  readonly start?: GroupStart
+  /** Has the session keep the membership when the group has it for good; `done` is told when it does. */
+  readonly keep?: (done: (outcome: number) => void) => void
+}
+
 export class Memberships {
   readonly #session: Session
   readonly #byFilter = new Map<string, Membership>()
@@ -60,9 +70,16 @@ export class Memberships {
   #waitingBytes = 0
   /** Whether its groups were told to give no more: too much waits. */
   #isFull = false
+  /** Memberships that are kept when their groups have them. */
+  #keeping = 0
 
   constructor(session: Session) {
     this.#session = session
+  }
+
+  /** Whether a row of its is yet to be written. */
+  get isKeeping(): boolean {
+    return this.#keeping > 0
   }
 
   get count(): number {
@@ -86,15 +103,28 @@ export class Memberships {
     return this.#byFilter.get(filter)?.wish
   }
 
-  /** Adds or replaces one; the ticket of {@link Memberships.joins} to wait for. */
-  add(wish: Wish): { readonly isNew: boolean; readonly ticket: number } {
+  /**
+   * Adds or replaces one; the ticket of {@link Memberships.joins} to wait for. With `start` its group replays, from there where it is made now, and
+   * the session keeps the membership when the group does: no row may speak of one whose group would not know from where on it reads.
+   */
+  add(wish: Wish, { start, keep }: Join = {}): { readonly isNew: boolean; readonly ticket: number } {
     const { shared } = this.#session.broker
     const before = this.#byFilter.get(wish.filter)
     const membership = this.#make(wish, before?.number)
     this.#byFilter.set(wish.filter, membership)
     const ticket = this.joins.stream.issue()
     membership.isAttached = true
-    shared.attach(membership, this.#limit, false, (outcome) => this.joins.done(ticket, outcome))
+    if (keep !== undefined) this.#keeping += 1
+    const done = (outcome: number): void => {
+      if (keep !== undefined) this.#keeping -= 1
+      this.joins.done(ticket, outcome)
+    }
+    const joined = (outcome: number): void => {
+      const isThere = this.#byFilter.get(wish.filter) === membership
+      if (keep !== undefined && isThere && outcome >= 0) keep(done)
+      else done(outcome)
+    }
+    shared.attach(membership, this.#limit, false, joined, start)
     return { isNew: before === undefined, ticket }
   }
 
@@ -143,7 +173,7 @@ export class Memberships {
     connection.sendPublish(message, 0, message.retain && wish.retainAsPublished, identifiers, 0)
   }
 
-  /** A message of QoS 1 or 2. */
+  /** A message of QoS 1 or 2, or one that its group waits for to have left. */
   take(assignment: Assignment): void {
     if (this.#waiting.length === 0 && this.#send(assignment)) return
     this.#waiting.push(assignment)
@@ -170,7 +200,13 @@ export class Memberships {
   /** False where there is no room. What has expired is done with. */
   #send(assignment: Assignment): boolean {
     const { broker } = this.#session
-    if (!broker.dropsExpired(assignment.message)) return this.#session.sendShared(assignment)
+    if (!broker.dropsExpired(assignment.message)) {
+      if (assignment.qos > 0) return this.#session.sendShared(assignment)
+      const { connection } = this.#session
+      // As much as its socket takes, as what is retained.
+      if (connection === undefined || this.#session.retainedRoom(0) === undefined) return false
+      this.send(connection, assignment.membership, assignment.message)
+    }
     broker.shared.acknowledged(assignment)
     return true
   }

@@ -9,21 +9,16 @@
  *    has it, and never given to a second one [MQTT-4.8.2-5].
  *  - While nobody is connected and somebody may come back, messages wait in the queue logs.
  */
-import {
-  type Delivery,
-  type Message,
-  SharedCursor,
-  type SharedPosition,
-  type Subscriber,
-  type Subscription
-} from "../../../core/mod.ts"
+import type { Delivery, Message, Subscriber, Subscription } from "../../../core/mod.ts"
 import type { Broker } from "../Broker.ts"
-import { askEnds } from "../log-ends.ts"
-import { everything, type FeedHost, GroupFeed } from "./GroupFeed.ts"
+import { everything, type FeedHost } from "./GroupFeed.ts"
+import { GroupKeep } from "./GroupKeep.ts"
 import type { GroupMember } from "./GroupMember.ts"
+import { GroupPlaces, goneOf } from "./GroupPlaces.ts"
 import { GroupRecord } from "./GroupRecord.ts"
+import { GroupReplay } from "./GroupReplay.ts"
 import { GroupRoster } from "./GroupRoster.ts"
-import type { Group, GroupVoice, Held } from "./group-contract.ts"
+import type { Group, GroupStart, GroupVoice, Held } from "./group-contract.ts"
 import { type GroupRow, type Handed, keyOfPlace, NOWHERE, type Place, type Token } from "./group-rows.ts"
 import { JoinAsks } from "./JoinAsks.ts"
 import { Chooser } from "./strategies.ts"
@@ -46,8 +41,8 @@ export class SharedGroup implements Group, Subscriber, FeedHost {
   readonly #chooser: Chooser<GroupMember>
   readonly #subscription: Subscription
   readonly #record: GroupRecord
-  #cursor: SharedCursor | undefined
-  #feed: GroupFeed | undefined
+  readonly #places: GroupPlaces
+  readonly #keep: GroupKeep
   readonly #held = new Map<string, Held>()
   /** Held messages that no member has, in order. */
   readonly #waiting = new WaitingLine()
@@ -57,11 +52,11 @@ export class SharedGroup implements Group, Subscriber, FeedHost {
   readonly #asks: JoinAsks
   /** The sum of its positions at the last {@link SharedGroup.refresh}. */
   #refreshedAt = 0
-  #isWanted = false
   #isEnded = false
   #isDispatching = false
 
-  constructor(broker: Broker, voice: GroupVoice, tenant: number, name: string, row: GroupRow | undefined) {
+  /** Goes on from a row, or with `start` replays from there. */
+  constructor(broker: Broker, voice: GroupVoice, tenant: number, name: string, row?: GroupRow, start?: GroupStart) {
     this.#broker = broker
     this.#voice = voice
     this.tenant = tenant
@@ -77,10 +72,25 @@ export class SharedGroup implements Group, Subscriber, FeedHost {
       committed: () => this.#asks.answerWhenKnown(),
       lost: (outcome) => this.#asks.answer(outcome)
     })
-    this.#asks = new JoinAsks(broker, voice, () => !this.#isWanted || this.#record.isCommitted)
+    const isReplay = (row === undefined ? start : row.replay) !== undefined
+    this.#places = new GroupPlaces(isReplay ? new GroupReplay(broker, this, tenant, this.#filter) : undefined)
+    this.#keep = new GroupKeep(broker, this.#places, this, tenant, this.#filter, start?.queue ?? [])
+    this.#asks = new JoinAsks(broker, voice, () => !(this.#keep.isWanted || isReplay) || this.#record.isCommitted)
     this.#subscription = everything(this, this.#filter)
     this.#asks.waitFor(router.subscribeUnsafe(this.#subscription))
     if (row !== undefined) this.#resume(row)
+    else if (start !== undefined) this.#places.replay?.begin(start.places)
+    if (start !== undefined) this.moved()
+  }
+
+  /** Partitions that it replays. */
+  get partitionCount(): number {
+    return this.#places.replay?.count ?? 0
+  }
+
+  /** Whether it replays what is stored. */
+  get isReplay(): boolean {
+    return this.#places.replay !== undefined
   }
 
   get room(): number {
@@ -93,13 +103,15 @@ export class SharedGroup implements Group, Subscriber, FeedHost {
 
   /** A member is connected, new or back, or wants something else now; `ask` is answered when nothing published is missed any more. */
   attach(member: GroupMember, wasAway: boolean, ask: number): void {
+    member.isPaced = this.isReplay
     this.#roster.attach(member)
     if (wasAway) this.changeAway(member.qos, -1)
     if (ask !== 0) this.#asks.add(member.shard, ask)
     this.#wish()
     if (this.#roster.members.length === 1) {
-      this.#feed?.rewind()
-      this.#feed?.bound()
+      this.#rewind()
+      this.#keep.feed?.bound()
+      this.#places.replay?.start()
     }
     this.#dispatch()
     this.#asks.answerWhenKnown()
@@ -131,8 +143,18 @@ export class SharedGroup implements Group, Subscriber, FeedHost {
 
   /** A queue log has lost messages that were not committed: what is waited for may be among them. */
   lost(): void {
-    this.#feed?.rewind()
+    this.#rewind()
     this.#goOn()
+  }
+
+  /** Where it replays is another place without a message. */
+  moved(): void {
+    this.#record.changed(true)
+  }
+
+  #rewind(): void {
+    this.#keep.feed?.rewind()
+    this.#places.replay?.rewind()
   }
 
   /** The row is written now, if it has anything to say. */
@@ -142,30 +164,30 @@ export class SharedGroup implements Group, Subscriber, FeedHost {
 
   /** Looks how far the logs are, so that they need not keep what the group has passed; call it now and then. */
   refresh(): void {
-    const cursor = this.#cursor
-    if (cursor === undefined) return
-    if (cursor.sum !== this.#refreshedAt) this.#record.changed(false)
-    this.#refreshedAt = cursor.sum
-    this.#feed?.rewind()
+    const { sum } = this.#places
+    if (sum !== this.#refreshedAt) this.#record.changed(false)
+    this.#refreshedAt = sum
+    this.#keep.feed?.rewind()
     this.#goOn()
   }
 
   deliverUnsafe(message: Message, _delivery: Delivery): void {
     const { members } = this.#roster
+    const isStored = this.#places.replay !== undefined && message.partition >= 0
+    if (isStored && this.#places.replay?.deliver(message) === true) return
     if (members.length === 0) return
-    if (message.qos > 0 && this.#isWanted) {
-      if (message.queue >= 0) this.#feed?.deliver(message)
+    if (message.qos > 0 && this.#keep.isWanted && !isStored) {
+      if (message.queue >= 0) this.#keep.feed?.deliver(message)
       return
     }
     const member = this.#chooser.choose(members, message, false)
     if (member !== undefined) this.#voice.assign(member, message, 0, NOWHERE, undefined)
   }
 
-  take(message: Message): void {
-    const { queue: log, queueOffset: offset } = message
-    this.#cursor?.acquire(log, offset)
-    this.#broker.held.hold(message)
+  take(message: Message, log: number, offset: number): void {
     const held = { log, offset, message, member: undefined, qos: 0, isGone: false, awaits: undefined, awaitsSince: 0 }
+    this.#places.acquire(held)
+    this.#broker.held.hold(message)
     this.#held.set(keyOfPlace(held), held)
     this.#waiting.push(held)
     this.#dispatch()
@@ -200,15 +222,15 @@ export class SharedGroup implements Group, Subscriber, FeedHost {
     if (isKept) {
       if (held?.member !== undefined) this.#release(held, held.member)
       if (held !== undefined) this.#finish(held, true)
-      else this.#cursor?.acknowledge(token.log, token.offset)
+      else this.#places.acknowledge(token)
       this.#record.forgetWithRow({ token, shard })
       this.#dispatch()
     } else if (held !== undefined) {
       this.#giveBack(held)
       this.#dispatch()
     } else {
-      this.#cursor?.release(token.log, token.offset)
-      this.#feed?.rewind()
+      this.#places.release(token)
+      this.#rewind()
       this.#goOn()
     }
   }
@@ -232,9 +254,9 @@ export class SharedGroup implements Group, Subscriber, FeedHost {
     for (const held of waiting) {
       this.#held.delete(keyOfPlace(held))
       this.#broker.held.release(held.message)
-      this.#cursor?.release(held.log, held.offset)
+      this.#places.release(held)
     }
-    if (waiting.length > 0) this.#feed?.rewind()
+    if (waiting.length > 0) this.#rewind()
   }
 
   #hand(member: GroupMember, held: Held): void {
@@ -244,7 +266,8 @@ export class SharedGroup implements Group, Subscriber, FeedHost {
       return
     }
     const qos = Math.min(message.qos, member.qos)
-    if (qos === 0) {
+    // What is replayed comes as fast as each of them takes it, at QoS 0 too: they say when it has left.
+    if (qos === 0 && !this.isReplay) {
       this.#voice.assign(member, message, 0, NOWHERE, undefined)
       this.#finish(held, false)
       return
@@ -296,46 +319,38 @@ export class SharedGroup implements Group, Subscriber, FeedHost {
   #finish(held: Held, isUrgent: boolean): void {
     this.#held.delete(keyOfPlace(held))
     this.#broker.held.release(held.message)
-    this.#cursor?.acknowledge(held.log, held.offset)
+    this.#places.acknowledge(held)
     this.#record.changed(isUrgent)
   }
 
   /** Reads on where there is room for more than a few. */
   #goOn(): void {
-    if (this.#isDispatching || this.#feed === undefined || this.#roster.members.length === 0) return
+    if (this.#isDispatching || this.#roster.members.length === 0) return
     const { room } = this
-    if (room >= Math.min(READ_FROM, this.#roster.slots) || (room > 0 && this.#waiting.length === 0)) this.#feed.drain()
+    if (room < Math.min(READ_FROM, this.#roster.slots) && (room <= 0 || this.#waiting.length > 0)) return
+    this.#keep.feed?.drain()
+    this.#places.replay?.drain()
   }
 
   /** Has messages kept for the group while a member wants QoS 1 or 2. */
   #wish(): void {
-    const { router, queueLogs } = this.#broker.services
-    const isWanted = this.#roster.wantsKept
-    if (!isWanted && !this.#voice.isOpen) return
-    // What a row of an earlier run began is not wanted any more.
-    if (!isWanted && !this.#isWanted && this.#cursor !== undefined) this.#drop()
-    if (isWanted === this.#isWanted) return
-    this.#isWanted = isWanted
-    if (isWanted) this.#asks.waitFor(router.wantUnsafe(this.#filter))
-    else {
-      router.unwantUnsafe(this.#filter)
-      this.#drop()
-    }
-    if (!isWanted || this.#cursor !== undefined) return
-    // Asked behind the wish, so that what each log answers lies after what it had before it knew of this.
-    askEnds(queueLogs, (ends) => {
-      if (this.#isEnded || !this.#isWanted || this.#cursor !== undefined) return
-      this.#begin(ends.map((next) => ({ next, open: [] })))
-      this.#record.changed(true)
-      this.#goOn()
-    })
+    const keep = this.#keep
+    // What is replayed is kept at QoS 0, too.
+    const isWanted = this.#roster.wantsKept || this.isReplay
+    if (isWanted) {
+      if (keep.isWanted) return
+      const ticket = keep.want(() => {
+        this.#record.changed(true)
+        this.#goOn()
+      })
+      this.#asks.waitFor(ticket)
+      // What a row of an earlier run began is not wanted any more.
+    } else if (this.#voice.isOpen && (keep.isWanted || keep.feed !== undefined)) this.#drop()
   }
 
   /** Nothing is kept for the group any more. */
   #drop(): void {
-    this.#feed?.end()
-    this.#feed = undefined
-    this.#cursor = undefined
+    this.#keep.unwant()
     for (const { message, member } of this.#held.values()) {
       this.#broker.held.release(message)
       if (member !== undefined) this.#letGo(member)
@@ -352,47 +367,31 @@ export class SharedGroup implements Group, Subscriber, FeedHost {
     this.#isEnded = true
     const { router } = this.#broker.services
     router.unsubscribeUnsafe(this.#subscription)
-    if (this.#isWanted) router.unwantUnsafe(this.#filter)
-    this.#isWanted = false
+    this.#places.replay?.end()
     this.#drop()
     this.#record.retire()
     this.#asks.answer(0)
     this.#voice.ended(this)
   }
 
-  #begin(positions: ReadonlyArray<SharedPosition>): void {
-    this.#cursor = new SharedCursor(positions)
-    this.#feed = new GroupFeed(this.#broker, this.#cursor, this, this.tenant, this.#filter)
-  }
-
   /** Goes on from a row: QoS 2 messages that were on their way are somewhere. */
-  #resume({ positions, handed }: GroupRow): void {
-    this.#begin(positions)
+  #resume({ positions, handed, replay }: GroupRow): void {
+    if (positions.length > 0) this.#keep.begin(positions)
+    if (replay !== undefined) this.#places.replay?.resume(replay)
     for (const each of handed) {
       this.#handed.set(keyOfPlace(each), each)
-      this.#cursor?.hold(each.log, each.offset)
+      this.#places.hold(each)
       this.#voice.ask(this.#tokenOf(each), each.shard)
     }
   }
 
   /** What the row says, with what leaves for members when it is committed. */
   #state(): GroupRow | undefined {
-    const cursor = this.#cursor
-    if (cursor === undefined) return undefined
     for (const held of this.#record.handing) {
       const { log, offset, member } = held
       if (member?.isDurable === true) this.#handed.set(keyOfPlace(held), { log, offset, shard: member.shard })
       else held.isGone = true
     }
-    const gone = new Set<string>()
-    for (const [key, { isGone }] of this.#held) if (isGone) gone.add(key)
-    const state = cursor.state()
-    const positions =
-      gone.size === 0
-        ? state
-        : state.map(({ next, open }, log) => {
-            return { next, open: open.filter((offset) => !gone.has(keyOfPlace({ log, offset }))) }
-          })
-    return { number: this.number, positions, handed: [...this.#handed.values()] }
+    return this.#places.state(this.number, this.#handed.values(), goneOf(this.#held))
   }
 }

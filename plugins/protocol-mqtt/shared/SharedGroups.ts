@@ -9,8 +9,10 @@
 import { ByteReader, type Mailbox, Message, type WheelTask } from "../../../core/mod.ts"
 import type { Broker } from "../Broker.ts"
 import { readPages } from "../stored-sessions.ts"
-import { GroupMember, type MemberFacts } from "./GroupMember.ts"
-import type { Group, GroupVoice } from "./group-contract.ts"
+import { DroppedGroups } from "./DroppedGroups.ts"
+import { GroupAsks } from "./GroupAsks.ts"
+import { GroupMember } from "./GroupMember.ts"
+import type { Group, GroupStart, GroupVoice } from "./group-contract.ts"
 import * as rows from "./group-rows.ts"
 import type { Assignment, Membership } from "./Memberships.ts"
 import { SharedGroup } from "./SharedGroup.ts"
@@ -22,14 +24,8 @@ import { TakenTokens } from "./TakenTokens.ts"
 const REFRESH_MS = 10_000
 /** How often it is looked whether all shards have started, ms. */
 const OPEN_MS = 250
-
-/** A group that has ended and whose row is there still. */
-interface Dropped {
-  readonly tenant: number
-  readonly name: string
-  /** The end of the row was lost. */
-  isLost: boolean
-}
+/** Partitions that the groups of a shard replay together, about: with so many no group is made that does. */
+const REPLAYED_MAX = 100_000
 
 /** A member, by the shard of its session, with its group. */
 interface Known {
@@ -48,14 +44,12 @@ export class SharedGroups implements GroupVoice, WheelTask {
   readonly #groups = new Map<string, SharedGroup>()
   readonly #byNumber = new Map<number, SharedGroup>()
   /** Rows that are about to go: what the store still says of them is not so. */
-  readonly #dropped = new Map<string, Dropped>()
+  readonly #dropped: DroppedGroups
   /** Members of those groups, by shard and number. */
   readonly #known = new Map<string, Known>()
   /** Memberships of this shard's connected sessions, by number. */
   readonly #memberships = new Map<number, Membership>()
-  /** SUBSCRIBEs that wait for their groups, by number. */
-  readonly #asks = new Map<number, (outcome: number) => void>()
-  #lastAsk = 0
+  readonly #asks = new GroupAsks()
   #lastNumber = 0
   /** What other shards have said before this one was ready. */
   #early: Array<readonly [from: number, bytes: Uint8Array]> | undefined = []
@@ -65,6 +59,7 @@ export class SharedGroups implements GroupVoice, WheelTask {
     this.#broker = broker
     const { shard } = broker.services
     this.#self = shard.index
+    this.#dropped = new DroppedGroups(broker)
     this.#mailbox = shard.mailbox("protocol-mqtt.shared", (from, reader) => {
       if (this.#early === undefined) this.#receive(from, reader)
       else this.#early.push([from, reader.bytes.slice(reader.position, reader.end)])
@@ -124,7 +119,7 @@ export class SharedGroups implements GroupVoice, WheelTask {
       for (const group of [...this.#groups.values()]) group.settle()
     }
     for (const group of this.#groups.values()) group.refresh()
-    this.#dropLost()
+    this.#dropped.retry((key) => this.#groups.has(key))
     return nowMs + REFRESH_MS
   }
 
@@ -135,16 +130,28 @@ export class SharedGroups implements GroupVoice, WheelTask {
     return this.#lastNumber
   }
 
-  /** A member is connected, or may be given another number of messages; `joined` is told when its group has it for good. */
-  attach(membership: Membership, limit: number, wasAway: boolean, joined?: (outcome: number) => void): void {
+  /** Tells which kind of group there is under a name: {@link Frame.NO_GROUP} and so on. */
+  look(tenant: number, name: string, told: (kind: number) => void): void {
+    const owner = this.#broker.services.shard.ownerOfGroup(tenant, name)
+    const ask = this.#asks.add(told)
+    if (owner === this.#self) this.#asks.answer(ask, this.#kindOf(tenant, name))
+    else this.#send(owner, (writer) => Frame.writeLook(writer, ask, tenant, name))
+  }
+
+  /**
+   * A member is connected, or may be given another number of messages; `joined` is told when its group has it for good. A group that is not
+   * there yet replays from `start`.
+   */
+  attach(
+    membership: Membership,
+    limit: number,
+    wasAway: boolean,
+    joined?: (outcome: number) => void,
+    start?: GroupStart
+  ): void {
     const { session, owner, number, name, wish } = membership
     this.#memberships.set(number, membership)
-    let ask = 0
-    if (joined !== undefined) {
-      this.#lastAsk += 1
-      ask = this.#lastAsk
-      this.#asks.set(ask, joined)
-    }
+    const ask = this.#asks.add(joined)
     const facts = {
       shard: this.#self,
       number,
@@ -153,8 +160,9 @@ export class SharedGroups implements GroupVoice, WheelTask {
       qos: wish.qos,
       limit
     }
-    if (owner === this.#self) this.#attached(session.tenant, name, facts, wasAway, ask)
-    else this.#send(owner, (writer) => Frame.writeAttach(writer, session.tenant, name, facts, wasAway, ask))
+    const attach = { tenant: session.tenant, name, facts, wasAway, ask, start }
+    if (owner === this.#self) this.#attached(attach)
+    else this.#send(owner, (writer) => Frame.writeAttach(writer, attach))
   }
 
   detach({ owner, number }: Membership, staysAway: boolean): void {
@@ -214,7 +222,7 @@ export class SharedGroups implements GroupVoice, WheelTask {
   }
 
   joined(shard: number, ask: number, outcome: number): void {
-    if (shard === this.#self) this.#joined(ask, outcome)
+    if (shard === this.#self) this.#asks.answer(ask, outcome)
     else this.#send(shard, (writer) => Frame.writeJoined(writer, ask, outcome))
   }
 
@@ -235,39 +243,24 @@ export class SharedGroups implements GroupVoice, WheelTask {
     const key = nameOf(tenant, name)
     this.#groups.delete(key)
     this.#byNumber.delete(number)
-    this.#awaitDropped(key, { tenant, name, isLost: false })
-  }
-
-  #awaitDropped(key: string, dropped: Dropped): void {
-    this.#dropped.set(key, dropped)
-    this.#broker.whenCommitted((outcome) => {
-      if (outcome < 0) dropped.isLost = true
-      else if (this.#dropped.get(key) === dropped) this.#dropped.delete(key)
-    })
-  }
-
-  /** Takes rows away whose end was lost; where there is such a group again it has written over it, or will. */
-  #dropLost(): void {
-    const { journal } = this.#broker.services
-    if (journal.refusal !== 0) return
-    for (const [key, { tenant, name, isLost }] of this.#dropped) {
-      if (!isLost || this.#groups.has(key)) continue
-      journal.submit({ writes: [{ key: rows.groupKey(tenant, name), value: undefined }] })
-      this.#awaitDropped(key, { tenant, name, isLost: false })
-    }
+    this.#dropped.add(key, tenant, name)
   }
 
   // What has come, from here or another shard.
 
-  #joined(ask: number, outcome: number): void {
-    const joined = this.#asks.get(ask)
-    this.#asks.delete(ask)
-    joined?.(outcome)
+  #kindOf(tenant: number, name: string): number {
+    const group = this.#groups.get(nameOf(tenant, name))
+    if (group === undefined) {
+      let partitions = 0
+      for (const { partitionCount } of this.#groups.values()) partitions += partitionCount
+      return partitions < REPLAYED_MAX ? Frame.NO_GROUP : Frame.NO_ROOM
+    }
+    return group.isReplay ? Frame.REPLAY_GROUP : Frame.LIVE_GROUP
   }
 
-  #attached(tenant: number, name: string, facts: MemberFacts, wasAway: boolean, ask: number): void {
+  #attached({ tenant, name, facts, wasAway, ask, start }: Frame.Attach): void {
     const key = `${facts.shard}/${facts.number}`
-    const group = this.#group(tenant, name)
+    const group = this.#group(tenant, name, start)
     const known = this.#known.get(key)
     const member = known?.member ?? new GroupMember(facts, facts.shard === this.#self, hashOf(facts.clientIdentifier))
     member.qos = facts.qos
@@ -323,17 +316,17 @@ export class SharedGroups implements GroupVoice, WheelTask {
     }
     const shares = membership.session.shares
     const retain = message.retain && membership.wish.retainAsPublished
-    if (qos === 0) shares?.send(connection, membership, message)
+    if (qos === 0 && log < 0) shares?.send(connection, membership, message)
     else shares?.take({ membership, log, offset, message: message.owned(), qos, retain, token })
   }
 
-  #group(tenant: number, name: string): SharedGroup {
+  #group(tenant: number, name: string, start?: GroupStart): SharedGroup {
     const key = nameOf(tenant, name)
     const known = this.#groups.get(key)
     if (known !== undefined) return known
     const value = this.#dropped.has(key) ? undefined : this.#broker.services.store.get(rows.groupKey(tenant, name))
     const row = value === undefined ? undefined : rows.decodeGroup(value)
-    const group = new SharedGroup(this.#broker, this, tenant, name, row)
+    const group = new SharedGroup(this.#broker, this, tenant, name, row, start)
     this.#groups.set(key, group)
     this.#byNumber.set(group.number, group)
     return group
@@ -348,11 +341,18 @@ export class SharedGroups implements GroupVoice, WheelTask {
   #receive(from: number, reader: ByteReader): void {
     const kind = reader.uint8()
     switch (kind) {
-      case Frame.ATTACH: {
-        const { tenant, name, facts, wasAway, ask } = Frame.readAttach(reader, from)
-        this.#attached(tenant, name, facts, wasAway, ask)
+      case Frame.ATTACH:
+        this.#attached(Frame.readAttach(reader, from, this.#broker.services.topics))
+        return
+      case Frame.LOOK: {
+        const { ask, tenant, name } = Frame.readLook(reader)
+        const kind = this.#kindOf(tenant, name)
+        this.#send(from, (writer) => Frame.writeLooked(writer, ask, kind))
         return
       }
+      case Frame.LOOKED:
+        this.#asks.answer(reader.uint53(), reader.uint8())
+        return
       case Frame.DETACH:
         this.#detached(from, reader.uint53(), reader.uint8() === 1)
         return
@@ -372,7 +372,7 @@ export class SharedGroups implements GroupVoice, WheelTask {
       }
       case Frame.JOINED: {
         const { ask, outcome } = Frame.readJoined(reader)
-        this.#joined(ask, outcome)
+        this.#asks.answer(ask, outcome)
         return
       }
       case Frame.KEPT:

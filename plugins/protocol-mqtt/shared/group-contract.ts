@@ -1,5 +1,6 @@
 /** What a shared subscription tells its surroundings, and what it knows of a message. */
 import type { Message } from "../../../core/mod.ts"
+import type { ReplayPlace } from "../replay/find-start.ts"
 import type { GroupMember } from "./GroupMember.ts"
 import type { Place, Token } from "./group-rows.ts"
 
@@ -9,6 +10,12 @@ export interface Group {
   /** Share name, `/` and topic filter. */
   readonly name: string
   readonly number: number
+}
+
+/** Where a group begins that replays: in partitions, and in the queue logs; none = with what is published from now on. */
+export interface GroupStart {
+  readonly places: ReadonlyArray<ReplayPlace>
+  readonly queue: ReadonlyArray<number>
 }
 
 /** What the members of a group hear of it: their shards, by a call or over the link. */

@@ -16,6 +16,20 @@ test("a group's row says what was put in", () => {
   }
   const row = fc.record(facts, { noNullPrototype: true })
   fc.assert(fc.property(row, (each) => assert.deepEqual(decodeGroup(encodeGroup(each)), each)))
+  const source = {
+    log: uint32,
+    topicId: fc.uuid(),
+    partition: fc.nat(999),
+    incarnation: fc.option(fc.nat(), { nil: undefined }),
+    position
+  }
+  const sources = fc.array(fc.record(source, { noNullPrototype: true }), { maxLength: 5 })
+  const replay = fc.record({ last: uint32, sources }, { noNullPrototype: true })
+  fc.assert(
+    fc.property(fc.record({ ...facts, replay }, { noNullPrototype: true }), (each) => {
+      assert.deepEqual(decodeGroup(encodeGroup(each)), each)
+    })
+  )
 })
 
 test("a group stands by its tenant and name, a token by its message", () => {

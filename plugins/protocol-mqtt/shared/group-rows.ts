@@ -32,10 +32,30 @@ export interface Handed extends Place {
   readonly shard: number
 }
 
+/** Where a group that replays stands in one partition. */
+export interface GroupSource {
+  /** What stands for its partition as a number does for a queue log. */
+  readonly log: number
+  readonly topicId: string
+  readonly partition: number
+  /** See {@link ReplayPlace}. */
+  readonly incarnation: number | undefined
+  readonly position: SharedPosition
+}
+
+export interface SourcesRow {
+  /** The last number that stood for a partition. */
+  readonly last: number
+  readonly sources: ReadonlyArray<GroupSource>
+}
+
 export interface GroupRow {
   readonly number: number
+  /** In the queue logs. */
   readonly positions: ReadonlyArray<SharedPosition>
   readonly handed: ReadonlyArray<Handed>
+  /** In partitions of topics; undefined where it does not replay. */
+  readonly replay?: SourcesRow | undefined
 }
 
 /** Names a QoS 2 message of a group to whoever took it. */
@@ -64,47 +84,68 @@ export function ofGroupKey(key: Uint8Array): { readonly tenant: number; readonly
   return { tenant, name: decoder.decode(key.subarray(6)) }
 }
 
-export function encodeGroup({ number, positions, handed }: GroupRow): Uint8Array {
+export function encodeGroup({ number, positions, handed, replay }: GroupRow): Uint8Array {
   return written((writer) => {
     writer.uint53(number)
     writer.uint8(positions.length)
-    for (const { next, open } of positions) {
-      writer.uint53(next)
-      writer.uint32(open.length)
-      // Offsets that are open lie close to each other.
-      let before = 0
-      for (const offset of open) {
-        writeVarint(writer, offset - before)
-        before = offset
-      }
-    }
+    for (const position of positions) writePosition(writer, position)
     writer.uint32(handed.length)
     for (const { log, offset, shard } of handed) {
       writer.uint32(log)
       writer.uint53(offset)
       writer.uint32(shard)
     }
+    if (replay === undefined) return
+    writer.uint32(replay.last)
+    writer.uint32(replay.sources.length)
+    for (const { log, topicId, partition, incarnation, position } of replay.sources) {
+      writer.uint32(log)
+      writer.text(topicId)
+      writer.uint32(partition)
+      writer.uint53(incarnation === undefined ? 0 : incarnation + 1)
+      writePosition(writer, position)
+    }
   })
+}
+
+function writePosition(writer: ByteWriter, { next, open }: SharedPosition): void {
+  writer.uint53(next)
+  writer.uint32(open.length)
+  // Offsets that are open lie close to each other.
+  let before = 0
+  for (const offset of open) {
+    writeVarint(writer, offset - before)
+    before = offset
+  }
+}
+
+function readPosition(reader: ByteReader): SharedPosition {
+  const next = reader.uint53()
+  let before = 0
+  const open = Array.from({ length: reader.uint32() }, () => {
+    before += readVarint(reader)
+    return before
+  })
+  return { next, open }
 }
 
 export function decodeGroup(value: Uint8Array): GroupRow {
   const reader = read(value)
   const number = reader.uint53()
-  const positions = Array.from({ length: reader.uint8() }, () => {
-    const next = reader.uint53()
-    let before = 0
-    const open = Array.from({ length: reader.uint32() }, () => {
-      before += readVarint(reader)
-      return before
-    })
-    return { next, open }
-  })
+  const positions = Array.from({ length: reader.uint8() }, () => readPosition(reader))
   const handed = Array.from({ length: reader.uint32() }, () => ({
     log: reader.uint32(),
     offset: reader.uint53(),
     shard: reader.uint32()
   }))
-  return { number, positions, handed }
+  if (reader.position === reader.end) return { number, positions, handed }
+  const last = reader.uint32()
+  const sources = Array.from({ length: reader.uint32() }, () => {
+    const [log, topicId, partition, incarnation] = [reader.uint32(), reader.text(), reader.uint32(), reader.uint53()]
+    const position = readPosition(reader)
+    return { log, topicId, partition, incarnation: incarnation === 0 ? undefined : incarnation - 1, position }
+  })
+  return { number, positions, handed, replay: { last, sources } }
 }
 
 export function tokenKey({ shard, number, log, offset }: Token): Uint8Array {

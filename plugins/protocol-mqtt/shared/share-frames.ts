@@ -1,6 +1,7 @@
 /** What shards tell each other of shared subscriptions: kinds of frames, and what they hold. */
-import type { ByteReader, ByteWriter, Message } from "../../../core/mod.ts"
+import type { ByteReader, ByteWriter, Message, TopicsShape } from "../../../core/mod.ts"
 import type { MemberFacts } from "./GroupMember.ts"
+import type { GroupStart } from "./group-contract.ts"
 import type { Place, Token } from "./group-rows.ts"
 
 /** To the shard that owns a group. */
@@ -19,15 +20,30 @@ export const JOINED = 8
 /** Whether it keeps a message; it may forget that it does: the token. */
 export const ASK = 9
 export const FORGET = 10
+/** To the shard that owns a group: what kind of group there is, and its answer. */
+export const LOOK = 11
+export const LOOKED = 12
 
-export function writeAttach(
-  writer: ByteWriter,
-  tenant: number,
-  name: string,
-  { number, clientIdentifier, isDurable, qos, limit }: MemberFacts,
-  wasAway: boolean,
-  ask: number
-): void {
+/** What kind of group there is under a name; with {@link NO_ROOM} there is none and none that replays is made. */
+export const NO_GROUP = 0
+export const LIVE_GROUP = 1
+export const REPLAY_GROUP = 2
+export const NO_ROOM = 3
+
+/** A member is connected. */
+export interface Attach {
+  readonly tenant: number
+  readonly name: string
+  readonly facts: MemberFacts
+  /** It was counted as away before. */
+  readonly wasAway: boolean
+  /** Of who waits for its group to have it; 0 = nobody does. */
+  readonly ask: number
+  readonly start: GroupStart | undefined
+}
+
+export function writeAttach(writer: ByteWriter, { tenant, name, facts, wasAway, ask, start }: Attach): void {
+  const { number, clientIdentifier, isDurable, qos, limit } = facts
   writer.uint8(ATTACH)
   writer.uint32(tenant)
   writer.text(name)
@@ -36,9 +52,49 @@ export function writeAttach(
   writer.uint8(qos | (isDurable ? 4 : 0) | (wasAway ? 8 : 0))
   writer.uint32(limit)
   writer.uint53(ask)
+  writer.uint8(start === undefined ? 0 : 1)
+  if (start === undefined) return
+  writer.uint32(start.places.length)
+  for (const { topic, partition, offset, incarnation } of start.places) {
+    writer.text(topic.id)
+    writer.uint32(partition)
+    writer.uint53(offset)
+    writer.uint53(incarnation === undefined ? 0 : incarnation + 1)
+  }
+  writer.uint32(start.queue.length)
+  for (const next of start.queue) writer.uint53(next)
 }
 
-export function readAttach(reader: ByteReader, shard: number) {
+/** Topics that are not known here are left out. */
+function readStart(reader: ByteReader, topics: Pick<TopicsShape, "findById">): GroupStart | undefined {
+  if (reader.uint8() === 0) return undefined
+  const places = Array.from({ length: reader.uint32() }, () => {
+    const [topicId, partition, offset, incarnation] = [reader.text(), reader.uint32(), reader.uint53(), reader.uint53()]
+    const topic = topics.findById(topicId)
+    if (topic === undefined) return []
+    return [{ topic, partition, offset, incarnation: incarnation === 0 ? undefined : incarnation - 1 }]
+  })
+  return { places: places.flat(), queue: Array.from({ length: reader.uint32() }, () => reader.uint53()) }
+}
+
+export function writeLook(writer: ByteWriter, ask: number, tenant: number, name: string): void {
+  writer.uint8(LOOK)
+  writer.uint53(ask)
+  writer.uint32(tenant)
+  writer.text(name)
+}
+
+export function readLook(reader: ByteReader) {
+  return { ask: reader.uint53(), tenant: reader.uint32(), name: reader.text() }
+}
+
+export function writeLooked(writer: ByteWriter, ask: number, kind: number): void {
+  writer.uint8(LOOKED)
+  writer.uint53(ask)
+  writer.uint8(kind)
+}
+
+export function readAttach(reader: ByteReader, shard: number, topics: Pick<TopicsShape, "findById">): Attach {
   const tenant = reader.uint32()
   const name = reader.text()
   const number = reader.uint53()
@@ -53,7 +109,7 @@ export function readAttach(reader: ByteReader, shard: number) {
     qos: flags & 3,
     limit
   }
-  return { tenant, name, facts, wasAway: (flags & 8) !== 0, ask: reader.uint53() }
+  return { tenant, name, facts, wasAway: (flags & 8) !== 0, ask: reader.uint53(), start: readStart(reader, topics) }
 }
 
 export function writeDetach(writer: ByteWriter, number: number, staysAway: boolean): void {

@@ -91,6 +91,15 @@ test("local: those of the shard that sequenced the message, as long as one has r
   assert.equal(give(0), there)
 })
 
+test("what does not say who published it goes by its name, where the publisher decides", () => {
+  const chooser = new Chooser<TestMember>("hash_clientid", stepping())
+  const members = Array.from({ length: 4 }, (_, index) => member(`member-${index}`))
+  const chosen = Array.from({ length: 100 }, (_, index) =>
+    chooser.choose(members, message(`device/${index}`, ""), true)
+  )
+  assert.equal(new Set(chosen).size, 4)
+})
+
 test("by topic and by publisher: one member a key, and only the keys of one that leaves move", () => {
   for (const strategy of ["hash_topic", "hash_clientid"] as const) {
     const chooser = new Chooser<TestMember>(strategy, stepping())

@@ -73,7 +73,8 @@ export class Chooser<Member extends Candidate> {
       case "hash_topic":
         return byKey(members, hashOf(message.name))
       case "hash_clientid":
-        return byKey(members, hashOf(message.publisher))
+        // What is stored does not say who published it: then its name decides.
+        return byKey(members, hashOf(message.publisher === "" ? message.name : message.publisher))
     }
   }
 

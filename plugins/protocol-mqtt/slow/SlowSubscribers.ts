@@ -102,6 +102,6 @@ export class SlowSubscribers {
   #ended(connection: Connection, { topic, sinceMs, sentMs }: Sent, nowMs: number): void {
     const wholeMs = nowMs - sinceMs
     if (wholeMs < this.#thresholdMs) return
-    this.table.note(connection.principal.clientIdentifier, topic, { wholeMs, insideMs: sentMs - sinceMs }, nowMs)
+    this.table.note(connection.client.clientIdentifier, topic, { wholeMs, insideMs: sentMs - sinceMs }, nowMs)
   }
 }

@@ -13,13 +13,16 @@ import { type ByteReader, type Mailbox, Message, matches, type Principal, type W
 import type { Broker } from "../Broker.ts"
 import type { Session } from "../Session.ts"
 import { countsOf, GAUGE_NAMES } from "./broker-counts.ts"
-import { type Peaks, type SystemFacts, systemValues } from "./system-values.ts"
+import { inEnvelope, type Peaks, type SystemFacts, systemValues } from "./system-values.ts"
 
 const ASK = 0
 const COUNTS = 1
 const VALUE = 2
 /** Until the first values, ms. */
 const FIRST_MS = 500
+
+/** Where all events are told, one after the other. */
+const EVENTS = "$SYS/events"
 
 const encoder = new TextEncoder()
 /** Who publishes what the broker says. */
@@ -63,9 +66,11 @@ export class SystemTopics implements WheelTask {
     return nowMs + this.#intervalMs
   }
 
-  /** Publishes what has just happened; for the next subscriber it has not. */
-  tell(topic: string, payload: string): void {
-    this.#publish(messageOf(topic, payload, this.#broker.services.clock.nowMs()))
+  /** Publishes what has just happened to a client, on its own topic name and among all events; for the next subscriber it has not. */
+  tell(topic: string, event: string, facts: object): void {
+    const nowMs = this.#broker.services.clock.nowMs()
+    this.#publish(messageOf(topic, JSON.stringify(facts), nowMs))
+    this.#publish(messageOf(EVENTS, inEnvelope(this.#facts, nowMs, { event, ...facts }), nowMs))
   }
 
   /** Somebody may hear what happens. */

@@ -11,6 +11,7 @@ const GAUGES: ReadonlyArray<readonly [name: string, read: Read]> = [
   ["subscriptions", ({ services, shared }) => services.router.subscriptionCount + shared.membershipCount],
   ["subscriptions/shared", ({ shared }) => shared.membershipCount],
   ["subscriptions/exclusive", ({ exclusive }) => exclusive.heldCount],
+  ["routes", ({ services }) => services.router.filterCount],
   ["delayed", ({ delayed }) => delayed.count],
   ["queued", ({ counts }) => counts.queuedMessages]
 ]

@@ -1,7 +1,7 @@
 /**
  * What clients do, told under `$SYS/brokers/<node>/clients/<client identifier>/`: connected, disconnected, subscribed, unsubscribed.
  *
- * Payloads are JSON. In the topic name a character of the identifier that would be no part of one level is percent-encoded.
+ * All of it is told on `$SYS/events` once more. Payloads are JSON. In the topic name a character of the identifier that would be no part of one level is percent-encoded.
  * Source: EMQX, "System topics", client events.
  */
 import type { Connection } from "../Connection.ts"
@@ -55,19 +55,19 @@ function tellable({ broker }: Connection): number {
   return broker.system?.isHeard === true ? broker.services.clock.nowMs() : 0
 }
 
-function factsOf({ principal, version }: Connection, ts: number): object {
-  const { clientIdentifier: clientid, user: username, peerAddress: ipaddress } = principal
+function factsOf({ client, version }: Connection, ts: number): object {
+  const { clientIdentifier: clientid, user: username, peerAddress: ipaddress } = client
   return { clientid, username, ipaddress, proto_name: version === 3 ? "MQIsdp" : "MQTT", proto_ver: version, ts }
 }
 
-function tell({ broker, principal }: Connection, what: string, facts: object): void {
+function tell({ broker, client }: Connection, what: string, facts: object): void {
   const { system } = broker
   if (system === undefined) return
-  const level = principal.clientIdentifier.replaceAll(
+  const level = client.clientIdentifier.replaceAll(
     NOT_IN_LEVEL,
     (character) => `%${character.charCodeAt(0).toString(16).padStart(2, "0").toUpperCase()}`
   )
-  system.tell(`${system.prefix}/clients/${level}/${what}`, JSON.stringify(facts))
+  system.tell(`${system.prefix}/clients/${level}/${what}`, `client_${what}`, facts)
 }
 
 /** A Reason Code as one word: "normal", "session_taken_over". */

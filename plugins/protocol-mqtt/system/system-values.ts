@@ -30,7 +30,7 @@ export function systemValues(
   peaks: Peaks,
   nowMs: number
 ): ReadonlyArray<readonly [topic: string, payload: string]> {
-  const { node, version, address, startedAtMs, topicCount } = facts
+  const { node, version, startedAtMs, topicCount } = facts
   const own = `$SYS/brokers/${node}`
   const stats = new Map<string, number>([
     ...GAUGE_NAMES.map((name, index): [string, number] => [name, gauges[index] ?? 0]),
@@ -38,7 +38,7 @@ export function systemValues(
   ])
   const metrics = new Map(COUNTER_NAMES.map((name, index): [string, number] => [name, counters[index] ?? 0]))
   for (const [name, value] of stats) peaks.set(name, Math.max(value, peaks.get(name) ?? 0))
-  const json = (value: unknown): string => JSON.stringify({ node_id: node, node_ip: address, ts: nowMs, value })
+  const json = (value: unknown): string => inEnvelope(facts, nowMs, value)
   const countAndMax = (name: string) => ({ count: stats.get(name) ?? 0, max: peaks.get(name) ?? 0 })
   const ways = (name: string) => ({
     received: metrics.get(`${name}/received`) ?? 0,
@@ -48,7 +48,7 @@ export function systemValues(
     ["$SYS/brokers", json([node])],
     ["$SYS/brokers/info", json({ version, uptime_seconds: seconds(nowMs - startedAtMs) })],
     ...["bytes", "messages", "packets"].map((name) => [`$SYS/brokers/metrics/${name}`, json(ways(name))] as const),
-    ...["connections", "subscriptions", "topics"].map(
+    ...["connections", "routes", "subscriptions", "topics"].map(
       (name) => [`$SYS/brokers/stats/${name}`, json(countAndMax(name))] as const
     ),
     [`${own}/version`, version],
@@ -61,6 +61,11 @@ export function systemValues(
     ]),
     ...[...metrics].map(([name, value]) => [`${own}/metrics/${name}`, String(value)] as const)
   ]
+}
+
+/** The form of what RobustMQ tells. */
+export function inEnvelope({ node, address }: SystemFacts, nowMs: number, value: unknown): string {
+  return JSON.stringify({ node_id: node, node_ip: address, ts: nowMs, value })
 }
 
 function seconds(ms: number): number {

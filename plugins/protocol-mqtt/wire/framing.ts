@@ -41,12 +41,11 @@ export class PacketStream {
   maximumPacketSize = PACKET_SIZE_MAX_BEFORE_CONNECT
   private isVersion3 = false
   private awaitsConnect = true
-  private paused = false
   /** Not 0: over, for this reason. */
   private verdict = 0
   // Of what comes seldom there is one field each: idle connections are many.
   private partial: PartialPacket | null = null
-  /** What waits while paused. */
+  /** While paused: what waits. */
   private waiting: Array<Uint8Array> | null = null
 
   /** Bytes held back: of an incomplete packet, and those that wait while paused. For the connection's budget. */
@@ -68,7 +67,7 @@ export class PacketStream {
    */
   feed(chunk: Uint8Array, handler: PacketHandler): number {
     if (this.verdict !== 0) return this.verdict
-    if (this.paused) {
+    if (this.waiting !== null) {
       if (chunk.length !== 0) this.keepWaiting(chunk, 0)
       return PAUSED
     }
@@ -78,7 +77,6 @@ export class PacketStream {
   /** Goes on after {@link PAUSED} with what has waited; returns as {@link feed} does. */
   resume(handler: PacketHandler): number {
     if (this.verdict !== 0) return this.verdict
-    this.paused = false
     const chunks = this.waiting
     if (chunks === null) return 0
     this.waiting = null
@@ -180,7 +178,7 @@ export class PacketStream {
   private stop(code: number, chunk: Uint8Array, position: number): number {
     if (this.verdict !== 0) return this.verdict
     if (code !== PAUSED) return this.end(code)
-    this.paused = true
+    this.waiting ??= []
     if (position < chunk.length) this.keepWaiting(chunk, position)
     return PAUSED
   }

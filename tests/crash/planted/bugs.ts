@@ -115,8 +115,8 @@ export const BUGS: ReadonlyArray<Bug> = [
     replacements: [
       {
         file: "plugins/protocol-mqtt/subscribing.ts",
-        text: "makeAll(connection, session, subscriptions, subscriptionIdentifier, refused, places)",
-        by: "makeAll(connection, session, subscriptions, 0, refused, places)"
+        text: "makeAll(connection, session, subscriptions, subscriptionIdentifier, refused, start)",
+        by: "makeAll(connection, session, subscriptions, 0, refused, start)"
       }
     ]
   }

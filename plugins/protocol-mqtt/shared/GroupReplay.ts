@@ -1,0 +1,271 @@
+/**
+ * Brings a shared subscription that replays what topics have stored: a cursor in each partition, read for good as one session's replay is, and
+ * for the whole group.
+ *
+ * Invariants
+ *  - What a cursor says is wanted is given to the host once, in the order of its partition's offsets.
+ *  - Nothing is read while the host has no room.
+ *  - A partition has its number as long as the group is there; one whose log has begun anew is another one, with another number.
+ */
+import { type HistoryRead, type Message, OUT_OF_RANGE, SharedCursor, type TopicInfo } from "../../../core/mod.ts"
+import type { Broker } from "../Broker.ts"
+import { PARTITIONS_MAX, type ReplayPlace } from "../replay/find-start.ts"
+import type { FeedHost } from "./GroupFeed.ts"
+import type { GroupSource, SourcesRow } from "./group-rows.ts"
+
+/** The numbers of queue logs lie below, those of partitions above. */
+export const SOURCES_FROM = 65_536
+/** Until a partition that cannot be read is tried again, ms. */
+const RETRY_MS = 1_000
+const READ_MESSAGES_MAX = 256
+const READ_BYTES_MAX = 262_144
+
+class Source {
+  readonly number: number
+  readonly topic: TopicInfo
+  readonly partition: number
+  readonly cursor: SharedCursor
+  /** Which log the cursor stands in; undefined = not known yet. */
+  incarnation: number | undefined
+  stopWaiting: (() => void) | undefined
+  /** Rises when something is to be read again: what was read for an earlier one says nothing of where to go on. */
+  generation = 0
+
+  constructor(number: number, place: ReplayPlace, open: ReadonlyArray<number> = []) {
+    this.number = number
+    this.topic = place.topic
+    this.partition = place.partition
+    this.incarnation = place.incarnation
+    this.cursor = new SharedCursor([{ next: place.offset, open }])
+  }
+
+  get position(): number {
+    return this.cursor.position(0)
+  }
+}
+
+export class GroupReplay {
+  readonly #broker: Broker
+  readonly #host: FeedHost
+  readonly #tenant: number
+  readonly #filter: string
+  readonly #sources = new Map<number, Source>()
+  readonly #byPartition = new Map<string, Source>()
+  /** Those with something to read, in turn. */
+  readonly #behind = new Set<Source>()
+  #last = SOURCES_FROM - 1
+  #isReading = false
+  #isEnded = false
+
+  constructor(broker: Broker, host: FeedHost, tenant: number, filter: string) {
+    this.#broker = broker
+    this.#host = host
+    this.#tenant = tenant
+    this.#filter = filter
+  }
+
+  /** Begins where the member that makes the group wants it. */
+  begin(places: ReadonlyArray<ReplayPlace>): void {
+    for (const place of places) this.#add(place)
+  }
+
+  /** Goes on from a row; topics that are gone are left out. */
+  resume({ last, sources }: SourcesRow): void {
+    this.#last = last
+    for (const { log, topicId, partition, incarnation, position } of sources) {
+      const topic = this.#broker.services.topics.findById(topicId)
+      if (topic === undefined) continue
+      const place = { topic, partition, offset: position.next, incarnation }
+      this.#put(new Source(log, place, position.open))
+    }
+  }
+
+  /** What the row says of it. */
+  state(): SourcesRow {
+    const sources: Array<GroupSource> = []
+    for (const { number, topic, partition, incarnation, cursor } of this.#sources.values()) {
+      const [position = { next: 0, open: [] }] = cursor.state()
+      sources.push({ log: number, topicId: topic.id, partition, incarnation, position })
+    }
+    return { last: this.#last, sources }
+  }
+
+  /** The cursor that stands in a partition; undefined where that is gone. */
+  cursorOf(log: number): SharedCursor | undefined {
+    return this.#sources.get(log)?.cursor
+  }
+
+  /** Partitions that it stands in. */
+  get count(): number {
+    return this.#sources.size
+  }
+
+  /** The sum of its positions. */
+  get sum(): number {
+    let sum = 0
+    for (const { position } of this.#sources.values()) sum += position
+    return sum
+  }
+
+  /** The first member is there: topics that came to be meanwhile are read from their beginning. */
+  start(): void {
+    void this.#broker.services.history.homesOf(this.#tenant, this.#filter, PARTITIONS_MAX).then((homes = []) => {
+      if (this.#isEnded) return
+      for (const topic of homes) {
+        for (let partition = 0; partition < topic.partitions; partition++) {
+          const isNew = !this.#byPartition.has(keyOf(topic, partition)) && this.#hasRoomForOne()
+          if (isNew) this.#add({ topic, partition, offset: 0, incarnation: undefined })
+        }
+      }
+      this.drain()
+    })
+  }
+
+  /** A live message of a topic that stores it: it is read in its place. False where there is no room for its partition. */
+  deliver(message: Message): boolean {
+    const { history } = this.#broker.services
+    const home = history.homeOf(message.tenant, message.name)
+    if (home === undefined || this.#byPartition.has(keyOf(home, message.partition))) return true
+    if (!this.#hasRoomForOne()) return false
+    this.#add({ topic: home, partition: message.partition, offset: message.offset, incarnation: undefined })
+    this.#host.moved()
+    this.drain()
+    return true
+  }
+
+  /** Something is to be read again. */
+  rewind(): void {
+    for (const source of this.#sources.values()) this.#again(source)
+  }
+
+  /** A message of one partition is to be read again. */
+  rewindOne(log: number): void {
+    const source = this.#sources.get(log)
+    if (source !== undefined) this.#again(source)
+  }
+
+  end(): void {
+    this.#isEnded = true
+    for (const { stopWaiting } of this.#sources.values()) stopWaiting?.()
+  }
+
+  /** Reads on, as far as there is room. */
+  drain(): void {
+    const { services } = this.#broker
+    const [source] = this.#behind
+    const { room } = this.#host
+    if (source === undefined || room <= 0 || this.#isReading || this.#isEnded) return
+    this.#isReading = true
+    const { generation, cursor, topic, partition, position: offset, incarnation } = source
+    const isMeant = (): boolean => !this.#isEnded && generation === source.generation
+    const visit = (message: Message): boolean => {
+      if (!isMeant()) return false
+      if (!cursor.isWanted(0, message.offset)) return true
+      if (this.#host.room <= 0) return false
+      this.#host.take(message.owned(), source.number, message.offset)
+      return isMeant()
+    }
+    const limits = { messages: Math.min(room, READ_MESSAGES_MAX), bytes: READ_BYTES_MAX }
+    const goOn = (): void => {
+      this.#isReading = false
+      if (!this.#isEnded) this.drain()
+    }
+    services.history.read(topic, partition, { offset, incarnation }, this.#filter, limits, visit).then(
+      (read) => {
+        if (isMeant()) this.#took(source, read)
+        // In a turn of its own: others on this shard have theirs between two readings.
+        services.clock.immediate(goOn)
+      },
+      () => {
+        this.#wait(source, (again) => cancelOf(services.clock.after(RETRY_MS, again)))
+        goOn()
+      }
+    )
+  }
+
+  #took(source: Source, { refusal, next, isAtEnd, logStartOffset, incarnation }: HistoryRead): void {
+    const { topics, logs, clock } = this.#broker.services
+    // The others have their turn.
+    this.#behind.delete(source)
+    if (refusal !== 0 && refusal !== OUT_OF_RANGE) {
+      if (topics.findById(source.topic.id) === undefined) this.#remove(source)
+      else this.#wait(source, (again) => cancelOf(clock.after(RETRY_MS, again)))
+      return
+    }
+    const isOther = source.incarnation !== undefined && source.incarnation !== incarnation
+    if (isOther || (refusal !== 0 && logStartOffset < source.position)) {
+      // The log has begun anew: all that is there is new.
+      this.#broker.counts.replayGaps += 1
+      this.#remove(source)
+      this.#add({ topic: source.topic, partition: source.partition, offset: logStartOffset, incarnation })
+      this.#host.moved()
+      return
+    }
+    source.incarnation = incarnation
+    if (refusal !== 0) {
+      // What it has not read yet is gone.
+      this.#broker.counts.replayGaps += 1
+      source.cursor.passed(0, logStartOffset)
+      this.#host.moved()
+      this.#behind.add(source)
+      return
+    }
+    source.cursor.passed(0, next)
+    if (!isAtEnd) this.#behind.add(source)
+    else {
+      this.#wait(source, (again) => logs.watch(source.topic, source.partition, source.position, { logAdvanced: again }))
+    }
+  }
+
+  #wait(source: Source, begin: (again: () => void) => () => void): void {
+    this.#behind.delete(source)
+    source.stopWaiting = begin(() => {
+      source.stopWaiting = undefined
+      if (this.#isEnded || this.#sources.get(source.number) !== source) return
+      this.#behind.add(source)
+      this.drain()
+    })
+  }
+
+  #again(source: Source): void {
+    source.generation += 1
+    source.stopWaiting?.()
+    source.stopWaiting = undefined
+    this.#behind.add(source)
+  }
+
+  #hasRoomForOne(): boolean {
+    if (this.#sources.size < PARTITIONS_MAX) return true
+    const { topics } = this.#broker.services
+    for (const source of [...this.#sources.values()]) {
+      if (topics.findById(source.topic.id) === undefined) this.#remove(source)
+    }
+    return this.#sources.size < PARTITIONS_MAX
+  }
+
+  #add(place: ReplayPlace): void {
+    this.#last += 1
+    this.#put(new Source(this.#last, place))
+  }
+
+  #put(source: Source): void {
+    this.#sources.set(source.number, source)
+    this.#byPartition.set(keyOf(source.topic, source.partition), source)
+    this.#behind.add(source)
+  }
+
+  #remove(source: Source): void {
+    source.stopWaiting?.()
+    this.#sources.delete(source.number)
+    this.#byPartition.delete(keyOf(source.topic, source.partition))
+    this.#behind.delete(source)
+  }
+}
+
+function keyOf({ id }: TopicInfo, partition: number): string {
+  return `${id}/${partition}`
+}
+
+function cancelOf(timer: { cancel(): void }): () => void {
+  return () => timer.cancel()
+}

@@ -280,6 +280,12 @@ for (const shards of suites) {
         expect((await item(broker, "limits")).last_error).toContain(words)
       }
       await connected(broker, "limits")
+      limits.isSilent = true
+      await until("the end of patience", async () =>
+        (await item(broker, "limits")).last_error.includes("silent for too long")
+      )
+      limits.isSilent = false
+      await connected(broker, "limits")
     })
 
     test("a message of the remote that is too large is acknowledged and given up, before and in version 5", async () => {

@@ -41,11 +41,7 @@ export class TcpProxy {
       [far, near]
     ] as const) {
       this.#open.add(one)
-      one.on("data", (bytes) => {
-        if (!other.write(bytes)) one.pause()
-      })
-      one.on("drain", () => other.resume())
-      one.on("end", () => other.end())
+      one.pipe(other)
       one.on("error", () => {})
       one.on("close", () => {
         this.#open.delete(one)

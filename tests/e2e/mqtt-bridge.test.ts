@@ -38,6 +38,9 @@ interface Item {
   readonly [member: string]: unknown
 }
 
+/** Of a test: on a busy machine connections take their time. */
+const WAIT_MS = 20_000
+
 type Table = Readonly<Record<string, string | number | boolean>>
 interface Wanted {
   readonly options: Table
@@ -154,200 +157,240 @@ for (const shards of suites) {
       ["five", 5],
       ["four", 4]
     ] as const) {
-      test(`both ways, each QoS, under other names: ${name === "five" ? "5.0" : "3.1.1"}`, async () => {
-        await connected(broker, name)
-        const [here, there] = [await connect(broker.mqtt), await connect(open.address)]
-        await here.subscribe(`site/${name}/in/#`, 2)
-        await there.subscribe(`plant/7/${name}/out/#`, 2)
-        for (const qos of [0, 1, 2] as const) {
-          const properties = [["contentType", "text/plain"] as const, ["userProperty", ["a", "b"]] as const]
-          await here.publishWhole({ topic: `site/${name}/out/${qos}`, payload: `up ${qos}`, qos, properties })
-          await there.publishWhole({ topic: `plant/7/${name}/in/${qos}`, payload: `down ${qos}`, qos, properties })
-        }
-        const [up, down] = [await there.wholeMessages(3), await here.wholeMessages(3)]
-        const told = (messages: typeof up): ReadonlyArray<string> =>
-          messages.map(({ topic, qos, payload }) => `${topic} ${qos} ${textOf(payload)}`).toSorted()
-        const qoses: ReadonlyArray<Qos> = [0, 1, 2]
-        expect(told(up)).toEqual(qoses.map((qos) => `plant/7/${name}/out/${qos} ${qos} up ${qos}`))
-        expect(told(down)).toEqual(qoses.map((qos) => `site/${name}/in/${qos} ${qos} down ${qos}`))
-        // Version 5 takes properties along, and notes what was passed.
-        for (const { properties } of [...up, ...down]) {
-          const names = propertiesOf(properties, "userProperty").map((pair) => (pair as readonly [string, string])[0])
-          if (version === 5) expect(names).toEqual(["a", "manifold-bridge"])
-          else expect(names.filter((each) => each === "a")).toEqual([])
-          expect(propertiesOf(properties, "contentType")).toEqual(version === 5 ? ["text/plain"] : [])
-        }
-      })
+      test(
+        `both ways, each QoS, under other names: ${name === "five" ? "5.0" : "3.1.1"}`,
+        async () => {
+          await connected(broker, name)
+          const [here, there] = [await connect(broker.mqtt), await connect(open.address)]
+          await here.subscribe(`site/${name}/in/#`, 2)
+          await there.subscribe(`plant/7/${name}/out/#`, 2)
+          for (const qos of [0, 1, 2] as const) {
+            const properties = [["contentType", "text/plain"] as const, ["userProperty", ["a", "b"]] as const]
+            await here.publishWhole({ topic: `site/${name}/out/${qos}`, payload: `up ${qos}`, qos, properties })
+            await there.publishWhole({ topic: `plant/7/${name}/in/${qos}`, payload: `down ${qos}`, qos, properties })
+          }
+          const [up, down] = [await there.wholeMessages(3), await here.wholeMessages(3)]
+          const told = (messages: typeof up): ReadonlyArray<string> =>
+            messages.map(({ topic, qos, payload }) => `${topic} ${qos} ${textOf(payload)}`).toSorted()
+          const qoses: ReadonlyArray<Qos> = [0, 1, 2]
+          expect(told(up)).toEqual(qoses.map((qos) => `plant/7/${name}/out/${qos} ${qos} up ${qos}`))
+          expect(told(down)).toEqual(qoses.map((qos) => `site/${name}/in/${qos} ${qos} down ${qos}`))
+          // Version 5 takes properties along, and notes what was passed.
+          for (const { properties } of [...up, ...down]) {
+            const names = propertiesOf(properties, "userProperty").map((pair) => (pair as readonly [string, string])[0])
+            if (version === 5) expect(names).toEqual(["a", "manifold-bridge"])
+            else expect(names.filter((each) => each === "a")).toEqual([])
+            expect(propertiesOf(properties, "contentType")).toEqual(version === 5 ? ["text/plain"] : [])
+          }
+        },
+        WAIT_MS
+      )
 
-      test(`RETAIN goes along, ${name === "five" ? "5.0" : "3.1.1 (mosquitto knows bridges)"}`, async () => {
-        await connected(broker, name)
-        const [here, there] = [await connect(broker.mqtt), await connect(open.address)]
-        await here.publishWhole({ topic: `site/${name}/out/kept`, payload: "up", qos: 1, retain: true })
-        await there.publishWhole({ topic: `plant/7/${name}/in/kept`, payload: "down", qos: 1, retain: true })
-        for (const [client, topic, payload] of [
-          [there, `plant/7/${name}/out/kept`, "up"],
-          [here, `site/${name}/in/kept`, "down"]
-        ] as const) {
-          const message = await until("the retained message", async () => {
-            const probe = await connect(client === here ? broker.mqtt : open.address)
-            await probe.subscribe(topic, 1)
-            return await probe.messages(1, { timeoutMs: 100 }).catch(() => undefined)
-          })
-          expect(message[0]).toMatchObject({ topic, retain: true })
-          expect(textOf(message[0]?.payload ?? new Uint8Array(0))).toBe(payload)
-        }
-      })
+      test(
+        `RETAIN goes along, ${name === "five" ? "5.0" : "3.1.1 (mosquitto knows bridges)"}`,
+        async () => {
+          await connected(broker, name)
+          const [here, there] = [await connect(broker.mqtt), await connect(open.address)]
+          await here.publishWhole({ topic: `site/${name}/out/kept`, payload: "up", qos: 1, retain: true })
+          await there.publishWhole({ topic: `plant/7/${name}/in/kept`, payload: "down", qos: 1, retain: true })
+          for (const [client, topic, payload] of [
+            [there, `plant/7/${name}/out/kept`, "up"],
+            [here, `site/${name}/in/kept`, "down"]
+          ] as const) {
+            const message = await until("the retained message", async () => {
+              const probe = await connect(client === here ? broker.mqtt : open.address)
+              await probe.subscribe(topic, 1)
+              return await probe.messages(1, { timeoutMs: 100 }).catch(() => undefined)
+            })
+            expect(message[0]).toMatchObject({ topic, retain: true })
+            expect(textOf(message[0]?.payload ?? new Uint8Array(0))).toBe(payload)
+          }
+        },
+        WAIT_MS
+      )
     }
 
-    test("TLS with certificates on both sides, a name of its own, user and password; who is wrong is told so", async () => {
-      await connected(broker, "secure")
-      const here = await connect(broker.mqtt)
-      await here.publishWhole({ topic: "site/secure/out/a", payload: "sealed", qos: 2 })
-      await until("its count", async () => (await item(broker, "secure"))["messages_out"] === 1)
-      await until("its end", async () => (await item(broker, "secure"))["inflight"] === 0)
-      const wrong = await until("a refusal", async () => {
-        const found = await item(broker, "wrong-password")
-        return found.last_error.includes("refused") ? found : undefined
-      })
-      expect(wrong).toMatchObject({ state: "waiting", connections: 0 })
-      expect(wrong.last_error).toMatch(/^the remote refused to connect: 0x8[67]/)
-      expect((await item(broker, "wrong-name")).last_error).toMatch(/certificate/)
-      expect(broker.stderr).not.toContain("guess")
-    })
+    test(
+      "TLS with certificates on both sides, a name of its own, user and password; who is wrong is told so",
+      async () => {
+        await connected(broker, "secure")
+        const here = await connect(broker.mqtt)
+        await here.publishWhole({ topic: "site/secure/out/a", payload: "sealed", qos: 2 })
+        await until("its count", async () => (await item(broker, "secure"))["messages_out"] === 1)
+        await until("its end", async () => (await item(broker, "secure"))["inflight"] === 0)
+        const wrong = await until("a refusal", async () => {
+          const found = await item(broker, "wrong-password")
+          return found.last_error.includes("refused") ? found : undefined
+        })
+        expect(wrong).toMatchObject({ state: "waiting", connections: 0 })
+        expect(wrong.last_error).toMatch(/^the remote refused to connect: 0x8[67]/)
+        expect((await item(broker, "wrong-name")).last_error).toMatch(/certificate/)
+        expect(broker.stderr).not.toContain("guess")
+      },
+      WAIT_MS
+    )
 
     for (const name of ["echo5", "echo4"]) {
-      test(`the same filter both ways makes no loop: ${name === "echo5" ? "5.0" : "3.1.1"}`, async () => {
-        await connected(broker, name)
-        const [here, there] = [await connect(broker.mqtt), await connect(open.address)]
-        await here.subscribe(`${name}/#`, 2)
-        await there.subscribe(`${name}/#`, 2)
-        await here.publishWhole({ topic: `${name}/a`, payload: "from here", qos: 2 })
-        await there.publishWhole({ topic: `${name}/b`, payload: "from there", qos: 2 })
-        for (const client of [here, there]) {
-          const got = (await client.wholeMessages(2)).map(({ payload }) => textOf(payload))
-          expect(got.toSorted()).toEqual(["from here", "from there"])
-          await client.quiet(150)
-        }
-      })
+      test(
+        `the same filter both ways makes no loop: ${name === "echo5" ? "5.0" : "3.1.1"}`,
+        async () => {
+          await connected(broker, name)
+          const [here, there] = [await connect(broker.mqtt), await connect(open.address)]
+          await here.subscribe(`${name}/#`, 2)
+          await there.subscribe(`${name}/#`, 2)
+          await here.publishWhole({ topic: `${name}/a`, payload: "from here", qos: 2 })
+          await there.publishWhole({ topic: `${name}/b`, payload: "from there", qos: 2 })
+          for (const client of [here, there]) {
+            const got = (await client.wholeMessages(2)).map(({ payload }) => textOf(payload))
+            expect(got.toSorted()).toEqual(["from here", "from there"])
+            await client.quiet(150)
+          }
+        },
+        WAIT_MS
+      )
     }
 
-    test("a ring of two bridges: what has been here is stopped and counted", async () => {
-      await Promise.all([connected(broker, "ring1"), connected(broker, "ring2")])
-      const here = await connect(broker.mqtt)
-      await here.subscribe("ring/#", 1)
-      await here.publishWhole({ topic: "ring/a", payload: "x", qos: 1 })
-      expect((await here.messages(1)).length).toBe(1)
-      await until("its count", async () => (await item(broker, "ring2"))["looped"] === 1)
-      await here.quiet(150)
-    })
+    test(
+      "a ring of two bridges: what has been here is stopped and counted",
+      async () => {
+        await Promise.all([connected(broker, "ring1"), connected(broker, "ring2")])
+        const here = await connect(broker.mqtt)
+        await here.subscribe("ring/#", 1)
+        await here.publishWhole({ topic: "ring/a", payload: "x", qos: 1 })
+        expect((await here.messages(1)).length).toBe(1)
+        await until("its count", async () => (await item(broker, "ring2"))["looped"] === 1)
+        await here.quiet(150)
+      },
+      WAIT_MS
+    )
 
-    test("the remote's limits: Receive Maximum, Maximum Packet Size; what is too large is a gap", async () => {
-      await connected(broker, "limits")
-      const here = await connect(broker.mqtt)
-      const before = limits.publishes.length
-      for (let each = 0; each < 6; each++) {
-        const payload = each === 2 ? "x".repeat(2_000) : `${each}`
-        await here.publishWhole({ topic: "limits/a", payload, qos: 1 })
-      }
-      const sent = () => limits.publishes.slice(before)
-      await until("two messages", () => sent().length === 2)
-      await here.quiet(200)
-      expect(sent().length).toBe(2)
-      for (let done = 0; done < 5; done++) {
-        await until("one more message", () => sent().length > done)
-        limits.send({ cmd: "puback", messageId: sent()[done]?.messageId ?? 0 })
-        expect(sent().length).toBeLessThanOrEqual(done + 3)
-      }
-      expect(sent().map(({ payload }) => String(payload))).toEqual(["0", "1", "3", "4", "5"])
-      expect(await item(broker, "limits")).toMatchObject({ gaps: 1, dropped_out: 1 })
-      expect(await broker.sumOf("manifold_bridge_dropped_total", 'bridge="limits"')).toBe(1)
-      expect(broker.stderr).toContain("bridge limits: a gap (out)")
-    })
-
-    test("a remote that sends nonsense is left, and tried again; silence is asked about", async () => {
-      await limits.has(1, "pingreq")
-      for (const [hex, words] of [
-        ["30 03 00 01 23", "a topic name that is none"],
-        ["36 04 00 01 61 00", "flags that are not allowed"],
-        ["f0 00", "not a server's"],
-        ["40 ff ff ff 7f", "too large"],
-        ["e0 00", "the remote ended the connection: 0x00"]
-      ] as const) {
+    test(
+      "the remote's limits: Receive Maximum, Maximum Packet Size; what is too large is a gap",
+      async () => {
         await connected(broker, "limits")
-        const { connections } = limits
-        limits.sendBytes(hex)
-        await until(`the next connection after ${hex}`, () => limits.connections > connections)
-        expect((await item(broker, "limits")).last_error).toContain(words)
-      }
-      await connected(broker, "limits")
-      limits.isSilent = true
-      await until("the end of patience", async () =>
-        (await item(broker, "limits")).last_error.includes("silent for too long")
-      )
-      limits.isSilent = false
-      await connected(broker, "limits")
-    })
+        const here = await connect(broker.mqtt)
+        const before = limits.publishes.length
+        for (let each = 0; each < 6; each++) {
+          const payload = each === 2 ? "x".repeat(2_000) : `${each}`
+          await here.publishWhole({ topic: "limits/a", payload, qos: 1 })
+        }
+        const sent = () => limits.publishes.slice(before)
+        await until("two messages", () => sent().length === 2)
+        await here.quiet(200)
+        expect(sent().length).toBe(2)
+        for (let done = 0; done < 5; done++) {
+          await until("one more message", () => sent().length > done)
+          limits.send({ cmd: "puback", messageId: sent()[done]?.messageId ?? 0 })
+          expect(sent().length).toBeLessThanOrEqual(done + 3)
+        }
+        expect(sent().map(({ payload }) => String(payload))).toEqual(["0", "1", "3", "4", "5"])
+        expect(await item(broker, "limits")).toMatchObject({ gaps: 1, dropped_out: 1 })
+        expect(await broker.sumOf("manifold_bridge_dropped_total", 'bridge="limits"')).toBe(1)
+        expect(broker.stderr).toContain("bridge limits: a gap (out)")
+      },
+      WAIT_MS
+    )
 
-    test("a message of the remote that is too large is acknowledged and given up, before and in version 5", async () => {
-      for (const name of ["four", "five"]) {
-        await connected(broker, name)
-        const { gaps, connections } = await item(broker, name)
-        const [here, there] = [await connect(broker.mqtt), await connect(open.address, name === "four" ? 4 : 5)]
-        await here.subscribe(`site/${name}/in/#`, 2)
-        await here.messages(1, { timeoutMs: 100 }).catch(() => [])
-        const topic = `plant/7/${name}/in/large`
-        // In version 5 mosquitto itself holds back what it was told is too large.
-        await there.publishWhole({ topic, payload: "x".repeat(2_000_000), qos: 2 })
-        await there.publishWhole({ topic, payload: "small", qos: 2 })
-        const [message] = await here.wholeMessages(1)
-        expect(textOf(message?.payload ?? new Uint8Array(0))).toBe("small")
-        const after = await item(broker, name)
-        expect([Number(after["gaps"]) - Number(gaps), after["connections"]]).toEqual([
-          name === "four" ? 1 : 0,
-          connections
-        ])
-      }
-    })
+    test(
+      "a remote that sends nonsense is left, and tried again; silence is asked about",
+      async () => {
+        await limits.has(1, "pingreq")
+        for (const [hex, words] of [
+          ["30 03 00 01 23", "a topic name that is none"],
+          ["36 04 00 01 61 00", "flags that are not allowed"],
+          ["f0 00", "not a server's"],
+          ["40 ff ff ff 7f", "too large"],
+          ["e0 00", "the remote ended the connection: 0x00"]
+        ] as const) {
+          await connected(broker, "limits")
+          const { connections } = limits
+          limits.sendBytes(hex)
+          await until(`the next connection after ${hex}`, () => limits.connections > connections)
+          expect((await item(broker, "limits")).last_error).toContain(words)
+        }
+        await connected(broker, "limits")
+        limits.isSilent = true
+        await until("the end of patience", async () =>
+          (await item(broker, "limits")).last_error.includes("silent for too long")
+        )
+        limits.isSilent = false
+        await connected(broker, "limits")
+      },
+      WAIT_MS
+    )
 
-    test("a remote that has lost its session: identifiers that it had in use mean nothing any more", async () => {
-      await connected(broker, "limits")
-      const here = await connect(broker.mqtt)
-      await here.subscribe("from/#", 2)
-      const publish = { cmd: "publish", topic: "from/a", qos: 2, messageId: 5, dup: false, retain: false } as const
-      const before = limits.count("pubrec")
-      limits.send({ ...publish, payload: "one" })
-      await limits.has(before + 1, "pubrec")
-      limits.cut()
-      await until("the end", async () => (await item(broker, "limits")).state !== "connected")
-      await connected(broker, "limits")
-      limits.send({ ...publish, payload: "two" })
-      const got = (await here.wholeMessages(2)).map(({ payload }) => textOf(payload))
-      expect(got).toEqual(["one", "two"])
-    })
+    test(
+      "a message of the remote that is too large is acknowledged and given up, before and in version 5",
+      async () => {
+        for (const name of ["four", "five"]) {
+          await connected(broker, name)
+          const { gaps, connections } = await item(broker, name)
+          const [here, there] = [await connect(broker.mqtt), await connect(open.address, name === "four" ? 4 : 5)]
+          await here.subscribe(`site/${name}/in/#`, 2)
+          await here.messages(1, { timeoutMs: 100 }).catch(() => [])
+          const topic = `plant/7/${name}/in/large`
+          // In version 5 mosquitto itself holds back what it was told is too large.
+          await there.publishWhole({ topic, payload: "x".repeat(2_000_000), qos: 2 })
+          await there.publishWhole({ topic, payload: "small", qos: 2 })
+          const [message] = await here.wholeMessages(1)
+          expect(textOf(message?.payload ?? new Uint8Array(0))).toBe("small")
+          const after = await item(broker, name)
+          expect([Number(after["gaps"]) - Number(gaps), after["connections"]]).toEqual([
+            name === "four" ? 1 : 0,
+            connections
+          ])
+        }
+      },
+      WAIT_MS
+    )
 
-    test("paused: messages wait, and are told of; resumed, they go; nobody else has its client identifier", async () => {
-      await connected(broker, "five")
-      await act(broker, "five", "pause")
-      await until("the pause", async () => (await item(broker, "five")).state === "paused")
-      const [here, there] = [await connect(broker.mqtt), await connect(open.address)]
-      await there.subscribe("plant/7/five/out/#", 2)
-      await there.messages(1, { timeoutMs: 200 }).catch(() => [])
-      for (let each = 0; each < 5; each++)
-        await here.publishWhole({ topic: "site/five/out/p", payload: `${each}`, qos: 2 })
-      await until("the backlog", async () => (await item(broker, "five")).backlog_messages === 5)
-      const listed = await runCommand(["bridge", "list", "--url", broker.url])
-      expect([listed.code, listed.stderr]).toEqual([0, ""])
-      expect(listed.stdout).toContain("paused")
-      const thief = await RawMqtt.open(broker.mqtt, 5)
-      thief.send(encode.connect({ version: 5, clientId: "manifold-bridge-five" }))
-      expect((await thief.expect("connack")).code).toBe(0x87)
-      expect((await runCommand(["bridge", "resume", "five", "--url", broker.url])).code).toBe(0)
-      const got = (await there.wholeMessages(5)).map(({ payload }) => textOf(payload))
-      expect(got).toEqual(["0", "1", "2", "3", "4"])
-      const { connections } = (await item(broker, "five")) as { connections: number } & Item
-      await act(broker, "five", "reconnect")
-      await until("another connection", async () => Number((await item(broker, "five"))["connections"]) > connections)
-    })
+    test(
+      "a remote that has lost its session: identifiers that it had in use mean nothing any more",
+      async () => {
+        await connected(broker, "limits")
+        const here = await connect(broker.mqtt)
+        await here.subscribe("from/#", 2)
+        const publish = { cmd: "publish", topic: "from/a", qos: 2, messageId: 5, dup: false, retain: false } as const
+        const before = limits.count("pubrec")
+        limits.send({ ...publish, payload: "one" })
+        await limits.has(before + 1, "pubrec")
+        limits.cut()
+        await until("the end", async () => (await item(broker, "limits")).state !== "connected")
+        await connected(broker, "limits")
+        limits.send({ ...publish, payload: "two" })
+        const got = (await here.wholeMessages(2)).map(({ payload }) => textOf(payload))
+        expect(got).toEqual(["one", "two"])
+      },
+      WAIT_MS
+    )
+
+    test(
+      "paused: messages wait, and are told of; resumed, they go; nobody else has its client identifier",
+      async () => {
+        await connected(broker, "five")
+        await act(broker, "five", "pause")
+        await until("the pause", async () => (await item(broker, "five")).state === "paused")
+        const [here, there] = [await connect(broker.mqtt), await connect(open.address)]
+        await there.subscribe("plant/7/five/out/#", 2)
+        await there.messages(1, { timeoutMs: 200 }).catch(() => [])
+        for (let each = 0; each < 5; each++)
+          await here.publishWhole({ topic: "site/five/out/p", payload: `${each}`, qos: 2 })
+        await until("the backlog", async () => (await item(broker, "five")).backlog_messages === 5)
+        const listed = await runCommand(["bridge", "list", "--url", broker.url])
+        expect([listed.code, listed.stderr]).toEqual([0, ""])
+        expect(listed.stdout).toContain("paused")
+        const thief = await RawMqtt.open(broker.mqtt, 5)
+        thief.send(encode.connect({ version: 5, clientId: "manifold-bridge-five" }))
+        expect((await thief.expect("connack")).code).toBe(0x87)
+        expect((await runCommand(["bridge", "resume", "five", "--url", broker.url])).code).toBe(0)
+        const got = (await there.wholeMessages(5)).map(({ payload }) => textOf(payload))
+        expect(got).toEqual(["0", "1", "2", "3", "4"])
+        const { connections } = (await item(broker, "five")) as { connections: number } & Item
+        await act(broker, "five", "reconnect")
+        await until("another connection", async () => Number((await item(broker, "five"))["connections"]) > connections)
+      },
+      WAIT_MS
+    )
   })
 
   test(`what waits is bounded, and what is given up a gap; a bridge that is taken out is forgotten; shards = ${shards}`, async () => {

@@ -160,7 +160,9 @@ function acceptConnection(connection: Connection, packet: ConnectPacket, opened:
   }
   const aliasMax = Math.min(packet.topicAliasMaximum, broker.settings.outbound_topic_alias_max)
   if (aliasMax > 0) connection.outboundAliases = new OutboundAliases(aliasMax)
-  const keepAlive = effectiveKeepAlive(packet.keepAlive, broker.settings.keep_alive_max)
+  // Who is inside cannot be lost without a word.
+  const { isHosted } = connection.listener
+  const keepAlive = isHosted ? 0 : effectiveKeepAlive(packet.keepAlive, broker.settings.keep_alive_max)
   connection.keepAliveMs = keepAlive * 1_500
   const answer = accepted(connection, packet, session, present, keepAlive, assigned)
   // Taken from here on: a second connection of this client takes the place of this one, also before its CONNACK.

@@ -22,7 +22,7 @@ import { freePort, Mosquitto } from "../support/mosquitto.ts"
 import { encode, propertiesOf, type Qos, textOf } from "../support/mqtt-packets.ts"
 import { RawMqtt, uniqueId } from "../support/raw-mqtt.ts"
 import { tools } from "../support/tools.ts"
-import { until } from "../support/until.ts"
+import { sleep, until } from "../support/until.ts"
 
 const directory = mkdtempSync(join(tmpdir(), "manifold-bridge-"))
 const file = (name: string, text: string): string => {
@@ -280,6 +280,12 @@ for (const shards of suites) {
         expect((await item(broker, "limits")).last_error).toContain(words)
       }
       await connected(broker, "limits")
+      limits.isSilent = true
+      await until("the end of patience", async () =>
+        (await item(broker, "limits")).last_error.includes("silent for too long")
+      )
+      limits.isSilent = false
+      await connected(broker, "limits")
     })
 
     test("a message of the remote that is too large is acknowledged and given up, before and in version 5", async () => {
@@ -409,7 +415,9 @@ for (const shards of suites.slice(-1)) {
     const starting = ports.map((port, index) => {
       const remote = `127.0.0.1:${ports[1 - index]}`
       const config = manifestOf({ other: { options: { remote }, out: [{ filter: "pair/#", qos: 2 }] } })
-      return startBroker({ shards, config, set: { "protocol-mqtt.tcp": `127.0.0.1:${port}` } })
+      // The remote asks for a ping each second; nobody asks the bridge's own session.
+      const set = { "protocol-mqtt.tcp": `127.0.0.1:${port}`, "protocol-mqtt.keep_alive_max": "1" }
+      return startBroker({ shards, config, set })
     })
     const brokers = await Promise.all(starting)
     try {
@@ -425,6 +433,9 @@ for (const shards of suites.slice(-1)) {
       expect((await here.wholeMessages(2)).length).toBe(2)
       await until("its count", async () => (await item(one, "other"))["looped"] === 1)
       await Promise.all([here.quiet(200), there.quiet(200)])
+      const before = (await item(one, "other"))["connections"]
+      await sleep(2_000)
+      expect(await item(one, "other")).toMatchObject({ state: "connected", connections: before })
     } finally {
       RawMqtt.cutAll()
       for (const broker of brokers) await broker.stop()

@@ -21,6 +21,8 @@ export class FakeRemote {
   readonly #options: FakeOptions
   #socket: Socket | undefined
   connections = 0
+  /** Not even a ping is answered. */
+  isSilent = false
 
   private constructor(server: Server, options: FakeOptions) {
     this.#server = server
@@ -85,6 +87,8 @@ export class FakeRemote {
       } else if (packet.cmd === "unsubscribe") {
         const granted = packet.unsubscriptions.map(() => 0)
         answer({ cmd: "unsuback", messageId: packet.messageId ?? 0, granted })
+      } else if (packet.cmd === "pingreq") {
+        if (!this.isSilent) answer({ cmd: "pingresp" })
       } else if (packet.cmd === "publish" && isEager && packet.qos > 0) {
         answer({ cmd: packet.qos === 1 ? "puback" : "pubrec", messageId: packet.messageId ?? 0 })
       } else if (packet.cmd === "pubrel" && isEager) answer({ cmd: "pubcomp", messageId: packet.messageId ?? 0 })

@@ -197,3 +197,31 @@ test("a will that this shard's journal loses comes after a crash, though one bef
     clients.map((_, each) => each)
   )
 })
+
+test("wills that are due at one look come in the order of their times, whatever of their rows is committed", async () => {
+  const { node, client, watcher, wills } = await make(1)
+  const other = Array.from({ length: 50 }, (_, each) => new TestClient(node, `other-${each}`, 5)).find(
+    ({ id }) => node.of(id) === node.of(client.id)
+  )
+  assert.ok(other !== undefined)
+  const willOf: Connect["will"] = { topic: "will/a", payload: "second", qos: 2, properties: [["willDelay", 1]] }
+  other.connect({ properties: [["sessionExpiry", 600]], will: willOf })
+  await node.settle()
+  other.answer()
+  client.cut()
+  await node.advance(10)
+  node.automatic = false
+  other.cut()
+  await node.advance(10)
+  // The row of the second is lost. Nothing can be stored when the first one is due, so that both wait for the next look.
+  node.refusal = DISK_FULL
+  await node.advance(1_500)
+  node.refusal = 0
+  await node.advance(1_000)
+  node.automatic = true
+  assert.equal(await wills(), 2)
+  assert.deepEqual(
+    watcher.got.map(({ payload }) => String(payload)),
+    ["gone", "second"]
+  )
+})

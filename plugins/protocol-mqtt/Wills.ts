@@ -32,6 +32,8 @@ export class Wills implements WheelTask {
   readonly #broker: Broker
   readonly #timer: DueTimer
   readonly #publisher: OncePublisher<rows.WillRow>
+  /** Some may be due for longer than it takes to look: since the start, or while nothing could be stored. */
+  #isBehind = false
 
   constructor(broker: Broker) {
     this.#broker = broker
@@ -60,6 +62,7 @@ export class Wills implements WheelTask {
       for (const { key, value } of page) {
         const will = rows.decodeWill(value)
         this.pendingCount += 1
+        this.#isBehind = true
         if (will.dueAtMs !== 0) this.#timer.lookAt(will.dueAtMs)
         else this.#wait(rows.numberAt(key, 2), will, nowMs)
       }
@@ -88,6 +91,8 @@ export class Wills implements WheelTask {
     const { user, peerAddress } = principal
     const row = { dueAtMs: 0, delay, messageExpiry: will.messageExpiryInterval, user, peerAddress, message }
     if (delay === 0) {
+      // An earlier one of the same client may be due, and wait for the next look.
+      if (this.#isBehind) this.#publishDue(this.#broker.services.clock.nowMs())
       this.#publisher.publish(number, row)
       return false
     }
@@ -127,30 +132,38 @@ export class Wills implements WheelTask {
   }
 
   timeout(): number {
-    const { store, clock, journal, isServing } = this.#broker.services
+    const { clock, journal, isServing } = this.#broker.services
     const nowMs = clock.nowMs()
     this.#timer.called()
     if (!isServing() || journal.refusal !== 0) {
+      this.#isBehind = true
       this.#timer.lookAt(nowMs + AGAIN_MS)
       return 0
     }
     this.#writeAgain()
-    // Those whose rows are not committed yet are not found in the store.
-    for (const [number, { row }] of [...this.#early]) {
-      if (row === undefined || row.dueAtMs === 0) continue
-      if (row.dueAtMs <= nowMs) this.publishNow(number)
-      else this.#timer.lookAt(row.dueAtMs)
-    }
-    const { start, end } = rows.rangeOf("wd")
-    const due = store.range(start, end, DUE_MAX + 1)
-    for (const { key } of due.slice(0, DUE_MAX)) {
-      if (rows.numberAt(key, 2) <= nowMs) this.publishNow(rows.numberAt(key, 10))
-    }
-    // What was published just now is there until its rows are committed: it is looked at again, and passed over.
-    const next = due.find(({ key }) => rows.numberAt(key, 2) > nowMs)
-    if (next !== undefined) this.#timer.lookAt(rows.numberAt(next.key, 2))
-    if (due.length > DUE_MAX) this.#timer.lookAt(nowMs + AGAIN_MS)
+    this.#publishDue(nowMs)
     return 0
+  }
+
+  /** Publishes those whose time has come, in the order in which it came, and then in that of their connections. */
+  #publishDue(nowMs: number): void {
+    const { start, end } = rows.rangeOf("wd")
+    const stored = this.#broker.services.store.range(start, end, DUE_MAX + 1)
+    const waiting = new Map(stored.slice(0, DUE_MAX).map(({ key }) => [rows.numberAt(key, 10), rows.numberAt(key, 2)]))
+    // Those whose rows are not committed yet are not found in the store, or not as they are.
+    for (const [number, { row }] of this.#early) {
+      if (row !== undefined && row.dueAtMs !== 0) waiting.set(number, row.dueAtMs)
+    }
+    const due: Array<readonly [number: number, dueAtMs: number]> = []
+    for (const each of waiting) {
+      if (each[1] <= nowMs) due.push(each)
+      else this.#timer.lookAt(each[1])
+    }
+    due.sort(([one, oneMs], [other, otherMs]) => oneMs - otherMs || one - other)
+    // What was published before is there until its rows are committed, and passed over.
+    for (const [number] of due) this.publishNow(number)
+    this.#isBehind = stored.length > DUE_MAX && due.length > 0
+    if (stored.length > DUE_MAX) this.#timer.lookAt(nowMs + AGAIN_MS)
   }
 
   /** What a will's row says, also before it is committed; undefined where it is on its way out. */
@@ -220,6 +233,7 @@ export class Wills implements WheelTask {
   #publishLater(number: number, row: rows.WillRow): void {
     const dueAtMs = row.dueAtMs === 0 ? this.#broker.services.clock.nowMs() : row.dueAtMs
     this.pendingCount += 1
+    this.#isBehind = true
     this.#early.set(number, { row: { ...row, dueAtMs }, dueAtMs, ticket: 0 })
     this.#lost.add(number)
     this.#timer.lookAt(this.#broker.services.clock.nowMs() + AGAIN_MS)

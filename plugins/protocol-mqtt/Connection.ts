@@ -15,6 +15,7 @@ import { autoSubscribe } from "./auto-subscribe/auto-subscribe.ts"
 import type { Broker, KeptWill } from "./Broker.ts"
 import { type Client, NOBODY } from "./Client.ts"
 import { openConnection } from "./connecting.ts"
+import { sayDisconnect, takeDisconnect } from "./disconnecting.ts"
 import type { Listener } from "./Listener.ts"
 import type { OutboundAliases } from "./OutboundAliases.ts"
 import { Output, takesQos0 } from "./Output.ts"
@@ -27,11 +28,15 @@ import { subscribe, unsubscribe } from "./subscribing.ts"
 import { clientConnected, clientDisconnected } from "./system/client-events.ts"
 import type { TopicAliases } from "./TopicAliases.ts"
 import { PACKET_SIZE_MAX } from "./wire/connect.ts"
-import { checkPingreq, decodeDisconnect, disconnectSize, PINGRESP_FRAME, writeDisconnect } from "./wire/disconnect.ts"
+import { checkPingreq, PINGRESP_FRAME } from "./wire/disconnect.ts"
 import { PAUSED, type PacketHandler, PacketStream } from "./wire/framing.ts"
 import * as Packet from "./wire/packet-types.ts"
 import { PROTOCOL_ERROR } from "./wire/reason-codes.ts"
-import { Refusal } from "./wire/refusal.ts"
+
+/** Whether bytes are read: yes; not until what it has sent is seen to; not until it reads. */
+const READING = 0
+const HELD_UP = 1
+const UNREAD = 2
 
 export class Connection implements SocketReceiver, PacketHandler, TurnTask, WheelTask {
   readonly broker: Broker
@@ -67,8 +72,8 @@ export class Connection implements SocketReceiver, PacketHandler, TurnTask, Whee
   opening: Session | undefined
   /** What it has sent is being seen to, its CONNECT or a SUBSCRIBE: nothing more is read before. */
   isHeld = false
-  /** Reading has stopped until fewer acknowledgements are owed. */
-  #paused = false
+  /** Why reading has stopped, if it has. */
+  #paused: number = READING
   /** Receives everything once the connection was passed on to the shard that owns its client. */
   #forwarded: SocketReceiver | undefined
   #lastReceivedMs: number
@@ -102,10 +107,18 @@ export class Connection implements SocketReceiver, PacketHandler, TurnTask, Whee
 
   #fed(code: number): void {
     if (code > 0) this.close(code)
-    else if (code === PAUSED && !this.#paused) {
-      this.#paused = true
-      this.socket.pause()
+    else if (this.#paused !== READING || this.isClosed) return
+    else if (code === PAUSED) this.#pause(HELD_UP)
+    else if (this.output.isOverfull(this.broker.settings.output_bytes_max)) {
+      // What it sends is answered, and it does not read: no more is taken than it takes.
+      this.#pause(UNREAD)
+      this.broker.budget.awaitRoom(this)
     }
+  }
+
+  #pause(reason: number): void {
+    this.#paused = reason
+    this.socket.pause()
   }
 
   drain(): void {
@@ -191,14 +204,9 @@ export class Connection implements SocketReceiver, PacketHandler, TurnTask, Whee
   }
 
   #disconnect(session: Session, bytes: Uint8Array, start: number, end: number): number {
-    const packet = decodeDisconnect(bytes, start, end, this.version)
-    if (packet instanceof Refusal) return packet.reasonCode
-    if (packet.sessionExpiryInterval >= 0) {
-      if (this.client.sessionExpiry === 0 && packet.sessionExpiryInterval > 0) return PROTOCOL_ERROR
-      session.expiryInterval = Math.min(packet.sessionExpiryInterval, this.broker.settings.session_expiry_max)
-    }
-    this.endReason = packet.reasonCode
-    if (packet.reasonCode === Reason.NORMAL_DISCONNECTION) this.#forgetWill()
+    const fault = takeDisconnect(this, session, bytes, start, end)
+    if (fault !== 0) return fault
+    if (this.endReason === Reason.NORMAL_DISCONNECTION) this.#forgetWill()
     this.#stream.clear()
     this.#end(this.will)
     this.output.flush(this.socket)
@@ -277,14 +285,18 @@ export class Connection implements SocketReceiver, PacketHandler, TurnTask, Whee
 
   /** Goes on reading where it was stopped. */
   readOn(): void {
-    if (!this.#paused || this.isClosed || this.isHeld) return
+    if (this.#paused === READING || this.isClosed || this.isHeld) return
+    if (this.output.isOverfull(this.broker.settings.output_bytes_max)) {
+      this.#paused = UNREAD
+      return
+    }
     const nowMs = this.broker.services.clock.monotonicMs()
     if (this.rate?.isHeld(nowMs) === true) return
-    this.#paused = false
+    this.#paused = READING
     this.#lastReceivedMs = this.broker.receivedMs = nowMs
     this.broker.nowMs = this.broker.services.clock.nowMs()
     this.#fed(this.#stream.resume(this))
-    if (!this.#paused && !this.isClosed) this.socket.resume()
+    if (this.#paused === READING && !this.isClosed) this.socket.resume()
   }
 
   endTurn(): void {
@@ -305,6 +317,7 @@ export class Connection implements SocketReceiver, PacketHandler, TurnTask, Whee
       output.blockedSinceMs = services.clock.monotonicMs()
       if (!wasBlocked) this.#armTimeout()
     }
+    if (this.#paused === UNREAD) this.readOn()
   }
 
   timeout(nowMs: number): number {
@@ -314,14 +327,13 @@ export class Connection implements SocketReceiver, PacketHandler, TurnTask, Whee
       this.close(Reason.KEEP_ALIVE_TIMEOUT)
       return 0
     }
-    const stalledMs = broker.settings.stalled_timeout * 1_000
     const { blockedSinceMs } = this.output
-    if (blockedSinceMs !== 0 && nowMs >= blockedSinceMs + stalledMs) {
+    if (blockedSinceMs !== 0 && nowMs >= blockedSinceMs + broker.settings.stalled_timeout * 1_000) {
       this.close(Reason.QUOTA_EXCEEDED)
       return 0
     }
     // While we do not read, silence is ours.
-    if (this.#paused) this.#lastReceivedMs = nowMs
+    if (this.#paused !== READING) this.#lastReceivedMs = nowMs
     if (this.keepAliveMs !== 0 && nowMs >= this.#lastReceivedMs + this.keepAliveMs) {
       broker.counts.keepAliveTimeouts += 1
       this.close(Reason.KEEP_ALIVE_TIMEOUT)
@@ -331,9 +343,8 @@ export class Connection implements SocketReceiver, PacketHandler, TurnTask, Whee
   }
 
   #nextTimeout(): number {
-    const stalledMs = this.broker.settings.stalled_timeout * 1_000
     const { blockedSinceMs } = this.output
-    const stalled = blockedSinceMs === 0 ? 0 : blockedSinceMs + stalledMs
+    const stalled = blockedSinceMs === 0 ? 0 : blockedSinceMs + this.broker.settings.stalled_timeout * 1_000
     const silent = this.keepAliveMs === 0 ? 0 : this.#lastReceivedMs + this.keepAliveMs
     if (stalled === 0 || silent === 0) return stalled + silent
     return Math.min(stalled, silent)
@@ -351,15 +362,7 @@ export class Connection implements SocketReceiver, PacketHandler, TurnTask, Whee
     if (this.isClosed) return
     this.broker.counts.closed(reasonCode)
     this.endReason = reasonCode
-    if (this.session !== undefined && this.version === 5) {
-      const options = this.broker.disconnectOptions(reasonCode, this.packetSizeMax)
-      const size = disconnectSize(reasonCode, options)
-      if (size <= this.packetSizeMax) {
-        const position = this.output.reserve(size)
-        writeDisconnect(this.output.bytes, position, reasonCode, options)
-        this.broker.counts.sent(Packet.DISCONNECT)
-      }
-    }
+    if (this.session !== undefined && this.version === 5) sayDisconnect(this, reasonCode)
     this.#stream.clear()
     if (reasonCode === Reason.NORMAL_DISCONNECTION) this.#forgetWill()
     this.#end(this.will)

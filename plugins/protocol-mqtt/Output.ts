@@ -3,8 +3,8 @@
  *
  * Invariants
  *  - Bytes leave in the order in which they were reserved.
- *  - `size` never passes the bound that the caller checks with {@link Output.fits}; acknowledgements and answers may pass it, and
- *    are bounded by what the peer has asked.
+ *  - `size` never passes the bound that the caller checks with {@link Output.fits}; acknowledgements and answers may pass it by those
+ *    to what was read at once, for beyond it nothing more is read ({@link Output.isOverfull}).
  */
 import { CLOSED, type Socket, type TurnShape, type TurnTask } from "../../core/mod.ts"
 import { BufferPool } from "./BufferPool.ts"
@@ -78,6 +78,12 @@ export class Output {
   /** Whether `count` more bytes stay within `sizeMax` and the shard's budget. */
   fits(count: number, sizeMax: number): boolean {
     return this.#end - this.#start + count <= sizeMax && this.#budget.used + count <= this.#budget.max
+  }
+
+  /** Whether more waits than may, of this connection or of all together: of answers, which are not kept from coming in. */
+  isOverfull(sizeMax: number): boolean {
+    const size = this.#end - this.#start
+    return size > sizeMax || (size > 0 && this.#budget.left < 0)
   }
 
   /** Makes room for `count` bytes and returns where to write them in {@link Output.bytes}. */

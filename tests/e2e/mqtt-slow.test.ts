@@ -53,6 +53,51 @@ brokerSuite("slow clients", { set }, (broker, shards) => {
     }
   }, 20_000)
 
+  test("one that is answered and does not read is read no further", async () => {
+    const client = await connect()
+    client.socket.pause()
+    // Each is answered with a byte more than it has: PUBREL, 0x92.
+    const unknown = Buffer.from([0x50, 0x02, 0x12, 0x34])
+    const chunk = Buffer.concat(Array.from({ length: 16_384 }, () => unknown))
+    let sent = 0
+    let most = 0
+    // Less than it takes until the client is closed for reading nothing.
+    for (const endMs = performance.now() + 1_500; performance.now() < endMs; ) {
+      for (let each = 0; each < 20 && client.socket.writableLength < 8_000_000; each++) {
+        client.socket.write(chunk)
+        sent += chunk.length
+      }
+      most = Math.max(most, await waitingBytes(broker()))
+      await sleep(10)
+    }
+    expect(sent).toBeGreaterThan(3 * OUTPUT_BYTES_TOTAL_MAX)
+    // What one reading brings is answered.
+    expect(most).toBeLessThan(OUTPUT_BYTES_TOTAL_MAX + 2_000_000)
+    client.socket.resume()
+    const other = await connect()
+    await other.subscribe("a", 0)
+    client.cut()
+    await settles(0)
+  })
+
+  test("one that reads again is read again, and gets all its answers", async () => {
+    const client = await connect()
+    const COUNT = 200_000
+    client.socket.pause()
+    const ping = Buffer.alloc(2 * COUNT)
+    for (let at = 0; at < ping.length; at += 2) ping[at] = 0xc0
+    let got = 0
+    client.socket.on("data", (bytes: Buffer) => {
+      got += bytes.length
+    })
+    for (let round = 0; round < 20; round++) client.socket.write(ping)
+    await sleep(300)
+    client.socket.resume()
+    const endMs = performance.now() + 15_000
+    while (got < 20 * 2 * COUNT && performance.now() < endMs) await sleep(20)
+    expect(got).toBe(20 * 2 * COUNT)
+  }, 20_000)
+
   // On one shard only: with two, the stalled one's output lies on the other shard and leaves room here.
   if (shards === 1) {
     test("the others go on as soon as there is room", async () => {

@@ -274,8 +274,8 @@ export const connectMutants: ReadonlyArray<Mutant> = [
   {
     statements: ["MQTT-3.14.0-1"],
     file: "plugins/protocol-mqtt/Connection.ts",
-    find: "if (this.session !== undefined && this.version === 5) {",
-    replace: "if (this.version === 5) {"
+    find: "if (this.session !== undefined && this.version === 5) sayDisconnect",
+    replace: "if (this.version === 5) sayDisconnect"
   },
   {
     statements: ["MQTT-3.14.1-1"],

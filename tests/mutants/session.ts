@@ -26,8 +26,8 @@ export const sessionMutants: ReadonlyArray<Mutant> = [
   // DISCONNECT does not change the interval.
   {
     statements: ["MQTT-4.1.0-2"],
-    file: `${PLUGIN}/Connection.ts`,
-    find: "session.expiryInterval = Math.min(packet.sessionExpiryInterval, this.broker.settings.session_expiry_max)",
+    file: `${PLUGIN}/disconnecting.ts`,
+    find: "session.expiryInterval = Math.min(packet.sessionExpiryInterval, connection.broker.settings.session_expiry_max)",
     replace: "void session.expiryInterval"
   },
   // Every session ends with its connection.

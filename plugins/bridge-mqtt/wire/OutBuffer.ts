@@ -82,6 +82,13 @@ export class OutBuffer {
     return taken
   }
 
+  /** Takes the first `count` bytes away: what is behind them moves to the front. */
+  dropFront(count: number): void {
+    this.bytes.copyWithin(0, count, this.length)
+    this.length -= count
+    if (this.length === 0) this.clear()
+  }
+
   clear(): void {
     this.length = 0
     if (this.bytes.length > KEPT_BYTES) this.bytes = new Uint8Array(4_096)

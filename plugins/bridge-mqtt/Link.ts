@@ -153,13 +153,13 @@ export class Link {
 
   /** Pings the remote, which must say something; `seconds` = 0: never. */
   keepAlive(seconds: number): void {
-    if (seconds === 0) return
+    if (seconds === 0 || this.#reason !== "") return
     const { clock } = this.#parts
     const intervalMs = seconds * 750
     this.#lastReceivedMs = clock.monotonicMs()
     const look = (): void => {
       const nowMs = clock.monotonicMs()
-      // While nothing is read silence is our own.
+      // While this broker takes nothing silence is our own; where the remote takes nothing it is the remote's.
       if (this.#isRemotePaused) this.#lastReceivedMs = nowMs
       if (nowMs - this.#lastReceivedMs > intervalMs * 2) {
         this.end("the remote has been silent for too long")
@@ -219,7 +219,7 @@ export class Link {
   remoteCame(): void {
     this.#lastReceivedMs = this.#parts.clock.monotonicMs()
     const { reader } = this.remote
-    while (!this.#isRemoteHeld && this.#reason === "") {
+    while (!this.#isRemoteHeld && this.#reason === "" && this.#hasRoomForAnswers()) {
       const found = reader.next()
       if (found === NEED_MORE) break
       const fault = found === FOUND ? this.#fromRemote() : `the remote sent ${reader.fault}`
@@ -235,7 +235,11 @@ export class Link {
   }
 
   remoteDrained(): void {
+    this.#lastReceivedMs = this.#parts.clock.monotonicMs()
+    if (this.remote.isFull) return
     this.local.drained()
+    // What the remote sent while its answers were waiting.
+    this.remoteCame()
   }
 
   localClosed(): void {
@@ -246,9 +250,16 @@ export class Link {
     this.end("the remote closed the connection")
   }
 
+  /** Whether the remote takes what it is answered: one that sends and never reads is not read either. */
+  #hasRoomForAnswers(): boolean {
+    if (!this.remote.isFull) return true
+    this.remote.flush()
+    return !this.remote.isFull
+  }
+
   /** Reads from the remote, or does not. */
   #readRemote(): void {
-    if (this.#isRemotePaused || this.#isRemoteHeld) this.remote.pause()
+    if (this.#isRemotePaused || this.#isRemoteHeld || this.remote.isFull) this.remote.pause()
     else this.remote.resume()
   }
 

@@ -172,6 +172,13 @@ export class Link {
     this.#keepAlive = clock.after(intervalMs, look)
   }
 
+  /** Fails with the reason where it has ended. */
+  get stands(): Effect.Effect<void, LinkError> {
+    return Effect.suspend(() =>
+      this.#reason === "" ? Effect.void : Effect.fail(new LinkError({ reason: this.#reason }))
+    )
+  }
+
   /** Fails with the reason when it ends. */
   get ended(): Effect.Effect<never, LinkError> {
     return Effect.callback<never, LinkError>((resume) => {

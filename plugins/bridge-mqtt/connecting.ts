@@ -112,6 +112,8 @@ export function connect(parts: ConnectParts, onlyHere = false): Effect.Effect<ne
     yield* subscribeThere(parts, link, agreed)
     link.releaseLocal()
     yield* askRetained(parts, link, agreed)
+    // Where nobody was asked for anything one of them may have gone by now.
+    yield* link.stands
     bridge.connected()
     return yield* link.ended
   })

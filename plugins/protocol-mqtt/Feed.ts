@@ -295,7 +295,7 @@ export class Feed {
   /** Sends what was read; true where there is more to read now. */
   #take(connection: Connection, flow: Flow, read: QueueRead): boolean {
     const { services, settings } = this.#session.broker
-    if (read.startOffset > flow.position) gaveUp(this.#session, 0)
+    if (read.lostTo > flow.position) gaveUp(this.#session, 0)
     const nowMs = services.clock.nowMs()
     const before = flow.position
     for (const message of read.messages) {

@@ -49,8 +49,6 @@ export class Link {
   #remoteConnack: Waiting<Connack> | undefined
   #localCodes: Waiting<Codes> | undefined
   #remoteCodes: Waiting<Codes> | undefined
-  #localPublish: Waiting<void> | undefined
-  #hasPublish = false
   /** PUBCOMPs that answer this side's own PUBRELs, still to come. */
   #sweeping = 0
   #swept: Waiting<void> | undefined
@@ -109,18 +107,6 @@ export class Link {
       write(this.remote.out)
       this.flush()
     })
-  }
-
-  /** Settled with the first message that this broker has for the bridge: by then the bounds of what waits were applied. */
-  awaitLocalPublish(ms: number): Effect.Effect<void, LinkError> {
-    return this.#await(
-      "a message",
-      (waiting: Waiting<void>) => {
-        this.#localPublish = waiting
-        if (this.#hasPublish) waiting.arrived()
-      },
-      ms
-    )
   }
 
   /** Says of every packet identifier to this broker that it is free: a new session of the remote knows nothing of those in use. */
@@ -303,10 +289,6 @@ export class Link {
       if (this.#sweeping === 0) this.#swept?.arrived()
       return ""
     }
-    if (type === Packet.PUBLISH && this.#relay === undefined) {
-      this.#hasPublish = true
-      this.#localPublish?.arrived()
-    }
     return this.#relay?.fromLocal(type, bytes, firstByte, start, end) ?? ""
   }
 
@@ -343,11 +325,7 @@ export class Link {
   }
 
   /** Waits for something that has to come in time, and before the end. */
-  #await<Value>(
-    what: string,
-    begin: (waiting: Waiting<Value>) => void,
-    ms = this.#parts.answerMs
-  ): Effect.Effect<Value, LinkError> {
+  #await<Value>(what: string, begin: (waiting: Waiting<Value>) => void): Effect.Effect<Value, LinkError> {
     return Effect.callback<Value, LinkError>((resume) => {
       const stop = (): void => {
         timer.cancel()
@@ -357,7 +335,7 @@ export class Link {
         stop()
         resume(Effect.fail(new LinkError({ reason })))
       }
-      const timer = this.#parts.clock.after(ms, () => failed(`${what} has not come in time`))
+      const timer = this.#parts.clock.after(this.#parts.answerMs, () => failed(`${what} has not come in time`))
       if (this.#reason !== "") failed(this.#reason)
       else {
         this.#whenEnded.add(failed)

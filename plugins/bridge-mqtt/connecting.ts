@@ -15,7 +15,7 @@ import type { Agreed, Agreements } from "./Agreement.ts"
 import type { Bridge } from "./Bridge.ts"
 import { Link } from "./Link.ts"
 import { LinkError, refusalText } from "./LinkError.ts"
-import type { BridgeSettings } from "./Settings.ts"
+import { type BridgeSettings, FIELD_BYTES_MAX } from "./Settings.ts"
 import { type SessionFacts, sessionFacts } from "./session-facts.ts"
 import { TopicMap } from "./TopicMap.ts"
 import { isOver, untilBounded } from "./waiting.ts"
@@ -305,7 +305,13 @@ function refused(bridge: Bridge, { reasonCode, reasonString }: Connack): LinkErr
 
 function passwordOf({ password, password_file: path }: BridgeSettings, files: ConnectParts["files"]) {
   if (path === "") return Effect.succeed(password)
-  return textOf(path, files).pipe(Effect.map((text) => text.replace(/\r?\n$/, "")))
+  return textOf(path, files).pipe(
+    Effect.map((text) => text.replace(/\r?\n$/, "")),
+    Effect.filterOrFail(
+      (text) => Buffer.byteLength(text) <= FIELD_BYTES_MAX,
+      () => new LinkError({ reason: `the password in ${path} has more than ${FIELD_BYTES_MAX} bytes` })
+    )
+  )
 }
 
 function textOf(path: string, files: ConnectParts["files"]): Effect.Effect<string, LinkError> {
@@ -341,7 +347,7 @@ function localFilters({ out }: BridgeSettings): ReadonlyArray<string> & Array<st
 }
 
 function isSame(one: ReadonlyArray<string>, other: ReadonlyArray<string>): boolean {
-  return one.length === other.length && one.every((each) => other.includes(each))
+  return new Set(one).symmetricDifference(new Set(other)).size === 0
 }
 
 function chunks<Item>(items: ReadonlyArray<Item>): ReadonlyArray<ReadonlyArray<Item>> {

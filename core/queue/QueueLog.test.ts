@@ -218,6 +218,29 @@ test("bounds of bytes and of age remove the oldest, whoever wants them, and that
   log.housekeep()
   await settle(bench)
   assert.deepEqual([log.startOffset, log.bytes, log.counts.dropped], [40, 0, 40])
+  // Whoever comes back later is told, whatever was between.
+  const { log: again } = await openLog(bench.store)
+  const read = again.read(0, ALL, MANY, false)
+  assert.ok(!(read instanceof Promise))
+  assert.deepEqual([read.lostTo, again.startOffset], [40, RESERVED_OFFSETS])
+})
+
+test("what nobody needed and offsets that were never given are no losses, also after restarts", async () => {
+  const first = await openLog()
+  for (const payload of ["1", "2"]) first.log.appendUnsafe(messageOf("a", payload))
+  first.journal.commit()
+  first.log.trimTo(2)
+  await settle(first)
+  const second = await openLog(first.store)
+  assert.ok(second.log.startOffset > 2)
+  second.log.appendUnsafe(messageOf("a", "3"))
+  second.journal.commit()
+  await settle(second)
+  const third = await openLog(second.store)
+  const read = third.log.read(2, ALL, MANY, false)
+  assert.ok(!(read instanceof Promise))
+  assert.deepEqual([linesOf(read.messages).length, read.lostTo], [1, 0])
+  assert.ok(read.startOffset > 2)
 })
 
 test("no offset is given before its reservation is synced, and one that fails is tried again", async () => {

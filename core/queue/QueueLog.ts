@@ -294,7 +294,16 @@ export class QueueLog implements TicketWaiter {
 
   #result(messages: ReadonlyArray<Message>, next: number, isAtEnd: boolean): QueueRead {
     const { startOffset } = this
-    return { messages, next, isAtEnd, startOffset, endOffset: this.#endOffset, highWatermark: this.#highWatermark }
+    const { lostTo } = this.#upkeep
+    return {
+      messages,
+      next,
+      isAtEnd,
+      startOffset,
+      lostTo,
+      endOffset: this.#endOffset,
+      highWatermark: this.#highWatermark
+    }
   }
 
   #wait(): void {

@@ -35,8 +35,10 @@ export interface QueueRead {
   readonly next: number
   /** Nothing was left at or above `next` at that moment. Else read again; or, where `next` >= `highWatermark`, wait for a commit. */
   readonly isAtEnd: boolean
-  /** The first offset that is there: a lower position has lost what lay between to a bound of the log, or to other readers' end. */
+  /** The first offset that may be there. Below it is what nobody needs any more, what was lost, and offsets that were never given. */
   readonly startOffset: number
+  /** One past the last message that a bound of the log took away: whoever has read less than that may have lost some; 0 = there was none. */
+  readonly lostTo: number
   /** One past the last message that was appended. */
   readonly endOffset: number
   /** One past the last one that is committed. */

@@ -39,7 +39,7 @@ const HIGH_SHARE = 7 / 8
 
 const MESSAGES_END = prefixEnd(QUEUE_MESSAGE_PREFIX)
 const NAMES_END = prefixEnd(QUEUE_NAME_PREFIX)
-const FRESH: QueueState = { reserved: 0, indexedTo: 0, indexedBytes: 0, indexedMessages: 0 }
+const FRESH: QueueState = { reserved: 0, indexedTo: 0, indexedBytes: 0, indexedMessages: 0, lostTo: 0 }
 
 export interface QueueUpkeepParts {
   readonly number: number
@@ -93,6 +93,11 @@ export class QueueUpkeep {
 
   constructor(parts: QueueUpkeepParts) {
     this.#parts = parts
+  }
+
+  /** One past the last message that a bound took away while somebody may have wanted it; 0 = there was none. */
+  get lostTo(): number {
+    return this.#state.lostTo
   }
 
   /** Offsets below it may be given. */
@@ -319,6 +324,7 @@ export class QueueUpkeep {
     const names: Array<KeyValueWrite> = []
     let [stop, bytes, messages, dropped] = [this.startOffset, 0, 0, 0]
     let [namedBytes, namedMessages] = [0, 0]
+    let { lostTo } = this.#state
     let kept: QueueRow | undefined
     for (const row of rows) {
       const { message, size, appendedAtMs } = row
@@ -336,7 +342,9 @@ export class QueueUpkeep {
       stop = queueOffset + 1
       bytes += size
       messages += 1
-      if (isNeeded) dropped += 1
+      if (!isNeeded) continue
+      dropped += 1
+      lostTo = stop
     }
     // A gap before what is kept goes too.
     if (kept !== undefined || rows.length === 0) {
@@ -352,7 +360,8 @@ export class QueueUpkeep {
       ...this.#state,
       indexedTo: Math.max(indexedTo, stop),
       indexedBytes: this.#state.indexedBytes - namedBytes,
-      indexedMessages: this.#state.indexedMessages - namedMessages
+      indexedMessages: this.#state.indexedMessages - namedMessages,
+      lostTo
     }
     this.#submit([{ key: messageKey(0), value: undefined, end: messageKey(stop) }, ...names], state, () => {
       this.#cut({ stop, bytes, messages, dropped })

@@ -31,7 +31,7 @@ test("rows as they lie on disk, byte by byte", () => {
   assert.equal(keyOf(7, "a/b", 258).toHex(), "716e" + "00000007" + "612f62" + "00" + "0000000000000102")
   assert.equal(encodeNameValue(515).toHex(), "01" + "00000203")
   assert.equal(
-    encodeState({ reserved: 1_048_576, indexedTo: 5, indexedBytes: 700, indexedMessages: 3 }).toHex(),
+    encodeState({ reserved: 1_048_576, indexedTo: 5, indexedBytes: 700, indexedMessages: 3, lostTo: 0 }).toHex(),
     "01" + "0000000000100000" + "0000000000000005" + "00000000000002bc" + "0000000000000003"
   )
   const message = messageOf("a/b", "xyz", {
@@ -110,8 +110,10 @@ test("keys order by offset, and by tenant, name and offset; they say their offse
 })
 
 test("state and values by name come back; another form is refused", () => {
-  const state = { reserved: 2 ** 40, indexedTo: 7, indexedBytes: 2 ** 33, indexedMessages: 2 }
+  const state = { reserved: 2 ** 40, indexedTo: 7, indexedBytes: 2 ** 33, indexedMessages: 2, lostTo: 2 ** 34 }
   assert.deepEqual(decodeState(encodeState(state)), state)
+  // Older rows do not say what was lost.
+  assert.deepEqual(decodeState(encodeState(state).subarray(0, 33)), { ...state, lostTo: 0 })
   assert.equal(decodeNameValue(encodeNameValue(4_000_000_000)), 4_000_000_000)
   const newer = encodeRow(messageOf("a", ""), 1)
   newer[0] = 2

@@ -32,6 +32,8 @@ export interface QueueState {
   readonly indexedBytes: number
   /** How many they are. */
   readonly indexedMessages: number
+  /** One past the last message that a bound took away while somebody may have wanted it; 0 = there was none. */
+  readonly lostTo: number
 }
 
 /** The value of a row is of a newer version, or damaged. */
@@ -116,13 +118,17 @@ export function encodeState(state: QueueState): Uint8Array {
   writer.uint53(state.indexedTo)
   writer.uint53(state.indexedBytes)
   writer.uint53(state.indexedMessages)
+  if (state.lostTo > 0) writer.uint53(state.lostTo)
   return writer.bytes.slice(0, writer.length)
 }
 
 export function decodeState(value: Uint8Array): QueueState {
   const reader = readerOf(value)
   const [reserved, indexedTo] = [reader.uint53(), reader.uint53()]
-  return { reserved, indexedTo, indexedBytes: reader.uint53(), indexedMessages: reader.uint53() }
+  const [indexedBytes, indexedMessages] = [reader.uint53(), reader.uint53()]
+  // Where there is none the row ends here, as those of older releases do.
+  const lostTo = reader.position < reader.end ? reader.uint53() : 0
+  return { reserved, indexedTo, indexedBytes, indexedMessages, lostTo }
 }
 
 function readerOf(value: Uint8Array): ByteReader {

@@ -9,7 +9,7 @@ import { Simulation } from "../platform/simulated.ts"
 import { type HostedClient, makeHostedClients } from "./HostedClients.ts"
 
 const client: HostedClient = {
-  clientIdentifier: "bridge",
+  clientIdentifier: "manifold-bridge-x",
   messagesMax: 1,
   bytesMax: 1,
   ageMaxSeconds: 0,
@@ -24,12 +24,12 @@ test("a hosted client is known for the life of its scope, and once", async () =>
       Effect.gen(function* () {
         yield* hosted.register(client)
         const again = yield* Effect.exit(Effect.scoped(hosted.register(client)))
-        return [hosted.of("bridge"), hosted.of("other"), again._tag]
+        return [hosted.of(client.clientIdentifier), hosted.of("other"), again._tag]
       })
     )
   )
   assert.deepEqual(seen, [client, undefined, "Failure"])
-  assert.equal(hosted.of("bridge"), undefined)
+  assert.equal(hosted.of(client.clientIdentifier), undefined)
 })
 
 class Wire implements Socket {

@@ -3,11 +3,15 @@
  * sessions have bounds of their own.
  *
  * Invariants
- *  - A client identifier is hosted once; nobody from outside connects with it while it is.
+ *  - A client identifier is hosted once; nobody from outside connects with one that begins with {@link HOSTED_PREFIX}, whether it is
+ *    hosted just now or not: sessions stay when the plugin is not there.
  *  - They are known to the shard that owns the client identifier, and to no other.
  */
 import { Context, Effect, type Scope } from "effect"
 import { assert } from "../assert.ts"
+
+/** What the identifiers of all of them begin with, and of nobody else. */
+export const HOSTED_PREFIX = "manifold-bridge-"
 
 /** What holds for one, and who is told of what was given up. */
 export interface HostedClient {
@@ -41,6 +45,7 @@ export function makeHostedClients(): HostedClientsShape {
     register: (client) =>
       Effect.acquireRelease(
         Effect.sync(() => {
+          assert(client.clientIdentifier.startsWith(HOSTED_PREFIX), "client identifiers that are hosted are reserved")
           assert(!clients.has(client.clientIdentifier), "a client identifier is hosted once")
           clients.set(client.clientIdentifier, client)
         }),

@@ -8,6 +8,7 @@ import { Simulation } from "../../core/platform/simulated.ts"
 import { Agreements } from "./Agreement.ts"
 import { Counts } from "./Counts.ts"
 import { Link } from "./Link.ts"
+import { FULL_BYTES, RemoteSide } from "./RemoteSide.ts"
 import { TopicMap } from "./TopicMap.ts"
 
 const CONNECT = {
@@ -56,6 +57,14 @@ class Peer implements SocketReceiver {
       at += taken
       if (taken === 0) assert.fail("the window is large enough")
     }
+  }
+  /** As much of these bytes as there is room for on the way. */
+  sayRaw(bytes: Uint8Array): number {
+    return Math.max(0, this.#socket?.write(bytes, 0, bytes.length) ?? 0)
+  }
+  reads(isReading: boolean): void {
+    if (isReading) this.#socket?.resume()
+    else this.#socket?.pause()
   }
   end(): void {
     this.#socket?.terminate()
@@ -201,6 +210,92 @@ test("silence is asked about, and in the end is the end", async () => {
   pass(story, 60_000)
   assert.match(String(await ended), /silent for too long/)
   assert.ok(story.there.got.filter((packet) => packet === "pingreq").length >= 2)
+})
+
+/** A link between two brokers that have agreed. */
+async function standing(seed: number): Promise<Story> {
+  const story = makeStory(seed)
+  const far = settle(story.link.connectRemote(CONNECT))
+  pass(story)
+  story.there.say(CONNACK)
+  pass(story)
+  await far
+  const near = settle(story.link.connectLocal(CONNECT, false))
+  story.here.say(CONNACK)
+  pass(story)
+  await near
+  begin(story)
+  story.link.releaseRemote()
+  return story
+}
+
+test("a remote that sends and does not read: nothing more is read from it, what waits for it is bounded, and nothing is left out", async () => {
+  const story = await standing(5)
+  const { there, link } = story
+  // No message may have a name that begins with $ here: each is settled by the bridge itself.
+  const message = new Uint8Array(generate({ ...publish(9), topic: "$a" } as Packet, { protocolVersion: 5 }))
+  const block = new Uint8Array(message.length * 2_000).map((_, at) => message[at % message.length] ?? 0)
+  let [said, at] = [0, 0]
+  there.reads(false)
+  for (let round = 0; round < 4_000; round++) {
+    const taken = there.sayRaw(block.subarray(at))
+    said += taken
+    at = (at + taken) % block.length
+    pass(story, 20)
+    assert.ok(link.remote.out.length < FULL_BYTES * 2, `${link.remote.out.length} bytes wait`)
+  }
+  assert.equal(story.link.remote.isFull, true)
+  assert.equal(there.sayRaw(block.subarray(at)), 0)
+  there.reads(true)
+  pass(story, 60_000)
+  const whole = Math.floor(said / message.length)
+  assert.equal(there.got.filter((packet) => packet === "puback 9").length, whole)
+  // It does not answer to pings either.
+  there.reads(false)
+  for (let round = 0; round < 4_000; round++) {
+    at = (at + there.sayRaw(block.subarray(at))) % block.length
+    pass(story, 20)
+  }
+  const ended = settle(link.ended)
+  link.keepAlive(10)
+  pass(story, 60_000)
+  assert.match(String(await ended), /silent for too long/)
+})
+
+test("what was written to a remote that always has something waiting is let go", () => {
+  let room = 0
+  const owner = { remoteCame() {}, remoteDrained() {}, remoteClosed() {} }
+  const side = new RemoteSide(owner, 1_000)
+  const written: Array<number> = []
+  const write = (bytes: Uint8Array, start: number, end: number): number => {
+    const taken = Math.min(room, end - start)
+    written.push(...bytes.subarray(start, start + taken))
+    return taken
+  }
+  side.accept({ peerAddress: "", write, pause() {}, resume() {}, end() {}, terminate() {} })
+  const said = Array.from({ length: 20_000 }, (_, index) => index % 251)
+  side.out.raw(Uint8Array.from(said.slice(0, 20)))
+  for (let at = 20; at < said.length; at += 10) {
+    side.out.raw(Uint8Array.from(said.slice(at, at + 10)))
+    side.flush()
+    room = 10
+    side.drain()
+    room = 0
+    assert.ok(side.out.length <= 80, `${side.out.length} bytes are kept`)
+  }
+  assert.deepEqual(written, said.slice(0, written.length))
+  assert.ok(written.length >= said.length - 30)
+})
+
+test("a link that has ended is not pinged", async () => {
+  const story = await standing(6)
+  story.there.end()
+  pass(story)
+  const before = story.simulation.clock.monotonicMs()
+  story.link.keepAlive(10)
+  // Nothing is left that the time has to come for.
+  story.simulation.run()
+  assert.ok(story.simulation.clock.monotonicMs() - before < 5_000)
 })
 
 test("the row of a bridge: written, read, taken away; what cannot be read is none", async () => {

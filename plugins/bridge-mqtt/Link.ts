@@ -49,8 +49,6 @@ export class Link {
   #remoteConnack: Waiting<Connack> | undefined
   #localCodes: Waiting<Codes> | undefined
   #remoteCodes: Waiting<Codes> | undefined
-  #localPublish: Waiting<void> | undefined
-  #hasPublish = false
   /** PUBCOMPs that answer this side's own PUBRELs, still to come. */
   #sweeping = 0
   #swept: Waiting<void> | undefined
@@ -111,18 +109,6 @@ export class Link {
     })
   }
 
-  /** Settled with the first message that this broker has for the bridge: by then the bounds of what waits were applied. */
-  awaitLocalPublish(ms: number): Effect.Effect<void, LinkError> {
-    return this.#await(
-      "a message",
-      (waiting: Waiting<void>) => {
-        this.#localPublish = waiting
-        if (this.#hasPublish) waiting.arrived()
-      },
-      ms
-    )
-  }
-
   /** Says of every packet identifier to this broker that it is free: a new session of the remote knows nothing of those in use. */
   sweepLocal(write: (out: OutBuffer, identifier: number) => void): Effect.Effect<void, LinkError> {
     return this.#await("this broker's PUBCOMPs", (waiting: Waiting<void>) => {
@@ -153,13 +139,13 @@ export class Link {
 
   /** Pings the remote, which must say something; `seconds` = 0: never. */
   keepAlive(seconds: number): void {
-    if (seconds === 0) return
+    if (seconds === 0 || this.#reason !== "") return
     const { clock } = this.#parts
     const intervalMs = seconds * 750
     this.#lastReceivedMs = clock.monotonicMs()
     const look = (): void => {
       const nowMs = clock.monotonicMs()
-      // While nothing is read silence is our own.
+      // While this broker takes nothing silence is our own; where the remote takes nothing it is the remote's.
       if (this.#isRemotePaused) this.#lastReceivedMs = nowMs
       if (nowMs - this.#lastReceivedMs > intervalMs * 2) {
         this.end("the remote has been silent for too long")
@@ -170,6 +156,13 @@ export class Link {
       this.#keepAlive = clock.after(intervalMs, look)
     }
     this.#keepAlive = clock.after(intervalMs, look)
+  }
+
+  /** Fails with the reason where it has ended. */
+  get stands(): Effect.Effect<void, LinkError> {
+    return Effect.suspend(() =>
+      this.#reason === "" ? Effect.void : Effect.fail(new LinkError({ reason: this.#reason }))
+    )
   }
 
   /** Fails with the reason when it ends. */
@@ -219,7 +212,7 @@ export class Link {
   remoteCame(): void {
     this.#lastReceivedMs = this.#parts.clock.monotonicMs()
     const { reader } = this.remote
-    while (!this.#isRemoteHeld && this.#reason === "") {
+    while (!this.#isRemoteHeld && this.#reason === "" && this.#hasRoomForAnswers()) {
       const found = reader.next()
       if (found === NEED_MORE) break
       const fault = found === FOUND ? this.#fromRemote() : `the remote sent ${reader.fault}`
@@ -235,7 +228,11 @@ export class Link {
   }
 
   remoteDrained(): void {
+    this.#lastReceivedMs = this.#parts.clock.monotonicMs()
+    if (this.remote.isFull) return
     this.local.drained()
+    // What the remote sent while its answers were waiting.
+    this.remoteCame()
   }
 
   localClosed(): void {
@@ -246,9 +243,16 @@ export class Link {
     this.end("the remote closed the connection")
   }
 
+  /** Whether the remote takes what it is answered: one that sends and never reads is not read either. */
+  #hasRoomForAnswers(): boolean {
+    if (!this.remote.isFull) return true
+    this.remote.flush()
+    return !this.remote.isFull
+  }
+
   /** Reads from the remote, or does not. */
   #readRemote(): void {
-    if (this.#isRemotePaused || this.#isRemoteHeld) this.remote.pause()
+    if (this.#isRemotePaused || this.#isRemoteHeld || this.remote.isFull) this.remote.pause()
     else this.remote.resume()
   }
 
@@ -284,10 +288,6 @@ export class Link {
       this.#sweeping -= 1
       if (this.#sweeping === 0) this.#swept?.arrived()
       return ""
-    }
-    if (type === Packet.PUBLISH && this.#relay === undefined) {
-      this.#hasPublish = true
-      this.#localPublish?.arrived()
     }
     return this.#relay?.fromLocal(type, bytes, firstByte, start, end) ?? ""
   }
@@ -325,11 +325,7 @@ export class Link {
   }
 
   /** Waits for something that has to come in time, and before the end. */
-  #await<Value>(
-    what: string,
-    begin: (waiting: Waiting<Value>) => void,
-    ms = this.#parts.answerMs
-  ): Effect.Effect<Value, LinkError> {
+  #await<Value>(what: string, begin: (waiting: Waiting<Value>) => void): Effect.Effect<Value, LinkError> {
     return Effect.callback<Value, LinkError>((resume) => {
       const stop = (): void => {
         timer.cancel()
@@ -339,7 +335,7 @@ export class Link {
         stop()
         resume(Effect.fail(new LinkError({ reason })))
       }
-      const timer = this.#parts.clock.after(ms, () => failed(`${what} has not come in time`))
+      const timer = this.#parts.clock.after(this.#parts.answerMs, () => failed(`${what} has not come in time`))
       if (this.#reason !== "") failed(this.#reason)
       else {
         this.#whenEnded.add(failed)

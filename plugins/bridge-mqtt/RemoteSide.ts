@@ -1,19 +1,22 @@
 /**
  * The end of a bridge at the remote broker: a socket, what waits to be written to it, and the packets that come.
  *
- * Invariant: what waits is bounded: while it is more than {@link FULL_BYTES} nothing more is taken from this broker.
+ * Invariants
+ *  - What waits is bounded: while it is more than {@link FULL_BYTES} nothing more is taken from this broker, or from the remote itself,
+ *    whose packets are answered.
+ *  - What was written is let go even if something always waits: the buffer is at most twice as long as what waits.
  */
 import type { Socket, SocketReceiver } from "../../core/mod.ts"
 import { OutBuffer } from "./wire/OutBuffer.ts"
 import { PacketReader } from "./wire/PacketReader.ts"
 
-/** Bytes that wait for the socket above which this broker is held back. */
+/** Bytes that wait for the socket above which both sides are held back. */
 export const FULL_BYTES = 262_144
 
 export interface RemoteOwner {
   /** Packets may lie in the reader. */
   remoteCame(): void
-  /** What had waited is written. */
+  /** The remote has taken some of what waits. */
   remoteDrained(): void
   remoteClosed(): void
 }
@@ -56,7 +59,7 @@ export class RemoteSide implements SocketReceiver {
   drain(): void {
     this.#isBlocked = false
     this.flush()
-    if (!this.#isBlocked) this.#owner.remoteDrained()
+    this.#owner.remoteDrained()
   }
 
   closed(): void {
@@ -71,9 +74,10 @@ export class RemoteSide implements SocketReceiver {
     const taken = this.#socket.write(out.bytes, this.#written, out.length)
     if (taken > 0) this.#written += taken
     this.#isBlocked = this.#written < out.length
-    if (this.#isBlocked) return
+    // Not for each byte: what is moved to the front is never more than what was written since the last time.
+    if (this.#written * 2 < out.length) return
+    out.dropFront(this.#written)
     this.#written = 0
-    out.clear()
   }
 
   pause(): void {

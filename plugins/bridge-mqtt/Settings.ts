@@ -9,6 +9,13 @@ const whole = (minimum: number, maximum: number) =>
   v.pipe(v.number(), v.integer(), v.minValue(minimum), v.maxValue(maximum))
 const file = v.pipe(v.string(), v.maxLength(4_096))
 
+/** Bytes of a string or of binary data in a packet. */
+export const FIELD_BYTES_MAX = 65_535
+const field = v.pipe(
+  v.string(),
+  v.check((text) => Buffer.byteLength(text) <= FIELD_BYTES_MAX, `expected ${FIELD_BYTES_MAX} bytes at most`)
+)
+
 /** Filters that mean something to the broker they are sent to are no rules of a bridge. */
 const SPECIAL = /^\$(?:share|exclusive|delayed|replay|queue)(?:\/|$)/
 
@@ -36,10 +43,16 @@ const rule = v.pipe(
   }),
   v.check(
     ({ filter: text, local_prefix, remote_prefix }) =>
-      [local_prefix, remote_prefix].every((each) => checkTopicFilter(each + text) === 0),
+      [local_prefix + text, remote_prefix + text].every((each) => checkTopicFilter(each) === 0 && !SPECIAL.test(each)),
     "expected prefixes with which the filter is still one, for instance such that end with /"
   )
 )
+
+type Rules = ReadonlyArray<v.InferOutput<typeof rule>>
+
+/** A second rule of the same filter would never count. */
+const areDifferent = (rules: Rules, side: "local_prefix" | "remote_prefix"): boolean =>
+  new Set(rules.map((each) => each[side] + each.filter)).size === rules.length
 
 const bridge = v.pipe(
   v.strictObject({
@@ -66,8 +79,8 @@ const bridge = v.pipe(
       v.optional(v.pipe(v.string(), v.maxLength(1_024)), ""),
       v.description("client identifier at the remote; empty = one that no other node has")
     ),
-    username: v.pipe(v.optional(v.pipe(v.string(), v.maxLength(65_535)), ""), v.description("user name; empty = none")),
-    password: v.pipe(v.optional(v.pipe(v.string(), v.maxLength(65_535)), ""), v.description("password; empty = none")),
+    username: v.pipe(v.optional(field, ""), v.description("user name; empty = none")),
+    password: v.pipe(v.optional(field, ""), v.description("password; empty = none")),
     password_file: v.pipe(v.optional(file, ""), v.description("a file with the password, read at each attempt")),
     tls: v.pipe(v.optional(v.boolean(), false), v.description("whether the connection is secured with TLS")),
     ca: v.pipe(
@@ -135,6 +148,14 @@ const bridge = v.pipe(
     in: v.pipe(v.optional(v.pipe(v.array(rule), v.maxLength(RULES_MAX)), []), v.description("what comes from it"))
   }),
   v.check(({ out, in: inward }) => out.length + inward.length > 0, "expected a table out or in, or several"),
+  v.check(
+    ({ out, in: inward }) => areDifferent(out, "local_prefix") && areDifferent(inward, "remote_prefix"),
+    "expected each filter once in out, and in in, with the prefix of the side that messages come from"
+  ),
+  v.check(
+    ({ in: inward }) => inward.every(({ local_prefix, filter: text }) => !(local_prefix + text).startsWith("$")),
+    "expected what comes in to have names that do not begin with $ here, by local_prefix"
+  ),
   v.check(
     ({ backoff_min_ms, backoff_max_ms }) => backoff_min_ms <= backoff_max_ms,
     "expected backoff_max_ms of backoff_min_ms or more"

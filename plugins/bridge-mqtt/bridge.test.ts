@@ -53,6 +53,8 @@ test("options that are right", () => {
     {},
     { protocol: "3.1.1", username: "u", password: "p" },
     { password: "p" },
+    { username: "ä".repeat(32_767), password: "p".repeat(65_535) },
+    { in: [{ filter: "$SYS/#", local_prefix: "far/" }] },
     { tls: true, ca: "ca.pem", certificate: "c.pem", private_key: "k.pem", server_name: "other.example" },
     { out: [], in: [{ filter: "#", qos: 2, local_prefix: "far/", remote_prefix: "plant/" }] }
   ]) {
@@ -81,6 +83,21 @@ test("options that are wrong are refused", () => {
     { out: [{ filter: "#", local_prefix: "a" }] },
     { out: [{ filter: "a", remote_prefix: "+/" }] },
     { in: [{ filter: "a", local_prefix: "$delayed/1/" }] },
+    // A second one would never count; prefixes make them the same, or something special.
+    {
+      out: [
+        { filter: "d", remote_prefix: "one/" },
+        { filter: "d", remote_prefix: "two/" }
+      ]
+    },
+    { in: [{ filter: "b/c", remote_prefix: "a/" }, { filter: "a/b/c" }] },
+    { in: [{ filter: "re/g/x", remote_prefix: "$sha", local_prefix: "a/" }] },
+    { out: [{ filter: "re/g/x", local_prefix: "$sha" }] },
+    // Names that this broker would not take.
+    { in: [{ filter: "a/#", local_prefix: "$SYS/" }] },
+    { in: [{ filter: "$SYS/#" }] },
+    { username: "ä".repeat(32_768) },
+    { password: "ä".repeat(32_768) },
     { unknown: 1 }
   ]) {
     assert.equal(v.safeParse(options, { bridge: [{ ...valid, ...more }] }).success, false, JSON.stringify(more))

@@ -15,9 +15,10 @@ import type { Agreed, Agreements } from "./Agreement.ts"
 import type { Bridge } from "./Bridge.ts"
 import { Link } from "./Link.ts"
 import { LinkError, refusalText } from "./LinkError.ts"
-import type { BridgeSettings } from "./Settings.ts"
+import { type BridgeSettings, FIELD_BYTES_MAX } from "./Settings.ts"
 import { type SessionFacts, sessionFacts } from "./session-facts.ts"
 import { TopicMap } from "./TopicMap.ts"
+import { isOver, untilBounded } from "./waiting.ts"
 import { type Connack, shown } from "./wire/answers.ts"
 import { PUBREL } from "./wire/packet-types.ts"
 import { type Connect, type Wish, writeAcknowledgement, writeSubscribe, writeUnsubscribe } from "./wire/requests.ts"
@@ -28,8 +29,6 @@ const SUBSCRIBE_IDENTIFIER = 65_535
 const UNSUBSCRIBE_IDENTIFIER = 65_534
 /** Filters of one SUBSCRIBE. */
 const FILTERS_MAX = 100
-/** How long this broker may take to look at what waits. */
-const BOUND_MS = 2_000
 
 export interface ConnectParts {
   readonly bridge: Bridge
@@ -68,7 +67,7 @@ export function connect(parts: ConnectParts, onlyHere = false): Effect.Effect<ne
       !bridge.isPrepared ||
       facts === undefined ||
       !isSame(agreed.local, localFilters(settings)) ||
-      isOver(facts, settings, parts.clock)
+      isOver(facts, parts)
     ) {
       yield* Effect.scoped(prepare(parts, known, facts))
       agreed = { ...agreed, local: localFilters(settings) }
@@ -112,6 +111,8 @@ export function connect(parts: ConnectParts, onlyHere = false): Effect.Effect<ne
     yield* subscribeThere(parts, link, agreed)
     link.releaseLocal()
     yield* askRetained(parts, link, agreed)
+    // Where nobody was asked for anything one of them may have gone by now.
+    yield* link.stands
     bridge.connected()
     return yield* link.ended
   })
@@ -204,10 +205,11 @@ function prepare(
   facts: SessionFacts | undefined
 ): Effect.Effect<void, LinkError, Scope.Scope> {
   return Effect.gen(function* () {
-    const { settings } = parts.bridge
+    const { settings, counts } = parts.bridge
+    const gapsBefore = counts.gaps
     const link = yield* linkOf(parts)
-    // Room for one message more: what waits is looked at when there is room for some of it.
-    const receiveMaximum = Math.min(65_535, (facts?.inflight ?? 0) + 1)
+    // Room for no message more, or each time that the bounds are applied one of them would get where there are none.
+    const receiveMaximum = Math.min(65_535, Math.max(1, facts?.inflight ?? 0))
     // A session that no row tells of was somebody else's.
     yield* connectHere(parts, link, receiveMaximum, known === undefined ? "new" : "any")
     const wishes = settings.out.map(
@@ -225,8 +227,7 @@ function prepare(
       const code = (codes[refusedAt] ?? 0).toString(16)
       return yield* new LinkError({ reason: `this broker refused the filter "${filter}": 0x${code}` })
     }
-    if (facts === undefined || !isOver(facts, settings, parts.clock)) return
-    yield* link.awaitLocalPublish(BOUND_MS).pipe(Effect.catch(() => Effect.void))
+    if (facts !== undefined) yield* untilBounded(gapsBefore, facts, parts)
   })
 }
 
@@ -242,13 +243,6 @@ function askRetained(parts: ConnectParts, link: Link, agreed: Agreed): Effect.Ef
     const there = settings.in.map(({ filter, remote_prefix }) => remote_prefix + filter)
     yield* write(parts, { ...agreed, there, retained: localFilters(settings) })
   })
-}
-
-/** Whether more waits than may: messages, bytes, or older ones. */
-function isOver({ messages, bytes, since }: SessionFacts, settings: BridgeSettings, clock: ClockShape): boolean {
-  const { queue_messages_max, queue_bytes_max, queue_age_max } = settings
-  if (messages > queue_messages_max || bytes > queue_bytes_max) return true
-  return queue_age_max !== 0 && since !== null && clock.nowMs() - Date.parse(since) > queue_age_max * 1_000
 }
 
 /** SUBSCRIBE at the remote, to what is new and what is not; filters that are not wanted any more are taken off. */
@@ -311,7 +305,13 @@ function refused(bridge: Bridge, { reasonCode, reasonString }: Connack): LinkErr
 
 function passwordOf({ password, password_file: path }: BridgeSettings, files: ConnectParts["files"]) {
   if (path === "") return Effect.succeed(password)
-  return textOf(path, files).pipe(Effect.map((text) => text.replace(/\r?\n$/, "")))
+  return textOf(path, files).pipe(
+    Effect.map((text) => text.replace(/\r?\n$/, "")),
+    Effect.filterOrFail(
+      (text) => Buffer.byteLength(text) <= FIELD_BYTES_MAX,
+      () => new LinkError({ reason: `the password in ${path} has more than ${FIELD_BYTES_MAX} bytes` })
+    )
+  )
 }
 
 function textOf(path: string, files: ConnectParts["files"]): Effect.Effect<string, LinkError> {
@@ -347,7 +347,7 @@ function localFilters({ out }: BridgeSettings): ReadonlyArray<string> & Array<st
 }
 
 function isSame(one: ReadonlyArray<string>, other: ReadonlyArray<string>): boolean {
-  return one.length === other.length && one.every((each) => other.includes(each))
+  return new Set(one).symmetricDifference(new Set(other)).size === 0
 }
 
 function chunks<Item>(items: ReadonlyArray<Item>): ReadonlyArray<ReadonlyArray<Item>> {

@@ -1,19 +1,20 @@
 /** Starts the bridges that this shard owns, and ends the sessions of those that are gone. */
 import { Effect, type Scope } from "effect"
-import type {
-  ClockShape,
-  FilesShape,
-  HostedClientsShape,
-  JournalShape,
-  KeyValueStoreShape,
-  LogShape,
-  MetaStoreError,
-  MetaStoreShape,
-  NetShape,
-  RandomShape,
-  Resource,
-  ShardShape,
-  TelemetryShape
+import {
+  type ClockShape,
+  type FilesShape,
+  HOSTED_PREFIX,
+  type HostedClientsShape,
+  type JournalShape,
+  type KeyValueStoreShape,
+  type LogShape,
+  type MetaStoreError,
+  type MetaStoreShape,
+  type NetShape,
+  type RandomShape,
+  type Resource,
+  type ShardShape,
+  type TelemetryShape
 } from "../../core/mod.ts"
 import { Agreements } from "./Agreement.ts"
 import { Bridge } from "./Bridge.ts"
@@ -42,7 +43,7 @@ export interface StartParts {
 
 /** The client whose session here is the bridge's. */
 function clientOf(name: string): string {
-  return `manifold-bridge-${name}`
+  return HOSTED_PREFIX + name
 }
 
 /** Runs them for the life of the scope. */

@@ -60,6 +60,7 @@ export class Feed {
       flow.isBehind = true
       flow.isReading = false
       flow.isBounded = false
+      flow.isHeld = false
     }
   }
 
@@ -232,7 +233,9 @@ export class Feed {
     const session = this.#session
     const { attachment } = session
     for (;;) {
-      if (!this.#flights.hasRoom(connection)) {
+      const hasRoom = this.#flights.hasRoom(connection)
+      // What waits for a client of this node is held to its bounds with each connection, even if there is no room for any of it.
+      if (!hasRoom && (flow.isHeld || hostOf(session) === undefined)) {
         session.broker.budget.awaitRoom(connection)
         return
       }
@@ -241,7 +244,7 @@ export class Feed {
         this.#bound(flow, selection)
         if (!flow.isBounded) return
       }
-      const messagesMax = Math.max(1, Math.min(this.#flights.room, READ_MESSAGES_MAX))
+      const messagesMax = hasRoom ? Math.max(1, Math.min(this.#flights.room, READ_MESSAGES_MAX)) : READ_MESSAGES_MAX
       const limits = { messagesMax, bytesMax: READ_BYTES_MAX }
       let isInPlace = true
       let goesOn = false
@@ -295,7 +298,7 @@ export class Feed {
   /** Sends what was read; true where there is more to read now. */
   #take(connection: Connection, flow: Flow, read: QueueRead): boolean {
     const { services, settings } = this.#session.broker
-    if (read.startOffset > flow.position) gaveUp(this.#session, 0)
+    if (read.lostTo > flow.position) gaveUp(this.#session, 0)
     const nowMs = services.clock.nowMs()
     const before = flow.position
     for (const message of read.messages) {
@@ -337,6 +340,7 @@ export class Feed {
     if (broker.dropsExpired(message, nowMs)) return true
     if (!this.#flights.hasRoom(connection)) {
       flow.position = message.queueOffset
+      flow.isHeld = true
       this.#markPositions()
       broker.budget.awaitRoom(connection)
       return false

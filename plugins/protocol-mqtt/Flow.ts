@@ -14,6 +14,8 @@ export class Flow {
   boundedAtMs = 0
   skipFrom = 0
   skipTo = 0
+  /** The next message may wait, and does, for room: all before it that may not was passed over since reading began. */
+  isHeld = false
   /** Takes the wait for a commit back. */
   stopWaiting: (() => void) | undefined
 

@@ -3,7 +3,7 @@
  *
  * Source: MQTT 5.0 sections 3.1, 3.2; MQTT 3.1.1 the same.
  */
-import { checkTopicName, SCRAM_SHA_256 } from "../../core/mod.ts"
+import { checkTopicName, HOSTED_PREFIX, SCRAM_SHA_256 } from "../../core/mod.ts"
 import { Authentication } from "./Authentication.ts"
 import type { Broker } from "./Broker.ts"
 import { Client } from "./Client.ts"
@@ -55,9 +55,11 @@ export function openConnection(connection: Connection, bytes: Uint8Array, start:
     const owner = shard.ownerOfClient(tenant, packet.clientIdentifier)
     if (owner !== shard.index) return { kind: "forward", shard: owner }
   }
-  // The node's own clients come from inside, and nobody else takes their place.
-  const isTaken = broker.services.hosted.of(packet.clientIdentifier) !== undefined
-  if (isHosted !== isTaken) return refuse(connection, Reason.NOT_AUTHORIZED)
+  // The node's own clients come from inside, and nobody else takes their place, or what waits for one whose plugin is not there now.
+  const isAllowed = isHosted
+    ? broker.services.hosted.of(packet.clientIdentifier) !== undefined
+    : !packet.clientIdentifier.startsWith(HOSTED_PREFIX)
+  if (!isAllowed) return refuse(connection, Reason.NOT_AUTHORIZED)
   if (isHosted) return enter(connection, packet, "")
   const { will } = packet
   if (will !== undefined && isWrong(broker, will.topic)) {

@@ -4,6 +4,8 @@
  * Source: MQTT 5.0 and 3.1.1, section 1.5 (data types).
  */
 
+import { assert } from "../../../core/mod.ts"
+
 /** What is kept of the buffer between two turns, bytes. */
 const KEPT_BYTES = 1_048_576
 const encoder = new TextEncoder()
@@ -58,6 +60,7 @@ export class OutBuffer {
 
   /** Binary data or a string: two bytes of length, then the bytes. */
   block(source: Uint8Array): void {
+    assert(source.length <= 65_535, "the length of a string fits its two bytes")
     this.uint16(source.length)
     this.raw(source)
   }
@@ -80,6 +83,13 @@ export class OutBuffer {
     const taken = this.bytes.slice(0, this.length)
     this.clear()
     return taken
+  }
+
+  /** Takes the first `count` bytes away: what is behind them moves to the front. */
+  dropFront(count: number): void {
+    this.bytes.copyWithin(0, count, this.length)
+    this.length -= count
+    if (this.length === 0) this.clear()
   }
 
   clear(): void {

@@ -86,7 +86,8 @@ export function connect(parts: ConnectParts, onlyHere = false): Effect.Effect<ne
       return yield* new LinkError({ reason: "the remote has kept a session that was to begin anew" })
     }
     if (!there.sessionPresent && (facts?.received ?? 0) > 0) yield* Effect.scoped(sweep(parts))
-    const here = yield* connectHere(parts, link, Math.min(there.receiveMaximum, settings.inflight_max))
+    const receiveMaximum = Math.min(there.receiveMaximum, settings.inflight_max)
+    const here = yield* connectHere(parts, link, { receiveMaximum, isNew: false, holds: true })
     if (!isAgreed) {
       agreed = { ...agreed, isAgreed: true }
       yield* write(parts, agreed)
@@ -148,20 +149,22 @@ function linkOf({ bridge, clock, shard }: ConnectParts): Effect.Effect<Link, nev
   )
 }
 
-/** Connects to the session here, which has to be there, or is begun anew. */
-function connectHere(
-  { bridge }: ConnectParts,
-  link: Link,
-  receiveMaximum: number,
-  which: "known" | "any" | "new" = "known"
-) {
+/** How the session here is connected to: it has to be there, or is begun anew. With `holds` nothing behind its CONNACK is read yet. */
+interface Here {
+  readonly receiveMaximum: number
+  readonly isNew: boolean
+  readonly holds: boolean
+}
+
+function connectHere(parts: ConnectParts, link: Link, { receiveMaximum, isNew, holds }: Here) {
+  const { bridge } = parts
   return link
     .connectLocal(
       {
         version: 5,
         isPrivate: false,
         clientIdentifier: bridge.clientIdentifier,
-        cleanStart: which === "new",
+        cleanStart: isNew,
         keepAlive: 0,
         username: undefined,
         password: undefined,
@@ -169,7 +172,7 @@ function connectHere(
         receiveMaximum,
         maximumPacketSize: 0
       },
-      which === "known"
+      holds
     )
     .pipe(
       Effect.flatMap((connack): Effect.Effect<Connack, LinkError> => {
@@ -177,10 +180,11 @@ function connectHere(
         if (reasonCode !== 0) {
           return Effect.fail(new LinkError({ reason: `this broker refused the bridge: 0x${reasonCode.toString(16)}` }))
         }
-        // Somebody has ended it just now: the next attempt begins a new one.
-        if (which === "known" && !sessionPresent)
-          return Effect.fail(new LinkError({ reason: "its session here has gone" }))
-        return Effect.succeed(connack)
+        if (isNew || sessionPresent) return Effect.succeed(connack)
+        // Somebody has ended it just now, and this has begun an empty one, for which nothing was agreed: the next attempt begins anew.
+        bridge.isPrepared = false
+        const gone = new LinkError({ reason: "its session here has gone" })
+        return write(parts, undefined).pipe(Effect.flatMap(() => Effect.fail(gone)))
       })
     )
 }
@@ -192,7 +196,7 @@ function connectHere(
 function sweep(parts: ConnectParts): Effect.Effect<void, LinkError, Scope.Scope> {
   return Effect.gen(function* () {
     const link = yield* linkOf(parts)
-    yield* connectHere(parts, link, 1, "any")
+    yield* connectHere(parts, link, { receiveMaximum: 1, isNew: false, holds: false })
     yield* link.sweepLocal((out, identifier) => writeAcknowledgement(out, 5, PUBREL, identifier))
   })
 }
@@ -209,7 +213,7 @@ function prepare(
     // Room for one message more: what waits is looked at when there is room for some of it.
     const receiveMaximum = Math.min(65_535, (facts?.inflight ?? 0) + 1)
     // A session that no row tells of was somebody else's.
-    yield* connectHere(parts, link, receiveMaximum, known === undefined ? "new" : "any")
+    yield* connectHere(parts, link, { receiveMaximum, isNew: known === undefined, holds: false })
     const wishes = settings.out.map(
       ({ filter, qos, local_prefix }): Wish => ({ filter: local_prefix + filter, qos, retainHandling: 2 })
     )

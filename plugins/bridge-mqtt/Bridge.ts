@@ -107,6 +107,11 @@ export class Bridge implements HostedClient {
     this.#gap(direction, `a message was given up: ${why}`)
   }
 
+  /** The remote has come back without the session that it had. */
+  remoteForgot(): void {
+    if (this.settings.in.length > 0) this.#gap("in", "the remote had lost its session, and what waited in it")
+  }
+
   #gap(direction: "in" | "out", what: string): void {
     const { clock, log } = this.#parts
     this.counts.gaps += 1

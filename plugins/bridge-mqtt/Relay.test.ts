@@ -26,6 +26,7 @@ class Bench {
       toRemote: this.toRemote,
       remoteVersion: 5,
       maximumQos: 2,
+      sessionQos: parts.maximumQos ?? 2,
       retainAvailable: true,
       remotePacketSizeMax: 268_435_460,
       localPacketSizeMax: 1_048_576,
@@ -129,6 +130,15 @@ test("what the remote does not take is less: QoS, RETAIN; a message that is too 
   assert.deepEqual(none.local(publish("site/a", 1, 1)), ["here puback 1", "there publish - far/a q0"])
   assert.deepEqual(none.local(publish("site/a", 2, 2)), ["here pubrec 2", "there publish - far/a q0"])
   assert.deepEqual(none.local(ack("pubrel", 2)), ["here pubcomp 2"])
+})
+
+test("a remote that takes QoS 1 from now on: what it had of QoS 2 gets its PUBREL, what was lowered does not", () => {
+  const bench = new Bench({ maximumQos: 1, sessionQos: 2 })
+  assert.deepEqual(bench.local(ack("pubrel", 6)), ["there pubrel 6"])
+  assert.deepEqual(bench.remote(ack("pubcomp", 6)), ["here pubcomp 6"])
+  bench.local(publish("site/a", 2, 7))
+  assert.deepEqual(bench.remote(ack("puback", 7)), ["here pubrec 7"])
+  assert.deepEqual(bench.local(ack("pubrel", 7)), ["here pubcomp 7"])
 })
 
 test("refusals: for good they are gaps; for now they end the link, so that the message comes again", () => {

@@ -29,6 +29,8 @@ export interface RelayParts {
   readonly remoteVersion: Version
   /** What the remote takes. */
   readonly maximumQos: number
+  /** The highest that its session took before: what it had of QoS 2 then waits there for its PUBREL. */
+  readonly sessionQos: number
   readonly retainAvailable: boolean
   readonly remotePacketSizeMax: number
   /** What this broker takes. */
@@ -67,7 +69,7 @@ export class Relay {
     const { identifier, reasonCode } = acknowledgement
     const { toLocal, toRemote, remoteVersion } = this.#parts
     if (type === PUBREL) {
-      if (this.#answered.delete(identifier) || this.#parts.maximumQos < 2) {
+      if (this.#answered.delete(identifier) || this.#parts.sessionQos < 2) {
         writeAcknowledgement(toLocal, 5, PUBCOMP, identifier)
       } else writeAcknowledgement(toRemote, remoteVersion, PUBREL, identifier)
       return ""

@@ -89,6 +89,8 @@ class Bench {
   row: Agreed | undefined
   received = 0
   readonly log: Array<string> = []
+  /** What was asked of the clock, ms. */
+  readonly timers: Array<number> = []
   readonly #parts: BridgeParts
   readonly bridge: Bridge
 
@@ -111,7 +113,10 @@ class Bench {
       clock: {
         nowMs: () => 0,
         monotonicMs: () => 0,
-        after: () => ({ cancel: () => {} }),
+        after: (ms) => {
+          this.timers.push(ms)
+          return { cancel: () => {} }
+        },
         microtask: queueMicrotask,
         immediate: queueMicrotask
       },
@@ -134,7 +139,7 @@ class Bench {
     }
     const { bridge } = v.parse(options, {
       bridge: [
-        { name: "b", remote: "far.example:1883", keep_alive: 0, out: [{ filter: "o/#" }], in: [{ filter: "i/#" }] }
+        { name: "b", remote: "far.example:1883", keep_alive: 10, out: [{ filter: "o/#" }], in: [{ filter: "i/#" }] }
       ]
     })
     this.bridge = new Bridge(bridge[0] as never, "manifold-bridge-b", this.#parts)
@@ -186,4 +191,60 @@ test("a session that is ended here before it is swept, or before its bounds are 
   }
   assert.equal(await bench.attempt(), "its session here has gone")
   assert.deepEqual([bench.row, here.count("pubrel")], [undefined, 0])
+})
+
+test("a remote that has lost its session: that is told, it begins anew with what is retained, and a kill before the sweep forgets nothing", async () => {
+  const bench = new Bench()
+  const { here, there, bridge } = bench
+  assert.equal(await bench.attempt(), "stood")
+  assert.deepEqual([bench.row?.retained, bridge.counts.gaps, bridge.warning], [["o/#"], 0, ""])
+  assert.equal(await bench.attempt(), "stood")
+  assert.deepEqual([bridge.counts.gaps, bridge.warning], [0, ""])
+  there.hasSession = false
+  there.properties = { sessionExpiryInterval: 5 }
+  bench.received = 1
+  // What a kill would leave at the moment when the sweep begins.
+  let left: unknown
+  here.before = ({ cmd }) => {
+    if (cmd === "pubrel") left ??= bench.row
+    return false
+  }
+  here.got.length = 0
+  assert.equal(await bench.attempt(), "stood")
+  assert.equal((left as { isAgreed: boolean }).isAgreed, false)
+  assert.equal(here.count("pubrel"), 65_535)
+  assert.equal(bridge.counts.gaps, 1)
+  assert.equal(bridge.warning, "the remote had lost its session; the remote keeps the session for 5 s only")
+  assert.match(bench.log.join(), /a gap \(in\): the remote had lost its session/)
+  // Retain Handling 0: what is retained goes to the session that is new.
+  const asked = here.got.flatMap((packet) => (packet.cmd === "subscribe" ? packet.subscriptions : []))
+  assert.deepEqual([asked.at(-1)?.topic, asked.at(-1)?.rh], ["o/#", 0])
+  assert.equal(bench.row?.isAgreed, true)
+})
+
+test("the remote may want to be asked more often than the options say, and never less", async () => {
+  for (const [serverKeepAlive, seconds] of [
+    [0, 10],
+    [65_535, 10],
+    [2, 2]
+  ] as const) {
+    const bench = new Bench()
+    bench.there.properties = { serverKeepAlive }
+    assert.equal(await bench.attempt(), "stood")
+    assert.ok(bench.timers.includes(seconds * 750), `${serverKeepAlive}: ${bench.timers}`)
+    assert.ok(!bench.timers.includes(serverKeepAlive * 750) || serverKeepAlive === seconds)
+  }
+})
+
+test("the highest QoS of the remote's session is remembered while it is the same one", async () => {
+  const bench = new Bench()
+  const { there } = bench
+  const attempt = async (maximumQos?: number): Promise<unknown> => {
+    there.properties = maximumQos === undefined ? {} : { maximumQoS: maximumQos }
+    await bench.attempt()
+    return bench.row?.qos
+  }
+  assert.deepEqual([await attempt(1), await attempt(), await attempt(1)], [1, 2, 2])
+  there.hasSession = false
+  assert.equal(await attempt(1), 1)
 })

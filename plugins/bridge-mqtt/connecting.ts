@@ -62,7 +62,8 @@ export function connect(parts: ConnectParts, onlyHere = false): Effect.Effect<ne
       isAgreed,
       local: known?.local ?? [],
       retained: isAgreed ? known.retained : [],
-      there: isAgreed ? known.there : []
+      there: isAgreed ? known.there : [],
+      qos: isAgreed ? known.qos : 0
     }
     if (
       !bridge.isPrepared ||
@@ -85,15 +86,24 @@ export function connect(parts: ConnectParts, onlyHere = false): Effect.Effect<ne
     if (!isAgreed && there.sessionPresent) {
       return yield* new LinkError({ reason: "the remote has kept a session that was to begin anew" })
     }
+    const hasLost = isAgreed && !there.sessionPresent
+    if (hasLost) {
+      // Before anything else: who is killed here has to know that the identifiers of before are not free yet.
+      agreed = { ...agreed, isAgreed: false, retained: [], there: [], qos: 0 }
+      yield* write(parts, agreed)
+      bridge.remoteForgot()
+    }
     if (!there.sessionPresent && (facts?.received ?? 0) > 0) yield* Effect.scoped(sweep(parts))
     const receiveMaximum = Math.min(there.receiveMaximum, settings.inflight_max)
     const here = yield* connectHere(parts, link, { receiveMaximum, isNew: false, holds: true })
-    if (!isAgreed) {
-      agreed = { ...agreed, isAgreed: true }
+    const qos = Math.max(agreed.qos, there.maximumQos)
+    if (!agreed.isAgreed || agreed.qos !== qos) {
+      agreed = { ...agreed, isAgreed: true, qos }
       yield* write(parts, agreed)
     }
     link.begin({
       maximumQos: there.maximumQos,
+      sessionQos: qos,
       retainAvailable: there.retainAvailable,
       remotePacketSizeMax: there.maximumPacketSize,
       localPacketSizeMax: here.maximumPacketSize,
@@ -108,9 +118,10 @@ export function connect(parts: ConnectParts, onlyHere = false): Effect.Effect<ne
       counts: bridge.counts,
       dropped: (direction, why) => bridge.dropped(direction, why)
     })
-    link.keepAlive(there.keepAlive >= 0 ? there.keepAlive : settings.keep_alive)
+    link.keepAlive(keepAliveOf(settings.keep_alive, there.keepAlive))
     link.releaseRemote()
-    yield* subscribeThere(parts, link, agreed)
+    const troubles = yield* subscribeThere(parts, link, agreed)
+    bridge.warn([...sessionTroubles(settings, there, hasLost), ...troubles].join("; "))
     link.releaseLocal()
     yield* askRetained(parts, link, agreed)
     bridge.connected()
@@ -255,11 +266,14 @@ function isOver({ messages, bytes, since }: SessionFacts, settings: BridgeSettin
   return queue_age_max !== 0 && since !== null && clock.nowMs() - Date.parse(since) > queue_age_max * 1_000
 }
 
-/** SUBSCRIBE at the remote, to what is new and what is not; filters that are not wanted any more are taken off. */
-function subscribeThere(parts: ConnectParts, link: Link, agreed: Agreed): Effect.Effect<void, LinkError> {
+/** SUBSCRIBE at the remote, to what is new and what is not; filters that are not wanted any more are taken off. What it did not grant. */
+function subscribeThere(
+  parts: ConnectParts,
+  link: Link,
+  agreed: Agreed
+): Effect.Effect<ReadonlyArray<string>, LinkError> {
   return Effect.gen(function* () {
-    const { bridge } = parts
-    const { settings } = bridge
+    const { settings } = parts.bridge
     const version = settings.protocol === "5.0" ? 5 : 4
     const wishes = settings.in.map(
       ({ filter, qos, remote_prefix }): Wish => ({ filter: remote_prefix + filter, qos, retainHandling: 1 })
@@ -278,9 +292,27 @@ function subscribeThere(parts: ConnectParts, link: Link, agreed: Agreed): Effect
         else if (code < qos) troubles.push(`the remote grants QoS ${code} for the filter "${filter}"`)
       })
     }
-    bridge.warn(troubles.join("; "))
     if (!isSame(agreed.there, wanted)) yield* write(parts, { ...agreed, there: wanted })
+    return troubles
   })
+}
+
+/** What the remote has not kept of the session, or will not. */
+function sessionTroubles(
+  { session_expiry }: BridgeSettings,
+  { sessionExpiryInterval: granted }: Connack,
+  hasLost: boolean
+): ReadonlyArray<string> {
+  return [
+    ...(hasLost ? ["the remote had lost its session"] : []),
+    ...(granted >= 0 && granted < session_expiry ? [`the remote keeps the session for ${granted} s only`] : [])
+  ]
+}
+
+/** Seconds: the remote may want to be asked more often, but not that its death is noticed later. */
+function keepAliveOf(own: number, asked: number): number {
+  if (asked <= 0) return own
+  return own === 0 ? asked : Math.min(own, asked)
 }
 
 function connectPacket(

@@ -18,6 +18,7 @@ import { Counts } from "./Counts.ts"
 import { type ConnectParts, connect } from "./connecting.ts"
 import type { Link } from "./Link.ts"
 import { LinkError } from "./LinkError.ts"
+import { Refusals } from "./Refusals.ts"
 import type { BridgeSettings } from "./Settings.ts"
 import { type SessionFacts, sessionFacts } from "./session-facts.ts"
 import { shown } from "./wire/answers.ts"
@@ -47,6 +48,7 @@ export class Bridge implements HostedClient {
   readonly settings: BridgeSettings
   readonly clientIdentifier: string
   readonly counts = new Counts()
+  readonly refusals = new Refusals()
   state: State = "starting"
   /** When it came to that, ms since 1970. */
   sinceMs: number

@@ -8,6 +8,7 @@ import { Simulation } from "../../core/platform/simulated.ts"
 import { Agreements } from "./Agreement.ts"
 import { Counts } from "./Counts.ts"
 import { Link } from "./Link.ts"
+import { Refusals } from "./Refusals.ts"
 import { TopicMap } from "./TopicMap.ts"
 
 const CONNECT = {
@@ -101,6 +102,7 @@ function begin({ link, counts }: Story): void {
     own: Uint8Array.of(1),
     hopsMax: 0,
     counts,
+    refusals: new Refusals(),
     dropped: () => {}
   })
 }

@@ -86,6 +86,11 @@ export function connect(parts: ConnectParts, onlyHere = false): Effect.Effect<ne
     if (!isAgreed && there.sessionPresent) {
       return yield* new LinkError({ reason: "the remote has kept a session that was to begin anew" })
     }
+    if (bridge.refusals.has("in")) {
+      // A disk that is full refuses this, too; what is refused none the less is refused for itself.
+      yield* write(parts, agreed)
+      bridge.refusals.taken("in", 0)
+    }
     const hasLost = isAgreed && !there.sessionPresent
     if (hasLost) {
       // Before anything else: who is killed here has to know that the identifiers of before are not free yet.
@@ -116,6 +121,7 @@ export function connect(parts: ConnectParts, onlyHere = false): Effect.Effect<ne
       own: new TextEncoder().encode(parts.identity),
       hopsMax: settings.hops_max,
       counts: bridge.counts,
+      refusals: bridge.refusals,
       dropped: (direction, why) => bridge.dropped(direction, why)
     })
     link.keepAlive(keepAliveOf(settings.keep_alive, there.keepAlive))
@@ -316,7 +322,7 @@ function keepAliveOf(own: number, asked: number): number {
 }
 
 function connectPacket(
-  { settings, isPrivateRefused }: Bridge,
+  { settings, isPrivateRefused, refusals }: Bridge,
   clientIdentifier: string,
   password: string,
   cleanStart: boolean
@@ -330,7 +336,7 @@ function connectPacket(
     username: settings.username === "" ? undefined : settings.username,
     password: password === "" ? undefined : password,
     sessionExpiryInterval: cleanStart ? 0 : settings.session_expiry,
-    receiveMaximum: settings.inflight_max,
+    receiveMaximum: refusals.isSuspicious ? 1 : settings.inflight_max,
     maximumPacketSize: settings.packet_size_max
   }
 }

@@ -6,12 +6,14 @@
  *  - Nothing of a packet that does not scan reaches the other side.
  *  - What holds for one connection alone stays behind: Subscription Identifier and Topic Alias. All else of version 5 goes on as it is.
  */
-import { checkTopicNameBytes, TOPIC_TOO_DEEP } from "../../../core/mod.ts"
+import { checkTopicNameBytes, NAME_HAS_WILDCARD, TOPIC_EMPTY, TOPIC_TOO_DEEP } from "../../../core/mod.ts"
 import { type OutBuffer, variableSize } from "./OutBuffer.ts"
 import { PUBLISH, type Version } from "./packet-types.ts"
 import {
+  PAYLOAD_FORMAT_INDICATOR,
   type PropertyVisitor,
   propertiesAt,
+  RESPONSE_TOPIC,
   SUBSCRIPTION_IDENTIFIER,
   TOPIC_ALIAS,
   USER_PROPERTY,
@@ -38,6 +40,8 @@ export class PublishView implements PropertyVisitor {
   /** One of them is this one; and it is the last. */
   hasPassedHere = false
   isLastHere = false
+  /** Not "" : a property has a value that this broker ends a connection for, and others pass on. */
+  valueFault = ""
   /** Pairs of start and end: the properties that go on. */
   readonly kept: Array<number> = []
   keptSize = 0
@@ -57,6 +61,7 @@ export class PublishView implements PropertyVisitor {
     this.packetIdentifier = 0
     this.hops = this.keptSize = this.kept.length = 0
     this.hasPassedHere = this.isLastHere = false
+    this.valueFault = ""
     if (this.qos === 3 || (this.qos === 0 && this.dup)) return "a PUBLISH with flags that are not allowed"
     this.topicStart = start + 2
     this.topicEnd = this.topicStart + uint16At(bytes, start)
@@ -94,8 +99,15 @@ export class PublishView implements PropertyVisitor {
     return isWrong ? "a PUBLISH that is malformed" : ""
   }
 
-  property(identifier: number, start: number, end: number): void {
+  property(identifier: number, start: number, end: number, value: number): void {
     if (identifier === SUBSCRIPTION_IDENTIFIER || identifier === TOPIC_ALIAS) return
+    if (identifier === PAYLOAD_FORMAT_INDICATOR && value > 1)
+      this.valueFault = "a Payload Format Indicator that is none"
+    if (identifier === RESPONSE_TOPIC) {
+      const fault = checkTopicNameBytes(this.#bytes, start + 3, end)
+      if (fault === TOPIC_EMPTY || fault === NAME_HAS_WILDCARD)
+        this.valueFault = "a Response Topic that is no topic name"
+    }
     if (identifier === USER_PROPERTY && isAt(this.#bytes, start + 1, hopName)) {
       this.hops += 1
       this.isLastHere = isAt(this.#bytes, start + 3 + hopName.length, this.#own)

@@ -219,6 +219,13 @@ test("loops: what has been here stops here, what has passed too many stops anywh
   // It went out from here, and was sent back as a client's message.
   assert.deepEqual(bench.local(publish("site/a", 1, 6, noted(OWN, "other"))), ["here puback 6"])
   assert.deepEqual([bench.counts.looped, bench.drops], [4, []])
+  // It came back by somebody who notes nothing himself: once it cannot be told from one that a bridge has brought, then it can.
+  assert.deepEqual(bench.local(publish("site/a", 1, 7, noted(OWN))), ["there publish 7 far/a q1"])
+  assert.deepEqual(bench.local(publish("site/a", 1, 8, noted(OWN, OWN))), ["here puback 8"])
+  assert.equal(bench.counts.looped, 5)
+  // Two notes of one broker are one broker.
+  assert.deepEqual(bench.local(publish("site/a", 1, 9, noted("other", "other"))), ["there publish 9 far/a q1"])
+  assert.deepEqual(bench.remote(publish("far/a", 1, 9, noted("other", "other"))), ["here publish 9 site/a q1"])
   const blind = new Bench({ hopsMax: 0 })
   assert.deepEqual(blind.remote(publish("far/a", 1, 1, noted("other", OWN))), ["here publish 1 site/a q1"])
 })

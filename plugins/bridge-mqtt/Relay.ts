@@ -154,8 +154,9 @@ export class Relay {
     const fault = view.scan(bytes, firstByte, start, end, 5)
     if (fault !== "") return `this broker sent ${fault}`
     if (this.#isOutHeld && view.qos > 0) return ""
-    // One that a bridge has brought has this broker as its last. Where another one came after it, that has sent it back.
-    const isBack = view.hasPassedHere && !view.isLastHere
+    // One that a bridge has brought has this broker's note once, as the last. It gets another one when it leaves: then whoever sends it
+    // back is seen, if he notes nothing himself.
+    const isBack = view.ownNotes > 1 || (view.ownNotes === 1 && !view.isLastHere)
     if (hopsMax > 0 && (isBack || view.hops - (view.isLastHere ? 1 : 0) >= hopsMax)) {
       counts.looped += 1
       return this.#settleLocal(view)
@@ -205,7 +206,7 @@ export class Relay {
       // The window of one that it was found with is not needed any more.
       return isBlamed ? "a message that this broker ends the connection over was given up" : settled
     }
-    if (hopsMax > 0 && (view.hasPassedHere || view.hops >= hopsMax)) {
+    if (hopsMax > 0 && (view.ownNotes > 0 || view.hops >= hopsMax)) {
       counts.looped += 1
       return this.#settleRemote(view)
     }

@@ -102,6 +102,10 @@ export class Bridge implements HostedClient {
     this.#gap("out", `${number} waited beyond the bounds`)
   }
 
+  refused(): void {
+    this.dropped("in", "this broker refused it, at QoS 0")
+  }
+
   /** A message was given up on its way. */
   dropped(direction: "in" | "out", why: string): void {
     if (direction === "in") this.counts.droppedIn += 1

@@ -14,7 +14,8 @@ const client: HostedClient = {
   bytesMax: 1,
   ageMaxSeconds: 0,
   overflow: "oldest",
-  gaveUp: () => {}
+  gaveUp: () => {},
+  refused: () => {}
 }
 
 test("a hosted client is known for the life of its scope, and once", async () => {

@@ -25,6 +25,8 @@ export interface HostedClient {
   readonly overflow: "oldest" | "newest"
   /** `messages` that waited for it were given up; 0 = nobody knows how many. */
   gaveUp(messages: number): void
+  /** A message of QoS 0 that it published was refused: of any other it is told by the acknowledgement. */
+  refused(): void
 }
 
 export interface HostedClientsShape {

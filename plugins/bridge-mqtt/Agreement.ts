@@ -4,7 +4,7 @@
  *
  * Invariants
  *  - "agreed" is written after the remote began its session anew for ours, and before anything passes; it is taken away before a new
- *    session is begun here.
+ *    session is begun here, and where the remote has lost its own, before ours is told so.
  */
 import * as v from "valibot"
 import { BRIDGE_PREFIX, type JournalShape, type KeyValueStoreShape, prefixEnd } from "../../core/mod.ts"
@@ -18,7 +18,9 @@ const row = v.object({
   local: v.array(v.string()),
   /** Those of here whose retained messages were asked for, for that session of the remote. */
   retained: v.array(v.string()),
-  there: v.array(v.string())
+  there: v.array(v.string()),
+  /** The highest QoS that this session of the remote took at any time: messages of QoS 2 may wait there for their PUBREL. */
+  qos: v.optional(v.number(), 2)
 })
 
 export type Agreed = v.InferOutput<typeof row>

@@ -18,6 +18,7 @@ import { Counts } from "./Counts.ts"
 import { type ConnectParts, connect } from "./connecting.ts"
 import type { Link } from "./Link.ts"
 import { LinkError } from "./LinkError.ts"
+import { Refusals } from "./Refusals.ts"
 import type { BridgeSettings } from "./Settings.ts"
 import { type SessionFacts, sessionFacts } from "./session-facts.ts"
 import { shown } from "./wire/answers.ts"
@@ -47,6 +48,7 @@ export class Bridge implements HostedClient {
   readonly settings: BridgeSettings
   readonly clientIdentifier: string
   readonly counts = new Counts()
+  readonly refusals = new Refusals()
   state: State = "starting"
   /** When it came to that, ms since 1970. */
   sinceMs: number
@@ -100,11 +102,20 @@ export class Bridge implements HostedClient {
     this.#gap("out", `${number} waited beyond the bounds`)
   }
 
+  refused(): void {
+    this.dropped("in", "this broker refused it, at QoS 0")
+  }
+
   /** A message was given up on its way. */
   dropped(direction: "in" | "out", why: string): void {
     if (direction === "in") this.counts.droppedIn += 1
     else this.counts.droppedOut += 1
     this.#gap(direction, `a message was given up: ${why}`)
+  }
+
+  /** The remote has come back without the session that it had. */
+  remoteForgot(): void {
+    if (this.settings.in.length > 0) this.#gap("in", "the remote had lost its session, and what waited in it")
   }
 
   #gap(direction: "in" | "out", what: string): void {

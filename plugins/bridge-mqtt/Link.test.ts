@@ -8,6 +8,7 @@ import { Simulation } from "../../core/platform/simulated.ts"
 import { Agreements } from "./Agreement.ts"
 import { Counts } from "./Counts.ts"
 import { Link } from "./Link.ts"
+import { Refusals } from "./Refusals.ts"
 import { FULL_BYTES, RemoteSide } from "./RemoteSide.ts"
 import { TopicMap } from "./TopicMap.ts"
 
@@ -101,6 +102,7 @@ function begin({ link, counts }: Story): void {
   const rules = [{ filter: "#", qos: 2, from: "", to: "" }]
   link.begin({
     maximumQos: 2,
+    sessionQos: 2,
     retainAvailable: true,
     remotePacketSizeMax: 10_000,
     localPacketSizeMax: 10_000,
@@ -109,6 +111,7 @@ function begin({ link, counts }: Story): void {
     own: Uint8Array.of(1),
     hopsMax: 0,
     counts,
+    refusals: new Refusals(),
     dropped: () => {}
   })
 }
@@ -317,7 +320,7 @@ test("the row of a bridge: written, read, taken away; what cannot be read is non
       range: () => [...rows].map(([key, value]) => ({ key: Uint8Array.fromHex(key), value }))
     } as never
   )
-  const agreed = { remote: "r:1", clientId: "c", isAgreed: true, local: ["a"], retained: [], there: ["b"] }
+  const agreed = { remote: "r:1", clientId: "c", isAgreed: true, local: ["a"], retained: [], there: ["b"], qos: 1 }
   assert.equal(agreements.read("cloud"), undefined)
   assert.equal(await agreements.write("cloud", agreed), true)
   assert.deepEqual([agreements.read("cloud"), agreements.names()], [agreed, ["cloud"]])

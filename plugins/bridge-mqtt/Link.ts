@@ -27,6 +27,9 @@ export interface LinkParts {
   readonly answerMs: number
 }
 
+/** What is under way has this long to be answered, once a message was refused for now. */
+const ENDING_MS = 300
+
 /** What somebody waits for. */
 interface Waiting<Value> {
   arrived(value: Value): void
@@ -57,6 +60,7 @@ export class Link {
   #isRemotePaused = false
   #isFlushDue = false
   #keepAlive: Timer | undefined
+  #ending: Timer | undefined
   #lastReceivedMs = 0
 
   constructor(parts: LinkParts) {
@@ -120,9 +124,12 @@ export class Link {
   }
 
   /** From now on packets pass from the remote, and to it. */
-  begin(parts: Omit<RelayParts, "toLocal" | "toRemote" | "remoteVersion">): void {
-    const { remoteVersion } = this.#parts
-    this.#relay = new Relay({ ...parts, toLocal: this.toLocal, toRemote: this.remote.out, remoteVersion })
+  begin(parts: Omit<RelayParts, "toLocal" | "toRemote" | "remoteVersion" | "endSoon">): void {
+    const { remoteVersion, clock } = this.#parts
+    const endSoon = (reason: string): void => {
+      this.#ending ??= clock.after(ENDING_MS, () => this.end(reason))
+    }
+    this.#relay = new Relay({ ...parts, toLocal: this.toLocal, toRemote: this.remote.out, remoteVersion, endSoon })
   }
 
   releaseRemote(): void {
@@ -181,6 +188,7 @@ export class Link {
     this.#reason = reason === "" ? "it ended" : reason
     this.#isClosing = true
     this.#keepAlive?.cancel()
+    this.#ending?.cancel()
     // What was acknowledged already is worth passing on; then goodbye.
     writeDisconnect(this.toLocal)
     writeDisconnect(this.remote.out)
@@ -280,6 +288,7 @@ export class Link {
       case Packet.UNSUBACK:
         return tellCodes(decodeCodes(bytes, start, end, 5, type), this.#localCodes)
       case Packet.DISCONNECT:
+        this.#relay?.localEnded(bytes[start] ?? 0)
         return `this broker ended the connection: ${decodeDisconnect(bytes, start, end)}`
       case Packet.PINGRESP:
         return ""

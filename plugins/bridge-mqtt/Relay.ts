@@ -6,11 +6,13 @@
  * Invariants
  *  - An acknowledgement passes only where it came: nothing is acknowledged to one side before the other has it, but what is given up,
  *    and that is counted.
- *  - What is refused for now (no room, a quota) ends the link instead: the message comes again with the next one.
+ *  - What is refused for now (no room, a quota) ends the link instead: the message comes again with the next one, until it is known that
+ *    it is this message that is refused.
  *  - What is remembered here is what this link has answered itself; without it, after the link, both sessions still agree.
  */
 import { checkTopicNameBytes } from "../../core/mod.ts"
 import type { Counts } from "./Counts.ts"
+import type { Direction, Refusals } from "./Refusals.ts"
 import type { TopicMap } from "./TopicMap.ts"
 import { AcknowledgementView } from "./wire/answers.ts"
 import type { OutBuffer } from "./wire/OutBuffer.ts"
@@ -19,6 +21,9 @@ import { PublishView, type Rewritten, writePublish } from "./wire/publish.ts"
 import { writeAcknowledgement } from "./wire/requests.ts"
 
 const QUOTA_EXCEEDED = 0x97
+const IDENTIFIER_IN_USE = 0x91
+/** Why this broker ends a connection over a packet: malformed, protocol, topic name, alias, size, payload format. */
+const PACKET_FAULTS: ReadonlySet<number> = new Set([0x81, 0x82, 0x90, 0x94, 0x95, 0x99])
 const UNSPECIFIED_ERROR = 0x80
 const DOLLAR = 0x24
 const NO_BYTES = new Uint8Array(0)
@@ -29,6 +34,8 @@ export interface RelayParts {
   readonly remoteVersion: Version
   /** What the remote takes. */
   readonly maximumQos: number
+  /** The highest that its session took before: what it had of QoS 2 then waits there for its PUBREL. */
+  readonly sessionQos: number
   readonly retainAvailable: boolean
   readonly remotePacketSizeMax: number
   /** What this broker takes. */
@@ -41,7 +48,11 @@ export interface RelayParts {
   readonly hopsMax: number
   readonly counts: Counts
   /** A message was given up. */
-  readonly dropped: (direction: "in" | "out", why: string) => void
+  readonly dropped: (direction: Direction, why: string) => void
+  /** What the links before had trouble with. */
+  readonly refusals: Refusals
+  /** The link ends when what is under way had time to be answered. */
+  readonly endSoon: (reason: string) => void
 }
 
 export class Relay {
@@ -52,10 +63,14 @@ export class Relay {
   readonly #lowered = new Set<number>()
   /** Of these and those that were given up: what was answered with PUBREC, whose PUBREL is answered here. */
   readonly #answered = new Set<number>()
+  /** A message was refused for now and the link is about to end: what comes behind it comes again, in its order. */
+  #isInHeld = false
+  #isOutHeld = false
 
   constructor(parts: RelayParts) {
     this.#parts = parts
     this.#view = new PublishView(parts.own)
+    parts.refusals.begins()
   }
 
   /** Takes one of the packets of a message from this broker; "" or why the link ends. */
@@ -65,20 +80,24 @@ export class Relay {
     const fault = acknowledgement.scan(bytes, start, end, 5, type)
     if (fault !== "") return `this broker sent ${fault}`
     const { identifier, reasonCode } = acknowledgement
-    const { toLocal, toRemote, remoteVersion } = this.#parts
+    const { toLocal, toRemote, remoteVersion, refusals } = this.#parts
     if (type === PUBREL) {
-      if (this.#answered.delete(identifier) || this.#parts.maximumQos < 2) {
+      if (this.#answered.delete(identifier) || this.#parts.sessionQos < 2) {
         writeAcknowledgement(toLocal, 5, PUBCOMP, identifier)
       } else writeAcknowledgement(toRemote, remoteVersion, PUBREL, identifier)
       return ""
     }
     if (reasonCode < 0x80 || type === PUBCOMP) {
+      if (type !== PUBCOMP) refusals.taken("in", identifier)
       writeAcknowledgement(toRemote, remoteVersion, type, identifier)
       return ""
     }
     // The disk is full, or the like: the remote keeps the message, and sends it again.
-    if (isForNow(reasonCode) || reasonCode === UNSPECIFIED_ERROR) {
-      return `this broker takes no messages now (0x${reasonCode.toString(16)})`
+    const isForNow = reasonCode === QUOTA_EXCEEDED || reasonCode === UNSPECIFIED_ERROR
+    if (isForNow && !refusals.refused("in", identifier)) {
+      this.#isInHeld = true
+      this.#parts.endSoon(`this broker takes no messages now (0x${reasonCode.toString(16)})`)
+      return ""
     }
     this.#parts.dropped("in", `this broker refused it (0x${reasonCode.toString(16)})`)
     writeAcknowledgement(toRemote, remoteVersion, type, identifier, reasonCode)
@@ -92,14 +111,20 @@ export class Relay {
     const fault = acknowledgement.scan(bytes, start, end, this.#parts.remoteVersion, type)
     if (fault !== "") return `the remote sent ${fault}`
     const { identifier, reasonCode } = acknowledgement
-    const { toLocal } = this.#parts
+    const { toLocal, refusals } = this.#parts
     if (type === PUBREL || type === PUBCOMP) {
       writeAcknowledgement(toLocal, 5, type, identifier)
       return ""
     }
     const isRefused = reasonCode >= 0x80
-    if (isRefused && isForNow(reasonCode)) return `the remote takes no messages now (0x${reasonCode.toString(16)})`
-    if (isRefused) this.#parts.dropped("out", `the remote refused it (0x${reasonCode.toString(16)})`)
+    const isForNow = reasonCode === QUOTA_EXCEEDED || reasonCode === IDENTIFIER_IN_USE
+    if (isForNow && !refusals.refused("out", identifier)) {
+      this.#isOutHeld = true
+      this.#parts.endSoon(`the remote takes no messages now (0x${reasonCode.toString(16)})`)
+      return ""
+    }
+    if (!isRefused) refusals.taken("out", identifier)
+    else this.#parts.dropped("out", `the remote refused it (0x${reasonCode.toString(16)})`)
     if (type === PUBACK && this.#lowered.delete(identifier)) {
       // To this broker it is QoS 2.
       this.#answered.add(identifier)
@@ -108,6 +133,11 @@ export class Relay {
     }
     writeAcknowledgement(toLocal, 5, type, identifier, type === PUBREC && isRefused ? UNSPECIFIED_ERROR : 0)
     return ""
+  }
+
+  /** This broker has ended the connection. */
+  localEnded(reasonCode: number): void {
+    if (PACKET_FAULTS.has(reasonCode)) this.#parts.refusals.endedHere()
   }
 
   /** The beginning of a message of the remote that is too large: it is given up, and not sent again. */
@@ -123,8 +153,10 @@ export class Relay {
     const view = this.#view
     const fault = view.scan(bytes, firstByte, start, end, 5)
     if (fault !== "") return `this broker sent ${fault}`
-    // One that a bridge has brought has this broker as its last. Where another one came after it, that has sent it back.
-    const isBack = view.hasPassedHere && !view.isLastHere
+    if (this.#isOutHeld && view.qos > 0) return ""
+    // One that a bridge has brought has this broker's note once, as the last. It gets another one when it leaves: then whoever sends it
+    // back is seen, if he notes nothing himself.
+    const isBack = view.ownNotes > 1 || (view.ownNotes === 1 && !view.isLastHere)
     if (hopsMax > 0 && (isBack || view.hops - (view.isLastHere ? 1 : 0) >= hopsMax)) {
       counts.looped += 1
       return this.#settleLocal(view)
@@ -162,11 +194,19 @@ export class Relay {
   }
 
   #publishIn(bytes: Uint8Array, firstByte: number, start: number, end: number): string {
-    const { toLocal, remoteVersion, counts, hopsMax } = this.#parts
+    const { toLocal, remoteVersion, counts, hopsMax, refusals } = this.#parts
     const view = this.#view
     const fault = view.scan(bytes, firstByte, start, end, remoteVersion)
-    if (fault !== "") return `the remote sent ${fault}`
-    if (hopsMax > 0 && (view.hasPassedHere || view.hops >= hopsMax)) {
+    if (fault !== "") return this.#faulty(fault, bytes, firstByte, start, end)
+    if (this.#isInHeld && view.qos > 0) return ""
+    const isBlamed = view.qos > 0 && refusals.isBlamed(view.packetIdentifier, end - start)
+    if (isBlamed || view.valueFault !== "") {
+      this.#parts.dropped("in", isBlamed ? "this broker ended the connection over it" : `it has ${view.valueFault}`)
+      const settled = this.#settleRemote(view)
+      // The window of one that it was found with is not needed any more.
+      return isBlamed ? "a message that this broker ends the connection over was given up" : settled
+    }
+    if (hopsMax > 0 && (view.ownNotes > 0 || view.hops >= hopsMax)) {
       counts.looped += 1
       return this.#settleRemote(view)
     }
@@ -186,9 +226,25 @@ export class Relay {
       this.#parts.dropped("in", `its packet of ${size} bytes is larger than this broker takes`)
       return this.#settleRemote(view)
     }
+    // Before version 5 the remote cannot be told to send one at a time.
+    if (view.qos > 0 && remoteVersion === 5) refusals.passes(view.packetIdentifier, end - start)
     counts.messagesIn += 1
     counts.bytesIn += size
     return ""
+  }
+
+  /** A PUBLISH of the remote that is none ends the link; the one that has done so once is given up. */
+  #faulty(fault: string, bytes: Uint8Array, firstByte: number, start: number, end: number): string {
+    const view = this.#view
+    const { refusals, dropped } = this.#parts
+    const ends = `the remote sent ${fault}`
+    if (view.scanCut(bytes, firstByte, start, end) !== "" || view.qos === 0) return ends
+    if (!refusals.isBlamed(view.packetIdentifier, end - start)) {
+      refusals.blame(view.packetIdentifier, end - start)
+      return ends
+    }
+    dropped("in", `it is ${fault}`)
+    return this.#settleRemote(view)
   }
 
   /** Acknowledges a message to the remote that goes no further; its PUBREL is this broker's to answer, who knows nothing of it. */
@@ -201,9 +257,4 @@ export class Relay {
   #hop(): Uint8Array {
     return this.#parts.hopsMax > 0 ? this.#parts.own : NO_BYTES
   }
-}
-
-/** Whether the message may be taken another time. */
-function isForNow(reasonCode: number): boolean {
-  return reasonCode === QUOTA_EXCEEDED
 }

@@ -61,7 +61,8 @@ export function connect(parts: ConnectParts, onlyHere = false): Effect.Effect<ne
       isAgreed,
       local: known?.local ?? [],
       retained: isAgreed ? known.retained : [],
-      there: isAgreed ? known.there : []
+      there: isAgreed ? known.there : [],
+      qos: isAgreed ? known.qos : 0
     }
     if (
       !bridge.isPrepared ||
@@ -84,14 +85,29 @@ export function connect(parts: ConnectParts, onlyHere = false): Effect.Effect<ne
     if (!isAgreed && there.sessionPresent) {
       return yield* new LinkError({ reason: "the remote has kept a session that was to begin anew" })
     }
+    if (bridge.refusals.has("in")) {
+      // A disk that is full refuses this, too; what is refused none the less is refused for itself.
+      yield* write(parts, agreed)
+      bridge.refusals.taken("in", 0)
+    }
+    const hasLost = isAgreed && !there.sessionPresent
+    if (hasLost) {
+      // Before anything else: who is killed here has to know that the identifiers of before are not free yet.
+      agreed = { ...agreed, isAgreed: false, retained: [], there: [], qos: 0 }
+      yield* write(parts, agreed)
+      bridge.remoteForgot()
+    }
     if (!there.sessionPresent && (facts?.received ?? 0) > 0) yield* Effect.scoped(sweep(parts))
-    const here = yield* connectHere(parts, link, Math.min(there.receiveMaximum, settings.inflight_max))
-    if (!isAgreed) {
-      agreed = { ...agreed, isAgreed: true }
+    const receiveMaximum = Math.min(there.receiveMaximum, settings.inflight_max)
+    const here = yield* connectHere(parts, link, { receiveMaximum, isNew: false, holds: true })
+    const qos = Math.max(agreed.qos, there.maximumQos)
+    if (!agreed.isAgreed || agreed.qos !== qos) {
+      agreed = { ...agreed, isAgreed: true, qos }
       yield* write(parts, agreed)
     }
     link.begin({
       maximumQos: there.maximumQos,
+      sessionQos: qos,
       retainAvailable: there.retainAvailable,
       remotePacketSizeMax: there.maximumPacketSize,
       localPacketSizeMax: here.maximumPacketSize,
@@ -104,11 +120,13 @@ export function connect(parts: ConnectParts, onlyHere = false): Effect.Effect<ne
       own: new TextEncoder().encode(parts.identity),
       hopsMax: settings.hops_max,
       counts: bridge.counts,
+      refusals: bridge.refusals,
       dropped: (direction, why) => bridge.dropped(direction, why)
     })
-    link.keepAlive(there.keepAlive >= 0 ? there.keepAlive : settings.keep_alive)
+    link.keepAlive(keepAliveOf(settings.keep_alive, there.keepAlive))
     link.releaseRemote()
-    yield* subscribeThere(parts, link, agreed)
+    const troubles = yield* subscribeThere(parts, link, agreed)
+    bridge.warn([...sessionTroubles(settings, there, hasLost), ...troubles].join("; "))
     link.releaseLocal()
     yield* askRetained(parts, link, agreed)
     // Where nobody was asked for anything one of them may have gone by now.
@@ -149,20 +167,22 @@ function linkOf({ bridge, clock, shard }: ConnectParts): Effect.Effect<Link, nev
   )
 }
 
-/** Connects to the session here, which has to be there, or is begun anew. */
-function connectHere(
-  { bridge }: ConnectParts,
-  link: Link,
-  receiveMaximum: number,
-  which: "known" | "any" | "new" = "known"
-) {
+/** How the session here is connected to: it has to be there, or is begun anew. With `holds` nothing behind its CONNACK is read yet. */
+interface Here {
+  readonly receiveMaximum: number
+  readonly isNew: boolean
+  readonly holds: boolean
+}
+
+function connectHere(parts: ConnectParts, link: Link, { receiveMaximum, isNew, holds }: Here) {
+  const { bridge } = parts
   return link
     .connectLocal(
       {
         version: 5,
         isPrivate: false,
         clientIdentifier: bridge.clientIdentifier,
-        cleanStart: which === "new",
+        cleanStart: isNew,
         keepAlive: 0,
         username: undefined,
         password: undefined,
@@ -170,7 +190,7 @@ function connectHere(
         receiveMaximum,
         maximumPacketSize: 0
       },
-      which === "known"
+      holds
     )
     .pipe(
       Effect.flatMap((connack): Effect.Effect<Connack, LinkError> => {
@@ -178,10 +198,11 @@ function connectHere(
         if (reasonCode !== 0) {
           return Effect.fail(new LinkError({ reason: `this broker refused the bridge: 0x${reasonCode.toString(16)}` }))
         }
-        // Somebody has ended it just now: the next attempt begins a new one.
-        if (which === "known" && !sessionPresent)
-          return Effect.fail(new LinkError({ reason: "its session here has gone" }))
-        return Effect.succeed(connack)
+        if (isNew || sessionPresent) return Effect.succeed(connack)
+        // Somebody has ended it just now, and this has begun an empty one, for which nothing was agreed: the next attempt begins anew.
+        bridge.isPrepared = false
+        const gone = new LinkError({ reason: "its session here has gone" })
+        return write(parts, undefined).pipe(Effect.flatMap(() => Effect.fail(gone)))
       })
     )
 }
@@ -193,7 +214,7 @@ function connectHere(
 function sweep(parts: ConnectParts): Effect.Effect<void, LinkError, Scope.Scope> {
   return Effect.gen(function* () {
     const link = yield* linkOf(parts)
-    yield* connectHere(parts, link, 1, "any")
+    yield* connectHere(parts, link, { receiveMaximum: 1, isNew: false, holds: false })
     yield* link.sweepLocal((out, identifier) => writeAcknowledgement(out, 5, PUBREL, identifier))
   })
 }
@@ -211,7 +232,7 @@ function prepare(
     // Room for no message more, or each time that the bounds are applied one of them would get where there are none.
     const receiveMaximum = Math.min(65_535, Math.max(1, facts?.inflight ?? 0))
     // A session that no row tells of was somebody else's.
-    yield* connectHere(parts, link, receiveMaximum, known === undefined ? "new" : "any")
+    yield* connectHere(parts, link, { receiveMaximum, isNew: known === undefined, holds: false })
     const wishes = settings.out.map(
       ({ filter, qos, local_prefix }): Wish => ({ filter: local_prefix + filter, qos, retainHandling: 2 })
     )
@@ -245,11 +266,14 @@ function askRetained(parts: ConnectParts, link: Link, agreed: Agreed): Effect.Ef
   })
 }
 
-/** SUBSCRIBE at the remote, to what is new and what is not; filters that are not wanted any more are taken off. */
-function subscribeThere(parts: ConnectParts, link: Link, agreed: Agreed): Effect.Effect<void, LinkError> {
+/** SUBSCRIBE at the remote, to what is new and what is not; filters that are not wanted any more are taken off. What it did not grant. */
+function subscribeThere(
+  parts: ConnectParts,
+  link: Link,
+  agreed: Agreed
+): Effect.Effect<ReadonlyArray<string>, LinkError> {
   return Effect.gen(function* () {
-    const { bridge } = parts
-    const { settings } = bridge
+    const { settings } = parts.bridge
     const version = settings.protocol === "5.0" ? 5 : 4
     const wishes = settings.in.map(
       ({ filter, qos, remote_prefix }): Wish => ({ filter: remote_prefix + filter, qos, retainHandling: 1 })
@@ -268,13 +292,31 @@ function subscribeThere(parts: ConnectParts, link: Link, agreed: Agreed): Effect
         else if (code < qos) troubles.push(`the remote grants QoS ${code} for the filter "${filter}"`)
       })
     }
-    bridge.warn(troubles.join("; "))
     if (!isSame(agreed.there, wanted)) yield* write(parts, { ...agreed, there: wanted })
+    return troubles
   })
 }
 
+/** What the remote has not kept of the session, or will not. */
+function sessionTroubles(
+  { session_expiry }: BridgeSettings,
+  { sessionExpiryInterval: granted }: Connack,
+  hasLost: boolean
+): ReadonlyArray<string> {
+  return [
+    ...(hasLost ? ["the remote had lost its session"] : []),
+    ...(granted >= 0 && granted < session_expiry ? [`the remote keeps the session for ${granted} s only`] : [])
+  ]
+}
+
+/** Seconds: the remote may want to be asked more often, but not that its death is noticed later. */
+function keepAliveOf(own: number, asked: number): number {
+  if (asked <= 0) return own
+  return own === 0 ? asked : Math.min(own, asked)
+}
+
 function connectPacket(
-  { settings, isPrivateRefused }: Bridge,
+  { settings, isPrivateRefused, refusals }: Bridge,
   clientIdentifier: string,
   password: string,
   cleanStart: boolean
@@ -288,7 +330,7 @@ function connectPacket(
     username: settings.username === "" ? undefined : settings.username,
     password: password === "" ? undefined : password,
     sessionExpiryInterval: cleanStart ? 0 : settings.session_expiry,
-    receiveMaximum: settings.inflight_max,
+    receiveMaximum: refusals.isSuspicious ? 1 : settings.inflight_max,
     maximumPacketSize: settings.packet_size_max
   }
 }

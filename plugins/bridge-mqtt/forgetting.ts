@@ -23,7 +23,8 @@ export function forget(name: string, clientIdentifier: string, parts: ForgetPart
     bytesMax: Number.MAX_SAFE_INTEGER,
     ageMaxSeconds: 0,
     overflow: "oldest" as const,
-    gaveUp: () => {}
+    gaveUp: () => {},
+    refused: () => {}
   }
   return Effect.scoped(
     Effect.gen(function* () {

@@ -104,6 +104,11 @@ function receivePublish(
   const outcome = enter(broker, message, connection.client)
   if (outcome >= 0) return 0
   broker.counts.publishRefused += 1
+  if (connection.listener.isHosted) {
+    // What was passed on from elsewhere is no fault of who passes it on.
+    broker.services.hosted.of(client.clientIdentifier)?.refused()
+    return 0
+  }
   if (outcome !== REFUSED_TOPIC_NAME) return 0
   // Of QoS 0 there is no other way to tell.
   return faultOfTopic(message) || TOPIC_NAME_INVALID

@@ -502,6 +502,45 @@ for (const shards of suites.slice(-1)) {
   }, 20_000)
 }
 
+for (const shards of suites.slice(-1)) {
+  test(`messages of the remote that this broker never takes hold up no others; shards = ${shards}`, async () => {
+    const remote = await Mosquitto.start()
+    const config = manifestOf({ full: { options: { remote: remote.remote }, in: [{ filter: "full/#", qos: 2 }] } })
+    const set = { "node.retained_messages_max": "2", "protocol-mqtt.topic_levels_max": "3" }
+    const broker = await startBroker({ shards, config, set })
+    try {
+      await connected(broker, "full")
+      const [here, there] = [await connect(broker.mqtt), await connect(remote.address)]
+      await here.subscribe("full/#", 0)
+      // At QoS 0 there is no acknowledgement to say no with.
+      for (const qos of [0, 1] as const) await there.publishWhole({ topic: "full/far/too/deep", payload: "x", qos })
+      await until("the deep ones", async () => (await item(broker, "full"))["dropped_in"] === 2)
+      expect(await item(broker, "full")).toMatchObject({ connections: 1, state: "connected" })
+      // Mosquitto does not look at what a Response Topic is.
+      const properties = [["responseTopic", "a/#"] as const]
+      await there.publishWhole({ topic: "full/strange", payload: "x", qos: 1, properties })
+      for (let each = 0; each < 5; each++)
+        await there.publishWhole({ topic: `full/${each}`, payload: "x", qos: 1, retain: true })
+      await there.publishWhole({ topic: "full/last", payload: "x", qos: 2 })
+      await until("what is given up", async () => (await item(broker, "full"))["dropped_in"] === 6)
+      await connected(broker, "full")
+      const before = (await item(broker, "full"))["attempts"]
+      await there.publishWhole({ topic: "full/after", payload: "x", qos: 2 })
+      const names: Array<string> = []
+      await until("the last one", async () => {
+        names.push(...(await here.messages(1)).map(({ topic }) => topic))
+        return names.at(-1) === "full/after"
+      })
+      expect(names.filter((name) => name === "full/last").length).toBe(1)
+      expect(await item(broker, "full")).toMatchObject({ attempts: before, state: "connected" })
+    } finally {
+      RawMqtt.cutAll()
+      await remote.kill()
+      await broker.stop()
+    }
+  }, 30_000)
+}
+
 test("wrong options name the bridge", async () => {
   const config = manifestOf({
     cloud: { options: { remote: "nowhere", username: uniqueId() }, out: [{ filter: "a/#/b", qos: 3 }] }

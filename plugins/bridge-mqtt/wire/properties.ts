@@ -6,6 +6,8 @@
 import { isWellFormedUtf8 } from "../../../core/mod.ts"
 import { CONNACK, DISCONNECT, PUBACK, PUBCOMP, PUBLISH, PUBREC, PUBREL, SUBACK, UNSUBACK } from "./packet-types.ts"
 
+export const PAYLOAD_FORMAT_INDICATOR = 0x01
+export const RESPONSE_TOPIC = 0x08
 export const SUBSCRIPTION_IDENTIFIER = 0x0b
 export const SESSION_EXPIRY_INTERVAL = 0x11
 export const SERVER_KEEP_ALIVE = 0x13
@@ -28,10 +30,10 @@ const PAIR = 7
 const ANSWERS = [PUBACK, PUBREC, PUBREL, PUBCOMP, SUBACK, UNSUBACK]
 /** Identifier: type, and the packets that it comes in from a server. */
 const KNOWN: ReadonlyMap<number, readonly [type: number, packets: ReadonlyArray<number>]> = new Map([
-  [0x01, [BYTE, [PUBLISH]]],
+  [PAYLOAD_FORMAT_INDICATOR, [BYTE, [PUBLISH]]],
   [0x02, [FOUR_BYTES, [PUBLISH]]],
   [0x03, [STRING, [PUBLISH]]],
-  [0x08, [STRING, [PUBLISH]]],
+  [RESPONSE_TOPIC, [STRING, [PUBLISH]]],
   [0x09, [BINARY, [PUBLISH]]],
   [SUBSCRIPTION_IDENTIFIER, [VARIABLE, [PUBLISH]]],
   [SESSION_EXPIRY_INTERVAL, [FOUR_BYTES, [CONNACK]]],

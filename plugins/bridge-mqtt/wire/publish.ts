@@ -6,12 +6,14 @@
  *  - Nothing of a packet that does not scan reaches the other side.
  *  - What holds for one connection alone stays behind: Subscription Identifier and Topic Alias. All else of version 5 goes on as it is.
  */
-import { checkTopicNameBytes, TOPIC_TOO_DEEP } from "../../../core/mod.ts"
+import { checkTopicNameBytes, NAME_HAS_WILDCARD, TOPIC_EMPTY, TOPIC_TOO_DEEP } from "../../../core/mod.ts"
 import { type OutBuffer, variableSize } from "./OutBuffer.ts"
 import { PUBLISH, type Version } from "./packet-types.ts"
 import {
+  PAYLOAD_FORMAT_INDICATOR,
   type PropertyVisitor,
   propertiesAt,
+  RESPONSE_TOPIC,
   SUBSCRIPTION_IDENTIFIER,
   TOPIC_ALIAS,
   USER_PROPERTY,
@@ -33,16 +35,19 @@ export class PublishView implements PropertyVisitor {
   topicEnd = 0
   payloadStart = 0
   payloadEnd = 0
-  /** Brokers that it has passed, by their notes. */
+  /** Brokers that it has passed, by their notes; notes of one broker that follow each other are one. */
   hops = 0
-  /** One of them is this one; and it is the last. */
-  hasPassedHere = false
+  /** Notes of this broker; and whether the last one is. */
+  ownNotes = 0
   isLastHere = false
+  /** Not "" : a property has a value that this broker ends a connection for, and others pass on. */
+  valueFault = ""
   /** Pairs of start and end: the properties that go on. */
   readonly kept: Array<number> = []
   keptSize = 0
   readonly #own: Uint8Array
   #bytes: Uint8Array = new Uint8Array(0)
+  #lastNote: Uint8Array = this.#bytes
 
   /** `own` is what this broker is called in the notes. */
   constructor(own: Uint8Array) {
@@ -55,8 +60,9 @@ export class PublishView implements PropertyVisitor {
     this.dup = (firstByte & 8) !== 0
     this.retain = (firstByte & 1) !== 0
     this.packetIdentifier = 0
-    this.hops = this.keptSize = this.kept.length = 0
-    this.hasPassedHere = this.isLastHere = false
+    this.hops = this.ownNotes = this.keptSize = this.kept.length = 0
+    this.isLastHere = false
+    this.valueFault = ""
     if (this.qos === 3 || (this.qos === 0 && this.dup)) return "a PUBLISH with flags that are not allowed"
     this.topicStart = start + 2
     this.topicEnd = this.topicStart + uint16At(bytes, start)
@@ -94,12 +100,21 @@ export class PublishView implements PropertyVisitor {
     return isWrong ? "a PUBLISH that is malformed" : ""
   }
 
-  property(identifier: number, start: number, end: number): void {
+  property(identifier: number, start: number, end: number, value: number): void {
     if (identifier === SUBSCRIPTION_IDENTIFIER || identifier === TOPIC_ALIAS) return
+    if (identifier === PAYLOAD_FORMAT_INDICATOR && value > 1)
+      this.valueFault = "a Payload Format Indicator that is none"
+    if (identifier === RESPONSE_TOPIC) {
+      const fault = checkTopicNameBytes(this.#bytes, start + 3, end)
+      if (fault === TOPIC_EMPTY || fault === NAME_HAS_WILDCARD)
+        this.valueFault = "a Response Topic that is no topic name"
+    }
     if (identifier === USER_PROPERTY && isAt(this.#bytes, start + 1, hopName)) {
-      this.hops += 1
-      this.isLastHere = isAt(this.#bytes, start + 3 + hopName.length, this.#own)
-      this.hasPassedHere ||= this.isLastHere
+      const note = this.#bytes.subarray(start + 5 + hopName.length, end)
+      this.isLastHere = isSame(note, this.#own)
+      if (this.isLastHere) this.ownNotes += 1
+      if (this.hops === 0 || !isSame(note, this.#lastNote)) this.hops += 1
+      this.#lastNote = note
     }
     const { kept } = this
     // Neighbours are one range.
@@ -111,11 +126,12 @@ export class PublishView implements PropertyVisitor {
 
 /** Whether the block at `at`, its length first, is `expected`. */
 function isAt(bytes: Uint8Array, at: number, expected: Uint8Array): boolean {
-  if (uint16At(bytes, at) !== expected.length) return false
-  for (let index = 0; index < expected.length; index++) {
-    if (bytes[at + 2 + index] !== expected[index]) return false
-  }
-  return true
+  const { length } = expected
+  return uint16At(bytes, at) === length && isSame(bytes.subarray(at + 2, at + 2 + length), expected)
+}
+
+function isSame(one: Uint8Array, other: Uint8Array): boolean {
+  return one.length === other.length && one.every((byte, index) => byte === other[index])
 }
 
 /** How the packet differs for the other side. */
@@ -132,7 +148,7 @@ export interface Rewritten {
 export function writePublish(out: OutBuffer, bytes: Uint8Array, view: PublishView, to: Rewritten): number {
   const before = out.length
   const { kept, qos } = { kept: view.kept, qos: to.qos }
-  const notes = to.hop.length > 0 && !view.isLastHere
+  const notes = to.hop.length > 0
   const propertiesSize = view.keptSize + (notes ? 5 + hopName.length + to.hop.length : 0)
   const payloadSize = view.payloadEnd - view.payloadStart
   const propertiesLength = to.version === 5 ? variableSize(propertiesSize) + propertiesSize : 0

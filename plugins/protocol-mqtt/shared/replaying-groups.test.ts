@@ -1,0 +1,71 @@
+/** Groups that replay, on two shards, one situation a test: what once went wrong. */
+import assert from "node:assert/strict"
+import { test } from "node:test"
+import type { Principal } from "../../../core/access/Access.ts"
+import { messageOf } from "../../../core/ingress/fakes.ts"
+import type { TopicInfo } from "../../../core/topics/TopicInfo.ts"
+import { type Connect, encode } from "../../../tests/support/mqtt-packets.ts"
+import { TestClient } from "../fakes.ts"
+import { storedTopics, topicOf } from "../replay/fakes.ts"
+import type { Settings } from "../Settings.ts"
+import { TestNode } from "../testing.ts"
+
+const NOBODY: Principal = { tenant: 0, user: "", clientIdentifier: "", peerAddress: "" }
+const KEPT = { properties: [["sessionExpiry", 600]] } as const
+
+async function begin(topics: ReadonlyArray<TopicInfo>, settings: Partial<Settings> = {}) {
+  const stored = storedTopics(topics)
+  const node = new TestNode(settings, stored)
+  await node.start()
+  // Until then it is not known that all shards have told of their members.
+  await node.advance(1_000)
+  return { node, stored }
+}
+
+async function connect(node: TestNode, id: string, facts: Connect = { clean: true }): Promise<TestClient> {
+  const client = new TestClient(node, id, 5)
+  client.connect(facts)
+  await node.settle()
+  client.answer()
+  return client
+}
+
+function subscribe(client: TestClient, filter: string, from: string | undefined, qos: 0 | 1 | 2 = 1, id = 1): void {
+  const properties = from === undefined ? [] : [["userProperty", ["manifold-from", from]] as const]
+  client.send(encode.subscribe(5, id, [{ filter, qos }], properties))
+}
+
+async function publish(node: TestNode, name: string, payloads: ReadonlyArray<string>, shard = 0): Promise<void> {
+  const { ingress } = node.shards[shard]?.broker.services ?? assert.fail("there is one")
+  for (const payload of payloads) ingress.publishUnsafe(messageOf(name, payload, { qos: 1 }), NOBODY)
+  await node.settle()
+}
+
+async function take(node: TestNode, ...clients: ReadonlyArray<TestClient>): Promise<void> {
+  for (let round = 0; round < 40; round++) {
+    for (const client of clients) client.answer()
+    await node.advance(50)
+  }
+  for (const client of clients) client.answer()
+}
+
+const payloads = ({ got }: TestClient): ReadonlyArray<string> => got.map(({ payload }) => payload)
+const numbers = (count: number, from = 0): ReadonlyArray<string> =>
+  Array.from({ length: count }, (_, each) => `${from + each}`)
+
+for (const facts of [{ clean: true }, KEPT]) {
+  test(`a member of QoS 0 whose socket was full gets the rest when it is not: ${JSON.stringify(facts)}`, async () => {
+    const { node } = await begin([topicOf("stored", "t/+", 1)], { output_bytes_max: 65_536 })
+    const client = await connect(node, "m", facts)
+    const sent = numbers(300).map((number) => number.padEnd(2_000))
+    await publish(node, "t/0", sent)
+    const wire = client.wire ?? assert.fail("it is connected")
+    wire.isFull = true
+    subscribe(client, "$share/g/t/+", "earliest", 0)
+    await node.advance(100)
+    wire.isFull = false
+    wire.connection.drain()
+    await take(node, client)
+    assert.deepEqual(payloads(client), sent)
+  })
+}

@@ -3,6 +3,7 @@ import assert from "node:assert/strict"
 import { test } from "node:test"
 import type { Principal } from "../../../core/access/Access.ts"
 import { messageOf } from "../../../core/ingress/fakes.ts"
+import { SLOT_CLIENT, SLOT_GROUP, slotOf } from "../../../core/shard/slots.ts"
 import type { TopicInfo } from "../../../core/topics/TopicInfo.ts"
 import { type Connect, encode } from "../../../tests/support/mqtt-packets.ts"
 import { TestClient } from "../fakes.ts"
@@ -49,6 +50,21 @@ async function take(node: TestNode, ...clients: ReadonlyArray<TestClient>): Prom
   for (const client of clients) client.answer()
 }
 
+/** A client identifier whose session is on `shard`. */
+function on(shard: number, name: string): string {
+  for (let number = 0; ; number++) {
+    if (slotOf(0, SLOT_CLIENT, `${name}${number}`) % 2 === shard) return `${name}${number}`
+  }
+}
+
+/** A shared filter whose group is `owner`'s. */
+function shared(owner: number, filter: string): string {
+  for (let number = 0; ; number++) {
+    if (slotOf(0, SLOT_GROUP, `g${number}/${filter}`) % 2 === owner) return `$share/g${number}/${filter}`
+  }
+}
+
+const isTold = ({ wire }: TestClient): boolean => wire?.received.some(({ type }) => type === "suback") === true
 const payloads = ({ got }: TestClient): ReadonlyArray<string> => got.map(({ payload }) => payload)
 const numbers = (count: number, from = 0): ReadonlyArray<string> =>
   Array.from({ length: count }, (_, each) => `${from + each}`)
@@ -67,5 +83,40 @@ for (const facts of [{ clean: true }, KEPT]) {
     wire.connection.drain()
     await take(node, client)
     assert.deepEqual(payloads(client), sent)
+  })
+}
+
+/** Messages that no topic stores, kept in the queue logs for a session that is away. */
+async function fillQueue(node: TestNode, name: string, count: number): Promise<void> {
+  const keeper = await connect(node, "keeper", KEPT)
+  keeper.send(encode.subscribe(5, 1, [{ filter: name, qos: 1 }]))
+  await node.settle()
+  keeper.cut()
+  await node.settle()
+  await publish(node, name, numbers(count))
+}
+
+for (const owner of [0, 1]) {
+  test(`when its SUBACK is out a crash forgets nothing of where a group of shard ${owner} begins`, async () => {
+    const { node } = await begin([])
+    await fillQueue(node, "u/x", 20)
+    const member = await connect(node, on(1 - owner, "m"), KEPT)
+    node.automatic = false
+    subscribe(member, shared(owner, "u/x"), "earliest")
+    await node.settle()
+    for (let step = 0; step < 20 && !isTold(member); step++) {
+      // The group's shard commits one entry at a time, its member's all there are.
+      node.shards[owner]?.journal.commit(1)
+      await node.settle()
+      node.shards[1 - owner]?.journal.commit()
+      await node.settle()
+    }
+    assert.ok(isTold(member))
+    node.crash()
+    member.wire = undefined
+    await node.start()
+    member.connect(KEPT)
+    await take(node, member)
+    assert.deepEqual(payloads(member), numbers(20))
   })
 }

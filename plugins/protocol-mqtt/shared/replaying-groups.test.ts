@@ -86,14 +86,15 @@ for (const facts of [{ clean: true }, KEPT]) {
   })
 }
 
-/** Messages that no topic stores, kept in the queue logs for a session that is away. */
-async function fillQueue(node: TestNode, name: string, count: number): Promise<void> {
-  const keeper = await connect(node, "keeper", KEPT)
+/** Messages that no topic stores, kept in the queue logs for a session of a shard that is away. */
+async function fillQueue(node: TestNode, name: string, count: number, shard = 0): Promise<TestClient> {
+  const keeper = await connect(node, on(shard, "keeper"), KEPT)
   keeper.send(encode.subscribe(5, 1, [{ filter: name, qos: 1 }]))
   await node.settle()
   keeper.cut()
   await node.settle()
   await publish(node, name, numbers(count))
+  return keeper
 }
 
 for (const owner of [0, 1]) {
@@ -116,6 +117,25 @@ for (const owner of [0, 1]) {
     member.wire = undefined
     await node.start()
     member.connect(KEPT)
+    await take(node, member)
+    assert.deepEqual(payloads(member), numbers(20))
+  })
+}
+
+for (const owner of [0, 1]) {
+  test(`what a group of shard ${owner} begins with stays in the queue logs also before its row is there`, async () => {
+    const { node } = await begin([])
+    const keeper = await fillQueue(node, "u/x", 20, 1 - owner)
+    const member = await connect(node, on(1 - owner, "m"), { clean: true, properties: [["receiveMaximum", 2]] })
+    const { journal } = node.shards[owner] ?? assert.fail("there are two")
+    journal.isAutomatic = false
+    subscribe(member, shared(owner, "u/x"), "earliest")
+    await node.settle()
+    // Nobody else needs it any more.
+    keeper.connect({ clean: true })
+    await node.advance(5_000)
+    journal.isAutomatic = true
+    journal.commit()
     await take(node, member)
     assert.deepEqual(payloads(member), numbers(20))
   })

@@ -1,14 +1,14 @@
 /**
  * The groups that a shard owns, by name and by number, and what all of them replay.
  *
- * Invariant: a group is there while it has a member, connected or away, or a place is held for one; its row is looked for when the first is told of.
+ * Invariant: a group is there while it has a member, connected or away; its row is looked for when the first is told of.
  */
 import type { Broker } from "../Broker.ts"
 import { DroppedGroups } from "./DroppedGroups.ts"
 import type { Group, GroupStart, GroupVoice } from "./group-contract.ts"
 import { decodeGroup, groupKey } from "./group-rows.ts"
 import { SharedGroup } from "./SharedGroup.ts"
-import { LIVE_GROUP, NO_GROUP, NO_ROOM, REPLAY_GROUP } from "./share-frames.ts"
+import { type Claim, LIVE_GROUP, NO_GROUP, NO_ROOM, REPLAY_GROUP } from "./share-frames.ts"
 
 /** Partitions that the groups of a shard replay together, about: with so many no group is made that does. */
 const REPLAYED_MAX = 100_000
@@ -36,6 +36,25 @@ export class OwnedGroups {
     return this.#byNumber.get(number)
   }
 
+  /**
+   * A member wants into a group that replays. In one that is there, or is made from `start`, it is away until it comes: the group stays, and stays
+   * what it is.
+   */
+  claim({ tenant, name, qos, start }: Claim): number {
+    const kind = this.#kindOf(tenant, name)
+    const isMade = kind === NO_GROUP && start !== undefined
+    if (kind !== REPLAY_GROUP && !isMade) return kind
+    this.changeAway(tenant, name, qos, 1, start)
+    return REPLAY_GROUP
+  }
+
+  /** Members that are not connected are more or fewer. */
+  changeAway(tenant: number, name: string, qos: number, change: number, start?: GroupStart): void {
+    const group = this.take(tenant, name, start)
+    group.changeAway(qos, change)
+    group.settle()
+  }
+
   /** The group of that name: it is there, a row says where it is, or it is made and, with `start`, replays from there. */
   take(tenant: number, name: string, start?: GroupStart): SharedGroup {
     const key = nameOf(tenant, name)
@@ -57,7 +76,7 @@ export class OwnedGroups {
   }
 
   /** What kind of group there is under a name, or whether one that replays may be made. */
-  kindOf(tenant: number, name: string): number {
+  #kindOf(tenant: number, name: string): number {
     const group = this.#groups.get(nameOf(tenant, name))
     if (group !== undefined) return group.isReplay ? REPLAY_GROUP : LIVE_GROUP
     let partitions = 0

@@ -126,25 +126,19 @@ export class SharedGroups implements GroupVoice, WheelTask {
     return this.#lastNumber
   }
 
-  /** Tells which kind of group there is under a name: {@link Frame.NO_GROUP} and so on. */
-  look(tenant: number, name: string, told: (kind: number) => void): void {
+  /**
+   * Has a place held in a group that replays, with `start` also where there was none until now; tells which kind of group there is under the name:
+   * {@link Frame.NO_GROUP} and so on. Of a {@link Frame.REPLAY_GROUP} the member is away: it attaches so, or is told of as gone.
+   */
+  claim(tenant: number, name: string, qos: number, start: GroupStart | undefined, told: (kind: number) => void): void {
     const owner = this.#broker.services.shard.ownerOfGroup(tenant, name)
-    const ask = this.#asks.add(told)
-    if (owner === this.#self) this.#asks.answer(ask, this.#owned.kindOf(tenant, name))
-    else this.#send(owner, (writer) => Frame.writeLook(writer, ask, tenant, name))
+    const claim = { ask: this.#asks.add(told), tenant, name, qos, start }
+    if (owner === this.#self) this.#asks.answer(claim.ask, this.#owned.claim(claim))
+    else this.#send(owner, (writer) => Frame.writeClaim(writer, claim))
   }
 
-  /**
-   * A member is connected, or may be given another number of messages; `joined` is told when its group has it for good. A group that is not
-   * there yet replays from `start`.
-   */
-  attach(
-    membership: Membership,
-    limit: number,
-    wasAway: boolean,
-    joined?: (outcome: number) => void,
-    start?: GroupStart
-  ): void {
+  /** A member is connected, or may be given another number of messages; `joined` is told when its group has it for good. */
+  attach(membership: Membership, limit: number, wasAway: boolean, joined?: (outcome: number) => void): void {
     const { session, owner, number, name, wish } = membership
     this.#memberships.set(number, membership)
     const ask = this.#asks.add(joined)
@@ -156,7 +150,7 @@ export class SharedGroups implements GroupVoice, WheelTask {
       qos: wish.qos,
       limit
     }
-    const attach = { tenant: session.tenant, name, facts, wasAway, ask, start }
+    const attach = { tenant: session.tenant, name, facts, wasAway, ask }
     if (owner === this.#self) this.#attached(attach)
     else this.#send(owner, (writer) => Frame.writeAttach(writer, attach))
   }
@@ -241,9 +235,9 @@ export class SharedGroups implements GroupVoice, WheelTask {
 
   // What has come, from here or another shard.
 
-  #attached({ tenant, name, facts, wasAway, ask, start }: Frame.Attach): void {
+  #attached({ tenant, name, facts, wasAway, ask }: Frame.Attach): void {
     const key = `${facts.shard}/${facts.number}`
-    const group = this.#owned.take(tenant, name, start)
+    const group = this.#owned.take(tenant, name)
     const known = this.#known.get(key)
     const member = known?.member ?? new GroupMember(facts, facts.shard === this.#self, hashOf(facts.clientIdentifier))
     member.qos = facts.qos
@@ -263,9 +257,7 @@ export class SharedGroups implements GroupVoice, WheelTask {
   }
 
   #awayChanged(tenant: number, name: string, qos: number, change: number): void {
-    const group = this.#owned.take(tenant, name)
-    group.changeAway(qos, change)
-    group.settle()
+    this.#owned.changeAway(tenant, name, qos, change)
   }
 
   #settled(shard: number, number: number, place: rows.Place, kind: number): void {
@@ -313,15 +305,15 @@ export class SharedGroups implements GroupVoice, WheelTask {
     const kind = reader.uint8()
     switch (kind) {
       case Frame.ATTACH:
-        this.#attached(Frame.readAttach(reader, from, this.#broker.services.topics))
+        this.#attached(Frame.readAttach(reader, from))
         return
-      case Frame.LOOK: {
-        const { ask, tenant, name } = Frame.readLook(reader)
-        const kind = this.#owned.kindOf(tenant, name)
-        this.#send(from, (writer) => Frame.writeLooked(writer, ask, kind))
+      case Frame.CLAIM: {
+        const claim = Frame.readClaim(reader, this.#broker.services.topics)
+        const kind = this.#owned.claim(claim)
+        this.#send(from, (writer) => Frame.writeClaimed(writer, claim.ask, kind))
         return
       }
-      case Frame.LOOKED:
+      case Frame.CLAIMED:
         this.#asks.answer(reader.uint53(), reader.uint8())
         return
       case Frame.DETACH:

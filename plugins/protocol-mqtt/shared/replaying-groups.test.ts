@@ -140,3 +140,64 @@ for (const owner of [0, 1]) {
     assert.deepEqual(payloads(member), numbers(20))
   })
 }
+
+/** Codes of all that it has subscribed to. */
+const codes = ({ wire }: TestClient): ReadonlyArray<number> =>
+  wire?.received.flatMap((packet) => (packet.type === "suback" ? [...packet.codes] : [])) ?? []
+
+const groups = (node: TestNode): number => node.shards.reduce((sum, { broker }) => sum + broker.shared.groupCount, 0)
+
+/** Does something when a shard has been told of the group, and before its session goes on. */
+function afterClaim(node: TestNode, client: TestClient, act: () => void): void {
+  const { shared: groupsOf } = node.of(client.id).broker
+  const claim = groupsOf.claim.bind(groupsOf)
+  groupsOf.claim = (tenant, name, qos, start, told) => {
+    groupsOf.claim = claim
+    claim(tenant, name, qos, start, (kind) => {
+      act()
+      told(kind)
+    })
+  }
+}
+
+for (const owner of [0, 1]) {
+  test(`a group of shard ${owner} that a SUBSCRIBE was told of stays until its session is in it`, async () => {
+    const { node } = await begin([topicOf("stored", "t/+", 1)])
+    await publish(node, "t/0", numbers(10))
+    const filter = shared(owner, "t/+")
+    const [first, second] = [await connect(node, on(1, "a")), await connect(node, on(0, "b"))]
+    subscribe(first, filter, "latest")
+    await take(node, first)
+    afterClaim(node, second, () => first.send(encode.unsubscribe(5, 2, [filter])))
+    subscribe(second, filter, "latest")
+    await publish(node, "t/0", ["new"])
+    await take(node, first, second)
+    assert.deepEqual([codes(second), [...payloads(first), ...payloads(second)]], [[1], ["new"]])
+    second.send(encode.unsubscribe(5, 2, [filter]))
+    await node.advance(1_000)
+    assert.equal(groups(node), 0)
+  })
+
+  test(`a SUBSCRIBE with a beginning is refused where shard ${owner} has made its group an ordinary one meanwhile`, async () => {
+    const { node } = await begin([topicOf("stored", "t/+", 1)])
+    await publish(node, "t/0", numbers(10))
+    const filter = shared(owner, "t/+")
+    const [first, second] = [await connect(node, on(1, "a")), await connect(node, on(0, "b"))]
+    afterClaim(node, second, () => subscribe(first, filter, undefined))
+    subscribe(second, filter, "earliest")
+    await take(node, first, second)
+    assert.deepEqual([codes(first), codes(second)], [[1], [0x83]])
+  })
+
+  test(`a place in a group of shard ${owner} is nobody's any more when its client is gone before its SUBACK`, async () => {
+    for (const facts of [{ clean: true }, KEPT]) {
+      const { node } = await begin([topicOf("stored", "t/+", 1)])
+      const member = await connect(node, on(1, "a"), facts)
+      const cut = (): void => member.cut()
+      afterClaim(node, member, () => afterClaim(node, member, cut))
+      subscribe(member, shared(owner, "t/+"), "earliest")
+      await node.advance(2_000)
+      assert.equal(groups(node), 0)
+    }
+  })
+}

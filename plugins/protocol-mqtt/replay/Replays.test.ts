@@ -192,6 +192,35 @@ test("rows of places in topics that are gone go with them, while their client is
   assert.equal(client.got.length, 6)
 })
 
+for (const filter of ["u/x", "$share/g/u/x"]) {
+  test(`what a queue log does not have any more is counted as a gap: ${filter}`, async () => {
+    const { node, store, client, connect, take, subscribe } = await begin()
+    subscribe(filter, "latest", 1)
+    await take()
+    client.cut()
+    await store("u/x", 50)
+    // Nothing does that to what is needed but a fault, or a disk that was put back.
+    for (const { queueLog } of node.shards) queueLog.trimTo(queueLog.endOffset)
+    await node.advance(100)
+    await store("u/x", 5)
+    await connect()
+    await take()
+    assert.deepEqual(payloads(client), numbers(51, 55))
+    assert.equal(
+      node.shards.reduce((sum, { broker }) => sum + broker.counts.replayGaps, 0),
+      1
+    )
+  })
+}
+
+test("what begins as an exclusive filter does and goes on as a replay is neither", async () => {
+  const { client, take, subscribe } = await begin()
+  subscribe("$exclusive/$replay/earliest/u/x", undefined, 1)
+  subscribe("$replay/2026-02-31T00:00:00Z/u/x", undefined, 2)
+  await take()
+  assert.deepEqual(codes(client), [0x8f, 0x8f])
+})
+
 test("a SUBSCRIBE again to a filter counts the partitions of what it takes the place of no second time", async () => {
   const { store, client, take, subscribe } = await begin(topicOf("stored", "t/+", 600), topicOf("other", "u/+", 600, 2))
   await store("t/a", 2)

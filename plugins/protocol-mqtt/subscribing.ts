@@ -284,8 +284,9 @@ export function unsubscribe(
   if (unsubackSize(version, packet.filters.length) > connection.packetSizeMax) return PACKET_TOO_LARGE
   const codes = packet.filters.map(({ filter, reasonCode }) => {
     if (reasonCode !== 0) return reasonCode
-    if (!session.unsubscribeAsked(nameOf(filter))) return NO_SUBSCRIPTION_EXISTED
-    clientUnsubscribed(connection, filter)
+    const name = nameOf(filter)
+    if (!session.unsubscribeAsked(name)) return NO_SUBSCRIPTION_EXISTED
+    clientUnsubscribed(connection, name)
     return 0
   })
   const frame = new Uint8Array(unsubackSize(version, codes.length))

@@ -151,12 +151,6 @@ export class GroupReplay {
     for (const source of this.#sources.values()) this.#again(source)
   }
 
-  /** A message of one partition is to be read again. */
-  rewindOne(log: number): void {
-    const source = this.#sources.get(log)
-    if (source !== undefined) this.#again(source)
-  }
-
   end(): void {
     this.#isEnded = true
     this.#stopWatching()

@@ -65,6 +65,8 @@ export interface HistoryShape {
    * comes to be by then may be among them or not.
    */
   homesOf(tenant: number, filter: string, max: number): Promise<ReadonlyArray<TopicInfo> | undefined>
+  /** Tells of topics that come to be and may be homes of names that match a filter, each in a turn of its own, until what it returns is called. */
+  watchHomes(tenant: number, filter: string, came: (topic: TopicInfo) => void): () => void
   /**
    * Visits what is stored from `place` on under names that match `filter`, each message borrowed during its visit. Expired ones are visited,
    * too. Rejects where another shard does not answer.
@@ -121,6 +123,20 @@ export class ShardHistory implements HistoryShape {
       if (next === undefined) return found.filter(({ id }) => this.#directory.findById(id) !== undefined)
       cursor = next
       await new Promise<void>((goOn) => this.#clock.immediate(goOn))
+    }
+  }
+
+  watchHomes(tenant: number, filter: string, came: (topic: TopicInfo) => void): () => void {
+    let isWatched = true
+    // Its partitions are being opened by then.
+    const stop = this.#directory.watchHomes(tenant, filter, (topic) => {
+      this.#clock.immediate(() => {
+        if (isWatched && this.#directory.findById(topic.id) !== undefined) came(topic)
+      })
+    })
+    return () => {
+      isWatched = false
+      stop()
     }
   }
 

@@ -188,3 +188,27 @@ test("the homes of what a filter matches are those of all its names, page by pag
     })
   )
 })
+
+test("who watches a filter is told of the topics that may be homes of what it matches, when they come to be", () => {
+  const directory = directoryOf(topic("sensors.before"))
+  const told: Array<string> = []
+  const stops = ["sensors/#", "sensors/room1", "other/+"].map((filter) =>
+    directory.watchHomes(0, filter, ({ name }) => told.push(`${filter} ${name}`))
+  )
+  directory.add(topic("sensors.room1"))
+  directory.add(topic("all", "sensors/+"))
+  // A filter that is less exact is no home of a name that has one.
+  directory.add(topic("wide", "#"))
+  directory.add(topic("elsewhere", "sensors/#", { tenant: 1 }))
+  assert.deepEqual(told, [
+    "sensors/# sensors.room1",
+    "sensors/room1 sensors.room1",
+    "sensors/# all",
+    "sensors/room1 all",
+    "sensors/# wide",
+    "other/+ wide"
+  ])
+  for (const stop of stops) stop()
+  directory.add(topic("sensors.after"))
+  assert.equal(told.length, 6)
+})

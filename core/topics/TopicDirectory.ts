@@ -21,6 +21,13 @@ export interface HomesPage {
   readonly next: string | undefined
 }
 
+/** Who wants to hear of topics that come to be. */
+interface HomesWatcher {
+  readonly tenant: number
+  readonly filter: string
+  readonly came: (topic: TopicInfo) => void
+}
+
 interface TenantTopics {
   readonly byName: Map<string, TopicInfo>
   readonly names: OrderedStrings
@@ -33,6 +40,7 @@ export class TopicDirectory {
   readonly #tenants = new Map<number, TenantTopics>()
   readonly #byId = new Map<string, TopicInfo>()
   readonly #matched: Array<TopicInfo> = []
+  readonly #watchers = new Set<HomesWatcher>()
 
   get size(): number {
     return this.#byId.size
@@ -115,6 +123,24 @@ export class TopicDirectory {
     return { homes, next: undefined }
   }
 
+  /** Tells of each topic that comes to be and may be the home of names that match a filter, until what it returns is called. */
+  watchHomes(tenant: number, filter: string, came: (topic: TopicInfo) => void): () => void {
+    const watcher = { tenant, filter, came }
+    this.#watchers.add(watcher)
+    return () => void this.#watchers.delete(watcher)
+  }
+
+  #tell(topic: TopicInfo): void {
+    const own = topic.filter === undefined ? nameOfTopic(topic.name) : undefined
+    for (const { tenant, filter, came } of this.#watchers) {
+      if (tenant !== topic.tenant) continue
+      const isOne =
+        topic.filter === undefined ? own !== undefined && matches(filter, own) : filtersOverlap(topic.filter, filter)
+      // Of a single name there is one home, and that may be another.
+      if (isOne && (hasWildcard(filter) || this.homeOf(tenant, filter)?.id === topic.id)) came(topic)
+    }
+  }
+
   /** The topic name that unkeyed records of `topic` go out on; undefined where its binding has a wildcard or it has none. */
   ownName(topic: TopicInfo): string | undefined {
     if (topic.filter === undefined) return nameOfTopic(topic.name)
@@ -152,6 +178,7 @@ export class TopicDirectory {
       topics.bindings.add(topic.filter, topic)
       topics.bound.add(topic)
     }
+    this.#tell(topic)
     return true
   }
 

@@ -199,7 +199,7 @@ export class DurableSession extends Session {
 
   override subscribeShared(wish: Wish, join: Join = {}): number {
     const ticket = super.subscribeShared(wish, this.#rows.joining(wish, join))
-    if (join.start === undefined) this.#rows.shared(wish)
+    if (join.isClaimed !== true) this.#rows.shared(wish)
     return ticket
   }
 

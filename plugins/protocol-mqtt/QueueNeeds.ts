@@ -4,7 +4,8 @@
  * Invariants
  *  - The ends of the logs are asked for before the positions are read: a session that begins meanwhile begins at or above them, and
  *    nothing above them is given up.
- *  - Only positions that stand in rows count, of sessions in memory too: those are what a crash would go on from.
+ *  - Only positions that stand in rows count, of sessions in memory too: those are what a crash would go on from. A
+ *    group that replays needs what it begins with before its row is there.
  *  - One look at a time; one that failed has told the logs nothing, and the next comes as it would have.
  */
 import { lowOf } from "../../core/mod.ts"
@@ -69,6 +70,7 @@ export class QueueNeeds {
         }
       })
       for (const session of this.#broker.sessions.resident()) session.replays?.lowerNeeds(lows)
+      this.#broker.shared.lowerNeeds(lows)
       for (const [log, low] of lows.entries()) queueLogs.need(log, Math.min(low, ends[log] ?? 0))
     } finally {
       this.#isLooking = false

@@ -43,7 +43,7 @@ export class SubscriptionRows {
 
   /** Of one whose group replays: its row is written when the group has it, and the session stays in memory until then. */
   joining(wish: Wish, join: Join): Join {
-    if (join.start === undefined) return join
+    if (join.isClaimed !== true) return join
     const { broker } = this.#session
     const keep = (done: (outcome: number) => void): void => {
       this.shared(wish)

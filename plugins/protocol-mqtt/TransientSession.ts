@@ -71,8 +71,9 @@ export class TransientSession extends Session {
   protected drainQueue(): void {
     const { connection, window } = this
     const queue = this.#queue
-    if (connection === undefined || window === undefined) return
-    if (queue === undefined || queue.length === 0) {
+    if (connection === undefined) return
+    // Without a window nothing of its own waits; groups that replay give QoS 0, too, and that may.
+    if (window === undefined || queue === undefined || queue.length === 0) {
       this.shares?.drain()
       return
     }

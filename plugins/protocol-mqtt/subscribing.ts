@@ -18,7 +18,7 @@ import { reasonStringOf } from "./reason-strings.ts"
 import * as Reason from "./reasons.ts"
 import type { Replay } from "./replay/Replay.ts"
 import { withoutReplay } from "./replay/replay-from.ts"
-import { replayWishes, startReplay, subscribeReplay } from "./replay/start-replay.ts"
+import { forgetClaim, replayWishes, startReplay, subscribeReplay } from "./replay/start-replay.ts"
 import { rewriteFilters, type Wished } from "./rewrite/rewrite-filters.ts"
 import type { Session } from "./Session.ts"
 import type { GroupStart } from "./shared/group-contract.ts"
@@ -171,6 +171,7 @@ function makeAll(
     const judged = wish.reasonCode !== 0 ? wish.reasonCode : judge(connection, session, wish)
     const refusal = judged === 0 && isTaken ? Reason.QUOTA_EXCEEDED : judged
     if (refusal !== 0) {
+      if (start !== undefined && wish.reasonCode === 0) forgetClaim(session, wish)
       connection.broker.counts.subscribesRefused += 1
       codes.push(connection.version === 5 ? refusal : FAILURE_BEFORE_5)
       continue
@@ -182,7 +183,7 @@ function makeAll(
     clientSubscribed(connection, { ...wish, filter })
     if (isShared(filter)) {
       // No retained message for a shared subscription: section 4.8.2.
-      joining = session.subscribeShared(asked, start === undefined ? {} : { start })
+      joining = session.subscribeShared(asked, { isClaimed: start !== undefined })
       codes.push(qos)
       continue
     }
@@ -283,8 +284,9 @@ export function unsubscribe(
   if (unsubackSize(version, packet.filters.length) > connection.packetSizeMax) return PACKET_TOO_LARGE
   const codes = packet.filters.map(({ filter, reasonCode }) => {
     if (reasonCode !== 0) return reasonCode
-    if (!session.unsubscribeAsked(nameOf(filter))) return NO_SUBSCRIPTION_EXISTED
-    clientUnsubscribed(connection, filter)
+    const name = nameOf(filter)
+    if (!session.unsubscribeAsked(name)) return NO_SUBSCRIPTION_EXISTED
+    clientUnsubscribed(connection, name)
     return 0
   })
   const frame = new Uint8Array(unsubackSize(version, codes.length))

@@ -2,6 +2,7 @@
 import * as v from "valibot"
 import { checkTopicFilter, parseShared } from "../../../core/mod.ts"
 import { whole } from "../listener-options.ts"
+import { replayFilter } from "../replay/replay-from.ts"
 import { unknownPlaceholder, withoutPlaceholders } from "../rules/placeholders.ts"
 import { type RuleKind, ruleName } from "../rules/RuleSet.ts"
 
@@ -45,7 +46,7 @@ const schema = v.pipe(
 
 function isFilter(topic: string): boolean {
   const filter = withoutPlaceholders(topic)
-  const isPlain = !filter.startsWith("$exclusive/") && !filter.startsWith("$replay/")
+  const isPlain = !filter.startsWith("$exclusive/") && replayFilter(filter) === undefined
   return checkTopicFilter(filter) === 0 && typeof parseShared(filter) !== "number" && isPlain
 }
 

@@ -8,7 +8,7 @@ import { checkTopicFilter } from "../../../core/mod.ts"
 
 const PREFIX = "$exclusive/"
 /** What stands in no valid exclusive filter: other forms of subscription. */
-const OTHER_FORMS: ReadonlyArray<string> = [PREFIX, "$share/"]
+const OTHER_FORMS: ReadonlyArray<string> = [PREFIX, "$share/", "$replay/"]
 
 /** The filter behind the prefix; undefined where a filter is not exclusive, "" where what is behind it cannot be. */
 export function exclusiveFilterOf(filter: string): string | undefined {

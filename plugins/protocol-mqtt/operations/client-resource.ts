@@ -7,7 +7,7 @@ import type { Connection } from "../Connection.ts"
 import { exclusiveFilterOf } from "../exclusive/exclusive-filter.ts"
 import { whole } from "../listener-options.ts"
 import { ADMINISTRATIVE_ACTION } from "../reasons.ts"
-import { withoutReplay } from "../replay/replay-from.ts"
+import { replayFilter, withoutReplay } from "../replay/replay-from.ts"
 import { rewriteFilter } from "../rewrite/rewrite-filters.ts"
 import type { Session } from "../Session.ts"
 import { subscribeTo } from "../subscribing.ts"
@@ -27,8 +27,8 @@ const filter = v.pipe(
   v.string(),
   v.check((text) => checkTopicFilter(text) === 0, "expected a topic filter"),
   v.check(
-    (text) => exclusiveFilterOf(text) === undefined && !text.startsWith("$replay/"),
-    "expected none that begins with $exclusive/ or $replay/"
+    (text) => exclusiveFilterOf(text) === undefined && replayFilter(text) === undefined,
+    "expected none that begins with $exclusive/ or $replay/, also behind a share name"
   ),
   v.description("topic filter, also $share/name/filter")
 )

@@ -9,7 +9,7 @@
  *  - Nothing is read while there is no room at all, and none is dropped for want of room. Few messages are read ahead of their turn, so that a
  *    small window does not read a batch again for each of them; they count against what sessions may keep, and are forgotten with the connection.
  *  - It is where the last message that left says, not where it has read to.
- *  - A partition of a topic that came to be since is read from the message on by which it became known.
+ *  - A topic that came to be since is read from its beginning, also where this shard hears of it later than of its first messages.
  */
 import {
   type Delivery,
@@ -26,8 +26,9 @@ import { UNSPECIFIED_ERROR } from "../wire/reason-codes.ts"
 import { PARTITIONS_MAX, type ReplayPlace } from "./find-start.ts"
 import { QUEUE, readQueue } from "./queue-history.ts"
 
-/** Until a partition that cannot be read is tried again, ms. */
+/** Until a partition that cannot be read is tried again, ms; one of a topic that has just come to be is about to be open. */
 const RETRY_MS = 1_000
+const RETRY_NEW_MS = 100
 
 /** Offsets that are passed over without a row. */
 const PASSED_MIN = 1_000
@@ -74,6 +75,7 @@ export class Replay implements Subscriber {
   readonly #ahead: Array<Message> = []
   /** That reading, while not all of it has left. */
   #last: { readonly cursor: Cursor; readonly read: HistoryRead } | undefined
+  #stopWatching: (() => void) | undefined
   /** Rises with every connection's end: what was read for an earlier one is not for this. */
   #attachment = 0
 
@@ -124,16 +126,12 @@ export class Replay implements Subscriber {
     const { tenant, broker } = this.#session
     this.#forgetGone()
     const attachment = this.#attachment
+    this.#stopWatching ??= broker.services.history.watchHomes(tenant, this.#options.filter, (topic) =>
+      this.#came(topic)
+    )
     void broker.services.history.homesOf(tenant, this.#options.filter, PARTITIONS_MAX).then((homes = []) => {
       if (this.#isOver || attachment !== this.#attachment) return
-      for (const topic of homes) {
-        for (let partition = 0; partition < topic.partitions; partition++) {
-          const isNew = !this.#cursors.has(keyOf(topic, partition)) && this.#cursors.size < PARTITIONS_MAX
-          if (isNew) this.#add({ topic, partition, offset: 0, incarnation: undefined })
-        }
-      }
-      if (this.#moved.size > 0) this.#session.replayMoved()
-      this.go()
+      for (const topic of homes) this.#came(topic)
     })
     askEnds(broker.services.queueLogs, (ends) => {
       if (this.#isOver) return
@@ -146,8 +144,20 @@ export class Replay implements Subscriber {
     this.go()
   }
 
+  /** A topic came to be since: all that it has is new. */
+  #came(topic: TopicInfo): void {
+    for (let partition = 0; partition < topic.partitions; partition++) {
+      const isNew = !this.#cursors.has(keyOf(topic, partition)) && this.#cursors.size < PARTITIONS_MAX
+      if (isNew) this.#add({ topic, partition, offset: 0, incarnation: undefined })
+    }
+    if (this.#moved.size > 0) this.#session.replayMoved()
+    this.go()
+  }
+
   /** The connection has ended. */
   detach(): void {
+    this.#stopWatching?.()
+    this.#stopWatching = undefined
     this.#attachment += 1
     this.#isStarted = false
     this.#isReading = false
@@ -186,7 +196,9 @@ export class Replay implements Subscriber {
     }
     const { history } = this.#session.broker.services
     const home = history.homeOf(message.tenant, message.name)
-    if (home === undefined || this.#cursors.has(keyOf(home, message.partition))) return
+    // Of a topic that is not known here yet, or not as this name's home, it is told when it is.
+    if (home === undefined || message.partition >= home.partitions) return
+    if (this.#cursors.has(keyOf(home, message.partition))) return
     if (this.#cursors.size >= PARTITIONS_MAX) this.#forgetGone()
     if (this.#cursors.size >= PARTITIONS_MAX) {
       // There is no room for one more: its messages come as they are published.
@@ -268,6 +280,7 @@ export class Replay implements Subscriber {
   /** The subscription is taken off, or its session has ended. */
   end(): void {
     this.#isOver = true
+    this.#stopWatching?.()
     this.#forgetAhead()
     for (const cursor of this.#cursors.values()) cursor.stopWaiting?.()
     this.#cursors.clear()
@@ -336,7 +349,8 @@ export class Replay implements Subscriber {
       this.#remove(cursor)
       return
     }
-    const timer = clock.after(RETRY_MS, () => this.#again(cursor))
+    const isNew = cursor.next === 0 && cursor.incarnation === undefined
+    const timer = clock.after(isNew ? RETRY_NEW_MS : RETRY_MS, () => this.#again(cursor))
     cursor.stopWaiting = () => timer.cancel()
   }
 

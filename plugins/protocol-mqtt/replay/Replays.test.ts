@@ -53,6 +53,9 @@ const payloads = ({ got }: TestClient): ReadonlyArray<number> => got.map(({ payl
 const numbers = (from: number, to: number): ReadonlyArray<number> =>
   Array.from({ length: to - from + 1 }, (_, each) => from + each)
 
+const codes = ({ wire }: TestClient): ReadonlyArray<number> =>
+  wire?.received.flatMap((packet) => (packet.type === "suback" ? [...packet.codes] : [])) ?? []
+
 function rowsOf(node: TestNode, prefix: string): number {
   const { start, end } = rangeOf(prefix)
   return node.shards.reduce((sum, { store }) => sum + store.range(start, end, 100).length, 0)
@@ -104,9 +107,9 @@ test("where the groups of a shard replay as much as they may, no other is made, 
   } finally {
     Object.defineProperty(SharedGroup.prototype, "partitionCount", count)
   }
-  const codes = client.wire?.received.flatMap((packet) => (packet.type === "suback" ? [...packet.codes] : [])) ?? []
-  assert.deepEqual([codes[0], codes.at(-1)], [1, 1])
-  assert.ok(codes.includes(0x97), `codes ${codes}`)
+  const all = codes(client)
+  assert.deepEqual([all[0], all.at(-1)], [1, 1])
+  assert.ok(all.includes(0x97), `codes ${all}`)
   assert.equal(node.shards.length, 2)
 })
 
@@ -187,4 +190,45 @@ test("rows of places in topics that are gone go with them, while their client is
   await take()
   assert.equal(rowsOf(node, "sc"), QUEUES)
   assert.equal(client.got.length, 6)
+})
+
+for (const filter of ["u/x", "$share/g/u/x"]) {
+  test(`what a queue log does not have any more is counted as a gap: ${filter}`, async () => {
+    const { node, store, client, connect, take, subscribe } = await begin()
+    subscribe(filter, "latest", 1)
+    await take()
+    client.cut()
+    await store("u/x", 50)
+    // Nothing does that to what is needed but a fault, or a disk that was put back.
+    for (const { queueLog } of node.shards) queueLog.trimTo(queueLog.endOffset)
+    await node.advance(100)
+    await store("u/x", 5)
+    await connect()
+    await take()
+    assert.deepEqual(payloads(client), numbers(51, 55))
+    assert.equal(
+      node.shards.reduce((sum, { broker }) => sum + broker.counts.replayGaps, 0),
+      1
+    )
+  })
+}
+
+test("what begins as an exclusive filter does and goes on as a replay is neither", async () => {
+  const { client, take, subscribe } = await begin()
+  subscribe("$exclusive/$replay/earliest/u/x", undefined, 1)
+  subscribe("$replay/2026-02-31T00:00:00Z/u/x", undefined, 2)
+  await take()
+  assert.deepEqual(codes(client), [0x8f, 0x8f])
+})
+
+test("a SUBSCRIBE again to a filter counts the partitions of what it takes the place of no second time", async () => {
+  const { store, client, take, subscribe } = await begin(topicOf("stored", "t/+", 600), topicOf("other", "u/+", 600, 2))
+  await store("t/a", 2)
+  subscribe("t/+", "earliest", 1)
+  await take()
+  subscribe("t/+", "earliest", 2)
+  subscribe("u/+", "earliest", 3)
+  await take()
+  assert.deepEqual(codes(client), [1, 1, 0x97])
+  assert.deepEqual(payloads(client), [1, 2, 1, 2])
 })

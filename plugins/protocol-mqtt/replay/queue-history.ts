@@ -8,6 +8,7 @@ import {
   type HistoryRoom,
   type HistoryVisitor,
   NOT_AVAILABLE,
+  OUT_OF_RANGE,
   type QueueLogsShape,
   type QueueRead,
   type QueueReadLimits,
@@ -43,7 +44,7 @@ function read(
   })
 }
 
-/** Visits what no topic has of the messages that match, from `offset` on, as {@link HistoryShape.read} does what a topic has. */
+/** Visits what no topic has of the messages that match, from `offset` on, as {@link HistoryShape.read} does what a topic has, and refuses as that. */
 export async function readQueue(
   logs: QueueLogsShape,
   log: number,
@@ -60,6 +61,7 @@ export async function readQueue(
   }
   const { startOffset: logStartOffset, highWatermark } = found
   const state = { refusal: 0, logStartOffset, highWatermark, incarnation: 0 }
+  if (offset < logStartOffset) return { ...state, refusal: OUT_OF_RANGE, next: offset, isAtEnd: false }
   for (const message of found.messages) {
     if (message.partition >= 0) continue
     if (!visit(message.placed(log, message.queueOffset))) {

@@ -14,7 +14,13 @@ test("from where on: a word, an offset, a time", () => {
   for (const text of ["", "Earliest", "-1", "+1", "01", "1.5", "1e3", "9007199254740993", "99999999999999999", "now"]) {
     assert.equal(parseReplayFrom(text), undefined, text)
   }
-  for (const text of ["2026-01-31", "2026-13-01T00:00:00Z", "2026-01-31T25:00:00Z"]) {
+  for (const text of [
+    "2026-01-31",
+    "2026-13-01T00:00:00Z",
+    "2026-02-31T00:00:00Z",
+    "2026-02-29T00:00:00Z",
+    "2026-01-31T25:00:00Z"
+  ]) {
     assert.equal(parseReplayFrom(text), undefined, text)
   }
 })

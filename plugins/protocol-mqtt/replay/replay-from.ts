@@ -29,8 +29,15 @@ export function parseReplayFrom(text: string): ReplayFrom | undefined {
     const offset = Number(text)
     return Number.isSafeInteger(offset) ? { kind: "offset", offset } : undefined
   }
-  const atMs = v.is(TIME, text) ? Date.parse(text) : Number.NaN
+  const atMs = v.is(TIME, text) && isDay(text) ? Date.parse(text) : Number.NaN
   return Number.isNaN(atMs) ? undefined : { kind: "time", atMs }
+}
+
+/** Whether there is the day with which a time begins: the 31st of February would be one of March. */
+function isDay(text: string): boolean {
+  const day = text.slice(0, 10)
+  const atMs = Date.parse(day)
+  return !Number.isNaN(atMs) && new Date(atMs).toISOString().startsWith(day)
 }
 
 /** What a SUBSCRIBE's user properties say; undefined where they say nothing of it. The last one holds. */

@@ -11,7 +11,7 @@ import type { Session } from "../Session.ts"
 import type { Wish } from "../SubscribingSession.ts"
 import type { GroupStart } from "../shared/group-contract.ts"
 import { groupNameOf, isShared } from "../shared/Memberships.ts"
-import { LIVE_GROUP, NO_ROOM, REPLAY_GROUP } from "../shared/share-frames.ts"
+import { LIVE_GROUP, NO_GROUP, REPLAY_GROUP } from "../shared/share-frames.ts"
 import { PAUSED } from "../wire/framing.ts"
 import { IMPLEMENTATION_SPECIFIC_ERROR, TOPIC_FILTER_INVALID, UNSPECIFIED_ERROR } from "../wire/reason-codes.ts"
 import type { SubscribePacket, Subscription } from "../wire/subscribe.ts"
@@ -83,13 +83,16 @@ export function startReplay(
     return 0
   }
   const found = (start: GroupStart | number): void => {
-    if (connection.session !== session) return
+    if (connection.session !== session) {
+      if (typeof start !== "number") forgetClaim(session, wish)
+      return
+    }
     if (typeof start === "number") go({ wish: { ...wish, reasonCode: start }, start: NOWHERE })
     else go({ wish, start })
     connection.release()
   }
   connection.isHeld = true
-  const looked = isShared(wish.filter) ? lookForGroup(session, wish.filter, from) : look(session, wish.filter, from)
+  const looked = isShared(wish.filter) ? claimPlace(session, wish, from) : look(session, wish.filter, from)
   looked.then(found, () => found(UNSPECIFIED_ERROR))
   return PAUSED
 }
@@ -99,7 +102,8 @@ async function look(session: Session, filter: string, from: ReplayFrom): Promise
   const { history, logs, queueLogs } = session.broker.services
   const places = await findStart(history, logs, session.tenant, filter, from)
   if (typeof places === "number") return places
-  const isOver = (session.replays?.partitionCount ?? 0) + places.length > PARTITIONS_MAX
+  // Where it takes the place of one under the same filter, that ends.
+  const isOver = (session.replays?.partitionCountBut(filter) ?? 0) + places.length > PARTITIONS_MAX
   if (isOver) return QUOTA_EXCEEDED
   const queue = await findQueueStart(queueLogs, session.tenant, filter, from)
   const inQueue = queue.map((offset, partition) => ({ topic: QUEUE, partition, offset, incarnation: 0 }))
@@ -107,21 +111,33 @@ async function look(session: Session, filter: string, from: ReplayFrom): Promise
 }
 
 /**
- * Where a group begins, or the Reason Code of its refusal. One that is there and replays goes on where it is; one that is there and does not has
- * had its members told that they get what is published.
+ * Has a place held in a group that replays, or tells the Reason Code of the refusal. One that is there and replays goes on where it is; one that is
+ * there and does not has had its members told that they get what is published. While it is looked for where a new one begins another may be made:
+ * what holds is what there is then.
  */
-async function lookForGroup(session: Session, filter: string, from: ReplayFrom): Promise<GroupStart | number> {
+async function claimPlace(session: Session, { filter, qos }: Wished, from: ReplayFrom): Promise<GroupStart | number> {
   const { broker, tenant } = session
   const name = groupNameOf(filter)
-  const kind = await new Promise<number>((told) => broker.shared.look(tenant, name, told))
-  if (kind === LIVE_GROUP) return IMPLEMENTATION_SPECIFIC_ERROR
-  if (kind === REPLAY_GROUP) return NOWHERE
-  if (kind === NO_ROOM) return QUOTA_EXCEEDED
+  const claim = (start?: GroupStart): Promise<number> =>
+    new Promise((told) => broker.shared.claim(tenant, name, qos, start, told))
+  const kind = await claim()
+  if (kind !== NO_GROUP) return claimed(kind)
   const { history, logs, queueLogs } = broker.services
   const plain = name.slice(name.indexOf("/") + 1)
   const places = await findStart(history, logs, tenant, plain, from)
   if (typeof places === "number") return places
-  return { places, queue: await findQueueStart(queueLogs, tenant, plain, from) }
+  return claimed(await claim({ places, queue: await findQueueStart(queueLogs, tenant, plain, from) }))
+}
+
+/** The group has its places itself. */
+function claimed(kind: number): GroupStart | number {
+  if (kind === REPLAY_GROUP) return NOWHERE
+  return kind === LIVE_GROUP ? IMPLEMENTATION_SPECIFIC_ERROR : QUOTA_EXCEEDED
+}
+
+/** A place was held in a group and nobody comes. */
+export function forgetClaim({ broker, tenant }: Session, { filter, qos }: Wished): void {
+  if (isShared(filter)) broker.shared.away(tenant, groupNameOf(filter), qos, -1)
 }
 
 /** What cannot be replayed, or not yet. */

@@ -45,7 +45,10 @@ const schema = v.pipe(
     source_topic: v.pipe(
       v.string(),
       v.check((filter) => checkTopicFilter(filter) === 0, "expected a topic filter"),
-      v.check((filter) => !hasForm(filter), "expected a filter without $share/, $exclusive/ or $delayed/ in front"),
+      v.check(
+        (filter) => !hasForm(filter),
+        "expected a filter without $share/, $exclusive/, $replay/ or $delayed/ in front"
+      ),
       v.description("topic filter that names must match, and filters lie within, to be looked at")
     ),
     regex: v.pipe(
@@ -62,7 +65,10 @@ const schema = v.pipe(
         "known placeholders: \u0024{clientid}, \u0024{username}, \u0024{host}"
       ),
       v.check((topic) => checkTopicFilter(example(topic)) === 0, "expected what a topic may look like"),
-      v.check((topic) => !hasForm(topic), "expected none of $share/, $exclusive/ and $delayed/ at the beginning"),
+      v.check(
+        (topic) => !hasForm(topic),
+        "expected none of $share/, $exclusive/, $replay/ and $delayed/ at the beginning"
+      ),
       v.description(
         "what they become; $1 to $9 stand for groups, \u0024{clientid}, \u0024{username}, \u0024{host} for the client's"
       )

@@ -179,7 +179,8 @@ export class GroupFeed {
     const { counts, services, settings } = this.#broker
     const cursor = this.#cursor
     const before = cursor.position(flow.log)
-    if (read.lostTo > before) counts.trimmedBehind += 1
+    if (read.lostTo > before && this.#isReplay) counts.replayGaps += 1
+    else if (read.lostTo > before) counts.trimmedBehind += 1
     const nowMs = services.clock.nowMs()
     for (const message of read.messages) {
       const { queueOffset: offset } = message

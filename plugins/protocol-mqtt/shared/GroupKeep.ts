@@ -1,5 +1,5 @@
 /** Has the queue logs keep what a group wants of QoS 1 and 2, and reads it from there. A group that replays wants only what no topic stores. */
-import { SharedCursor, type SharedPosition } from "../../../core/mod.ts"
+import { lowOf, SharedCursor, type SharedPosition } from "../../../core/mod.ts"
 import type { Broker } from "../Broker.ts"
 import { askEnds } from "../log-ends.ts"
 import { type FeedHost, GroupFeed } from "./GroupFeed.ts"
@@ -54,6 +54,13 @@ export class GroupKeep {
       begun()
     })
     return ticket
+  }
+
+  /** Lowers what is needed of each queue log to where it stands, or begins. */
+  lowerNeeds(lows: Array<number>): void {
+    const { queue } = this.#places
+    const needs = queue === undefined ? this.#start : queue.state().map(lowOf)
+    for (const [log, need] of needs.entries()) lows[log] = Math.min(lows[log] ?? 0, need)
   }
 
   /** Nothing is kept any more. */

@@ -10,7 +10,7 @@ export interface MemberFacts {
   readonly isDurable: boolean
   /** Granted. */
   readonly qos: number
-  /** Messages of QoS 1 and 2 that it can have unacknowledged. */
+  /** Messages that it can have unacknowledged: of QoS 1 and 2, and of QoS 0 where its group replays. */
   readonly limit: number
 }
 

@@ -38,14 +38,17 @@ export class GroupPlaces {
     else this.queue?.hold(log, offset)
   }
 
-  /** What the row says where these are on their way and of those it says that they are done with; undefined = there is none. */
+  /**
+   * What the row says where these are on their way and of those it says that they are done with; undefined = there is none. It says all or
+   * nothing: while it is not known where the group stands in the queue logs it would begin at their ends after a crash.
+   */
   state(number: number, handed: Iterable<Handed>, gone: ReadonlySet<string>): GroupRow | undefined {
     const { queue, replay } = this
-    if (queue === undefined && replay === undefined) return undefined
+    if (queue === undefined) return undefined
     const without = ({ next, open }: SharedPosition, log: number): SharedPosition => {
       return { next, open: open.filter((offset) => !gone.has(keyOfPlace({ log, offset }))) }
     }
-    const positions = queue?.state() ?? []
+    const positions = queue.state()
     const row = {
       number,
       positions: gone.size === 0 ? positions : positions.map(without),

@@ -15,8 +15,9 @@ import type { GroupSource, SourcesRow } from "./group-rows.ts"
 
 /** The numbers of queue logs lie below, those of partitions above. */
 export const SOURCES_FROM = 65_536
-/** Until a partition that cannot be read is tried again, ms. */
+/** Until a partition that cannot be read is tried again, ms; one of a topic that has just come to be is about to be open. */
 const RETRY_MS = 1_000
+const RETRY_NEW_MS = 100
 const READ_MESSAGES_MAX = 256
 const READ_BYTES_MAX = 262_144
 
@@ -54,6 +55,7 @@ export class GroupReplay {
   /** Those with something to read, in turn. */
   readonly #behind = new Set<Source>()
   #last = SOURCES_FROM - 1
+  readonly #stopWatching: () => void
   #isReading = false
   #isEnded = false
 
@@ -62,6 +64,7 @@ export class GroupReplay {
     this.#host = host
     this.#tenant = tenant
     this.#filter = filter
+    this.#stopWatching = broker.services.history.watchHomes(tenant, filter, (topic) => this.#came(topic))
   }
 
   /** Begins where the member that makes the group wants it. */
@@ -111,21 +114,31 @@ export class GroupReplay {
   start(): void {
     void this.#broker.services.history.homesOf(this.#tenant, this.#filter, PARTITIONS_MAX).then((homes = []) => {
       if (this.#isEnded) return
-      for (const topic of homes) {
-        for (let partition = 0; partition < topic.partitions; partition++) {
-          const isNew = !this.#byPartition.has(keyOf(topic, partition)) && this.#hasRoomForOne()
-          if (isNew) this.#add({ topic, partition, offset: 0, incarnation: undefined })
-        }
-      }
+      for (const topic of homes) this.#came(topic)
       this.drain()
     })
+  }
+
+  /** A topic came to be since: all that it has is new. */
+  #came(topic: TopicInfo): void {
+    let isMore = false
+    for (let partition = 0; partition < topic.partitions; partition++) {
+      if (this.#byPartition.has(keyOf(topic, partition)) || !this.#hasRoomForOne()) continue
+      this.#add({ topic, partition, offset: 0, incarnation: undefined })
+      isMore = true
+    }
+    if (!isMore) return
+    this.#host.moved()
+    this.drain()
   }
 
   /** A live message of a topic that stores it: it is read in its place. False where there is no room for its partition. */
   deliver(message: Message): boolean {
     const { history } = this.#broker.services
     const home = history.homeOf(message.tenant, message.name)
-    if (home === undefined || this.#byPartition.has(keyOf(home, message.partition))) return true
+    // Of a topic that is not known here yet, or not as this name's home, it is told when it is.
+    if (home === undefined || message.partition >= home.partitions) return true
+    if (this.#byPartition.has(keyOf(home, message.partition))) return true
     if (!this.#hasRoomForOne()) return false
     this.#add({ topic: home, partition: message.partition, offset: message.offset, incarnation: undefined })
     this.#host.moved()
@@ -138,14 +151,9 @@ export class GroupReplay {
     for (const source of this.#sources.values()) this.#again(source)
   }
 
-  /** A message of one partition is to be read again. */
-  rewindOne(log: number): void {
-    const source = this.#sources.get(log)
-    if (source !== undefined) this.#again(source)
-  }
-
   end(): void {
     this.#isEnded = true
+    this.#stopWatching()
     for (const { stopWaiting } of this.#sources.values()) stopWaiting?.()
   }
 
@@ -189,7 +197,10 @@ export class GroupReplay {
     this.#behind.delete(source)
     if (refusal !== 0 && refusal !== OUT_OF_RANGE) {
       if (topics.findById(source.topic.id) === undefined) this.#remove(source)
-      else this.#wait(source, (again) => cancelOf(clock.after(RETRY_MS, again)))
+      else {
+        const isNew = source.position === 0 && source.incarnation === undefined
+        this.#wait(source, (again) => cancelOf(clock.after(isNew ? RETRY_NEW_MS : RETRY_MS, again)))
+      }
       return
     }
     const isOther = source.incarnation !== undefined && source.incarnation !== incarnation

@@ -12,7 +12,6 @@ import { OrderedTickets } from "../OrderedTickets.ts"
 import type { Session } from "../Session.ts"
 import type { Wish } from "../SubscribingSession.ts"
 import * as rows from "../session-rows.ts"
-import type { GroupStart } from "./group-contract.ts"
 import { NO_IDENTIFIERS, type Place, type Token } from "./group-rows.ts"
 
 const SHARE_PREFIX = "$share/"
@@ -54,8 +53,8 @@ export function groupNameOf(filter: string): string {
 
 /** How a session comes into a group. */
 export interface Join {
-  /** The group replays, from there where it is made now; undefined = it is asked for what comes, or it is there already. */
-  readonly start?: GroupStart
+  /** The group replays, and the member was told of as away: see {@link SharedGroups.claim}. */
+  readonly isClaimed?: boolean
   /** Has the session keep the membership when the group has it for good; `done` is told when it does. */
   readonly keep?: (done: (outcome: number) => void) => void
 }
@@ -104,10 +103,10 @@ export class Memberships {
   }
 
   /**
-   * Adds or replaces one; the ticket of {@link Memberships.joins} to wait for. With `start` its group replays, from there where it is made now, and
-   * the session keeps the membership when the group does: no row may speak of one whose group would not know from where on it reads.
+   * Adds or replaces one; the ticket of {@link Memberships.joins} to wait for. Of a group that replays the
+   * session keeps the membership when the group does: no row may speak of one whose group would not know from where on it reads.
    */
-  add(wish: Wish, { start, keep }: Join = {}): { readonly isNew: boolean; readonly ticket: number } {
+  add(wish: Wish, { isClaimed = false, keep }: Join = {}): { readonly isNew: boolean; readonly ticket: number } {
     const { shared } = this.#session.broker
     const before = this.#byFilter.get(wish.filter)
     const membership = this.#make(wish, before?.number)
@@ -124,7 +123,7 @@ export class Memberships {
       if (keep !== undefined && isThere && outcome >= 0) keep(done)
       else done(outcome)
     }
-    shared.attach(membership, this.#limit, false, joined, start)
+    shared.attach(membership, this.#limit, isClaimed, joined)
     return { isNew: before === undefined, ticket }
   }
 

@@ -157,6 +157,11 @@ export class SharedGroup implements Group, Subscriber, FeedHost {
     this.#places.replay?.rewind()
   }
 
+  /** Lowers what is needed of each queue log to where it stands; once its row says that, the row does. */
+  lowerNeeds(lows: Array<number>): void {
+    if (!this.#record.isCommitted) this.#keep.lowerNeeds(lows)
+  }
+
   /** The row is written now, if it has anything to say. */
   flush(): void {
     this.#record.flush()
@@ -309,10 +314,6 @@ export class SharedGroup implements Group, Subscriber, FeedHost {
 
   #release(held: Held, member: GroupMember): void {
     held.member = undefined
-    this.#letGo(member)
-  }
-
-  #letGo(member: GroupMember): void {
     if (this.#roster.takenBack(member)) this.#voice.left(member)
   }
 
@@ -351,9 +352,9 @@ export class SharedGroup implements Group, Subscriber, FeedHost {
   /** Nothing is kept for the group any more. */
   #drop(): void {
     this.#keep.unwant()
-    for (const { message, member } of this.#held.values()) {
-      this.#broker.held.release(message)
-      if (member !== undefined) this.#letGo(member)
+    for (const held of this.#held.values()) {
+      this.#broker.held.release(held.message)
+      if (held.member !== undefined) this.#release(held, held.member)
     }
     this.#held.clear()
     this.#handed.clear()

@@ -2,20 +2,18 @@
  * The shared subscriptions of one shard, from both sides: the groups that it owns, and the memberships of its sessions, whose groups may be
  * another shard's.
  *
- * Invariants
- *  - A group is there while it has a member, connected or away; its row is looked for when the first is told of.
- *  - What a session here tells a group, and a group a session, goes by a call where both are of this shard, else as a frame: in order.
+ * Invariant: what a session here tells a group, and a group a session, goes by a call where both are of this shard, else as a frame: in order.
  */
 import { ByteReader, type Mailbox, Message, type WheelTask } from "../../../core/mod.ts"
 import type { Broker } from "../Broker.ts"
 import { readPages } from "../stored-sessions.ts"
-import { DroppedGroups } from "./DroppedGroups.ts"
 import { GroupAsks } from "./GroupAsks.ts"
 import { GroupMember } from "./GroupMember.ts"
 import type { Group, GroupStart, GroupVoice } from "./group-contract.ts"
 import * as rows from "./group-rows.ts"
 import type { Assignment, Membership } from "./Memberships.ts"
-import { SharedGroup } from "./SharedGroup.ts"
+import { OwnedGroups } from "./OwnedGroups.ts"
+import type { SharedGroup } from "./SharedGroup.ts"
 import * as Frame from "./share-frames.ts"
 import { hashOf } from "./strategies.ts"
 import { TakenTokens } from "./TakenTokens.ts"
@@ -24,8 +22,6 @@ import { TakenTokens } from "./TakenTokens.ts"
 const REFRESH_MS = 10_000
 /** How often it is looked whether all shards have started, ms. */
 const OPEN_MS = 250
-/** Partitions that the groups of a shard replay together, about: with so many no group is made that does. */
-const REPLAYED_MAX = 100_000
 
 /** A member, by the shard of its session, with its group. */
 interface Known {
@@ -40,11 +36,7 @@ export class SharedGroups implements GroupVoice, WheelTask {
   readonly #self: number
   readonly #mailbox: Mailbox
   readonly #taken: TakenTokens
-  /** Groups that this shard owns, by tenant and name. */
-  readonly #groups = new Map<string, SharedGroup>()
-  readonly #byNumber = new Map<number, SharedGroup>()
-  /** Rows that are about to go: what the store still says of them is not so. */
-  readonly #dropped: DroppedGroups
+  readonly #owned: OwnedGroups
   /** Members of those groups, by shard and number. */
   readonly #known = new Map<string, Known>()
   /** Memberships of this shard's connected sessions, by number. */
@@ -59,7 +51,7 @@ export class SharedGroups implements GroupVoice, WheelTask {
     this.#broker = broker
     const { shard } = broker.services
     this.#self = shard.index
-    this.#dropped = new DroppedGroups(broker)
+    this.#owned = new OwnedGroups(broker, this)
     this.#mailbox = shard.mailbox("protocol-mqtt.shared", (from, reader) => {
       if (this.#early === undefined) this.#receive(from, reader)
       else this.#early.push([from, reader.bytes.slice(reader.position, reader.end)])
@@ -69,7 +61,7 @@ export class SharedGroups implements GroupVoice, WheelTask {
 
   /** Groups that this shard owns. */
   get groupCount(): number {
-    return this.#groups.size
+    return this.#owned.count
   }
 
   /** Shared subscriptions of clients that are connected here. */
@@ -88,7 +80,7 @@ export class SharedGroups implements GroupVoice, WheelTask {
     await readPages(store, rows.groupRange, (page) => {
       for (const { key } of page) {
         const { tenant, name } = rows.ofGroupKey(key)
-        this.#group(tenant, name)
+        this.#owned.take(tenant, name)
       }
     })
     await readPages(store, rows.tokenRange, (page) => {
@@ -103,12 +95,17 @@ export class SharedGroups implements GroupVoice, WheelTask {
 
   /** A queue log has lost messages. */
   lost(): void {
-    for (const group of this.#groups.values()) group.lost()
+    this.#owned.lost()
   }
 
   /** What groups know and have not written is written. */
   flush(): void {
-    for (const group of this.#groups.values()) group.flush()
+    this.#owned.flush()
+  }
+
+  /** Lowers what is needed of each queue log to where groups stand of which no row tells yet. */
+  lowerNeeds(lows: Array<number>): void {
+    this.#owned.lowerNeeds(lows)
   }
 
   timeout(nowMs: number): number {
@@ -116,10 +113,9 @@ export class SharedGroups implements GroupVoice, WheelTask {
       if (!this.#broker.services.isServing()) return nowMs + OPEN_MS
       // All have told who their members are: groups that have none end.
       this.isOpen = true
-      for (const group of [...this.#groups.values()]) group.settle()
+      this.#owned.settle()
     }
-    for (const group of this.#groups.values()) group.refresh()
-    this.#dropped.retry((key) => this.#groups.has(key))
+    this.#owned.refresh()
     return nowMs + REFRESH_MS
   }
 
@@ -130,25 +126,19 @@ export class SharedGroups implements GroupVoice, WheelTask {
     return this.#lastNumber
   }
 
-  /** Tells which kind of group there is under a name: {@link Frame.NO_GROUP} and so on. */
-  look(tenant: number, name: string, told: (kind: number) => void): void {
+  /**
+   * Has a place held in a group that replays, with `start` also where there was none until now; tells which kind of group there is under the name:
+   * {@link Frame.NO_GROUP} and so on. Of a {@link Frame.REPLAY_GROUP} the member is away: it attaches so, or is told of as gone.
+   */
+  claim(tenant: number, name: string, qos: number, start: GroupStart | undefined, told: (kind: number) => void): void {
     const owner = this.#broker.services.shard.ownerOfGroup(tenant, name)
-    const ask = this.#asks.add(told)
-    if (owner === this.#self) this.#asks.answer(ask, this.#kindOf(tenant, name))
-    else this.#send(owner, (writer) => Frame.writeLook(writer, ask, tenant, name))
+    const claim = { ask: this.#asks.add(told), tenant, name, qos, start }
+    if (owner === this.#self) this.#asks.answer(claim.ask, this.#owned.claim(claim))
+    else this.#send(owner, (writer) => Frame.writeClaim(writer, claim))
   }
 
-  /**
-   * A member is connected, or may be given another number of messages; `joined` is told when its group has it for good. A group that is not
-   * there yet replays from `start`.
-   */
-  attach(
-    membership: Membership,
-    limit: number,
-    wasAway: boolean,
-    joined?: (outcome: number) => void,
-    start?: GroupStart
-  ): void {
+  /** A member is connected, or may be given another number of messages; `joined` is told when its group has it for good. */
+  attach(membership: Membership, limit: number, wasAway: boolean, joined?: (outcome: number) => void): void {
     const { session, owner, number, name, wish } = membership
     this.#memberships.set(number, membership)
     const ask = this.#asks.add(joined)
@@ -160,7 +150,7 @@ export class SharedGroups implements GroupVoice, WheelTask {
       qos: wish.qos,
       limit
     }
-    const attach = { tenant: session.tenant, name, facts, wasAway, ask, start }
+    const attach = { tenant: session.tenant, name, facts, wasAway, ask }
     if (owner === this.#self) this.#attached(attach)
     else this.#send(owner, (writer) => Frame.writeAttach(writer, attach))
   }
@@ -239,28 +229,15 @@ export class SharedGroups implements GroupVoice, WheelTask {
     this.#known.delete(`${shard}/${number}`)
   }
 
-  ended({ tenant, name, number }: Group): void {
-    const key = nameOf(tenant, name)
-    this.#groups.delete(key)
-    this.#byNumber.delete(number)
-    this.#dropped.add(key, tenant, name)
+  ended(group: Group): void {
+    this.#owned.ended(group)
   }
 
   // What has come, from here or another shard.
 
-  #kindOf(tenant: number, name: string): number {
-    const group = this.#groups.get(nameOf(tenant, name))
-    if (group === undefined) {
-      let partitions = 0
-      for (const { partitionCount } of this.#groups.values()) partitions += partitionCount
-      return partitions < REPLAYED_MAX ? Frame.NO_GROUP : Frame.NO_ROOM
-    }
-    return group.isReplay ? Frame.REPLAY_GROUP : Frame.LIVE_GROUP
-  }
-
-  #attached({ tenant, name, facts, wasAway, ask, start }: Frame.Attach): void {
+  #attached({ tenant, name, facts, wasAway, ask }: Frame.Attach): void {
     const key = `${facts.shard}/${facts.number}`
-    const group = this.#group(tenant, name, start)
+    const group = this.#owned.take(tenant, name)
     const known = this.#known.get(key)
     const member = known?.member ?? new GroupMember(facts, facts.shard === this.#self, hashOf(facts.clientIdentifier))
     member.qos = facts.qos
@@ -280,9 +257,7 @@ export class SharedGroups implements GroupVoice, WheelTask {
   }
 
   #awayChanged(tenant: number, name: string, qos: number, change: number): void {
-    const group = this.#group(tenant, name)
-    group.changeAway(qos, change)
-    group.settle()
+    this.#owned.changeAway(tenant, name, qos, change)
   }
 
   #settled(shard: number, number: number, place: rows.Place, kind: number): void {
@@ -292,7 +267,7 @@ export class SharedGroups implements GroupVoice, WheelTask {
   }
 
   #told(token: rows.Token, shard: number, isKept: boolean): void {
-    const group = this.#byNumber.get(token.number)
+    const group = this.#owned.ofNumber(token.number)
     if (group !== undefined) group.told(token, shard, isKept)
     else if (isKept) this.forget(token, shard)
   }
@@ -320,18 +295,6 @@ export class SharedGroups implements GroupVoice, WheelTask {
     else shares?.take({ membership, log, offset, message: message.owned(), qos, retain, token })
   }
 
-  #group(tenant: number, name: string, start?: GroupStart): SharedGroup {
-    const key = nameOf(tenant, name)
-    const known = this.#groups.get(key)
-    if (known !== undefined) return known
-    const value = this.#dropped.has(key) ? undefined : this.#broker.services.store.get(rows.groupKey(tenant, name))
-    const row = value === undefined ? undefined : rows.decodeGroup(value)
-    const group = new SharedGroup(this.#broker, this, tenant, name, row, start)
-    this.#groups.set(key, group)
-    this.#byNumber.set(group.number, group)
-    return group
-  }
-
   #send(target: number, write: (writer: ReturnType<Mailbox["begin"]>) => void): void {
     const writer = this.#mailbox.begin(target)
     write(writer)
@@ -342,15 +305,15 @@ export class SharedGroups implements GroupVoice, WheelTask {
     const kind = reader.uint8()
     switch (kind) {
       case Frame.ATTACH:
-        this.#attached(Frame.readAttach(reader, from, this.#broker.services.topics))
+        this.#attached(Frame.readAttach(reader, from))
         return
-      case Frame.LOOK: {
-        const { ask, tenant, name } = Frame.readLook(reader)
-        const kind = this.#kindOf(tenant, name)
-        this.#send(from, (writer) => Frame.writeLooked(writer, ask, kind))
+      case Frame.CLAIM: {
+        const claim = Frame.readClaim(reader, this.#broker.services.topics)
+        const kind = this.#owned.claim(claim)
+        this.#send(from, (writer) => Frame.writeClaimed(writer, claim.ask, kind))
         return
       }
-      case Frame.LOOKED:
+      case Frame.CLAIMED:
         this.#asks.answer(reader.uint53(), reader.uint8())
         return
       case Frame.DETACH:
@@ -391,8 +354,4 @@ export class SharedGroups implements GroupVoice, WheelTask {
         throw new RangeError(`a frame about shared subscriptions is of kind ${kind}`)
     }
   }
-}
-
-function nameOf(tenant: number, name: string): string {
-  return `${tenant}/${name}`
 }

@@ -20,11 +20,14 @@ export const JOINED = 8
 /** Whether it keeps a message; it may forget that it does: the token. */
 export const ASK = 9
 export const FORGET = 10
-/** To the shard that owns a group: what kind of group there is, and its answer. */
-export const LOOK = 11
-export const LOOKED = 12
+/** To the shard that owns a group: a place in one that replays is to be held for a member that comes; and its answer. */
+export const CLAIM = 11
+export const CLAIMED = 12
 
-/** What kind of group there is under a name; with {@link NO_ROOM} there is none and none that replays is made. */
+/**
+ * What kind of group there is under a name; with {@link NO_ROOM} there is none and none that replays is made. In a {@link REPLAY_GROUP} a member is
+ * away from then on, until it has come or is said not to.
+ */
 export const NO_GROUP = 0
 export const LIVE_GROUP = 1
 export const REPLAY_GROUP = 2
@@ -39,10 +42,19 @@ export interface Attach {
   readonly wasAway: boolean
   /** Of who waits for its group to have it; 0 = nobody does. */
   readonly ask: number
+}
+
+/** A member wants into a group that replays: without `start` where there is one, with it one is made where there is none. */
+export interface Claim {
+  readonly ask: number
+  readonly tenant: number
+  readonly name: string
+  /** The member's. */
+  readonly qos: number
   readonly start: GroupStart | undefined
 }
 
-export function writeAttach(writer: ByteWriter, { tenant, name, facts, wasAway, ask, start }: Attach): void {
+export function writeAttach(writer: ByteWriter, { tenant, name, facts, wasAway, ask }: Attach): void {
   const { number, clientIdentifier, isDurable, qos, limit } = facts
   writer.uint8(ATTACH)
   writer.uint32(tenant)
@@ -52,6 +64,9 @@ export function writeAttach(writer: ByteWriter, { tenant, name, facts, wasAway, 
   writer.uint8(qos | (isDurable ? 4 : 0) | (wasAway ? 8 : 0))
   writer.uint32(limit)
   writer.uint53(ask)
+}
+
+function writeStart(writer: ByteWriter, start: GroupStart | undefined): void {
   writer.uint8(start === undefined ? 0 : 1)
   if (start === undefined) return
   writer.uint32(start.places.length)
@@ -77,24 +92,27 @@ function readStart(reader: ByteReader, topics: Pick<TopicsShape, "findById">): G
   return { places: places.flat(), queue: Array.from({ length: reader.uint32() }, () => reader.uint53()) }
 }
 
-export function writeLook(writer: ByteWriter, ask: number, tenant: number, name: string): void {
-  writer.uint8(LOOK)
+export function writeClaim(writer: ByteWriter, { ask, tenant, name, qos, start }: Claim): void {
+  writer.uint8(CLAIM)
   writer.uint53(ask)
   writer.uint32(tenant)
   writer.text(name)
+  writer.uint8(qos)
+  writeStart(writer, start)
 }
 
-export function readLook(reader: ByteReader) {
-  return { ask: reader.uint53(), tenant: reader.uint32(), name: reader.text() }
+export function readClaim(reader: ByteReader, topics: Pick<TopicsShape, "findById">): Claim {
+  const [ask, tenant, name, qos] = [reader.uint53(), reader.uint32(), reader.text(), reader.uint8()]
+  return { ask, tenant, name, qos, start: readStart(reader, topics) }
 }
 
-export function writeLooked(writer: ByteWriter, ask: number, kind: number): void {
-  writer.uint8(LOOKED)
+export function writeClaimed(writer: ByteWriter, ask: number, kind: number): void {
+  writer.uint8(CLAIMED)
   writer.uint53(ask)
   writer.uint8(kind)
 }
 
-export function readAttach(reader: ByteReader, shard: number, topics: Pick<TopicsShape, "findById">): Attach {
+export function readAttach(reader: ByteReader, shard: number): Attach {
   const tenant = reader.uint32()
   const name = reader.text()
   const number = reader.uint53()
@@ -109,7 +127,7 @@ export function readAttach(reader: ByteReader, shard: number, topics: Pick<Topic
     qos: flags & 3,
     limit
   }
-  return { tenant, name, facts, wasAway: (flags & 8) !== 0, ask: reader.uint53(), start: readStart(reader, topics) }
+  return { tenant, name, facts, wasAway: (flags & 8) !== 0, ask: reader.uint53() }
 }
 
 export function writeDetach(writer: ByteWriter, number: number, staysAway: boolean): void {

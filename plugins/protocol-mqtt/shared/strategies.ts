@@ -25,7 +25,7 @@ export interface Candidate {
   readonly shard: number
   /** Of its client identifier. */
   readonly hash: number
-  /** Messages of QoS 1 and 2 that it has and has not acknowledged. */
+  /** Messages that it has and has not acknowledged: of QoS 1 and 2, and of QoS 0 where its group replays. */
   readonly inflight: number
   readonly hasRoom: boolean
 }

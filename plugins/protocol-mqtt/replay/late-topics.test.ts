@@ -1,0 +1,78 @@
+/** Topics that come to be while they are replayed: a shard that hears of one late misses none of its messages. */
+import assert from "node:assert/strict"
+import { test } from "node:test"
+import type { Principal } from "../../../core/access/Access.ts"
+import { messageOf } from "../../../core/ingress/fakes.ts"
+import type { TopicInfo } from "../../../core/topics/TopicInfo.ts"
+import { encodeTopic, type ShardTopics, topicKey } from "../../../core/topics/Topics.ts"
+import { encode } from "../../../tests/support/mqtt-packets.ts"
+import { TestClient } from "../fakes.ts"
+import { TestNode } from "../testing.ts"
+import { storedTopics, topicOf } from "./fakes.ts"
+
+const NOBODY: Principal = { tenant: 0, user: "", clientIdentifier: "", peerAddress: "" }
+/** Where the reader, or its group, is; the other one stores. */
+const READER = 0
+const STORING = 1
+
+function topicsOf(node: TestNode, shard: number): ShardTopics {
+  return (node.shards[shard] ?? assert.fail("there are two")).broker.services.topics as unknown as ShardTopics
+}
+
+/** A shard hears of a topic. */
+function hear(node: TestNode, shard: number, topic: TopicInfo): void {
+  const topics = topicsOf(node, shard) as unknown as {
+    metaChanged(change: { key: string; value: Uint8Array; revision: number }): void
+  }
+  topics.metaChanged({ key: topicKey(topic), value: encodeTopic(topic), revision: 1 })
+}
+
+async function publish(node: TestNode, name: string, payloads: ReadonlyArray<string>): Promise<void> {
+  const { ingress } = node.shards[STORING]?.broker.services ?? assert.fail("there are two")
+  for (const payload of payloads) ingress.publishUnsafe(messageOf(name, payload, { qos: 1 }), NOBODY)
+  await node.advance(20)
+}
+
+for (const [what, filter] of [
+  ["a replay", "t/+"],
+  ["a replay of one name", "t/0"],
+  ["a group that replays", "$share/g/t/+"]
+] as const) {
+  for (const before of [undefined, topicOf("wider", "t/#", 1, 2)]) {
+    const other = before === undefined ? "no home" : "another home"
+    test(`${what} misses no first message of a topic that its shard hears of late; until then the name has ${other}`, async () => {
+      const node = new TestNode({}, storedTopics(before === undefined ? [] : [before]))
+      await node.start()
+      await node.advance(1_000)
+      const owner = filter.startsWith("$share/")
+        ? node.shards[0]?.broker.services.shard.ownerOfGroup(0, filter.slice(7))
+        : READER
+      assert.equal(owner, READER)
+      const id = ["a", "b", "c", "d", "e", "f"].find((each) => node.of(each) === node.shards[READER])
+      const client = new TestClient(node, id ?? assert.fail("one is there"), 5)
+      client.connect({ clean: true })
+      await node.settle()
+      client.send(encode.subscribe(5, 1, [{ filter, qos: 1 }], [["userProperty", ["manifold-from", "latest"]]]))
+      await node.advance(100)
+      // Its one partition is the other shard's.
+      const topic = Array.from({ length: 100 }, (_, number) => topicOf(`late${number}`, "t/+", 1)).find(
+        (each) => topicsOf(node, STORING).ownerOf(each, 0) === STORING
+      )
+      assert.ok(topic !== undefined)
+      hear(node, STORING, topic)
+      await node.advance(20)
+      await publish(node, "t/0", ["1", "2", "3"])
+      hear(node, READER, topic)
+      await node.advance(1_000)
+      await publish(node, "t/0", ["4"])
+      for (let round = 0; round < 10; round++) {
+        client.answer()
+        await node.advance(100)
+      }
+      assert.deepEqual(
+        client.got.map(({ payload }) => payload),
+        ["1", "2", "3", "4"]
+      )
+    })
+  }
+}

@@ -34,6 +34,8 @@ export class Counts {
   willsPublished = 0
   /** Times that a replay found its place trimmed away. */
   replayGaps = 0
+  /** Partitions of topics that came to be and that a replay has no room for. */
+  replayLeftOut = 0
   autoSubscribesRefused = 0
   /** Connections closed by the broker, by MQTT 5 Reason Code. */
   readonly closedByReason = new Map<number, number>()

@@ -50,6 +50,7 @@ export function registerMetrics(telemetry: TelemetryShape, broker: Broker): Effe
     ],
     ["trimmed_behind_total", "Sessions that found their place in a queue log trimmed away", () => counts.trimmedBehind],
     ["replay_gaps_total", "Times that a replay found its place trimmed away", () => counts.replayGaps],
+    ["replay_left_out_total", "Partitions of new topics that replays had no room for", () => counts.replayLeftOut],
     ["wills_published_total", "Will messages published", () => counts.willsPublished],
     [
       "auto_subscribes_refused_total",

@@ -144,11 +144,19 @@ export class Replay implements Subscriber {
     this.go()
   }
 
+  /** Partitions that it may read besides: those of all replays of a session are bounded together. */
+  get #room(): number {
+    return PARTITIONS_MAX - (this.#session.replays?.partitionCountBut() ?? this.partitionCount)
+  }
+
   /** A topic came to be since: all that it has is new. */
   #came(topic: TopicInfo): void {
+    let room = this.#room
     for (let partition = 0; partition < topic.partitions; partition++) {
-      const isNew = !this.#cursors.has(keyOf(topic, partition)) && this.#cursors.size < PARTITIONS_MAX
-      if (isNew) this.#add({ topic, partition, offset: 0, incarnation: undefined })
+      if (this.#cursors.has(keyOf(topic, partition))) continue
+      if (room > 0) this.#add({ topic, partition, offset: 0, incarnation: undefined })
+      else this.#session.broker.counts.replayLeftOut += 1
+      room -= 1
     }
     if (this.#moved.size > 0) this.#session.replayMoved()
     this.go()
@@ -199,8 +207,8 @@ export class Replay implements Subscriber {
     // Of a topic that is not known here yet, or not as this name's home, it is told when it is.
     if (home === undefined || message.partition >= home.partitions) return
     if (this.#cursors.has(keyOf(home, message.partition))) return
-    if (this.#cursors.size >= PARTITIONS_MAX) this.#forgetGone()
-    if (this.#cursors.size >= PARTITIONS_MAX) {
+    if (this.#room <= 0) this.#forgetGone()
+    if (this.#room <= 0) {
       // There is no room for one more: its messages come as they are published.
       this.#send(message)
       return

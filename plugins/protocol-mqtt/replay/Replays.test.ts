@@ -8,7 +8,6 @@ import { topicKey } from "../../../core/topics/Topics.ts"
 import { encode } from "../../../tests/support/mqtt-packets.ts"
 import { TestClient } from "../fakes.ts"
 import { rangeOf } from "../session-rows.ts"
-import { SharedGroup } from "../shared/SharedGroup.ts"
 import { TestNode } from "../testing.ts"
 import { storedTopics, topicOf } from "./fakes.ts"
 
@@ -97,16 +96,10 @@ test("where the groups of a shard replay as much as they may, no other is made, 
   await store("t/a", 2)
   subscribe("$share/g/t/a", "earliest", 1)
   await take()
-  const count = Object.getOwnPropertyDescriptor(SharedGroup.prototype, "partitionCount") ?? assert.fail("it counts")
-  Object.defineProperty(SharedGroup.prototype, "partitionCount", { ...count, get: () => 100_000 })
-  try {
-    // On whichever shard: one of these is of that which has the group.
-    for (const [id, name] of ["h0", "h1", "h2", "h3", "g"].entries())
-      subscribe(`$share/${name}/t/a`, "earliest", id + 2)
-    await take()
-  } finally {
-    Object.defineProperty(SharedGroup.prototype, "partitionCount", count)
-  }
+  for (const { broker } of node.shards) broker.shared.replayed.count = 100_000
+  // On whichever shard: one of these is of that which has the group.
+  for (const [id, name] of ["h0", "h1", "h2", "h3", "g"].entries()) subscribe(`$share/${name}/t/a`, "earliest", id + 2)
+  await take()
   const all = codes(client)
   assert.deepEqual([all[0], all.at(-1)], [1, 1])
   assert.ok(all.includes(0x97), `codes ${all}`)

@@ -53,8 +53,8 @@ export class Replays {
     for (const replay of this.#byFilter.values()) replay.start()
   }
 
-  /** Partitions that all of them read but the one that `filter` has. */
-  partitionCountBut(filter: string): number {
+  /** Partitions that all of them read, but the one that `filter` has. */
+  partitionCountBut(filter?: string): number {
     let count = 0
     for (const [each, replay] of this.#byFilter) if (each !== filter) count += replay.partitionCount
     return count

@@ -76,3 +76,56 @@ for (const [what, filter] of [
     })
   }
 }
+
+/** Partitions of new topics that were left out, and those that groups replay, by shard. */
+function counted(node: TestNode) {
+  const left = node.shards.reduce((sum, { broker }) => sum + broker.counts.replayLeftOut, 0)
+  return { left, replayed: node.shards.map(({ broker }) => broker.shared.replayed.count) }
+}
+
+test("the partitions of all replays of a session are bounded together, also where their topics come later", async () => {
+  const node = new TestNode({}, storedTopics([]))
+  await node.start()
+  const client = new TestClient(node, "a", 5)
+  client.connect({ clean: true })
+  await node.settle()
+  for (const [index, filter] of ["a/+", "b/+", "c/+"].entries()) {
+    client.send(encode.subscribe(5, index + 1, [{ filter, qos: 1 }], [["userProperty", ["manifold-from", "earliest"]]]))
+    await node.settle()
+  }
+  for (const [index, filter] of ["a/+", "b/+", "c/+"].entries()) {
+    for (const shard of [0, 1]) hear(node, shard, topicOf(`topic${index}`, filter, 600, index))
+    await node.settle()
+  }
+  // What is left out comes as it is published.
+  assert.ok(Math.abs(counted(node).left - 800) <= 3, `${counted(node).left} left out`)
+  await publish(node, "c/1", ["1"])
+  client.answer()
+  assert.deepEqual(
+    client.got.map(({ payload }) => payload),
+    ["1"]
+  )
+})
+
+test("the partitions that groups of a shard replay are bounded, also where their topic comes later", async () => {
+  const node = new TestNode({}, storedTopics([]))
+  await node.start()
+  await node.advance(1_000)
+  const client = new TestClient(node, "a", 5)
+  client.connect({ clean: true })
+  await node.settle()
+  const filters = ["$share/g/t/+", "$share/h/t/+"]
+  for (const [index, filter] of filters.entries()) {
+    client.send(encode.subscribe(5, index + 1, [{ filter, qos: 1 }], [["userProperty", ["manifold-from", "earliest"]]]))
+  }
+  await node.advance(100)
+  client.answer()
+  // As if others were there.
+  for (const { broker } of node.shards) broker.shared.replayed.count += 99_990
+  for (const shard of [0, 1]) hear(node, shard, topicOf("topic", "t/+", 30))
+  await node.advance(100)
+  assert.deepEqual(counted(node), { left: 40, replayed: [100_000, 100_000] })
+  client.send(encode.unsubscribe(5, 9, filters))
+  await node.advance(100)
+  assert.deepEqual(counted(node).replayed, [99_990, 99_990])
+})

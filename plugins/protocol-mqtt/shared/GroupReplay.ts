@@ -15,6 +15,8 @@ import type { GroupSource, SourcesRow } from "./group-rows.ts"
 
 /** The numbers of queue logs lie below, those of partitions above. */
 export const SOURCES_FROM = 65_536
+/** Partitions that the groups of a shard replay together, about: what comes later is left out, and no group is made that does. */
+export const REPLAYED_MAX = 100_000
 /** Until a partition that cannot be read is tried again, ms; one of a topic that has just come to be is about to be open. */
 const RETRY_MS = 1_000
 const RETRY_NEW_MS = 100
@@ -98,11 +100,6 @@ export class GroupReplay {
     return this.#sources.get(log)?.cursor
   }
 
-  /** Partitions that it stands in. */
-  get count(): number {
-    return this.#sources.size
-  }
-
   /** The sum of its positions. */
   get sum(): number {
     let sum = 0
@@ -121,11 +118,14 @@ export class GroupReplay {
 
   /** A topic came to be since: all that it has is new. */
   #came(topic: TopicInfo): void {
+    const { counts } = this.#broker
     let isMore = false
     for (let partition = 0; partition < topic.partitions; partition++) {
-      if (this.#byPartition.has(keyOf(topic, partition)) || !this.#hasRoomForOne()) continue
-      this.#add({ topic, partition, offset: 0, incarnation: undefined })
-      isMore = true
+      if (this.#byPartition.has(keyOf(topic, partition))) continue
+      if (this.#hasRoomForOne()) {
+        this.#add({ topic, partition, offset: 0, incarnation: undefined })
+        isMore = true
+      } else counts.replayLeftOut += 1
     }
     if (!isMore) return
     this.#host.moved()
@@ -154,6 +154,7 @@ export class GroupReplay {
   end(): void {
     this.#isEnded = true
     this.#stopWatching()
+    this.#broker.shared.replayed.count -= this.#sources.size
     for (const { stopWaiting } of this.#sources.values()) stopWaiting?.()
   }
 
@@ -246,12 +247,17 @@ export class GroupReplay {
   }
 
   #hasRoomForOne(): boolean {
-    if (this.#sources.size < PARTITIONS_MAX) return true
+    if (this.#isBelowBounds) return true
     const { topics } = this.#broker.services
     for (const source of [...this.#sources.values()]) {
       if (topics.findById(source.topic.id) === undefined) this.#remove(source)
     }
-    return this.#sources.size < PARTITIONS_MAX
+    return this.#isBelowBounds
+  }
+
+  /** Of its own, and of all groups of the shard. */
+  get #isBelowBounds(): boolean {
+    return this.#sources.size < PARTITIONS_MAX && this.#broker.shared.replayed.count < REPLAYED_MAX
   }
 
   #add(place: ReplayPlace): void {
@@ -261,13 +267,14 @@ export class GroupReplay {
 
   #put(source: Source): void {
     this.#sources.set(source.number, source)
+    this.#broker.shared.replayed.count += 1
     this.#byPartition.set(keyOf(source.topic, source.partition), source)
     this.#behind.add(source)
   }
 
   #remove(source: Source): void {
     source.stopWaiting?.()
-    this.#sources.delete(source.number)
+    if (this.#sources.delete(source.number)) this.#broker.shared.replayed.count -= 1
     this.#byPartition.delete(keyOf(source.topic, source.partition))
     this.#behind.delete(source)
   }

@@ -5,13 +5,11 @@
  */
 import type { Broker } from "../Broker.ts"
 import { DroppedGroups } from "./DroppedGroups.ts"
+import { REPLAYED_MAX } from "./GroupReplay.ts"
 import type { Group, GroupStart, GroupVoice } from "./group-contract.ts"
 import { decodeGroup, groupKey } from "./group-rows.ts"
 import { SharedGroup } from "./SharedGroup.ts"
 import { type Claim, LIVE_GROUP, NO_GROUP, NO_ROOM, REPLAY_GROUP } from "./share-frames.ts"
-
-/** Partitions that the groups of a shard replay together, about: with so many no group is made that does. */
-const REPLAYED_MAX = 100_000
 
 export class OwnedGroups {
   readonly #broker: Broker
@@ -41,7 +39,7 @@ export class OwnedGroups {
    * what it is.
    */
   claim({ tenant, name, qos, start }: Claim): number {
-    const kind = this.#kindOf(tenant, name)
+    const kind = this.#kindOf(tenant, name, start)
     const isMade = kind === NO_GROUP && start !== undefined
     if (kind !== REPLAY_GROUP && !isMade) return kind
     this.changeAway(tenant, name, qos, 1, start)
@@ -76,12 +74,11 @@ export class OwnedGroups {
   }
 
   /** What kind of group there is under a name, or whether one that replays may be made. */
-  #kindOf(tenant: number, name: string): number {
+  #kindOf(tenant: number, name: string, start: GroupStart | undefined): number {
     const group = this.#groups.get(nameOf(tenant, name))
     if (group !== undefined) return group.isReplay ? REPLAY_GROUP : LIVE_GROUP
-    let partitions = 0
-    for (const { partitionCount } of this.#groups.values()) partitions += partitionCount
-    return partitions < REPLAYED_MAX ? NO_GROUP : NO_ROOM
+    const { count } = this.#broker.shared.replayed
+    return count < REPLAYED_MAX && count + (start?.places.length ?? 0) <= REPLAYED_MAX ? NO_GROUP : NO_ROOM
   }
 
   /** A queue log has lost messages. */

@@ -83,11 +83,6 @@ export class SharedGroup implements Group, Subscriber, FeedHost {
     if (start !== undefined) this.moved()
   }
 
-  /** Partitions that it replays. */
-  get partitionCount(): number {
-    return this.#places.replay?.count ?? 0
-  }
-
   /** Whether it replays what is stored. */
   get isReplay(): boolean {
     return this.#places.replay !== undefined

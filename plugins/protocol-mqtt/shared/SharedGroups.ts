@@ -32,6 +32,8 @@ interface Known {
 export class SharedGroups implements GroupVoice, WheelTask {
   /** Whether all shards have told who their members are. */
   isOpen = false
+  /** Partitions that the groups of this shard replay, together. */
+  readonly replayed = { count: 0 }
   readonly #broker: Broker
   readonly #self: number
   readonly #mailbox: Mailbox

@@ -133,6 +133,8 @@ export class TestNode {
   #elapsedMs = 0
   #run: Run | undefined
   #isServing = false
+  /** The bounds of the queue logs; they may be changed while they run. */
+  readonly queueLogOptions = { ...QUEUE_LOG_OPTIONS }
   readonly #stored: StoredTopics | undefined
 
   /** `stored` are its topics, where it has any. */
@@ -165,7 +167,7 @@ export class TestNode {
       const retained = new Retained(journal, store, 3, RETAINED_LIMITS)
       allRetained.push(retained)
       const tokens = new Tokens(journal, store)
-      const queueLog = new QueueLog({ number: index, journal, store, clock, turn, options: QUEUE_LOG_OPTIONS })
+      const queueLog = new QueueLog({ number: index, journal, store, clock, turn, options: this.queueLogOptions })
       logs.push(queueLog)
       const queueLogs = new ShardQueueLogs(port, queueLog)
       const access = allowAll

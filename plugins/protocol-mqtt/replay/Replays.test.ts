@@ -192,9 +192,11 @@ for (const filter of ["u/x", "$share/g/u/x"]) {
     await take()
     client.cut()
     await store("u/x", 50)
-    // Nothing does that to what is needed but a fault, or a disk that was put back.
-    for (const { queueLog } of node.shards) queueLog.trimTo(queueLog.endOffset)
-    await node.advance(100)
+    // A bound takes away what is wanted still.
+    const { bytesMax } = node.queueLogOptions
+    node.queueLogOptions.bytesMax = 1
+    await node.advance(5_000)
+    node.queueLogOptions.bytesMax = bytesMax
     await store("u/x", 5)
     await connect()
     await take()

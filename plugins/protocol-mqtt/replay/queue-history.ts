@@ -59,7 +59,8 @@ export async function readQueue(
   } catch {
     return { refusal: NOT_AVAILABLE, next: offset, isAtEnd: false, logStartOffset: 0, highWatermark: 0, incarnation: 0 }
   }
-  const { startOffset: logStartOffset, highWatermark } = found
+  // Offsets that were never given, or whose messages nobody wanted, are no gap.
+  const { lostTo: logStartOffset, highWatermark } = found
   const state = { refusal: 0, logStartOffset, highWatermark, incarnation: 0 }
   if (offset < logStartOffset) return { ...state, refusal: OUT_OF_RANGE, next: offset, isAtEnd: false }
   for (const message of found.messages) {

@@ -86,6 +86,8 @@ export function connect(parts: ConnectParts, onlyHere = false): Effect.Effect<ne
     if (!isAgreed && there.sessionPresent) {
       return yield* new LinkError({ reason: "the remote has kept a session that was to begin anew" })
     }
+    if (facts === undefined) bridge.refusals.forget("out")
+    if (!there.sessionPresent) bridge.refusals.forget("in")
     if (bridge.refusals.has("in")) {
       // A disk that is full refuses this, too; what is refused none the less is refused for itself.
       yield* write(parts, agreed)

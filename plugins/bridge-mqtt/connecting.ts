@@ -10,9 +10,9 @@
  */
 import { Effect, type Scope } from "effect"
 import type { ClockShape, FilesShape, NetShape, Resource, ShardShape, TlsClientOptions } from "../../core/mod.ts"
-import { parseAddress } from "../../core/mod.ts"
 import type { Agreed, Agreements } from "./Agreement.ts"
 import type { Bridge } from "./Bridge.ts"
+import { passwordOf, tlsOf } from "./credentials.ts"
 import { Link } from "./Link.ts"
 import { LinkError, refusalText } from "./LinkError.ts"
 import type { BridgeSettings } from "./Settings.ts"
@@ -351,31 +351,6 @@ function refused(bridge: Bridge, { reasonCode, reasonString }: Connack): LinkErr
     return new LinkError({ reason: "the remote does not know what a bridge is: it is not told again" })
   }
   return new LinkError({ reason: refusalText(reasonCode) + (reasonString === "" ? "" : ` (${shown(reasonString)})`) })
-}
-
-function passwordOf({ password, password_file: path }: BridgeSettings, files: ConnectParts["files"]) {
-  if (path === "") return Effect.succeed(password)
-  return textOf(path, files).pipe(Effect.map((text) => text.replace(/\r?\n$/, "")))
-}
-
-function textOf(path: string, files: ConnectParts["files"]): Effect.Effect<string, LinkError> {
-  if (path === "") return Effect.succeed("")
-  return files.readText(path).pipe(Effect.mapError(({ message }) => new LinkError({ reason: message })))
-}
-
-/** What the files say, each time anew: a certificate that was changed is shown from the next connection on. */
-function tlsOf(
-  settings: BridgeSettings,
-  files: ConnectParts["files"]
-): Effect.Effect<TlsClientOptions | undefined, LinkError> {
-  if (!settings.tls) return Effect.succeed(undefined)
-  const host = parseAddress(settings.remote)?.host ?? ""
-  return Effect.all({
-    serverName: Effect.succeed(settings.server_name === "" ? host : settings.server_name),
-    ca: textOf(settings.ca, files),
-    certificate: textOf(settings.certificate, files),
-    privateKey: textOf(settings.private_key, files)
-  })
 }
 
 function write({ bridge, agreements }: ConnectParts, agreed: Agreed | undefined): Effect.Effect<void, LinkError> {

@@ -188,6 +188,31 @@ test("when one side goes the other goes, and the reason is told once", async () 
   }
 })
 
+test("where a message is refused for now the link ends when what is under way has been acknowledged", async () => {
+  const story = makeStory(5)
+  const { link, here, there } = story
+  const far = settle(link.connectRemote(CONNECT))
+  pass(story)
+  there.say(CONNACK)
+  pass(story)
+  await far
+  const near = settle(link.connectLocal(CONNECT, false))
+  here.say(CONNACK)
+  pass(story)
+  await near
+  begin(story)
+  const ended = settle(link.ended)
+  link.releaseRemote()
+  there.say(publish(1), publish(2))
+  pass(story)
+  here.say({ cmd: "puback", messageId: 1, reasonCode: 0x97 })
+  pass(story)
+  here.say({ cmd: "puback", messageId: 2 })
+  pass(story, 2_000)
+  assert.match(String(await ended), /this broker takes no messages now \(0x97\)/)
+  assert.deepEqual(there.got, ["connect", "puback 2", "disconnect"])
+})
+
 test("a remote that does not answer, or says something else first, is left", async () => {
   const silent = makeStory(1)
   const nothing = settle(silent.link.connectRemote(CONNECT))

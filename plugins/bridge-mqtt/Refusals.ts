@@ -72,6 +72,12 @@ export class Refusals {
     return this.#refused[direction].size > 0
   }
 
+  /** A session has begun anew: its packet identifiers mean other messages. */
+  forget(direction: Direction): void {
+    this.#refused[direction].clear()
+    if (direction === "in") this.#blamed = this.#blamedNext = undefined
+  }
+
   /** A message of the remote goes to this broker. */
   passes(identifier: number, size: number): void {
     if (this.#isWindowOne) this.#last = { identifier, size }

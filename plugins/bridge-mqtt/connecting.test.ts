@@ -203,6 +203,8 @@ test("a remote that has lost its session: that is told, it begins anew with what
   there.hasSession = false
   there.properties = { sessionExpiryInterval: 5 }
   bench.received = 1
+  // A message of the session that has gone.
+  bridge.refusals.refused("in", 1)
   // What a kill would leave at the moment when the sweep begins.
   let left: unknown
   here.before = ({ cmd }) => {
@@ -212,6 +214,7 @@ test("a remote that has lost its session: that is told, it begins anew with what
   here.got.length = 0
   assert.equal(await bench.attempt(), "stood")
   assert.equal((left as { isAgreed: boolean }).isAgreed, false)
+  assert.equal(bridge.refusals.has("in"), false)
   assert.equal(here.count("pubrel"), 65_535)
   assert.equal(bridge.counts.gaps, 1)
   assert.equal(bridge.warning, "the remote had lost its session; the remote keeps the session for 5 s only")

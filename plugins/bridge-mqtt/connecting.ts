@@ -10,12 +10,12 @@
  */
 import { Effect, type Scope } from "effect"
 import type { ClockShape, FilesShape, NetShape, Resource, ShardShape, TlsClientOptions } from "../../core/mod.ts"
-import { parseAddress } from "../../core/mod.ts"
 import type { Agreed, Agreements } from "./Agreement.ts"
 import type { Bridge } from "./Bridge.ts"
+import { passwordOf, tlsOf } from "./credentials.ts"
 import { Link } from "./Link.ts"
 import { LinkError, refusalText } from "./LinkError.ts"
-import { type BridgeSettings, FIELD_BYTES_MAX } from "./Settings.ts"
+import type { BridgeSettings } from "./Settings.ts"
 import { type SessionFacts, sessionFacts } from "./session-facts.ts"
 import { TopicMap } from "./TopicMap.ts"
 import { isOver, untilBounded } from "./waiting.ts"
@@ -85,6 +85,8 @@ export function connect(parts: ConnectParts, onlyHere = false): Effect.Effect<ne
     if (!isAgreed && there.sessionPresent) {
       return yield* new LinkError({ reason: "the remote has kept a session that was to begin anew" })
     }
+    if (facts === undefined) bridge.refusals.forget("out")
+    if (!there.sessionPresent) bridge.refusals.forget("in")
     if (bridge.refusals.has("in")) {
       // A disk that is full refuses this, too; what is refused none the less is refused for itself.
       yield* write(parts, agreed)
@@ -343,37 +345,6 @@ function refused(bridge: Bridge, { reasonCode, reasonString }: Connack): LinkErr
     return new LinkError({ reason: "the remote does not know what a bridge is: it is not told again" })
   }
   return new LinkError({ reason: refusalText(reasonCode) + (reasonString === "" ? "" : ` (${shown(reasonString)})`) })
-}
-
-function passwordOf({ password, password_file: path }: BridgeSettings, files: ConnectParts["files"]) {
-  if (path === "") return Effect.succeed(password)
-  return textOf(path, files).pipe(
-    Effect.map((text) => text.replace(/\r?\n$/, "")),
-    Effect.filterOrFail(
-      (text) => Buffer.byteLength(text) <= FIELD_BYTES_MAX,
-      () => new LinkError({ reason: `the password in ${path} has more than ${FIELD_BYTES_MAX} bytes` })
-    )
-  )
-}
-
-function textOf(path: string, files: ConnectParts["files"]): Effect.Effect<string, LinkError> {
-  if (path === "") return Effect.succeed("")
-  return files.readText(path).pipe(Effect.mapError(({ message }) => new LinkError({ reason: message })))
-}
-
-/** What the files say, each time anew: a certificate that was changed is shown from the next connection on. */
-function tlsOf(
-  settings: BridgeSettings,
-  files: ConnectParts["files"]
-): Effect.Effect<TlsClientOptions | undefined, LinkError> {
-  if (!settings.tls) return Effect.succeed(undefined)
-  const host = parseAddress(settings.remote)?.host ?? ""
-  return Effect.all({
-    serverName: Effect.succeed(settings.server_name === "" ? host : settings.server_name),
-    ca: textOf(settings.ca, files),
-    certificate: textOf(settings.certificate, files),
-    privateKey: textOf(settings.private_key, files)
-  })
 }
 
 function write({ bridge, agreements }: ConnectParts, agreed: Agreed | undefined): Effect.Effect<void, LinkError> {

@@ -391,6 +391,14 @@ for (const shards of suites) {
         const { connections } = (await item(broker, "five")) as { connections: number } & Item
         await act(broker, "five", "reconnect")
         await until("another connection", async () => Number((await item(broker, "five"))["connections"]) > connections)
+        // What an administrator does is no failure, however quick he is.
+        for (let round = 0; round < 5; round++) {
+          await Promise.all([act(broker, "five", "pause"), act(broker, "five", "resume")])
+          await act(broker, "five", "resume")
+          await connected(broker, "five")
+        }
+        expect((await item(broker, "five")).last_error).not.toContain("it was")
+        expect(broker.stderr).not.toContain("it was paused")
       },
       WAIT_MS
     )

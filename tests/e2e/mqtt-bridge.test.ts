@@ -141,7 +141,7 @@ for (const shards of suites) {
           limits: {
             options: { remote: limits.remote, keep_alive: 1 },
             out: [{ filter: "limits/#", qos: 2 }],
-            in: [{ filter: "from/#", qos: 2 }]
+            in: [{ filter: "from/#", qos: 2 }, { filter: `from/${"x".repeat(1_100)}` }]
           }
         })
       })
@@ -287,6 +287,9 @@ for (const shards of suites) {
         expect(await item(broker, "limits")).toMatchObject({ gaps: 1, dropped_out: 1 })
         expect(await broker.sumOf("manifold_bridge_dropped_total", 'bridge="limits"')).toBe(1)
         expect(broker.stderr).toContain("bridge limits: a gap (out)")
+        // It takes no SUBSCRIBE as large as one of the filters.
+        expect((await item(broker, "limits"))["warning"]).toContain("no packet as large as the filter")
+        expect(await broker.sumOf("manifold_bridge_warned", 'bridge="limits"')).toBe(1)
       },
       WAIT_MS
     )

@@ -65,6 +65,8 @@ export class Bridge implements HostedClient {
   isPrivateRefused = false
   readonly #parts: BridgeParts
   #isPaused = false
+  /** An administrator has ended the attempt: the next one is not held off for that. */
+  #isStopped = false
   #link: Link | undefined
   /** Ends a wait. */
   #wake: (() => void) | undefined
@@ -153,7 +155,10 @@ export class Bridge implements HostedClient {
 
   #stop(reason: string): void {
     if (this.#link === undefined) this.#wake?.()
-    else this.#link.end(reason)
+    else {
+      this.#isStopped = true
+      this.#link.end(reason)
+    }
   }
 
   /** Looks at what waits; where that cannot be told, what was seen the last time. */
@@ -195,11 +200,12 @@ export class Bridge implements HostedClient {
           while (bridge.#isPaused) {
             // Messages are to wait from the beginning on, and within bounds.
             yield* bridge.#prepare()
-            yield* bridge.#wait(PAUSED_LOOK_MS)
+            // It may have been resumed meanwhile, with nobody to wake.
+            if (bridge.#isPaused) yield* bridge.#wait(PAUSED_LOOK_MS)
           }
         }
         const error = yield* bridge.#attempt()
-        if (bridge.#isPaused) continue
+        if (bridge.#isPaused || bridge.#isStopped) continue
         bridge.#failed(error.reason)
         const { backoff_min_ms, backoff_max_ms } = bridge.settings
         const waitMs = backoffMs(backoff_min_ms, backoff_max_ms, bridge.#failures, bridge.#parts.random)
@@ -212,6 +218,7 @@ export class Bridge implements HostedClient {
   /** Connects, and settles with the reason of its end. */
   #attempt(): Effect.Effect<LinkError> {
     this.counts.attempts += 1
+    this.#isStopped = false
     if (this.state !== "waiting") this.#enter("connecting")
     return Effect.scoped(connect({ ...this.#parts, bridge: this })).pipe(
       Effect.catchDefect(unexpected),

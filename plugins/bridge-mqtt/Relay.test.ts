@@ -156,6 +156,28 @@ test("a remote that takes QoS 1 from now on: what it had of QoS 2 gets its PUBRE
   assert.deepEqual(bench.local(ack("pubrel", 7)), ["here pubcomp 7"])
 })
 
+test("the first rule for a name says with which QoS it goes; what leaves no name is given up and counted", () => {
+  const outTopics = new TopicMap([
+    { filter: "zero/#", qos: 0, from: "", to: "" },
+    { filter: "one/#", qos: 1, from: "", to: "" },
+    { filter: "#", qos: 2, from: "p/", to: "" },
+    { filter: "one/b", qos: 2, from: "", to: "" }
+  ])
+  const bench = new Bench({ outTopics })
+  assert.deepEqual(bench.local(publish("zero/a", 2, 1)), ["here pubrec 1", "there publish - zero/a q0"])
+  assert.deepEqual(bench.local(ack("pubrel", 1)), ["here pubcomp 1"])
+  assert.deepEqual(bench.local(publish("one/b", 2, 2)), ["there publish 2 one/b q1"])
+  assert.deepEqual(bench.remote(ack("puback", 2)), ["here pubrec 2"])
+  assert.deepEqual(bench.local(ack("pubrel", 2)), ["here pubcomp 2"])
+  assert.deepEqual(bench.local(publish("p/q", 2, 3)), ["there publish 3 q q2"])
+  // It may have gone there as QoS 2 before the options changed: with another one it would be another message.
+  assert.deepEqual(bench.local(publish("one/b", 2, 4, { dup: true })), ["there publish 4 one/b q2 dup"])
+  assert.deepEqual(bench.drops, [])
+  assert.deepEqual(bench.local(publish("p", 1, 5)), ["here puback 5"])
+  assert.deepEqual(bench.local(publish("other", 1, 6)), ["here puback 6"])
+  assert.equal(bench.drops.length, 2)
+})
+
 test("refusals: for good they are gaps; for now they end the link, so that the message comes again", () => {
   const bench = new Bench()
   bench.local(publish("site/a", 1, 1))

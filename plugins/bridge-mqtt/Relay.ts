@@ -162,9 +162,14 @@ export class Relay {
       return this.#settleLocal(view)
     }
     const topic = this.#parts.outTopics.map(bytes, view.topicStart, view.topicEnd)
-    // A filter that was taken out of the options, and what had waited for it.
-    if (topic === undefined) return this.#settleLocal(view)
-    const qos = Math.min(view.qos, maximumQos)
+    // A filter that was taken out of the options, and what had waited for it; or the prefix is all of its name, and the other side has none.
+    if (topic === undefined) {
+      this.#parts.dropped("out", "no rule is for its topic name, or leaves one")
+      return this.#settleLocal(view)
+    }
+    // Where filters overlap it comes with the highest of their QoS. What the remote may have had with that is not sent with another one.
+    const ruleQos = view.dup ? view.qos : this.#parts.outTopics.qos
+    const qos = Math.min(view.qos, maximumQos, ruleQos)
     const before = toRemote.length
     const size = writePublish(toRemote, bytes, view, {
       version: remoteVersion,

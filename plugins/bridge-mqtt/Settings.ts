@@ -13,6 +13,7 @@ const file = v.pipe(v.string(), v.maxLength(4_096))
 export const FIELD_BYTES_MAX = 65_535
 const field = v.pipe(
   v.string(),
+  v.maxLength(FIELD_BYTES_MAX),
   v.check((text) => Buffer.byteLength(text) <= FIELD_BYTES_MAX, `expected ${FIELD_BYTES_MAX} bytes at most`)
 )
 
@@ -150,7 +151,7 @@ const bridge = v.pipe(
   v.check(({ out, in: inward }) => out.length + inward.length > 0, "expected a table out or in, or several"),
   v.check(
     ({ out, in: inward }) => areDifferent(out, "local_prefix") && areDifferent(inward, "remote_prefix"),
-    "expected each filter once in out, and in in, with the prefix of the side that messages come from"
+    "expected each filter once in out, and once in in, with its prefix of the side where messages begin"
   ),
   v.check(
     ({ in: inward }) => inward.every(({ local_prefix, filter: text }) => !(local_prefix + text).startsWith("$")),

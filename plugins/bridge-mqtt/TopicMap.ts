@@ -20,12 +20,19 @@ const NAMES_MAX = 10_000
 const NAME_KEPT_MAX = 512
 const encoder = new TextEncoder()
 const decoder = new TextDecoder("utf-8", { ignoreBOM: true })
-/** No rule is for it. */
-const NONE = new Uint8Array(0)
+
+interface Mapped {
+  readonly topic: Uint8Array
+  readonly qos: number
+}
+/** No rule is for it, or there is no such name. */
+const NONE: Mapped = { topic: new Uint8Array(0), qos: 0 }
 
 export class TopicMap {
+  /** The highest QoS of the rule that the last name came under. */
+  qos = 0
   readonly #rules: ReadonlyArray<TopicRule>
-  readonly #names = new Map<string, Uint8Array>()
+  readonly #names = new Map<string, Mapped>()
 
   constructor(rules: ReadonlyArray<TopicRule>) {
     this.#rules = rules
@@ -35,22 +42,22 @@ export class TopicMap {
   map(bytes: Uint8Array, start: number, end: number): Uint8Array | undefined {
     const name = decoder.decode(bytes.subarray(start, end))
     const known = this.#names.get(name)
-    if (known !== undefined) return known === NONE ? undefined : known
-    const mapped = this.#mapName(name)
-    if (name.length <= NAME_KEPT_MAX) {
+    const mapped = known ?? this.#mapName(name)
+    if (known === undefined && name.length <= NAME_KEPT_MAX) {
       if (this.#names.size >= NAMES_MAX) this.#names.clear()
       this.#names.set(name, mapped)
     }
-    return mapped === NONE ? undefined : mapped
+    this.qos = mapped.qos
+    return mapped === NONE ? undefined : mapped.topic
   }
 
-  #mapName(name: string): Uint8Array {
-    for (const { filter, from, to } of this.#rules) {
+  #mapName(name: string): Mapped {
+    for (const { filter, qos, from, to } of this.#rules) {
       if (!matches(from + filter, name)) continue
       // "a/#" is for "a", too: the prefix "a/" without its end.
       const other = name.startsWith(from) ? to + name.slice(from.length) : to.replace(/\/$/, "")
-      const mapped = encoder.encode(other)
-      return mapped.length > TOPIC_BYTES_MAX || mapped.length === 0 ? NONE : mapped
+      const topic = encoder.encode(other)
+      return topic.length > TOPIC_BYTES_MAX || topic.length === 0 ? NONE : { topic, qos }
     }
     return NONE
   }

@@ -4,8 +4,11 @@ import { test } from "node:test"
 import fc from "fast-check"
 import * as v from "valibot"
 import { backoffMs } from "./backoff.ts"
+import { batches } from "./batches.ts"
 import { options } from "./Settings.ts"
 import { TopicMap, type TopicRule } from "./TopicMap.ts"
+import { OutBuffer } from "./wire/OutBuffer.ts"
+import { writeSubscribe } from "./wire/requests.ts"
 
 const encoder = new TextEncoder()
 function mapped(rules: ReadonlyArray<Partial<TopicRule>>, name: string): string | undefined {
@@ -43,6 +46,23 @@ test("waiting: never less than the least, never more than the most, and drawn fr
       const ms = backoffMs(1_000, 60_000, failures, random)
       assert.ok(ms >= 1_000 && ms <= Math.min(60_000, 2_000 * 2 ** failures))
       assert.ok(backoffMs(1_000, 60_000, failures + 1, random) >= ms)
+    })
+  ))
+
+test("filters of several packets: in order, each within the size, and those that fit in none are told", () =>
+  fc.assert(
+    fc.property(fc.array(fc.string({ maxLength: 40 }), { maxLength: 250 }), fc.nat(300), (filters, packetSizeMax) => {
+      const { packets, tooLarge } = batches(filters, packetSizeMax, String)
+      assert.deepEqual(
+        packets.flat(),
+        filters.filter((filter) => !tooLarge.includes(filter))
+      )
+      for (const some of packets) {
+        const out = new OutBuffer()
+        const wishes = some.map((filter) => ({ filter, qos: 2, retainHandling: 1 }))
+        writeSubscribe(out, 5, 65_535, wishes)
+        assert.ok(some.length > 0 && some.length <= 100 && out.length <= packetSizeMax)
+      }
     })
   ))
 

@@ -12,6 +12,7 @@ import { Effect, type Scope } from "effect"
 import type { ClockShape, FilesShape, NetShape, Resource, ShardShape, TlsClientOptions } from "../../core/mod.ts"
 import type { Agreed, Agreements } from "./Agreement.ts"
 import type { Bridge } from "./Bridge.ts"
+import { batches } from "./batches.ts"
 import { passwordOf, tlsOf } from "./credentials.ts"
 import { Link } from "./Link.ts"
 import { LinkError, refusalText } from "./LinkError.ts"
@@ -27,8 +28,6 @@ const EVER = 0xffffffff
 /** Packet identifiers of SUBSCRIBE and UNSUBSCRIBE: nothing else is under way then. */
 const SUBSCRIBE_IDENTIFIER = 65_535
 const UNSUBSCRIBE_IDENTIFIER = 65_534
-/** Filters of one SUBSCRIBE. */
-const FILTERS_MAX = 100
 
 export interface ConnectParts {
   readonly bridge: Bridge
@@ -127,10 +126,10 @@ export function connect(parts: ConnectParts, onlyHere = false): Effect.Effect<ne
     })
     link.keepAlive(keepAliveOf(settings.keep_alive, there.keepAlive))
     link.releaseRemote()
-    const troubles = yield* subscribeThere(parts, link, agreed)
+    const troubles = yield* subscribeThere(parts, link, agreed, there.maximumPacketSize)
     bridge.warn([...sessionTroubles(settings, there, hasLost), ...troubles].join("; "))
     link.releaseLocal()
-    yield* askRetained(parts, link, agreed)
+    yield* askRetained(parts, link, agreed, here.maximumPacketSize)
     // Where nobody was asked for anything one of them may have gone by now.
     yield* link.stands
     bridge.connected()
@@ -234,15 +233,23 @@ function prepare(
     // Room for no message more, or each time that the bounds are applied one of them would get where there are none.
     const receiveMaximum = Math.min(65_535, Math.max(1, facts?.inflight ?? 0))
     // A session that no row tells of was somebody else's.
-    yield* connectHere(parts, link, { receiveMaximum, isNew: known === undefined, holds: false })
+    const { maximumPacketSize } = yield* connectHere(parts, link, {
+      receiveMaximum,
+      isNew: known === undefined,
+      holds: false
+    })
     const wishes = settings.out.map(
       ({ filter, qos, local_prefix }): Wish => ({ filter: local_prefix + filter, qos, retainHandling: 2 })
     )
     const gone = (known?.local ?? []).filter((filter) => !wishes.some((wish) => wish.filter === filter))
-    for (const some of chunks(gone)) {
+    for (const some of batches(gone, maximumPacketSize, String).packets) {
       yield* link.askLocal((out) => writeUnsubscribe(out, 5, UNSUBSCRIBE_IDENTIFIER, some))
     }
-    for (const some of chunks(wishes)) {
+    const { packets, tooLarge } = batches(wishes, maximumPacketSize, filterOf)
+    for (const { filter } of tooLarge) {
+      return yield* new LinkError({ reason: `this broker takes no packet as large as the filter "${filter}"` })
+    }
+    for (const some of packets) {
       const codes = yield* link.askLocal((out) => writeSubscribe(out, 5, SUBSCRIBE_IDENTIFIER, some))
       const refusedAt = codes.findIndex((code) => code >= 0x80)
       if (refusedAt < 0) continue
@@ -255,14 +262,21 @@ function prepare(
 }
 
 /** Has the retained messages sent that the remote's session has not had yet: now there is somebody to send them to. */
-function askRetained(parts: ConnectParts, link: Link, agreed: Agreed): Effect.Effect<void, LinkError> {
+function askRetained(
+  parts: ConnectParts,
+  link: Link,
+  agreed: Agreed,
+  packetSizeMax: number
+): Effect.Effect<void, LinkError> {
   return Effect.gen(function* () {
     const { settings } = parts.bridge
     const wishes = settings.out
       .map(({ filter, qos, local_prefix }): Wish => ({ filter: local_prefix + filter, qos, retainHandling: 0 }))
       .filter(({ filter }) => !agreed.retained.includes(filter))
     if (wishes.length === 0) return
-    for (const some of chunks(wishes)) yield* link.askLocal((out) => writeSubscribe(out, 5, SUBSCRIBE_IDENTIFIER, some))
+    for (const some of batches(wishes, packetSizeMax, filterOf).packets) {
+      yield* link.askLocal((out) => writeSubscribe(out, 5, SUBSCRIBE_IDENTIFIER, some))
+    }
     const there = settings.in.map(({ filter, remote_prefix }) => remote_prefix + filter)
     yield* write(parts, { ...agreed, there, retained: localFilters(settings) })
   })
@@ -272,7 +286,8 @@ function askRetained(parts: ConnectParts, link: Link, agreed: Agreed): Effect.Ef
 function subscribeThere(
   parts: ConnectParts,
   link: Link,
-  agreed: Agreed
+  agreed: Agreed,
+  packetSizeMax: number
 ): Effect.Effect<ReadonlyArray<string>, LinkError> {
   return Effect.gen(function* () {
     const { settings } = parts.bridge
@@ -282,11 +297,12 @@ function subscribeThere(
     )
     const wanted = wishes.map(({ filter }) => filter)
     const gone = agreed.there.filter((filter) => !wanted.includes(filter))
-    for (const some of chunks(gone)) {
+    for (const some of batches(gone, packetSizeMax, String).packets) {
       yield* link.askRemote((out) => writeUnsubscribe(out, version, UNSUBSCRIBE_IDENTIFIER, some))
     }
-    const troubles: Array<string> = []
-    for (const some of chunks(wishes)) {
+    const { packets, tooLarge } = batches(wishes, packetSizeMax, filterOf)
+    const troubles = tooLarge.map(({ filter }) => `the remote takes no packet as large as the filter "${filter}"`)
+    for (const some of packets) {
       const codes = yield* link.askRemote((out) => writeSubscribe(out, version, SUBSCRIBE_IDENTIFIER, some))
       some.forEach(({ filter, qos }, index) => {
         const code = codes[index] ?? 0x80
@@ -359,11 +375,10 @@ function localFilters({ out }: BridgeSettings): ReadonlyArray<string> & Array<st
   return out.map(({ filter, local_prefix }) => local_prefix + filter)
 }
 
-function isSame(one: ReadonlyArray<string>, other: ReadonlyArray<string>): boolean {
-  return new Set(one).symmetricDifference(new Set(other)).size === 0
+function filterOf({ filter }: Wish): string {
+  return filter
 }
 
-function chunks<Item>(items: ReadonlyArray<Item>): ReadonlyArray<ReadonlyArray<Item>> {
-  const count = Math.ceil(items.length / FILTERS_MAX)
-  return Array.from({ length: count }, (_, index) => items.slice(index * FILTERS_MAX, (index + 1) * FILTERS_MAX))
+function isSame(one: ReadonlyArray<string>, other: ReadonlyArray<string>): boolean {
+  return new Set(one).symmetricDifference(new Set(other)).size === 0
 }

@@ -23,6 +23,7 @@ export function registerMetrics(
   const ageOf = (since: string | null): number => (since === null ? 0 : Math.max(0, clock.nowMs() - Date.parse(since)))
   const gauges: ReadonlyArray<readonly [name: string, help: string, read: () => number]> = [
     ["connected", "Whether a bridge is connected", () => (bridge.state === "connected" ? 1 : 0)],
+    ["warned", "Whether the remote has not granted all that it was asked for", () => (bridge.warning === "" ? 0 : 1)],
     ["backlog_messages", "Messages that wait for the remote, some seconds ago", () => bridge.facts?.messages ?? 0],
     ["backlog_bytes", "Their bytes", () => bridge.facts?.bytes ?? 0],
     ["backlog_age_seconds", "Age of the oldest of them", () => ageOf(bridge.facts?.since ?? null) / 1_000],

@@ -141,7 +141,7 @@ for (const shards of suites) {
           limits: {
             options: { remote: limits.remote, keep_alive: 1 },
             out: [{ filter: "limits/#", qos: 2 }],
-            in: [{ filter: "from/#", qos: 2 }]
+            in: [{ filter: "from/#", qos: 2 }, { filter: `from/${"x".repeat(1_100)}` }]
           }
         })
       })
@@ -287,6 +287,9 @@ for (const shards of suites) {
         expect(await item(broker, "limits")).toMatchObject({ gaps: 1, dropped_out: 1 })
         expect(await broker.sumOf("manifold_bridge_dropped_total", 'bridge="limits"')).toBe(1)
         expect(broker.stderr).toContain("bridge limits: a gap (out)")
+        // It takes no SUBSCRIBE as large as one of the filters.
+        expect((await item(broker, "limits"))["warning"]).toContain("no packet as large as the filter")
+        expect(await broker.sumOf("manifold_bridge_warned", 'bridge="limits"')).toBe(1)
       },
       WAIT_MS
     )
@@ -391,6 +394,14 @@ for (const shards of suites) {
         const { connections } = (await item(broker, "five")) as { connections: number } & Item
         await act(broker, "five", "reconnect")
         await until("another connection", async () => Number((await item(broker, "five"))["connections"]) > connections)
+        // What an administrator does is no failure, however quick he is.
+        for (let round = 0; round < 5; round++) {
+          await Promise.all([act(broker, "five", "pause"), act(broker, "five", "resume")])
+          await act(broker, "five", "resume")
+          await connected(broker, "five")
+        }
+        expect((await item(broker, "five")).last_error).not.toContain("it was")
+        expect(broker.stderr).not.toContain("it was paused")
       },
       WAIT_MS
     )

@@ -62,7 +62,13 @@ class Stored {
   }
 
   read(_topic: TopicInfo, _partition: number, offset: number): ReadResult {
-    const state = { logStartOffset: this.start, highWatermark: this.end, leaderEpoch: 0, incarnation: 0 }
+    const state = {
+      logStartOffset: this.start,
+      highWatermark: this.end,
+      endOffset: this.end,
+      leaderEpoch: 0,
+      incarnation: 0
+    }
     const isOut = offset < this.start || offset > this.end
     if (isOut) return { ...state, refusal: OUT_OF_RANGE, bytes: new Uint8Array(0) }
     const behind = this.batches.filter(({ end }) => end > offset).slice(0, this.atOnce)
@@ -165,12 +171,14 @@ test("what the partition refuses is told with its bounds", async () => {
     isAtEnd: false,
     logStartOffset: 0,
     highWatermark: 1,
+    endOffset: 1,
     incarnation: 0
   })
   stored.read = () => ({
     refusal: NOT_AVAILABLE,
     logStartOffset: -1,
     highWatermark: -1,
+    endOffset: -1,
     leaderEpoch: -1,
     incarnation: 0,
     bytes: new Uint8Array(0)

@@ -53,6 +53,8 @@ export interface HistoryRead {
   readonly isAtEnd: boolean
   readonly logStartOffset: number
   readonly highWatermark: number
+  /** See {@link PartitionState.endOffset}. */
+  readonly endOffset: number
   /** See {@link PartitionState.incarnation}. */
   readonly incarnation: number
 }
@@ -133,14 +135,15 @@ export class ShardHistory implements HistoryShape {
     visit: HistoryVisitor
   ): Promise<HistoryRead> {
     const result = await this.#logs.read(topic, partition, offset, READ_BYTES_MAX)
-    const { logStartOffset, highWatermark, incarnation } = result
+    const { logStartOffset, highWatermark, endOffset, incarnation } = result
+    const state = { logStartOffset, highWatermark, endOffset, incarnation }
     const isOther = result.refusal === 0 && wanted !== undefined && wanted !== incarnation
     const refusal = isOther ? OUT_OF_RANGE : result.refusal
-    if (refusal !== 0) return { refusal, next: offset, isAtEnd: false, logStartOffset, highWatermark, incarnation }
+    if (refusal !== 0) return { refusal, next: offset, isAtEnd: false, ...state }
     const progress: Progress = { next: offset, messages: room.messages, bytes: room.bytes }
     this.#visitAll(topic, partition, result, filter, progress, visit)
     const { next } = progress
-    return { refusal: 0, next, isAtEnd: next >= highWatermark, logStartOffset, highWatermark, incarnation }
+    return { refusal: 0, next, isAtEnd: next >= highWatermark, ...state }
   }
 
   /** Goes through the batches as far as there is room; nothing else happens on this shard meanwhile. */

@@ -10,6 +10,7 @@
 import { lowOf } from "../../core/mod.ts"
 import type { Broker } from "./Broker.ts"
 import type { DurableSession } from "./DurableSession.ts"
+import { passOn } from "./replay/pass-on.ts"
 import { QUEUE } from "./replay/queue-history.ts"
 import { decodeReplayPlace, ofReplayKey } from "./replay/replay-rows.ts"
 import * as rows from "./session-rows.ts"
@@ -50,6 +51,7 @@ export class QueueNeeds {
       const ends = await queueLogs.ends()
       const { local } = queueLogs
       for (const session of this.#residents()) session.feed.passed(local, ends[local] ?? 0)
+      await passOn(this.#broker, ends)
       await readPages(store, rows.rangeOf("sp"), (page) => {
         for (const { value } of page) {
           for (const [log, { low }] of rows.decodePositions(value).entries()) lows[log] = Math.min(lows[log] ?? 0, low)

@@ -7,6 +7,7 @@
 import type { KeyValueWrite, RouterShape } from "../../../core/mod.ts"
 import type { Wish } from "../SubscribingSession.ts"
 import * as rows from "../session-rows.ts"
+import type { RestingPlace } from "./Cursor.ts"
 import type { Replay } from "./Replay.ts"
 import * as replayRows from "./replay-rows.ts"
 
@@ -47,6 +48,16 @@ export class Replays {
   /** Lowers what is needed of each queue log to where they are. */
   lowerNeeds(lows: Array<number>): void {
     for (const replay of this.#byFilter.values()) replay.lowerNeeds(lows)
+  }
+
+  /** See {@link Replay.resting}. */
+  resting(found: Map<string, RestingPlace>): void {
+    for (const replay of this.#byFilter.values()) replay.resting(found)
+  }
+
+  /** See {@link Replay.passOn}. */
+  passOn(ends: ReadonlyMap<string, number>): void {
+    for (const replay of this.#byFilter.values()) replay.passOn(ends)
   }
 
   attach(): void {

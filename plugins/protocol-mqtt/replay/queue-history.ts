@@ -56,10 +56,11 @@ export async function readQueue(
   try {
     found = await read(logs, log, offset, selection, { messagesMax, bytesMax })
   } catch {
-    return { refusal: NOT_AVAILABLE, next: offset, isAtEnd: false, logStartOffset: 0, highWatermark: 0, incarnation: 0 }
+    const unknown = { logStartOffset: 0, highWatermark: 0, endOffset: 0, incarnation: 0 }
+    return { refusal: NOT_AVAILABLE, next: offset, isAtEnd: false, ...unknown }
   }
-  const { startOffset: logStartOffset, highWatermark } = found
-  const state = { refusal: 0, logStartOffset, highWatermark, incarnation: 0 }
+  const { startOffset: logStartOffset, highWatermark, endOffset } = found
+  const state = { refusal: 0, logStartOffset, highWatermark, endOffset, incarnation: 0 }
   for (const message of found.messages) {
     if (message.partition >= 0) continue
     if (!visit(message.placed(log, message.queueOffset))) {

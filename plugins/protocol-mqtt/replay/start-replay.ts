@@ -99,7 +99,7 @@ async function look(session: Session, filter: string, from: ReplayFrom): Promise
   const { history, logs, queueLogs } = session.broker.services
   const places = await findStart(history, logs, session.tenant, filter, from)
   if (typeof places === "number") return places
-  const isOver = (session.replays?.partitionCount ?? 0) + places.length > PARTITIONS_MAX
+  const isOver = (session.replays?.partitionCount ?? 0) + Math.max(places.length, 1) > PARTITIONS_MAX
   if (isOver) return QUOTA_EXCEEDED
   const queue = await findQueueStart(queueLogs, session.tenant, filter, from)
   const inQueue = queue.map((offset, partition) => ({ topic: QUEUE, partition, offset, incarnation: 0 }))

@@ -7,9 +7,18 @@
  *  - Nothing is read while the host has no room.
  *  - A partition has its number as long as the group is there; one whose log has begun anew is another one, with another number.
  */
-import { type HistoryRead, type Message, OUT_OF_RANGE, SharedCursor, type TopicInfo } from "../../../core/mod.ts"
+import {
+  type HistoryRead,
+  type Message,
+  OUT_OF_RANGE,
+  type PartitionState,
+  SharedCursor,
+  type TopicInfo
+} from "../../../core/mod.ts"
 import type { Broker } from "../Broker.ts"
+import { keyOf } from "../replay/Cursor.ts"
 import { PARTITIONS_MAX, type ReplayPlace } from "../replay/find-start.ts"
+import { awaitCommit, LogTail } from "../replay/LogTail.ts"
 import type { FeedHost } from "./GroupFeed.ts"
 import type { GroupSource, SourcesRow } from "./group-rows.ts"
 
@@ -25,6 +34,7 @@ class Source {
   readonly topic: TopicInfo
   readonly partition: number
   readonly cursor: SharedCursor
+  readonly tail = new LogTail()
   /** Which log the cursor stands in; undefined = not known yet. */
   incarnation: number | undefined
   stopWaiting: (() => void) | undefined
@@ -125,7 +135,12 @@ export class GroupReplay {
   deliver(message: Message): boolean {
     const { history } = this.#broker.services
     const home = history.homeOf(message.tenant, message.name)
-    if (home === undefined || this.#byPartition.has(keyOf(home, message.partition))) return true
+    if (home === undefined) return true
+    const known = this.#byPartition.get(keyOf(home, message.partition))
+    if (known !== undefined) {
+      if (known.tail.hear(message.offset)) this.#awaitCommit(known)
+      return true
+    }
     if (!this.#hasRoomForOne()) return false
     this.#add({ topic: home, partition: message.partition, offset: message.offset, incarnation: undefined })
     this.#host.moved()
@@ -156,7 +171,8 @@ export class GroupReplay {
     const { room } = this.#host
     if (source === undefined || room <= 0 || this.#isReading || this.#isEnded) return
     this.#isReading = true
-    const { generation, cursor, topic, partition, position: offset, incarnation } = source
+    const { generation, cursor, tail, topic, partition, incarnation } = source
+    const offset = tail.begin(source.position)
     const isMeant = (): boolean => !this.#isEnded && generation === source.generation
     const visit = (message: Message): boolean => {
       if (!isMeant()) return false
@@ -183,8 +199,9 @@ export class GroupReplay {
     )
   }
 
-  #took(source: Source, { refusal, next, isAtEnd, logStartOffset, incarnation }: HistoryRead): void {
-    const { topics, logs, clock } = this.#broker.services
+  #took(source: Source, read: HistoryRead): void {
+    const { refusal, next, isAtEnd, logStartOffset, endOffset, incarnation } = read
+    const { topics, clock } = this.#broker.services
     // The others have their turn.
     this.#behind.delete(source)
     if (refusal !== 0 && refusal !== OUT_OF_RANGE) {
@@ -206,15 +223,40 @@ export class GroupReplay {
       // What it has not read yet is gone.
       this.#broker.counts.replayGaps += 1
       source.cursor.passed(0, logStartOffset)
+      source.tail.renew()
       this.#host.moved()
       this.#behind.add(source)
       return
     }
+    source.tail.answered(endOffset)
     source.cursor.passed(0, next)
     if (!isAtEnd) this.#behind.add(source)
-    else {
-      this.#wait(source, (again) => logs.watch(source.topic, source.partition, source.position, { logAdvanced: again }))
+    else if (!source.tail.rest(source.position)) this.#awaitCommit(source)
+  }
+
+  /** Follows the ends of the logs where it rests: what was appended there matches nothing, or it would have been told. */
+  passOn(): void {
+    const { logs, topics } = this.#broker.services
+    for (const source of [...this.#sources.values()]) {
+      const { topic, partition, cursor, tail } = source
+      if (!tail.isAtRest) continue
+      if (topics.findById(topic.id) === undefined) {
+        this.#remove(source)
+        continue
+      }
+      const told = ({ refusal, highWatermark }: PartitionState): void => {
+        if (refusal === 0 && tail.isAtRest) cursor.passed(0, highWatermark)
+      }
+      const state = logs.state(topic, partition)
+      if (state instanceof Promise) state.then(told, () => {})
+      else told(state)
     }
+  }
+
+  #awaitCommit(source: Source): void {
+    const { topic, partition, tail, position } = source
+    source.stopWaiting?.()
+    this.#wait(source, (again) => awaitCommit(this.#broker.services, topic, partition, tail.begin(position), again))
   }
 
   #wait(source: Source, begin: (again: () => void) => () => void): void {
@@ -229,6 +271,7 @@ export class GroupReplay {
 
   #again(source: Source): void {
     source.generation += 1
+    source.tail.renew()
     source.stopWaiting?.()
     source.stopWaiting = undefined
     this.#behind.add(source)
@@ -260,10 +303,6 @@ export class GroupReplay {
     this.#byPartition.delete(keyOf(source.topic, source.partition))
     this.#behind.delete(source)
   }
-}
-
-function keyOf({ id }: TopicInfo, partition: number): string {
-  return `${id}/${partition}`
 }
 
 function cancelOf(timer: { cancel(): void }): () => void {

@@ -60,6 +60,8 @@ export interface HistoryRead {
 }
 
 export interface HistoryShape {
+  /** Rises when names may have come to the home of others, for theirs was removed. */
+  readonly removals: number
   /** The home of a topic name. */
   homeOf(tenant: number, name: string): TopicInfo | undefined
   /**
@@ -108,6 +110,10 @@ export class ShardHistory implements HistoryShape {
       directory,
       ({ tenant, name }, topic) => directory.homeOf(tenant, name)?.id === topic.id
     )
+  }
+
+  get removals(): number {
+    return this.#directory.removals
   }
 
   homeOf(tenant: number, name: string): TopicInfo | undefined {

@@ -15,12 +15,12 @@ export class LogTail {
   isAtRest = false
   /** The highest offset that may match and is not read. */
   #heard = -1
-  /** Between the place and this nothing matches. */
+  /** The first message that was told of since it rested. */
   #from = 0
   #isKnown = false
 
-  /** Where to read on: at the place, or where the first message is that was told of since. */
-  begin(place: number): number {
+  /** What is waited for: the message that was told of first, or whatever comes at `place`. */
+  awaited(place: number): number {
     return Math.max(place, this.#from)
   }
 
@@ -38,7 +38,7 @@ export class LogTail {
     return this.isAtRest
   }
 
-  /** The router tells of a message; true where its commit is to be waited for, at {@link LogTail.begin}. */
+  /** The router tells of a message; true where its commit is to be waited for from now on, see {@link LogTail.awaited}. */
   hear(offset: number): boolean {
     this.#heard = Math.max(this.#heard, offset)
     const isFirst = this.isAtRest || offset < this.#from

@@ -90,6 +90,16 @@ export class Replay implements Subscriber {
     }
   }
 
+  /** Names that others had may be those of its partitions now, and it was not told of their messages: it reads again where it rests. */
+  readAgain(): void {
+    for (const cursor of this.#cursors.values()) {
+      if (!cursor.tail.isAtRest || cursor.topic === QUEUE) continue
+      cursor.tail.renew()
+      this.#behind.add(cursor)
+    }
+    this.go()
+  }
+
   /** Logs have come so far, and all that is below was told: where it rests it goes there. */
   passOn(ends: ReadonlyMap<string, number>): void {
     for (const cursor of this.#cursors.values()) {
@@ -231,13 +241,12 @@ export class Replay implements Subscriber {
       this.#ahead.push(owned)
       return true
     }
-    const { topic, partition, incarnation } = cursor
-    const next = cursor.tail.begin(cursor.next)
+    const { topic, partition, next } = cursor
     const limits = held.isFull ? room : AHEAD
     const reading =
       topic === QUEUE
         ? readQueue(services.queueLogs, partition, next, this.#selection, limits, visit)
-        : services.history.read(topic, partition, { offset: next, incarnation }, this.#options.filter, limits, visit)
+        : services.history.read(topic, partition, placeOf(cursor), this.#options.filter, limits, visit)
     reading.then(
       (read) => {
         // In a turn of its own: others on this shard have theirs between two readings.
@@ -328,7 +337,8 @@ export class Replay implements Subscriber {
     } else if (read.refusal !== OUT_OF_RANGE) this.#retry(cursor)
     else {
       // What it has not read yet is gone; or the log has begun anew, and all that is there is new. It goes on with what is there.
-      this.#session.broker.counts.replayGaps += 1
+      // Where it rested until it was told, nothing matched up to there.
+      if (cursor.tail.awaited(cursor.next) < read.logStartOffset) this.#session.broker.counts.replayGaps += 1
       cursor.tail.renew()
       this.#stand(cursor, read.incarnation)
       this.#move(cursor, read.logStartOffset)
@@ -346,7 +356,7 @@ export class Replay implements Subscriber {
   #wait(cursor: Cursor): void {
     const { services } = this.#session.broker
     const { topic, partition } = cursor
-    const offset = cursor.tail.begin(cursor.next)
+    const offset = cursor.tail.awaited(cursor.next)
     cursor.stopWaiting = awaitCommit(services, topic, partition, offset, () => this.#again(cursor))
   }
 

@@ -55,6 +55,11 @@ export class Replays {
     for (const replay of this.#byFilter.values()) replay.resting(found)
   }
 
+  /** See {@link Replay.readAgain}. */
+  readAgain(): void {
+    for (const replay of this.#byFilter.values()) replay.readAgain()
+  }
+
   /** See {@link Replay.passOn}. */
   passOn(ends: ReadonlyMap<string, number>): void {
     for (const replay of this.#byFilter.values()) replay.passOn(ends)

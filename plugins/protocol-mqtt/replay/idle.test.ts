@@ -5,6 +5,8 @@ import type { Principal } from "../../../core/access/Access.ts"
 import { messageOf } from "../../../core/ingress/fakes.ts"
 import { ShardHistory } from "../../../core/ingress/History.ts"
 import { ShardQueueLogs } from "../../../core/queue/ShardQueueLogs.ts"
+import type { TopicInfo } from "../../../core/topics/TopicInfo.ts"
+import { topicKey } from "../../../core/topics/Topics.ts"
 import { encode } from "../../../tests/support/mqtt-packets.ts"
 import { TestClient } from "../fakes.ts"
 import { replaced } from "../planted.ts"
@@ -21,6 +23,7 @@ const REPLAYS = 20
 /** Somebody who replays names of their own, one each, and somebody who is away and has one name kept in the queue log. */
 async function begin(prefix: string, reader: Parameters<TestClient["connect"]>[0] = KEPT) {
   const stored = storedTopics([topicOf("stored", "t/+", 1)])
+  stored.engine.batchesAtOnce = 1_000
   const node = new TestNode({}, stored)
   await node.start()
   const keeper = new TestClient(node, "keeper", 5)
@@ -91,7 +94,7 @@ for (const [what, prefix, name] of [
 test("a place at the end of a log goes along: retention counts no gap, and nothing is read again", async () => {
   const { node, stored, client, publish } = await begin("t")
   await publish("t/other", 40)
-  await node.advance(2_000)
+  await node.advance(4_000)
   client.cut()
   await node.settle()
   const [partition] = stored.engine.stored.values()
@@ -134,4 +137,39 @@ test("replays that read no partition are bounded, too: each reads the queue logs
   for (let each = REPLAYS; each <= PARTITIONS_MAX; each++) await subscribe(`u/${each}`)
   const codes = client.wire?.received.flatMap((packet) => (packet.type === "suback" ? [...packet.codes] : [])) ?? []
   assert.deepEqual([codes.length, codes.at(-2), codes.at(-1)], [PARTITIONS_MAX + 1, 0, 0x97])
+})
+
+test("a topic is removed, and one shard knows it late: what it did not hear of is read all the same", async () => {
+  const stored = storedTopics([topicOf("stored", "t/+", 1, 1), topicOf("own", "t/own", 1, 2)])
+  const node = new TestNode({}, stored)
+  await node.start()
+  const [first] = node.shards
+  const topics = first?.broker.services.topics as unknown as { ownerOf(topic: TopicInfo, partition: number): number }
+  // What is stored is another shard's.
+  const owner = node.shards[topics.ownerOf(topicOf("stored", "t/+", 1, 1), 0)]
+  const id =
+    ["reader", "keeper", "publisher-1", "holder", "member"].find((each) => node.of(each) !== owner) ??
+    assert.fail("one of them")
+  const client = new TestClient(node, id, 5)
+  client.connect(KEPT)
+  await node.settle()
+  client.send(encode.subscribe(5, 1, [{ filter: "t/+", qos: 1 }], [["userProperty", ["manifold-from", "latest"]]]))
+  await node.advance(100)
+  const here = node.of(id)
+  const remove = (shard: (typeof node.shards)[number]): void => {
+    const topics = shard.broker.services.topics as unknown as {
+      metaChanged(change: { key: string; value: undefined; revision: number }): void
+    }
+    topics.metaChanged({ key: topicKey(topicOf("own", "t/own", 1, 2)), value: undefined, revision: 9 })
+  }
+  for (const shard of node.shards) if (shard !== here) remove(shard)
+  for (const { broker } of node.shards.filter((shard) => shard !== here)) {
+    broker.services.ingress.publishUnsafe(messageOf("t/own", "late", { qos: 1 }), NOBODY)
+  }
+  await node.settle()
+  remove(here)
+  await node.advance(3_000)
+  client.answer()
+  const truth = [...stored.engine.stored.values()].flatMap((partition) => partition.truth.map(({ payload }) => payload))
+  assert.deepEqual([truth, client.got.map(({ payload }) => payload)], [["late"], ["late"]])
 })

@@ -35,6 +35,8 @@ class Source {
   readonly partition: number
   readonly cursor: SharedCursor
   readonly tail = new LogTail()
+  /** Where its log ended at the last {@link GroupReplay.passOn}. */
+  end = 0
   /** Which log the cursor stands in; undefined = not known yet. */
   incarnation: number | undefined
   stopWaiting: (() => void) | undefined
@@ -66,6 +68,7 @@ export class GroupReplay {
   #last = SOURCES_FROM - 1
   #isReading = false
   #isEnded = false
+  #removals = 0
 
   constructor(broker: Broker, host: FeedHost, tenant: number, filter: string) {
     this.#broker = broker
@@ -171,8 +174,7 @@ export class GroupReplay {
     const { room } = this.#host
     if (source === undefined || room <= 0 || this.#isReading || this.#isEnded) return
     this.#isReading = true
-    const { generation, cursor, tail, topic, partition, incarnation } = source
-    const offset = tail.begin(source.position)
+    const { generation, cursor, topic, partition, position: offset, incarnation } = source
     const isMeant = (): boolean => !this.#isEnded && generation === source.generation
     const visit = (message: Message): boolean => {
       if (!isMeant()) return false
@@ -220,8 +222,8 @@ export class GroupReplay {
     }
     source.incarnation = incarnation
     if (refusal !== 0) {
-      // What it has not read yet is gone.
-      this.#broker.counts.replayGaps += 1
+      // What it has not read yet is gone; where it rested until it was told, nothing matched up to there.
+      if (source.tail.awaited(source.position) < logStartOffset) this.#broker.counts.replayGaps += 1
       source.cursor.passed(0, logStartOffset)
       source.tail.renew()
       this.#host.moved()
@@ -234,9 +236,11 @@ export class GroupReplay {
     else if (!source.tail.rest(source.position)) this.#awaitCommit(source)
   }
 
-  /** Follows the ends of the logs where it rests: what was appended there matches nothing, or it would have been told. */
+  /** Goes where the logs ended at the last call where it rests: what was appended there matches nothing, as for one session's replays (`Passing`). */
   passOn(): void {
-    const { logs, topics } = this.#broker.services
+    const { logs, topics, history } = this.#broker.services
+    const isMoved = history.removals !== this.#removals
+    this.#removals = history.removals
     for (const source of [...this.#sources.values()]) {
       const { topic, partition, cursor, tail } = source
       if (!tail.isAtRest) continue
@@ -244,8 +248,11 @@ export class GroupReplay {
         this.#remove(source)
         continue
       }
+      if (isMoved) this.#again(source)
+      else cursor.passed(0, source.end)
+      source.end = 0
       const told = ({ refusal, highWatermark }: PartitionState): void => {
-        if (refusal === 0 && tail.isAtRest) cursor.passed(0, highWatermark)
+        source.end = refusal === 0 ? highWatermark : 0
       }
       const state = logs.state(topic, partition)
       if (state instanceof Promise) state.then(told, () => {})
@@ -256,7 +263,7 @@ export class GroupReplay {
   #awaitCommit(source: Source): void {
     const { topic, partition, tail, position } = source
     source.stopWaiting?.()
-    this.#wait(source, (again) => awaitCommit(this.#broker.services, topic, partition, tail.begin(position), again))
+    this.#wait(source, (again) => awaitCommit(this.#broker.services, topic, partition, tail.awaited(position), again))
   }
 
   #wait(source: Source, begin: (again: () => void) => () => void): void {

@@ -29,6 +29,7 @@ export {
   type ReadResult
 } from "./log/Logs.ts"
 export * from "./log/mod.ts"
+export { LINGER_MS } from "./log/PartitionLog.ts"
 export * from "./meta/MetaStore.ts"
 export { Clock, type ClockShape, type Timer } from "./platform/Clock.ts"
 export {

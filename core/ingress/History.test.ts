@@ -13,6 +13,7 @@ import {
   writeInt16,
   writeInt32
 } from "../log/record-batch.ts"
+import type { ClockShape } from "../platform/Clock.ts"
 import { matches } from "../router/topic-filter.ts"
 import { TopicDirectory } from "../topics/TopicDirectory.ts"
 import type { TopicInfo } from "../topics/TopicInfo.ts"
@@ -33,6 +34,11 @@ const bound: TopicInfo = {
 const plain: TopicInfo = { ...bound, name: "sensors.room1", id: "2", filter: undefined } as unknown as TopicInfo
 
 const at = (offset: number): HistoryPlace => ({ offset, incarnation: undefined })
+
+const clock = { immediate: setImmediate, after: () => ({ cancel: () => {} }) } as unknown as Pick<
+  ClockShape,
+  "immediate" | "after"
+>
 
 /** A batch of [key, value] records at an offset. */
 function batchAt(base: number, records: ReadonlyArray<readonly [string, string]>, bits: number): Uint8Array {
@@ -62,7 +68,13 @@ class Stored {
   }
 
   read(_topic: TopicInfo, _partition: number, offset: number): ReadResult {
-    const state = { logStartOffset: this.start, highWatermark: this.end, leaderEpoch: 0, incarnation: 0 }
+    const state = {
+      logStartOffset: this.start,
+      highWatermark: this.end,
+      endOffset: this.end,
+      leaderEpoch: 0,
+      incarnation: 0
+    }
     const isOut = offset < this.start || offset > this.end
     if (isOut) return { ...state, refusal: OUT_OF_RANGE, bytes: new Uint8Array(0) }
     const behind = this.batches.filter(({ end }) => end > offset).slice(0, this.atOnce)
@@ -75,7 +87,7 @@ function make(): { readonly stored: Stored; readonly history: ShardHistory } {
   directory.add(bound)
   directory.add(plain)
   const stored = new Stored()
-  return { stored, history: new ShardHistory(stored, directory, { immediate: setImmediate }) }
+  return { stored, history: new ShardHistory(stored, directory, clock) }
 }
 
 test("each record that has a name which matches comes once, in order, whatever room there is, from any offset", async () => {
@@ -165,12 +177,14 @@ test("what the partition refuses is told with its bounds", async () => {
     isAtEnd: false,
     logStartOffset: 0,
     highWatermark: 1,
+    endOffset: 1,
     incarnation: 0
   })
   stored.read = () => ({
     refusal: NOT_AVAILABLE,
     logStartOffset: -1,
     highWatermark: -1,
+    endOffset: -1,
     leaderEpoch: -1,
     incarnation: 0,
     bytes: new Uint8Array(0)

@@ -7,18 +7,19 @@
  *
  * Invariants
  *  - Nobody sees past the high watermark; below it each record that has a name which matches is visited once, in the order of offsets.
- *  - A reading that stops for want of room goes on with the record that had none.
+ *  - A reading that stops for want of room goes on with the record that had none, in a batch that is kept open meanwhile.
  *  - A batch that cannot be read is passed over and counted, as it is on its way to subscribers.
  */
 import { Context } from "effect"
 import { type LogsShape, OUT_OF_RANGE, type ReadResult } from "../log/Logs.ts"
 import { RecordCursor } from "../log/RecordCursor.ts"
-import { baseOffset, batchSize, lastOffsetDelta } from "../log/record-batch.ts"
+import { baseOffset, batchSize, crc, lastOffsetDelta } from "../log/record-batch.ts"
 import type { ClockShape } from "../platform/Clock.ts"
 import { matches } from "../router/topic-filter.ts"
 import type { TopicDirectory } from "../topics/TopicDirectory.ts"
 import type { TopicInfo } from "../topics/TopicInfo.ts"
 import { Message } from "./Message.ts"
+import { OpenBatches } from "./OpenBatches.ts"
 import { RecordNames } from "./RecordNames.ts"
 import { fillFromRecord } from "./record-message.ts"
 
@@ -53,11 +54,15 @@ export interface HistoryRead {
   readonly isAtEnd: boolean
   readonly logStartOffset: number
   readonly highWatermark: number
+  /** See {@link PartitionState.endOffset}. */
+  readonly endOffset: number
   /** See {@link PartitionState.incarnation}. */
   readonly incarnation: number
 }
 
 export interface HistoryShape {
+  /** Rises when names may have come to the home of others, for theirs was removed. */
+  readonly removals: number
   /** The home of a topic name. */
   homeOf(tenant: number, name: string): TopicInfo | undefined
   /**
@@ -95,12 +100,19 @@ export class ShardHistory implements HistoryShape {
   unreadableCount = 0
   readonly #logs: Pick<LogsShape, "read">
   readonly #directory: TopicDirectory
-  readonly #clock: Pick<ClockShape, "immediate">
+  readonly #clock: Pick<ClockShape, "immediate" | "after">
+  readonly #open: OpenBatches
   readonly #names: RecordNames
-  readonly #cursor = new RecordCursor()
+  /** Of batches that are not open. */
+  #cursor = new RecordCursor()
   readonly #message = new Message()
 
-  constructor(logs: Pick<LogsShape, "read">, directory: TopicDirectory, clock: Pick<ClockShape, "immediate">) {
+  constructor(
+    logs: Pick<LogsShape, "read">,
+    directory: TopicDirectory,
+    clock: Pick<ClockShape, "immediate" | "after">
+  ) {
+    this.#open = new OpenBatches(clock)
     this.#logs = logs
     this.#clock = clock
     this.#directory = directory
@@ -108,6 +120,15 @@ export class ShardHistory implements HistoryShape {
       directory,
       ({ tenant, name }, topic) => directory.homeOf(tenant, name)?.id === topic.id
     )
+  }
+
+  /** Bytes of batches that are kept open for those who read them in several goes. */
+  get openBytes(): number {
+    return this.#open.bytes
+  }
+
+  get removals(): number {
+    return this.#directory.removals
   }
 
   homeOf(tenant: number, name: string): TopicInfo | undefined {
@@ -149,14 +170,15 @@ export class ShardHistory implements HistoryShape {
     visit: HistoryVisitor
   ): Promise<HistoryRead> {
     const result = await this.#logs.read(topic, partition, offset, READ_BYTES_MAX)
-    const { logStartOffset, highWatermark, incarnation } = result
+    const { logStartOffset, highWatermark, endOffset, incarnation } = result
+    const state = { logStartOffset, highWatermark, endOffset, incarnation }
     const isOther = result.refusal === 0 && wanted !== undefined && wanted !== incarnation
     const refusal = isOther ? OUT_OF_RANGE : result.refusal
-    if (refusal !== 0) return { refusal, next: offset, isAtEnd: false, logStartOffset, highWatermark, incarnation }
+    if (refusal !== 0) return { refusal, next: offset, isAtEnd: false, ...state }
     const progress: Progress = { next: offset, messages: room.messages, bytes: room.bytes }
     this.#visitAll(topic, partition, result, filter, progress, visit)
     const { next } = progress
-    return { refusal: 0, next, isAtEnd: next >= highWatermark, logStartOffset, highWatermark, incarnation }
+    return { refusal: 0, next, isAtEnd: next >= highWatermark, ...state }
   }
 
   /** Goes through the batches as far as there is room; nothing else happens on this shard meanwhile. */
@@ -168,17 +190,24 @@ export class ShardHistory implements HistoryShape {
     progress: Progress,
     visit: HistoryVisitor
   ): void {
-    const cursor = this.#cursor
     for (let start = 0; start < bytes.length; ) {
       const size = batchSize(bytes, start, bytes.length)
       if (size <= 0) return
       const base = baseOffset(bytes, start)
       const behind = base + lastOffsetDelta(bytes, start) + 1
-      const isReadable = cursor.reset(bytes, start, start + size) === 0
+      const key = `${topic.id}/${partition}/${base}`
+      const checksum = crc(bytes, start)
+      const found = this.#open.find(key, checksum, progress.next)
+      const cursor = found ?? this.#cursor
+      const isReadable = found !== undefined || cursor.reset(bytes, start, start + size) === 0
       if (!isReadable) this.unreadableCount += 1
       const isDone =
-        !isReadable || cursor.isControl || this.#visitBatch(topic, partition, base, filter, progress, visit)
-      cursor.release()
+        !isReadable || cursor.isControl || this.#visitBatch(cursor, topic, partition, base, filter, progress, visit)
+      if (!isDone) {
+        const isKept = this.#open.stopped(key, checksum, cursor, progress.next)
+        if (isKept && cursor === this.#cursor) this.#cursor = new RecordCursor()
+      }
+      this.#cursor.release()
       if (!isDone) return
       progress.next = Math.max(progress.next, behind)
       start += size
@@ -187,6 +216,7 @@ export class ShardHistory implements HistoryShape {
 
   /** False where room ended before the batch did. */
   #visitBatch(
+    cursor: RecordCursor,
     topic: TopicInfo,
     partition: number,
     base: number,
@@ -194,7 +224,6 @@ export class ShardHistory implements HistoryShape {
     progress: Progress,
     visit: HistoryVisitor
   ): boolean {
-    const cursor = this.#cursor
     const message = this.#message
     while (cursor.next()) {
       const offset = base + cursor.offsetDelta

@@ -26,6 +26,8 @@ export interface PartitionState {
   readonly refusal: number
   readonly logStartOffset: number
   readonly highWatermark: number
+  /** One past the last record that was appended, committed or not. */
+  readonly endOffset: number
   readonly leaderEpoch: number
   /** Which log it is, where one in memory begins anew under the same id: offsets of another say nothing of it. 0 = there was one only. */
   readonly incarnation: number
@@ -75,6 +77,7 @@ const UNKNOWN: PartitionState = {
   refusal: NOT_AVAILABLE,
   logStartOffset: -1,
   highWatermark: -1,
+  endOffset: -1,
   leaderEpoch: -1,
   incarnation: 0
 }
@@ -312,8 +315,8 @@ function whenCommitted<Result>(
 function stateOf(log: PartitionLog | undefined): PartitionState {
   if (log === undefined) return UNKNOWN
   const highWatermark = log.highWatermark()
-  const { logStartOffset, leaderEpoch, incarnation } = log
-  return { refusal: 0, logStartOffset, highWatermark, leaderEpoch, incarnation }
+  const { logStartOffset, nextOffset: endOffset, leaderEpoch, incarnation } = log
+  return { refusal: 0, logStartOffset, highWatermark, endOffset, leaderEpoch, incarnation }
 }
 
 /**

@@ -41,6 +41,12 @@ export const DECOMPRESSED_SIZE_MAX = 64 * 1024 * 1024
 
 const NO_BYTES = new Uint8Array(0)
 
+/** Where a record begins in a batch. */
+export interface RecordMark {
+  readonly position: number
+  readonly index: number
+}
+
 export class RecordCursor {
   /** The buffer that all positions below point into. */
   bytes: Uint8Array = NO_BYTES
@@ -70,6 +76,7 @@ export class RecordCursor {
 
   private start = 0
   private position = 0
+  private before = 0
   private end = 0
   private index = 0
   private baseOffset = 0
@@ -109,6 +116,18 @@ export class RecordCursor {
     this.refusal = 0
   }
 
+  /** The record to which the cursor stepped last. */
+  get mark(): RecordMark {
+    return { position: this.before, index: this.index - 1 }
+  }
+
+  /** Stands before a record of this batch that was stepped to. */
+  goTo({ position, index }: RecordMark): void {
+    this.position = position
+    this.index = index
+    this.refusal = 0
+  }
+
   /** Lets go of the buffers, so that an idle cursor keeps nothing alive; `next()` then gives false. */
   release(): void {
     this.bytes = NO_BYTES
@@ -141,6 +160,7 @@ export class RecordCursor {
       if (this.position !== this.end) this.refusal = RECORDS_LEFT_OVER
       return false
     }
+    this.before = this.position
     let position = readVarint(bytes, this.position, this.end)
     if (position < 0 || decoded.value < 0 || decoded.value > this.end - position) return this.stop(RECORD_LENGTH)
     const end = position + decoded.value

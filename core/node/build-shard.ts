@@ -166,7 +166,9 @@ export function buildShard(
     yield* queueLog.open().pipe(Effect.mapError(({ message }) => new StartError({ message: `queue log: ${message}` })))
     yield* housekeeping(topics, ingress, queueLog, clock, scope)
     const { disk } = prepared
+    const history = new ShardHistory(logs, topics.directory, clock)
     const facts = {
+      history,
       ingress,
       produced,
       retained,
@@ -189,7 +191,7 @@ export function buildShard(
       Context.add(QueueLogs, queueLogs),
       Context.add(Topics, topics),
       Context.add(Logs, logs),
-      Context.add(History, new ShardHistory(logs, topics.directory, clock)),
+      Context.add(History, history),
       Context.add(Router, router),
       Context.add(Ingress, ingress),
       Context.add(Access, allowAll),

@@ -1,5 +1,6 @@
 /** What core counts on one shard, as metrics. */
 import { Effect, type Scope } from "effect"
+import type { ShardHistory } from "../ingress/History.ts"
 import type { ProducedBatches } from "../ingress/ProducedBatches.ts"
 import type { Retained } from "../ingress/Retained.ts"
 import type { ShardIngress } from "../ingress/ShardIngress.ts"
@@ -24,6 +25,7 @@ export interface ShardFacts {
   readonly journal: DiskJournal | undefined
   readonly port: LinkPort
   readonly connections: Connections
+  readonly history: ShardHistory
 }
 
 export function registerShardMetrics(
@@ -79,6 +81,11 @@ export function registerShardMetrics(
       "queue_log_messages",
       "Offsets between start and end of queue logs",
       () => queueLog.endOffset - queueLog.startOffset
+    ],
+    [
+      "history_open_bytes",
+      "Bytes of batches kept open for who reads them in several goes",
+      () => facts.history.openBytes
     ],
     ["wanted_filters", "Topic filters that durable sessions want kept", () => facts.router.wantCount]
   )

@@ -37,6 +37,8 @@ interface TenantTopics {
 }
 
 export class TopicDirectory {
+  /** Rises when a topic is removed: names of its own have another home then, or none. */
+  removals = 0
   readonly #tenants = new Map<number, TenantTopics>()
   readonly #byId = new Map<string, TopicInfo>()
   readonly #matched: Array<TopicInfo> = []
@@ -186,6 +188,7 @@ export class TopicDirectory {
   remove(id: string): TopicInfo | undefined {
     const topic = this.#byId.get(id)
     if (topic === undefined) return undefined
+    this.removals += 1
     this.#byId.delete(id)
     const topics = this.#tenants.get(topic.tenant)
     topics?.byName.delete(topic.name)

@@ -151,8 +151,8 @@ export class FakePartition {
   get state(): PartitionState {
     const { refusal, logStartOffset, highWatermark, leaderEpoch } = this
     return refusal === NOT_AVAILABLE
-      ? { refusal, logStartOffset: -1, highWatermark: -1, leaderEpoch: -1, incarnation: 0 }
-      : { refusal: 0, logStartOffset, highWatermark, leaderEpoch, incarnation: 0 }
+      ? { refusal, logStartOffset: -1, highWatermark: -1, endOffset: -1, leaderEpoch: -1, incarnation: 0 }
+      : { refusal: 0, logStartOffset, highWatermark, endOffset: highWatermark, leaderEpoch, incarnation: 0 }
   }
 
   read(offset: number): ReadResult {

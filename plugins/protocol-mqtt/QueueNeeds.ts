@@ -11,6 +11,7 @@
 import { lowOf } from "../../core/mod.ts"
 import type { Broker } from "./Broker.ts"
 import type { DurableSession } from "./DurableSession.ts"
+import { Passing } from "./replay/Passing.ts"
 import { QUEUE } from "./replay/queue-history.ts"
 import { decodeReplayPlace, ofReplayKey } from "./replay/replay-rows.ts"
 import * as rows from "./session-rows.ts"
@@ -25,6 +26,7 @@ export class QueueNeeds {
   readonly #broker: Broker
   /** Those in memory that outlive their connections. */
   readonly #residents: () => Iterable<DurableSession>
+  readonly #passing: Passing
   /** Monotonic ms. */
   #dueMs = 0
   #isLooking = false
@@ -32,6 +34,7 @@ export class QueueNeeds {
   constructor(broker: Broker, residents: () => Iterable<DurableSession>) {
     this.#broker = broker
     this.#residents = residents
+    this.#passing = new Passing(broker)
   }
 
   /** Looks if it is time to, the less often the more sessions there are; `nowMs` is monotonic. */
@@ -51,6 +54,7 @@ export class QueueNeeds {
       const ends = await queueLogs.ends()
       const { local } = queueLogs
       for (const session of this.#residents()) session.feed.passed(local, ends[local] ?? 0)
+      await this.#passing.look(ends)
       await readPages(store, rows.rangeOf("sp"), (page) => {
         for (const { value } of page) {
           for (const [log, { low }] of rows.decodePositions(value).entries()) lows[log] = Math.min(lows[log] ?? 0, low)

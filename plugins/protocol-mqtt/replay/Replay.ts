@@ -10,6 +10,7 @@
  *    small window does not read a batch again for each of them; they count against what sessions may keep, and are forgotten with the connection.
  *  - It is where the last message that left says, not where it has read to.
  *  - A topic that came to be since is read from its beginning, also where this shard hears of it later than of its first messages.
+ *  - At the end of a log it reads again when the router has told of a message that matches, not at each append: {@link LogTail}.
  */
 import {
   type Delivery,
@@ -23,36 +24,12 @@ import {
 import { askEnds } from "../log-ends.ts"
 import type { Session } from "../Session.ts"
 import { UNSPECIFIED_ERROR } from "../wire/reason-codes.ts"
+import { type Cursor, cursorAt, keyOf, placeOf, type RestingPlace } from "./Cursor.ts"
 import { PARTITIONS_MAX, type ReplayPlace } from "./find-start.ts"
-import { QUEUE, readQueue } from "./queue-history.ts"
-
-/** Until a partition that cannot be read is tried again, ms; one of a topic that has just come to be is about to be open. */
-const RETRY_MS = 1_000
-const RETRY_NEW_MS = 100
-
-/** Offsets that are passed over without a row. */
-const PASSED_MIN = 1_000
-/** What is read ahead. */
-const AHEAD = { messages: 64, bytes: 65_536 }
-
-/** Where a replay is in one partition. */
-interface Cursor {
-  readonly topic: TopicInfo
-  readonly partition: number
-  next: number
-  /** Which log that is an offset of; undefined = not known yet. */
-  incarnation: number | undefined
-  /** What its row says, where its session is kept. */
-  kept: number
-  stopWaiting: (() => void) | undefined
-}
-
-export interface ReplayOptions {
-  readonly filter: string
-  readonly qos: number
-  readonly retainAsPublished: boolean
-  readonly identifier: number
-}
+import { awaitCommit } from "./LogTail.ts"
+import { QUEUE } from "./queue-history.ts"
+import { readLog } from "./read-log.ts"
+import { AHEAD, PASSED_MIN, RETRY_MS, RETRY_NEW_MS, type ReplayOptions } from "./replay-options.ts"
 
 export class Replay implements Subscriber {
   readonly #session: Session
@@ -87,11 +64,40 @@ export class Replay implements Subscriber {
     for (const place of places) this.#add(place)
   }
 
-  /** Partitions that it reads. */
+  /** Partitions that it reads; one where no topic has its names, for it reads the queue logs. */
   get partitionCount(): number {
+    return Math.max(this.#partitions, 1)
+  }
+
+  get #partitions(): number {
     let count = 0
     for (const { topic } of this.#cursors.values()) if (topic !== QUEUE) count += 1
     return count
+  }
+
+  /** Names the partitions of topics at whose ends it rests; topics that are gone are forgotten. */
+  resting(found: Map<string, RestingPlace>): void {
+    this.#forgetGone()
+    for (const cursor of this.#cursors.values()) {
+      if (cursor.tail.isAtRest && cursor.topic !== QUEUE) found.set(cursor.key, cursor)
+    }
+  }
+
+  /** Names that others had may be those of its partitions now, and it was not told of their messages: it reads again where it rests. */
+  readAgain(): void {
+    for (const cursor of this.#cursors.values()) {
+      if (!cursor.tail.isAtRest || cursor.topic === QUEUE) continue
+      cursor.tail.renew()
+      this.#behind.add(cursor)
+    }
+    this.go()
+  }
+
+  /** Logs have come so far, and all that is below was told: where it rests it goes there. */
+  passOn(ends: ReadonlyMap<string, number>): void {
+    for (const cursor of this.#cursors.values()) {
+      if (cursor.tail.isAtRest) this.#move(cursor, Math.max(cursor.next, ends.get(cursor.key) ?? 0))
+    }
   }
 
   /** Lowers what is needed of each queue log to where it is. */
@@ -146,7 +152,8 @@ export class Replay implements Subscriber {
 
   /** Partitions that it may read besides: those of all replays of a session are bounded together. */
   get #room(): number {
-    return PARTITIONS_MAX - (this.#session.replays?.partitionCountBut() ?? this.partitionCount)
+    const others = this.#session.replays?.partitionCountBut(this.#options.filter) ?? 0
+    return PARTITIONS_MAX - others - this.#partitions
   }
 
   /** A topic came to be since: all that it has is new. */
@@ -173,6 +180,8 @@ export class Replay implements Subscriber {
     for (const cursor of this.#cursors.values()) {
       cursor.stopWaiting?.()
       cursor.stopWaiting = undefined
+      // What is told now is told to nobody.
+      cursor.tail.renew()
       this.#behind.add(cursor)
       if (cursor.next !== cursor.kept) this.#moved.add(cursor)
     }
@@ -188,7 +197,7 @@ export class Replay implements Subscriber {
 
   #remove(cursor: Cursor): void {
     cursor.stopWaiting?.()
-    this.#cursors.delete(keyOf(cursor.topic, cursor.partition))
+    this.#cursors.delete(cursor.key)
     this.#behind.delete(cursor)
     this.#moved.delete(cursor)
     this.#gone.push(cursor)
@@ -199,23 +208,30 @@ export class Replay implements Subscriber {
   deliverUnsafe(message: Message, _delivery: Delivery): void {
     if (this.#isOver) return
     if (message.partition < 0) {
-      if (message.queue < 0 || !this.#cursors.has(keyOf(QUEUE, message.queue))) this.#send(message)
+      const log = message.queue < 0 ? undefined : this.#cursors.get(keyOf(QUEUE, message.queue))
+      if (log === undefined) this.#send(message)
+      else this.#hear(log, message.queueOffset)
       return
     }
     const { history } = this.#session.broker.services
     const home = history.homeOf(message.tenant, message.name)
     // Of a topic that is not known here yet, or not as this name's home, it is told when it is.
     if (home === undefined || message.partition >= home.partitions) return
-    if (this.#cursors.has(keyOf(home, message.partition))) return
+    const known = this.#cursors.get(keyOf(home, message.partition))
+    if (known !== undefined) this.#hear(known, message.offset)
+    else this.#meet(home, message)
+  }
+
+  /** The first message of a partition that it does not read. */
+  #meet(topic: TopicInfo, message: Message): void {
     if (this.#room <= 0) this.#forgetGone()
-    if (this.#room <= 0) {
-      // There is no room for one more: its messages come as they are published.
-      this.#send(message)
-      return
+    // Where there is no room for one more its messages come as they are published.
+    if (this.#room <= 0) this.#send(message)
+    else {
+      this.#add({ topic, partition: message.partition, offset: message.offset, incarnation: undefined })
+      this.#session.replayMoved()
+      this.go()
     }
-    this.#add({ topic: home, partition: message.partition, offset: message.offset, incarnation: undefined })
-    this.#session.replayMoved()
-    this.go()
   }
 
   /** Sends and reads on, as far as there is room. */
@@ -237,13 +253,7 @@ export class Replay implements Subscriber {
       this.#ahead.push(owned)
       return true
     }
-    const { topic, partition, next } = cursor
-    const limits = held.isFull ? room : AHEAD
-    const reading =
-      topic === QUEUE
-        ? readQueue(services.queueLogs, partition, next, this.#selection, limits, visit)
-        : services.history.read(topic, partition, placeOf(cursor), this.#options.filter, limits, visit)
-    reading.then(
+    readLog(services, cursor, this.#selection, held.isFull ? room : AHEAD, visit).then(
       (read) => {
         // In a turn of its own: others on this shard have theirs between two readings.
         services.clock.immediate(() => {
@@ -295,9 +305,9 @@ export class Replay implements Subscriber {
     this.#behind.clear()
   }
 
-  #add({ topic, partition, offset: next, incarnation }: ReplayPlace): void {
-    const cursor = { topic, partition, next, incarnation, kept: -1, stopWaiting: undefined }
-    this.#cursors.set(keyOf(topic, partition), cursor)
+  #add(place: ReplayPlace): void {
+    const cursor = cursorAt(place)
+    this.#cursors.set(cursor.key, cursor)
     this.#behind.add(cursor)
     this.#moved.add(cursor)
   }
@@ -326,28 +336,35 @@ export class Replay implements Subscriber {
     // Others have their turn, among the partitions and on the shard.
     this.#behind.delete(cursor)
     if (read.refusal === 0) {
+      cursor.tail.answered(read.endOffset)
       this.#stand(cursor, read.incarnation)
       this.#move(cursor, read.next)
-      if (read.isAtEnd) this.#wait(cursor)
-      else this.#behind.add(cursor)
+      if (!read.isAtEnd) this.#behind.add(cursor)
+      else if (!cursor.tail.rest(cursor.next)) this.#wait(cursor)
     } else if (read.refusal !== OUT_OF_RANGE) this.#retry(cursor)
     else {
       // What it has not read yet is gone; or the log has begun anew, and all that is there is new. It goes on with what is there.
-      this.#session.broker.counts.replayGaps += 1
+      // Where it rested until it was told, nothing matched up to there.
+      if (cursor.tail.awaited(cursor.next) < read.logStartOffset) this.#session.broker.counts.replayGaps += 1
+      cursor.tail.renew()
       this.#stand(cursor, read.incarnation)
       this.#move(cursor, read.logStartOffset)
       this.#behind.add(cursor)
     }
   }
 
+  /** A message that matches is there, or will be when it is committed. */
+  #hear(cursor: Cursor, offset: number): void {
+    if (!cursor.tail.hear(offset)) return
+    cursor.stopWaiting?.()
+    this.#wait(cursor)
+  }
+
   #wait(cursor: Cursor): void {
-    const { logs, queueLogs } = this.#session.broker.services
-    const { topic, partition, next } = cursor
-    const again = (): void => this.#again(cursor)
-    cursor.stopWaiting =
-      topic === QUEUE
-        ? queueLogs.watch(partition, next, { queueAdvanced: again })
-        : logs.watch(topic, partition, next, { logAdvanced: again })
+    const { services } = this.#session.broker
+    const { topic, partition } = cursor
+    const offset = cursor.tail.awaited(cursor.next)
+    cursor.stopWaiting = awaitCommit(services, topic, partition, offset, () => this.#again(cursor))
   }
 
   /** A topic that is gone is forgotten; one that is being opened, or cannot be read now, is tried again. */
@@ -382,12 +399,4 @@ export class Replay implements Subscriber {
       nowMs
     )
   }
-}
-
-function placeOf({ topic, partition, next: offset, incarnation }: Cursor): ReplayPlace {
-  return { topic, partition, offset, incarnation }
-}
-
-function keyOf({ id }: TopicInfo, partition: number): string {
-  return `${id}/${partition}`
 }

@@ -7,6 +7,7 @@
 import type { KeyValueWrite, RouterShape } from "../../../core/mod.ts"
 import type { Wish } from "../SubscribingSession.ts"
 import * as rows from "../session-rows.ts"
+import type { RestingPlace } from "./Cursor.ts"
 import type { Replay } from "./Replay.ts"
 import * as replayRows from "./replay-rows.ts"
 
@@ -49,12 +50,27 @@ export class Replays {
     for (const replay of this.#byFilter.values()) replay.lowerNeeds(lows)
   }
 
+  /** See {@link Replay.resting}. */
+  resting(found: Map<string, RestingPlace>): void {
+    for (const replay of this.#byFilter.values()) replay.resting(found)
+  }
+
+  /** See {@link Replay.readAgain}. */
+  readAgain(): void {
+    for (const replay of this.#byFilter.values()) replay.readAgain()
+  }
+
+  /** See {@link Replay.passOn}. */
+  passOn(ends: ReadonlyMap<string, number>): void {
+    for (const replay of this.#byFilter.values()) replay.passOn(ends)
+  }
+
   attach(): void {
     for (const replay of this.#byFilter.values()) replay.start()
   }
 
   /** Partitions that all of them read, but the one that `filter` has. */
-  partitionCountBut(filter?: string): number {
+  partitionCountBut(filter: string): number {
     let count = 0
     for (const [each, replay] of this.#byFilter) if (each !== filter) count += replay.partitionCount
     return count

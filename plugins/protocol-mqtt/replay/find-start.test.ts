@@ -17,7 +17,7 @@ const topicOf = (name: string, partitions: number): TopicInfo => ({
 function make(topics: ReadonlyArray<TopicInfo> | undefined, refusal = 0) {
   const history: Pick<HistoryShape, "homesOf"> = { homesOf: () => Promise.resolve(topics) }
   const logs: Pick<LogsShape, "state" | "offsetForTimestamp"> = {
-    state: () => ({ refusal, logStartOffset: 10, highWatermark: 20, leaderEpoch: 0, incarnation: 7 }),
+    state: () => ({ refusal, logStartOffset: 10, highWatermark: 20, endOffset: 20, leaderEpoch: 0, incarnation: 7 }),
     offsetForTimestamp: (_topic, _partition, timestamp) =>
       Promise.resolve(timestamp >= 20 ? undefined : { offset: timestamp, timestamp })
   }

@@ -57,11 +57,12 @@ export async function readQueue(
   try {
     found = await read(logs, log, offset, selection, { messagesMax, bytesMax })
   } catch {
-    return { refusal: NOT_AVAILABLE, next: offset, isAtEnd: false, logStartOffset: 0, highWatermark: 0, incarnation: 0 }
+    const unknown = { logStartOffset: 0, highWatermark: 0, endOffset: 0, incarnation: 0 }
+    return { refusal: NOT_AVAILABLE, next: offset, isAtEnd: false, ...unknown }
   }
   // Offsets that were never given, or whose messages nobody wanted, are no gap.
-  const { lostTo: logStartOffset, highWatermark } = found
-  const state = { refusal: 0, logStartOffset, highWatermark, incarnation: 0 }
+  const { lostTo: logStartOffset, highWatermark, endOffset } = found
+  const state = { refusal: 0, logStartOffset, highWatermark, endOffset, incarnation: 0 }
   if (offset < logStartOffset) return { ...state, refusal: OUT_OF_RANGE, next: offset, isAtEnd: false }
   for (const message of found.messages) {
     if (message.partition >= 0) continue

@@ -21,6 +21,7 @@ import { Session } from "../Session.ts"
 import { rangeOf } from "../session-rows.ts"
 import { TestNode } from "../testing.ts"
 import { type StoredPartition, storedTopics, topicOf } from "./fakes.ts"
+import { LogTail } from "./LogTail.ts"
 import { Replay } from "./Replay.ts"
 import { Replays } from "./Replays.ts"
 
@@ -326,6 +327,11 @@ const FAULTS: ReadonlyArray<Fault> = [
     }
   ],
   ["what is in flight is not kept", () => replaced(Flights.prototype, "collect", () => {})],
+  ["a replay does not hear of what matches", () => replaced(LogTail.prototype, "hear", () => false)],
+  [
+    "what was on its way when a filter became known is not waited for",
+    () => replaced(LogTail.prototype, "answered", () => {})
+  ],
   ["a replay is not told that its log has more", () => replaced(ShardLogs.prototype, "watch", () => () => {})],
   [
     "a reading goes on behind the record that had no room",

@@ -103,7 +103,8 @@ async function look(session: Session, filter: string, from: ReplayFrom): Promise
   const places = await findStart(history, logs, session.tenant, filter, from)
   if (typeof places === "number") return places
   // Where it takes the place of one under the same filter, that ends.
-  const isOver = (session.replays?.partitionCountBut(filter) ?? 0) + places.length > PARTITIONS_MAX
+  const others = session.replays?.partitionCountBut(filter) ?? 0
+  const isOver = others + Math.max(places.length, 1) > PARTITIONS_MAX
   if (isOver) return QUOTA_EXCEEDED
   const queue = await findQueueStart(queueLogs, session.tenant, filter, from)
   const inQueue = queue.map((offset, partition) => ({ topic: QUEUE, partition, offset, incarnation: 0 }))

@@ -7,9 +7,18 @@
  *  - Nothing is read while the host has no room.
  *  - A partition has its number as long as the group is there; one whose log has begun anew is another one, with another number.
  */
-import { type HistoryRead, type Message, OUT_OF_RANGE, SharedCursor, type TopicInfo } from "../../../core/mod.ts"
+import {
+  type HistoryRead,
+  type Message,
+  OUT_OF_RANGE,
+  type PartitionState,
+  SharedCursor,
+  type TopicInfo
+} from "../../../core/mod.ts"
 import type { Broker } from "../Broker.ts"
+import { keyOf } from "../replay/Cursor.ts"
 import { PARTITIONS_MAX, type ReplayPlace } from "../replay/find-start.ts"
+import { awaitCommit, LogTail } from "../replay/LogTail.ts"
 import type { FeedHost } from "./GroupFeed.ts"
 import type { GroupSource, SourcesRow } from "./group-rows.ts"
 
@@ -28,6 +37,9 @@ class Source {
   readonly topic: TopicInfo
   readonly partition: number
   readonly cursor: SharedCursor
+  readonly tail = new LogTail()
+  /** Where its log ended at the last {@link GroupReplay.passOn}. */
+  end = 0
   /** Which log the cursor stands in; undefined = not known yet. */
   incarnation: number | undefined
   stopWaiting: (() => void) | undefined
@@ -60,6 +72,7 @@ export class GroupReplay {
   readonly #stopWatching: () => void
   #isReading = false
   #isEnded = false
+  #removals = 0
 
   constructor(broker: Broker, host: FeedHost, tenant: number, filter: string) {
     this.#broker = broker
@@ -138,7 +151,11 @@ export class GroupReplay {
     const home = history.homeOf(message.tenant, message.name)
     // Of a topic that is not known here yet, or not as this name's home, it is told when it is.
     if (home === undefined || message.partition >= home.partitions) return true
-    if (this.#byPartition.has(keyOf(home, message.partition))) return true
+    const known = this.#byPartition.get(keyOf(home, message.partition))
+    if (known !== undefined) {
+      if (known.tail.hear(message.offset)) this.#awaitCommit(known)
+      return true
+    }
     if (!this.#hasRoomForOne()) return false
     this.#add({ topic: home, partition: message.partition, offset: message.offset, incarnation: undefined })
     this.#host.moved()
@@ -192,8 +209,9 @@ export class GroupReplay {
     )
   }
 
-  #took(source: Source, { refusal, next, isAtEnd, logStartOffset, incarnation }: HistoryRead): void {
-    const { topics, logs, clock } = this.#broker.services
+  #took(source: Source, read: HistoryRead): void {
+    const { refusal, next, isAtEnd, logStartOffset, endOffset, incarnation } = read
+    const { topics, clock } = this.#broker.services
     // The others have their turn.
     this.#behind.delete(source)
     if (refusal !== 0 && refusal !== OUT_OF_RANGE) {
@@ -215,18 +233,48 @@ export class GroupReplay {
     }
     source.incarnation = incarnation
     if (refusal !== 0) {
-      // What it has not read yet is gone.
-      this.#broker.counts.replayGaps += 1
+      // What it has not read yet is gone; where it rested until it was told, nothing matched up to there.
+      if (source.tail.awaited(source.position) < logStartOffset) this.#broker.counts.replayGaps += 1
       source.cursor.passed(0, logStartOffset)
+      source.tail.renew()
       this.#host.moved()
       this.#behind.add(source)
       return
     }
+    source.tail.answered(endOffset)
     source.cursor.passed(0, next)
     if (!isAtEnd) this.#behind.add(source)
-    else {
-      this.#wait(source, (again) => logs.watch(source.topic, source.partition, source.position, { logAdvanced: again }))
+    else if (!source.tail.rest(source.position)) this.#awaitCommit(source)
+  }
+
+  /** Goes where the logs ended at the last call where it rests: what was appended there matches nothing, as for one session's replays (`Passing`). */
+  passOn(): void {
+    const { logs, topics, history } = this.#broker.services
+    const isMoved = history.removals !== this.#removals
+    this.#removals = history.removals
+    for (const source of [...this.#sources.values()]) {
+      const { topic, partition, cursor, tail } = source
+      if (!tail.isAtRest) continue
+      if (topics.findById(topic.id) === undefined) {
+        this.#remove(source)
+        continue
+      }
+      if (isMoved) this.#again(source)
+      else cursor.passed(0, source.end)
+      source.end = 0
+      const told = ({ refusal, highWatermark }: PartitionState): void => {
+        source.end = refusal === 0 ? highWatermark : 0
+      }
+      const state = logs.state(topic, partition)
+      if (state instanceof Promise) state.then(told, () => {})
+      else told(state)
     }
+  }
+
+  #awaitCommit(source: Source): void {
+    const { topic, partition, tail, position } = source
+    source.stopWaiting?.()
+    this.#wait(source, (again) => awaitCommit(this.#broker.services, topic, partition, tail.awaited(position), again))
   }
 
   #wait(source: Source, begin: (again: () => void) => () => void): void {
@@ -241,6 +289,7 @@ export class GroupReplay {
 
   #again(source: Source): void {
     source.generation += 1
+    source.tail.renew()
     source.stopWaiting?.()
     source.stopWaiting = undefined
     this.#behind.add(source)
@@ -278,10 +327,6 @@ export class GroupReplay {
     this.#byPartition.delete(keyOf(source.topic, source.partition))
     this.#behind.delete(source)
   }
-}
-
-function keyOf({ id }: TopicInfo, partition: number): string {
-  return `${id}/${partition}`
 }
 
 function cancelOf(timer: { cancel(): void }): () => void {

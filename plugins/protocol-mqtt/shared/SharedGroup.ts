@@ -164,6 +164,7 @@ export class SharedGroup implements Group, Subscriber, FeedHost {
 
   /** Looks how far the logs are, so that they need not keep what the group has passed; call it now and then. */
   refresh(): void {
+    this.#places.replay?.passOn()
     const { sum } = this.#places
     if (sum !== this.#refreshedAt) this.#record.changed(false)
     this.#refreshedAt = sum

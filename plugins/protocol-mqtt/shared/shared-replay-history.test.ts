@@ -23,6 +23,7 @@ import {
 } from "../history-arbitraries.ts"
 import { type Fault, replaced, testPlanted } from "../planted.ts"
 import { storedTopics, topicOf } from "../replay/fakes.ts"
+import { LogTail } from "../replay/LogTail.ts"
 import { TestNode } from "../testing.ts"
 import { GroupPlaces } from "./GroupPlaces.ts"
 import { GroupRecord } from "./GroupRecord.ts"
@@ -238,6 +239,7 @@ const FAULTS: ReadonlyArray<Fault> = [
       })
     }
   ],
+  ["a group does not hear of what matches", () => replaced(LogTail.prototype, "hear", () => false)],
   ["tokens are not given back", () => replaced(GroupRecord.prototype, "forgetWithRow", () => {})],
   ["members that are away do not count", () => replaced(SharedGroup.prototype, "changeAway", () => {})]
 ]

@@ -132,10 +132,9 @@ export class Replay implements Subscriber {
     const { tenant, broker } = this.#session
     this.#forgetGone()
     const attachment = this.#attachment
-    this.#stopWatching ??= broker.services.history.watchHomes(tenant, this.#options.filter, (topic) =>
-      this.#came(topic)
-    )
-    void broker.services.history.homesOf(tenant, this.#options.filter, PARTITIONS_MAX).then((homes = []) => {
+    const { filter } = this.#options
+    this.#stopWatching ??= broker.services.history.watchHomes(tenant, filter, (topic) => this.#came(topic))
+    void broker.services.history.homesOf(tenant, filter, PARTITIONS_MAX).then((homes = []) => {
       if (this.#isOver || attachment !== this.#attachment) return
       for (const topic of homes) this.#came(topic)
     })
@@ -180,8 +179,7 @@ export class Replay implements Subscriber {
     for (const cursor of this.#cursors.values()) {
       cursor.stopWaiting?.()
       cursor.stopWaiting = undefined
-      // What is told now is told to nobody.
-      cursor.tail.renew()
+      cursor.tail.renew() // What is told now is told to nobody.
       this.#behind.add(cursor)
       if (cursor.next !== cursor.kept) this.#moved.add(cursor)
     }
@@ -218,8 +216,8 @@ export class Replay implements Subscriber {
     // Of a topic that is not known here yet, or not as this name's home, it is told when it is.
     if (home === undefined || message.partition >= home.partitions) return
     const known = this.#cursors.get(keyOf(home, message.partition))
-    if (known !== undefined) this.#hear(known, message.offset)
-    else this.#meet(home, message)
+    if (known === undefined) this.#meet(home, message)
+    else this.#hear(known, message.offset)
   }
 
   /** The first message of a partition that it does not read. */

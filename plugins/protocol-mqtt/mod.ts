@@ -46,6 +46,7 @@ import { areExpressionsLoaded, loadExpressions } from "./rules/expressions.ts"
 import { ScramUsers, scramSecret } from "./ScramUsers.ts"
 import { options, type Settings } from "./Settings.ts"
 import { slowResource } from "./slow/slow-resource.ts"
+import { StorageAlarm } from "./system/StorageAlarm.ts"
 import { SystemTopics } from "./system/SystemTopics.ts"
 
 /** How long a graceful stop waits for clients to read their DISCONNECT. */
@@ -102,7 +103,9 @@ export const plugin = {
           const { id: node, version, startedAtMs, topicCount } = facts
           const address = settings.tcp[0]?.replace(/:\d+$/, "") ?? ""
           const system = { node, version, address, startedAtMs, topicCount }
-          broker.system = new SystemTopics(broker, system, settings.sys_interval * 1_000)
+          const intervalMs = settings.sys_interval * 1_000
+          broker.system = new SystemTopics(broker, system, intervalMs)
+          new StorageAlarm(broker, broker.system, intervalMs)
         }
         const store = yield* Store
         yield* registerMetrics(telemetry, broker)

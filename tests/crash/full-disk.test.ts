@@ -136,6 +136,12 @@ async function story(data: string, disk: (broker: () => BrokerProcess) => Disk, 
     await subscriber.subscribe("full/#", 2)
     await subscriber.disconnect()
     const client = await RawMqtt.connect(at.mqtt, { version: 5 })
+    const watcher = await RawMqtt.connect(at.mqtt, { version: 5 })
+    await watcher.subscribe("$SYS/brokers/alarms/alert", 0)
+    const alarm = async (): Promise<string> => {
+      const { value } = JSON.parse(Buffer.from((await watcher.expect("publish")).payload).toString())
+      return `${value.alarm} ${value.name}`
+    }
     const kafka = await RawKafka.open(at.kafka)
     await kafka.topic(TOPIC)
     const taken: Array<number> = []
@@ -168,6 +174,7 @@ async function story(data: string, disk: (broker: () => BrokerProcess) => Disk, 
     await unanswered(at)
     await readable(at, kafka)
     expect(at.isAlive).toBe(true)
+    expect(await alarm()).toBe("activate disk_full")
 
     free()
     const refusedMax = RECOVERY_MS_MAX / 50
@@ -177,6 +184,7 @@ async function story(data: string, disk: (broker: () => BrokerProcess) => Disk, 
       expect(attempts).toBeLessThan(refusedMax)
       await sleep(50)
     }
+    expect(await alarm()).toBe("deactivate disk_full")
     await until("a record that is taken again", async () => (await produceOnce(kafka, "after")) === 0, RECOVERY_MS_MAX)
     for (let count = 0; count < 50; count++) expect(isTaken(await one(100))).toBe(true)
     const last = number

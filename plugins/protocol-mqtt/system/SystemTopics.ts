@@ -21,9 +21,6 @@ const VALUE = 2
 /** Until the first values, ms. */
 const FIRST_MS = 500
 
-/** Where all events are told, one after the other. */
-const EVENTS = "$SYS/events"
-
 const encoder = new TextEncoder()
 /** Who publishes what the broker says. */
 const BROKER: Principal = { tenant: 0, user: "", clientIdentifier: "", peerAddress: "" }
@@ -66,11 +63,14 @@ export class SystemTopics implements WheelTask {
     return nowMs + this.#intervalMs
   }
 
-  /** Publishes what has just happened to a client, on its own topic name and among all events; for the next subscriber it has not. */
-  tell(topic: string, event: string, facts: object): void {
+  /**
+   * Publishes what has just happened, on its own topic name as it is and on `all` in RobustMQ's form with `kind` before it; for the next
+   * subscriber it has not.
+   */
+  tell(topic: string, facts: object, all: string, kind: object): void {
     const nowMs = this.#broker.services.clock.nowMs()
     this.#publish(messageOf(topic, JSON.stringify(facts), nowMs))
-    this.#publish(messageOf(EVENTS, inEnvelope(this.#facts, nowMs, { event, ...facts }), nowMs))
+    this.#publish(messageOf(all, inEnvelope(this.#facts, nowMs, { ...kind, ...facts }), nowMs))
   }
 
   /** Somebody may hear what happens. */

@@ -10,6 +10,9 @@ import { reasonName } from "../wire/reason-codes.ts"
 /** What cannot stand in one level of a topic name, and what stands for it. */
 const NOT_IN_LEVEL = /[%/+#\0]/g
 
+/** Where all events are told, one after the other. */
+const EVENTS = "$SYS/events"
+
 /** What a subscription is, for whoever is told of it. */
 export interface SubscribedTo {
   readonly filter: string
@@ -67,7 +70,7 @@ function tell({ broker, client }: Connection, what: string, facts: object): void
     NOT_IN_LEVEL,
     (character) => `%${character.charCodeAt(0).toString(16).padStart(2, "0").toUpperCase()}`
   )
-  system.tell(`${system.prefix}/clients/${level}/${what}`, `client_${what}`, facts)
+  system.tell(`${system.prefix}/clients/${level}/${what}`, facts, EVENTS, { event: `client_${what}` })
 }
 
 /** A Reason Code as one word: "normal", "session_taken_over". */

@@ -3,14 +3,25 @@
 /** An IPv4 address as a number of 32 bits; any other as it is. */
 export type PackedAddress = string | number
 
-const IPV4 = /^(\d{1,3})\.(\d{1,3})\.(\d{1,3})\.(\d{1,3})$/
+const DOT = 0x2e
+const ZERO = 0x30
 
+/** Unit by unit: it is done for each connection. */
 export function packAddress(address: string): PackedAddress {
-  const bytes = IPV4.exec(address)?.slice(1).map(Number)
-  if (bytes === undefined) return address
-  const packed = bytes.reduce((number, byte) => number * 256 + byte, 0)
-  // Not what is no address, or is one in another form.
-  return unpackAddress(packed) === address ? packed : address
+  let packed = 0
+  let byte = -1
+  let dots = 0
+  for (let index = 0; index < address.length; index++) {
+    const unit = address.charCodeAt(index)
+    if (unit === DOT && byte >= 0) {
+      packed = packed * 256 + byte
+      byte = -1
+      dots += 1
+    } else if (unit >= ZERO && unit <= ZERO + 9 && byte !== 0) byte = Math.max(byte, 0) * 10 + unit - ZERO
+    else return address
+    if (byte > 255) return address
+  }
+  return dots === 3 && byte >= 0 ? packed * 256 + byte : address
 }
 
 export function unpackAddress(address: PackedAddress): string {

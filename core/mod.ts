@@ -16,6 +16,7 @@ export { TicketFifo, type TicketRelease } from "./journal/TicketFifo.ts"
 export * from "./kv/KeyValueStore.ts"
 export * from "./kv/key-prefixes.ts"
 export { ByteReader, ByteWriter } from "./link/bytes.ts"
+export { GrowingBytes } from "./link/GrowingBytes.ts"
 export type { Mailbox, MailReceiver } from "./link/Mailboxes.ts"
 export * from "./log/Engines.ts"
 export {

@@ -5,6 +5,7 @@
  * One scratch instance a shard serves all traffic; its ranges hold until the call it was passed to returns. Who keeps a message
  * takes {@link Message.owned}, one copy that all keepers share.
  */
+import { copyBytes } from "../copy-bytes.ts"
 import type { ByteReader, ByteWriter } from "../link/bytes.ts"
 
 const NONE = new Uint8Array(0)
@@ -119,16 +120,16 @@ export class Message {
     const headersLength = this.headersEnd - this.headersStart
     const keyLength = this.keyStart < 0 ? 0 : this.keyEnd - this.keyStart
     const bytes = new Uint8Array(topicLength + payloadLength + headersLength + keyLength)
-    bytes.set(this.topic.subarray(this.topicStart, this.topicEnd), 0)
-    bytes.set(this.payload.subarray(this.payloadStart, this.payloadEnd), topicLength)
+    copyBytes(this.topic, this.topicStart, this.topicEnd, bytes, 0)
+    copyBytes(this.payload, this.payloadStart, this.payloadEnd, bytes, topicLength)
     const headersStart = topicLength + payloadLength
-    bytes.set(this.headers.subarray(this.headersStart, this.headersEnd), headersStart)
+    copyBytes(this.headers, this.headersStart, this.headersEnd, bytes, headersStart)
     const copy = new Message()
     copy.sequence = ++lastSequence
     if (this.keyStart >= 0) {
       copy.keyStart = headersStart + headersLength
       copy.keyEnd = copy.keyStart + keyLength
-      bytes.set(this.headers.subarray(this.keyStart, this.keyEnd), copy.keyStart)
+      copyBytes(this.headers, this.keyStart, this.keyEnd, bytes, copy.keyStart)
     }
     copy.tenant = this.tenant
     copy.topic = bytes

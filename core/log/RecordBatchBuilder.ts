@@ -12,7 +12,7 @@
  * Measured on Bun 1.4.5, one core, records of a 20 byte key and a 64 byte value without headers, `finish` and `reset`
  * (so the CRC, 39 ns of it) included: 95 ns a record in batches of 20 or 200, 143 ns in batches of one.
  */
-import { copyBytes } from "./copy-bytes.ts"
+import { copyBytes } from "../copy-bytes.ts"
 import { crc32c } from "./crc32c.ts"
 import {
   ATTRIBUTES_POSITION,

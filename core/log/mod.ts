@@ -2,6 +2,7 @@
  * The stored form: record batches, their checks, readers, builder and codecs, and Kafka's key hash.
  */
 
+export { copyBytes } from "../copy-bytes.ts"
 export { checkRecords, defaultRecordLimits, type RecordLimits } from "./check-records.ts"
 export {
   CODEC_GZIP,
@@ -13,7 +14,6 @@ export {
   compress,
   decompress
 } from "./compression.ts"
-export { copyBytes } from "./copy-bytes.ts"
 export { crc32c, crc32cUpdate } from "./crc32c.ts"
 export { deliveryHeaders, deliveryHeadersCount } from "./delivery-headers.ts"
 export { HeaderCursor } from "./HeaderCursor.ts"

@@ -5,7 +5,7 @@
  * Source: Kafka, "Message Format" (Record Header).
  * Invariant: a run of encoded headers without its count is copied from record to record as it stands.
  */
-import { copyBytes } from "./copy-bytes.ts"
+import { copyBytes } from "../copy-bytes.ts"
 import { varintSize, writeVarint } from "./varint.ts"
 
 /** Bytes of a header whose name has `nameLength` bytes and whose value has `valueLength` bytes (-1 = null). */

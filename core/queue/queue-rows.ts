@@ -3,6 +3,7 @@
  *
  * Invariant: keys order by offset, name keys by tenant, name and offset; offsets are 8 bytes, big-endian.
  */
+import { copyBytes } from "../copy-bytes.ts"
 import { Message } from "../ingress/Message.ts"
 import { QUEUE_MESSAGE_PREFIX, QUEUE_NAME_PREFIX, QUEUE_STATE_PREFIX } from "../kv/key-prefixes.ts"
 import { ByteReader, ByteWriter } from "../link/bytes.ts"
@@ -66,7 +67,7 @@ export function nameKey(tenant: number, bytes: Uint8Array, start: number, end: n
   const key = new Uint8Array(at + (end - start) + 1 + OFFSET_BYTES)
   key.set(QUEUE_NAME_PREFIX, 0)
   new DataView(key.buffer).setUint32(QUEUE_NAME_PREFIX.length, tenant)
-  key.set(bytes.subarray(start, end), at)
+  copyBytes(bytes, start, end, key, at)
   // No name holds a zero byte: behind it offsets of this name follow, and no other name's.
   setOffset(key, at + (end - start) + 1, offset)
   return key

@@ -4,45 +4,11 @@
  * Source: MQTT 5.0 and 3.1.1, section 1.5 (data types).
  */
 
-import { assert } from "../../../core/mod.ts"
+import { assert, GrowingBytes } from "../../../core/mod.ts"
 
-/** What is kept of the buffer between two turns, bytes. */
-const KEPT_BYTES = 1_048_576
 const encoder = new TextEncoder()
 
-export class OutBuffer {
-  bytes = new Uint8Array(4_096)
-  length = 0
-
-  /** Room for `count` bytes; returns their position. */
-  reserve(count: number): number {
-    const start = this.length
-    const needed = start + count
-    if (needed > this.bytes.length) {
-      const grown = new Uint8Array(Math.max(needed, this.bytes.length * 2))
-      grown.set(this.bytes.subarray(0, start))
-      this.bytes = grown
-    }
-    this.length = needed
-    return start
-  }
-
-  uint8(value: number): void {
-    const at = this.reserve(1)
-    this.bytes[at] = value
-  }
-
-  uint16(value: number): void {
-    const at = this.reserve(2)
-    this.bytes[at] = value >>> 8
-    this.bytes[at + 1] = value
-  }
-
-  uint32(value: number): void {
-    this.uint16(value >>> 16)
-    this.uint16(value & 0xffff)
-  }
-
+export class OutBuffer extends GrowingBytes {
   /** Variable Byte Integer, 0 to 268,435,455. */
   variable(value: number): void {
     let rest = value
@@ -51,11 +17,6 @@ export class OutBuffer {
       rest >>>= 7
     }
     this.uint8(rest)
-  }
-
-  raw(source: Uint8Array, start = 0, end = source.length): void {
-    const at = this.reserve(end - start)
-    this.bytes.set(start === 0 && end === source.length ? source : source.subarray(start, end), at)
   }
 
   /** Binary data or a string: two bytes of length, then the bytes. */
@@ -81,7 +42,7 @@ export class OutBuffer {
   /** Everything, as a copy of its own; the buffer is empty then. */
   take(): Uint8Array {
     const taken = this.bytes.slice(0, this.length)
-    this.clear()
+    this.reset()
     return taken
   }
 
@@ -89,12 +50,7 @@ export class OutBuffer {
   dropFront(count: number): void {
     this.bytes.copyWithin(0, count, this.length)
     this.length -= count
-    if (this.length === 0) this.clear()
-  }
-
-  clear(): void {
-    this.length = 0
-    if (this.bytes.length > KEPT_BYTES) this.bytes = new Uint8Array(4_096)
+    if (this.length === 0) this.reset()
   }
 }
 

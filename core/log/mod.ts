@@ -18,6 +18,22 @@ export { crc32c, crc32cUpdate } from "./crc32c.ts"
 export { deliveryHeaders, deliveryHeadersCount } from "./delivery-headers.ts"
 export { HeaderCursor } from "./HeaderCursor.ts"
 export { murmur2, partitionForKey } from "./murmur2.ts"
+export {
+  APPEND_HEAD_BYTES,
+  BATCH_APPENDED,
+  endOffsetOf,
+  LOG_CUT,
+  LOG_DELETED,
+  PARTITION_MADE,
+  PARTITION_REMOVED,
+  type PartitionTarget,
+  readPartitionOperation,
+  writeAppendHead,
+  writeCut,
+  writeDeleted,
+  writeMade,
+  writePartitionRemoved
+} from "./partition-operations.ts"
 export { GATHERED_SIZE_MAX, RecordBatchBuilder } from "./RecordBatchBuilder.ts"
 export { DECOMPRESSED_SIZE_MAX, RecordCursor } from "./RecordCursor.ts"
 export * as recordBatch from "./record-batch.ts"

@@ -132,7 +132,7 @@ test("limits by bytes, records and age are kept at checkpoints, and told back", 
   await checkpoints.flush()
   assert.equal(bytes.logStartOffset, 90)
   const expected = [...partitions.values()].map(({ logStartOffset, sizeBytes }) => [logStartOffset, sizeBytes])
-  await until(() => checkpoints.rows > 0)
+  await until(() => store.store.writer.rows > 0)
   const folder = freshFolder()
   store.copy(folder)
   const again = await open(folder)

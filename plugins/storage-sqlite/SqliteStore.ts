@@ -5,8 +5,14 @@
  */
 import { join } from "node:path"
 import {
+  Checkpoints,
   type ClockShape,
+  Epochs,
+  HotBatches,
+  JournaledPartitions,
   type JournalShape,
+  KIND_KEY_VALUE,
+  KIND_SQLITE,
   type LogShape,
   openSqlite,
   type SqliteDatabase,
@@ -14,13 +20,11 @@ import {
   StorageError,
   Unusable
 } from "../../core/mod.ts"
-import { Checkpoints } from "./Checkpoints.ts"
+import { CheckpointWriter } from "./CheckpointWriter.ts"
 import type { StoreState, StoreStats } from "./database/messages.ts"
-import { Epochs } from "./Epochs.ts"
-import { HotBatches } from "./HotBatches.ts"
-import { Partitions } from "./Partitions.ts"
 import type { Settings } from "./Settings.ts"
 import { SqliteKeyValueStore } from "./SqliteKeyValueStore.ts"
+import { SqliteShelf } from "./SqliteShelf.ts"
 import type { StoreThread } from "./StoreThread.ts"
 
 /** The database's name in the store's directory. */
@@ -41,8 +45,9 @@ export interface StoreParts {
 export class SqliteStore {
   readonly pathname: string
   readonly keyValue: SqliteKeyValueStore
-  readonly partitions: Partitions
+  readonly partitions: JournaledPartitions
   readonly checkpoints: Checkpoints
+  readonly writer: CheckpointWriter
   readonly hot: HotBatches
   readonly #thread: StoreThread
   readonly #reading: SqliteDatabase
@@ -85,10 +90,12 @@ export class SqliteStore {
     this.#epochs = epochs
     this.hot = new HotBatches(settings.hot_bytes_max)
     this.keyValue = new SqliteKeyValueStore(thread, reading, found.keys)
-    this.partitions = new Partitions({
+    this.writer = new CheckpointWriter(thread, this.keyValue, clock)
+    this.partitions = new JournaledPartitions({
+      engine: "sqlite",
+      kind: KIND_SQLITE,
       journal,
-      thread,
-      reading,
+      shelf: new SqliteShelf(thread, reading),
       epochs,
       hot: this.hot,
       nextPartition: found.nextPartition,
@@ -97,9 +104,12 @@ export class SqliteStore {
       full: () => this.checkpoints.checkpoint()
     })
     this.checkpoints = new Checkpoints({
+      name: "storage-sqlite",
+      engine: "sqlite",
+      kind: KIND_SQLITE,
+      otherKinds: [KIND_KEY_VALUE],
       journal,
-      thread,
-      store: this.keyValue,
+      target: this.writer,
       partitions: this.partitions,
       epochs,
       clock,
@@ -144,6 +154,7 @@ export class SqliteStore {
 
   /** Gives the files back as they are: what a killed process leaves. */
   abandon(): void {
+    this.writer.stop()
     this.checkpoints.abandon()
     this.#reading.close()
     this.#thread.stop()
@@ -161,6 +172,7 @@ export class SqliteStore {
   }
 
   async #close(): Promise<void> {
+    this.writer.stop()
     await this.checkpoints.stop()
     this.#reading.close()
     await this.#thread.request<"close">({ kind: "close" }).catch(() => {})

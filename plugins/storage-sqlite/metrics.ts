@@ -7,7 +7,7 @@ const PREFIX = "manifold_storage_sqlite"
 
 export function registerMetrics(
   telemetry: TelemetryShape,
-  { checkpoints, hot, keyValue, partitions }: SqliteStore,
+  { checkpoints, hot, keyValue, partitions, writer }: SqliteStore,
   labels: Readonly<Record<string, string>>
 ): Effect.Effect<void, never, Scope.Scope> {
   const gauges: ReadonlyArray<readonly [name: string, help: string, read: () => number]> = [
@@ -22,7 +22,7 @@ export function registerMetrics(
     ["checkpoints_total", "Checkpoints that are in the database", () => checkpoints.checkpoints],
     ["checkpoint_failures_total", "Checkpoints that the database refused", () => checkpoints.failures],
     ["checkpoint_seconds_total", "Time that checkpoints took", () => checkpoints.totalMs / 1_000],
-    ["rows_total", "Rows written or removed", () => checkpoints.rows]
+    ["rows_total", "Rows written or removed", () => writer.rows]
   ]
   return Effect.gen(function* () {
     for (const [name, help, read] of gauges) yield* telemetry.gauge(`${PREFIX}_${name}`, help, read, labels)

@@ -5,10 +5,10 @@
  *  - The figures of a partition's row (start, end, bytes, records) are those of its batches that end behind its start.
  *  - Batches that are forgotten are cut off by the log start at once; their rows go later, some at a time ({@link PartitionRows.sweep}).
  */
-import { recordBatch } from "../../../core/log/mod.ts"
+import { endOffsetOf, recordBatch } from "../../../core/log/mod.ts"
+import type { BatchBounds, PartitionFigures, TrimTask } from "../../../core/mod.ts"
 import type { SqliteDatabase, SqliteRow, SqliteStatement } from "../../../core/platform/mod.ts"
-import type { BatchBounds, PartitionFigures, StoreStats, TrimTask } from "./messages.ts"
-import { endOffsetOf } from "./operations.ts"
+import type { StoreStats } from "./messages.ts"
 
 /** Rows that one sweep removes. */
 const SWEEP_ROWS = 2_000

@@ -2,45 +2,14 @@
  * What is said between a shard and its storage thread. Requests are answered in the order in which they were sent; a part of a checkpoint
  * has no answer.
  */
+import type { BatchBounds, EpochState, PartitionFigures, TrimTask } from "../../../core/mod.ts"
 import type { SqliteFault } from "../../../core/platform/mod.ts"
 
 /** One row of the table `state`. */
-export interface StoreState {
+export interface StoreState extends EpochState {
   /** Entries of the journal up to this one are in the database. */
   readonly applied: number
-  /** The store was closed in good order, and nothing was written since. */
-  readonly isClean: boolean
-  /** The leader epoch that partitions have which had none of their own. */
-  readonly epochBase: number
-  /** The highest leader epoch given out. */
-  readonly epochLast: number
-  /** No leader epoch above this one was ever given out. */
-  readonly epochLimit: number
   readonly keys: number
-}
-
-/** Bounds of a partition, for who trims it. */
-export interface TrimTask {
-  readonly id: number
-  readonly sizeBytesMax: number
-  readonly recordsMax: number
-  /** Batches appended before this are forgotten; 0 = none. */
-  readonly appendedBeforeMs: number
-}
-
-/** Where a partition's stored log starts and what it holds. */
-export interface PartitionFigures {
-  readonly id: number
-  readonly logStart: number
-  readonly bytes: number
-}
-
-/** Batches that end behind `nextAfter` and up to `nextUpTo`, and begin from `baseFrom` on and below `baseBelow`. */
-export interface BatchBounds {
-  readonly nextAfter: number
-  readonly nextUpTo: number
-  readonly baseFrom: number
-  readonly baseBelow: number
 }
 
 export type Request =

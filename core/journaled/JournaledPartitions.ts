@@ -1,26 +1,14 @@
 /**
- * The partitions of a store: which are in use, what was done to them and is not in the database yet, who waits for a commit.
+ * The partitions of a store: which are in use, what was done to them and is not put away yet, who waits for a commit.
  *
  * Invariants
  *  - Operations stand in the order of the journal's entries; each is put away once, or was lost.
  *  - A partition's row comes with the first thing that is done to it; until then it costs nothing but memory.
  */
-import {
-  assert,
-  ByteWriter,
-  DISK_FULL,
-  type Durability,
-  type JournalShape,
-  KIND_SQLITE,
-  type PartitionKey,
-  type PartitionOptions,
-  recordBatch,
-  StorageError,
-  Unusable
-} from "../../core/mod.ts"
-import type { SqliteDatabase, SqliteStatement } from "../../core/platform/mod.ts"
-import { type Batch, type Change, isBatch, type Operation } from "./Batch.ts"
-import type { PartitionFigures, TrimTask } from "./database/messages.ts"
+import { assert } from "../assert.ts"
+import type { Durability, JournalShape } from "../journal/Journal.ts"
+import { ByteWriter } from "../link/bytes.ts"
+import { DISK_FULL, type PartitionKey, type PartitionOptions, StorageError, Unusable } from "../log/Engines.ts"
 import {
   APPEND_HEAD_BYTES,
   BATCH_APPENDED,
@@ -30,14 +18,17 @@ import {
   writeDeleted,
   writeMade,
   writePartitionRemoved
-} from "./database/operations.ts"
+} from "../log/partition-operations.ts"
+import * as recordBatch from "../log/record-batch.ts"
+import { type Batch, type Change, isBatch, type Operation } from "./Batch.ts"
 import type { Epochs } from "./Epochs.ts"
 import type { HotBatches } from "./HotBatches.ts"
+import type { JournaledPartition } from "./JournaledPartition.ts"
 import { Line } from "./Line.ts"
 import type { PartitionHost } from "./PartitionHost.ts"
 import { PartitionTable } from "./PartitionTable.ts"
-import type { SqlitePartition } from "./SqlitePartition.ts"
-import type { StoreThread } from "./StoreThread.ts"
+import type { ReplayedOperation } from "./replayed-operation.ts"
+import type { PartitionFigures, Shelf, TrimTask } from "./Shelf.ts"
 import { TicketWaits } from "./TicketWaits.ts"
 
 /** What a batch that is not put away takes beside its bytes, about. */
@@ -45,10 +36,12 @@ const BATCH_BYTES = 200
 const NOTHING = new Uint8Array(0)
 
 export interface PartitionsParts {
+  /** For messages: "sqlite". */
+  readonly engine: string
+  /** Of its operations in the journal. */
+  readonly kind: number
   readonly journal: JournalShape
-  readonly thread: StoreThread
-  /** A connection of this thread. */
-  readonly reading: SqliteDatabase
+  readonly shelf: Shelf
   readonly epochs: Epochs
   readonly hot: HotBatches
   readonly nextPartition: number
@@ -59,9 +52,9 @@ export interface PartitionsParts {
   readonly full: () => void
 }
 
-export class Partitions implements PartitionHost {
+export class JournaledPartitions implements PartitionHost {
   readonly journal: JournalShape
-  readonly thread: StoreThread
+  readonly shelf: Shelf
   readonly hot: HotBatches
   /** Bytes that wait to be put away, about. */
   pendingBytes = 0
@@ -71,28 +64,18 @@ export class Partitions implements PartitionHost {
   readonly #uncommitted = { hybrid: new Line<Batch>(), persistent: new Line<Batch>() }
   readonly #committed = { hybrid: 0, persistent: 0 }
   readonly #waits: TicketWaits
-  readonly #baseBehind: SqliteStatement
-  readonly #sum: SqliteStatement
   readonly #head = new Uint8Array(APPEND_HEAD_BYTES)
   #settling: Array<() => boolean> = []
 
   constructor(parts: PartitionsParts) {
-    const { journal, thread, hot, reading } = parts
+    const { engine, journal, shelf, hot } = parts
     this.#parts = parts
     this.journal = journal
-    this.thread = thread
+    this.shelf = shelf
     this.hot = hot
-    this.#table = new PartitionTable(this, reading, parts.nextPartition)
-    this.#waits = new TicketWaits()
+    this.#table = new PartitionTable(this, parts.nextPartition)
+    this.#waits = new TicketWaits(engine)
     this.#head[0] = BATCH_APPENDED
-    this.#sum = reading.prepare(
-      "SELECT sum(size) AS bytes FROM batch WHERE partition = ? AND base >= ? AND base < ? AND next > ? AND next <= ?"
-    )
-    this.#baseBehind = reading.prepare(
-      "SELECT base FROM batch WHERE partition = ? AND base >= " +
-        "coalesce((SELECT max(base) FROM batch WHERE partition = ? AND base <= ?), 0) AND next > ? AND base < ? " +
-        "ORDER BY base LIMIT 1"
-    )
   }
 
   /** Partitions in memory. */
@@ -116,8 +99,8 @@ export class Partitions implements PartitionHost {
     return this.#table.hasAges
   }
 
-  /** The partition of a key, held until {@link Partitions.release}. */
-  acquire(key: PartitionKey, options: PartitionOptions): SqlitePartition {
+  /** The partition of a key, held until {@link JournaledPartitions.release}. */
+  acquire(key: PartitionKey, options: PartitionOptions): JournaledPartition {
     const { epochs } = this.#parts
     epochs.resolve()
     const partition = this.#table.find(key) ?? this.#table.add(key)
@@ -128,7 +111,7 @@ export class Partitions implements PartitionHost {
   }
 
   /** Settled when everything that was appended is committed or lost. */
-  async release(partition: SqlitePartition): Promise<void> {
+  async release(partition: JournaledPartition): Promise<void> {
     const isSettled = (): boolean => partition.isRemoved || partition.highWatermark === partition.logEndOffset
     if (!isSettled()) {
       await new Promise<void>((resolve) => {
@@ -149,7 +132,7 @@ export class Partitions implements PartitionHost {
     const partition = this.#table.find(key)
     if (partition === undefined) return
     const { refusal } = this.journal
-    if (partition.id !== 0 && refusal !== 0) throw refused()
+    if (partition.id !== 0 && refusal !== 0) throw this.#refused()
     const { id } = partition
     let committed: Promise<void> | undefined
     if (id !== 0) {
@@ -160,14 +143,14 @@ export class Partitions implements PartitionHost {
     await committed
   }
 
-  append(partition: SqlitePartition, bytes: Uint8Array, base: number, next: number): Batch {
+  append(partition: JournaledPartition, bytes: Uint8Array, base: number, next: number): Batch {
     const durability = durabilityOf(partition)
     if (partition.id === 0) this.#make(partition, durability)
     const appendedAtMs = this.#parts.nowMs()
     recordBatch.writeInt64(this.#head, 1, partition.id)
     recordBatch.writeInt64(this.#head, 9, appendedAtMs)
     const index = this.journal.nextIndex
-    this.journal.submitOperation(KIND_SQLITE, durability, this.#head, bytes, 0, bytes.length)
+    this.journal.submitOperation(this.#parts.kind, durability, this.#head, bytes, 0, bytes.length)
     const batch = { partition, base, next, bytes, index, durability, appendedAtMs, isCut: false, isCounted: true }
     this.#operations.push(batch)
     this.#uncommitted[durability].push(batch)
@@ -175,12 +158,12 @@ export class Partitions implements PartitionHost {
     return batch
   }
 
-  change(partition: SqlitePartition, kind: "cut" | "deleted", offset: number): Promise<void> {
-    if (this.journal.refusal !== 0) throw refused()
+  change(partition: JournaledPartition, kind: "cut" | "deleted", offset: number): Promise<void> {
+    if (this.journal.refusal !== 0) throw this.#refused()
     const durability = durabilityOf(partition)
     if (kind === "cut") {
       const epoch = this.#parts.epochs.next()
-      if (epoch === undefined) throw refused()
+      if (epoch === undefined) throw this.#refused()
       partition.leaderEpoch = epoch
       if (partition.id === 0) this.#make(partition, durability)
       return this.#submit(partition, kind, durability, (writer) => writeCut(writer, partition.id, offset, epoch))
@@ -188,16 +171,11 @@ export class Partitions implements PartitionHost {
     return this.#submit(partition, kind, durability, (writer) => writeDeleted(writer, partition.id, offset))
   }
 
-  baseBehind(id: number, offset: number, end: number): number | undefined {
-    const row = this.#baseBehind.get(id, id, offset, offset, end)
-    return row === undefined ? undefined : Number(row["base"])
-  }
-
   /** Operations of this durability in entries up to `index` are committed. */
   committed(index: number, durability: Durability): void {
     this.#committed[durability] = Math.max(this.#committed[durability], index)
     const line = this.#uncommitted[durability]
-    const risen = new Set<SqlitePartition>()
+    const risen = new Set<JournaledPartition>()
     for (let batch = line.first; batch !== undefined && batch.index <= index; batch = line.first) {
       line.shift()
       const { partition, next, isCut } = batch
@@ -213,7 +191,7 @@ export class Partitions implements PartitionHost {
   lost(index: number, refusal: number): void {
     const reason = refusal === DISK_FULL ? "the disk is full" : "a write to the journal failed"
     const isLost = ({ index: own, durability }: Operation): boolean => own >= index && own > this.#committed[durability]
-    const hit = new Set<SqlitePartition>()
+    const hit = new Set<JournaledPartition>()
     for (const operation of this.#operations.removeFromEnd(index, isLost)) {
       const { partition } = operation
       if (isBatch(operation)) {
@@ -285,12 +263,12 @@ export class Partitions implements PartitionHost {
 
   /** Bounds of the partitions that these operations touch, and of some whose batches grow old. */
   trimTasks(operations: ReadonlyArray<Operation>): ReadonlyArray<TrimTask> {
-    const touched = new Set<SqlitePartition>()
+    const touched = new Set<JournaledPartition>()
     for (const { partition } of operations) touched.add(partition)
     return this.#table.trimTasks(touched, this.#parts.nowMs())
   }
 
-  /** These operations, the first of the line, lie in the database, and this is how it left their partitions. */
+  /** These operations, the first of the line, lie on the shelf, and this is how it left their partitions. */
   putAway(operations: ReadonlyArray<Operation>, figures: ReadonlyArray<PartitionFigures>): void {
     for (const operation of operations) {
       assert(this.#operations.first === operation, "what is put away is the oldest")
@@ -314,7 +292,7 @@ export class Partitions implements PartitionHost {
     for (const { partition } of operations) this.#table.forgetIdle(partition)
   }
 
-  #make(partition: SqlitePartition, durability: Durability): void {
+  #make(partition: JournaledPartition, durability: Durability): void {
     const { tenant, topicId, partition: place } = partition.key
     this.#table.giveRow(partition)
     // Nobody waits for it alone.
@@ -324,7 +302,7 @@ export class Partitions implements PartitionHost {
   }
 
   #submit(
-    partition: SqlitePartition,
+    partition: JournaledPartition,
     kind: Change["kind"],
     durability: Durability,
     write: (writer: ByteWriter) => void
@@ -333,7 +311,7 @@ export class Partitions implements PartitionHost {
     write(writer)
     const body = writer.bytes.slice(0, writer.length)
     const index = this.journal.nextIndex
-    const ticket = this.journal.submitOperation(KIND_SQLITE, durability, body, NOTHING, 0, 0)
+    const ticket = this.journal.submitOperation(this.#parts.kind, durability, body, NOTHING, 0, 0)
     this.#note({ partition, kind, index, durability, body })
     return this.#waits.wait(this.journal.ticketsOf(durability), ticket)
   }
@@ -344,18 +322,18 @@ export class Partitions implements PartitionHost {
     change.partition.pendingChanges += 1
   }
 
-  #cutReplayed(partition: SqlitePartition, end: number): void {
+  #cutReplayed(partition: JournaledPartition, end: number): void {
     partition.storedBytes -= this.#storedBytes(partition, end, Number.MAX_SAFE_INTEGER)
     partition.cutTo(end)
   }
 
   /** Bytes of a log's stored batches that begin from `baseFrom` on and end up to `nextUpTo`. Reads on the loop. */
-  #storedBytes({ id, storedEnd, logStartOffset }: SqlitePartition, baseFrom: number, nextUpTo: number): number {
+  #storedBytes({ id, storedEnd, logStartOffset }: JournaledPartition, baseFrom: number, nextUpTo: number): number {
     if (baseFrom >= storedEnd) return 0
-    return Number(this.#sum.get(id, baseFrom, storedEnd, logStartOffset, nextUpTo)?.["bytes"] ?? 0)
+    return this.shelf.sumUnsafe(id, { baseFrom, baseBelow: storedEnd, nextAfter: logStartOffset, nextUpTo })
   }
 
-  #replayedPartition(body: ReplayedOperation): SqlitePartition | undefined {
+  #replayedPartition(body: ReplayedOperation): JournaledPartition | undefined {
     const known = this.#table.ofRow(body.id)
     if (known !== undefined || body.kind !== "made") return known
     const made = this.#table.add(body.key)
@@ -363,19 +341,15 @@ export class Partitions implements PartitionHost {
     return made
   }
 
+  #refused(): StorageError {
+    const reason = new Unusable({ message: "the journal takes nothing now" })
+    return new StorageError({ engine: this.#parts.engine, reason })
+  }
+
   #settle(): void {
     if (this.#settling.length > 0) this.#settling = this.#settling.filter((isDone) => !isDone())
   }
 }
-
-/** An operation as it stands in the journal. */
-export type ReplayedOperation = { readonly id: number; readonly body: Uint8Array } & (
-  | { readonly kind: "made"; readonly key: PartitionKey }
-  | { readonly kind: "appended"; readonly bytes: Uint8Array; readonly appendedAtMs: number }
-  | { readonly kind: "cut"; readonly offset: number; readonly leaderEpoch: number }
-  | { readonly kind: "deleted"; readonly offset: number }
-  | { readonly kind: "removed" }
-)
 
 /** Appends an operation to the pieces of a checkpoint. */
 export function writePiece(writer: ByteWriter, operation: Operation): void {
@@ -386,10 +360,6 @@ export function writePiece(writer: ByteWriter, operation: Operation): void {
   } else writer.raw(operation.body, 0, operation.body.length)
 }
 
-function durabilityOf({ options }: SqlitePartition): Durability {
+function durabilityOf({ options }: JournaledPartition): Durability {
   return options?.mode === "hybrid" ? "hybrid" : "persistent"
-}
-
-function refused(): StorageError {
-  return new StorageError({ engine: "sqlite", reason: new Unusable({ message: "the journal takes nothing now" }) })
 }

@@ -1,48 +1,59 @@
 /**
- * The store as the journal feeds it: what was committed is held in memory and put away now and then, in one transaction that also says
- * up to which entry it goes.
+ * A store as the journal feeds it: what was committed is held in memory and put away now and then, with the number of the entry up to
+ * which that goes.
  *
  * Invariants
  *  - A checkpoint holds all that entries up to its index did and nothing of later ones, and is sent when these entries are synced.
- *  - One that failed is tried again as it was, until it is in the database; what comes meanwhile waits, reads go on.
+ *  - One that failed is tried again as it was, until it is put away; what comes meanwhile waits, reads go on.
  */
-import {
-  assert,
-  ByteWriter,
-  type ClockShape,
-  type Durability,
-  decodeWrites,
-  type JournalConsumer,
-  type JournalShape,
-  KIND_KEY_VALUE,
-  KIND_SQLITE,
-  type LogShape,
-  StorageError,
-  type Timer,
-  Unusable
-} from "../../core/mod.ts"
+import { assert } from "../assert.ts"
+import type { Durability, JournalConsumer, JournalShape } from "../journal/Journal.ts"
+import { StorageError, Unusable } from "../log/Engines.ts"
+import type { ClockShape, Timer } from "../platform/Clock.ts"
+import type { LogShape } from "../telemetry/Log.ts"
 import type { Operation } from "./Batch.ts"
-import type { CommitAnswer, Failure, StoreState } from "./database/messages.ts"
-import type { Epochs } from "./Epochs.ts"
-import { type Partitions, writePiece } from "./Partitions.ts"
+import type { EpochState, Epochs } from "./Epochs.ts"
+import type { JournaledPartitions } from "./JournaledPartitions.ts"
 import { replayedOperation } from "./replayed-operation.ts"
-import type { SqliteKeyValueStore } from "./SqliteKeyValueStore.ts"
-import type { StoreThread } from "./StoreThread.ts"
+import type { PartitionFigures, TrimTask } from "./Shelf.ts"
 
-const AREA = "storage-sqlite"
-/** Bytes of a part; the loop turns between two of them. */
-const PART_BYTES = 262_144
 const RETRY_MS = 1_000
 /** How often batches are forgotten for their age where nothing else is to be done. */
 const AGE_INTERVAL_MS = 30_000
-/** Between two sweeps, so that others get at the database. */
-const SWEEP_PAUSE_MS = 20
+
+/** What a checkpoint puts away. */
+export interface Checkpoint extends EpochState {
+  /** Entries of the journal up to this one are in it. */
+  readonly applied: number
+  /** What was done to partitions, in order. */
+  readonly operations: ReadonlyArray<Operation>
+  readonly trims: ReadonlyArray<TrimTask>
+}
+
+/** Where checkpoints go, and what is put away beside partitions. */
+export interface CheckpointTarget {
+  /** Bytes in memory of what is not partitions', about. */
+  readonly residentBytes: number
+  /** There is something beside what partitions have. */
+  readonly isDirty: boolean
+  /** Recovery: an operation of another kind than the partitions' own. */
+  replayed(kind: number, bytes: Uint8Array, start: number, end: number): void
+  /** A checkpoint begins: what is there now belongs to it, what comes later does not. Each begins so, and ends by `put` or is put again. */
+  freeze(): void
+  /** Puts a checkpoint away as a whole or not at all; tells how that left the partitions that it touched. Rejects with a reason. */
+  put(checkpoint: Checkpoint): Promise<ReadonlyArray<PartitionFigures>>
+}
 
 export interface CheckpointsParts {
+  /** For messages and the journal: "storage-sqlite"; its engine: "sqlite". */
+  readonly name: string
+  readonly engine: string
+  /** Of the partitions' operations in the journal, and of others that are the target's. */
+  readonly kind: number
+  readonly otherKinds: ReadonlyArray<number>
   readonly journal: JournalShape
-  readonly thread: StoreThread
-  readonly store: SqliteKeyValueStore
-  readonly partitions: Partitions
+  readonly target: CheckpointTarget
+  readonly partitions: JournaledPartitions
   readonly epochs: Epochs
   readonly clock: ClockShape
   readonly log: LogShape
@@ -55,30 +66,24 @@ export interface CheckpointsParts {
 /** One that is under way. */
 interface UnderWay {
   readonly index: number
-  /** What it puts away; known when it is sent. */
-  operations: ReadonlyArray<Operation>
   readonly isFinal: boolean
-  startedMs: number
 }
 
 export class Checkpoints implements JournalConsumer {
-  readonly name = AREA
-  readonly kinds = [KIND_KEY_VALUE, KIND_SQLITE]
+  readonly name: string
+  readonly kinds: ReadonlyArray<number>
   appliedIndex: number
   /** Counters since the start. */
   checkpoints = 0
   failures = 0
-  rows = 0
   lastMs = 0
   totalMs = 0
   readonly #parts: CheckpointsParts
-  /** Entries up to this one are wholly in memory or in the database. */
+  /** Entries up to this one are wholly in memory or put away. */
   #index: number
   #underWay: UnderWay | undefined
   #timer: Timer | undefined
   #ageTimer: Timer | undefined
-  #sweepTimer: Timer | undefined
-  #isSweepDue = false
   #isAgeDue = false
   #isFailing = false
   #isWanted = false
@@ -90,18 +95,21 @@ export class Checkpoints implements JournalConsumer {
 
   constructor(parts: CheckpointsParts) {
     this.#parts = parts
+    this.name = parts.name
+    this.kinds = [...parts.otherKinds, parts.kind]
     this.appliedIndex = parts.applied
     this.#index = parts.applied
   }
 
   replayUnsafe(index: number, kind: number, bytes: Uint8Array, start: number, end: number): void {
-    const { store, partitions, epochs } = this.#parts
+    const { target, partitions, epochs } = this.#parts
     // The entry may have more operations.
     this.#index = Math.max(this.#index, index - 1)
-    if (kind === KIND_KEY_VALUE) {
+    if (kind === this.#parts.kind) partitions.replayed(index, replayedOperation(bytes, start, end))
+    else {
       epochs.replayed(0)
-      store.apply(decodeWrites(bytes, start, end))
-    } else partitions.replayed(index, replayedOperation(bytes, start, end))
+      target.replayed(kind, bytes, start, end)
+    }
     this.#later()
   }
 
@@ -126,9 +134,9 @@ export class Checkpoints implements JournalConsumer {
     this.#begin()
   }
 
-  /** Bytes in memory that are not in the database, about. */
+  /** Bytes in memory that are not put away, about. */
   get pendingBytes(): number {
-    return this.#parts.store.residentBytes + this.#parts.partitions.pendingBytes
+    return this.#parts.target.residentBytes + this.#parts.partitions.pendingBytes
   }
 
   /** Begins to look after ages. */
@@ -163,12 +171,12 @@ export class Checkpoints implements JournalConsumer {
   async between<Value>(work: () => Promise<Value>): Promise<Value> {
     while (this.#underWay !== undefined) {
       if (this.#isFailing) {
-        const message = "the database takes no checkpoints now"
-        throw new StorageError({ engine: "sqlite", reason: new Unusable({ message }) })
+        const message = "no checkpoint can be put away now"
+        throw new StorageError({ engine: this.#parts.engine, reason: new Unusable({ message }) })
       }
       await this.#whenIdle()
     }
-    const hold: UnderWay = { index: this.appliedIndex, operations: [], isFinal: false, startedMs: 0 }
+    const hold: UnderWay = { index: this.appliedIndex, isFinal: false }
     this.#underWay = hold
     try {
       return await work()
@@ -189,14 +197,14 @@ export class Checkpoints implements JournalConsumer {
   /** Nothing is put away any more. */
   abandon(): void {
     this.#isStopped = true
-    for (const timer of [this.#timer, this.#ageTimer, this.#sweepTimer]) timer?.cancel()
+    for (const timer of [this.#timer, this.#ageTimer]) timer?.cancel()
   }
 
   /** What was committed may be enough for a checkpoint. */
   #look(): void {
     if (this.#underWay !== undefined || this.#isStopped) return
-    const { store, partitions } = this.#parts
-    if (!store.isDirty && partitions.pendingBytes === 0 && !partitions.hasOperations) {
+    const { target, partitions } = this.#parts
+    if (!target.isDirty && partitions.pendingBytes === 0 && !partitions.hasOperations) {
       // Entries of others: their segments may go, too.
       if (this.#index > this.appliedIndex) this.#later()
       return
@@ -214,13 +222,13 @@ export class Checkpoints implements JournalConsumer {
 
   #begin(isFinal = false): void {
     if (this.#underWay !== undefined || this.#isStopped || !this.#isLive) return
-    const { journal, store } = this.#parts
+    const { journal, target } = this.#parts
     const index = this.#index
     if (index === this.appliedIndex && !this.#isAgeDue && !isFinal) return
     this.#isAgeDue = false
     this.#isWanted = false
-    store.freeze()
-    const underWay: UnderWay = { index, operations: [], isFinal, startedMs: 0 }
+    target.freeze()
+    const underWay: UnderWay = { index, isFinal }
     this.#underWay = underWay
     const wait = (): void => {
       journal.whenSynced(index).then(
@@ -240,83 +248,49 @@ export class Checkpoints implements JournalConsumer {
     })
   }
 
-  /** Sends the pieces, a part a turn of the loop, then the commit. */
   #send(underWay: UnderWay): void {
-    const { thread, store, partitions, epochs, clock } = this.#parts
-    const { index, isFinal } = underWay
+    const { target, partitions, epochs, clock } = this.#parts
+    const { index: applied, isFinal: isClean } = underWay
     // Only now: what is synced is not lost any more.
-    const operations = partitions.operationsUpTo(index)
-    underWay.operations = operations
-    underWay.startedMs = clock.monotonicMs()
-    const pieces = store.pieces()
-    let at = 0
-    const next = (): void => {
-      const writer = new ByteWriter()
-      while (writer.length < PART_BYTES) {
-        const start = writer.length
-        writer.uint32(0)
-        const operation = operations[at]
-        if (operation !== undefined) {
-          at += 1
-          writePiece(writer, operation)
-        } else if (!pieces.next(writer)) {
-          writer.length = start
-          commit(writer)
-          return
-        }
-        writer.setUint32(start, writer.length - start - 4)
-      }
-      thread.part(writer.bytes.slice(0, writer.length))
-      clock.immediate(next)
-    }
-    const commit = (last: ByteWriter): void => {
-      if (last.length > 0) thread.part(last.bytes.slice(0, last.length))
-      const { limit } = epochs
-      const state: Omit<StoreState, "keys"> = {
-        applied: index,
-        isClean: isFinal,
-        epochBase: epochs.base,
-        epochLast: epochs.last,
-        epochLimit: limit
-      }
-      thread.ask<"commit">({ kind: "commit", state, trims: partitions.trimTasks(operations) }, (answer, failure) => {
-        if (answer === undefined) this.#failed(underWay, failure)
-        else {
-          epochs.reserved(limit)
-          this.#done(underWay, answer)
-        }
-      })
-    }
-    next()
+    const operations = partitions.operationsUpTo(applied)
+    const startedMs = clock.monotonicMs()
+    const { limit: epochLimit, base: epochBase, last: epochLast } = epochs
+    const trims = partitions.trimTasks(operations)
+    target.put({ applied, isClean, epochBase, epochLast, epochLimit, operations, trims }).then(
+      (figures) => {
+        assert(this.#underWay === underWay, "checkpoints come one after the other")
+        this.lastMs = clock.monotonicMs() - startedMs
+        this.totalMs += this.lastMs
+        epochs.reserved(epochLimit)
+        partitions.putAway(operations, figures)
+        this.#done(underWay)
+      },
+      (error: unknown) => this.#failed(underWay, error)
+    )
   }
 
-  #done(underWay: UnderWay, answer: CommitAnswer): void {
-    const { store, partitions, clock, log, journal } = this.#parts
-    assert(this.#underWay === underWay, "checkpoints come one after the other")
+  #done({ index }: UnderWay): void {
+    const { log, journal } = this.#parts
     this.checkpoints += 1
-    this.rows += answer.rows
-    this.lastMs = clock.monotonicMs() - underWay.startedMs
-    this.totalMs += this.lastMs
-    this.appliedIndex = underWay.index
-    store.putAway(answer.keys)
-    partitions.putAway(underWay.operations, answer.figures)
+    this.appliedIndex = index
     if (this.#isFailing) {
       this.#isFailing = false
-      log.info(AREA, "the database takes checkpoints again", { entry: underWay.index })
+      log.info(this.name, "the store takes checkpoints again", { entry: index })
     }
-    if (answer.isSweepDue) this.#sweep()
     journal.released()
     this.#ended()
   }
 
-  #failed(underWay: UnderWay, failure: Failure | undefined): void {
+  #failed(underWay: UnderWay, error: unknown): void {
     this.failures += 1
     if (!this.#isFailing) {
       this.#isFailing = true
-      const reason = failure?.message ?? "unknown"
-      this.#parts.log.error(AREA, "a checkpoint failed and is tried again; what was acknowledged is in the journal", {
-        reason
-      })
+      const reason = error instanceof Error ? error.message : String(error)
+      this.#parts.log.error(
+        this.name,
+        "a checkpoint failed and is tried again; what was acknowledged is in the journal",
+        { reason }
+      )
     }
     this.#again(() => this.#send(underWay))
   }
@@ -339,17 +313,5 @@ export class Checkpoints implements JournalConsumer {
   #whenIdle(): Promise<void> {
     if (this.#underWay === undefined || this.#isFailing) return Promise.resolve()
     return new Promise((resolve) => this.#idle.push(resolve))
-  }
-
-  #sweep(): void {
-    this.#isSweepDue = true
-    this.#sweepTimer ??= this.#parts.clock.after(SWEEP_PAUSE_MS, () => {
-      this.#sweepTimer = undefined
-      if (this.#isStopped || !this.#isSweepDue) return
-      this.#parts.thread.ask<"sweep">({ kind: "sweep" }, (answer) => {
-        this.#isSweepDue = answer?.isSweepDue === true
-        if (this.#isSweepDue) this.#sweep()
-      })
-    })
   }
 }

@@ -1,10 +1,10 @@
-/** What was done to partitions and is not in the database yet, and batches that are kept in memory. */
-import type { Durability } from "../../core/mod.ts"
-import type { SqlitePartition } from "./SqlitePartition.ts"
+/** What was done to partitions and is not put away yet, and batches that are kept in memory. */
+import type { Durability } from "../journal/Journal.ts"
+import type { JournaledPartition } from "./JournaledPartition.ts"
 
-/** A batch in memory: on its way to the database, or kept for who reads it soon. */
+/** A batch in memory: on its way to where it is stored, or kept for who reads it soon. */
 export interface Batch {
-  readonly partition: SqlitePartition
+  readonly partition: JournaledPartition
   readonly base: number
   readonly next: number
   /** The batch alone; never changed. */
@@ -21,7 +21,7 @@ export interface Batch {
 
 /** An operation that is no append. */
 export interface Change {
-  readonly partition: SqlitePartition
+  readonly partition: JournaledPartition
   readonly kind: "made" | "cut" | "deleted" | "removed"
   readonly index: number
   readonly durability: Durability

@@ -1,14 +1,21 @@
 /** Tickets as promises, for what is done once in a while. */
-import { BACKLOG, DISK_FULL, StorageError, type TicketStream, Unusable } from "../../core/mod.ts"
+import type { TicketStream } from "../journal/TicketStream.ts"
+import { BACKLOG, DISK_FULL, StorageError, Unusable } from "../log/Engines.ts"
 
 export class TicketWaits {
+  readonly #engine: string
+
+  constructor(engine: string) {
+    this.#engine = engine
+  }
+
   /** Settled when `ticket` of `stream` is committed; rejects with `StorageError` where it ends with a refusal. */
   wait(stream: TicketStream, ticket: number): Promise<void> {
     return new Promise((resolve, reject) => {
       stream.whenCommitted(ticket, () => {
         const outcome = stream.takeOutcome(ticket)
         if (outcome === 0) resolve()
-        else reject(new StorageError({ engine: "sqlite", reason: new Unusable({ message: textOf(outcome) }) }))
+        else reject(new StorageError({ engine: this.#engine, reason: new Unusable({ message: textOf(outcome) }) }))
       })
     })
   }

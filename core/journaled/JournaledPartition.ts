@@ -1,36 +1,35 @@
 /**
- * One partition on its shard: what was appended and is not in the database yet, batches that are kept for readers, and figures.
+ * One partition on its shard: what was appended and is not put away yet, batches that are kept for readers, and figures.
  *
  * Invariants
- *  - What begins below `storedEnd` lies in the database, everything from there on in memory ("pinned"); batches in memory rise in offset.
+ *  - What begins below `storedEnd` lies on the shelf, everything from there on in memory ("pinned"); batches in memory rise in offset.
  *  - An operation is submitted to the journal in the turn in which memory shows it. One that is lost is taken back; a cut that is lost
  *    stays, for what is appended behind it cuts again when it is put away.
  */
 import {
   BACKLOG,
-  ChecksumMismatch,
   FENCED,
   type OffsetAndTimestamp,
   type Partition,
   type PartitionKey,
   type PartitionOptions,
-  READ_ONLY,
-  RecordCursor,
-  recordBatch,
-  StorageError
-} from "../../core/mod.ts"
+  READ_ONLY
+} from "../log/Engines.ts"
+import { endOffsetOf } from "../log/partition-operations.ts"
+import { RecordCursor } from "../log/RecordCursor.ts"
+import * as recordBatch from "../log/record-batch.ts"
 import type { Batch } from "./Batch.ts"
-import { endOffsetOf } from "./database/operations.ts"
 import type { PartitionHost } from "./PartitionHost.ts"
+import type { PartitionRow } from "./Shelf.ts"
 
 const EMPTY = new Uint8Array(0)
 /** A read that was overtaken by cuts so often is answered with nothing. */
 const READ_ATTEMPTS = 8
 const NO_BATCHES: ReadonlyArray<Batch> = []
 
-export class SqlitePartition implements Partition {
+export class JournaledPartition implements Partition {
   readonly key: PartitionKey
-  /** Of its row in the database; 0 = it has none yet. */
+  /** Of its row on the shelf; 0 = it has none yet. */
   id: number
   logStartOffset: number
   highWatermark: number
@@ -51,19 +50,9 @@ export class SqlitePartition implements Partition {
   readonly #host: PartitionHost
   #batches: Array<Batch> | undefined
 
-  constructor(
-    host: PartitionHost,
-    key: PartitionKey,
-    row: {
-      readonly id: number
-      readonly logStart: number
-      readonly logEnd: number
-      readonly leaderEpoch: number
-      readonly bytes: number
-    }
-  ) {
+  constructor(host: PartitionHost, row: PartitionRow) {
     this.#host = host
-    this.key = key
+    this.key = row.key
     this.id = row.id
     this.logStartOffset = row.logStart
     this.highWatermark = row.logEnd
@@ -102,7 +91,7 @@ export class SqlitePartition implements Partition {
     let index = this.#find(offset)
     const first = batches[index]
     if (first === undefined || first.next > highWatermark) return undefined
-    // Between two batches there may be some that lie in the database alone.
+    // Between two batches there may be some that lie on the shelf alone.
     if (first.base > offset && offset < this.storedEnd) return undefined
     this.#host.hot.touch(first)
     let size = first.bytes.length
@@ -134,11 +123,11 @@ export class SqlitePartition implements Partition {
       if (this.isRemoved || offset < this.logStartOffset || offset > this.highWatermark) return EMPTY
       const { leaderEpoch, id } = this
       const end = Math.min(this.storedEnd, this.highWatermark)
-      const { bytes } = await this.#host.thread.request<"read">({ kind: "read", id, offset, end, bytesMax: maxBytes })
+      const bytes = await this.#host.shelf.read(id, offset, end, maxBytes)
       if (this.isRemoved || offset < this.logStartOffset) return EMPTY
       // What was cut meanwhile, and perhaps written anew, is read again.
       if (leaderEpoch !== this.leaderEpoch) continue
-      if (bytes.length > 0) return checked(bytes, offset)
+      if (bytes.length > 0) return bytes
       if (end >= this.highWatermark) return EMPTY
       return this.readUnsafe(end, maxBytes) ?? EMPTY
     }
@@ -150,11 +139,11 @@ export class SqlitePartition implements Partition {
     while (from < Math.min(this.storedEnd, this.highWatermark) && !this.isRemoved) {
       const { id, leaderEpoch } = this
       const end = Math.min(this.storedEnd, this.highWatermark)
-      const { bytes } = await this.#host.thread.request<"time">({ kind: "time", id, offset: from, end, timestamp })
+      const bytes = await this.#host.shelf.batchAt(id, from, end, timestamp)
       if (leaderEpoch !== this.leaderEpoch) from = this.logStartOffset
       else if (bytes.length === 0) from = end
       else {
-        const found = firstAt(checked(bytes, from), timestamp, this.logStartOffset)
+        const found = firstAt(bytes, timestamp, this.logStartOffset)
         if (found !== undefined) return found
         from = endOffsetOf(bytes, 0)
       }
@@ -176,7 +165,7 @@ export class SqlitePartition implements Partition {
     this.forgetBelow(target)
     const { id, storedEnd } = this
     const bounds = { nextAfter: from, nextUpTo: target, baseFrom: 0, baseBelow: storedEnd }
-    const { bytes } = await this.#host.thread.request<"sum">({ kind: "sum", id, bounds })
+    const bytes = await this.#host.shelf.sum(id, bounds)
     this.storedBytes = Math.max(0, this.storedBytes - bytes)
     await committed
     return this.logStartOffset
@@ -191,7 +180,7 @@ export class SqlitePartition implements Partition {
     if (end < storedEnd) {
       const behind = Number.MAX_SAFE_INTEGER
       const bounds = { nextAfter: logStartOffset, nextUpTo: behind, baseFrom: end, baseBelow: storedEnd }
-      const { bytes } = await this.#host.thread.request<"sum">({ kind: "sum", id: this.id, bounds })
+      const bytes = await this.#host.shelf.sum(this.id, bounds)
       this.storedBytes = Math.max(0, this.storedBytes - bytes)
     }
     await committed
@@ -239,7 +228,7 @@ export class SqlitePartition implements Partition {
     this.#trimArray()
   }
 
-  /** The batch lies in the database. */
+  /** The batch lies on the shelf. */
   putAway(batch: Batch): void {
     const isLive = batch.isCounted
     this.#uncount(batch)
@@ -295,7 +284,7 @@ export class SqlitePartition implements Partition {
     const { logStartOffset, storedEnd } = this
     const reachable = Math.max(offset, logStartOffset)
     let base: number | undefined
-    if (reachable < storedEnd) base = this.#host.baseBehind(this.id, reachable, storedEnd)
+    if (reachable < storedEnd) base = this.#host.shelf.baseBehind(this.id, reachable, storedEnd)
     if (base === undefined) {
       const batches = this.#batches ?? NO_BATCHES
       for (let index = this.#find(reachable); index < batches.length && base === undefined; index++) {
@@ -307,19 +296,6 @@ export class SqlitePartition implements Partition {
     // A log that keeps nothing ends where it was asked to.
     return end <= logStartOffset || logStartOffset === this.logEndOffset ? Math.min(end, offset) : end
   }
-}
-
-/** Batches that left the disk, checked: those before the first damaged one. Throws `StorageError` where that is the first. */
-function checked(bytes: Uint8Array, offset: number): Uint8Array {
-  for (let at = 0; at < bytes.length; ) {
-    const size = recordBatch.batchSize(bytes, at, bytes.length)
-    if (size <= 0 || recordBatch.checkBatch(bytes, at, at + size) !== 0) {
-      if (at > 0) return bytes.subarray(0, at)
-      throw new StorageError({ engine: "sqlite", reason: new ChecksumMismatch({ baseOffset: offset }) })
-    }
-    at += size
-  }
-  return bytes
 }
 
 /** The first record of a batch from `start` on with a timestamp of at least `timestamp`. */

@@ -2,11 +2,22 @@
  * Leader epochs of a store: one line of numbers for all its partitions.
  *
  * Invariants
- *  - A number that was given out is never given out again, whatever a crash took: those up to `limit` are reserved in the database
+ *  - A number that was given out is never given out again, whatever a crash took: those up to `limit` are reserved durably
  *    before the first of them is used, and an unclean start begins above the old limit.
  *  - After a graceful stop a partition has the epoch that it had.
  */
-import type { StoreState } from "./database/messages.ts"
+
+/** What a store keeps of its leader epochs. */
+export interface EpochState {
+  /** The store was closed in good order, and nothing was written since. */
+  readonly isClean: boolean
+  /** The leader epoch that partitions have which had none of their own. */
+  readonly epochBase: number
+  /** The highest leader epoch given out. */
+  readonly epochLast: number
+  /** No leader epoch above this one was ever given out. */
+  readonly epochLimit: number
+}
 
 /** Numbers reserved at a time. */
 const RESERVED = 1_000
@@ -15,15 +26,15 @@ export class Epochs {
   /** What a partition has at least. */
   base: number
   last: number
-  /** What the database is to reserve next. */
+  /** What the store is to reserve next. */
   limit: number
   /** What it has reserved. */
   #reserved = 0
-  readonly #before: StoreState
+  readonly #before: EpochState
   #highest = 0
   #isResolved = false
 
-  constructor(before: StoreState) {
+  constructor(before: EpochState) {
     this.#before = before
     this.base = before.epochBase
     this.last = before.epochLast
@@ -49,7 +60,7 @@ export class Epochs {
     this.limit = Math.max(this.limit, this.last + RESERVED)
   }
 
-  /** The database has reserved numbers up to `limit`. */
+  /** Numbers up to `limit` are reserved durably. */
   reserved(limit: number): void {
     this.#reserved = limit
   }

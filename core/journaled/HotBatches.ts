@@ -1,5 +1,5 @@
 /**
- * Batches that lie in the database and in memory, too: what was written a moment ago is read most.
+ * Batches that are stored and in memory, too: what was written a moment ago is read most.
  *
  * Invariant: the least recently used go first, so that all of them take at most `bytesMax`.
  */

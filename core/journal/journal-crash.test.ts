@@ -107,6 +107,8 @@ function disk(change: (file: OpenFile) => Partial<OpenFile>): RigOptions {
   const files = new SimulatedFiles({ trace: () => {}, later: () => {} })
   const changed: FilesShape = {
     ensureWritableDirectory: (pathname) => files.ensureWritableDirectory(pathname),
+    makeDirectory: (pathname) => files.makeDirectory(pathname),
+    removeDirectory: (pathname) => files.removeDirectory(pathname),
     readText: (pathname) => files.readText(pathname),
     list: (pathname) => files.list(pathname),
     remove: (pathname) => files.remove(pathname),
@@ -121,6 +123,7 @@ function disk(change: (file: OpenFile) => Partial<OpenFile>): RigOptions {
         readUnsafe: (...given) => file.readUnsafe(...given),
         read: (...given) => file.read(...given),
         writeUnsafe: (...given) => file.writeUnsafe(...given),
+        write: (...given) => file.write(...given),
         truncateUnsafe: (size) => file.truncateUnsafe(size),
         sync: () => file.sync(),
         close: () => file.close()

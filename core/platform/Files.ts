@@ -59,6 +59,8 @@ export interface OpenFile {
   read(target: Uint8Array, start: number, end: number, position: number): Promise<number>
   /** Writes all of `bytes[start, end)` at `position`. Where it throws, a part may have been written. */
   writeUnsafe(bytes: Uint8Array, start: number, end: number, position: number): void
+  /** The same off the loop; `bytes` are borrowed, and must not change, until it settles. Rejects with {@link FileError}. */
+  write(bytes: Uint8Array, start: number, end: number, position: number): Promise<void>
   /** Cuts the file to `size`, or fills it up with zeros. */
   truncateUnsafe(size: number): void
   /** Makes what was written before the call durable (fdatasync), off the loop. Rejects with {@link FileError}. */
@@ -70,6 +72,10 @@ export interface OpenFile {
 export interface FilesShape {
   /** Makes the directory and its parents unless it is there, and proves that files can be made and removed in it. */
   ensureWritableDirectory(pathname: string): Effect.Effect<void, FileError>
+  /** Makes a directory and its parents; one that is there is no error. */
+  makeDirectory(pathname: string): Effect.Effect<void, FileError>
+  /** Removes a directory with all that is in it; one that is not there is no error. */
+  removeDirectory(pathname: string): Effect.Effect<void, FileError>
   readText(pathname: string): Effect.Effect<string, FileError>
   /** Opens a file, for reading and, unless the mode is "read", for writing. The caller closes it. Throws {@link FileError}. */
   openUnsafe(pathname: string, mode: OpenMode): OpenFile

@@ -16,9 +16,10 @@ import {
   readSync,
   renameSync,
   rmSync,
+  write,
   writeSync
 } from "node:fs"
-import { mkdir, open, readdir, readFile, unlink, writeFile } from "node:fs/promises"
+import { mkdir, open, readdir, readFile, rm, unlink, writeFile } from "node:fs/promises"
 import { dirname, join } from "node:path"
 import type { DatabaseSync } from "node:sqlite"
 import { Effect, type Scope } from "effect"
@@ -47,6 +48,8 @@ export function makeNodeFiles(): FilesShape {
         await writeFile(probe, "")
         await unlink(probe)
       }),
+    makeDirectory: (pathname) => tried(pathname, async () => void (await mkdir(pathname, { recursive: true }))),
+    removeDirectory: (pathname) => tried(pathname, () => rm(pathname, { recursive: true, force: true })),
     readText: (pathname) => tried(pathname, () => readFile(pathname, "utf8")),
     openUnsafe: (pathname, mode) => new NodeFile(pathname, mode),
     list: (pathname) =>
@@ -123,25 +126,15 @@ class NodeFile implements OpenFile {
   }
 
   async read(target: Uint8Array, start: number, end: number, position: number): Promise<number> {
-    const descriptor = this.#opened()
     let at = start
-    this.#underWay += 1
-    try {
+    await this.#pooled(async (descriptor) => {
       while (at < end) {
-        const count = await new Promise<number>((resolve, reject) => {
-          const done = (error: Error | null, bytes: number): void => (error === null ? resolve(bytes) : reject(error))
-          read(descriptor, target, at, end - at, position + at - start, done)
-        })
+        const count = await called((done) => read(descriptor, target, at, end - at, position + at - start, done))
         if (count === 0) break
         at += count
       }
-      return at - start
-    } catch (error) {
-      throw fileError(this.pathname, error)
-    } finally {
-      this.#underWay -= 1
-      this.#closeWhenIdle()
-    }
+    })
+    return at - start
   }
 
   writeUnsafe(bytes: Uint8Array, start: number, end: number, position: number): void {
@@ -158,6 +151,17 @@ class NodeFile implements OpenFile {
     }
   }
 
+  write(bytes: Uint8Array, start: number, end: number, position: number): Promise<void> {
+    let at = start
+    return this.#pooled(async (descriptor) => {
+      while (at < end) {
+        const count = await called((done) => write(descriptor, bytes, at, end - at, position + at - start, done))
+        if (count === 0) throw new Error("the file takes no more bytes")
+        at += count
+      }
+    })
+  }
+
   truncateUnsafe(size: number): void {
     const descriptor = this.#opened()
     try {
@@ -168,15 +172,8 @@ class NodeFile implements OpenFile {
   }
 
   sync(): Promise<void> {
-    const descriptor = this.#opened()
-    this.#underWay += 1
-    return new Promise((resolve, reject) => {
-      fdatasync(descriptor, (error) => {
-        this.#underWay -= 1
-        this.#closeWhenIdle()
-        if (error === null) resolve()
-        else reject(fileError(this.pathname, error))
-      })
+    return this.#pooled(async (descriptor) => {
+      await called((done) => fdatasync(descriptor, (error) => done(error, 0)))
     })
   }
 
@@ -184,6 +181,20 @@ class NodeFile implements OpenFile {
     if (!this.#isOpen) return
     this.#isOpen = false
     this.#closeWhenIdle()
+  }
+
+  /** Runs `work` in the runtime's pool; the descriptor stays open until it has settled. */
+  async #pooled(work: (descriptor: number) => Promise<void>): Promise<void> {
+    const descriptor = this.#opened()
+    this.#underWay += 1
+    try {
+      await work(descriptor)
+    } catch (error) {
+      throw fileError(this.pathname, error)
+    } finally {
+      this.#underWay -= 1
+      this.#closeWhenIdle()
+    }
   }
 
   #opened(): number {
@@ -197,6 +208,11 @@ class NodeFile implements OpenFile {
     this.#descriptor = -1
     closeSync(descriptor)
   }
+}
+
+/** What a call of the pool gives, as a promise. */
+function called(call: (done: (error: Error | null, count: number) => void) => void): Promise<number> {
+  return new Promise((resolve, reject) => call((error, count) => (error === null ? resolve(count) : reject(error))))
 }
 
 interface Lock {

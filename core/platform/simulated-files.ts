@@ -74,6 +74,19 @@ export class SimulatedFiles implements FilesShape {
     })
   }
 
+  makeDirectory(pathname: string): Effect.Effect<void, FileError> {
+    return this.ensureWritableDirectory(pathname)
+  }
+
+  removeDirectory(pathname: string): Effect.Effect<void, FileError> {
+    return this.#effect("remove directory", pathname, () => {
+      const isWithin = (path: string): boolean => path === pathname || path.startsWith(`${pathname}/`)
+      for (const name of [...this.#contents.keys()].filter(isWithin))
+        this.#name(dirname(name), (names) => names.delete(name))
+      for (const name of [...this.directories].filter(isWithin)) this.directories.delete(name)
+    })
+  }
+
   readText(pathname: string): Effect.Effect<string, FileError> {
     return this.#effect("read", pathname, () => decoder.decode(this.contentUnsafe(pathname)))
   }
@@ -265,7 +278,12 @@ class SimulatedFile implements OpenFile {
   }
 
   writeUnsafe(bytes: Uint8Array, start: number, end: number, position: number): void {
-    const fault = this.#begin("write", bytes.subarray(start, end), position)
+    assert(this.#isOpen, "a file is used between its opening and its closing")
+    this.#put(bytes, start, end, position)
+  }
+
+  #put(bytes: Uint8Array, start: number, end: number, position: number): void {
+    const fault = this.#files.check("write", this.pathname, bytes.subarray(start, end), position)
     this.#checkWritable()
     const written = bytes.subarray(start, fault?.written === undefined ? end : Math.min(end, start + fault.written))
     if (written.length > 0) {
@@ -276,6 +294,20 @@ class SimulatedFile implements OpenFile {
     }
     if (fault === undefined) return
     throw new FileError({ pathname: this.pathname, code: fault.code, reason: fault.reason })
+  }
+
+  write(bytes: Uint8Array, start: number, end: number, position: number): Promise<void> {
+    assert(this.#isOpen, "a file is used between its opening and its closing")
+    return new Promise((resolve, reject) => {
+      this.#files.later(() => {
+        try {
+          this.#put(bytes, start, end, position)
+          resolve()
+        } catch (error) {
+          reject(error)
+        }
+      })
+    })
   }
 
   truncateUnsafe(size: number): void {

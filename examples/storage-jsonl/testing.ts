@@ -26,6 +26,8 @@ export type Operation = "open" | "write" | "truncate" | "sync" | "rename" | "rem
 /** Files of the disk below one folder. */
 export class TestFiles implements FilesShape {
   readonly ensureWritableDirectory: FilesShape["ensureWritableDirectory"]
+  readonly makeDirectory: FilesShape["makeDirectory"]
+  readonly removeDirectory: FilesShape["removeDirectory"]
   readonly readText: FilesShape["readText"]
   readonly list: FilesShape["list"]
   readonly lock: FilesShape["lock"]
@@ -41,6 +43,8 @@ export class TestFiles implements FilesShape {
   constructor(real: FilesShape) {
     this.#real = real
     this.ensureWritableDirectory = real.ensureWritableDirectory
+    this.makeDirectory = real.makeDirectory
+    this.removeDirectory = real.removeDirectory
     this.readText = real.readText
     this.list = real.list
     this.lock = real.lock
@@ -56,22 +60,24 @@ export class TestFiles implements FilesShape {
       file.readUnsafe(bytes, 0, bytes.length, 0)
       return bytes
     }
+    const writeUnsafe: OpenFile["writeUnsafe"] = (bytes, start, end, position) => {
+      try {
+        this.#tell("write", pathname)
+      } catch (error) {
+        file.writeUnsafe(bytes, start, (start + end) >>> 1, position)
+        throw error
+      }
+      file.writeUnsafe(bytes, start, end, position)
+    }
     return {
       pathname,
       sizeUnsafe: () => file.sizeUnsafe(),
       readUnsafe: (target, start, end, position) => file.readUnsafe(target, start, end, position),
+      writeUnsafe,
+      write: async (bytes, start, end, position) => writeUnsafe(bytes, start, end, position),
       read: async (target, start, end, position) => {
         this.#tell("read", pathname)
         return file.read(target, start, end, position)
-      },
-      writeUnsafe: (bytes, start, end, position) => {
-        try {
-          this.#tell("write", pathname)
-        } catch (error) {
-          file.writeUnsafe(bytes, start, (start + end) >>> 1, position)
-          throw error
-        }
-        file.writeUnsafe(bytes, start, end, position)
       },
       truncateUnsafe: (size) => {
         this.#tell("truncate", pathname)

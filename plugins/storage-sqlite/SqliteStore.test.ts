@@ -456,6 +456,8 @@ class FailingFiles implements FilesShape {
   isFull = false
   readonly #real = makeNodeFiles()
   readonly ensureWritableDirectory = this.#real.ensureWritableDirectory
+  readonly makeDirectory = this.#real.makeDirectory
+  readonly removeDirectory = this.#real.removeDirectory
   readonly readText = this.#real.readText
   readonly list = this.#real.list
   readonly remove = this.#real.remove
@@ -476,6 +478,10 @@ class FailingFiles implements FilesShape {
       writeUnsafe: (bytes, start, end, position) => {
         check()
         file.writeUnsafe(bytes, start, end, position)
+      },
+      write: async (bytes, start, end, position) => {
+        check()
+        await file.write(bytes, start, end, position)
       },
       truncateUnsafe: (size) => file.truncateUnsafe(size),
       sync: async () => {

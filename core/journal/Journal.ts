@@ -33,6 +33,8 @@ export const KIND_KEY_VALUE = 1
 export const KIND_SQLITE = 2
 /** The meta store's log. */
 export const KIND_META = 3
+/** Partitions of the built-in engine segment. */
+export const KIND_SEGMENT = 4
 
 /** A state machine that is fed from the journal and keeps checkpoints of its own. */
 export interface JournalConsumer {

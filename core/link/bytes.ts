@@ -12,6 +12,12 @@ export class ByteWriter extends GrowingBytes {
     this.uint32(value % 4_294_967_296)
   }
 
+  /** A whole number from -2^53 + 1 to 2^53 - 1, as two's complement of 64 bits. */
+  int64(value: number): void {
+    this.uint32(Math.floor(value / 4_294_967_296))
+    this.uint32(value)
+  }
+
   /** Length and bytes. */
   block(source: Uint8Array, start = 0, end = source.length): void {
     this.uint32(end - start)
@@ -58,6 +64,10 @@ export class ByteReader {
 
   uint53(): number {
     return this.uint32() * 4_294_967_296 + this.uint32()
+  }
+
+  int64(): number {
+    return (this.uint32() | 0) * 4_294_967_296 + this.uint32()
   }
 
   /** Start of a length-prefixed block; its end is {@link ByteReader.position} afterwards. */

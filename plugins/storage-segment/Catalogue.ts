@@ -1,0 +1,45 @@
+/** The partitions of a store as its last checkpoint left them, by number and by key. */
+import type { PartitionKey } from "../../core/mod.ts"
+import type { StoredPartition } from "./Segment.ts"
+
+const nameOf = ({ tenant, topicId, partition }: PartitionKey): string => `${tenant}/${topicId}/${partition}`
+
+export class Catalogue {
+  readonly #byId: Map<number, StoredPartition>
+  readonly #byName = new Map<string, StoredPartition>()
+
+  /** The map is the catalogue's from then on. */
+  constructor(partitions: Map<number, StoredPartition>) {
+    this.#byId = partitions
+    for (const partition of partitions.values()) this.#byName.set(nameOf(partition.key), partition)
+  }
+
+  get size(): number {
+    return this.#byId.size
+  }
+
+  get all(): ReadonlyMap<number, StoredPartition> {
+    return this.#byId
+  }
+
+  get(id: number): StoredPartition | undefined {
+    return this.#byId.get(id)
+  }
+
+  ofKey(key: PartitionKey): StoredPartition | undefined {
+    return this.#byName.get(nameOf(key))
+  }
+
+  set(partition: StoredPartition): void {
+    this.#byId.set(partition.id, partition)
+    this.#byName.set(nameOf(partition.key), partition)
+  }
+
+  remove(id: number): void {
+    const partition = this.#byId.get(id)
+    if (partition === undefined) return
+    this.#byId.delete(id)
+    const name = nameOf(partition.key)
+    if (this.#byName.get(name)?.id === id) this.#byName.delete(name)
+  }
+}

@@ -1,0 +1,245 @@
+/**
+ * What a checkpoint makes of one partition, worked out from its operations before anything is written: what is cut off, what is added and
+ * to which segments, which segments go.
+ *
+ * Invariant: nothing of the catalogue is changed; a plan that fails is thrown away, and the same operations give the same plan again.
+ */
+import { endOffsetOf, type PartitionKey, recordBatch, type TrimTask } from "../../core/mod.ts"
+import { BatchFacts, RunBuilder } from "./BatchScan.ts"
+import type { Segment, StoredPartition } from "./Segment.ts"
+import { HEADER_BYTES, type IndexRun } from "./segment-format.ts"
+
+/** Of a bound on a partition's size or age, the share that one segment may have: what goes beyond the bound goes by whole segments. */
+const SEGMENTS_PER_BOUND = 8
+const SEGMENT_BYTES_MIN = 65_536
+
+export interface SegmentBounds {
+  /** A segment is ended when it would become larger, or has become older. */
+  readonly bytes: number
+  readonly ageMs: number
+}
+
+/** A batch to be added. */
+export interface NewBatch {
+  readonly bytes: Uint8Array
+  readonly appendedAtMs: number
+}
+
+/** What is written to one segment's files. */
+export interface SegmentWrite {
+  /** What it was; undefined where it is new. */
+  readonly before: Segment | undefined
+  readonly after: Segment
+  /** Its file is written from here on. */
+  readonly position: number
+  /** Batches, in order. */
+  readonly pieces: ReadonlyArray<Uint8Array>
+  /** The same as runs, and what is added to the index's file, or takes the place of what it has. */
+  readonly runs: ReadonlyArray<IndexRun>
+  readonly entries: ReadonlyArray<IndexRun>
+  readonly isIndexNew: boolean
+}
+
+/** A segment of which the end was cut off, with the runs that are left. */
+export interface CutSegment {
+  readonly segment: Segment
+  readonly entries: ReadonlyArray<IndexRun>
+}
+
+export class PlannedPartition {
+  readonly id: number
+  readonly key: PartitionKey
+  readonly before: StoredPartition | undefined
+  isRemoved = false
+  logStart: number
+  logEnd: number
+  leaderEpoch: number
+  /** Where the part that was there before ends now. */
+  keptEnd: number
+  /** What comes behind that. */
+  added: Array<NewBatch> = []
+
+  constructor(id: number, key: PartitionKey, before: StoredPartition | undefined) {
+    this.id = id
+    this.key = key
+    this.before = before
+    this.logStart = before?.logStart ?? 0
+    this.logEnd = before?.logEnd ?? 0
+    this.keptEnd = this.logEnd
+    this.leaderEpoch = before?.leaderEpoch ?? 0
+  }
+
+  append(bytes: Uint8Array, appendedAtMs: number): void {
+    const base = recordBatch.baseOffset(bytes, 0)
+    if (base < this.logEnd) this.cut(base, 0)
+    if (this.logStart === this.logEnd) this.logStart = base
+    this.leaderEpoch = Math.max(this.leaderEpoch, recordBatch.partitionLeaderEpoch(bytes, 0))
+    this.added.push({ bytes, appendedAtMs })
+    this.logEnd = endOffsetOf(bytes, 0)
+  }
+
+  cut(end: number, leaderEpoch: number): void {
+    this.leaderEpoch = Math.max(this.leaderEpoch, leaderEpoch)
+    for (let last = this.added.at(-1); last !== undefined && endOffsetOf(last.bytes, 0) > end; last = this.added.at(-1))
+      this.added.pop()
+    this.keptEnd = Math.min(this.keptEnd, end)
+    this.logEnd = Math.min(this.logEnd, end)
+    this.logStart = Math.min(this.logStart, end)
+  }
+
+  delete(start: number): void {
+    this.logStart = Math.max(this.logStart, Math.min(start, this.logEnd))
+  }
+
+  /** Segments that were there and end up to {@link PlannedPartition.keptEnd}, and the one that goes on beyond it. */
+  kept(): { readonly whole: ReadonlyArray<Segment>; readonly cut: Segment | undefined } {
+    const segments = this.before?.segments ?? []
+    const whole = segments.filter(({ end }) => end <= this.keptEnd)
+    const cut = segments.find(({ base, end }) => base < this.keptEnd && end > this.keptEnd)
+    return { whole, cut }
+  }
+
+  /** Segments that trimming takes, of those that the partition would have: how many of the oldest. The log's start moves behind them. */
+  trim(segments: ReadonlyArray<Segment>, { sizeBytesMax, recordsMax, appendedBeforeMs }: TrimTask): void {
+    let bytes = segments.reduce((sum, segment) => sum + segment.bytes - HEADER_BYTES, 0)
+    let records = segments.reduce((sum, segment) => sum + segment.records, 0)
+    for (const [at, segment] of segments.entries()) {
+      const isOld = segment.lastAppendedMs < appendedBeforeMs
+      const isOver = (bytes > sizeBytesMax || records > recordsMax) && at < segments.length - 1
+      if (!isOld && !isOver) break
+      bytes -= segment.bytes - HEADER_BYTES
+      records -= segment.records
+      this.logStart = Math.max(this.logStart, segment.end)
+    }
+  }
+}
+
+/** How large and old segments of a partition with these bounds may become. */
+export function boundsOf({ bytes, ageMs }: SegmentBounds, trim: TrimTask | undefined, nowMs: number): SegmentBounds {
+  if (trim === undefined) return { bytes, ageMs }
+  const age =
+    trim.appendedBeforeMs === 0 ? ageMs : Math.min(ageMs, (nowMs - trim.appendedBeforeMs) / SEGMENTS_PER_BOUND)
+  const share = Math.max(SEGMENT_BYTES_MIN, trim.sizeBytesMax / SEGMENTS_PER_BOUND)
+  return { bytes: Math.min(bytes, share), ageMs: age }
+}
+
+/** Adds batches behind the last segment, and to new ones. `last` is undefined where a new segment has to begin. */
+export function planWrites(
+  batches: ReadonlyArray<NewBatch>,
+  last: CutSegment | Segment | undefined,
+  bounds: SegmentBounds
+): ReadonlyArray<SegmentWrite> {
+  const writes: Array<SegmentWrite> = []
+  let open = last === undefined ? undefined : WriteBuilder.behind(last)
+  for (const batch of batches) {
+    if (open?.isFull(batch, bounds) === true) {
+      writes.push(open.finish(true))
+      open = undefined
+    }
+    open ??= WriteBuilder.fresh(batch)
+    open.add(batch)
+  }
+  if (open?.hasChanged === true) writes.push(open.finish(false))
+  return writes
+}
+
+/** One write while batches are added to it. */
+class WriteBuilder {
+  readonly #before: Segment | undefined
+  readonly #cut: CutSegment | undefined
+  readonly #base: number
+  readonly #position: number
+  readonly #facts: BatchFacts
+  readonly #runs: RunBuilder
+  readonly #entries: RunBuilder
+  readonly #pieces: Array<Uint8Array> = []
+  readonly #firstAppendedMs: number
+  #bytes: number
+  #end: number
+  #lastAppendedMs: number
+
+  private constructor(base: number, before: Segment | undefined, cut: CutSegment | undefined, appendedAtMs: number) {
+    const from = cut?.segment ?? before
+    this.#base = base
+    this.#before = before
+    this.#cut = cut
+    this.#bytes = from?.bytes ?? HEADER_BYTES
+    this.#position = this.#bytes
+    this.#end = from?.end ?? base
+    this.#facts = from === undefined ? new BatchFacts() : BatchFacts.of(from)
+    this.#firstAppendedMs = from?.firstAppendedMs ?? appendedAtMs
+    this.#lastAppendedMs = from?.lastAppendedMs ?? appendedAtMs
+    this.#runs = new RunBuilder(this.#bytes, this.#end - base)
+    const hasTail = from !== undefined && from.indexedBytes < from.bytes
+    this.#entries = hasTail
+      ? new RunBuilder(this.#bytes, from.indexedEnd - base, from.indexedBytes, from.tailMaxTimestamp)
+      : new RunBuilder(this.#bytes, this.#end - base)
+  }
+
+  static fresh({ bytes, appendedAtMs }: NewBatch): WriteBuilder {
+    return new WriteBuilder(recordBatch.baseOffset(bytes, 0), undefined, undefined, appendedAtMs)
+  }
+
+  static behind(last: CutSegment | Segment): WriteBuilder {
+    return "segment" in last
+      ? new WriteBuilder(last.segment.base, undefined, last, 0)
+      : new WriteBuilder(last.base, last, undefined, 0)
+  }
+
+  /** A cut is one, too. */
+  get hasChanged(): boolean {
+    return this.#pieces.length > 0 || this.#cut !== undefined
+  }
+
+  isFull({ bytes, appendedAtMs }: NewBatch, bounds: SegmentBounds): boolean {
+    if (this.#end === this.#base) return false
+    return this.#bytes + bytes.length > bounds.bytes || appendedAtMs - this.#firstAppendedMs > bounds.ageMs
+  }
+
+  add({ bytes, appendedAtMs }: NewBatch): void {
+    const relative = recordBatch.baseOffset(bytes, 0) - this.#base
+    const timestamp = recordBatch.maxTimestamp(bytes, 0)
+    this.#runs.add(relative, bytes.length, timestamp)
+    this.#entries.add(relative, bytes.length, timestamp)
+    this.#facts.add(bytes, 0)
+    this.#pieces.push(bytes)
+    this.#bytes += bytes.length
+    this.#end = endOffsetOf(bytes, 0)
+    this.#lastAppendedMs = appendedAtMs
+  }
+
+  finish(isSealed: boolean): SegmentWrite {
+    this.#runs.close()
+    // What a sealed segment's index has is all that it will ever have.
+    if (isSealed) this.#entries.close()
+    const { batches, records, firstTimestamp, maxTimestamp, headersCrc } = this.#facts
+    const entries = [...(this.#cut?.entries ?? []), ...this.#entries.runs]
+    const isOpen = this.#entries.end > this.#entries.position
+    const after: Segment = {
+      base: this.#base,
+      end: this.#end,
+      bytes: this.#bytes,
+      isSealed,
+      firstTimestamp,
+      maxTimestamp,
+      firstAppendedMs: this.#firstAppendedMs,
+      lastAppendedMs: this.#lastAppendedMs,
+      batches,
+      records,
+      headersCrc,
+      indexEntries: (this.#before?.indexEntries ?? 0) + entries.length,
+      indexedBytes: this.#entries.position,
+      indexedEnd: isOpen ? this.#base + this.#entries.relativeOffset : this.#end,
+      tailMaxTimestamp: isOpen ? this.#entries.maxTimestamp : 0
+    }
+    return {
+      before: this.#before,
+      after,
+      position: this.#position,
+      pieces: this.#pieces,
+      runs: this.#runs.runs,
+      entries,
+      isIndexNew: this.#before === undefined
+    }
+  }
+}

@@ -1,0 +1,356 @@
+/**
+ * Which partitions and segments a store has: a file to which each checkpoint adds one group of changes, and which is written anew when most
+ * of it is history. A start reads this file and no other, however many segments there are.
+ *
+ * Invariants
+ *  - A group is there as a whole or not at all (one checksum), and is added when all that it speaks of is synced.
+ *  - What a segment's file has beyond what the manifest says of it is nothing: the next checkpoint writes over it.
+ */
+import { join } from "node:path"
+import { Effect } from "effect"
+import {
+  ByteReader,
+  ByteWriter,
+  crc32c,
+  type EpochState,
+  FileError,
+  type FilesShape,
+  type OpenFile,
+  readWhole,
+  replaceFile
+} from "../../core/mod.ts"
+import { findSegment, type Segment, type StoredPartition } from "./Segment.ts"
+
+export const MANIFEST_NAME = "manifest"
+/** "MFMG" */
+const GROUP_MAGIC = 0x4d464d47
+const GROUP_HEADER_BYTES = 16
+const VERSION = 1
+/** A manifest is written anew when it is larger than this and than four times what it would be then. */
+const REWRITE_BYTES = 1_048_576
+const REWRITE_FACTOR = 4
+const SIZE_MAX = 1_073_741_824
+
+const PARTITION = 1
+const SEGMENT = 2
+const SEGMENTS_CUT = 3
+const PARTITION_REMOVED = 4
+const STATE = 5
+
+export interface ManifestState extends EpochState {
+  /** Entries of the journal up to this one are in it. */
+  readonly applied: number
+  /** The id that the next partition gets. */
+  readonly nextId: number
+}
+
+export const FRESH_STATE: ManifestState = {
+  applied: 0,
+  nextId: 1,
+  isClean: true,
+  epochBase: 0,
+  epochLast: 0,
+  epochLimit: 0
+}
+
+/** What a checkpoint changed: partitions as they are now, with what they were, and partitions that are gone. */
+export interface ManifestChange {
+  readonly changed: ReadonlyArray<{ readonly before: StoredPartition | undefined; readonly after: StoredPartition }>
+  readonly removed: ReadonlyArray<number>
+  readonly state: ManifestState
+}
+
+export interface ManifestContent {
+  readonly partitions: Map<number, StoredPartition>
+  readonly state: ManifestState
+}
+
+/** Damage that a person has to look at. */
+export class ManifestFault extends Error {
+  readonly pathname: string
+  readonly position: number
+
+  constructor(pathname: string, position: number, reason: string) {
+    super(`${pathname}: byte ${position}: ${reason}`)
+    this.pathname = pathname
+    this.position = position
+  }
+}
+
+export class Manifest {
+  /** Bytes of the file. */
+  bytes: number
+  readonly #files: FilesShape
+  readonly #directory: string
+  #file: OpenFile | undefined
+  /** A write or a sync has failed: the file is written anew. */
+  #isSuspect = false
+  #rewriteAt = REWRITE_BYTES
+
+  private constructor(files: FilesShape, directory: string, bytes: number) {
+    this.#files = files
+    this.#directory = directory
+    this.bytes = bytes
+  }
+
+  get pathname(): string {
+    return join(this.#directory, MANIFEST_NAME)
+  }
+
+  /** Reads the manifest of a directory that is there; an empty one where it has none. Rejects with `FileError` or {@link ManifestFault}. */
+  static async open(
+    files: FilesShape,
+    directory: string
+  ): Promise<{ readonly manifest: Manifest; readonly content: ManifestContent }> {
+    const pathname = join(directory, MANIFEST_NAME)
+    const bytes = await Effect.runPromise(readWhole(files, pathname, SIZE_MAX)).catch((error: unknown) => {
+      if (error instanceof FileError && error.code === "not-found") return undefined
+      throw error
+    })
+    if (bytes === undefined) {
+      const manifest = new Manifest(files, directory, 0)
+      manifest.#isSuspect = true
+      return { manifest, content: { partitions: new Map(), state: FRESH_STATE } }
+    }
+    const { content, end } = readManifest(bytes, pathname)
+    return { manifest: new Manifest(files, directory, end), content }
+  }
+
+  /** Adds a checkpoint, durable when this settles; `whole` is everything as it is with it. Rejects with `FileError`. */
+  async add(change: ManifestChange, whole: () => ManifestContent): Promise<void> {
+    if (this.#isSuspect || this.bytes > this.#rewriteAt) {
+      await this.#rewrite(whole())
+      return
+    }
+    const group = encodeGroup((writer) => writeChange(writer, change))
+    try {
+      this.#file ??= this.#opened()
+      await this.#file.write(group, 0, group.length, this.bytes)
+      await this.#file.sync()
+    } catch (error) {
+      this.#isSuspect = true
+      throw error
+    }
+    this.bytes += group.length
+  }
+
+  #opened(): OpenFile {
+    const file = this.#files.openUnsafe(this.pathname, "write")
+    // What a crash left of a group that was being added.
+    file.truncateUnsafe(this.bytes)
+    return file
+  }
+
+  close(): void {
+    this.#file?.close()
+    this.#file = undefined
+  }
+
+  async #rewrite({ partitions, state }: ManifestContent): Promise<void> {
+    const group = encodeGroup((writer) => {
+      const changed = [...partitions.values()].map((after) => ({ before: undefined, after }))
+      writeChange(writer, { changed, removed: [], state })
+    })
+    this.close()
+    await Effect.runPromise(replaceFile(this.#files, this.#directory, MANIFEST_NAME, group))
+    this.bytes = group.length
+    this.#rewriteAt = Math.max(REWRITE_BYTES, group.length * REWRITE_FACTOR)
+    this.#isSuspect = false
+  }
+}
+
+function encodeGroup(write: (writer: ByteWriter) => void): Uint8Array {
+  const writer = new ByteWriter()
+  writer.uint32(GROUP_MAGIC)
+  writer.uint32(VERSION)
+  writer.uint32(0)
+  writer.uint32(0)
+  write(writer)
+  writer.setUint32(8, writer.length - GROUP_HEADER_BYTES)
+  writer.setUint32(12, crc32c(writer.bytes, GROUP_HEADER_BYTES, writer.length))
+  return writer.bytes.slice(0, writer.length)
+}
+
+function writeChange(writer: ByteWriter, { changed, removed, state }: ManifestChange): void {
+  for (const id of removed) {
+    writer.uint8(PARTITION_REMOVED)
+    writer.uint53(id)
+  }
+  for (const { before, after } of changed) {
+    writePartition(writer, after)
+    const [first] = after.segments
+    // Segments go from either end: what is not among those that follow, and lies outside of them, is gone.
+    writer.uint8(SEGMENTS_CUT)
+    writer.uint53(after.id)
+    writer.uint53(first?.base ?? 0)
+    writer.uint53(after.segments.at(-1)?.base ?? 0)
+    writer.uint8(first === undefined ? 1 : 0)
+    const known = new Set(before?.segments)
+    for (const segment of after.segments) if (!known.has(segment)) writeSegment(writer, after.id, segment)
+  }
+  writer.uint8(STATE)
+  writer.uint53(state.applied)
+  writer.uint53(state.nextId)
+  writer.uint8(state.isClean ? 1 : 0)
+  writer.uint53(state.epochBase)
+  writer.uint53(state.epochLast)
+  writer.uint53(state.epochLimit)
+}
+
+function writePartition(writer: ByteWriter, partition: StoredPartition): void {
+  const { id, key, logStart, logEnd, leaderEpoch, startPosition } = partition
+  writer.uint8(PARTITION)
+  writer.uint53(id)
+  writer.uint53(key.tenant)
+  writer.uint53(key.partition)
+  writer.text(key.topicId)
+  writer.uint53(logStart)
+  writer.uint53(logEnd)
+  writer.uint53(leaderEpoch)
+  writer.uint53(startPosition)
+}
+
+function writeSegment(writer: ByteWriter, id: number, segment: Segment): void {
+  writer.uint8(SEGMENT)
+  writer.uint53(id)
+  writer.uint8(segment.isSealed ? 1 : 0)
+  for (const value of numbersOf(segment)) writer.int64(value)
+}
+
+/** The numbers of a segment in the order of their bytes. */
+function numbersOf(segment: Segment): ReadonlyArray<number> {
+  return [
+    segment.base,
+    segment.end,
+    segment.bytes,
+    segment.firstTimestamp,
+    segment.maxTimestamp,
+    segment.firstAppendedMs,
+    segment.lastAppendedMs,
+    segment.batches,
+    segment.records,
+    segment.headersCrc,
+    segment.indexEntries,
+    segment.indexedBytes,
+    segment.indexedEnd,
+    segment.tailMaxTimestamp
+  ]
+}
+
+/** What the bytes of a manifest say, up to the first group that is not whole. Throws {@link ManifestFault}. */
+export function readManifest(
+  bytes: Uint8Array,
+  pathname: string
+): { readonly content: ManifestContent; readonly end: number } {
+  const partitions = new Map<number, StoredPartition>()
+  let state: ManifestState | undefined
+  let at = 0
+  for (let end = groupEnd(bytes, at, pathname); end !== undefined; end = groupEnd(bytes, at, pathname)) {
+    state = readGroup(bytes, at + GROUP_HEADER_BYTES, end, partitions) ?? state
+    at = end
+  }
+  // Groups follow one another as they are synced: one that is whole behind one that is not says that this one was, too.
+  for (let next = at + 1; next + GROUP_HEADER_BYTES <= bytes.length; next++) {
+    if (bytes[next] === GROUP_MAGIC >>> 24 && groupEnd(bytes, next, pathname) !== undefined) {
+      throw new ManifestFault(pathname, at, `what is written here is damaged; whole again from byte ${next} on`)
+    }
+  }
+  if (state === undefined) throw new ManifestFault(pathname, 0, "it holds nothing that is whole")
+  return { content: { partitions, state }, end: at }
+}
+
+/** Where the group at `start` ends, or undefined where there is none that is whole. */
+function groupEnd(bytes: Uint8Array, start: number, pathname: string): number | undefined {
+  if (start + GROUP_HEADER_BYTES > bytes.length) return undefined
+  const reader = new ByteReader().reset(bytes, start, start + GROUP_HEADER_BYTES)
+  if (reader.uint32() !== GROUP_MAGIC) return undefined
+  const version = reader.uint32()
+  const end = start + GROUP_HEADER_BYTES + reader.uint32()
+  const checksum = reader.uint32()
+  if (end > bytes.length || crc32c(bytes, start + GROUP_HEADER_BYTES, end) !== checksum) return undefined
+  if (version === VERSION) return end
+  throw new ManifestFault(pathname, start, `it has version ${version}; this program knows ${VERSION}`)
+}
+
+function readGroup(
+  bytes: Uint8Array,
+  start: number,
+  end: number,
+  partitions: Map<number, StoredPartition>
+): ManifestState | undefined {
+  const reader = new ByteReader().reset(bytes, start, end)
+  let state: ManifestState | undefined
+  while (reader.position < end) {
+    const kind = reader.uint8()
+    if (kind === PARTITION) readPartition(reader, partitions)
+    else if (kind === SEGMENT) readSegment(reader, partitions)
+    else if (kind === SEGMENTS_CUT) readCut(reader, partitions)
+    else if (kind === PARTITION_REMOVED) partitions.delete(reader.uint53())
+    else state = readState(reader)
+  }
+  return state
+}
+
+function readPartition(reader: ByteReader, partitions: Map<number, StoredPartition>): void {
+  const id = reader.uint53()
+  const tenant = reader.uint53()
+  const partition = reader.uint53()
+  const key = { tenant, topicId: reader.text(), partition }
+  const logStart = reader.uint53()
+  const logEnd = reader.uint53()
+  const leaderEpoch = reader.uint53()
+  const startPosition = reader.uint53()
+  const segments = partitions.get(id)?.segments ?? []
+  partitions.set(id, { id, key, logStart, logEnd, leaderEpoch, startPosition, segments })
+}
+
+function readCut(reader: ByteReader, partitions: Map<number, StoredPartition>): void {
+  const id = reader.uint53()
+  const first = reader.uint53()
+  const last = reader.uint53()
+  const isEmpty = reader.uint8() === 1
+  const partition = partitions.get(id)
+  if (partition === undefined) return
+  const segments = isEmpty ? [] : partition.segments.filter(({ base }) => base >= first && base <= last)
+  partitions.set(id, { ...partition, segments })
+}
+
+function readSegment(reader: ByteReader, partitions: Map<number, StoredPartition>): void {
+  const id = reader.uint53()
+  const isSealed = reader.uint8() === 1
+  const number = (): number => reader.int64()
+  const segment: Segment = {
+    base: number(),
+    end: number(),
+    bytes: number(),
+    isSealed,
+    firstTimestamp: number(),
+    maxTimestamp: number(),
+    firstAppendedMs: number(),
+    lastAppendedMs: number(),
+    batches: number(),
+    records: number(),
+    headersCrc: number(),
+    indexEntries: number(),
+    indexedBytes: number(),
+    indexedEnd: number(),
+    tailMaxTimestamp: number()
+  }
+  // While it is read a partition's list is its reader's own.
+  const segments = partitions.get(id)?.segments as Array<Segment> | undefined
+  if (segments === undefined) return
+  const at = findSegment(segments, segment.base)
+  if (segments[at]?.base === segment.base) segments[at] = segment
+  else segments.splice(at, 0, segment)
+}
+
+function readState(reader: ByteReader): ManifestState {
+  return {
+    applied: reader.uint53(),
+    nextId: reader.uint53(),
+    isClean: reader.uint8() === 1,
+    epochBase: reader.uint53(),
+    epochLast: reader.uint53(),
+    epochLimit: reader.uint53()
+  }
+}

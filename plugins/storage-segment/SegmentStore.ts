@@ -1,0 +1,186 @@
+/**
+ * The segments of a store with all that works on them: the manifest, the partitions, the checkpoints, reads.
+ *
+ * The journal is the promise, segments are derived from it: what is here may be behind, and is brought up by replaying.
+ */
+import { join } from "node:path"
+import { Effect } from "effect"
+import {
+  Checkpoints,
+  type ClockShape,
+  Epochs,
+  FileError,
+  type FilesShape,
+  HotBatches,
+  JournaledPartitions,
+  type JournalShape,
+  KIND_SEGMENT,
+  type LogShape,
+  StorageError,
+  Unusable
+} from "../../core/mod.ts"
+import { Catalogue } from "./Catalogue.ts"
+import { ColdReads } from "./ColdReads.ts"
+import { Indexes } from "./Indexes.ts"
+import { Manifest, ManifestFault } from "./Manifest.ts"
+import { Positions } from "./Positions.ts"
+import type { SegmentFault } from "./SegmentFault.ts"
+import { SegmentFiles } from "./SegmentFiles.ts"
+import { SegmentShelf } from "./SegmentShelf.ts"
+import { SegmentWriter } from "./SegmentWriter.ts"
+import type { Settings } from "./Settings.ts"
+
+/** The name of the segments' directory in the store's. */
+export const DIRECTORY_NAME = "segments"
+export const ENGINE = "segment"
+const AREA = "storage-segment"
+/** Damaged places that are told one by one; further ones are counted. */
+const DAMAGE_TOLD_MAX = 1_000
+
+export interface SegmentStoreParts {
+  /** The store's: exists and is writable. */
+  readonly directory: string
+  readonly journal: JournalShape
+  readonly files: FilesShape
+  readonly clock: ClockShape
+  readonly log: LogShape
+  readonly settings: Settings
+}
+
+export class SegmentStore {
+  readonly files: SegmentFiles
+  readonly manifest: Manifest
+  readonly catalogue: Catalogue
+  readonly indexes: Indexes
+  readonly reads: ColdReads
+  readonly writer: SegmentWriter
+  readonly partitions: JournaledPartitions
+  readonly checkpoints: Checkpoints
+  readonly hot: HotBatches
+  /** Times that something damaged was met. */
+  damages = 0
+  readonly #log: LogShape
+  readonly #epochs: Epochs
+  readonly #told = new Set<string>()
+  #prepared: Promise<void> | undefined
+  #closed: Promise<void> | undefined
+
+  /** Opens the segments of a store. Writes nothing. Rejects with `StorageError`, one line for a person. */
+  static async open(parts: SegmentStoreParts): Promise<SegmentStore> {
+    const directory = join(parts.directory, DIRECTORY_NAME)
+    try {
+      return new SegmentStore(parts, directory, await Manifest.open(parts.files, directory))
+    } catch (error) {
+      if (!(error instanceof FileError || error instanceof ManifestFault)) throw error
+      throw new StorageError({ engine: ENGINE, reason: new Unusable({ message: error.message }) })
+    }
+  }
+
+  private constructor(
+    { journal, files, clock, log, settings }: SegmentStoreParts,
+    directory: string,
+    { manifest, content }: Awaited<ReturnType<typeof Manifest.open>>
+  ) {
+    const { partitions, state } = content
+    this.#log = log
+    this.#epochs = new Epochs(state)
+    this.manifest = manifest
+    this.catalogue = new Catalogue(partitions)
+    this.files = new SegmentFiles(files, directory, settings.open_files_max)
+    this.indexes = new Indexes(this.files, log, settings.index_bytes_max)
+    this.reads = new ColdReads(this.files, settings.cold_bytes_max)
+    this.hot = new HotBatches(settings.hot_bytes_max)
+    const positions = new Positions(this.files, this.indexes)
+    const shared = { catalogue: this.catalogue, indexes: this.indexes, reads: this.reads, positions }
+    this.writer = new SegmentWriter({
+      ...shared,
+      files: this.files,
+      manifest,
+      clock,
+      log,
+      bounds: { bytes: settings.segment_bytes, ageMs: settings.segment_age * 1_000 },
+      nextId: state.nextId
+    })
+    this.partitions = new JournaledPartitions({
+      engine: ENGINE,
+      kind: KIND_SEGMENT,
+      journal,
+      shelf: new SegmentShelf({ ...shared, damaged: (fault) => this.#damaged(fault) }),
+      epochs: this.#epochs,
+      hot: this.hot,
+      nextPartition: state.nextId,
+      residentBytesMax: settings.resident_bytes_max,
+      nowMs: () => clock.nowMs(),
+      full: () => this.checkpoints.checkpoint()
+    })
+    this.checkpoints = new Checkpoints({
+      name: AREA,
+      engine: ENGINE,
+      kind: KIND_SEGMENT,
+      otherKinds: [],
+      journal,
+      target: this.writer,
+      partitions: this.partitions,
+      epochs: this.#epochs,
+      clock,
+      log,
+      applied: state.applied,
+      intervalMs: settings.checkpoint_interval_ms,
+      bytes: settings.checkpoint_bytes
+    })
+    this.checkpoints.start()
+  }
+
+  /**
+   * To be awaited before a partition is opened: leader epochs are reserved, so that none that was seen is given out again. Only then is
+   * something written, so that a start which fails before leaves the files as they are. Rejects with `StorageError`.
+   */
+  prepare(): Promise<void> {
+    this.#prepared ??= this.#prepare().catch((error) => {
+      this.#prepared = undefined
+      if (!(error instanceof FileError)) throw error
+      throw new StorageError({ engine: ENGINE, reason: new Unusable({ message: error.message }) })
+    })
+    return this.#prepared
+  }
+
+  /** Puts away what is committed, marks the store as closed in good order, and gives the files back. */
+  close(): Promise<void> {
+    this.#closed ??= this.#close()
+    return this.#closed
+  }
+
+  /** Gives the files back as they are: what a killed process leaves. */
+  abandon(): void {
+    this.checkpoints.abandon()
+    this.manifest.close()
+    this.files.close()
+  }
+
+  async #prepare(): Promise<void> {
+    const epochs = this.#epochs
+    await Effect.runPromise(this.files.files.makeDirectory(this.files.directory))
+    await this.checkpoints.between(async () => {
+      epochs.resolve()
+      const { limit: epochLimit, base: epochBase, last: epochLast } = epochs
+      const state = { applied: this.checkpoints.appliedIndex, isClean: false, epochBase, epochLast, epochLimit }
+      await this.writer.put({ ...state, operations: [], trims: [] })
+      epochs.reserved(epochLimit)
+    })
+  }
+
+  async #close(): Promise<void> {
+    await this.checkpoints.stop()
+    await this.writer.whenIdle()
+    this.manifest.close()
+    this.files.close()
+  }
+
+  #damaged({ pathname: path, position: byte, reason }: SegmentFault): void {
+    this.damages += 1
+    const place = `${path}:${byte}`
+    if (this.#told.has(place) || this.#told.size >= DAMAGE_TOLD_MAX) return
+    this.#told.add(place)
+    this.#log.error(AREA, "a segment is damaged here; what it holds there is not served", { path, byte, reason })
+  }
+}

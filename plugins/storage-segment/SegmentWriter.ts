@@ -1,0 +1,386 @@
+/**
+ * Puts checkpoints into segments: batches to the ends of files, footers to those that end, all of it synced, then one group of the manifest
+ * that says so. Off the loop.
+ *
+ * Invariants
+ *  - Files that the manifest names are written behind what it says of them only, or behind where the journal says that they were cut.
+ *  - What is not needed any more is removed when the manifest has said so, and who read it meanwhile was told.
+ *  - After a failure everything is as before, and files that were written are opened anew and cut before they are written again.
+ */
+import { Effect } from "effect"
+import {
+  ByteWriter,
+  type Checkpoint,
+  type CheckpointTarget,
+  type ClockShape,
+  endOffsetOf,
+  FileError,
+  isBatch,
+  type LogShape,
+  type OpenFile,
+  type PartitionFigures,
+  type PartitionTarget,
+  readPartitionOperation,
+  type TrimTask
+} from "../../core/mod.ts"
+import { BatchScan, scanLater } from "./BatchScan.ts"
+import type { Catalogue } from "./Catalogue.ts"
+import {
+  boundsOf,
+  type CutSegment,
+  PlannedPartition,
+  planWrites,
+  type SegmentBounds,
+  type SegmentWrite
+} from "./CheckpointPlan.ts"
+import type { ColdReads } from "./ColdReads.ts"
+import type { Indexes } from "./Indexes.ts"
+import type { Manifest, ManifestState } from "./Manifest.ts"
+import type { Positions } from "./Positions.ts"
+import { type Segment, type StoredPartition, storedBytes } from "./Segment.ts"
+import type { SegmentFiles } from "./SegmentFiles.ts"
+import {
+  encodeFooter,
+  encodeHeader,
+  encodeRuns,
+  HEADER_BYTES,
+  INDEX_ENTRY_BYTES,
+  indexName,
+  logName
+} from "./segment-format.ts"
+
+/** Partitions that are written at a time. */
+const PARALLEL = 8
+/** Bytes that are written at a time. */
+const WRITE_BYTES = 1_048_576
+
+export interface SegmentWriterParts {
+  readonly files: SegmentFiles
+  readonly manifest: Manifest
+  readonly catalogue: Catalogue
+  readonly indexes: Indexes
+  readonly reads: ColdReads
+  readonly positions: Positions
+  readonly clock: ClockShape
+  readonly log: LogShape
+  readonly bounds: SegmentBounds
+  readonly nextId: number
+}
+
+/** A partition with what is to be written of it. */
+interface Prepared {
+  readonly planned: PlannedPartition
+  readonly writes: ReadonlyArray<SegmentWrite>
+  readonly after: StoredPartition
+}
+
+export class SegmentWriter implements CheckpointTarget {
+  readonly residentBytes = 0
+  readonly isDirty = false
+  /** Bytes of batches that were written; segments that were ended, and that went; since the start. */
+  writtenBytes = 0
+  sealed = 0
+  removed = 0
+  readonly #parts: SegmentWriterParts
+  #nextId: number
+  /** Directories that are there for sure. */
+  readonly #directories = new Set<number>()
+  /** Segments whose files cannot be written, `id/base`: what comes goes to a new one. */
+  readonly #broken = new Set<string>()
+  /** What is removed when the loop turns. */
+  #removing: Promise<void> = Promise.resolve()
+
+  constructor(parts: SegmentWriterParts) {
+    this.#parts = parts
+    this.#nextId = parts.nextId
+  }
+
+  replayed(): void {}
+
+  freeze(): void {}
+
+  async put(checkpoint: Checkpoint): Promise<ReadonlyArray<PartitionFigures>> {
+    const { catalogue, manifest } = this.#parts
+    // Names that are about to go may be needed anew.
+    await this.#removing
+    const { operations, trims, isClean, epochBase, epochLast, epochLimit, applied } = checkpoint
+    const planned = this.#plan(operations)
+    const trimOf = new Map(trims.map((trim) => [trim.id, trim]))
+    for (const { id } of trims) this.#planned(planned, id)
+    const prepared: Array<Prepared> = []
+    const gone: Array<number> = []
+    for (const partition of planned.values()) {
+      if (partition.isRemoved) gone.push(partition.id)
+      else {
+        const found = await this.#prepare(partition, trimOf.get(partition.id))
+        if (found !== undefined) prepared.push(found)
+      }
+    }
+    await this.#write(prepared)
+    const state: ManifestState = { applied, isClean, epochBase, epochLast, epochLimit, nextId: this.#nextId }
+    const changed = prepared.map(({ planned: { before }, after }) => ({ before, after }))
+    await manifest.add({ changed, removed: gone, state }, () => {
+      const partitions = new Map(catalogue.all)
+      for (const id of gone) partitions.delete(id)
+      for (const { after } of prepared) partitions.set(after.id, after)
+      return { partitions, state }
+    })
+    this.#settle(prepared, gone)
+    return prepared.map(({ after }) => ({ id: after.id, logStart: after.logStart, bytes: storedBytes(after) }))
+  }
+
+  /** Settled when all that was to be removed is gone, or could not be. */
+  whenIdle(): Promise<void> {
+    return this.#removing
+  }
+
+  /** What the operations make of the partitions that they touch. */
+  #plan(operations: Checkpoint["operations"]): Map<number, PlannedPartition> {
+    const { catalogue } = this.#parts
+    const planned = new Map<number, PlannedPartition>()
+    const target: PartitionTarget = {
+      partitionMade: (id, tenant, topicId, partition) => {
+        const key = { tenant, topicId, partition }
+        // A removal may have been lost with a failed write; what followed it was not.
+        const former = catalogue.ofKey(key)
+        if (former !== undefined && former.id !== id) {
+          const gone = this.#planned(planned, former.id)
+          if (gone !== undefined) gone.isRemoved = true
+        }
+        planned.set(id, new PlannedPartition(id, key, catalogue.get(id)))
+        this.#nextId = Math.max(this.#nextId, id + 1)
+      },
+      batchAppended: () => {},
+      logCut: (id, end, leaderEpoch) => this.#planned(planned, id)?.cut(end, leaderEpoch),
+      logDeleted: (id, start) => this.#planned(planned, id)?.delete(start),
+      partitionRemoved: (id) => {
+        const partition = this.#planned(planned, id)
+        if (partition !== undefined) partition.isRemoved = true
+      }
+    }
+    for (const operation of operations) {
+      if (isBatch(operation)) {
+        const { partition, bytes, appendedAtMs } = operation
+        this.#planned(planned, partition.id)?.append(bytes, appendedAtMs)
+      } else readPartitionOperation(operation.body, 0, operation.body.length, target)
+    }
+    return planned
+  }
+
+  /** The plan of a partition that is there; undefined where it is gone. */
+  #planned(planned: Map<number, PlannedPartition>, id: number): PlannedPartition | undefined {
+    const known = planned.get(id)
+    if (known !== undefined) return known
+    const stored = this.#parts.catalogue.get(id)
+    if (stored === undefined) return undefined
+    const fresh = new PlannedPartition(id, stored.key, stored)
+    planned.set(id, fresh)
+    return fresh
+  }
+
+  /** What is to be written of a partition; undefined where nothing of it changes. */
+  async #prepare(planned: PlannedPartition, trim: TrimTask | undefined): Promise<Prepared | undefined> {
+    const { bounds, clock } = this.#parts
+    const { whole, cut } = planned.kept()
+    const shortened = cut === undefined ? undefined : await this.#cut(planned, cut)
+    const last = whole.at(-1)
+    const isOpen = last !== undefined && !last.isSealed && !this.#broken.has(`${planned.id}/${last.base}`)
+    const open = shortened ?? (isOpen ? last : undefined)
+    const writes = planWrites(planned.added, open, boundsOf(bounds, trim, clock.nowMs()))
+    const rewritten = new Set(writes.map(({ before }) => before))
+    const segments = [...whole.filter((segment) => !rewritten.has(segment)), ...writes.map(({ after }) => after)]
+    if (trim !== undefined) planned.trim(segments, trim)
+    const { id, key, before, logStart, logEnd, leaderEpoch } = planned
+    const left = segments.filter(({ end }) => end > logStart)
+    const isSame = before !== undefined && left.length === before.segments.length && writes.length === 0
+    if (isSame && before.logStart === logStart && before.logEnd === logEnd && before.leaderEpoch === leaderEpoch) {
+      return undefined
+    }
+    const [first] = left
+    const kept = writes.filter(({ after }) => left.includes(after))
+    const startPosition = first === undefined ? HEADER_BYTES : this.#startPosition(planned, first, kept)
+    return { planned, writes: kept, after: { id, key, logStart, logEnd, leaderEpoch, segments: left, startPosition } }
+  }
+
+  /** The part of a segment before the batch at which its log was cut. */
+  async #cut({ id, keptEnd }: PlannedPartition, segment: Segment): Promise<CutSegment> {
+    const { files, positions } = this.#parts
+    const { position, base: end } = positions.beginningFrom(id, segment, keptEnd)
+    const pathname = files.pathOf(id, logName(segment.base))
+    const scan = await files.use(pathname, "read", (file) =>
+      scanLater(file, new BatchScan({ base: segment.base, end, bytes: position }, pathname))
+    )
+    scan.runs.close()
+    const { batches, records, firstTimestamp, maxTimestamp, headersCrc } = scan.facts
+    const facts = { batches, records, firstTimestamp, maxTimestamp, headersCrc }
+    const indexed = { indexedBytes: position, indexedEnd: keptEnd, tailMaxTimestamp: 0 }
+    const shortened = { ...segment, ...facts, ...indexed, end: keptEnd, bytes: position, isSealed: false }
+    return { segment: shortened, entries: scan.runs.runs }
+  }
+
+  /** Where in its first segment the log's start lies. */
+  #startPosition({ id, logStart }: PlannedPartition, first: Segment, writes: ReadonlyArray<SegmentWrite>): number {
+    if (logStart <= first.base) return HEADER_BYTES
+    const write = writes.find(({ after }) => after === first)
+    if (write === undefined) return this.#parts.positions.endingBehind(id, first, logStart).position
+    const { before, position, pieces } = write
+    if (before !== undefined && logStart < before.end) {
+      return this.#parts.positions.endingBehind(id, before, logStart).position
+    }
+    let at = position
+    for (const piece of pieces) {
+      if (endOffsetOf(piece, 0) > logStart) break
+      at += piece.length
+    }
+    return at
+  }
+
+  /** Writes and syncs what is to be written, some partitions at a time. Rejects with the first failure, when nothing is under way. */
+  async #write(prepared: ReadonlyArray<Prepared>): Promise<void> {
+    const waiting = prepared.filter(({ writes }) => writes.length > 0)
+    const failures: Array<unknown> = []
+    let at = 0
+    let isNew = false
+    const worker = async (): Promise<void> => {
+      for (let next = waiting[at++]; next !== undefined && failures.length === 0; next = waiting[at++]) {
+        try {
+          if (await this.#writePartition(next)) isNew = true
+        } catch (error) {
+          failures.push(error)
+        }
+      }
+    }
+    await Promise.all(Array.from({ length: Math.min(PARALLEL, waiting.length) }, worker))
+    if (failures.length > 0) throw failures[0]
+    if (isNew) await Effect.runPromise(this.#parts.files.files.syncDirectory(this.#parts.files.directory))
+  }
+
+  /** Tells whether the partition's directory was made. */
+  async #writePartition({ planned: { id, key }, writes }: Prepared): Promise<boolean> {
+    const { files } = this.#parts
+    const directory = files.directoryOf(id)
+    const isNew = !this.#directories.has(id) && (this.#parts.catalogue.get(id)?.segments.length ?? 0) === 0
+    if (isNew) await Effect.runPromise(files.files.makeDirectory(directory))
+    for (const write of writes) {
+      const { base } = write.after
+      const log = files.pathOf(id, logName(base))
+      const index = files.pathOf(id, indexName(base))
+      try {
+        const mode = write.position === HEADER_BYTES ? "create" : "write"
+        await files.use(log, mode, (file) => writeLog(file, write, encodeHeader(id, key, base)))
+        if (write.entries.length > 0 || write.isIndexNew) {
+          await files.use(index, "create", (file) => writeIndex(file, write))
+        }
+      } catch (error) {
+        files.drop(log)
+        files.drop(index)
+        if (write.before !== undefined && error instanceof FileError && error.code === "not-found") {
+          this.#broken.add(`${id}/${base}`)
+        }
+        throw error
+      }
+    }
+    if (writes.some(({ isIndexNew }) => isIndexNew)) await Effect.runPromise(files.files.syncDirectory(directory))
+    this.#directories.add(id)
+    return isNew
+  }
+
+  /** The manifest has it: the catalogue, the indexes and the windows follow, files go. */
+  #settle(prepared: ReadonlyArray<Prepared>, gone: ReadonlyArray<number>): void {
+    const { catalogue, indexes, reads } = this.#parts
+    const unwanted: Array<{ readonly id: number; readonly base: number }> = []
+    for (const { planned, writes, after } of prepared) {
+      const kept = new Map(after.segments.map((segment) => [segment.base, segment]))
+      for (const write of writes) {
+        this.writtenBytes += write.after.bytes - write.position
+        if (write.after.isSealed) this.sealed += 1
+        if (write.before !== undefined) indexes.grown(write.before, write.after, write.runs)
+      }
+      for (const segment of planned.before?.segments ?? []) {
+        const now = kept.get(segment.base)
+        if (now === segment) continue
+        indexes.forget(segment)
+        // It grew, and what was read of it holds; else something of it is gone.
+        if (now !== undefined && writes.some(({ before }) => before === segment)) continue
+        reads.forget(after.id, segment.base)
+        if (now === undefined) unwanted.push({ id: after.id, base: segment.base })
+      }
+      catalogue.set(after)
+    }
+    for (const id of gone) {
+      for (const segment of catalogue.get(id)?.segments ?? []) {
+        indexes.forget(segment)
+        reads.forget(id, segment.base)
+        this.removed += 1
+      }
+      catalogue.remove(id)
+      this.#directories.delete(id)
+    }
+    this.removed += unwanted.length
+    if (unwanted.length + gone.length === 0) return
+    // Only when the partitions know where they start now.
+    const told = new Promise<void>((resolve) => this.#parts.clock.immediate(resolve))
+    this.#removing = told.then(() => this.#remove(unwanted, gone))
+  }
+
+  async #remove(
+    unwanted: ReadonlyArray<{ readonly id: number; readonly base: number }>,
+    gone: ReadonlyArray<number>
+  ): Promise<void> {
+    const { files, catalogue } = this.#parts
+    for (const { id, base } of unwanted) {
+      // Another segment may have begun at the same offset since.
+      if (catalogue.get(id)?.segments.some((segment) => segment.base === base) === true) continue
+      for (const name of [logName(base), indexName(base)]) {
+        const pathname = files.pathOf(id, name)
+        files.drop(pathname)
+        await this.#tolerated(files.files.remove(pathname))
+      }
+    }
+    for (const id of gone) {
+      const directory = files.directoryOf(id)
+      files.dropWithin(directory)
+      await this.#tolerated(files.files.removeDirectory(directory))
+    }
+  }
+
+  /** What could not be removed takes space, and harms nobody. */
+  async #tolerated(removal: Effect.Effect<void, FileError>): Promise<void> {
+    const failure = await Effect.runPromise(Effect.result(removal))
+    if (failure._tag === "Success") return
+    const { pathname: path, reason } = failure.failure
+    this.#parts.log.warn("storage-segment", "what is not needed any more could not be removed", { path, reason })
+  }
+}
+
+async function writeLog(file: OpenFile, write: SegmentWrite, header: Uint8Array): Promise<void> {
+  const { after, pieces, position } = write
+  // What a crash or a failure left behind, or a footer that does not hold any more.
+  if (file.sizeUnsafe() > position) file.truncateUnsafe(position === HEADER_BYTES ? 0 : position)
+  const writer = new ByteWriter()
+  let at = position
+  if (position === HEADER_BYTES) {
+    writer.raw(header)
+    at = 0
+  }
+  const flush = async (): Promise<void> => {
+    const { bytes, length } = writer
+    await file.write(bytes, 0, length, at)
+    at += length
+    writer.reset()
+  }
+  for (const piece of pieces) {
+    if (writer.length > 0 && writer.length + piece.length > WRITE_BYTES) await flush()
+    writer.raw(piece)
+  }
+  if (after.isSealed) writer.raw(encodeFooter(after))
+  if (writer.length > 0) await flush()
+  await file.sync()
+}
+
+async function writeIndex(file: OpenFile, { entries, before }: SegmentWrite): Promise<void> {
+  const bytes = encodeRuns(entries)
+  const position = (before?.indexEntries ?? 0) * INDEX_ENTRY_BYTES
+  if (file.sizeUnsafe() > position) file.truncateUnsafe(position)
+  await file.write(bytes, 0, bytes.length, position)
+}

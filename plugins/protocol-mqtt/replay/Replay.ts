@@ -27,6 +27,7 @@ import { UNSPECIFIED_ERROR } from "../wire/reason-codes.ts"
 import { type Cursor, cursorAt, keyOf, placeOf, type RestingPlace } from "./Cursor.ts"
 import { PARTITIONS_MAX, type ReplayPlace } from "./find-start.ts"
 import { awaitCommit } from "./LogTail.ts"
+import { NewTopics } from "./NewTopics.ts"
 import { QUEUE } from "./queue-history.ts"
 import { readLog } from "./read-log.ts"
 import { AHEAD, PASSED_MIN, RETRY_MS, RETRY_NEW_MS, type ReplayOptions } from "./replay-options.ts"
@@ -52,7 +53,7 @@ export class Replay implements Subscriber {
   readonly #ahead: Array<Message> = []
   /** That reading, while not all of it has left. */
   #last: { readonly cursor: Cursor; readonly read: HistoryRead } | undefined
-  #stopWatching: (() => void) | undefined
+  readonly #newTopics = new NewTopics()
   /** Rises with every connection's end: what was read for an earlier one is not for this. */
   #attachment = 0
 
@@ -131,14 +132,9 @@ export class Replay implements Subscriber {
   start(): void {
     const { tenant, broker } = this.#session
     this.#forgetGone()
-    const attachment = this.#attachment
-    const { filter } = this.#options
-    this.#stopWatching ??= broker.services.history.watchHomes(tenant, filter, (topic) => this.#came(topic))
-    void broker.services.history.homesOf(tenant, filter, PARTITIONS_MAX).then((homes = []) => {
-      if (this.#isOver || attachment !== this.#attachment) return
-      for (const topic of homes) this.#came(topic)
-    })
-    askEnds(broker.services.queueLogs, (ends) => {
+    const { history, queueLogs } = broker.services
+    this.#newTopics.start(history, tenant, this.#options.filter, (topic) => this.#came(topic))
+    askEnds(queueLogs, (ends) => {
       if (this.#isOver) return
       // It has places in all of them, but for logs that there were not when it was made.
       for (const [partition, offset] of ends.entries()) {
@@ -165,13 +161,13 @@ export class Replay implements Subscriber {
       room -= 1
     }
     if (this.#moved.size > 0) this.#session.replayMoved()
-    this.go()
+    // It may have come just now: its partitions are being opened in the next turn.
+    this.#session.broker.services.clock.immediate(() => this.go())
   }
 
   /** The connection has ended. */
   detach(): void {
-    this.#stopWatching?.()
-    this.#stopWatching = undefined
+    this.#newTopics.stop()
     this.#attachment += 1
     this.#isStarted = false
     this.#isReading = false
@@ -220,13 +216,14 @@ export class Replay implements Subscriber {
     else this.#hear(known, message.offset)
   }
 
-  /** The first message of a partition that it does not read. */
+  /** The first message of a partition that it does not read: its topic is not known yet, or was left out and there may be room now. */
   #meet(topic: TopicInfo, message: Message): void {
     if (this.#room <= 0) this.#forgetGone()
     // Where there is no room for one more its messages come as they are published.
     if (this.#room <= 0) this.#send(message)
     else {
-      this.#add({ topic, partition: message.partition, offset: message.offset, incarnation: undefined })
+      const offset = this.#newTopics.isLooking ? 0 : message.offset
+      this.#add({ topic, partition: message.partition, offset, incarnation: undefined })
       this.#session.replayMoved()
       this.go()
     }
@@ -296,7 +293,7 @@ export class Replay implements Subscriber {
   /** The subscription is taken off, or its session has ended. */
   end(): void {
     this.#isOver = true
-    this.#stopWatching?.()
+    this.#newTopics.stop()
     this.#forgetAhead()
     for (const cursor of this.#cursors.values()) cursor.stopWaiting?.()
     this.#cursors.clear()

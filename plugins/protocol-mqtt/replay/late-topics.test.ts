@@ -33,14 +33,44 @@ async function publish(node: TestNode, name: string, payloads: ReadonlyArray<str
   await node.advance(20)
 }
 
+/** The reader's shard hears of a topic before the message "4" is published, or when that has just come. */
+type Late = (node: TestNode, topic: TopicInfo) => Promise<void>
+
+const LATE: ReadonlyArray<readonly [when: string, hears: Late]> = [
+  [
+    "before its last one",
+    async (node, topic) => {
+      hear(node, READER, topic)
+      await node.advance(1_000)
+      await publish(node, "t/0", ["4"])
+    }
+  ],
+  [
+    "in the turn in which its last one comes",
+    async (node, topic) => {
+      const { history } = node.shards[READER]?.broker.services ?? assert.fail("there are two")
+      const { homeOf } = history
+      history.homeOf = (tenant, name) => {
+        history.homeOf = homeOf
+        hear(node, READER, topic)
+        return history.homeOf(tenant, name)
+      }
+      await publish(node, "t/0", ["4"])
+      assert.equal(history.homeOf, homeOf)
+    }
+  ]
+]
+
 for (const [what, filter] of [
   ["a replay", "t/+"],
   ["a replay of one name", "t/0"],
   ["a group that replays", "$share/g/t/+"]
 ] as const) {
-  for (const before of [undefined, topicOf("wider", "t/#", 1, 2)]) {
+  for (const [before, [when, hears]] of [undefined, topicOf("wider", "#", 1, 2)].flatMap((home) =>
+    LATE.map((late) => [home, late] as const)
+  )) {
     const other = before === undefined ? "no home" : "another home"
-    test(`${what} misses no first message of a topic that its shard hears of late; until then the name has ${other}`, async () => {
+    test(`${what} misses no first message of a topic that its shard hears of ${when}; until then the name has ${other}`, async () => {
       const node = new TestNode({}, storedTopics(before === undefined ? [] : [before]))
       await node.start()
       await node.advance(1_000)
@@ -62,9 +92,7 @@ for (const [what, filter] of [
       hear(node, STORING, topic)
       await node.advance(20)
       await publish(node, "t/0", ["1", "2", "3"])
-      hear(node, READER, topic)
-      await node.advance(1_000)
-      await publish(node, "t/0", ["4"])
+      await hears(node, topic)
       for (let round = 0; round < 10; round++) {
         client.answer()
         await node.advance(100)
@@ -128,4 +156,37 @@ test("the partitions that groups of a shard replay are bounded, also where their
   client.send(encode.unsubscribe(5, 9, filters))
   await node.advance(100)
   assert.deepEqual(counted(node).replayed, [99_990, 99_990])
+})
+
+test("a session that comes back to more topics than it may read reads as many as it may, and the rest is counted", async () => {
+  const node = new TestNode({}, storedTopics([]))
+  await node.start()
+  const client = new TestClient(node, "a", 5)
+  const kept = { clean: false, properties: [["sessionExpiry", 1_000]] } as const
+  client.connect(kept)
+  await node.settle()
+  client.send(encode.subscribe(5, 1, [{ filter: "t/+", qos: 1 }], [["userProperty", ["manifold-from", "earliest"]]]))
+  await node.advance(100)
+  client.answer()
+  client.cut()
+  await node.advance(100)
+  for (let number = 0; number < 1_001; number++) {
+    for (const shard of [0, 1]) hear(node, shard, topicOf(`topic${number}`, `t/${number}`, 1, number))
+  }
+  await node.advance(100)
+  await publish(node, "t/5", ["1"])
+  // While it looks which topics there are, more comes.
+  const { history } = node.of("a").broker.services
+  const { homesOf } = history
+  const { promise, resolve } = Promise.withResolvers<void>()
+  history.homesOf = (...asked) => promise.then(() => homesOf.apply(history, asked))
+  client.connect(kept)
+  await node.advance(100)
+  await publish(node, "t/5", ["2"])
+  resolve()
+  for (let round = 0; round < 20; round++) {
+    await node.advance(100)
+    client.answer()
+  }
+  assert.deepEqual([client.got.map(({ payload }) => payload), counted(node).left], [["1", "2"], 1])
 })

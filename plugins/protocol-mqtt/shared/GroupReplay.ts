@@ -19,6 +19,7 @@ import type { Broker } from "../Broker.ts"
 import { keyOf } from "../replay/Cursor.ts"
 import { PARTITIONS_MAX, type ReplayPlace } from "../replay/find-start.ts"
 import { awaitCommit, LogTail } from "../replay/LogTail.ts"
+import { NewTopics } from "../replay/NewTopics.ts"
 import type { FeedHost } from "./GroupFeed.ts"
 import type { GroupSource, SourcesRow } from "./group-rows.ts"
 
@@ -69,7 +70,7 @@ export class GroupReplay {
   /** Those with something to read, in turn. */
   readonly #behind = new Set<Source>()
   #last = SOURCES_FROM - 1
-  readonly #stopWatching: () => void
+  readonly #newTopics = new NewTopics()
   #isReading = false
   #isEnded = false
   #removals = 0
@@ -79,12 +80,12 @@ export class GroupReplay {
     this.#host = host
     this.#tenant = tenant
     this.#filter = filter
-    this.#stopWatching = broker.services.history.watchHomes(tenant, filter, (topic) => this.#came(topic))
   }
 
   /** Begins where the member that makes the group wants it. */
   begin(places: ReadonlyArray<ReplayPlace>): void {
     for (const place of places) this.#add(place)
+    this.#start()
   }
 
   /** Goes on from a row; topics that are gone are left out. */
@@ -96,6 +97,7 @@ export class GroupReplay {
       const place = { topic, partition, offset: position.next, incarnation }
       this.#put(new Source(log, place, position.open))
     }
+    this.#start()
   }
 
   /** What the row says of it. */
@@ -120,13 +122,8 @@ export class GroupReplay {
     return sum
   }
 
-  /** The first member is there: topics that came to be meanwhile are read from their beginning. */
-  start(): void {
-    void this.#broker.services.history.homesOf(this.#tenant, this.#filter, PARTITIONS_MAX).then((homes = []) => {
-      if (this.#isEnded) return
-      for (const topic of homes) this.#came(topic)
-      this.drain()
-    })
+  #start(): void {
+    this.#newTopics.start(this.#broker.services.history, this.#tenant, this.#filter, (topic) => this.#came(topic))
   }
 
   /** A topic came to be since: all that it has is new. */
@@ -142,7 +139,8 @@ export class GroupReplay {
     }
     if (!isMore) return
     this.#host.moved()
-    this.drain()
+    // It may have come just now: its partitions are being opened in the next turn.
+    this.#broker.services.clock.immediate(() => this.drain())
   }
 
   /** A live message of a topic that stores it: it is read in its place. False where there is no room for its partition. */
@@ -157,7 +155,8 @@ export class GroupReplay {
       return true
     }
     if (!this.#hasRoomForOne()) return false
-    this.#add({ topic: home, partition: message.partition, offset: message.offset, incarnation: undefined })
+    const offset = this.#newTopics.isLooking ? 0 : message.offset
+    this.#add({ topic: home, partition: message.partition, offset, incarnation: undefined })
     this.#host.moved()
     this.drain()
     return true
@@ -170,7 +169,7 @@ export class GroupReplay {
 
   end(): void {
     this.#isEnded = true
-    this.#stopWatching()
+    this.#newTopics.stop()
     this.#broker.shared.replayed.count -= this.#sources.size
     for (const { stopWaiting } of this.#sources.values()) stopWaiting?.()
   }

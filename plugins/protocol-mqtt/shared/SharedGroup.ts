@@ -106,7 +106,6 @@ export class SharedGroup implements Group, Subscriber, FeedHost {
     if (this.#roster.members.length === 1) {
       this.#rewind()
       this.#keep.feed?.bound()
-      this.#places.replay?.start()
     }
     this.#dispatch()
     this.#asks.answerWhenKnown()

@@ -231,11 +231,11 @@ const FAULTS: ReadonlyArray<Fault> = [
   [
     "a replay begins anew where nobody was there",
     () => {
-      const { start } = GroupReplay.prototype
-      return replaced(GroupReplay.prototype, "start", function anew(this: GroupReplay) {
+      const { rewind } = GroupReplay.prototype
+      return replaced(GroupReplay.prototype, "rewind", function anew(this: GroupReplay) {
         const { last, sources } = this.state()
         this.resume({ last, sources: sources.map((each) => ({ ...each, position: { next: 0, open: [] } })) })
-        start.call(this)
+        rewind.call(this)
       })
     }
   ],

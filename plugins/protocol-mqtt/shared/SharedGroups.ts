@@ -105,7 +105,7 @@ export class SharedGroups implements GroupVoice, WheelTask {
     this.#owned.flush()
   }
 
-  /** Lowers what is needed of each queue log to where groups stand of which no row tells yet. */
+  /** Lowers what is needed of each queue log to where groups stand. */
   lowerNeeds(lows: Array<number>): void {
     this.#owned.lowerNeeds(lows)
   }

@@ -7,7 +7,7 @@ import { SLOT_CLIENT, SLOT_GROUP, slotOf } from "../../../core/shard/slots.ts"
 import type { TopicInfo } from "../../../core/topics/TopicInfo.ts"
 import { type Connect, encode } from "../../../tests/support/mqtt-packets.ts"
 import { TestClient } from "../fakes.ts"
-import { storedTopics, topicOf } from "../replay/fakes.ts"
+import { amidLook, storedTopics, topicOf } from "../replay/fakes.ts"
 import type { Settings } from "../Settings.ts"
 import { TestNode } from "../testing.ts"
 
@@ -123,22 +123,30 @@ for (const owner of [0, 1]) {
 }
 
 for (const owner of [0, 1]) {
-  test(`what a group of shard ${owner} begins with stays in the queue logs also before its row is there`, async () => {
-    const { node } = await begin([])
-    const keeper = await fillQueue(node, "u/x", 20, 1 - owner)
-    const member = await connect(node, on(1 - owner, "m"), { clean: true, properties: [["receiveMaximum", 2]] })
-    const { journal } = node.shards[owner] ?? assert.fail("there are two")
-    journal.isAutomatic = false
-    subscribe(member, shared(owner, "u/x"), "earliest")
-    await node.settle()
-    // Nobody else needs it any more.
-    keeper.connect({ clean: true })
-    await node.advance(5_000)
-    journal.isAutomatic = true
-    journal.commit()
-    await take(node, member)
-    assert.deepEqual(payloads(member), numbers(20))
-  })
+  for (const isAmid of [false, true]) {
+    const when = isAmid ? "when its row comes while a shard looks what is needed" : "before its row is there"
+    test(`what a group of shard ${owner} begins with stays in the queue logs also ${when}`, async () => {
+      const { node } = await begin([])
+      const keeper = await fillQueue(node, "u/x", 20, 1 - owner)
+      const member = await connect(node, on(1 - owner, "m"), { clean: true, properties: [["receiveMaximum", 2]] })
+      const shard = node.shards[owner] ?? assert.fail("there are two")
+      const { journal } = shard
+      journal.isAutomatic = false
+      subscribe(member, shared(owner, "u/x"), "earliest")
+      await node.settle()
+      const commit = (): void => {
+        journal.isAutomatic = true
+        journal.commit()
+      }
+      // Nobody else needs it any more.
+      keeper.connect({ clean: true })
+      if (isAmid) amidLook(shard, commit)
+      await node.advance(5_000)
+      commit()
+      await take(node, member)
+      assert.deepEqual(payloads(member), numbers(20))
+    })
+  }
 }
 
 /** Codes of all that it has subscribed to. */

@@ -39,12 +39,16 @@ export class Replay implements Subscriber {
   /** Of the queue logs. */
   readonly #selection: QueueSelection
   readonly #cursors = new Map<string, Cursor>()
+  /** How many of these are partitions of topics. */
+  #partitions = 0
   /** Those with something to read, in turn. */
   readonly #behind = new Set<Cursor>()
   /** Those that have moved since their rows were written. */
   readonly #moved = new Set<Cursor>()
   /** Those whose topics are gone, and their rows not yet. */
   #gone: Array<Cursor> = []
+  /** How many topics had been removed when it was looked for those. */
+  #removals = 0
   /** Its SUBACK is out, or its session is back. */
   #isStarted = false
   #isReading = false
@@ -68,12 +72,6 @@ export class Replay implements Subscriber {
   /** Partitions that it reads; one where no topic has its names, for it reads the queue logs. */
   get partitionCount(): number {
     return Math.max(this.#partitions, 1)
-  }
-
-  get #partitions(): number {
-    let count = 0
-    for (const { topic } of this.#cursors.values()) if (topic !== QUEUE) count += 1
-    return count
   }
 
   /** Names the partitions of topics at whose ends it rests; topics that are gone are forgotten. */
@@ -153,6 +151,7 @@ export class Replay implements Subscriber {
 
   /** A topic came to be since: all that it has is new. */
   #came(topic: TopicInfo): void {
+    this.#forgetGone()
     let room = this.#room
     for (let partition = 0; partition < topic.partitions; partition++) {
       if (this.#cursors.has(keyOf(topic, partition))) continue
@@ -183,7 +182,9 @@ export class Replay implements Subscriber {
 
   /** Topics that are no more. */
   #forgetGone(): void {
-    const { topics } = this.#session.broker.services
+    const { topics, history } = this.#session.broker.services
+    if (history.removals === this.#removals) return
+    this.#removals = history.removals
     for (const cursor of [...this.#cursors.values()]) {
       if (cursor.topic !== QUEUE && topics.findById(cursor.topic.id) === undefined) this.#remove(cursor)
     }
@@ -191,7 +192,7 @@ export class Replay implements Subscriber {
 
   #remove(cursor: Cursor): void {
     cursor.stopWaiting?.()
-    this.#cursors.delete(cursor.key)
+    if (this.#cursors.delete(cursor.key)) this.#partitions -= 1
     this.#behind.delete(cursor)
     this.#moved.delete(cursor)
     this.#gone.push(cursor)
@@ -218,7 +219,7 @@ export class Replay implements Subscriber {
 
   /** The first message of a partition that it does not read: its topic is not known yet, or was left out and there may be room now. */
   #meet(topic: TopicInfo, message: Message): void {
-    if (this.#room <= 0) this.#forgetGone()
+    this.#forgetGone()
     // Where there is no room for one more its messages come as they are published.
     if (this.#room <= 0) this.#send(message)
     else {
@@ -303,6 +304,7 @@ export class Replay implements Subscriber {
   #add(place: ReplayPlace): void {
     const cursor = cursorAt(place)
     this.#cursors.set(cursor.key, cursor)
+    if (place.topic !== QUEUE) this.#partitions += 1
     this.#behind.add(cursor)
     this.#moved.add(cursor)
   }

@@ -19,6 +19,18 @@ function topicsOf(node: TestNode, shard: number): ShardTopics {
   return (node.shards[shard] ?? assert.fail("there are two")).broker.services.topics as unknown as ShardTopics
 }
 
+/** A node, and a client whose session is on the reader's shard. */
+async function begin(...topics: ReadonlyArray<TopicInfo>) {
+  const node = new TestNode({}, storedTopics(topics))
+  await node.start()
+  await node.advance(1_000)
+  const id = ["a", "b", "c", "d", "e", "f"].find((each) => node.of(each) === node.shards[READER])
+  const client = new TestClient(node, id ?? assert.fail("one is there"), 5)
+  client.connect({ clean: true })
+  await node.settle()
+  return { node, client }
+}
+
 /** A shard hears of a topic. */
 function hear(node: TestNode, shard: number, topic: TopicInfo): void {
   const topics = topicsOf(node, shard) as unknown as {
@@ -71,17 +83,11 @@ for (const [what, filter] of [
   )) {
     const other = before === undefined ? "no home" : "another home"
     test(`${what} misses no first message of a topic that its shard hears of ${when}; until then the name has ${other}`, async () => {
-      const node = new TestNode({}, storedTopics(before === undefined ? [] : [before]))
-      await node.start()
-      await node.advance(1_000)
+      const { node, client } = await begin(...(before === undefined ? [] : [before]))
       const owner = filter.startsWith("$share/")
         ? node.shards[0]?.broker.services.shard.ownerOfGroup(0, filter.slice(7))
         : READER
       assert.equal(owner, READER)
-      const id = ["a", "b", "c", "d", "e", "f"].find((each) => node.of(each) === node.shards[READER])
-      const client = new TestClient(node, id ?? assert.fail("one is there"), 5)
-      client.connect({ clean: true })
-      await node.settle()
       client.send(encode.subscribe(5, 1, [{ filter, qos: 1 }], [["userProperty", ["manifold-from", "latest"]]]))
       await node.advance(100)
       // Its one partition is the other shard's.
@@ -112,11 +118,7 @@ function counted(node: TestNode) {
 }
 
 test("the partitions of all replays of a session are bounded together, also where their topics come later", async () => {
-  const node = new TestNode({}, storedTopics([]))
-  await node.start()
-  const client = new TestClient(node, "a", 5)
-  client.connect({ clean: true })
-  await node.settle()
+  const { node, client } = await begin()
   for (const [index, filter] of ["a/+", "b/+", "c/+"].entries()) {
     client.send(encode.subscribe(5, index + 1, [{ filter, qos: 1 }], [["userProperty", ["manifold-from", "earliest"]]]))
     await node.settle()
@@ -136,12 +138,7 @@ test("the partitions of all replays of a session are bounded together, also wher
 })
 
 test("the partitions that groups of a shard replay are bounded, also where their topic comes later", async () => {
-  const node = new TestNode({}, storedTopics([]))
-  await node.start()
-  await node.advance(1_000)
-  const client = new TestClient(node, "a", 5)
-  client.connect({ clean: true })
-  await node.settle()
+  const { node, client } = await begin()
   const filters = ["$share/g/t/+", "$share/h/t/+"]
   for (const [index, filter] of filters.entries()) {
     client.send(encode.subscribe(5, index + 1, [{ filter, qos: 1 }], [["userProperty", ["manifold-from", "earliest"]]]))
@@ -157,6 +154,40 @@ test("the partitions that groups of a shard replay are bounded, also where their
   await node.advance(100)
   assert.deepEqual(counted(node).replayed, [99_990, 99_990])
 })
+
+/** How often topics are asked for while messages are published. */
+async function asksAmid(node: TestNode, name: string): Promise<number> {
+  const { topics } = node.shards[READER]?.broker.services ?? assert.fail("there are two")
+  const { findById } = topics
+  let asks = 0
+  topics.findById = (id) => {
+    asks += 1
+    return findById.call(topics, id)
+  }
+  await publish(node, name, ["1", "2", "3", "4", "5", "6", "7", "8", "9", "10"])
+  topics.findById = findById
+  return asks
+}
+
+for (const [what, filter] of [
+  ["a replay", "t/+"],
+  ["a group", "$share/g/t/+"]
+] as const) {
+  test(`a message that ${what} has left out costs no look at all that is read`, async () => {
+    const { node, client } = await begin()
+    client.send(encode.subscribe(5, 1, [{ filter, qos: 1 }], [["userProperty", ["manifold-from", "latest"]]]))
+    await node.advance(100)
+    for (const [number, partitions] of [1_000, 10].entries()) {
+      for (const shard of [0, 1]) hear(node, shard, topicOf(`topic${number}`, `t/${number}`, partitions, number))
+    }
+    await node.advance(100)
+    assert.equal(counted(node).left, 10)
+    const asks = await asksAmid(node, "t/1")
+    client.answer()
+    assert.equal(client.got.length, 10)
+    assert.ok(asks < 100, `${asks} topics asked for`)
+  })
+}
 
 test("a session that comes back to more topics than it may read reads as many as it may, and the rest is counted", async () => {
   const node = new TestNode({}, storedTopics([]))

@@ -73,7 +73,9 @@ export class GroupReplay {
   readonly #newTopics = new NewTopics()
   #isReading = false
   #isEnded = false
+  /** How many topics had been removed at the last {@link GroupReplay.passOn}, and when it was looked for those that are gone. */
   #removals = 0
+  #removalsSeen = 0
 
   constructor(broker: Broker, host: FeedHost, tenant: number, filter: string) {
     this.#broker = broker
@@ -248,16 +250,13 @@ export class GroupReplay {
 
   /** Goes where the logs ended at the last call where it rests: what was appended there matches nothing, as for one session's replays (`Passing`). */
   passOn(): void {
-    const { logs, topics, history } = this.#broker.services
+    const { logs, history } = this.#broker.services
+    this.#forgetGone()
     const isMoved = history.removals !== this.#removals
     this.#removals = history.removals
-    for (const source of [...this.#sources.values()]) {
+    for (const source of this.#sources.values()) {
       const { topic, partition, cursor, tail } = source
       if (!tail.isAtRest) continue
-      if (topics.findById(topic.id) === undefined) {
-        this.#remove(source)
-        continue
-      }
       if (isMoved) this.#again(source)
       else cursor.passed(0, source.end)
       source.end = 0
@@ -295,12 +294,18 @@ export class GroupReplay {
   }
 
   #hasRoomForOne(): boolean {
-    if (this.#isBelowBounds) return true
-    const { topics } = this.#broker.services
+    if (!this.#isBelowBounds) this.#forgetGone()
+    return this.#isBelowBounds
+  }
+
+  /** Topics that are no more. */
+  #forgetGone(): void {
+    const { topics, history } = this.#broker.services
+    if (history.removals === this.#removalsSeen) return
+    this.#removalsSeen = history.removals
     for (const source of [...this.#sources.values()]) {
       if (topics.findById(source.topic.id) === undefined) this.#remove(source)
     }
-    return this.#isBelowBounds
   }
 
   /** Of its own, and of all groups of the shard. */

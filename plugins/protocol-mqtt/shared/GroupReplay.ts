@@ -20,6 +20,7 @@ import { keyOf } from "../replay/Cursor.ts"
 import { PARTITIONS_MAX, type ReplayPlace } from "../replay/find-start.ts"
 import { awaitCommit, LogTail } from "../replay/LogTail.ts"
 import { NewTopics } from "../replay/NewTopics.ts"
+import { RETRY_MS, RETRY_NEW_MS } from "../replay/replay-options.ts"
 import type { FeedHost } from "./GroupFeed.ts"
 import type { GroupSource, SourcesRow } from "./group-rows.ts"
 
@@ -27,9 +28,6 @@ import type { GroupSource, SourcesRow } from "./group-rows.ts"
 export const SOURCES_FROM = 65_536
 /** Partitions that the groups of a shard replay together, about: what comes later is left out, and no group is made that does. */
 export const REPLAYED_MAX = 100_000
-/** Until a partition that cannot be read is tried again, ms; one of a topic that has just come to be is about to be open. */
-const RETRY_MS = 1_000
-const RETRY_NEW_MS = 100
 const READ_MESSAGES_MAX = 256
 const READ_BYTES_MAX = 262_144
 

@@ -7,28 +7,17 @@ import { RecordCursor } from "../log/RecordCursor.ts"
 import { writeBaseOffset } from "../log/record-batch.ts"
 import { Simulation } from "../platform/simulated.ts"
 import { TopicDirectory } from "../topics/TopicDirectory.ts"
-import type { TopicInfo } from "../topics/TopicInfo.ts"
-import { payloadOf } from "./fakes.ts"
+import { payloadOf, TELEMETRY } from "./fakes.ts"
 import { ShardHistory } from "./History.ts"
 import { OPEN_BYTES_MAX, OpenBatches } from "./OpenBatches.ts"
 
 const RECORDS = 2_000
-const topic: TopicInfo = {
-  tenant: 0,
-  name: "telemetry",
-  id: "1",
-  partitions: 1,
-  engine: "memory",
-  mode: "memory",
-  origin: "manifest",
-  filter: "d/+/t"
-}
 
 function make(codec: "none" | "zstd") {
   const records = Array.from({ length: RECORDS }, (_, each) => ({ key: "d/1/t", value: `${each}`.padEnd(50) }))
   const stored = { bytes: batch(records, { codec }) }
   const directory = new TopicDirectory()
-  directory.add(topic)
+  directory.add(TELEMETRY)
   const read = (): ReadResult => {
     const ends = { logStartOffset: 0, highWatermark: RECORDS, endOffset: RECORDS }
     return { refusal: 0, ...ends, leaderEpoch: 0, incarnation: 0, bytes: stored.bytes }
@@ -39,7 +28,7 @@ function make(codec: "none" | "zstd") {
   const go = async (offset: number, messages: number): Promise<{ next: number; got: ReadonlyArray<number> }> => {
     const got: Array<number> = []
     const { next } = await history.read(
-      topic,
+      TELEMETRY,
       0,
       { offset, incarnation: undefined },
       "#",

@@ -17,21 +17,11 @@ import type { ClockShape } from "../platform/Clock.ts"
 import { matches } from "../router/topic-filter.ts"
 import { TopicDirectory } from "../topics/TopicDirectory.ts"
 import type { TopicInfo } from "../topics/TopicInfo.ts"
-import { payloadOf } from "./fakes.ts"
+import { payloadOf, TELEMETRY } from "./fakes.ts"
 import { type HistoryPlace, ShardHistory } from "./History.ts"
 
 const encoder = new TextEncoder()
-const bound: TopicInfo = {
-  tenant: 0,
-  name: "telemetry",
-  id: "1",
-  partitions: 1,
-  engine: "memory",
-  mode: "memory",
-  origin: "manifest",
-  filter: "d/+/t"
-}
-const plain: TopicInfo = { ...bound, name: "sensors.room1", id: "2", filter: undefined } as unknown as TopicInfo
+const plain: TopicInfo = { ...TELEMETRY, name: "sensors.room1", id: "2", filter: undefined } as unknown as TopicInfo
 
 const at = (offset: number): HistoryPlace => ({ offset, incarnation: undefined })
 
@@ -84,7 +74,7 @@ class Stored {
 
 function make(): { readonly stored: Stored; readonly history: ShardHistory } {
   const directory = new TopicDirectory()
-  directory.add(bound)
+  directory.add(TELEMETRY)
   directory.add(plain)
   const stored = new Stored()
   return { stored, history: new ShardHistory(stored, directory, clock) }
@@ -119,7 +109,7 @@ test("each record that has a name which matches comes once, in order, whatever r
       for (let steps = 0; ; steps++) {
         assert.ok(steps < 200, "it comes to an end")
         let count = 0
-        const read = await history.read(bound, 0, at(next), filter, { messages, bytes: 1_000_000 }, (message) => {
+        const read = await history.read(TELEMETRY, 0, at(next), filter, { messages, bytes: 1_000_000 }, (message) => {
           count += 1
           // It may be refused, and comes again.
           if ((count + steps) % 5 === 4) return false

@@ -70,7 +70,10 @@ export interface HistoryShape {
    * comes to be by then may be among them or not.
    */
   homesOf(tenant: number, filter: string, max: number): Promise<ReadonlyArray<TopicInfo> | undefined>
-  /** Tells of topics that come to be and may be homes of names that match a filter, each in a turn of its own, until what it returns is called. */
+  /**
+   * Tells of topics that come to be and may be homes of names that match a filter, until what it returns is called. Each is told of before anybody
+   * knows it as a home, and its partitions are opened in a later turn.
+   */
   watchHomes(tenant: number, filter: string, came: (topic: TopicInfo) => void): () => void
   /**
    * Visits what is stored from `place` on under names that match `filter`, each message borrowed during its visit. Expired ones are visited,
@@ -148,17 +151,7 @@ export class ShardHistory implements HistoryShape {
   }
 
   watchHomes(tenant: number, filter: string, came: (topic: TopicInfo) => void): () => void {
-    let isWatched = true
-    // Its partitions are being opened by then.
-    const stop = this.#directory.watchHomes(tenant, filter, (topic) => {
-      this.#clock.immediate(() => {
-        if (isWatched && this.#directory.findById(topic.id) !== undefined) came(topic)
-      })
-    })
-    return () => {
-      isWatched = false
-      stop()
-    }
+    return this.#directory.watchHomes(tenant, filter, came)
   }
 
   async read(

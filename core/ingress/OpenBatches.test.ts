@@ -4,30 +4,20 @@ import { test } from "node:test"
 import { batch } from "../../tests/support/record-batch.ts"
 import type { ReadResult } from "../log/Logs.ts"
 import { RecordCursor } from "../log/RecordCursor.ts"
+import { writeBaseOffset } from "../log/record-batch.ts"
 import { Simulation } from "../platform/simulated.ts"
 import { TopicDirectory } from "../topics/TopicDirectory.ts"
-import type { TopicInfo } from "../topics/TopicInfo.ts"
-import { payloadOf } from "./fakes.ts"
+import { payloadOf, TELEMETRY } from "./fakes.ts"
 import { ShardHistory } from "./History.ts"
 import { OPEN_BYTES_MAX, OpenBatches } from "./OpenBatches.ts"
 
 const RECORDS = 2_000
-const topic: TopicInfo = {
-  tenant: 0,
-  name: "telemetry",
-  id: "1",
-  partitions: 1,
-  engine: "memory",
-  mode: "memory",
-  origin: "manifest",
-  filter: "d/+/t"
-}
 
 function make(codec: "none" | "zstd") {
   const records = Array.from({ length: RECORDS }, (_, each) => ({ key: "d/1/t", value: `${each}`.padEnd(50) }))
   const stored = { bytes: batch(records, { codec }) }
   const directory = new TopicDirectory()
-  directory.add(topic)
+  directory.add(TELEMETRY)
   const read = (): ReadResult => {
     const ends = { logStartOffset: 0, highWatermark: RECORDS, endOffset: RECORDS }
     return { refusal: 0, ...ends, leaderEpoch: 0, incarnation: 0, bytes: stored.bytes }
@@ -38,7 +28,7 @@ function make(codec: "none" | "zstd") {
   const go = async (offset: number, messages: number): Promise<{ next: number; got: ReadonlyArray<number> }> => {
     const got: Array<number> = []
     const { next } = await history.read(
-      topic,
+      TELEMETRY,
       0,
       { offset, incarnation: undefined },
       "#",
@@ -94,10 +84,27 @@ test("a batch that is another one at the same offset is not taken for what was o
   assert.deepEqual((await go(next, 2)).got, [5_010, 5_011])
 })
 
+test("a small batch is not kept open, however much was read with it", async () => {
+  const { stored, history, go } = make("none")
+  const records = Array.from({ length: 20 }, (_, each) => ({ key: "d/1/t", value: `${each}`.padEnd(50) }))
+  const batches = Array.from({ length: 100 }, (_, each) => {
+    const bytes = batch(records)
+    writeBaseOffset(bytes, 0, each * 20)
+    return bytes
+  })
+  stored.bytes = Buffer.concat(batches)
+  assert.deepEqual(await go(0, 2), { next: 2, got: [0, 1] })
+  assert.equal(history.openBytes, 0)
+})
+
 test("what is held open is bounded: those that were used the longest ago go, but for the last one", () => {
   const simulation = new Simulation(1)
   const open = new OpenBatches(simulation.clock)
-  const cursorOf = (size: number): RecordCursor => Object.assign(new RecordCursor(), { bytes: new Uint8Array(size) })
+  const cursorOf = (size: number): RecordCursor => {
+    const cursor = new RecordCursor()
+    assert.equal(cursor.reset(new Uint8Array(size), 0, size), 0)
+    return cursor
+  }
   assert.ok(!open.stopped("small", 1, cursorOf(100), 0), "that is walked again in no time")
   for (const key of ["a", "b", "c"]) assert.ok(open.stopped(key, 1, cursorOf(OPEN_BYTES_MAX / 4), 0))
   assert.notEqual(open.find("a", 1, 0), undefined)

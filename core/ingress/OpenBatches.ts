@@ -76,9 +76,8 @@ export class OpenBatches {
   /** Somebody stopped before the record at `offset`, to which the cursor has stepped; true where the cursor is kept and must not be used again. */
   stopped(key: string, checksum: number, cursor: RecordCursor, offset: number): boolean {
     let open = this.#byKey.get(key)
-    if (open?.cursor !== cursor) {
-      if (cursor.bytes.length < BYTES_MIN) return false
-      if (open !== undefined) this.#drop(key, open)
+    if (open === undefined) {
+      if (cursor.size < BYTES_MIN) return false
       open = new OpenBatch(checksum, cursor)
       this.#byKey.set(key, open)
       this.bytes += open.size

@@ -9,6 +9,7 @@ import { type Delivery, type Subscriber, Subscription } from "../router/Delivery
 import { Resolutions } from "../router/Resolutions.ts"
 import { ShardRouter } from "../router/Router.ts"
 import { type JoinedTopics, type JoinTopicsOptions, joinTopics, type TopicsShard } from "../topics/fakes.ts"
+import type { TopicInfo } from "../topics/TopicInfo.ts"
 import { Message } from "./Message.ts"
 import { ProducedBatches } from "./ProducedBatches.ts"
 import { Retained } from "./Retained.ts"
@@ -18,6 +19,18 @@ import { Tokens } from "./Tokens.ts"
 
 const encoder = new TextEncoder()
 const decoder = new TextDecoder()
+
+/** A topic of one partition that stores what matches a filter. */
+export const TELEMETRY: TopicInfo = {
+  tenant: 0,
+  name: "telemetry",
+  id: "1",
+  partitions: 1,
+  engine: "memory",
+  mode: "memory",
+  origin: "manifest",
+  filter: "d/+/t"
+}
 
 export interface MessageFacts {
   readonly qos?: number

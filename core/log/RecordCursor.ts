@@ -137,6 +137,11 @@ export class RecordCursor {
     this.refusal = 0
   }
 
+  /** Bytes of the batch's records, inflated. */
+  get size(): number {
+    return this.end - this.start
+  }
+
   /** The batch is a transaction marker, not data. */
   get isControl(): boolean {
     return (this.attributes & CONTROL) !== 0

@@ -4,8 +4,8 @@
  * Invariants
  *  - The ends of the logs are asked for before the positions are read: a session that begins meanwhile begins at or above them, and
  *    nothing above them is given up.
- *  - Only positions that stand in rows count, of sessions in memory too: those are what a crash would go on from. A
- *    group that replays needs what it begins with before its row is there.
+ *  - Only positions that stand in rows count, of sessions in memory too: those are what a crash would go on from. What replays may lie below
+ *    those ends and have rows that are written after they were read: it counts as it is in memory, and as it left that meanwhile.
  *  - One look at a time; one that failed has told the logs nothing, and the next comes as it would have.
  */
 import { lowOf } from "../../core/mod.ts"
@@ -30,6 +30,8 @@ export class QueueNeeds {
   /** Monotonic ms. */
   #dueMs = 0
   #isLooking = false
+  /** What the look that is under way has found. */
+  #lows: Array<number> = []
 
   constructor(broker: Broker, residents: () => Iterable<DurableSession>) {
     this.#broker = broker
@@ -44,12 +46,18 @@ export class QueueNeeds {
     void this.look().catch(() => {})
   }
 
+  /** A session leaves memory, and a look may have gone past its rows. */
+  leaves(session: DurableSession): void {
+    session.replays?.lowerNeeds(this.#lows)
+  }
+
   /** Tells the queue logs the lowest offsets that any session of this shard needs; rejects where the rows cannot be read. */
   async look(): Promise<void> {
     const { queueLogs, store } = this.#broker.services
     this.#isLooking = true
     try {
       const lows = Array.from({ length: queueLogs.count }, () => Number.POSITIVE_INFINITY)
+      this.#lows = lows
       // Sessions that begin from here on begin at or above these.
       const ends = await queueLogs.ends()
       const { local } = queueLogs

@@ -251,7 +251,9 @@ export class Sessions implements WheelTask {
 
   /** The rows of a session without a connection are committed: it leaves memory, if it has no others. */
   leave(session: DurableSession): void {
-    if (!session.hasUnwritten) this.#forget(session)
+    if (session.hasUnwritten) return
+    this.#needs.leaves(session)
+    this.#forget(session)
   }
 
   /** Ends a durable session for good; a will that still waits is published now [MQTT-3.1.3-9]. */

@@ -27,6 +27,7 @@ import { UNSPECIFIED_ERROR } from "../wire/reason-codes.ts"
 import { type Cursor, cursorAt, keyOf, placeOf, type RestingPlace } from "./Cursor.ts"
 import { PARTITIONS_MAX, type ReplayPlace } from "./find-start.ts"
 import { awaitCommit } from "./LogTail.ts"
+import { NewTopics } from "./NewTopics.ts"
 import { QUEUE } from "./queue-history.ts"
 import { readLog } from "./read-log.ts"
 import { AHEAD, PASSED_MIN, RETRY_MS, RETRY_NEW_MS, type ReplayOptions } from "./replay-options.ts"
@@ -38,12 +39,16 @@ export class Replay implements Subscriber {
   /** Of the queue logs. */
   readonly #selection: QueueSelection
   readonly #cursors = new Map<string, Cursor>()
+  /** How many of these are partitions of topics. */
+  #partitions = 0
   /** Those with something to read, in turn. */
   readonly #behind = new Set<Cursor>()
   /** Those that have moved since their rows were written. */
   readonly #moved = new Set<Cursor>()
   /** Those whose topics are gone, and their rows not yet. */
   #gone: Array<Cursor> = []
+  /** How many topics had been removed when it was looked for those. */
+  #removals = 0
   /** Its SUBACK is out, or its session is back. */
   #isStarted = false
   #isReading = false
@@ -52,7 +57,7 @@ export class Replay implements Subscriber {
   readonly #ahead: Array<Message> = []
   /** That reading, while not all of it has left. */
   #last: { readonly cursor: Cursor; readonly read: HistoryRead } | undefined
-  #stopWatching: (() => void) | undefined
+  readonly #newTopics = new NewTopics()
   /** Rises with every connection's end: what was read for an earlier one is not for this. */
   #attachment = 0
 
@@ -67,12 +72,6 @@ export class Replay implements Subscriber {
   /** Partitions that it reads; one where no topic has its names, for it reads the queue logs. */
   get partitionCount(): number {
     return Math.max(this.#partitions, 1)
-  }
-
-  get #partitions(): number {
-    let count = 0
-    for (const { topic } of this.#cursors.values()) if (topic !== QUEUE) count += 1
-    return count
   }
 
   /** Names the partitions of topics at whose ends it rests; topics that are gone are forgotten. */
@@ -131,14 +130,9 @@ export class Replay implements Subscriber {
   start(): void {
     const { tenant, broker } = this.#session
     this.#forgetGone()
-    const attachment = this.#attachment
-    const { filter } = this.#options
-    this.#stopWatching ??= broker.services.history.watchHomes(tenant, filter, (topic) => this.#came(topic))
-    void broker.services.history.homesOf(tenant, filter, PARTITIONS_MAX).then((homes = []) => {
-      if (this.#isOver || attachment !== this.#attachment) return
-      for (const topic of homes) this.#came(topic)
-    })
-    askEnds(broker.services.queueLogs, (ends) => {
+    const { history, queueLogs } = broker.services
+    this.#newTopics.start(history, tenant, this.#options.filter, (topic) => this.#came(topic))
+    askEnds(queueLogs, (ends) => {
       if (this.#isOver) return
       // It has places in all of them, but for logs that there were not when it was made.
       for (const [partition, offset] of ends.entries()) {
@@ -157,6 +151,7 @@ export class Replay implements Subscriber {
 
   /** A topic came to be since: all that it has is new. */
   #came(topic: TopicInfo): void {
+    this.#forgetGone()
     let room = this.#room
     for (let partition = 0; partition < topic.partitions; partition++) {
       if (this.#cursors.has(keyOf(topic, partition))) continue
@@ -165,13 +160,13 @@ export class Replay implements Subscriber {
       room -= 1
     }
     if (this.#moved.size > 0) this.#session.replayMoved()
-    this.go()
+    // It may have come just now: its partitions are being opened in the next turn.
+    this.#session.broker.services.clock.immediate(() => this.go())
   }
 
   /** The connection has ended. */
   detach(): void {
-    this.#stopWatching?.()
-    this.#stopWatching = undefined
+    this.#newTopics.stop()
     this.#attachment += 1
     this.#isStarted = false
     this.#isReading = false
@@ -187,7 +182,9 @@ export class Replay implements Subscriber {
 
   /** Topics that are no more. */
   #forgetGone(): void {
-    const { topics } = this.#session.broker.services
+    const { topics, history } = this.#session.broker.services
+    if (history.removals === this.#removals) return
+    this.#removals = history.removals
     for (const cursor of [...this.#cursors.values()]) {
       if (cursor.topic !== QUEUE && topics.findById(cursor.topic.id) === undefined) this.#remove(cursor)
     }
@@ -195,7 +192,7 @@ export class Replay implements Subscriber {
 
   #remove(cursor: Cursor): void {
     cursor.stopWaiting?.()
-    this.#cursors.delete(cursor.key)
+    if (this.#cursors.delete(cursor.key)) this.#partitions -= 1
     this.#behind.delete(cursor)
     this.#moved.delete(cursor)
     this.#gone.push(cursor)
@@ -220,13 +217,14 @@ export class Replay implements Subscriber {
     else this.#hear(known, message.offset)
   }
 
-  /** The first message of a partition that it does not read. */
+  /** The first message of a partition that it does not read: its topic is not known yet, or was left out and there may be room now. */
   #meet(topic: TopicInfo, message: Message): void {
-    if (this.#room <= 0) this.#forgetGone()
+    this.#forgetGone()
     // Where there is no room for one more its messages come as they are published.
     if (this.#room <= 0) this.#send(message)
     else {
-      this.#add({ topic, partition: message.partition, offset: message.offset, incarnation: undefined })
+      const offset = this.#newTopics.isLooking ? 0 : message.offset
+      this.#add({ topic, partition: message.partition, offset, incarnation: undefined })
       this.#session.replayMoved()
       this.go()
     }
@@ -296,7 +294,7 @@ export class Replay implements Subscriber {
   /** The subscription is taken off, or its session has ended. */
   end(): void {
     this.#isOver = true
-    this.#stopWatching?.()
+    this.#newTopics.stop()
     this.#forgetAhead()
     for (const cursor of this.#cursors.values()) cursor.stopWaiting?.()
     this.#cursors.clear()
@@ -306,6 +304,7 @@ export class Replay implements Subscriber {
   #add(place: ReplayPlace): void {
     const cursor = cursorAt(place)
     this.#cursors.set(cursor.key, cursor)
+    if (place.topic !== QUEUE) this.#partitions += 1
     this.#behind.add(cursor)
     this.#moved.add(cursor)
   }

@@ -9,7 +9,7 @@ import { encode } from "../../../tests/support/mqtt-packets.ts"
 import { TestClient } from "../fakes.ts"
 import { rangeOf } from "../session-rows.ts"
 import { TestNode } from "../testing.ts"
-import { storedTopics, topicOf } from "./fakes.ts"
+import { amidLook, storedTopics, topicOf } from "./fakes.ts"
 
 const NOBODY: Principal = { tenant: 0, user: "", clientIdentifier: "", peerAddress: "" }
 /** Queue logs, of two shards: each has its row. */
@@ -207,6 +207,37 @@ for (const filter of ["u/x", "$share/g/u/x"]) {
     )
   })
 }
+
+test("what a replay begins with stays in the queue logs also when its session leaves memory while its shard looks what is needed", async () => {
+  const { node, store, client, connect, take, subscribe } = await begin()
+  const shard = node.of("reader")
+  // Of the other shard.
+  const other = numbers(1, 20).find((number) => node.of(`keeper${number}`) !== shard)
+  const keeper = new TestClient(node, `keeper${other}`, 5)
+  keeper.connect(KEPT)
+  await node.settle()
+  keeper.send(encode.subscribe(5, 1, [{ filter: "u/x", qos: 1 }]))
+  await node.settle()
+  await store("u/x", 20)
+  // A new session: what it has of its own begins here.
+  client.connect({ clean: true, ...KEPT })
+  await node.advance(100)
+  shard.journal.isAutomatic = false
+  subscribe("u/x", "earliest", 1)
+  await node.advance(100)
+  client.cut()
+  keeper.connect({ clean: true })
+  await node.settle()
+  amidLook(shard, () => {
+    shard.journal.isAutomatic = true
+    shard.journal.commit()
+  })
+  await node.advance(5_000)
+  assert.ok(shard.journal.isAutomatic)
+  await connect()
+  await take()
+  assert.deepEqual(payloads(client), numbers(1, 20))
+})
 
 test("what begins as an exclusive filter does and goes on as a replay is neither", async () => {
   const { client, take, subscribe } = await begin()

@@ -11,6 +11,8 @@ import type { MetaEntry } from "../../../core/meta/MetaStore.ts"
 import { NotingEngine } from "../../../core/topics/fakes.ts"
 import type { TopicInfo } from "../../../core/topics/TopicInfo.ts"
 import { encodeTopic, topicKey } from "../../../core/topics/Topics.ts"
+import { rangeOf } from "../session-rows.ts"
+import type { TestShard } from "../testing.ts"
 
 const decoder = new TextDecoder()
 
@@ -158,4 +160,18 @@ export function storedTopics(topics: ReadonlyArray<TopicInfo>): StoredTopics {
 export function topicOf(name: string, filter: string, partitions: number, number = 1): TopicInfo {
   const made = { tenant: 0, engine: "memory", mode: "persistent", origin: "manifest" } as const
   return { ...made, name, id: `00000000-0000-4000-8000-00000000000${number}`, partitions, filter }
+}
+
+/** Acts when a shard that looks what is needed of the queue logs has read the rows of groups and replays. */
+export function amidLook({ store }: TestShard, act: () => void): void {
+  const { rangeLater } = store
+  const { end } = rangeOf("sc")
+  store.rangeLater = (start, to, ...limits) => {
+    const found = rangeLater.call(store, start, to, ...limits)
+    if (Buffer.compare(to, end) === 0) {
+      store.rangeLater = rangeLater
+      act()
+    }
+    return found
+  }
 }

@@ -19,6 +19,18 @@ function topicsOf(node: TestNode, shard: number): ShardTopics {
   return (node.shards[shard] ?? assert.fail("there are two")).broker.services.topics as unknown as ShardTopics
 }
 
+/** A node, and a client whose session is on the reader's shard. */
+async function begin(...topics: ReadonlyArray<TopicInfo>) {
+  const node = new TestNode({}, storedTopics(topics))
+  await node.start()
+  await node.advance(1_000)
+  const id = ["a", "b", "c", "d", "e", "f"].find((each) => node.of(each) === node.shards[READER])
+  const client = new TestClient(node, id ?? assert.fail("one is there"), 5)
+  client.connect({ clean: true })
+  await node.settle()
+  return { node, client }
+}
+
 /** A shard hears of a topic. */
 function hear(node: TestNode, shard: number, topic: TopicInfo): void {
   const topics = topicsOf(node, shard) as unknown as {
@@ -33,25 +45,49 @@ async function publish(node: TestNode, name: string, payloads: ReadonlyArray<str
   await node.advance(20)
 }
 
+/** The reader's shard hears of a topic before the message "4" is published, or when that has just come. */
+type Late = (node: TestNode, topic: TopicInfo) => Promise<void>
+
+const LATE: ReadonlyArray<readonly [when: string, hears: Late]> = [
+  [
+    "before its last one",
+    async (node, topic) => {
+      hear(node, READER, topic)
+      await node.advance(1_000)
+      await publish(node, "t/0", ["4"])
+    }
+  ],
+  [
+    "in the turn in which its last one comes",
+    async (node, topic) => {
+      const { history } = node.shards[READER]?.broker.services ?? assert.fail("there are two")
+      const { homeOf } = history
+      history.homeOf = (tenant, name) => {
+        history.homeOf = homeOf
+        hear(node, READER, topic)
+        return history.homeOf(tenant, name)
+      }
+      await publish(node, "t/0", ["4"])
+      assert.equal(history.homeOf, homeOf)
+    }
+  ]
+]
+
 for (const [what, filter] of [
   ["a replay", "t/+"],
   ["a replay of one name", "t/0"],
   ["a group that replays", "$share/g/t/+"]
 ] as const) {
-  for (const before of [undefined, topicOf("wider", "t/#", 1, 2)]) {
+  for (const [before, [when, hears]] of [undefined, topicOf("wider", "#", 1, 2)].flatMap((home) =>
+    LATE.map((late) => [home, late] as const)
+  )) {
     const other = before === undefined ? "no home" : "another home"
-    test(`${what} misses no first message of a topic that its shard hears of late; until then the name has ${other}`, async () => {
-      const node = new TestNode({}, storedTopics(before === undefined ? [] : [before]))
-      await node.start()
-      await node.advance(1_000)
+    test(`${what} misses no first message of a topic that its shard hears of ${when}; until then the name has ${other}`, async () => {
+      const { node, client } = await begin(...(before === undefined ? [] : [before]))
       const owner = filter.startsWith("$share/")
         ? node.shards[0]?.broker.services.shard.ownerOfGroup(0, filter.slice(7))
         : READER
       assert.equal(owner, READER)
-      const id = ["a", "b", "c", "d", "e", "f"].find((each) => node.of(each) === node.shards[READER])
-      const client = new TestClient(node, id ?? assert.fail("one is there"), 5)
-      client.connect({ clean: true })
-      await node.settle()
       client.send(encode.subscribe(5, 1, [{ filter, qos: 1 }], [["userProperty", ["manifold-from", "latest"]]]))
       await node.advance(100)
       // Its one partition is the other shard's.
@@ -62,9 +98,7 @@ for (const [what, filter] of [
       hear(node, STORING, topic)
       await node.advance(20)
       await publish(node, "t/0", ["1", "2", "3"])
-      hear(node, READER, topic)
-      await node.advance(1_000)
-      await publish(node, "t/0", ["4"])
+      await hears(node, topic)
       for (let round = 0; round < 10; round++) {
         client.answer()
         await node.advance(100)
@@ -84,11 +118,7 @@ function counted(node: TestNode) {
 }
 
 test("the partitions of all replays of a session are bounded together, also where their topics come later", async () => {
-  const node = new TestNode({}, storedTopics([]))
-  await node.start()
-  const client = new TestClient(node, "a", 5)
-  client.connect({ clean: true })
-  await node.settle()
+  const { node, client } = await begin()
   for (const [index, filter] of ["a/+", "b/+", "c/+"].entries()) {
     client.send(encode.subscribe(5, index + 1, [{ filter, qos: 1 }], [["userProperty", ["manifold-from", "earliest"]]]))
     await node.settle()
@@ -108,12 +138,7 @@ test("the partitions of all replays of a session are bounded together, also wher
 })
 
 test("the partitions that groups of a shard replay are bounded, also where their topic comes later", async () => {
-  const node = new TestNode({}, storedTopics([]))
-  await node.start()
-  await node.advance(1_000)
-  const client = new TestClient(node, "a", 5)
-  client.connect({ clean: true })
-  await node.settle()
+  const { node, client } = await begin()
   const filters = ["$share/g/t/+", "$share/h/t/+"]
   for (const [index, filter] of filters.entries()) {
     client.send(encode.subscribe(5, index + 1, [{ filter, qos: 1 }], [["userProperty", ["manifold-from", "earliest"]]]))
@@ -128,4 +153,71 @@ test("the partitions that groups of a shard replay are bounded, also where their
   client.send(encode.unsubscribe(5, 9, filters))
   await node.advance(100)
   assert.deepEqual(counted(node).replayed, [99_990, 99_990])
+})
+
+/** How often topics are asked for while messages are published. */
+async function asksAmid(node: TestNode, name: string): Promise<number> {
+  const { topics } = node.shards[READER]?.broker.services ?? assert.fail("there are two")
+  const { findById } = topics
+  let asks = 0
+  topics.findById = (id) => {
+    asks += 1
+    return findById.call(topics, id)
+  }
+  await publish(node, name, ["1", "2", "3", "4", "5", "6", "7", "8", "9", "10"])
+  topics.findById = findById
+  return asks
+}
+
+for (const [what, filter] of [
+  ["a replay", "t/+"],
+  ["a group", "$share/g/t/+"]
+] as const) {
+  test(`a message that ${what} has left out costs no look at all that is read`, async () => {
+    const { node, client } = await begin()
+    client.send(encode.subscribe(5, 1, [{ filter, qos: 1 }], [["userProperty", ["manifold-from", "latest"]]]))
+    await node.advance(100)
+    for (const [number, partitions] of [1_000, 10].entries()) {
+      for (const shard of [0, 1]) hear(node, shard, topicOf(`topic${number}`, `t/${number}`, partitions, number))
+    }
+    await node.advance(100)
+    assert.equal(counted(node).left, 10)
+    const asks = await asksAmid(node, "t/1")
+    client.answer()
+    assert.equal(client.got.length, 10)
+    assert.ok(asks < 100, `${asks} topics asked for`)
+  })
+}
+
+test("a session that comes back to more topics than it may read reads as many as it may, and the rest is counted", async () => {
+  const node = new TestNode({}, storedTopics([]))
+  await node.start()
+  const client = new TestClient(node, "a", 5)
+  const kept = { clean: false, properties: [["sessionExpiry", 1_000]] } as const
+  client.connect(kept)
+  await node.settle()
+  client.send(encode.subscribe(5, 1, [{ filter: "t/+", qos: 1 }], [["userProperty", ["manifold-from", "earliest"]]]))
+  await node.advance(100)
+  client.answer()
+  client.cut()
+  await node.advance(100)
+  for (let number = 0; number < 1_001; number++) {
+    for (const shard of [0, 1]) hear(node, shard, topicOf(`topic${number}`, `t/${number}`, 1, number))
+  }
+  await node.advance(100)
+  await publish(node, "t/5", ["1"])
+  // While it looks which topics there are, more comes.
+  const { history } = node.of("a").broker.services
+  const { homesOf } = history
+  const { promise, resolve } = Promise.withResolvers<void>()
+  history.homesOf = (...asked) => promise.then(() => homesOf.apply(history, asked))
+  client.connect(kept)
+  await node.advance(100)
+  await publish(node, "t/5", ["2"])
+  resolve()
+  for (let round = 0; round < 20; round++) {
+    await node.advance(100)
+    client.answer()
+  }
+  assert.deepEqual([client.got.map(({ payload }) => payload), counted(node).left], [["1", "2"], 1])
 })

@@ -7,8 +7,6 @@
 import assert from "node:assert/strict"
 import { test } from "node:test"
 import fc from "fast-check"
-import type { Principal } from "../../../core/access/Access.ts"
-import { messageOf } from "../../../core/ingress/fakes.ts"
 import { ShardHistory } from "../../../core/ingress/History.ts"
 import { ShardLogs } from "../../../core/log/Logs.ts"
 import { matches } from "../../../core/router/topic-filter.ts"
@@ -24,40 +22,27 @@ import { type StoredPartition, storedTopics, topicOf } from "./fakes.ts"
 import { LogTail } from "./LogTail.ts"
 import { Replay } from "./Replay.ts"
 import { Replays } from "./Replays.ts"
+import { appends, befallTopic, STORE_STEP, type StoredStep, trims } from "./stored-arbitraries.ts"
 
 const NAMES = ["t/0", "t/1", "t/2", "t/3"]
 const UNSTORED = "u/x"
 const EXPIRY_S = 200
 const KEPT = { properties: [["sessionExpiry", EXPIRY_S]] } as const
-const NOBODY: Principal = { tenant: 0, user: "", clientIdentifier: "", peerAddress: "" }
 
 type Step =
   | NodeStep
-  | { readonly kind: "publish"; readonly name: string; readonly qos: number; readonly shard: number }
+  | StoredStep
   /** By a client that sends it until it is taken, on the name that no topic stores. */
   | { readonly kind: "send"; readonly qos: 1 | 2 }
   | { readonly kind: "answer"; readonly count: number }
   | { readonly kind: "cut" }
   | { readonly kind: "connect" }
-  /** What was appended is committed, from now on as it comes, or when this is said again. */
-  | { readonly kind: "store"; readonly isAutomatic: boolean }
-  /** Retention takes this part of a partition. */
-  | { readonly kind: "trim"; readonly partition: number; readonly part: number }
 
-const publish = fc.record({
-  kind: fc.constant("publish" as const),
-  name: fc.constantFrom(...NAMES),
-  qos: fc.nat({ max: 2 }),
-  shard: fc.nat({ max: 1 })
-})
+const append = appends(NAMES)
 const send = fc.record({ kind: fc.constant("send" as const), qos: fc.constantFrom(1 as const, 2 as const) })
-const trim = fc.record({
-  kind: fc.constant("trim" as const),
-  partition: fc.nat({ max: 2 }),
-  part: fc.double({ min: 0, max: 1, noNaN: true })
-})
+const trim = trims(3)
 const step: fc.Arbitrary<Step> = fc.oneof(
-  { weight: 12, arbitrary: publish },
+  { weight: 12, arbitrary: append },
   { weight: 5, arbitrary: send },
   {
     weight: 8,
@@ -65,7 +50,7 @@ const step: fc.Arbitrary<Step> = fc.oneof(
   },
   { weight: 2, arbitrary: fc.record({ kind: fc.constantFrom("cut" as const, "connect" as const) }) },
   { weight: 2, arbitrary: fc.record({ kind: fc.constant("connect" as const) }) },
-  { weight: 2, arbitrary: fc.record({ kind: fc.constant("store" as const), isAutomatic: fc.boolean() }) },
+  { weight: 2, arbitrary: STORE_STEP },
   { weight: 2, arbitrary: trim },
   ...JOURNAL_STEPS,
   LOSS_STEP,
@@ -76,7 +61,7 @@ const history = fc.record({
   steps: fc.array(step, { maxLength: 70, size: "max" }),
   /** What is stored, and taken by retention, before anybody asks for it. */
   before: fc.array(
-    fc.oneof({ weight: 6, arbitrary: publish }, { weight: 2, arbitrary: send }, { weight: 1, arbitrary: trim }),
+    fc.oneof({ weight: 6, arbitrary: append }, { weight: 2, arbitrary: send }, { weight: 1, arbitrary: trim }),
     { maxLength: 20 }
   ),
   partitions: fc.constantFrom(1, 3),
@@ -112,25 +97,13 @@ async function begin({ window, partitions, batchesAtOnce, isKept, before, from, 
   await node.settle()
   holder.cut()
   const unstored: Array<{ readonly payload: string; readonly qos: number }> = []
-  const act = async (each: Step): Promise<void> => {
+  const act = async (each: Extract<Step, { kind: "send" }> | StoredStep): Promise<void> => {
     if (!publisher.isConnected) publisher.connect()
     publisher.answer()
     if (each.kind === "send") {
       const payload = `u${unstored.length}`
       if (publisher.publish(UNSTORED, payload, each.qos)) unstored.push({ payload, qos: each.qos })
-    } else if (each.kind === "publish") {
-      const payload = `${sent.size}`
-      sent.set(payload, each.qos)
-      const { ingress } = node.shards[each.shard]?.broker.services ?? assert.fail("there are two")
-      ingress.publishUnsafe(messageOf(each.name, payload, { qos: each.qos }), NOBODY)
-    } else if (each.kind === "store") {
-      stored.engine.isAutomatic = each.isAutomatic
-      stored.engine.commit()
-    } else if (each.kind === "trim") {
-      const partition = all()[each.partition % partitions]
-      const end = partition?.highWatermark ?? 0
-      await partition?.deleteBefore(Math.floor((partition.logStartOffset + end) * each.part))
-    }
+    } else befallTopic(node, stored, topic, sent, each)
     await node.settle()
   }
   for (const each of before) {
@@ -258,8 +231,7 @@ const whatever = fc.asyncProperty(history, async (made) => {
     client.cut()
   }
   for (const each of steps) {
-    if (each.kind === "publish" || each.kind === "send" || each.kind === "store" || each.kind === "trim")
-      await act(each)
+    if (each.kind === "append" || each.kind === "send" || each.kind === "store" || each.kind === "trim") await act(each)
     else if (each.kind === "answer") client.answer(each.count)
     else if (each.kind === "cut") leave()
     else if (each.kind === "connect") {

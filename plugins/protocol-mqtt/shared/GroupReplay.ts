@@ -19,6 +19,8 @@ import type { Broker } from "../Broker.ts"
 import { keyOf } from "../replay/Cursor.ts"
 import { PARTITIONS_MAX, type ReplayPlace } from "../replay/find-start.ts"
 import { awaitCommit, LogTail } from "../replay/LogTail.ts"
+import { NewTopics } from "../replay/NewTopics.ts"
+import { RETRY_MS, RETRY_NEW_MS } from "../replay/replay-options.ts"
 import type { FeedHost } from "./GroupFeed.ts"
 import type { GroupSource, SourcesRow } from "./group-rows.ts"
 
@@ -26,9 +28,6 @@ import type { GroupSource, SourcesRow } from "./group-rows.ts"
 export const SOURCES_FROM = 65_536
 /** Partitions that the groups of a shard replay together, about: what comes later is left out, and no group is made that does. */
 export const REPLAYED_MAX = 100_000
-/** Until a partition that cannot be read is tried again, ms; one of a topic that has just come to be is about to be open. */
-const RETRY_MS = 1_000
-const RETRY_NEW_MS = 100
 const READ_MESSAGES_MAX = 256
 const READ_BYTES_MAX = 262_144
 
@@ -69,22 +68,24 @@ export class GroupReplay {
   /** Those with something to read, in turn. */
   readonly #behind = new Set<Source>()
   #last = SOURCES_FROM - 1
-  readonly #stopWatching: () => void
+  readonly #newTopics = new NewTopics()
   #isReading = false
   #isEnded = false
+  /** How many topics had been removed at the last {@link GroupReplay.passOn}, and when it was looked for those that are gone. */
   #removals = 0
+  #removalsSeen = 0
 
   constructor(broker: Broker, host: FeedHost, tenant: number, filter: string) {
     this.#broker = broker
     this.#host = host
     this.#tenant = tenant
     this.#filter = filter
-    this.#stopWatching = broker.services.history.watchHomes(tenant, filter, (topic) => this.#came(topic))
   }
 
   /** Begins where the member that makes the group wants it. */
   begin(places: ReadonlyArray<ReplayPlace>): void {
     for (const place of places) this.#add(place)
+    this.#start()
   }
 
   /** Goes on from a row; topics that are gone are left out. */
@@ -96,6 +97,7 @@ export class GroupReplay {
       const place = { topic, partition, offset: position.next, incarnation }
       this.#put(new Source(log, place, position.open))
     }
+    this.#start()
   }
 
   /** What the row says of it. */
@@ -120,13 +122,8 @@ export class GroupReplay {
     return sum
   }
 
-  /** The first member is there: topics that came to be meanwhile are read from their beginning. */
-  start(): void {
-    void this.#broker.services.history.homesOf(this.#tenant, this.#filter, PARTITIONS_MAX).then((homes = []) => {
-      if (this.#isEnded) return
-      for (const topic of homes) this.#came(topic)
-      this.drain()
-    })
+  #start(): void {
+    this.#newTopics.start(this.#broker.services.history, this.#tenant, this.#filter, (topic) => this.#came(topic))
   }
 
   /** A topic came to be since: all that it has is new. */
@@ -142,7 +139,8 @@ export class GroupReplay {
     }
     if (!isMore) return
     this.#host.moved()
-    this.drain()
+    // It may have come just now: its partitions are being opened in the next turn.
+    this.#broker.services.clock.immediate(() => this.drain())
   }
 
   /** A live message of a topic that stores it: it is read in its place. False where there is no room for its partition. */
@@ -157,7 +155,8 @@ export class GroupReplay {
       return true
     }
     if (!this.#hasRoomForOne()) return false
-    this.#add({ topic: home, partition: message.partition, offset: message.offset, incarnation: undefined })
+    const offset = this.#newTopics.isLooking ? 0 : message.offset
+    this.#add({ topic: home, partition: message.partition, offset, incarnation: undefined })
     this.#host.moved()
     this.drain()
     return true
@@ -170,7 +169,7 @@ export class GroupReplay {
 
   end(): void {
     this.#isEnded = true
-    this.#stopWatching()
+    this.#newTopics.stop()
     this.#broker.shared.replayed.count -= this.#sources.size
     for (const { stopWaiting } of this.#sources.values()) stopWaiting?.()
   }
@@ -249,16 +248,13 @@ export class GroupReplay {
 
   /** Goes where the logs ended at the last call where it rests: what was appended there matches nothing, as for one session's replays (`Passing`). */
   passOn(): void {
-    const { logs, topics, history } = this.#broker.services
+    const { logs, history } = this.#broker.services
+    this.#forgetGone()
     const isMoved = history.removals !== this.#removals
     this.#removals = history.removals
-    for (const source of [...this.#sources.values()]) {
+    for (const source of this.#sources.values()) {
       const { topic, partition, cursor, tail } = source
       if (!tail.isAtRest) continue
-      if (topics.findById(topic.id) === undefined) {
-        this.#remove(source)
-        continue
-      }
       if (isMoved) this.#again(source)
       else cursor.passed(0, source.end)
       source.end = 0
@@ -296,12 +292,18 @@ export class GroupReplay {
   }
 
   #hasRoomForOne(): boolean {
-    if (this.#isBelowBounds) return true
-    const { topics } = this.#broker.services
+    if (!this.#isBelowBounds) this.#forgetGone()
+    return this.#isBelowBounds
+  }
+
+  /** Topics that are no more. */
+  #forgetGone(): void {
+    const { topics, history } = this.#broker.services
+    if (history.removals === this.#removalsSeen) return
+    this.#removalsSeen = history.removals
     for (const source of [...this.#sources.values()]) {
       if (topics.findById(source.topic.id) === undefined) this.#remove(source)
     }
-    return this.#isBelowBounds
   }
 
   /** Of its own, and of all groups of the shard. */

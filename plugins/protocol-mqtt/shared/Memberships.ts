@@ -69,8 +69,9 @@ export class Memberships {
   #waitingBytes = 0
   /** Whether its groups were told to give no more: too much waits. */
   #isFull = false
-  /** Memberships that are kept when their groups have them. */
+  /** Memberships that are kept when their groups have them; and the filters of which no row tells until then. */
   #keeping = 0
+  readonly #unkept = new Set<string>()
 
   constructor(session: Session) {
     this.#session = session
@@ -114,14 +115,22 @@ export class Memberships {
     const ticket = this.joins.stream.issue()
     membership.isAttached = true
     if (keep !== undefined) this.#keeping += 1
+    if (keep === undefined) this.#unkept.delete(wish.filter)
+    else if (before === undefined) this.#unkept.add(wish.filter)
     const done = (outcome: number): void => {
       if (keep !== undefined) this.#keeping -= 1
       this.joins.done(ticket, outcome)
     }
     const joined = (outcome: number): void => {
       const isThere = this.#byFilter.get(wish.filter) === membership
-      if (keep !== undefined && isThere && outcome >= 0) keep(done)
-      else done(outcome)
+      if (keep !== undefined && isThere && outcome >= 0) {
+        this.#unkept.delete(wish.filter)
+        keep(done)
+        return
+      }
+      // It would be forgotten with the session's memory, and its group wait for it for good.
+      if (isThere && this.#unkept.has(wish.filter)) this.#session.unsubscribe(wish.filter)
+      done(outcome)
     }
     shared.attach(membership, this.#limit, isClaimed, joined)
     return { isNew: before === undefined, ticket }
@@ -132,7 +141,8 @@ export class Memberships {
     const membership = this.#byFilter.get(filter)
     if (membership === undefined) return false
     this.#byFilter.delete(filter)
-    this.#session.broker.shared.detach(membership, false)
+    this.#unkept.delete(filter)
+    this.#leave(membership, false)
     this.#giveBack((assignment) => assignment.membership === membership)
     return true
   }
@@ -148,23 +158,25 @@ export class Memberships {
 
   /** The connection has ended; with `isOver` the session has, too. First it is gone, then what it had not sent goes to others. */
   detach(isOver: boolean): void {
-    const { broker, tenant } = this.#session
-    for (const membership of this.#byFilter.values()) {
-      const { name, wish, isAttached } = membership
-      membership.isAttached = false
-      if (isAttached) broker.shared.detach(membership, !isOver)
-      // Its connection has ended before its groups were told of it.
-      else if (isOver) broker.shared.away(tenant, name, wish.qos, -1)
-    }
+    for (const membership of this.#byFilter.values()) this.#leave(membership, !isOver)
     if (isOver) this.#byFilter.clear()
     this.#giveBack(() => true)
   }
 
   /** A session without a connection has ended. */
   forget(): void {
-    const { broker, tenant } = this.#session
-    for (const { name, wish } of this.#byFilter.values()) broker.shared.away(tenant, name, wish.qos, -1)
+    for (const membership of this.#byFilter.values()) this.#leave(membership, false)
     this.#byFilter.clear()
+  }
+
+  /** Its group has it no more, or counts it as away. */
+  #leave(membership: Membership, staysAway: boolean): void {
+    const { broker, tenant } = this.#session
+    const { name, wish, isAttached } = membership
+    membership.isAttached = false
+    if (isAttached) broker.shared.detach(membership, staysAway)
+    // It was away: its connection has ended, maybe before its group was told of it.
+    else if (!staysAway) broker.shared.away(tenant, name, wish.qos, -1)
   }
 
   /** A message of QoS 0. */
@@ -235,7 +247,9 @@ export class Memberships {
 
   /** All its rows. */
   collect(number: number, writes: Array<KeyValueWrite>, namesOf: (filter: string) => ReadonlyArray<string>): void {
-    for (const { wish } of this.#byFilter.values()) writes.push(rowOf(number, wish, namesOf(wish.filter)))
+    for (const { wish } of this.#byFilter.values()) {
+      if (!this.#unkept.has(wish.filter)) writes.push(rowOf(number, wish, namesOf(wish.filter)))
+    }
   }
 
   #make(wish: Wish, number?: number): Membership {

@@ -102,7 +102,7 @@ export class OwnedGroups {
     this.#dropped.retry((key) => this.#groups.has(key))
   }
 
-  /** Lowers what is needed of each queue log to where those stand whose rows are not there yet. */
+  /** Lowers what is needed of each queue log to where they stand. */
   lowerNeeds(lows: Array<number>): void {
     for (const group of this.#groups.values()) group.lowerNeeds(lows)
   }

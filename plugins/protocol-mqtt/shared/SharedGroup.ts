@@ -106,7 +106,6 @@ export class SharedGroup implements Group, Subscriber, FeedHost {
     if (this.#roster.members.length === 1) {
       this.#rewind()
       this.#keep.feed?.bound()
-      this.#places.replay?.start()
     }
     this.#dispatch()
     this.#asks.answerWhenKnown()
@@ -152,9 +151,9 @@ export class SharedGroup implements Group, Subscriber, FeedHost {
     this.#places.replay?.rewind()
   }
 
-  /** Lowers what is needed of each queue log to where it stands; once its row says that, the row does. */
+  /** Lowers what is needed of each queue log to where it stands. Its row may say less, or is not there yet. */
   lowerNeeds(lows: Array<number>): void {
-    if (!this.#record.isCommitted) this.#keep.lowerNeeds(lows)
+    this.#keep.lowerNeeds(lows)
   }
 
   /** The row is written now, if it has anything to say. */

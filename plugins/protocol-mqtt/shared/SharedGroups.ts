@@ -105,7 +105,7 @@ export class SharedGroups implements GroupVoice, WheelTask {
     this.#owned.flush()
   }
 
-  /** Lowers what is needed of each queue log to where groups stand of which no row tells yet. */
+  /** Lowers what is needed of each queue log to where groups stand. */
   lowerNeeds(lows: Array<number>): void {
     this.#owned.lowerNeeds(lows)
   }
@@ -166,7 +166,7 @@ export class SharedGroups implements GroupVoice, WheelTask {
   /** Durable members of a group that are not connected are more or fewer than was told. */
   away(tenant: number, name: string, qos: number, change: 1 | -1): void {
     const owner = this.#broker.services.shard.ownerOfGroup(tenant, name)
-    if (owner === this.#self) this.#awayChanged(tenant, name, qos, change)
+    if (owner === this.#self) this.#owned.changeAway(tenant, name, qos, change)
     else this.#send(owner, (writer) => Frame.writeAway(writer, tenant, name, qos, change))
   }
 
@@ -258,10 +258,6 @@ export class SharedGroups implements GroupVoice, WheelTask {
     if (known.member.inflight === 0) this.#known.delete(key)
   }
 
-  #awayChanged(tenant: number, name: string, qos: number, change: number): void {
-    this.#owned.changeAway(tenant, name, qos, change)
-  }
-
   #settled(shard: number, number: number, place: rows.Place, kind: number): void {
     const known = this.#known.get(`${shard}/${number}`)
     if (kind === Frame.DONE) known?.group.done(known.member, place)
@@ -323,7 +319,7 @@ export class SharedGroups implements GroupVoice, WheelTask {
         return
       case Frame.AWAY: {
         const { tenant, name, qos, change } = Frame.readAway(reader)
-        this.#awayChanged(tenant, name, qos, change)
+        this.#owned.changeAway(tenant, name, qos, change)
         return
       }
       case Frame.DONE:

@@ -3,11 +3,12 @@ import assert from "node:assert/strict"
 import { test } from "node:test"
 import type { Principal } from "../../../core/access/Access.ts"
 import { messageOf } from "../../../core/ingress/fakes.ts"
+import { DISK_FULL } from "../../../core/log/Engines.ts"
 import { SLOT_CLIENT, SLOT_GROUP, slotOf } from "../../../core/shard/slots.ts"
 import type { TopicInfo } from "../../../core/topics/TopicInfo.ts"
 import { type Connect, encode } from "../../../tests/support/mqtt-packets.ts"
 import { TestClient } from "../fakes.ts"
-import { storedTopics, topicOf } from "../replay/fakes.ts"
+import { amidLook, storedTopics, topicOf } from "../replay/fakes.ts"
 import type { Settings } from "../Settings.ts"
 import { TestNode } from "../testing.ts"
 
@@ -123,22 +124,30 @@ for (const owner of [0, 1]) {
 }
 
 for (const owner of [0, 1]) {
-  test(`what a group of shard ${owner} begins with stays in the queue logs also before its row is there`, async () => {
-    const { node } = await begin([])
-    const keeper = await fillQueue(node, "u/x", 20, 1 - owner)
-    const member = await connect(node, on(1 - owner, "m"), { clean: true, properties: [["receiveMaximum", 2]] })
-    const { journal } = node.shards[owner] ?? assert.fail("there are two")
-    journal.isAutomatic = false
-    subscribe(member, shared(owner, "u/x"), "earliest")
-    await node.settle()
-    // Nobody else needs it any more.
-    keeper.connect({ clean: true })
-    await node.advance(5_000)
-    journal.isAutomatic = true
-    journal.commit()
-    await take(node, member)
-    assert.deepEqual(payloads(member), numbers(20))
-  })
+  for (const isAmid of [false, true]) {
+    const when = isAmid ? "when its row comes while a shard looks what is needed" : "before its row is there"
+    test(`what a group of shard ${owner} begins with stays in the queue logs also ${when}`, async () => {
+      const { node } = await begin([])
+      const keeper = await fillQueue(node, "u/x", 20, 1 - owner)
+      const member = await connect(node, on(1 - owner, "m"), { clean: true, properties: [["receiveMaximum", 2]] })
+      const shard = node.shards[owner] ?? assert.fail("there are two")
+      const { journal } = shard
+      journal.isAutomatic = false
+      subscribe(member, shared(owner, "u/x"), "earliest")
+      await node.settle()
+      const commit = (): void => {
+        journal.isAutomatic = true
+        journal.commit()
+      }
+      // Nobody else needs it any more.
+      keeper.connect({ clean: true })
+      if (isAmid) amidLook(shard, commit)
+      await node.advance(5_000)
+      commit()
+      await take(node, member)
+      assert.deepEqual(payloads(member), numbers(20))
+    })
+  }
 }
 
 /** Codes of all that it has subscribed to. */
@@ -201,3 +210,50 @@ for (const owner of [0, 1]) {
     }
   })
 }
+
+for (const owner of [0, 1]) {
+  for (const isLocal of [true, false]) {
+    const where = isLocal ? "its own" : "the other"
+    test(`a group of shard ${owner} whose row is lost ends with its member of ${where} shard`, async () => {
+      const { node } = await begin([])
+      const member = await connect(node, on(isLocal ? owner : 1 - owner, "m"), KEPT)
+      const { journal } = node.shards[owner] ?? assert.fail("there are two")
+      journal.isAutomatic = false
+      subscribe(member, shared(owner, "u/x"), "earliest")
+      await node.advance(100)
+      journal.fail(DISK_FULL)
+      journal.isAutomatic = true
+      await node.advance(1_000)
+      assert.deepEqual(codes(member), [])
+      member.cut()
+      await node.advance(1_000)
+      member.connect({ clean: true })
+      await node.advance(5_000)
+      assert.equal(groups(node), 0)
+    })
+  }
+}
+
+test("rows of a member that are written again say nothing of a group that has none yet", async () => {
+  const { node } = await begin([])
+  await fillQueue(node, "u/x", 20)
+  const member = await connect(node, on(0, "m"), KEPT)
+  const [own, groups] = node.shards
+  assert.ok(own !== undefined && groups !== undefined)
+  for (const { journal } of [own, groups]) journal.isAutomatic = false
+  subscribe(member, shared(1, "u/x"), "earliest")
+  member.send(encode.subscribe(5, 2, [{ filter: "other", qos: 1 }]))
+  await node.advance(100)
+  own.journal.fail(DISK_FULL)
+  own.journal.isAutomatic = true
+  await node.advance(20_000)
+  node.crash()
+  member.wire = undefined
+  await node.start()
+  await node.advance(1_000)
+  member.connect(KEPT)
+  await node.advance(100)
+  subscribe(member, shared(1, "u/x"), "earliest")
+  await take(node, member)
+  assert.deepEqual([codes(member), payloads(member)], [[1], numbers(20)])
+})

@@ -7,8 +7,6 @@
 import assert from "node:assert/strict"
 import { test } from "node:test"
 import fc from "fast-check"
-import type { Principal } from "../../../core/access/Access.ts"
-import { messageOf } from "../../../core/ingress/fakes.ts"
 import { SharedCursor } from "../../../core/queue/SharedCursor.ts"
 import { encode } from "../../../tests/support/mqtt-packets.ts"
 import { TestClient } from "../fakes.ts"
@@ -24,6 +22,7 @@ import {
 import { type Fault, replaced, testPlanted } from "../planted.ts"
 import { storedTopics, topicOf } from "../replay/fakes.ts"
 import { LogTail } from "../replay/LogTail.ts"
+import { appends, befallTopic, STORE_STEP, type StoredStep, trims } from "../replay/stored-arbitraries.ts"
 import { TestNode } from "../testing.ts"
 import { GroupPlaces } from "./GroupPlaces.ts"
 import { GroupRecord } from "./GroupRecord.ts"
@@ -37,33 +36,20 @@ const STORED = ["t/0", "t/1", "t/2"]
 const UNSTORED = "u/x"
 const FILTER = "$share/g/#"
 const MEMBERS = 4
-const NOBODY: Principal = { tenant: 0, user: "", clientIdentifier: "", peerAddress: "" }
 
 type Step =
   | HistoryStep
+  | StoredStep
   | { readonly kind: "subscribe"; readonly who: number; readonly isReplay: boolean }
   | { readonly kind: "unsubscribe"; readonly who: number }
-  | { readonly kind: "append"; readonly name: string; readonly qos: number; readonly shard: number }
-  | { readonly kind: "store"; readonly isAutomatic: boolean }
-  | { readonly kind: "trim"; readonly partition: number; readonly part: number }
 
-const append = fc.record({
-  kind: fc.constant("append" as const),
-  name: fc.constantFrom(...STORED),
-  qos: fc.nat({ max: 2 }),
-  shard: fc.nat({ max: 1 })
-})
-const trim = fc.record({
-  kind: fc.constant("trim" as const),
-  partition: fc.nat({ max: 1 }),
-  part: fc.double({ min: 0, max: 1, noNaN: true })
-})
+const append = appends(STORED)
 const who = fc.nat({ max: MEMBERS - 1 })
 const step: fc.Arbitrary<Step> = fc.oneof(
   ...clientSteps({ names: [UNSTORED], clients: MEMBERS + 1, traffic: 8, connections: 3 }),
   { weight: 10, arbitrary: append },
-  { weight: 1, arbitrary: fc.record({ kind: fc.constant("store" as const), isAutomatic: fc.boolean() }) },
-  { weight: 1, arbitrary: trim },
+  { weight: 1, arbitrary: STORE_STEP },
+  { weight: 1, arbitrary: trims(2) },
   { weight: 1, arbitrary: fc.record({ kind: fc.constant("subscribe" as const), who, isReplay: fc.boolean() }) },
   { weight: 1, arbitrary: fc.record({ kind: fc.constant("unsubscribe" as const), who }) },
   ...JOURNAL_STEPS,
@@ -122,21 +108,7 @@ const whatever = fc.asyncProperty(history, async ({ steps, before, from, strateg
   const { node, topic, stored, members, publisher, all } = await begin(strategy, [true, ...others])
   const qosOf = new Map<string, number>()
   const sent: Array<{ readonly payload: string; readonly qos: number }> = []
-  const act = (each: Step): void => {
-    if (each.kind === "append") {
-      const payload = `s${qosOf.size}`
-      qosOf.set(payload, each.qos)
-      const { ingress } = node.shards[each.shard]?.broker.services ?? assert.fail("there are two")
-      ingress.publishUnsafe(messageOf(each.name, payload, { qos: each.qos }), NOBODY)
-    } else if (each.kind === "store") {
-      stored.engine.isAutomatic = each.isAutomatic
-      stored.engine.commit()
-    } else if (each.kind === "trim") {
-      const partition = stored.engine.of(topic)[each.partition]
-      const end = partition?.highWatermark ?? 0
-      void partition?.deleteBefore(Math.floor((partition.logStartOffset + end) * each.part))
-    }
-  }
+  const act = (each: StoredStep): void => befallTopic(node, stored, topic, qosOf, each)
   for (const each of before) act(each)
   await node.settle()
   const places = stored.engine.of(topic).map(({ highWatermark }) => (from === "latest" ? highWatermark : 0))
@@ -231,11 +203,11 @@ const FAULTS: ReadonlyArray<Fault> = [
   [
     "a replay begins anew where nobody was there",
     () => {
-      const { start } = GroupReplay.prototype
-      return replaced(GroupReplay.prototype, "start", function anew(this: GroupReplay) {
+      const { rewind } = GroupReplay.prototype
+      return replaced(GroupReplay.prototype, "rewind", function anew(this: GroupReplay) {
         const { last, sources } = this.state()
         this.resume({ last, sources: sources.map((each) => ({ ...each, position: { next: 0, open: [] } })) })
-        start.call(this)
+        rewind.call(this)
       })
     }
   ],

@@ -4,7 +4,7 @@ import { test } from "node:test"
 import { Effect } from "effect"
 import { generate, type Packet, parser } from "mqtt-packet"
 import * as v from "valibot"
-import { ResourceError, type Socket, type SocketReceiver } from "../../core/mod.ts"
+import { ConnectError, ResourceError, type Socket, type SocketReceiver } from "../../core/mod.ts"
 import type { Agreed } from "./Agreement.ts"
 import { Bridge, type BridgeParts } from "./Bridge.ts"
 import { connect } from "./connecting.ts"
@@ -15,6 +15,8 @@ class Player {
   readonly got: Array<Packet> = []
   hasSession = false
   properties: object = {}
+  /** Nobody can connect to it. */
+  isAway = false
   /** Called with each packet before it is answered; true = it is not. */
   before: (packet: Packet) => boolean = () => false
   #socket: Socket | undefined
@@ -107,7 +109,12 @@ class Bench {
     const get = () => Effect.suspend(() => (this.here.hasSession ? Effect.succeed(item()) : Effect.fail(gone)))
     this.#parts = {
       net: {
-        connectTcp: (_address: string, open: never) => Effect.sync(() => this.there.there(open))
+        connectTcp: (address: string, open: never) =>
+          Effect.suspend(() => {
+            const { there } = this
+            if (!there.isAway) return Effect.sync(() => there.there(open))
+            return Effect.fail(new ConnectError({ address, reason: "nobody listens there" }))
+          })
       } as never,
       files: { readText: () => Effect.succeed("") },
       clock: {
@@ -223,6 +230,23 @@ test("a remote that has lost its session: that is told, it begins anew with what
   const asked = here.got.flatMap((packet) => (packet.cmd === "subscribe" ? packet.subscriptions : []))
   assert.deepEqual([asked.at(-1)?.topic, asked.at(-1)?.rh], ["o/#", 0])
   assert.equal(bench.row?.isAgreed, true)
+})
+
+test("what the remote refused is forgotten with the session here, also where the remote is away when that is begun anew", async () => {
+  const bench = new Bench()
+  const { here, there, bridge } = bench
+  assert.equal(await bench.attempt(), "stood")
+  bridge.refusals.refused("out", 1)
+  here.hasSession = false
+  there.isAway = true
+  assert.equal(await bench.attempt(), "nobody listens there")
+  there.isAway = false
+  assert.equal(await bench.attempt(), "stood")
+  assert.equal(bridge.refusals.has("out"), false)
+  // The session here goes on, and so does what is known of its messages.
+  bridge.refusals.refused("out", 1)
+  assert.equal(await bench.attempt(), "stood")
+  assert.equal(bridge.refusals.has("out"), true)
 })
 
 test("the remote may want to be asked more often than the options say, and never less", async () => {

@@ -84,7 +84,6 @@ export function connect(parts: ConnectParts, onlyHere = false): Effect.Effect<ne
     if (!isAgreed && there.sessionPresent) {
       return yield* new LinkError({ reason: "the remote has kept a session that was to begin anew" })
     }
-    if (facts === undefined) bridge.refusals.forget("out")
     if (!there.sessionPresent) bridge.refusals.forget("in")
     if (bridge.refusals.has("in")) {
       // A disk that is full refuses this, too; what is refused none the less is refused for itself.
@@ -199,6 +198,7 @@ function connectHere(parts: ConnectParts, link: Link, { receiveMaximum, isNew, h
         if (reasonCode !== 0) {
           return Effect.fail(new LinkError({ reason: `this broker refused the bridge: 0x${reasonCode.toString(16)}` }))
         }
+        if (isNew) bridge.refusals.forget("out")
         if (isNew || sessionPresent) return Effect.succeed(connack)
         // Somebody has ended it just now, and this has begun an empty one, for which nothing was agreed: the next attempt begins anew.
         bridge.isPrepared = false

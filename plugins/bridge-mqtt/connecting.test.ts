@@ -78,6 +78,12 @@ class Player {
           messageId: packet.messageId ?? 0,
           granted: packet.subscriptions.map(({ qos }) => qos)
         } as Packet
+      case "unsubscribe":
+        return {
+          cmd: "unsuback",
+          messageId: packet.messageId ?? 0,
+          granted: packet.unsubscriptions.map(() => 0)
+        } as Packet
       case "pubrel":
         return { cmd: "pubcomp", messageId: packet.messageId ?? 0 } as Packet
     }
@@ -94,7 +100,7 @@ class Bench {
   /** What was asked of the clock, ms. */
   readonly timers: Array<number> = []
   readonly #parts: BridgeParts
-  readonly bridge: Bridge
+  bridge: Bridge
 
   constructor() {
     const item = () => ({
@@ -144,12 +150,17 @@ class Bench {
       identity: "0123456789ab",
       isServing: () => true
     }
+    this.bridge = this.restart("o/#")
+  }
+
+  /** The bridge as a new process has it, with these filters out. */
+  restart(...filters: ReadonlyArray<string>): Bridge {
+    const out = filters.map((filter) => ({ filter }))
     const { bridge } = v.parse(options, {
-      bridge: [
-        { name: "b", remote: "far.example:1883", keep_alive: 10, out: [{ filter: "o/#" }], in: [{ filter: "i/#" }] }
-      ]
+      bridge: [{ name: "b", remote: "far.example:1883", keep_alive: 10, out, in: [{ filter: "i/#" }] }]
     })
     this.bridge = new Bridge(bridge[0] as never, "manifold-bridge-b", this.#parts)
+    return this.bridge
   }
 
   /** One attempt, until it ends, or stands and is cut here; why it ended. */
@@ -247,6 +258,22 @@ test("what the remote refused is forgotten with the session here, also where the
   bridge.refusals.refused("out", 1)
   assert.equal(await bench.attempt(), "stood")
   assert.equal(bridge.refusals.has("out"), true)
+})
+
+test("a filter that is taken out and comes back is a new one: its retained messages go out again", async () => {
+  const bench = new Bench()
+  const { here } = bench
+  const asked = async (...filters: ReadonlyArray<string>): Promise<ReadonlyArray<string>> => {
+    bench.restart(...filters)
+    here.got.length = 0
+    assert.equal(await bench.attempt(), "stood")
+    const wishes = here.got.flatMap((packet) => (packet.cmd === "subscribe" ? packet.subscriptions : []))
+    return wishes.filter(({ rh }) => rh === 0).map(({ topic }) => topic)
+  }
+  assert.deepEqual(await asked("o/#", "p/#"), ["o/#", "p/#"])
+  assert.deepEqual(await asked("o/#", "p/#"), [])
+  assert.deepEqual(await asked("o/#"), [])
+  assert.deepEqual(await asked("o/#", "p/#"), ["p/#"])
 })
 
 test("the remote may want to be asked more often than the options say, and never less", async () => {

@@ -70,7 +70,9 @@ export function connect(parts: ConnectParts, onlyHere = false): Effect.Effect<ne
       isOver(facts, parts)
     ) {
       yield* Effect.scoped(prepare(parts, known, facts))
-      agreed = { ...agreed, local: localFilters(settings) }
+      const local = localFilters(settings)
+      // Of one that was taken out and comes back later the remote has to have them again.
+      agreed = { ...agreed, local, retained: agreed.retained.filter((filter) => local.includes(filter)) }
       yield* write(parts, agreed)
       bridge.isPrepared = true
     }
@@ -371,7 +373,7 @@ function write({ bridge, agreements }: ConnectParts, agreed: Agreed | undefined)
   )
 }
 
-function localFilters({ out }: BridgeSettings): ReadonlyArray<string> & Array<string> {
+function localFilters({ out }: BridgeSettings): Array<string> {
   return out.map(({ filter, local_prefix }) => local_prefix + filter)
 }
 

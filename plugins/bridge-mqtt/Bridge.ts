@@ -261,10 +261,9 @@ export class Bridge implements HostedClient {
 
   /** What the remote has not granted; "" = nothing. */
   warn(warning: string): void {
-    if (warning !== "" && warning !== this.warning) {
-      this.#parts.log.warn(AREA, `bridge ${this.settings.name}: ${shown(warning)}`)
-    }
-    this.warning = shown(warning)
+    const line = shown(warning)
+    if (line !== "" && line !== this.warning) this.#parts.log.warn(AREA, `bridge ${this.settings.name}: ${line}`)
+    this.warning = line
   }
 
   #failed(reason: string, state: State = "waiting"): void {

@@ -302,3 +302,14 @@ test("the highest QoS of the remote's session is remembered while it is the same
   there.hasSession = false
   assert.equal(await attempt(1), 1)
 })
+
+test("what the remote has not granted is told once, however long it is", () => {
+  const { bridge, log } = new Bench()
+  const warning = `the remote refused the filter "${"x".repeat(300)}": 0x87`
+  bridge.warn(warning)
+  bridge.warn(warning)
+  assert.deepEqual([log.length, bridge.warning], [1, warning.slice(0, 200)])
+  bridge.warn("")
+  bridge.warn(warning)
+  assert.equal(log.length, 2)
+})

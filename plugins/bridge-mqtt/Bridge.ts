@@ -13,6 +13,7 @@ import {
   type LogShape,
   type RandomShape
 } from "../../core/mod.ts"
+import { sleep, untilServing } from "./background.ts"
 import { backoffMs } from "./backoff.ts"
 import { Counts } from "./Counts.ts"
 import { type ConnectParts, connect } from "./connecting.ts"
@@ -178,13 +179,13 @@ export class Bridge implements HostedClient {
   /** Runs it for the life of the scope. */
   run(): Effect.Effect<void, never, Scope.Scope> {
     const bridge = this
+    const { clock } = this.#parts
     const watching = Effect.gen(function* () {
-      const { clock } = bridge.#parts
       for (;;) {
         const beganMs = clock.monotonicMs()
         yield* bridge.look()
         // What is much takes long to count.
-        yield* bridge.#sleep(Math.max(LOOK_MS, (clock.monotonicMs() - beganMs) * LOOK_PAUSE))
+        yield* sleep(clock, Math.max(LOOK_MS, (clock.monotonicMs() - beganMs) * LOOK_PAUSE))
       }
     })
     return Effect.all([Effect.forkScoped(this.#live()), Effect.forkScoped(watching)], { discard: true })
@@ -193,7 +194,7 @@ export class Bridge implements HostedClient {
   #live(): Effect.Effect<never> {
     const bridge = this
     return Effect.gen(function* () {
-      while (!bridge.#parts.isServing()) yield* bridge.#sleep(20)
+      yield* untilServing(bridge.#parts.clock, bridge.#parts.isServing)
       for (;;) {
         if (bridge.#isPaused) {
           bridge.#enter("paused")
@@ -295,13 +296,6 @@ export class Bridge implements HostedClient {
       }
       const timer = this.#parts.clock.after(ms, done)
       this.#wake = done
-      return Effect.sync(() => timer.cancel())
-    })
-  }
-
-  #sleep(ms: number): Effect.Effect<void> {
-    return Effect.callback<void>((resume) => {
-      const timer = this.#parts.clock.after(ms, () => resume(Effect.void))
       return Effect.sync(() => timer.cancel())
     })
   }

@@ -13,7 +13,7 @@ import {
   type LogShape,
   type RandomShape
 } from "../../core/mod.ts"
-import { sleep, untilServing } from "./background.ts"
+import { inBackground, sleep, untilServing } from "./background.ts"
 import { backoffMs } from "./backoff.ts"
 import { Counts } from "./Counts.ts"
 import { type ConnectParts, connect } from "./connecting.ts"
@@ -188,7 +188,7 @@ export class Bridge implements HostedClient {
         yield* sleep(clock, Math.max(LOOK_MS, (clock.monotonicMs() - beganMs) * LOOK_PAUSE))
       }
     })
-    return Effect.all([Effect.forkScoped(this.#live()), Effect.forkScoped(watching)], { discard: true })
+    return Effect.andThen(inBackground(this.#live(), clock), inBackground(watching, clock))
   }
 
   #live(): Effect.Effect<never> {
@@ -301,7 +301,7 @@ export class Bridge implements HostedClient {
   }
 }
 
-/** Whatever goes wrong costs an attempt, not the bridge; what must never be ends the process. */
+/** Whatever goes wrong costs an attempt, not the bridge; what must never be ends the process ({@link inBackground}). */
 function unexpected(defect: unknown): Effect.Effect<never, LinkError> {
   if (defect instanceof InvariantViolation) return Effect.die(defect)
   return Effect.fail(new LinkError({ reason: defect instanceof Error ? defect.message : String(defect) }))

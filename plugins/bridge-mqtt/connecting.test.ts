@@ -1,10 +1,10 @@
 /** How a bridge connects where one of its two sessions has gone: both brokers are played, one call after the other. */
 import assert from "node:assert/strict"
 import { test } from "node:test"
-import { Effect } from "effect"
+import { Effect, Fiber } from "effect"
 import { generate, type Packet, parser } from "mqtt-packet"
 import * as v from "valibot"
-import { ConnectError, ResourceError, type Socket, type SocketReceiver } from "../../core/mod.ts"
+import { ConnectError, InvariantViolation, ResourceError, type Socket, type SocketReceiver } from "../../core/mod.ts"
 import type { Agreed } from "./Agreement.ts"
 import { Bridge, type BridgeParts } from "./Bridge.ts"
 import { connect } from "./connecting.ts"
@@ -99,6 +99,8 @@ class Bench {
   readonly log: Array<string> = []
   /** What was asked of the clock, ms. */
   readonly timers: Array<number> = []
+  /** What was thrown where nothing catches it. */
+  readonly thrown: Array<unknown> = []
   readonly #parts: BridgeParts
   bridge: Bridge
 
@@ -131,7 +133,14 @@ class Bench {
           return { cancel: () => {} }
         },
         microtask: queueMicrotask,
-        immediate: queueMicrotask
+        immediate: (task) =>
+          queueMicrotask(() => {
+            try {
+              task()
+            } catch (error) {
+              this.thrown.push(error)
+            }
+          })
       },
       random: { uint32: () => 0, fill: () => {} },
       log: { warn: (_area: string, line: string) => this.log.push(line), info: () => {} } as never,
@@ -312,4 +321,16 @@ test("what the remote has not granted is told once, however long it is", () => {
   bridge.warn("")
   bridge.warn(warning)
   assert.equal(log.length, 2)
+})
+
+test("a broken invariant that an attempt comes upon ends the process, not the bridge alone", async () => {
+  const bench = new Bench()
+  const broken = new InvariantViolation("a row is a row")
+  bench.here.before = () => {
+    throw broken
+  }
+  const fiber = Effect.runFork(Effect.scoped(Effect.andThen(bench.bridge.run(), Effect.never)))
+  for (let turn = 0; turn < 100 && bench.thrown.length === 0; turn++) await Effect.runPromise(Effect.yieldNow)
+  await Effect.runPromise(Fiber.interrupt(fiber))
+  assert.deepEqual(bench.thrown, [broken])
 })

@@ -18,7 +18,7 @@ import {
 } from "../../core/mod.ts"
 import { Agreements } from "./Agreement.ts"
 import { Bridge } from "./Bridge.ts"
-import { untilServing } from "./background.ts"
+import { inBackground, untilServing } from "./background.ts"
 import { forget } from "./forgetting.ts"
 import { identityOf } from "./identity.ts"
 import { registerMetrics } from "./metrics.ts"
@@ -70,7 +70,7 @@ export function startBridges(
       yield* untilServing(clock, parts.isServing)
       for (const name of gone) yield* forget(name, clientOf(name), { ...parts, agreements })
     })
-    if (gone.length > 0) yield* Effect.forkScoped(forgetting)
+    if (gone.length > 0) yield* inBackground(forgetting, clock)
     return bridges
   })
 }

@@ -36,7 +36,7 @@ interface Waiting<Value> {
 }
 
 /** Codes that answer a SUBSCRIBE or UNSUBSCRIBE. */
-type Codes = ReadonlyArray<number>
+type Codes = Uint8Array
 
 export class Link {
   readonly local: LocalSide
@@ -286,7 +286,7 @@ export class Link {
         return tell(decodeConnack(bytes, start, end, 5), this.#localConnack)
       case Packet.SUBACK:
       case Packet.UNSUBACK:
-        return tellCodes(decodeCodes(bytes, start, end, 5, type), this.#localCodes)
+        return tell(decodeCodes(bytes, start, end, 5, type), this.#localCodes)
       case Packet.DISCONNECT:
         this.#relay?.localEnded(bytes[start] ?? 0)
         return `this broker ended the connection: ${decodeDisconnect(bytes, start, end)}`
@@ -316,7 +316,7 @@ export class Link {
     switch (type) {
       case Packet.SUBACK:
       case Packet.UNSUBACK:
-        return tellCodes(decodeCodes(bytes, start, end, version, type), this.#remoteCodes)
+        return tell(decodeCodes(bytes, start, end, version, type), this.#remoteCodes)
       case Packet.PINGRESP:
         return ""
       case Packet.DISCONNECT:
@@ -364,11 +364,5 @@ export class Link {
 function tell<Value extends object>(decoded: Value | Malformed, waiting: Waiting<Value> | undefined): string {
   if (decoded instanceof Malformed) return `it was sent ${decoded.fault}`
   waiting?.arrived(decoded)
-  return ""
-}
-
-function tellCodes(decoded: { readonly codes: Codes } | Malformed, waiting: Waiting<Codes> | undefined): string {
-  if (decoded instanceof Malformed) return `it was sent ${decoded.fault}`
-  waiting?.arrived(decoded.codes)
   return ""
 }

@@ -21,8 +21,7 @@ import { type SessionFacts, sessionFacts } from "./session-facts.ts"
 import { TopicMap } from "./TopicMap.ts"
 import { isOver, untilBounded } from "./waiting.ts"
 import { type Connack, shown } from "./wire/answers.ts"
-import { PUBREL } from "./wire/packet-types.ts"
-import { type Connect, type Wish, writeAcknowledgement, writeSubscribe, writeUnsubscribe } from "./wire/requests.ts"
+import { type Connect, type Wish, writeSubscribe, writeUnsubscribe } from "./wire/requests.ts"
 
 const EVER = 0xffffffff
 /** Packet identifiers of SUBSCRIBE and UNSUBSCRIBE: nothing else is under way then. */
@@ -181,16 +180,10 @@ function connectHere(parts: ConnectParts, link: Link, { receiveMaximum, isNew, h
   return link
     .connectLocal(
       {
-        version: 5,
-        isPrivate: false,
         clientIdentifier: bridge.clientIdentifier,
         cleanStart: isNew,
-        keepAlive: 0,
-        username: undefined,
-        password: undefined,
         sessionExpiryInterval: EVER,
-        receiveMaximum,
-        maximumPacketSize: 0
+        receiveMaximum
       },
       holds
     )
@@ -218,7 +211,7 @@ function sweep(parts: ConnectParts): Effect.Effect<void, LinkError, Scope.Scope>
   return Effect.gen(function* () {
     const link = yield* linkOf(parts)
     yield* connectHere(parts, link, { receiveMaximum: 1, isNew: false, holds: false })
-    yield* link.sweepLocal((out, identifier) => writeAcknowledgement(out, 5, PUBREL, identifier))
+    yield* link.sweepLocal()
   })
 }
 
@@ -248,8 +241,9 @@ function prepare(
       yield* link.askLocal((out) => writeUnsubscribe(out, 5, UNSUBSCRIBE_IDENTIFIER, some))
     }
     const { packets, tooLarge } = batches(wishes, maximumPacketSize, filterOf)
-    for (const { filter } of tooLarge) {
-      return yield* new LinkError({ reason: `this broker takes no packet as large as the filter "${filter}"` })
+    const [unfit] = tooLarge
+    if (unfit !== undefined) {
+      return yield* new LinkError({ reason: `this broker takes no packet as large as the filter "${unfit.filter}"` })
     }
     for (const some of packets) {
       const codes = yield* link.askLocal((out) => writeSubscribe(out, 5, SUBSCRIBE_IDENTIFIER, some))

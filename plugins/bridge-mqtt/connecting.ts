@@ -21,6 +21,7 @@ import { type SessionFacts, sessionFacts } from "./session-facts.ts"
 import { TopicMap } from "./TopicMap.ts"
 import { isOver, untilBounded } from "./waiting.ts"
 import { type Connack, shown } from "./wire/answers.ts"
+import type { Version } from "./wire/packet-types.ts"
 import { type Connect, type Wish, writeSubscribe, writeUnsubscribe } from "./wire/requests.ts"
 
 const EVER = 0xffffffff
@@ -160,8 +161,8 @@ function connectThere(
 
 /** A link that ends with the scope, in order. */
 function linkOf({ bridge, clock, shard }: ConnectParts): Effect.Effect<Link, never, Scope.Scope> {
-  const { protocol, packet_size_max: packetSizeMax, answer_timeout } = bridge.settings
-  const remoteVersion = protocol === "5.0" ? 5 : 4
+  const { packet_size_max: packetSizeMax, answer_timeout } = bridge.settings
+  const remoteVersion = versionOf(bridge.settings)
   return Effect.acquireRelease(
     Effect.sync(() => new Link({ clock, shard, remoteVersion, packetSizeMax, answerMs: answer_timeout * 1_000 })),
     (link) => Effect.sync(() => link.end("it was stopped"))
@@ -287,7 +288,7 @@ function subscribeThere(
 ): Effect.Effect<ReadonlyArray<string>, LinkError> {
   return Effect.gen(function* () {
     const { settings } = parts.bridge
-    const version = settings.protocol === "5.0" ? 5 : 4
+    const version = versionOf(settings)
     const wishes = settings.in.map(
       ({ filter, qos, remote_prefix }): Wish => ({ filter: remote_prefix + filter, qos, retainHandling: 1 })
     )
@@ -336,7 +337,7 @@ function connectPacket(
   cleanStart: boolean
 ): Connect {
   return {
-    version: settings.protocol === "5.0" ? 5 : 4,
+    version: versionOf(settings),
     isPrivate: settings.try_private && !isPrivateRefused,
     clientIdentifier,
     cleanStart,
@@ -347,6 +348,10 @@ function connectPacket(
     receiveMaximum: refusals.isSuspicious ? 1 : settings.inflight_max,
     maximumPacketSize: settings.packet_size_max
   }
+}
+
+function versionOf({ protocol }: BridgeSettings): Version {
+  return protocol === "5.0" ? 5 : 4
 }
 
 /** The CONNACK says no. */

@@ -151,7 +151,6 @@ export class Bridge implements HostedClient {
   reconnect(): void {
     this.#failures = 0
     this.#stop("it was told to connect again")
-    this.#wake?.()
   }
 
   #stop(reason: string): void {

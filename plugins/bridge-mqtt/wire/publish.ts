@@ -147,7 +147,8 @@ export interface Rewritten {
 /** Writes what `view` found in `bytes`; returns the size of the packet. */
 export function writePublish(out: OutBuffer, bytes: Uint8Array, view: PublishView, to: Rewritten): number {
   const before = out.length
-  const { kept, qos } = { kept: view.kept, qos: to.qos }
+  const { kept } = view
+  const { qos } = to
   const notes = to.hop.length > 0
   const propertiesSize = view.keptSize + (notes ? 5 + hopName.length + to.hop.length : 0)
   const payloadSize = view.payloadEnd - view.payloadStart

@@ -17,6 +17,8 @@ class Player {
   properties: object = {}
   /** Nobody can connect to it. */
   isAway = false
+  /** A filter that it does not take. */
+  refuses = ""
   /** Called with each packet before it is answered; true = it is not. */
   before: (packet: Packet) => boolean = () => false
   #socket: Socket | undefined
@@ -76,7 +78,7 @@ class Player {
         return {
           cmd: "suback",
           messageId: packet.messageId ?? 0,
-          granted: packet.subscriptions.map(({ qos }) => qos)
+          granted: packet.subscriptions.map(({ topic, qos }) => (topic === this.refuses ? 0x8f : qos))
         } as Packet
       case "unsubscribe":
         return {
@@ -159,14 +161,14 @@ class Bench {
       identity: "0123456789ab",
       isServing: () => true
     }
-    this.bridge = this.restart("o/#")
+    this.bridge = this.restart(["o/#"])
   }
 
-  /** The bridge as a new process has it, with these filters out. */
-  restart(...filters: ReadonlyArray<string>): Bridge {
-    const out = filters.map((filter) => ({ filter }))
+  /** The bridge as a new process has it, with these filters. */
+  restart(out: ReadonlyArray<string>, inward: ReadonlyArray<string> = ["i/#"]): Bridge {
+    const rules = { out: out.map((filter) => ({ filter })), in: inward.map((filter) => ({ filter })) }
     const { bridge } = v.parse(options, {
-      bridge: [{ name: "b", remote: "far.example:1883", keep_alive: 10, out, in: [{ filter: "i/#" }] }]
+      bridge: [{ name: "b", remote: "far.example:1883", keep_alive: 10, ...rules }]
     })
     this.bridge = new Bridge(bridge[0] as never, "manifold-bridge-b", this.#parts)
     return this.bridge
@@ -273,7 +275,7 @@ test("a filter that is taken out and comes back is a new one: its retained messa
   const bench = new Bench()
   const { here } = bench
   const asked = async (...filters: ReadonlyArray<string>): Promise<ReadonlyArray<string>> => {
-    bench.restart(...filters)
+    bench.restart(filters)
     here.got.length = 0
     assert.equal(await bench.attempt(), "stood")
     const wishes = here.got.flatMap((packet) => (packet.cmd === "subscribe" ? packet.subscriptions : []))
@@ -283,6 +285,32 @@ test("a filter that is taken out and comes back is a new one: its retained messa
   assert.deepEqual(await asked("o/#", "p/#"), [])
   assert.deepEqual(await asked("o/#"), [])
   assert.deepEqual(await asked("o/#", "p/#"), ["p/#"])
+})
+
+test("filters of an attempt that failed in its midst are taken off when they have left the options", async () => {
+  const bench = new Bench()
+  const { here, there } = bench
+  assert.equal(await bench.attempt(), "stood")
+  const takenOff = (player: Player): ReadonlyArray<string> =>
+    player.got.flatMap((packet) => (packet.cmd === "unsubscribe" ? packet.unsubscriptions : []))
+  bench.restart(["o/#", "new/#", "odd/#"])
+  here.refuses = "odd/#"
+  assert.equal(await bench.attempt(), 'this broker refused the filter "odd/#": 0x8f')
+  bench.restart(["o/#"])
+  assert.equal(await bench.attempt(), "stood")
+  assert.ok(takenOff(here).includes("new/#"))
+  // The same at the remote, which is lost when it has subscribed to them.
+  bench.restart(["o/#"], ["i/#", "more/#"])
+  there.before = ({ cmd }) => {
+    if (cmd === "subscribe") here.cut()
+    return cmd === "subscribe"
+  }
+  assert.equal(await bench.attempt(), "this broker closed the connection")
+  there.before = () => false
+  bench.restart(["o/#"])
+  assert.equal(await bench.attempt(), "stood")
+  assert.deepEqual(takenOff(there), ["more/#"])
+  assert.deepEqual([bench.row?.local, bench.row?.there], [["o/#"], ["i/#"]])
 })
 
 test("the remote may want to be asked more often than the options say, and never less", async () => {

@@ -237,7 +237,12 @@ function prepare(
     const wishes = settings.out.map(
       ({ filter, qos, local_prefix }): Wish => ({ filter: local_prefix + filter, qos, retainHandling: 2 })
     )
-    const gone = (known?.local ?? []).filter((filter) => !wishes.some((wish) => wish.filter === filter))
+    const wanted = localFilters(settings)
+    const gone = (known?.local ?? []).filter((filter) => !wanted.includes(filter))
+    // Before they are subscribed to: where this fails, they have to be taken off again when they leave the options.
+    if (known !== undefined && !isSame(known.local, wanted)) {
+      yield* write(parts, { ...known, local: union(known.local, wanted) })
+    }
     for (const some of batches(gone, maximumPacketSize, String).packets) {
       yield* link.askLocal((out) => writeUnsubscribe(out, 5, UNSUBSCRIBE_IDENTIFIER, some))
     }
@@ -294,6 +299,8 @@ function subscribeThere(
     )
     const wanted = wishes.map(({ filter }) => filter)
     const gone = agreed.there.filter((filter) => !wanted.includes(filter))
+    const isNew = !isSame(agreed.there, wanted)
+    if (isNew) yield* write(parts, { ...agreed, there: union(agreed.there, wanted) })
     for (const some of batches(gone, packetSizeMax, String).packets) {
       yield* link.askRemote((out) => writeUnsubscribe(out, version, UNSUBSCRIBE_IDENTIFIER, some))
     }
@@ -307,7 +314,7 @@ function subscribeThere(
         else if (code < qos) troubles.push(`the remote grants QoS ${code} for the filter "${filter}"`)
       })
     }
-    if (!isSame(agreed.there, wanted)) yield* write(parts, { ...agreed, there: wanted })
+    if (isNew) yield* write(parts, { ...agreed, there: wanted })
     return troubles
   })
 }
@@ -378,6 +385,10 @@ function localFilters({ out }: BridgeSettings): Array<string> {
 
 function filterOf({ filter }: Wish): string {
   return filter
+}
+
+function union(one: ReadonlyArray<string>, other: ReadonlyArray<string>): Array<string> {
+  return [...new Set([...one, ...other])]
 }
 
 function isSame(one: ReadonlyArray<string>, other: ReadonlyArray<string>): boolean {

@@ -19,7 +19,7 @@ import { Counts } from "./Counts.ts"
 import { type ConnectParts, connect } from "./connecting.ts"
 import type { Link } from "./Link.ts"
 import { LinkError } from "./LinkError.ts"
-import { Refusals } from "./Refusals.ts"
+import { type Direction, Refusals } from "./Refusals.ts"
 import type { BridgeSettings } from "./Settings.ts"
 import { type SessionFacts, sessionFacts } from "./session-facts.ts"
 import { shown } from "./wire/answers.ts"
@@ -110,7 +110,7 @@ export class Bridge implements HostedClient {
   }
 
   /** A message was given up on its way. */
-  dropped(direction: "in" | "out", why: string): void {
+  dropped(direction: Direction, why: string): void {
     if (direction === "in") this.counts.droppedIn += 1
     else this.counts.droppedOut += 1
     this.#gap(direction, `a message was given up: ${why}`)
@@ -121,7 +121,7 @@ export class Bridge implements HostedClient {
     if (this.settings.in.length > 0) this.#gap("in", "the remote had lost its session, and what waited in it")
   }
 
-  #gap(direction: "in" | "out", what: string): void {
+  #gap(direction: Direction, what: string): void {
     const { clock, log } = this.#parts
     this.counts.gaps += 1
     const nowMs = clock.monotonicMs()

@@ -22,8 +22,7 @@ import {
 } from "./properties.ts"
 
 /** The user property in which each bridge notes the broker that a message has passed. */
-export const HOP_NAME = "manifold-bridge"
-const hopName = new TextEncoder().encode(HOP_NAME)
+const hopName = new TextEncoder().encode("manifold-bridge")
 
 /** One packet as it lies in its bytes: a reused object. */
 export class PublishView implements PropertyVisitor {

@@ -10,25 +10,20 @@
  */
 import { Effect, type Scope } from "effect"
 import type { ClockShape, FilesShape, NetShape, Resource, ShardShape, TlsClientOptions } from "../../core/mod.ts"
-import type { Agreed, Agreements } from "./Agreement.ts"
+import { type Agreed, type Agreements, writeRow } from "./Agreement.ts"
 import type { Bridge } from "./Bridge.ts"
-import { batches } from "./batches.ts"
 import { passwordOf, tlsOf } from "./credentials.ts"
 import { Link } from "./Link.ts"
 import { LinkError, refusalText } from "./LinkError.ts"
-import type { BridgeSettings } from "./Settings.ts"
+import { type BridgeSettings, versionOf } from "./Settings.ts"
 import { type SessionFacts, sessionFacts } from "./session-facts.ts"
+import { askRetained, isSame, localFilters, subscribeHere, subscribeThere } from "./subscribing.ts"
 import { TopicMap } from "./TopicMap.ts"
 import { isOver, untilBounded } from "./waiting.ts"
 import { type Connack, shown } from "./wire/answers.ts"
-import type { Version } from "./wire/packet-types.ts"
-import { type Connect, type Wish, writeSubscribe, writeUnsubscribe } from "./wire/requests.ts"
+import type { Connect } from "./wire/requests.ts"
 
 const EVER = 0xffffffff
-/** Packet identifiers of SUBSCRIBE and UNSUBSCRIBE: nothing else is under way then. */
-const SUBSCRIBE_IDENTIFIER = 65_535
-const UNSUBSCRIBE_IDENTIFIER = 65_534
-
 export interface ConnectParts {
   readonly bridge: Bridge
   readonly net: NetShape
@@ -223,7 +218,7 @@ function prepare(
   facts: SessionFacts | undefined
 ): Effect.Effect<void, LinkError, Scope.Scope> {
   return Effect.gen(function* () {
-    const { settings, counts } = parts.bridge
+    const { counts } = parts.bridge
     const gapsBefore = counts.gaps
     const link = yield* linkOf(parts)
     // Room for no message more, or each time that the bounds are applied one of them would get where there are none.
@@ -234,88 +229,8 @@ function prepare(
       isNew: known === undefined,
       holds: false
     })
-    const wishes = settings.out.map(
-      ({ filter, qos, local_prefix }): Wish => ({ filter: local_prefix + filter, qos, retainHandling: 2 })
-    )
-    const wanted = localFilters(settings)
-    const gone = (known?.local ?? []).filter((filter) => !wanted.includes(filter))
-    // Before they are subscribed to: where this fails, they have to be taken off again when they leave the options.
-    if (known !== undefined && !isSame(known.local, wanted)) {
-      yield* write(parts, { ...known, local: union(known.local, wanted) })
-    }
-    for (const some of batches(gone, maximumPacketSize, String).packets) {
-      yield* link.askLocal((out) => writeUnsubscribe(out, 5, UNSUBSCRIBE_IDENTIFIER, some))
-    }
-    const { packets, tooLarge } = batches(wishes, maximumPacketSize, filterOf)
-    const [unfit] = tooLarge
-    if (unfit !== undefined) {
-      return yield* new LinkError({ reason: `this broker takes no packet as large as the filter "${unfit.filter}"` })
-    }
-    for (const some of packets) {
-      const codes = yield* link.askLocal((out) => writeSubscribe(out, 5, SUBSCRIBE_IDENTIFIER, some))
-      const refusedAt = codes.findIndex((code) => code >= 0x80)
-      if (refusedAt < 0) continue
-      const filter = some[refusedAt]?.filter ?? ""
-      const code = (codes[refusedAt] ?? 0).toString(16)
-      return yield* new LinkError({ reason: `this broker refused the filter "${filter}": 0x${code}` })
-    }
+    yield* subscribeHere(parts, link, known, maximumPacketSize)
     if (facts !== undefined) yield* untilBounded(gapsBefore, facts, parts)
-  })
-}
-
-/** Has the retained messages sent that the remote's session has not had yet: now there is somebody to send them to. */
-function askRetained(
-  parts: ConnectParts,
-  link: Link,
-  agreed: Agreed,
-  packetSizeMax: number
-): Effect.Effect<void, LinkError> {
-  return Effect.gen(function* () {
-    const { settings } = parts.bridge
-    const wishes = settings.out
-      .map(({ filter, qos, local_prefix }): Wish => ({ filter: local_prefix + filter, qos, retainHandling: 0 }))
-      .filter(({ filter }) => !agreed.retained.includes(filter))
-    if (wishes.length === 0) return
-    for (const some of batches(wishes, packetSizeMax, filterOf).packets) {
-      yield* link.askLocal((out) => writeSubscribe(out, 5, SUBSCRIBE_IDENTIFIER, some))
-    }
-    const there = settings.in.map(({ filter, remote_prefix }) => remote_prefix + filter)
-    yield* write(parts, { ...agreed, there, retained: localFilters(settings) })
-  })
-}
-
-/** SUBSCRIBE at the remote, to what is new and what is not; filters that are not wanted any more are taken off. What it did not grant. */
-function subscribeThere(
-  parts: ConnectParts,
-  link: Link,
-  agreed: Agreed,
-  packetSizeMax: number
-): Effect.Effect<ReadonlyArray<string>, LinkError> {
-  return Effect.gen(function* () {
-    const { settings } = parts.bridge
-    const version = versionOf(settings)
-    const wishes = settings.in.map(
-      ({ filter, qos, remote_prefix }): Wish => ({ filter: remote_prefix + filter, qos, retainHandling: 1 })
-    )
-    const wanted = wishes.map(({ filter }) => filter)
-    const gone = agreed.there.filter((filter) => !wanted.includes(filter))
-    const isNew = !isSame(agreed.there, wanted)
-    if (isNew) yield* write(parts, { ...agreed, there: union(agreed.there, wanted) })
-    for (const some of batches(gone, packetSizeMax, String).packets) {
-      yield* link.askRemote((out) => writeUnsubscribe(out, version, UNSUBSCRIBE_IDENTIFIER, some))
-    }
-    const { packets, tooLarge } = batches(wishes, packetSizeMax, filterOf)
-    const troubles = tooLarge.map(({ filter }) => `the remote takes no packet as large as the filter "${filter}"`)
-    for (const some of packets) {
-      const codes = yield* link.askRemote((out) => writeSubscribe(out, version, SUBSCRIBE_IDENTIFIER, some))
-      some.forEach(({ filter, qos }, index) => {
-        const code = codes[index] ?? 0x80
-        if (code >= 0x80) troubles.push(`the remote refused the filter "${filter}": 0x${code.toString(16)}`)
-        else if (code < qos) troubles.push(`the remote grants QoS ${code} for the filter "${filter}"`)
-      })
-    }
-    if (isNew) yield* write(parts, { ...agreed, there: wanted })
-    return troubles
   })
 }
 
@@ -357,10 +272,6 @@ function connectPacket(
   }
 }
 
-function versionOf({ protocol }: BridgeSettings): Version {
-  return protocol === "5.0" ? 5 : 4
-}
-
 /** The CONNACK says no. */
 function refused(bridge: Bridge, { reasonCode, reasonString }: Connack): LinkError {
   const { protocol, try_private } = bridge.settings
@@ -372,25 +283,5 @@ function refused(bridge: Bridge, { reasonCode, reasonString }: Connack): LinkErr
 }
 
 function write({ bridge, agreements }: ConnectParts, agreed: Agreed | undefined): Effect.Effect<void, LinkError> {
-  return Effect.promise(() => agreements.write(bridge.settings.name, agreed)).pipe(
-    Effect.flatMap((isWritten) =>
-      isWritten ? Effect.void : Effect.fail(new LinkError({ reason: "this broker can write nothing now" }))
-    )
-  )
-}
-
-function localFilters({ out }: BridgeSettings): Array<string> {
-  return out.map(({ filter, local_prefix }) => local_prefix + filter)
-}
-
-function filterOf({ filter }: Wish): string {
-  return filter
-}
-
-function union(one: ReadonlyArray<string>, other: ReadonlyArray<string>): Array<string> {
-  return [...new Set([...one, ...other])]
-}
-
-function isSame(one: ReadonlyArray<string>, other: ReadonlyArray<string>): boolean {
-  return new Set(one).symmetricDifference(new Set(other)).size === 0
+  return writeRow(agreements, bridge.settings.name, agreed)
 }

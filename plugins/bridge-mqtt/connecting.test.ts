@@ -17,6 +17,8 @@ class Player {
   properties: object = {}
   /** Nobody can connect to it. */
   isAway = false
+  /** The network says nothing about it. */
+  isSilent = false
   /** A filter that it does not take. */
   refuses = ""
   /** Called with each packet before it is answered; true = it is not. */
@@ -122,6 +124,7 @@ class Bench {
         connectTcp: (address: string, open: never) =>
           Effect.suspend(() => {
             const { there } = this
+            if (there.isSilent) return Effect.never
             if (!there.isAway) return Effect.sync(() => there.there(open))
             return Effect.fail(new ConnectError({ address, reason: "nobody listens there" }))
           })
@@ -338,6 +341,21 @@ test("the highest QoS of the remote's session is remembered while it is the same
   assert.deepEqual([await attempt(1), await attempt(), await attempt(1)], [1, 2, 2])
   there.hasSession = false
   assert.equal(await attempt(1), 1)
+})
+
+test("an attempt that the network does not answer ends at once where an administrator says so", async () => {
+  const bench = new Bench()
+  const { there, bridge } = bench
+  there.isSilent = true
+  let ended = ""
+  void bench.attempt().then((reason) => {
+    ended = reason
+  })
+  for (let turn = 0; turn < 20; turn++) await Effect.runPromise(Effect.yieldNow)
+  assert.equal(ended, "")
+  bridge.pause()
+  for (let turn = 0; turn < 20; turn++) await Effect.runPromise(Effect.yieldNow)
+  assert.equal(ended, "it was paused")
 })
 
 test("what the remote has not granted is told once, however long it is", () => {

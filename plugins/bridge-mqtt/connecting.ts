@@ -146,9 +146,12 @@ function connectThere(
     const { bridge, net } = parts
     const link = yield* linkOf(parts)
     bridge.has(link)
-    yield* net
-      .connectTcp(bridge.settings.remote, link.remote.accept, tls)
-      .pipe(Effect.mapError(({ reason }) => new LinkError({ reason })))
+    const dialled = net.connectTcp(bridge.settings.remote, link.remote.accept, tls)
+    // An administrator does not wait for a network that says nothing.
+    yield* Effect.raceFirst(
+      Effect.mapError(dialled, ({ reason }) => new LinkError({ reason })),
+      link.ended
+    )
     const connack = yield* link.connectRemote(packet)
     return connack.reasonCode === 0 ? { link, connack } : yield* refused(bridge, connack)
   })

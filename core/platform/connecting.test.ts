@@ -134,25 +134,36 @@ test("TLS: a certificate of ours is shown to a peer that asks for one", async ()
   server.close()
 })
 
-// There a handshake cannot be given up: its connection goes when it has ended, one way or the other.
-test("interrupted, it is given up: nobody is asked, and the connection goes", { skip: RUNS_ON_DENO }, async () => {
-  let closes = 0
-  // It never answers the handshake.
-  const server = createServer((peer) =>
+/** Connects to a peer that never answers the handshake; `ms` later it is interrupted. What is left of it. */
+async function interruptAfter(ms: number): Promise<void> {
+  let [opens, closes] = [0, 0]
+  const server = createServer((peer) => {
+    opens += 1
     peer
       .on("error", () => {})
       .on("close", () => (closes += 1))
       .resume()
-  )
+  })
   const address = await listen(server)
   const side = new Side()
   const fiber = Effect.runFork(net.connectTcp(address, side.accept, withTls()))
-  await new Promise((resolve) => setTimeout(resolve, 100))
+  await new Promise((resolve) => (ms === 0 ? resolve(undefined) : setTimeout(resolve, ms)))
   await Effect.runPromise(Fiber.interrupt(fiber))
-  await until("the connection's end", () => closes === 1)
+  await until("the connection's end", () => opens === 1 && closes === 1)
   assert.equal(side.socket, undefined)
   server.close()
-})
+}
+
+// There a handshake cannot be given up, nor one that is about to begin: its connection goes when it has ended, one way or the other.
+test("interrupted, it is given up: nobody is asked, and the connection goes", { skip: RUNS_ON_DENO }, () =>
+  interruptAfter(100)
+)
+
+test(
+  "given up while the network has not answered yet: the connection goes when it stands",
+  { skip: RUNS_ON_DENO },
+  () => interruptAfter(0)
+)
 
 test("a peer whose handshake is cut short is told of at once", { skip: RUNS_ON_DENO }, async () => {
   const server = createServer((peer) => peer.on("error", () => {}).end())

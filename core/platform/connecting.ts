@@ -7,6 +7,8 @@ export interface Attempt {
   /** It stands: `open` is called before anybody is told. False = nobody wants it any more. */
   stands(open: () => void): boolean
   failed(error: unknown): void
+  /** It was told how it went, or nobody wants it any more: what opens only now has to go. */
+  readonly isOver: boolean
 }
 
 /**
@@ -42,7 +44,10 @@ export function connecting(
           resume(Effect.void)
           return true
         },
-        failed: (error) => fail(connectReason(error))
+        failed: (error) => fail(connectReason(error)),
+        get isOver() {
+          return isOver
+        }
       })
     }
     return Effect.sync(() => {

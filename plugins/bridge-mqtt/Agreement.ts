@@ -6,8 +6,10 @@
  *  - "agreed" is written after the remote began its session anew for ours, and before anything passes; it is taken away before a new
  *    session is begun here, and where the remote has lost its own, before ours is told so.
  */
+import { Effect } from "effect"
 import * as v from "valibot"
 import { BRIDGE_PREFIX, type JournalShape, type KeyValueStoreShape, prefixEnd } from "../../core/mod.ts"
+import { LinkError } from "./LinkError.ts"
 
 const row = v.object({
   /** Whose session it is at the remote. */
@@ -70,4 +72,17 @@ export class Agreements {
       tickets.whenCommitted(ticket, () => resolve(tickets.failureOf(ticket) >= 0))
     })
   }
+}
+
+/** Writes the row, or takes it away; fails where that was not committed. */
+export function writeRow(
+  agreements: Agreements,
+  name: string,
+  agreed: Agreed | undefined
+): Effect.Effect<void, LinkError> {
+  return Effect.promise(() => agreements.write(name, agreed)).pipe(
+    Effect.flatMap((isWritten) =>
+      isWritten ? Effect.void : Effect.fail(new LinkError({ reason: "this broker can write nothing now" }))
+    )
+  )
 }

@@ -13,12 +13,13 @@ import {
   type LogShape,
   type RandomShape
 } from "../../core/mod.ts"
+import { inBackground, sleep, untilServing } from "./background.ts"
 import { backoffMs } from "./backoff.ts"
 import { Counts } from "./Counts.ts"
 import { type ConnectParts, connect } from "./connecting.ts"
 import type { Link } from "./Link.ts"
 import { LinkError } from "./LinkError.ts"
-import { Refusals } from "./Refusals.ts"
+import { type Direction, Refusals } from "./Refusals.ts"
 import type { BridgeSettings } from "./Settings.ts"
 import { type SessionFacts, sessionFacts } from "./session-facts.ts"
 import { shown } from "./wire/answers.ts"
@@ -109,7 +110,7 @@ export class Bridge implements HostedClient {
   }
 
   /** A message was given up on its way. */
-  dropped(direction: "in" | "out", why: string): void {
+  dropped(direction: Direction, why: string): void {
     if (direction === "in") this.counts.droppedIn += 1
     else this.counts.droppedOut += 1
     this.#gap(direction, `a message was given up: ${why}`)
@@ -120,7 +121,7 @@ export class Bridge implements HostedClient {
     if (this.settings.in.length > 0) this.#gap("in", "the remote had lost its session, and what waited in it")
   }
 
-  #gap(direction: "in" | "out", what: string): void {
+  #gap(direction: Direction, what: string): void {
     const { clock, log } = this.#parts
     this.counts.gaps += 1
     const nowMs = clock.monotonicMs()
@@ -150,7 +151,6 @@ export class Bridge implements HostedClient {
   reconnect(): void {
     this.#failures = 0
     this.#stop("it was told to connect again")
-    this.#wake?.()
   }
 
   #stop(reason: string): void {
@@ -178,22 +178,22 @@ export class Bridge implements HostedClient {
   /** Runs it for the life of the scope. */
   run(): Effect.Effect<void, never, Scope.Scope> {
     const bridge = this
+    const { clock } = this.#parts
     const watching = Effect.gen(function* () {
-      const { clock } = bridge.#parts
       for (;;) {
         const beganMs = clock.monotonicMs()
         yield* bridge.look()
         // What is much takes long to count.
-        yield* bridge.#sleep(Math.max(LOOK_MS, (clock.monotonicMs() - beganMs) * LOOK_PAUSE))
+        yield* sleep(clock, Math.max(LOOK_MS, (clock.monotonicMs() - beganMs) * LOOK_PAUSE))
       }
     })
-    return Effect.all([Effect.forkScoped(this.#live()), Effect.forkScoped(watching)], { discard: true })
+    return Effect.andThen(inBackground(this.#live(), clock), inBackground(watching, clock))
   }
 
   #live(): Effect.Effect<never> {
     const bridge = this
     return Effect.gen(function* () {
-      while (!bridge.#parts.isServing()) yield* bridge.#sleep(20)
+      yield* untilServing(bridge.#parts.clock, bridge.#parts.isServing)
       for (;;) {
         if (bridge.#isPaused) {
           bridge.#enter("paused")
@@ -261,10 +261,9 @@ export class Bridge implements HostedClient {
 
   /** What the remote has not granted; "" = nothing. */
   warn(warning: string): void {
-    if (warning !== "" && warning !== this.warning) {
-      this.#parts.log.warn(AREA, `bridge ${this.settings.name}: ${shown(warning)}`)
-    }
-    this.warning = shown(warning)
+    const line = shown(warning)
+    if (line !== "" && line !== this.warning) this.#parts.log.warn(AREA, `bridge ${this.settings.name}: ${line}`)
+    this.warning = line
   }
 
   #failed(reason: string, state: State = "waiting"): void {
@@ -299,16 +298,9 @@ export class Bridge implements HostedClient {
       return Effect.sync(() => timer.cancel())
     })
   }
-
-  #sleep(ms: number): Effect.Effect<void> {
-    return Effect.callback<void>((resume) => {
-      const timer = this.#parts.clock.after(ms, () => resume(Effect.void))
-      return Effect.sync(() => timer.cancel())
-    })
-  }
 }
 
-/** Whatever goes wrong costs an attempt, not the bridge; what must never be ends the process. */
+/** Whatever goes wrong costs an attempt, not the bridge; what must never be ends the process ({@link inBackground}). */
 function unexpected(defect: unknown): Effect.Effect<never, LinkError> {
   if (defect instanceof InvariantViolation) return Effect.die(defect)
   return Effect.fail(new LinkError({ reason: defect instanceof Error ? defect.message : String(defect) }))

@@ -8,9 +8,10 @@ export class Counts {
   attempts = 0
   /** Connections that stood. */
   connections = 0
-  /** Messages that were given up, in either direction; and how often that was for an unknown number of them. */
+  /** Messages that were given up, as far as they were counted. */
   droppedIn = 0
   droppedOut = 0
+  /** Times that messages were given up, in either direction. */
   gaps = 0
   /** Messages that had been here before, or passed too many brokers. */
   looped = 0

@@ -137,6 +137,34 @@ async function settle<Value>(effect: Effect.Effect<Value, Error>): Promise<Value
   return Exit.isSuccess(exit) ? exit.value : String(exit.cause)
 }
 
+/** The remote takes the connection. */
+async function connectFar(story: Story): Promise<void> {
+  const far = settle(story.link.connectRemote(CONNECT))
+  pass(story)
+  story.there.say(CONNACK)
+  pass(story)
+  await far
+}
+
+/** This broker does, too. */
+async function connectBoth(seed: number): Promise<Story> {
+  const story = makeStory(seed)
+  await connectFar(story)
+  const near = settle(story.link.connectLocal(CONNECT, false))
+  story.here.say(CONNACK)
+  pass(story)
+  await near
+  return story
+}
+
+/** A link between two brokers that have agreed. */
+async function standing(seed: number): Promise<Story> {
+  const story = await connectBoth(seed)
+  begin(story)
+  story.link.releaseRemote()
+  return story
+}
+
 test("packets wait at either side until both sessions are known to agree; then they pass, whatever the pieces", async () => {
   for (let seed = 0; seed < 20; seed++) {
     const story = makeStory(seed)
@@ -169,17 +197,8 @@ test("packets wait at either side until both sessions are known to agree; then t
 
 test("when one side goes the other goes, and the reason is told once", async () => {
   for (const end of [(story: Story) => story.there.end(), (story: Story) => story.here.end()]) {
-    const story = makeStory(3)
+    const story = await connectBoth(3)
     const ended = settle(story.link.ended)
-    const far = settle(story.link.connectRemote(CONNECT))
-    pass(story)
-    story.there.say(CONNACK)
-    pass(story)
-    await far
-    const near = settle(story.link.connectLocal(CONNECT, false))
-    story.here.say(CONNACK)
-    pass(story)
-    await near
     end(story)
     pass(story, 10_000)
     assert.match(String(await ended), /closed the connection/)
@@ -189,20 +208,9 @@ test("when one side goes the other goes, and the reason is told once", async () 
 })
 
 test("where a message is refused for now the link ends when what is under way has been acknowledged", async () => {
-  const story = makeStory(5)
+  const story = await standing(5)
   const { link, here, there } = story
-  const far = settle(link.connectRemote(CONNECT))
-  pass(story)
-  there.say(CONNACK)
-  pass(story)
-  await far
-  const near = settle(link.connectLocal(CONNECT, false))
-  here.say(CONNACK)
-  pass(story)
-  await near
-  begin(story)
   const ended = settle(link.ended)
-  link.releaseRemote()
   there.say(publish(1), publish(2))
   pass(story)
   here.say({ cmd: "puback", messageId: 1, reasonCode: 0x97 })
@@ -228,34 +236,13 @@ test("a remote that does not answer, or says something else first, is left", asy
 
 test("silence is asked about, and in the end is the end", async () => {
   const story = makeStory(4)
-  const far = settle(story.link.connectRemote(CONNECT))
-  pass(story)
-  story.there.say(CONNACK)
-  pass(story)
-  await far
+  await connectFar(story)
   story.link.keepAlive(10)
   const ended = settle(story.link.ended)
   pass(story, 60_000)
   assert.match(String(await ended), /silent for too long/)
   assert.ok(story.there.got.filter((packet) => packet === "pingreq").length >= 2)
 })
-
-/** A link between two brokers that have agreed. */
-async function standing(seed: number): Promise<Story> {
-  const story = makeStory(seed)
-  const far = settle(story.link.connectRemote(CONNECT))
-  pass(story)
-  story.there.say(CONNACK)
-  pass(story)
-  await far
-  const near = settle(story.link.connectLocal(CONNECT, false))
-  story.here.say(CONNACK)
-  pass(story)
-  await near
-  begin(story)
-  story.link.releaseRemote()
-  return story
-}
 
 test("a remote that sends and does not read: nothing more is read from it, what waits for it is bounded, and nothing is left out", async () => {
   const story = await standing(5)

@@ -15,7 +15,7 @@ import { type Connack, decodeCodes, decodeConnack, decodeDisconnect, Malformed }
 import { OutBuffer } from "./wire/OutBuffer.ts"
 import { FOUND, NEED_MORE } from "./wire/PacketReader.ts"
 import * as Packet from "./wire/packet-types.ts"
-import { type Connect, writeConnect, writeDisconnect, writePing } from "./wire/requests.ts"
+import { type Connect, writeAcknowledgement, writeConnect, writeDisconnect, writePing } from "./wire/requests.ts"
 
 export interface LinkParts {
   readonly clock: ClockShape
@@ -30,13 +30,26 @@ export interface LinkParts {
 /** What is under way has this long to be answered, once a message was refused for now. */
 const ENDING_MS = 300
 
+/** What a CONNECT to this broker says of each client that it runs itself. */
+const HOSTED = {
+  version: 5,
+  isPrivate: false,
+  keepAlive: 0,
+  username: undefined,
+  password: undefined,
+  maximumPacketSize: 0
+} as const
+
+/** And what differs. */
+type LocalConnect = Omit<Connect, keyof typeof HOSTED>
+
 /** What somebody waits for. */
 interface Waiting<Value> {
   arrived(value: Value): void
 }
 
 /** Codes that answer a SUBSCRIBE or UNSUBSCRIBE. */
-type Codes = ReadonlyArray<number>
+type Codes = Uint8Array
 
 export class Link {
   readonly local: LocalSide
@@ -72,7 +85,7 @@ export class Link {
   // What its beginning is made of.
 
   /** CONNECT to this broker, and its CONNACK. With `holds` nothing behind that is read until {@link Link.releaseLocal}. */
-  connectLocal(connect: Connect, holds: boolean): Effect.Effect<Connack, LinkError> {
+  connectLocal(connect: LocalConnect, holds: boolean): Effect.Effect<Connack, LinkError> {
     return this.#await("this broker's CONNACK", (waiting: Waiting<Connack>) => {
       this.#localConnack = {
         arrived: (connack) => {
@@ -81,7 +94,7 @@ export class Link {
         }
       }
       this.local.open(this.#parts.shard)
-      writeConnect(this.toLocal, connect)
+      writeConnect(this.toLocal, { ...HOSTED, ...connect })
       this.flush()
     })
   }
@@ -114,11 +127,13 @@ export class Link {
   }
 
   /** Says of every packet identifier to this broker that it is free: a new session of the remote knows nothing of those in use. */
-  sweepLocal(write: (out: OutBuffer, identifier: number) => void): Effect.Effect<void, LinkError> {
+  sweepLocal(): Effect.Effect<void, LinkError> {
     return this.#await("this broker's PUBCOMPs", (waiting: Waiting<void>) => {
       this.#swept = waiting
       this.#sweeping = 65_535
-      for (let identifier = 1; identifier <= 65_535; identifier++) write(this.toLocal, identifier)
+      for (let identifier = 1; identifier <= 65_535; identifier++) {
+        writeAcknowledgement(this.toLocal, 5, Packet.PUBREL, identifier)
+      }
       this.flush()
     })
   }
@@ -286,7 +301,7 @@ export class Link {
         return tell(decodeConnack(bytes, start, end, 5), this.#localConnack)
       case Packet.SUBACK:
       case Packet.UNSUBACK:
-        return tellCodes(decodeCodes(bytes, start, end, 5, type), this.#localCodes)
+        return tell(decodeCodes(bytes, start, end, 5, type), this.#localCodes)
       case Packet.DISCONNECT:
         this.#relay?.localEnded(bytes[start] ?? 0)
         return `this broker ended the connection: ${decodeDisconnect(bytes, start, end)}`
@@ -316,7 +331,7 @@ export class Link {
     switch (type) {
       case Packet.SUBACK:
       case Packet.UNSUBACK:
-        return tellCodes(decodeCodes(bytes, start, end, version, type), this.#remoteCodes)
+        return tell(decodeCodes(bytes, start, end, version, type), this.#remoteCodes)
       case Packet.PINGRESP:
         return ""
       case Packet.DISCONNECT:
@@ -364,11 +379,5 @@ export class Link {
 function tell<Value extends object>(decoded: Value | Malformed, waiting: Waiting<Value> | undefined): string {
   if (decoded instanceof Malformed) return `it was sent ${decoded.fault}`
   waiting?.arrived(decoded)
-  return ""
-}
-
-function tellCodes(decoded: { readonly codes: Codes } | Malformed, waiting: Waiting<Codes> | undefined): string {
-  if (decoded instanceof Malformed) return `it was sent ${decoded.fault}`
-  waiting?.arrived(decoded.codes)
   return ""
 }

@@ -83,6 +83,11 @@ export class Refusals {
     if (this.#isWindowOne) this.#last = { identifier, size }
   }
 
+  /** This broker has answered a message: it is not what it ends the connection over. */
+  answered(identifier: number): void {
+    if (this.#last?.identifier === identifier) this.#last = undefined
+  }
+
   /** This broker ends the connection over what it was sent. */
   endedHere(): void {
     if (this.#last !== undefined) this.#blamedNext = this.#last
@@ -96,8 +101,7 @@ export class Refusals {
 
   /** Whether a message of the remote has ended the connection before this one; it is given up then. */
   isBlamed(identifier: number, size: number): boolean {
-    const { identifier: number = 0, size: bytes = 0 } = this.#blamed ?? {}
-    if (number !== identifier || bytes !== size) return false
+    if (this.#blamed?.identifier !== identifier || this.#blamed.size !== size) return false
     this.#blamed = undefined
     this.#isSuspicious = false
     return true

@@ -327,3 +327,23 @@ test("a message over which this broker ends the connection is looked for one by 
   other.relay.localEnded(0x8b)
   assert.equal(refusals.isSuspicious, false)
 })
+
+test("what this broker has answered is not what it ends the connection over", () => {
+  for (const [cmd, reasonCode] of [
+    ["puback", 0],
+    ["puback", 0x87],
+    ["pubrec", 0]
+  ] as const) {
+    const refusals = new Refusals()
+    new Bench({ refusals }).relay.localEnded(0x82)
+    const bench = new Bench({ refusals })
+    const qos = cmd === "puback" ? 1 : 2
+    bench.remote(publish("far/a", qos, 1))
+    bench.local(ack(cmd, 1, reasonCode))
+    bench.relay.localEnded(0x82)
+    // Another message, as large, under the identifier that is free again.
+    const next = new Bench({ refusals })
+    assert.deepEqual(next.remote(publish("far/b", qos, 1)), [`here publish 1 site/b q${qos}`])
+    assert.deepEqual(next.drops, [])
+  }
+})

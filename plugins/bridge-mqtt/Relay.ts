@@ -87,8 +87,9 @@ export class Relay {
       } else writeAcknowledgement(toRemote, remoteVersion, PUBREL, identifier)
       return ""
     }
-    if (reasonCode < 0x80 || type === PUBCOMP) {
-      if (type !== PUBCOMP) refusals.taken("in", identifier)
+    if (type !== PUBCOMP) refusals.answered(identifier)
+    if (type !== PUBCOMP && reasonCode < 0x80) refusals.taken("in", identifier)
+    if (type === PUBCOMP || reasonCode < 0x80) {
       writeAcknowledgement(toRemote, remoteVersion, type, identifier)
       return ""
     }

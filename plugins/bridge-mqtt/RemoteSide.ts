@@ -43,10 +43,6 @@ export class RemoteSide implements SocketReceiver {
     return this
   }
 
-  get peerAddress(): string {
-    return this.#socket?.peerAddress ?? ""
-  }
-
   get isFull(): boolean {
     return this.out.length - this.#written > FULL_BYTES
   }

@@ -1,6 +1,7 @@
 /** The options of `[[plugin]] use = "bridge-mqtt"`: one table for each bridge, `[[plugin.options.bridge]]`. */
 import * as v from "valibot"
 import { address, checkTopicFilter, checkTopicName, parseAddress } from "../../core/mod.ts"
+import type { Version } from "./wire/packet-types.ts"
 
 const BRIDGES_MAX = 100
 const RULES_MAX = 1_000
@@ -196,3 +197,7 @@ export const options = v.strictObject({
 
 export type Settings = v.InferOutput<typeof options>
 export type BridgeSettings = Readonly<Settings["bridge"][number]>
+
+export function versionOf({ protocol }: BridgeSettings): Version {
+  return protocol === "5.0" ? 5 : 4
+}

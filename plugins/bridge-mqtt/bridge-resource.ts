@@ -54,15 +54,16 @@ export function bridgeResource(bridges: ReadonlyArray<Bridge>): Resource {
     description: "Bridges to remote brokers",
     schema,
     idMember: "name",
-    list: ({ limit, cursor, filter }) =>
-      Effect.gen(function* () {
-        const names = bridges.map(({ settings }) => settings.name).toSorted()
-        const rest = names.filter((name) => name > cursor && name.includes(filter))
-        const items: Array<unknown> = []
-        for (const name of rest.slice(0, limit)) items.push(yield* Effect.flatMap(find(name), itemOf))
-        const last = rest[limit - 1]
-        return rest.length > limit && last !== undefined ? { items, cursor: last } : { items }
-      }),
+    list: ({ limit, cursor, filter }) => {
+      const rest = bridges
+        .filter(({ settings: { name } }) => name > cursor && name.includes(filter))
+        .toSorted((one, other) => (one.settings.name < other.settings.name ? -1 : 1))
+      const page = rest.slice(0, limit)
+      const last = page.at(-1)
+      return Effect.map(Effect.forEach(page, itemOf), (items) =>
+        rest.length > limit && last !== undefined ? { items, cursor: last.settings.name } : { items }
+      )
+    },
     get: (id) => Effect.flatMap(find(id), itemOf),
     verbs: [
       act("pause", "Disconnects it; what is for the remote waits", (bridge) => bridge.pause()),

@@ -1,10 +1,10 @@
 /** How a bridge connects where one of its two sessions has gone: both brokers are played, one call after the other. */
 import assert from "node:assert/strict"
 import { test } from "node:test"
-import { Effect } from "effect"
+import { Effect, Fiber } from "effect"
 import { generate, type Packet, parser } from "mqtt-packet"
 import * as v from "valibot"
-import { ResourceError, type Socket, type SocketReceiver } from "../../core/mod.ts"
+import { ConnectError, InvariantViolation, ResourceError, type Socket, type SocketReceiver } from "../../core/mod.ts"
 import type { Agreed } from "./Agreement.ts"
 import { Bridge, type BridgeParts } from "./Bridge.ts"
 import { connect } from "./connecting.ts"
@@ -15,6 +15,12 @@ class Player {
   readonly got: Array<Packet> = []
   hasSession = false
   properties: object = {}
+  /** Nobody can connect to it. */
+  isAway = false
+  /** The network says nothing about it. */
+  isSilent = false
+  /** A filter that it does not take. */
+  refuses = ""
   /** Called with each packet before it is answered; true = it is not. */
   before: (packet: Packet) => boolean = () => false
   #socket: Socket | undefined
@@ -74,7 +80,13 @@ class Player {
         return {
           cmd: "suback",
           messageId: packet.messageId ?? 0,
-          granted: packet.subscriptions.map(({ qos }) => qos)
+          granted: packet.subscriptions.map(({ topic, qos }) => (topic === this.refuses ? 0x8f : qos))
+        } as Packet
+      case "unsubscribe":
+        return {
+          cmd: "unsuback",
+          messageId: packet.messageId ?? 0,
+          granted: packet.unsubscriptions.map(() => 0)
         } as Packet
       case "pubrel":
         return { cmd: "pubcomp", messageId: packet.messageId ?? 0 } as Packet
@@ -91,8 +103,10 @@ class Bench {
   readonly log: Array<string> = []
   /** What was asked of the clock, ms. */
   readonly timers: Array<number> = []
+  /** What was thrown where nothing catches it. */
+  readonly thrown: Array<unknown> = []
   readonly #parts: BridgeParts
-  readonly bridge: Bridge
+  bridge: Bridge
 
   constructor() {
     const item = () => ({
@@ -107,7 +121,13 @@ class Bench {
     const get = () => Effect.suspend(() => (this.here.hasSession ? Effect.succeed(item()) : Effect.fail(gone)))
     this.#parts = {
       net: {
-        connectTcp: (_address: string, open: never) => Effect.sync(() => this.there.there(open))
+        connectTcp: (address: string, open: never) =>
+          Effect.suspend(() => {
+            const { there } = this
+            if (there.isSilent) return Effect.never
+            if (!there.isAway) return Effect.sync(() => there.there(open))
+            return Effect.fail(new ConnectError({ address, reason: "nobody listens there" }))
+          })
       } as never,
       files: { readText: () => Effect.succeed("") },
       clock: {
@@ -118,7 +138,14 @@ class Bench {
           return { cancel: () => {} }
         },
         microtask: queueMicrotask,
-        immediate: queueMicrotask
+        immediate: (task) =>
+          queueMicrotask(() => {
+            try {
+              task()
+            } catch (error) {
+              this.thrown.push(error)
+            }
+          })
       },
       random: { uint32: () => 0, fill: () => {} },
       log: { warn: (_area: string, line: string) => this.log.push(line), info: () => {} } as never,
@@ -137,12 +164,17 @@ class Bench {
       identity: "0123456789ab",
       isServing: () => true
     }
+    this.bridge = this.restart(["o/#"])
+  }
+
+  /** The bridge as a new process has it, with these filters. */
+  restart(out: ReadonlyArray<string>, inward: ReadonlyArray<string> = ["i/#"]): Bridge {
+    const rules = { out: out.map((filter) => ({ filter })), in: inward.map((filter) => ({ filter })) }
     const { bridge } = v.parse(options, {
-      bridge: [
-        { name: "b", remote: "far.example:1883", keep_alive: 10, out: [{ filter: "o/#" }], in: [{ filter: "i/#" }] }
-      ]
+      bridge: [{ name: "b", remote: "far.example:1883", keep_alive: 10, ...rules }]
     })
     this.bridge = new Bridge(bridge[0] as never, "manifold-bridge-b", this.#parts)
+    return this.bridge
   }
 
   /** One attempt, until it ends, or stands and is cut here; why it ended. */
@@ -225,6 +257,65 @@ test("a remote that has lost its session: that is told, it begins anew with what
   assert.equal(bench.row?.isAgreed, true)
 })
 
+test("what the remote refused is forgotten with the session here, also where the remote is away when that is begun anew", async () => {
+  const bench = new Bench()
+  const { here, there, bridge } = bench
+  assert.equal(await bench.attempt(), "stood")
+  bridge.refusals.refused("out", 1)
+  here.hasSession = false
+  there.isAway = true
+  assert.equal(await bench.attempt(), "nobody listens there")
+  there.isAway = false
+  assert.equal(await bench.attempt(), "stood")
+  assert.equal(bridge.refusals.has("out"), false)
+  // The session here goes on, and so does what is known of its messages.
+  bridge.refusals.refused("out", 1)
+  assert.equal(await bench.attempt(), "stood")
+  assert.equal(bridge.refusals.has("out"), true)
+})
+
+test("a filter that is taken out and comes back is a new one: its retained messages go out again", async () => {
+  const bench = new Bench()
+  const { here } = bench
+  const asked = async (...filters: ReadonlyArray<string>): Promise<ReadonlyArray<string>> => {
+    bench.restart(filters)
+    here.got.length = 0
+    assert.equal(await bench.attempt(), "stood")
+    const wishes = here.got.flatMap((packet) => (packet.cmd === "subscribe" ? packet.subscriptions : []))
+    return wishes.filter(({ rh }) => rh === 0).map(({ topic }) => topic)
+  }
+  assert.deepEqual(await asked("o/#", "p/#"), ["o/#", "p/#"])
+  assert.deepEqual(await asked("o/#", "p/#"), [])
+  assert.deepEqual(await asked("o/#"), [])
+  assert.deepEqual(await asked("o/#", "p/#"), ["p/#"])
+})
+
+test("filters of an attempt that failed in its midst are taken off when they have left the options", async () => {
+  const bench = new Bench()
+  const { here, there } = bench
+  assert.equal(await bench.attempt(), "stood")
+  const takenOff = (player: Player): ReadonlyArray<string> =>
+    player.got.flatMap((packet) => (packet.cmd === "unsubscribe" ? packet.unsubscriptions : []))
+  bench.restart(["o/#", "new/#", "odd/#"])
+  here.refuses = "odd/#"
+  assert.equal(await bench.attempt(), 'this broker refused the filter "odd/#": 0x8f')
+  bench.restart(["o/#"])
+  assert.equal(await bench.attempt(), "stood")
+  assert.ok(takenOff(here).includes("new/#"))
+  // The same at the remote, which is lost when it has subscribed to them.
+  bench.restart(["o/#"], ["i/#", "more/#"])
+  there.before = ({ cmd }) => {
+    if (cmd === "subscribe") here.cut()
+    return cmd === "subscribe"
+  }
+  assert.equal(await bench.attempt(), "this broker closed the connection")
+  there.before = () => false
+  bench.restart(["o/#"])
+  assert.equal(await bench.attempt(), "stood")
+  assert.deepEqual(takenOff(there), ["more/#"])
+  assert.deepEqual([bench.row?.local, bench.row?.there], [["o/#"], ["i/#"]])
+})
+
 test("the remote may want to be asked more often than the options say, and never less", async () => {
   for (const [serverKeepAlive, seconds] of [
     [0, 10],
@@ -250,4 +341,42 @@ test("the highest QoS of the remote's session is remembered while it is the same
   assert.deepEqual([await attempt(1), await attempt(), await attempt(1)], [1, 2, 2])
   there.hasSession = false
   assert.equal(await attempt(1), 1)
+})
+
+test("an attempt that the network does not answer ends at once where an administrator says so", async () => {
+  const bench = new Bench()
+  const { there, bridge } = bench
+  there.isSilent = true
+  let ended = ""
+  void bench.attempt().then((reason) => {
+    ended = reason
+  })
+  for (let turn = 0; turn < 20; turn++) await Effect.runPromise(Effect.yieldNow)
+  assert.equal(ended, "")
+  bridge.pause()
+  for (let turn = 0; turn < 20; turn++) await Effect.runPromise(Effect.yieldNow)
+  assert.equal(ended, "it was paused")
+})
+
+test("what the remote has not granted is told once, however long it is", () => {
+  const { bridge, log } = new Bench()
+  const warning = `the remote refused the filter "${"x".repeat(300)}": 0x87`
+  bridge.warn(warning)
+  bridge.warn(warning)
+  assert.deepEqual([log.length, bridge.warning], [1, warning.slice(0, 200)])
+  bridge.warn("")
+  bridge.warn(warning)
+  assert.equal(log.length, 2)
+})
+
+test("a broken invariant that an attempt comes upon ends the process, not the bridge alone", async () => {
+  const bench = new Bench()
+  const broken = new InvariantViolation("a row is a row")
+  bench.here.before = () => {
+    throw broken
+  }
+  const fiber = Effect.runFork(Effect.scoped(Effect.andThen(bench.bridge.run(), Effect.never)))
+  for (let turn = 0; turn < 100 && bench.thrown.length === 0; turn++) await Effect.runPromise(Effect.yieldNow)
+  await Effect.runPromise(Fiber.interrupt(fiber))
+  assert.deepEqual(bench.thrown, [broken])
 })

@@ -10,25 +10,20 @@
  */
 import { Effect, type Scope } from "effect"
 import type { ClockShape, FilesShape, NetShape, Resource, ShardShape, TlsClientOptions } from "../../core/mod.ts"
-import type { Agreed, Agreements } from "./Agreement.ts"
+import { type Agreed, type Agreements, writeRow } from "./Agreement.ts"
 import type { Bridge } from "./Bridge.ts"
-import { batches } from "./batches.ts"
 import { passwordOf, tlsOf } from "./credentials.ts"
 import { Link } from "./Link.ts"
 import { LinkError, refusalText } from "./LinkError.ts"
-import type { BridgeSettings } from "./Settings.ts"
+import { type BridgeSettings, versionOf } from "./Settings.ts"
 import { type SessionFacts, sessionFacts } from "./session-facts.ts"
+import { askRetained, isSame, localFilters, subscribeHere, subscribeThere } from "./subscribing.ts"
 import { TopicMap } from "./TopicMap.ts"
 import { isOver, untilBounded } from "./waiting.ts"
 import { type Connack, shown } from "./wire/answers.ts"
-import { PUBREL } from "./wire/packet-types.ts"
-import { type Connect, type Wish, writeAcknowledgement, writeSubscribe, writeUnsubscribe } from "./wire/requests.ts"
+import type { Connect } from "./wire/requests.ts"
 
 const EVER = 0xffffffff
-/** Packet identifiers of SUBSCRIBE and UNSUBSCRIBE: nothing else is under way then. */
-const SUBSCRIBE_IDENTIFIER = 65_535
-const UNSUBSCRIBE_IDENTIFIER = 65_534
-
 export interface ConnectParts {
   readonly bridge: Bridge
   readonly net: NetShape
@@ -70,7 +65,9 @@ export function connect(parts: ConnectParts, onlyHere = false): Effect.Effect<ne
       isOver(facts, parts)
     ) {
       yield* Effect.scoped(prepare(parts, known, facts))
-      agreed = { ...agreed, local: localFilters(settings) }
+      const local = localFilters(settings)
+      // Of one that was taken out and comes back later the remote has to have them again.
+      agreed = { ...agreed, local, retained: agreed.retained.filter((filter) => local.includes(filter)) }
       yield* write(parts, agreed)
       bridge.isPrepared = true
     }
@@ -84,7 +81,6 @@ export function connect(parts: ConnectParts, onlyHere = false): Effect.Effect<ne
     if (!isAgreed && there.sessionPresent) {
       return yield* new LinkError({ reason: "the remote has kept a session that was to begin anew" })
     }
-    if (facts === undefined) bridge.refusals.forget("out")
     if (!there.sessionPresent) bridge.refusals.forget("in")
     if (bridge.refusals.has("in")) {
       // A disk that is full refuses this, too; what is refused none the less is refused for itself.
@@ -150,9 +146,12 @@ function connectThere(
     const { bridge, net } = parts
     const link = yield* linkOf(parts)
     bridge.has(link)
-    yield* net
-      .connectTcp(bridge.settings.remote, link.remote.accept, tls)
-      .pipe(Effect.mapError(({ reason }) => new LinkError({ reason })))
+    const dialled = net.connectTcp(bridge.settings.remote, link.remote.accept, tls)
+    // An administrator does not wait for a network that says nothing.
+    yield* Effect.raceFirst(
+      Effect.mapError(dialled, ({ reason }) => new LinkError({ reason })),
+      link.ended
+    )
     const connack = yield* link.connectRemote(packet)
     return connack.reasonCode === 0 ? { link, connack } : yield* refused(bridge, connack)
   })
@@ -160,8 +159,8 @@ function connectThere(
 
 /** A link that ends with the scope, in order. */
 function linkOf({ bridge, clock, shard }: ConnectParts): Effect.Effect<Link, never, Scope.Scope> {
-  const { protocol, packet_size_max: packetSizeMax, answer_timeout } = bridge.settings
-  const remoteVersion = protocol === "5.0" ? 5 : 4
+  const { packet_size_max: packetSizeMax, answer_timeout } = bridge.settings
+  const remoteVersion = versionOf(bridge.settings)
   return Effect.acquireRelease(
     Effect.sync(() => new Link({ clock, shard, remoteVersion, packetSizeMax, answerMs: answer_timeout * 1_000 })),
     (link) => Effect.sync(() => link.end("it was stopped"))
@@ -180,16 +179,10 @@ function connectHere(parts: ConnectParts, link: Link, { receiveMaximum, isNew, h
   return link
     .connectLocal(
       {
-        version: 5,
-        isPrivate: false,
         clientIdentifier: bridge.clientIdentifier,
         cleanStart: isNew,
-        keepAlive: 0,
-        username: undefined,
-        password: undefined,
         sessionExpiryInterval: EVER,
-        receiveMaximum,
-        maximumPacketSize: 0
+        receiveMaximum
       },
       holds
     )
@@ -199,6 +192,7 @@ function connectHere(parts: ConnectParts, link: Link, { receiveMaximum, isNew, h
         if (reasonCode !== 0) {
           return Effect.fail(new LinkError({ reason: `this broker refused the bridge: 0x${reasonCode.toString(16)}` }))
         }
+        if (isNew) bridge.refusals.forget("out")
         if (isNew || sessionPresent) return Effect.succeed(connack)
         // Somebody has ended it just now, and this has begun an empty one, for which nothing was agreed: the next attempt begins anew.
         bridge.isPrepared = false
@@ -216,7 +210,7 @@ function sweep(parts: ConnectParts): Effect.Effect<void, LinkError, Scope.Scope>
   return Effect.gen(function* () {
     const link = yield* linkOf(parts)
     yield* connectHere(parts, link, { receiveMaximum: 1, isNew: false, holds: false })
-    yield* link.sweepLocal((out, identifier) => writeAcknowledgement(out, 5, PUBREL, identifier))
+    yield* link.sweepLocal()
   })
 }
 
@@ -227,7 +221,7 @@ function prepare(
   facts: SessionFacts | undefined
 ): Effect.Effect<void, LinkError, Scope.Scope> {
   return Effect.gen(function* () {
-    const { settings, counts } = parts.bridge
+    const { counts } = parts.bridge
     const gapsBefore = counts.gaps
     const link = yield* linkOf(parts)
     // Room for no message more, or each time that the bounds are applied one of them would get where there are none.
@@ -238,80 +232,8 @@ function prepare(
       isNew: known === undefined,
       holds: false
     })
-    const wishes = settings.out.map(
-      ({ filter, qos, local_prefix }): Wish => ({ filter: local_prefix + filter, qos, retainHandling: 2 })
-    )
-    const gone = (known?.local ?? []).filter((filter) => !wishes.some((wish) => wish.filter === filter))
-    for (const some of batches(gone, maximumPacketSize, String).packets) {
-      yield* link.askLocal((out) => writeUnsubscribe(out, 5, UNSUBSCRIBE_IDENTIFIER, some))
-    }
-    const { packets, tooLarge } = batches(wishes, maximumPacketSize, filterOf)
-    for (const { filter } of tooLarge) {
-      return yield* new LinkError({ reason: `this broker takes no packet as large as the filter "${filter}"` })
-    }
-    for (const some of packets) {
-      const codes = yield* link.askLocal((out) => writeSubscribe(out, 5, SUBSCRIBE_IDENTIFIER, some))
-      const refusedAt = codes.findIndex((code) => code >= 0x80)
-      if (refusedAt < 0) continue
-      const filter = some[refusedAt]?.filter ?? ""
-      const code = (codes[refusedAt] ?? 0).toString(16)
-      return yield* new LinkError({ reason: `this broker refused the filter "${filter}": 0x${code}` })
-    }
+    yield* subscribeHere(parts, link, known, maximumPacketSize)
     if (facts !== undefined) yield* untilBounded(gapsBefore, facts, parts)
-  })
-}
-
-/** Has the retained messages sent that the remote's session has not had yet: now there is somebody to send them to. */
-function askRetained(
-  parts: ConnectParts,
-  link: Link,
-  agreed: Agreed,
-  packetSizeMax: number
-): Effect.Effect<void, LinkError> {
-  return Effect.gen(function* () {
-    const { settings } = parts.bridge
-    const wishes = settings.out
-      .map(({ filter, qos, local_prefix }): Wish => ({ filter: local_prefix + filter, qos, retainHandling: 0 }))
-      .filter(({ filter }) => !agreed.retained.includes(filter))
-    if (wishes.length === 0) return
-    for (const some of batches(wishes, packetSizeMax, filterOf).packets) {
-      yield* link.askLocal((out) => writeSubscribe(out, 5, SUBSCRIBE_IDENTIFIER, some))
-    }
-    const there = settings.in.map(({ filter, remote_prefix }) => remote_prefix + filter)
-    yield* write(parts, { ...agreed, there, retained: localFilters(settings) })
-  })
-}
-
-/** SUBSCRIBE at the remote, to what is new and what is not; filters that are not wanted any more are taken off. What it did not grant. */
-function subscribeThere(
-  parts: ConnectParts,
-  link: Link,
-  agreed: Agreed,
-  packetSizeMax: number
-): Effect.Effect<ReadonlyArray<string>, LinkError> {
-  return Effect.gen(function* () {
-    const { settings } = parts.bridge
-    const version = settings.protocol === "5.0" ? 5 : 4
-    const wishes = settings.in.map(
-      ({ filter, qos, remote_prefix }): Wish => ({ filter: remote_prefix + filter, qos, retainHandling: 1 })
-    )
-    const wanted = wishes.map(({ filter }) => filter)
-    const gone = agreed.there.filter((filter) => !wanted.includes(filter))
-    for (const some of batches(gone, packetSizeMax, String).packets) {
-      yield* link.askRemote((out) => writeUnsubscribe(out, version, UNSUBSCRIBE_IDENTIFIER, some))
-    }
-    const { packets, tooLarge } = batches(wishes, packetSizeMax, filterOf)
-    const troubles = tooLarge.map(({ filter }) => `the remote takes no packet as large as the filter "${filter}"`)
-    for (const some of packets) {
-      const codes = yield* link.askRemote((out) => writeSubscribe(out, version, SUBSCRIBE_IDENTIFIER, some))
-      some.forEach(({ filter, qos }, index) => {
-        const code = codes[index] ?? 0x80
-        if (code >= 0x80) troubles.push(`the remote refused the filter "${filter}": 0x${code.toString(16)}`)
-        else if (code < qos) troubles.push(`the remote grants QoS ${code} for the filter "${filter}"`)
-      })
-    }
-    if (!isSame(agreed.there, wanted)) yield* write(parts, { ...agreed, there: wanted })
-    return troubles
   })
 }
 
@@ -340,7 +262,7 @@ function connectPacket(
   cleanStart: boolean
 ): Connect {
   return {
-    version: settings.protocol === "5.0" ? 5 : 4,
+    version: versionOf(settings),
     isPrivate: settings.try_private && !isPrivateRefused,
     clientIdentifier,
     cleanStart,
@@ -364,21 +286,5 @@ function refused(bridge: Bridge, { reasonCode, reasonString }: Connack): LinkErr
 }
 
 function write({ bridge, agreements }: ConnectParts, agreed: Agreed | undefined): Effect.Effect<void, LinkError> {
-  return Effect.promise(() => agreements.write(bridge.settings.name, agreed)).pipe(
-    Effect.flatMap((isWritten) =>
-      isWritten ? Effect.void : Effect.fail(new LinkError({ reason: "this broker can write nothing now" }))
-    )
-  )
-}
-
-function localFilters({ out }: BridgeSettings): ReadonlyArray<string> & Array<string> {
-  return out.map(({ filter, local_prefix }) => local_prefix + filter)
-}
-
-function filterOf({ filter }: Wish): string {
-  return filter
-}
-
-function isSame(one: ReadonlyArray<string>, other: ReadonlyArray<string>): boolean {
-  return new Set(one).symmetricDifference(new Set(other)).size === 0
+  return writeRow(agreements, bridge.settings.name, agreed)
 }

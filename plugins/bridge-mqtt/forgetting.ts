@@ -36,18 +36,7 @@ export function forget(name: string, clientIdentifier: string, parts: ForgetPart
         (link) => Effect.sync(() => link.end("it was stopped"))
       )
       const connack = yield* link.connectLocal(
-        {
-          version: 5,
-          isPrivate: false,
-          clientIdentifier,
-          cleanStart: true,
-          keepAlive: 0,
-          username: undefined,
-          password: undefined,
-          sessionExpiryInterval: 0,
-          receiveMaximum: 1,
-          maximumPacketSize: 0
-        },
+        { clientIdentifier, cleanStart: true, sessionExpiryInterval: 0, receiveMaximum: 1 },
         true
       )
       if (connack.reasonCode === 0) yield* Effect.promise(() => agreements.write(name, undefined))

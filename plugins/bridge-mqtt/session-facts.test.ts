@@ -2,7 +2,7 @@
 import assert from "node:assert/strict"
 import { test } from "node:test"
 import { Effect } from "effect"
-import { type Resource, ResourceError } from "../../core/mod.ts"
+import { InvariantViolation, type Resource, ResourceError } from "../../core/mod.ts"
 import { sessionFacts } from "./session-facts.ts"
 
 const item = {
@@ -35,4 +35,10 @@ test("a session, none, and nobody knows", async () => {
   assert.equal(await ask(() => Effect.fail(error("unavailable"))), `${cannot}words`)
   assert.equal(await ask(() => Effect.promise(() => Promise.reject(new Error("a disk")))), `${cannot}a disk`)
   assert.equal(await ask(undefined), `${cannot}nobody tells of sessions`)
+  // What must never be is no reason to try again.
+  const broken = new InvariantViolation("an identifier is in use once")
+  await assert.rejects(
+    ask(() => Effect.die(broken)),
+    /in use once/
+  )
 })

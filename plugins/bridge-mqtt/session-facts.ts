@@ -1,7 +1,7 @@
 /** What this broker says of a bridge's session: asked of the resource `session`, as an administrator would. */
 import { Cause, Effect } from "effect"
 import * as v from "valibot"
-import { type Resource, ResourceError } from "../../core/mod.ts"
+import { InvariantViolation, type Resource, ResourceError } from "../../core/mod.ts"
 import { LinkError } from "./LinkError.ts"
 
 const item = v.object({
@@ -35,6 +35,7 @@ export function sessionFacts(
   }).pipe(
     Effect.catchCause((cause) => {
       const error = Cause.squash(cause)
+      if (error instanceof InvariantViolation) return Effect.die(error)
       if (error instanceof ResourceError && error.reason === "not-found") return Effect.succeed(undefined)
       const why = error instanceof Error ? error.message : String(error)
       return Effect.fail(new LinkError({ reason: `this broker cannot tell what waits for the bridge: ${why}` }))

@@ -18,6 +18,7 @@ import {
 } from "../../core/mod.ts"
 import { Agreements } from "./Agreement.ts"
 import { Bridge } from "./Bridge.ts"
+import { inBackground, untilServing } from "./background.ts"
 import { forget } from "./forgetting.ts"
 import { identityOf } from "./identity.ts"
 import { registerMetrics } from "./metrics.ts"
@@ -66,11 +67,10 @@ export function startBridges(
     for (const bridge of bridges) yield* bridge.run()
     const gone = agreements.names().filter((name) => !all.some((each) => each.name === name))
     const forgetting = Effect.gen(function* () {
-      while (!parts.isServing())
-        yield* Effect.callback<void>((resume) => void clock.after(20, () => resume(Effect.void)))
+      yield* untilServing(clock, parts.isServing)
       for (const name of gone) yield* forget(name, clientOf(name), { ...parts, agreements })
     })
-    if (gone.length > 0) yield* Effect.forkScoped(forgetting)
+    if (gone.length > 0) yield* inBackground(forgetting, clock)
     return bridges
   })
 }

@@ -1,6 +1,7 @@
 /** Whether more waits for the remote than may: the session here passes over what is too much when it is connected to. */
 import { Effect } from "effect"
 import type { ClockShape, Resource, ShardShape } from "../../core/mod.ts"
+import { sleep } from "./background.ts"
 import type { LinkError } from "./LinkError.ts"
 import type { BridgeSettings } from "./Settings.ts"
 import { type SessionFacts, sessionFacts } from "./session-facts.ts"
@@ -40,10 +41,7 @@ export function untilBounded(gapsBefore: number, before: SessionFacts, parts: Pa
     let facts: SessionFacts | undefined = before
     while (facts !== undefined && isOver(facts, parts) && clock.monotonicMs() < endMs) {
       const isApplied = bridge.counts.gaps > gapsBefore
-      yield* Effect.callback<void>((resume) => {
-        const timer = clock.after(ASK_MS, () => resume(Effect.void))
-        return Effect.sync(() => timer.cancel())
-      })
+      yield* sleep(clock, ASK_MS)
       // Other queue logs had as much time.
       if (isApplied) return
       facts = yield* sessionFacts(resources, bridge.clientIdentifier)

@@ -37,7 +37,9 @@ export function connectTcp(
       ...plain,
       open(handle: Handle): void {
         opened = handle
-        if (tls === undefined) stands(handle)
+        // Given up before there was anything to give up: a handshake that never ends would keep it.
+        if (attempt.isOver) handle.terminate()
+        else if (tls === undefined) stands(handle)
       },
       handshake(handle: Handle, isDone: boolean, error: Error | null): void {
         if (tls === undefined) return

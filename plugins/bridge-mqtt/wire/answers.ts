@@ -3,7 +3,7 @@
  *
  * Source: MQTT 5.0 and 3.1.1, sections 3.2, 3.4 to 3.7, 3.9, 3.11, 3.14.
  */
-import { CONNACK, DISCONNECT, SUBACK, type Version } from "./packet-types.ts"
+import { CONNACK, DISCONNECT, type Version } from "./packet-types.ts"
 import * as Property from "./properties.ts"
 
 /** A packet that is none: what is wrong with it. */
@@ -79,14 +79,14 @@ export function decodeConnack(bytes: Uint8Array, start: number, end: number, ver
   return isOutOfRange ? new Malformed("a CONNACK with a limit that is none") : connack
 }
 
-/** SUBACK or UNSUBACK: its packet identifier and codes; of UNSUBACK before version 5 there are none. */
+/** SUBACK or UNSUBACK: its codes; of UNSUBACK before version 5 there are none. */
 export function decodeCodes(
   bytes: Uint8Array,
   start: number,
   end: number,
   version: Version,
-  type = SUBACK
-): { readonly identifier: number; readonly codes: ReadonlyArray<number> } | Malformed {
+  type: number
+): Uint8Array | Malformed {
   if (end - start < 2) return new Malformed("an answer to a subscription that is malformed")
   let at = start + 2
   if (version === 5) {
@@ -96,7 +96,7 @@ export function decodeCodes(
     if (fault !== "") return new Malformed(fault)
     at = lie[1]
   }
-  return { identifier: Property.uint16At(bytes, start), codes: [...bytes.subarray(at, end)] }
+  return bytes.slice(at, end)
 }
 
 /** A reused object. */

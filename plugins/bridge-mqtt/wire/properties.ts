@@ -127,7 +127,7 @@ function propertyEnd(bytes: Uint8Array, at: number, end: number, type: number): 
 }
 
 /** Where two bytes of length and what they count end, within `end`; below 0 where they do not, or are not the text that they have to be. */
-export function blockEnd(bytes: Uint8Array, at: number, end: number, isText: boolean): number {
+function blockEnd(bytes: Uint8Array, at: number, end: number, isText: boolean): number {
   if (at + 2 > end) return -1
   const blockStart = at + 2
   const next = blockStart + uint16At(bytes, at)

@@ -22,8 +22,7 @@ import {
 } from "./properties.ts"
 
 /** The user property in which each bridge notes the broker that a message has passed. */
-export const HOP_NAME = "manifold-bridge"
-const hopName = new TextEncoder().encode(HOP_NAME)
+const hopName = new TextEncoder().encode("manifold-bridge")
 
 /** One packet as it lies in its bytes: a reused object. */
 export class PublishView implements PropertyVisitor {
@@ -147,7 +146,8 @@ export interface Rewritten {
 /** Writes what `view` found in `bytes`; returns the size of the packet. */
 export function writePublish(out: OutBuffer, bytes: Uint8Array, view: PublishView, to: Rewritten): number {
   const before = out.length
-  const { kept, qos } = { kept: view.kept, qos: to.qos }
+  const { kept } = view
+  const { qos } = to
   const notes = to.hop.length > 0
   const propertiesSize = view.keptSize + (notes ? 5 + hopName.length + to.hop.length : 0)
   const payloadSize = view.payloadEnd - view.payloadStart

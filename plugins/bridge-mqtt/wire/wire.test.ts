@@ -297,7 +297,7 @@ test("any bytes give a packet or a refusal, never a throw", () =>
       for (const version of [4, 5] as const) {
         new PublishView(OWN).scan(bytes, firstByte, 0, length, version)
         decodeConnack(bytes, 0, length, version)
-        decodeCodes(bytes, 0, length, version)
+        decodeCodes(bytes, 0, length, version, Type.SUBACK)
         for (const type of [4, 5, 6, 7]) new AcknowledgementView().scan(bytes, 0, length, version, type)
       }
       decodeDisconnect(bytes, 0, length)

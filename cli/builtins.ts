@@ -11,11 +11,13 @@ import { plugin as metaRaft } from "../plugins/meta-raft/mod.ts"
 import { plugin as protocolKafka } from "../plugins/protocol-kafka/mod.ts"
 import { plugin as protocolMqtt } from "../plugins/protocol-mqtt/mod.ts"
 import { plugin as storageMemory } from "../plugins/storage-memory/mod.ts"
+import { plugin as storageSegment } from "../plugins/storage-segment/mod.ts"
 import { plugin as storageSqlite } from "../plugins/storage-sqlite/mod.ts"
 
 export const builtins: ReadonlyArray<Plugin> = [
   storageMemory,
   storageSqlite,
+  storageSegment,
   metaRaft,
   protocolMqtt,
   protocolKafka,

@@ -15,6 +15,7 @@ import type { plugin as bridgeMqtt } from "../plugins/bridge-mqtt/mod.ts"
 import type { plugin as protocolKafka } from "../plugins/protocol-kafka/mod.ts"
 import type { plugin as protocolMqtt } from "../plugins/protocol-mqtt/mod.ts"
 import type { plugin as storageMemory } from "../plugins/storage-memory/mod.ts"
+import type { plugin as storageSegment } from "../plugins/storage-segment/mod.ts"
 import type { plugin as storageSqlite } from "../plugins/storage-sqlite/mod.ts"
 
 /** The same with nothing to be changed, so that a constant configuration is one too. */
@@ -33,6 +34,7 @@ export interface BuiltinOptions {
   readonly "protocol-kafka": Constant<InferInput<(typeof protocolKafka)["options"]>>
   readonly "protocol-mqtt": Constant<InferInput<(typeof protocolMqtt)["options"]>>
   readonly "storage-memory": Constant<InferInput<(typeof storageMemory)["options"]>>
+  readonly "storage-segment": Constant<InferInput<(typeof storageSegment)["options"]>>
   readonly "storage-sqlite": Constant<InferInput<(typeof storageSqlite)["options"]>>
 }
 

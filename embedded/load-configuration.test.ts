@@ -49,7 +49,7 @@ test("nothing given: storage and meta store, no protocol, no directory", () => {
 test("a data directory that is named is made, and everything is kept in it", () => {
   for (const options of [load({ node: { data: "there" } }), load({}, { MANIFOLD_NODE__DATA: "there" })]) {
     assert.equal(options.makesDataDirectory, true)
-    assert.deepEqual(namesOf(options), ["meta-raft", "storage-memory", "storage-sqlite"])
+    assert.deepEqual(namesOf(options), ["meta-raft", "storage-memory", "storage-segment", "storage-sqlite"])
     assert.deepEqual(options.defaultTopic, { partitions: 1, engine: "sqlite", mode: "persistent" })
   }
 })
@@ -215,6 +215,7 @@ test("the types know every built-in plugin", () => {
     "protocol-kafka": true,
     "protocol-mqtt": true,
     "storage-memory": true,
+    "storage-segment": true,
     "storage-sqlite": true
   }
   const names = builtins.map(({ name }) => name).toSorted()

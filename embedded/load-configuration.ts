@@ -78,7 +78,7 @@ export function loadConfiguration(
 }
 
 function isDurable(plugin: Plugin): boolean {
-  return plugin.kind === "storage" && plugin.keyValueStore === "durable"
+  return plugin.kind === "storage" && (plugin.keyValueStore === "durable" || plugin.needsJournal === true)
 }
 
 function isListed(name: string, entries: unknown): boolean {

@@ -113,7 +113,7 @@ test("exit codes and faults are those of the command", async () => {
   assert.deepStrictEqual({ status, stdout }, { status: 1, stdout: "" })
   assert.match(
     stderr,
-    /^manifold: kafka\.toml:2: plugin\.0\.use: .*it has: storage-memory, storage-sqlite, meta-raft, protocol-mqtt\n$/
+    /^manifold: kafka\.toml:2: plugin\.0\.use: .*it has: storage-memory, storage-sqlite, storage-segment, meta-raft, protocol-mqtt\n$/
   )
 })
 
@@ -163,7 +163,7 @@ function kafkaSources(): ReadonlyArray<string> {
 function otherSources(): ReadonlyArray<string> {
   return [
     ...sources("{core,cli}/**/*.ts"),
-    ...sources("plugins/{storage-memory,storage-sqlite,meta-raft,protocol-mqtt}/**/*.ts")
+    ...sources("plugins/{storage-memory,storage-sqlite,storage-segment,meta-raft,protocol-mqtt}/**/*.ts")
   ]
 }
 

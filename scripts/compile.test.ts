@@ -214,18 +214,18 @@ test("it knows only what is in it", async () => {
   const cwd = home("edge-run", { "manifold.toml": OTHERS, "kafka.toml": KAFKA })
   const runEdge = (...words: ReadonlyArray<string>): Promise<Ended> => run(executable("edge"), words, cwd)
   const help = await runEdge("help")
-  assert.match(help.stdout, /^Plugins in this build: storage-memory, storage-sqlite, meta-raft, protocol-mqtt$/m)
+  assert.match(help.stdout, /^Plugins in this build: storage-memory, storage-sqlite, storage-segment, meta-raft, protocol-mqtt$/m)
   assert.doesNotMatch(help.stdout, /kafka/i)
   const listed = await runEdge("plugin", "list")
   assert.strictEqual(listed.status, 0, listed.stderr)
   const names = listed.stdout.split("\n").map((line) => line.split(" ")[0])
-  assert.deepStrictEqual(names, ["NAME", "storage-memory", "storage-sqlite", "meta-raft", "protocol-mqtt", ""])
+  assert.deepStrictEqual(names, ["NAME", "storage-memory", "storage-sqlite", "storage-segment", "meta-raft", "protocol-mqtt", ""])
   // The manifest that it was built from switches off what was left out.
   const ready = await readyLine(executable("edge"), cwd)
   assert.match(ready, / protocol-mqtt\.tcp=/)
   assert.doesNotMatch(ready, /kafka|admin-http/)
   const allowed =
-    "a plugin that was compiled in; this one is not in this executable; it has: storage-memory, storage-sqlite, meta-raft, protocol-mqtt"
+    "a plugin that was compiled in; this one is not in this executable; it has: storage-memory, storage-sqlite, storage-segment, meta-raft, protocol-mqtt"
   assert.deepStrictEqual(await runEdge("start", "--config", "kafka.toml"), {
     status: 1,
     stdout: "",
@@ -241,7 +241,7 @@ test("a third party's plugin that was compiled in starts with no file of it on d
   const alone = await readyLine(executable("own"), cwd)
   assert.match(alone, / from-a-package\.here=127\.0\.0\.1:6 third-party\.here=127\.0\.0\.1:7 protocol-mqtt\.tcp=/)
   const help = await run(executable("own"), ["help"], cwd)
-  const names = "storage-memory, storage-sqlite, meta-raft, protocol-mqtt, a-package, ./third.ts"
+  const names = "storage-memory, storage-sqlite, storage-segment, meta-raft, protocol-mqtt, a-package, ./third.ts"
   assert.ok(help.stdout.endsWith(`Plugins in this build: ${names}\n`), help.stdout)
   const listed = await run(executable("own"), ["plugin", "list"], cwd)
   assert.match(listed.stdout, /^from-a-package +protocol +1\.0\.0 .* starts/m, listed.stderr)

@@ -9,6 +9,7 @@
 import type { EngineFact } from "../plugin/Plugin.ts"
 import { isTable, type Path } from "./check-value.ts"
 import type { Available } from "./choose-plugins.ts"
+import { enginesOf } from "./engines.ts"
 import { TOPIC_DEFAULTS } from "./schema.ts"
 import { matchesPattern } from "./topic-defaults.ts"
 
@@ -36,9 +37,9 @@ export function topicDefaultsOf(engines: ReadonlyArray<EngineFact>): {
  * are copied before they are changed, but for `raw` itself.
  */
 export function fillModes(raw: Entry, available: Available, filled: Filled): void {
-  const all = enginesOf(available, () => false)
+  const all = enginesIn(available, () => false)
   const off = switchedOff(raw["plugin"])
-  const engines = enginesOf(available, (use) => off.has(use))
+  const engines = enginesIn(available, (use) => off.has(use))
   const modes = new Map(engines.map((engine): [unknown, ReadonlyArray<string>] => [engine.name, engine.modes]))
   const before = raw["topics"] ?? {}
   if (!isTable(before)) return
@@ -84,10 +85,10 @@ export function fillModes(raw: Entry, available: Available, filled: Filled): voi
   }
 }
 
-function enginesOf({ builtins, external }: Available, isOff: (use: string) => boolean): ReadonlyArray<EngineFact> {
+function enginesIn({ builtins, external }: Available, isOff: (use: string) => boolean): ReadonlyArray<EngineFact> {
   const files = [...external].flatMap(([use, file]) => ("plugin" in file && !isOff(use) ? [file.plugin] : []))
   const plugins = [...builtins.filter(({ name }) => !isOff(name)), ...files]
-  return plugins.flatMap((plugin) => (plugin.kind === "storage" ? plugin.engines : []))
+  return enginesOf(plugins)
 }
 
 /** What the manifest calls the plugins that it switches off. */

@@ -12,6 +12,7 @@ import type { ConversionConfig, JsonSchema as Converted, OverrideActionContext }
 import type * as v from "valibot"
 import type { EngineFact, Plugin } from "../plugin/Plugin.ts"
 import { isTable } from "./check-value.ts"
+import { enginesOf } from "./engines.ts"
 import { topicDefaultsOf } from "./fill-modes.ts"
 import type { ConfigSource } from "./load.ts"
 import * as schemas from "./schema.ts"
@@ -37,7 +38,7 @@ export async function manifestSchema({ builtins, leftOut = [], external = new Ma
       "plugin" in file ? [{ use, plugin: file.plugin, isBuiltIn: false }] : []
     )
   ]
-  const engines = named.flatMap(({ plugin }) => (plugin.kind === "storage" ? plugin.engines : []))
+  const engines = enginesOf(named.map(({ plugin }) => plugin))
   const topics = withEngines(convert(schemas.topics), engines, topicDefaultsOf(engines))
   const rule = at(at(topics, "properties"), "rule")
   const definitions = new Map(named.map(({ plugin }) => [plugin.name, optionsSchema(plugin, convert)]))

@@ -12,6 +12,7 @@ import type { TopicDefaults } from "../topics/Topics.ts"
 import { checkBindings, checkTopics } from "./check-topics.ts"
 import { checkValue, type Place, rightPart, unknownKey } from "./check-value.ts"
 import { loadPlugins } from "./choose-plugins.ts"
+import { enginesOf } from "./engines.ts"
 import { type Fault, show } from "./faults.ts"
 import { readLayers } from "./layers.ts"
 import * as schemas from "./schema.ts"
@@ -62,7 +63,7 @@ export function loadConfig(source: ConfigSource): Loaded {
   const bindings = checkList(schemas.binding, raw["binding"], "binding", place, faults)
   const entries = checkList(schemas.pluginEntry, raw["plugin"], "plugin", place, faults)
   const plugins = loadPlugins(raw["plugin"] === undefined ? undefined : entries, available, overrides, place, faults)
-  const engines = plugins.flatMap(({ plugin }) => (plugin.kind === "storage" ? plugin.engines : []))
+  const engines = enginesOf(plugins.map(({ plugin }) => plugin))
   const judged = topics ?? rightPart(schemas.topics, raw["topics"])
   if (judged !== undefined) {
     checkTopics(judged, engines, place, faults)

@@ -99,6 +99,8 @@ export interface StoragePlugin extends PluginBase {
    * needs one; where there are several the first durable one is taken. With a durable one the node keeps its journal on disk.
    */
   readonly keyValueStore?: "memory" | "durable"
+  /** Its engines are fed from the journal: they are there only where that lies on disk, with a durable key-value store. */
+  readonly needsJournal?: true
   /** Looks at its files, of a node that runs or of one that does not. Absent = it keeps none that it could tell of. */
   readonly inspect?: Inspect
   readonly layer: (options: unknown) => Layer.Layer<never, PluginError, StorageServices>

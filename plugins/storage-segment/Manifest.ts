@@ -146,15 +146,21 @@ export class Manifest {
     this.#file = undefined
   }
 
-  async #rewrite({ partitions, state }: ManifestContent): Promise<void> {
+  /** Makes the manifest of a directory, or one in its place; returns its size in bytes. Rejects with `FileError`. */
+  static async write(files: FilesShape, directory: string, { partitions, state }: ManifestContent): Promise<number> {
     const group = encodeGroup((writer) => {
       const changed = [...partitions.values()].map((after) => ({ before: undefined, after }))
       writeChange(writer, { changed, removed: [], state })
     })
+    await Effect.runPromise(replaceFile(files, directory, MANIFEST_NAME, group))
+    return group.length
+  }
+
+  async #rewrite(content: ManifestContent): Promise<void> {
     this.close()
-    await Effect.runPromise(replaceFile(this.#files, this.#directory, MANIFEST_NAME, group))
-    this.bytes = group.length
-    this.#rewriteAt = Math.max(REWRITE_BYTES, group.length * REWRITE_FACTOR)
+    const bytes = await Manifest.write(this.#files, this.#directory, content)
+    this.bytes = bytes
+    this.#rewriteAt = Math.max(REWRITE_BYTES, bytes * REWRITE_FACTOR)
     this.#isSuspect = false
   }
 }

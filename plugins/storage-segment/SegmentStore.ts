@@ -22,7 +22,7 @@ import {
 import { Catalogue } from "./Catalogue.ts"
 import { ColdReads } from "./ColdReads.ts"
 import { Indexes } from "./Indexes.ts"
-import { Manifest, ManifestFault } from "./Manifest.ts"
+import { Manifest, type ManifestContent, ManifestFault } from "./Manifest.ts"
 import { Positions } from "./Positions.ts"
 import type { SegmentFault } from "./SegmentFault.ts"
 import { SegmentFiles } from "./SegmentFiles.ts"
@@ -99,7 +99,7 @@ export class SegmentStore {
       clock,
       log,
       bounds: { bytes: settings.segment_bytes, ageMs: settings.segment_age * 1_000 },
-      nextId: state.nextId
+      state
     })
     this.partitions = new JournaledPartitions({
       engine: ENGINE,
@@ -142,6 +142,14 @@ export class SegmentStore {
       throw new StorageError({ engine: ENGINE, reason: new Unusable({ message: error.message }) })
     })
     return this.#prepared
+  }
+
+  /** What the manifest says now; its files stay as they are until `release`. Rejects with `StorageError`. */
+  hold(): Promise<{ readonly content: ManifestContent; readonly release: () => void }> {
+    return this.checkpoints.between(() => {
+      const content = { partitions: new Map(this.catalogue.all), state: this.writer.state }
+      return Promise.resolve({ content, release: this.writer.hold() })
+    })
   }
 
   /** Puts away what is committed, marks the store as closed in good order, and gives the files back. */

@@ -9,7 +9,6 @@
  */
 import { Effect } from "effect"
 import {
-  ByteWriter,
   type Checkpoint,
   type CheckpointTarget,
   type ClockShape,
@@ -17,7 +16,6 @@ import {
   FileError,
   isBatch,
   type LogShape,
-  type OpenFile,
   type PartitionFigures,
   type PartitionTarget,
   readPartitionOperation,
@@ -39,20 +37,11 @@ import type { Manifest, ManifestState } from "./Manifest.ts"
 import type { Positions } from "./Positions.ts"
 import { type Segment, type StoredPartition, storedBytes } from "./Segment.ts"
 import type { SegmentFiles } from "./SegmentFiles.ts"
-import {
-  encodeFooter,
-  encodeHeader,
-  encodeRuns,
-  HEADER_BYTES,
-  INDEX_ENTRY_BYTES,
-  indexName,
-  logName
-} from "./segment-format.ts"
+import { encodeHeader, HEADER_BYTES, indexName, logName } from "./segment-format.ts"
+import { writeIndex, writeLog } from "./write-segment.ts"
 
 /** Partitions that are written at a time. */
 const PARALLEL = 8
-/** Bytes that are written at a time. */
-const WRITE_BYTES = 1_048_576
 
 export interface SegmentWriterParts {
   readonly files: SegmentFiles
@@ -64,7 +53,7 @@ export interface SegmentWriterParts {
   readonly clock: ClockShape
   readonly log: LogShape
   readonly bounds: SegmentBounds
-  readonly nextId: number
+  readonly state: ManifestState
 }
 
 /** A partition with what is to be written of it. */
@@ -75,6 +64,8 @@ interface Prepared {
 }
 
 export class SegmentWriter implements CheckpointTarget {
+  /** What the manifest says beside partitions. */
+  state: ManifestState
   readonly residentBytes = 0
   readonly isDirty = false
   /** Bytes of batches that were written; segments that were ended, and that went; since the start. */
@@ -87,24 +78,37 @@ export class SegmentWriter implements CheckpointTarget {
   readonly #directories = new Set<number>()
   /** Segments whose files cannot be written, `id/base`: what comes goes to a new one. */
   readonly #broken = new Set<string>()
+  #held: Promise<void> = Promise.resolve()
   /** What is removed when the loop turns. */
   #removing: Promise<void> = Promise.resolve()
 
   constructor(parts: SegmentWriterParts) {
     this.#parts = parts
-    this.#nextId = parts.nextId
+    this.state = parts.state
+    this.#nextId = parts.state.nextId
   }
 
   replayed(): void {}
 
   freeze(): void {}
 
+  /** Until what this returns is called nothing that is there now is removed or written over. */
+  hold(): () => void {
+    const { promise, resolve } = Promise.withResolvers<void>()
+    const before = this.#held
+    this.#held = Promise.all([before, promise]).then(() => {})
+    return resolve
+  }
+
   async put(checkpoint: Checkpoint): Promise<ReadonlyArray<PartitionFigures>> {
     const { catalogue, manifest } = this.#parts
-    // Names that are about to go may be needed anew.
-    await this.#removing
     const { operations, trims, isClean, epochBase, epochLast, epochLimit, applied } = checkpoint
     const planned = this.#plan(operations)
+    // Of a log that is cut names that are about to go may be needed anew, and bytes are written over.
+    if ([...planned.values()].some(({ before, keptEnd }) => before !== undefined && keptEnd < before.logEnd)) {
+      await this.#held
+      await this.#removing
+    }
     const trimOf = new Map(trims.map((trim) => [trim.id, trim]))
     for (const { id } of trims) this.#planned(planned, id)
     const prepared: Array<Prepared> = []
@@ -125,6 +129,7 @@ export class SegmentWriter implements CheckpointTarget {
       for (const { after } of prepared) partitions.set(after.id, after)
       return { partitions, state }
     })
+    this.state = state
     this.#settle(prepared, gone)
     return prepared.map(({ after }) => ({ id: after.id, logStart: after.logStart, bytes: storedBytes(after) }))
   }
@@ -320,7 +325,7 @@ export class SegmentWriter implements CheckpointTarget {
     if (unwanted.length + gone.length === 0) return
     // Only when the partitions know where they start now.
     const told = new Promise<void>((resolve) => this.#parts.clock.immediate(resolve))
-    this.#removing = told.then(() => this.#remove(unwanted, gone))
+    this.#removing = Promise.all([this.#removing, this.#held, told]).then(() => this.#remove(unwanted, gone))
   }
 
   async #remove(
@@ -351,36 +356,4 @@ export class SegmentWriter implements CheckpointTarget {
     const { pathname: path, reason } = failure.failure
     this.#parts.log.warn("storage-segment", "what is not needed any more could not be removed", { path, reason })
   }
-}
-
-async function writeLog(file: OpenFile, write: SegmentWrite, header: Uint8Array): Promise<void> {
-  const { after, pieces, position } = write
-  // What a crash or a failure left behind, or a footer that does not hold any more.
-  if (file.sizeUnsafe() > position) file.truncateUnsafe(position === HEADER_BYTES ? 0 : position)
-  const writer = new ByteWriter()
-  let at = position
-  if (position === HEADER_BYTES) {
-    writer.raw(header)
-    at = 0
-  }
-  const flush = async (): Promise<void> => {
-    const { bytes, length } = writer
-    await file.write(bytes, 0, length, at)
-    at += length
-    writer.reset()
-  }
-  for (const piece of pieces) {
-    if (writer.length > 0 && writer.length + piece.length > WRITE_BYTES) await flush()
-    writer.raw(piece)
-  }
-  if (after.isSealed) writer.raw(encodeFooter(after))
-  if (writer.length > 0) await flush()
-  await file.sync()
-}
-
-async function writeIndex(file: OpenFile, { entries, before }: SegmentWrite): Promise<void> {
-  const bytes = encodeRuns(entries)
-  const position = (before?.indexEntries ?? 0) * INDEX_ENTRY_BYTES
-  if (file.sizeUnsafe() > position) file.truncateUnsafe(position)
-  await file.write(bytes, 0, bytes.length, position)
 }

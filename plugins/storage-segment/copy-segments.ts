@@ -1,0 +1,73 @@
+/**
+ * A copy of a store's segments while it serves: of what its manifest says at one moment. Checkpoints go on meanwhile; what they would
+ * remove or cut stays until the copy is done.
+ */
+import { join } from "node:path"
+import { Effect } from "effect"
+import type { FilesShape, OpenFile } from "../../core/mod.ts"
+import { Manifest } from "./Manifest.ts"
+import type { Segment, StoredPartition } from "./Segment.ts"
+import { DIRECTORY_NAME, type SegmentStore } from "./SegmentStore.ts"
+import { FOOTER_BYTES, INDEX_ENTRY_BYTES, indexName, logName } from "./segment-format.ts"
+
+const PIECE_BYTES = 1_048_576
+
+/** Puts a copy into `target`, synced; returns up to which entry of the journal it goes. Rejects with `FileError`. */
+export async function copySegments(store: SegmentStore, files: FilesShape, target: string): Promise<number> {
+  const { content, release } = await store.hold()
+  try {
+    const directory = join(target, DIRECTORY_NAME)
+    await Effect.runPromise(files.makeDirectory(directory))
+    for (const partition of content.partitions.values()) {
+      if (partition.segments.length > 0) await copyPartition(store, files, directory, partition)
+    }
+    await Manifest.write(files, directory, content)
+    return content.state.applied
+  } finally {
+    release()
+  }
+}
+
+async function copyPartition(
+  store: SegmentStore,
+  files: FilesShape,
+  directory: string,
+  { id, segments }: StoredPartition
+): Promise<void> {
+  const own = join(directory, String(id))
+  await Effect.runPromise(files.makeDirectory(own))
+  for (const segment of segments) {
+    for (const [name, bytes] of filesOf(segment)) {
+      await store.files.use(store.files.pathOf(id, name), "read", async (from) => {
+        const to = files.openUnsafe(join(own, name), "create")
+        try {
+          await copyFile(from, to, bytes)
+        } finally {
+          to.close()
+        }
+      })
+    }
+  }
+  await Effect.runPromise(files.syncDirectory(own))
+}
+
+/** The names of a segment's files, and how many of their bytes are its own. */
+function filesOf(segment: Segment): ReadonlyArray<readonly [name: string, bytes: number]> {
+  return [
+    [logName(segment.base), segment.bytes + (segment.isSealed ? FOOTER_BYTES : 0)],
+    [indexName(segment.base), segment.indexEntries * INDEX_ENTRY_BYTES]
+  ]
+}
+
+/** Copies what is there of `[0, size)`. */
+async function copyFile(from: OpenFile, to: OpenFile, size: number): Promise<void> {
+  const bytes = new Uint8Array(Math.min(PIECE_BYTES, size))
+  for (let at = 0; at < size; ) {
+    const count = await from.read(bytes, 0, Math.min(bytes.length, size - at), at)
+    // What is missing here is missing in the copy, and told by whoever looks.
+    if (count === 0) break
+    await to.write(bytes, 0, count, at)
+    at += count
+  }
+  await to.sync()
+}

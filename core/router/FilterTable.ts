@@ -18,7 +18,7 @@ export class FilterTable {
   readonly #exact: TextTable
   readonly #tree: WildcardTree
 
-  constructor(seed = 0) {
+  constructor(seed: number) {
     this.#exact = new TextTable(seed)
     this.#tree = new WildcardTree(seed)
   }

@@ -37,7 +37,7 @@ export class TopicNameIndex<T> {
   readonly #names: NameTree<T>
   #size = 0
 
-  constructor(seed = 0) {
+  constructor(seed: number) {
     this.#names = new NameTree<T>(seed)
   }
 

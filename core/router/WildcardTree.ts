@@ -69,7 +69,7 @@ export class WildcardTree {
     return this.#tree.sizeBytes + this.#tails.sizeBytes + this.#places.sizeBytes
   }
 
-  /** The number of a valid filter with a wildcard; -1 where it has none. */
+  /** The number of a filter with a wildcard; -1 where it has none, as what is no valid filter. */
   find(filter: string): number {
     const word = this.#find(filter)
     return word < 0 ? -1 : this.#tree.nodes.get(word) - 1
@@ -296,7 +296,8 @@ function matchesTail(tails: TextTable, tail: number, name: string, start: number
 
 /** Where the path of a filter ends in the tree: before `/#`; -1 for `#`, which is the root's. */
 function endOfPath(filter: string): number {
-  return filter.endsWith("#") ? filter.length - 2 : filter.length
+  if (filter === "#") return -1
+  return filter.endsWith("/#") ? filter.length - 2 : filter.length
 }
 
 function levelCount(filter: string): number {

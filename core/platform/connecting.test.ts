@@ -136,20 +136,27 @@ test("TLS: a certificate of ours is shown to a peer that asks for one", async ()
 
 // There a handshake cannot be given up: its connection goes when it has ended, one way or the other.
 test("interrupted, it is given up: nobody is asked, and the connection goes", { skip: RUNS_ON_DENO }, async () => {
-  let closes = 0
+  let [opens, closes] = [0, 0]
   // It never answers the handshake.
-  const server = createServer((peer) =>
+  const server = createServer((peer) => {
+    opens += 1
     peer
       .on("error", () => {})
       .on("close", () => (closes += 1))
       .resume()
-  )
+  })
   const address = await listen(server)
   const side = new Side()
-  const fiber = Effect.runFork(net.connectTcp(address, side.accept, withTls()))
+  const begin = () => Effect.runFork(net.connectTcp(address, side.accept, withTls()))
+  const late = begin()
+  await until("the connection", () => opens === 1)
   await new Promise((resolve) => setTimeout(resolve, 100))
-  await Effect.runPromise(Fiber.interrupt(fiber))
+  await Effect.runPromise(Fiber.interrupt(late))
   await until("the connection's end", () => closes === 1)
+  // Before it is there at all.
+  await Effect.runPromise(Fiber.interrupt(begin()))
+  await new Promise((resolve) => setTimeout(resolve, 100))
+  await until("the end of one that came after all", () => closes === opens)
   assert.equal(side.socket, undefined)
   server.close()
 })

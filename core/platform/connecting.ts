@@ -4,6 +4,8 @@ import { CONNECT_MS, ConnectError, parseAddress } from "./Net.ts"
 
 /** What an attempt tells of itself. The first of these counts, and nothing after it. */
 export interface Attempt {
+  /** It was given up, or has failed: what opens now is to be closed. */
+  isOver(): boolean
   /** It stands: `open` is called before anybody is told. False = nobody wants it any more. */
   stands(open: () => void): boolean
   failed(error: unknown): void
@@ -36,6 +38,7 @@ export function connecting(
     if (parsed === undefined) fail('expected "host:port"')
     else {
       giveUp = begin(parsed.host, parsed.port, {
+        isOver: () => isOver,
         stands: (open) => {
           if (!end()) return false
           open()

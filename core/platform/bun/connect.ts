@@ -37,7 +37,9 @@ export function connectTcp(
       ...plain,
       open(handle: Handle): void {
         opened = handle
-        if (tls === undefined) stands(handle)
+        // Its handshake may never end.
+        if (attempt.isOver()) handle.terminate()
+        else if (tls === undefined) stands(handle)
       },
       handshake(handle: Handle, isDone: boolean, error: Error | null): void {
         if (tls === undefined) return

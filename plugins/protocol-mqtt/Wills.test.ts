@@ -225,3 +225,33 @@ test("wills that are due at one look come in the order of their times, whatever 
     ["gone", "second"]
   )
 })
+
+test("a will that finds no room twice still comes before the next one of its client", async () => {
+  const { node, watcher, wills } = await make(0)
+  const willOf = (payload: string): Connect => ({ will: { topic: "will/a", payload, qos: 2 } })
+  // One of them on the shard that sequences the wills' name.
+  const clients = node.shards.map(({ owns }) => {
+    const id = Array.from({ length: 50 }, (_, each) => `other-${each}`).find(owns)
+    assert.ok(id !== undefined)
+    return new TestClient(node, id, 5)
+  })
+  for (const client of clients) {
+    const { bytesMax } = node.queueLogOptions
+    watcher.got.length = 0
+    client.connect(willOf("first"))
+    await node.settle()
+    node.queueLogOptions.bytesMax = 0
+    client.cut()
+    await node.advance(1_500)
+    client.connect(willOf("second"))
+    await node.settle()
+    node.queueLogOptions.bytesMax = bytesMax
+    client.cut()
+    await node.advance(3_000)
+    assert.equal(await wills(), 2)
+    assert.deepEqual(
+      watcher.got.map(({ payload }) => String(payload)),
+      ["first", "second"]
+    )
+  }
+})

@@ -160,9 +160,9 @@ export class Wills implements WheelTask {
       else this.#timer.lookAt(each[1])
     }
     due.sort(([one, oneMs], [other, otherMs]) => oneMs - otherMs || one - other)
-    // What was published before is there until its rows are committed, and passed over.
-    for (const [number] of due) this.publishNow(number)
     this.#isBehind = stored.length > DUE_MAX && due.length > 0
+    // What was published before is there until its rows are committed, and passed over. One that finds no room is put off once more.
+    for (const [number] of due) this.publishNow(number)
     if (stored.length > DUE_MAX) this.#timer.lookAt(nowMs + AGAIN_MS)
   }
 

@@ -255,3 +255,27 @@ test("a will that finds no room twice still comes before the next one of its cli
     )
   }
 })
+
+test("of many that find no room each is tried once before the next look", async () => {
+  const { node, watcher, wills } = await make(0)
+  const clients = Array.from({ length: 60 }, (_, each) => new TestClient(node, `other-${each}`, 5))
+  for (const [each, client] of clients.entries())
+    client.connect({ will: { topic: "will/a", payload: `${each}`, qos: 2 } })
+  await node.settle()
+  const { bytesMax } = node.queueLogOptions
+  const refused = (): number => node.shards.reduce((sum, { queueLog }) => sum + queueLog.counts.refused, 0)
+  node.queueLogOptions.bytesMax = 0
+  for (const client of clients) {
+    client.cut()
+    await node.settle()
+  }
+  assert.ok(refused() <= clients.length, `${refused()} refusals of ${clients.length} wills`)
+  node.queueLogOptions.bytesMax = bytesMax
+  await node.advance(3_000)
+  assert.equal(await wills(), clients.length)
+  for (const shard of node.shards) {
+    const own = clients.flatMap(({ id }, each) => (shard.owns(id) ? [each] : []))
+    const got = watcher.got.map(({ payload }) => Number(payload)).filter((each) => own.includes(each))
+    assert.deepEqual(got, own)
+  }
+})

@@ -34,6 +34,8 @@ export class Wills implements WheelTask {
   readonly #publisher: OncePublisher<rows.WillRow>
   /** Some may be due for longer than it takes to look: since the start, or while nothing could be stored. */
   #isBehind = false
+  /** One was put off since the last look: those that come before the next one wait behind it, and none is tried again for each. */
+  #isHeldUp = false
 
   constructor(broker: Broker) {
     this.#broker = broker
@@ -92,8 +94,9 @@ export class Wills implements WheelTask {
     const row = { dueAtMs: 0, delay, messageExpiry: will.messageExpiryInterval, user, peerAddress, message }
     if (delay === 0) {
       // An earlier one of the same client may be due, and wait for the next look.
-      if (this.#isBehind) this.#publishDue(this.#broker.services.clock.nowMs())
-      this.#publisher.publish(number, row)
+      if (this.#isBehind && !this.#isHeldUp) this.#publishDue(this.#broker.services.clock.nowMs())
+      if (this.#isHeldUp) this.#publishLater(number, row)
+      else this.#publisher.publish(number, row)
       return false
     }
     this.pendingCount += 1
@@ -140,6 +143,7 @@ export class Wills implements WheelTask {
       this.#timer.lookAt(nowMs + AGAIN_MS)
       return 0
     }
+    this.#isHeldUp = false
     this.#writeAgain()
     this.#publishDue(nowMs)
     return 0
@@ -229,11 +233,11 @@ export class Wills implements WheelTask {
     this.#write(number, undefined, row.dueAtMs)
   }
 
-  /** The journal has refused it, and not what it says: it is published when the journal takes some. */
+  /** It has found no room, or would overtake one that has not: it is published when there is some. */
   #publishLater(number: number, row: rows.WillRow): void {
     const dueAtMs = row.dueAtMs === 0 ? this.#broker.services.clock.nowMs() : row.dueAtMs
     this.pendingCount += 1
-    this.#isBehind = true
+    this.#isBehind = this.#isHeldUp = true
     this.#early.set(number, { row: { ...row, dueAtMs }, dueAtMs, ticket: 0 })
     this.#lost.add(number)
     this.#timer.lookAt(this.#broker.services.clock.nowMs() + AGAIN_MS)

@@ -1,6 +1,7 @@
 import assert from "node:assert/strict"
 import { test } from "node:test"
 import fc from "fast-check"
+import { unitsRead } from "../router/fakes.ts"
 import { beginHash, hashMultiplier, mixUnit } from "../router/seeded-hash.ts"
 import { topicFilter, topicName } from "../router/topic-arbitraries.ts"
 import { matches } from "../router/topic-filter.ts"
@@ -22,22 +23,6 @@ function levelsOfOneHash(seed: number): ReadonlyArray<string> {
     levels.push(String.fromCharCode(...units, (state & 0xffff) ^ 0x41))
   }
   return levels
-}
-
-/** How many code units are looked at while `run` runs. */
-function unitsRead(run: () => void): number {
-  const { charCodeAt } = String.prototype
-  let count = 0
-  String.prototype.charCodeAt = function counted(this: string, index: number): number {
-    count += 1
-    return charCodeAt.call(this, index)
-  }
-  try {
-    run()
-  } finally {
-    String.prototype.charCodeAt = charCodeAt
-  }
-  return count
 }
 
 test("one walk over filter and name says what the plain statement says", () => {

@@ -2,6 +2,7 @@ import assert from "node:assert"
 import { test } from "node:test"
 import fc from "fast-check"
 import { FilterIndex } from "./FilterIndex.ts"
+import { unitsRead } from "./fakes.ts"
 import { topicFilter, topicName } from "./topic-arbitraries.ts"
 import { matches, TOPIC_LEVELS_MAX } from "./topic-filter.ts"
 
@@ -210,6 +211,24 @@ test("filters that come and go do not make the index grow", () => {
   // A released text's bytes lie until there are enough of them: a few hundred for the round's first tail.
   assert.ok(index.sizeBytes <= sizeBytes + 1024, `${index.sizeBytes} bytes, after five rounds ${sizeBytes}`)
   assert.strictEqual(index.filterCount, 0)
+})
+
+test("two long filters that part at their last levels cost a few looks at each of their units", () => {
+  const path = Array.from({ length: TOPIC_LEVELS_MAX - 2 }, () => "level".repeat(20)).join("/")
+  const [value] = values as readonly [Value]
+  for (const [one, other] of [
+    ["+", "#"],
+    ["+/a", "+/b"],
+    ["+/a", "+"]
+  ]) {
+    const index = new FilterIndex<Value>(7)
+    const read = unitsRead(() => {
+      index.add(`${path}/${one}`, value)
+      index.add(`${path}/${other}`, value)
+    })
+    assert.ok(read < 20 * path.length, `${read} looks at ${path.length} units`)
+    assert.strictEqual(index.matchInto(`${path}/b/a`, []), 1)
+  }
 })
 
 test("a hundred thousand filters cost at most 150 bytes each, their text and their place in the index included", () => {

@@ -250,5 +250,6 @@ class NameTree<T> {
       this.tree.removeLeaf(node)
       node = parent
     }
+    if (this.tree.nodeCount === 1) this.values.length = 0
   }
 }

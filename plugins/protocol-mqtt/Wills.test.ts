@@ -6,7 +6,7 @@ import { TestNode } from "./testing.ts"
 
 const DISK_FULL = -3
 
-/** A watcher of all wills, which is there, and a client whose will waits `delay` seconds. `shard` sequences the will's name. */
+/** A watcher of all wills, which is there, and a client whose will waits `delay` seconds. */
 async function make(delay: number) {
   const node = new TestNode()
   await node.start()

@@ -279,3 +279,26 @@ test("of many that find no room each is tried once before the next look", async 
     assert.deepEqual(got, own)
   }
 })
+
+test("rows of wills that find no room are written once, however long they wait", async () => {
+  const { node, watcher, wills } = await make(0)
+  // Some of them on the shard that sequences the wills' name, some on the other one.
+  const clients = Array.from({ length: 20 }, (_, each) => new TestClient(node, `other-${each}`, 5))
+  for (const [each, client] of clients.entries())
+    client.connect({ will: { topic: "will/a", payload: `${each}`, qos: 2 } })
+  await node.settle()
+  const { bytesMax } = node.queueLogOptions
+  node.queueLogOptions.bytesMax = 0
+  for (const client of clients) client.cut()
+  await node.advance(5_000)
+  const written = (): number => node.shards.reduce((sum, { journal }) => sum + journal.tickets.issued, 0)
+  const before = written()
+  await node.advance(10_000)
+  assert.ok(written() - before < clients.length, `${written() - before} entries`)
+  node.queueLogOptions.bytesMax = bytesMax
+  await node.advance(3_000)
+  assert.equal(await wills(), clients.length)
+  assert.equal(new Set(watcher.got.map(({ payload }) => String(payload))).size, clients.length)
+  for (const { broker } of node.shards)
+    assert.deepEqual([broker.wills.pendingCount, broker.wills.unsettledCount], [0, 0])
+})

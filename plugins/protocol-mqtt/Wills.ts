@@ -24,7 +24,12 @@ interface Early {
   readonly row: rows.WillRow | undefined
   readonly dueAtMs: number
   readonly ticket: number
+  /** Of one that was handed over: what became of its rows before, as {@link Wills.#writtenUnder} tells it. They stay so where it is put off. */
+  readonly before?: number
 }
+
+/** Neither in the store nor on their way there. */
+const UNWRITTEN = -1
 
 export class Wills implements WheelTask {
   /** Wills that wait for their delay. */
@@ -43,7 +48,10 @@ export class Wills implements WheelTask {
     this.#publisher = new OncePublisher(broker, {
       tokenPrefix: "w",
       drop: (number, row) => this.#drop(number, row),
-      handedOver: (number, { dueAtMs }) => void this.#early.set(number, { row: undefined, dueAtMs, ticket: 0 }),
+      handedOver: (number, { dueAtMs }) => {
+        const before = this.#writtenUnder(number, dueAtMs)
+        this.#early.set(number, { row: undefined, dueAtMs, ticket: 0, before })
+      },
       postponed: (number, row) => this.#publishLater(number, row),
       counted: (change) => {
         broker.counts.willsPublished += change
@@ -204,6 +212,12 @@ export class Wills implements WheelTask {
     const { clock, journal } = this.#broker.services
     const early = this.#early.get(number)
     if (early === undefined || early.ticket > journal.tickets.committed) return
+    const { before = 0 } = early
+    if (before > 0 && before <= journal.tickets.committed) {
+      const isStored = journal.tickets.takeOutcome(before) === 0
+      this.#early.set(number, { ...early, before: isStored ? 0 : UNWRITTEN })
+      return
+    }
     if (early.ticket === 0 || journal.tickets.takeOutcome(early.ticket) === 0) {
       if (early.ticket !== 0) {
         this.#early.delete(number)
@@ -211,14 +225,24 @@ export class Wills implements WheelTask {
       }
       return
     }
+    this.#early.set(number, { ...early, ticket: 0 })
     this.#lost.add(number)
     this.#timer.lookAt(clock.nowMs() + AGAIN_MS)
+  }
+
+  /** The journal's ticket under which the rows of one that waits were written; 0 = they are in the store, {@link UNWRITTEN} = neither. */
+  #writtenUnder(number: number, dueAtMs: number): number {
+    const early = this.#early.get(number)
+    if (early === undefined) return dueAtMs === 0 ? UNWRITTEN : 0
+    if (early.row === undefined) return early.before ?? UNWRITTEN
+    return early.ticket === 0 ? UNWRITTEN : early.ticket
   }
 
   #writeAgain(): void {
     for (const number of this.#lost) {
       const early = this.#early.get(number)
-      if (early !== undefined) this.#write(number, early.row, early.dueAtMs)
+      // The rows of one that was handed over go when it is stored, and not before.
+      if (early !== undefined && early.before === undefined) this.#write(number, early.row, early.dueAtMs)
     }
     this.#lost.clear()
   }
@@ -235,12 +259,18 @@ export class Wills implements WheelTask {
 
   /** It has found no room, or would overtake one that has not: it is published when there is some. */
   #publishLater(number: number, row: rows.WillRow): void {
-    const dueAtMs = row.dueAtMs === 0 ? this.#broker.services.clock.nowMs() : row.dueAtMs
+    const nowMs = this.#broker.services.clock.nowMs()
     this.pendingCount += 1
     this.#isBehind = this.#isHeldUp = true
-    this.#early.set(number, { row: { ...row, dueAtMs }, dueAtMs, ticket: 0 })
-    this.#lost.add(number)
-    this.#timer.lookAt(this.#broker.services.clock.nowMs() + AGAIN_MS)
+    this.#timer.lookAt(nowMs + AGAIN_MS)
+    const ticket = this.#writtenUnder(number, row.dueAtMs)
+    if (ticket === 0) this.#early.delete(number)
+    else if (ticket > 0) this.#early.set(number, { row, dueAtMs: row.dueAtMs, ticket })
+    else {
+      const dueAtMs = row.dueAtMs === 0 ? nowMs : row.dueAtMs
+      this.#early.set(number, { row: { ...row, dueAtMs }, dueAtMs, ticket: 0 })
+      this.#lost.add(number)
+    }
   }
 
   #messageOf(will: WillMessage, principal: Principal): Message {

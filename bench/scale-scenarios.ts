@@ -90,6 +90,18 @@ export interface TlsConnect {
 
 export type ScaleScenario = TlsConnect | Retained | ConnectChurn | Subscriptions | SubscribeLoad
 
+/** What retained and stored messages are compared by. */
+const DEVICE_TREE = {
+  kind: "retained",
+  messages: 100_000,
+  devicesEach: 100,
+  publishers: 10,
+  window: 1000,
+  repeats: 10,
+  probeRate: 1000,
+  quietSeconds: 10
+} as const
+
 export const SCALE_SCENARIOS: readonly ScaleScenario[] = [
   {
     kind: "tls-connect",
@@ -135,34 +147,20 @@ export const SCALE_SCENARIOS: readonly ScaleScenario[] = [
     restSeconds: 3
   },
   {
-    kind: "retained",
+    ...DEVICE_TREE,
     name: "replay",
     isReplay: true,
     about:
       "100,000 messages stored in one topic; 10 clients in turn replay all of them, QoS 1; a QoS 1 pair at 1,000/s beside",
-    messages: 100_000,
-    devicesEach: 100,
-    publishers: 10,
-    window: 1000,
-    repeats: 10,
-    probeRate: 1000,
-    restSeconds: 3,
-    quietSeconds: 10
+    restSeconds: 3
   },
   {
-    kind: "retained",
+    ...DEVICE_TREE,
     name: "retained",
     isReplay: false,
     about:
       "100,000 retained messages; 10 clients in turn subscribe to all of them, QoS 1; a QoS 1 pair at 1,000/s beside",
-    messages: 100_000,
-    devicesEach: 100,
-    publishers: 10,
-    window: 1000,
-    repeats: 10,
-    probeRate: 1000,
-    restSeconds: 15,
-    quietSeconds: 10
+    restSeconds: 15
   }
 ]
 

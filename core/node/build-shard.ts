@@ -99,7 +99,9 @@ export function buildShard(
       log: (message) => parts.log.warn("topics", message)
     })
     const resolutions = new Resolutions(topics, random.uint32())
-    const router = new ShardRouter(port, random.uint32(), (name) => resolutions.invalidate(name))
+    /** Of all tables of the filters that clients choose. */
+    const filterSeed = random.uint32()
+    const router = new ShardRouter(port, filterSeed, (name) => resolutions.invalidate(name))
     resolutions.join(router)
     const retained = new Retained(journal, store, random.uint32(), shareOf(options.retained, options.shards))
     const queueLog = new QueueLog({
@@ -108,6 +110,7 @@ export function buildShard(
       store,
       clock,
       turn,
+      seed: filterSeed,
       options: { ...QUEUE_LOG_OPTIONS, bytesMax: QUEUE_LOG_OPTIONS.bytesMax / options.shards }
     })
     const queueLogs = new ShardQueueLogs(port, queueLog)

@@ -115,6 +115,18 @@ test("TLS: the peer's certificate must be good for the name, and vouched for", a
   server.close()
 })
 
+test("TLS: certificates and keys that are none: one line, and nobody was asked", async () => {
+  const server = createServer((peer) => peer.on("error", () => {}))
+  const address = await listen(server)
+  const side = new Side()
+  const none = "-----BEGIN CERTIFICATE-----\nnone\n-----END CERTIFICATE-----\n"
+  for (const wrong of [{ ca: none }, { certificate: none, privateKey: "none" }]) {
+    assert.match((await connect(address, side, withTls(wrong)))?.reason ?? "", /^[^\n]+$/)
+  }
+  assert.equal(side.socket, undefined)
+  server.close()
+})
+
 test("TLS: a certificate of ours is shown to a peer that asks for one", async () => {
   const { certificate: cert, privateKey: key } = makeCertificate({ name: "b", hosts: ["127.0.0.1"] }, authority)
   const own = makeCertificate({ name: "bridge" }, authority)

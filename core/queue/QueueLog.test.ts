@@ -247,7 +247,7 @@ test("no offset is given before its reservation is synced, and one that fails is
   const store = new OrderedStore()
   const journal = new ManualJournal(store)
   const { clock } = new Simulation(1)
-  const parts = { number: 0, journal, store, clock, turn: new TurnLoop(clock), options: SMALL_OPTIONS }
+  const parts = { number: 0, journal, store, clock, turn: new TurnLoop(clock), seed: 5, options: SMALL_OPTIONS }
   const log = new QueueLog(parts)
   const opened = Effect.runPromise(log.open())
   const { promise, resolve } = Promise.withResolvers<void>()
@@ -360,7 +360,15 @@ test("a log that was not opened takes nothing and changes nothing", async () => 
   const store = new OrderedStore()
   const journal = new ManualJournal(store)
   const { clock } = new Simulation(1)
-  const log = new QueueLog({ number: 0, journal, store, clock, turn: new TurnLoop(clock), options: SMALL_OPTIONS })
+  const log = new QueueLog({
+    number: 0,
+    journal,
+    store,
+    clock,
+    turn: new TurnLoop(clock),
+    seed: 5,
+    options: SMALL_OPTIONS
+  })
   log.housekeep()
   log.trimTo(5)
   assert.deepEqual([log.appendUnsafe(messageOf("a", "1")), journal.pending], [BACKLOG, 0])

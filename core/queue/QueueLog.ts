@@ -68,6 +68,8 @@ export interface QueueLogParts {
   readonly store: KeyValueStoreShape
   readonly clock: ClockShape
   readonly turn: TurnShape
+  /** From a source of chance: keeps clients from aiming at collisions among the filters that they read with. */
+  readonly seed: number
   readonly options?: QueueLogOptions
 }
 
@@ -205,7 +207,7 @@ export class QueueLog implements TicketWaiter {
     limits: QueueReadLimits,
     includeUncommitted: boolean
   ): QueueRead | Promise<QueueRead> {
-    const matcher = matcherOf(selection)
+    const matcher = matcherOf(selection, this.#parts.seed)
     const from = Math.max(position, this.startOffset)
     if (from < this.#upkeep.coldEnd) {
       return this.#cold.read(from, this.#upkeep.coldEnd, matcher, limits).then(({ rows, next }) =>
@@ -221,7 +223,7 @@ export class QueueLog implements TicketWaiter {
 
   /** Counts what matches from `position` on, committed or not, up to `messagesMax`; a promise as {@link QueueLog.read}. */
   count(position: number, selection: QueueSelection, messagesMax: number): QueueCount | Promise<QueueCount> {
-    const matcher = matcherOf(selection)
+    const matcher = matcherOf(selection, this.#parts.seed)
     const from = Math.max(position, this.startOffset)
     if (from < this.#upkeep.coldEnd) {
       return this.#cold

@@ -17,11 +17,11 @@ const DOLLAR = 0x24
 
 const known = new WeakMap<QueueSelection, QueueMatcher>()
 
-/** The matcher of a selection, made once for each. */
-export function matcherOf(selection: QueueSelection): QueueMatcher {
+/** The matcher of a selection, made once for each; `seed` as {@link QueueMatcher.constructor} has it. */
+export function matcherOf(selection: QueueSelection, seed: number): QueueMatcher {
   let matcher = known.get(selection)
   if (matcher === undefined) {
-    matcher = new QueueMatcher(selection)
+    matcher = new QueueMatcher(selection, seed)
     known.set(selection, matcher)
   }
   return matcher
@@ -39,7 +39,8 @@ export class QueueMatcher {
   readonly #index: FilterIndex<object> | undefined
   readonly #matched: Array<object> = []
 
-  constructor({ tenant, filters }: QueueSelection) {
+  /** Clients choose the filters: give the seed from a source of chance. */
+  constructor({ tenant, filters }: QueueSelection, seed: number) {
     this.tenant = tenant
     this.#names = new Set(filters.filter((filter) => !hasWildcard(filter)))
     this.names = [...this.#names]
@@ -48,7 +49,7 @@ export class QueueMatcher {
     this.isNamesOnly = wild.length === 0 && !this.#isAll
     this.#tried = wild.length <= TRIED_MAX ? wild : []
     if (wild.length > TRIED_MAX) {
-      this.#index = new FilterIndex()
+      this.#index = new FilterIndex(seed)
       for (const filter of wild) this.#index.add(filter, this.#names)
     }
   }

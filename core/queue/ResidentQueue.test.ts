@@ -12,7 +12,7 @@ function entryOf(name: string, offset: number, ticket = 0): QueueEntry {
 
 function scan(queue: ResidentQueue, position: number, filters: ReadonlyArray<string>): ReadonlyArray<number> {
   const seen: Array<number> = []
-  const matcher = new QueueMatcher({ tenant: 0, filters })
+  const matcher = new QueueMatcher({ tenant: 0, filters }, 5)
   let from = position
   do {
     from = queue.scan(from, matcher, ({ offset }) => {

@@ -38,7 +38,7 @@ async function join(seed = 1): Promise<Joined> {
     const store = new OrderedStore()
     const journal = new ManualJournal(store)
     const { clock } = simulation
-    const log = new QueueLog({ number, journal, store, clock, turn: shard.turn, options: OPTIONS })
+    const log = new QueueLog({ number, journal, store, clock, turn: shard.turn, seed: 5, options: OPTIONS })
     const logs = new ShardQueueLogs(shard.port, log)
     const opened = Effect.runPromise(log.open())
     while (journal.pending === 0) await Promise.resolve()

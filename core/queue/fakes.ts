@@ -156,7 +156,7 @@ export async function openLog(
 ): Promise<LogBench> {
   const journal = new ManualJournal(store)
   const turn = new TurnLoop(simulation.clock)
-  const log = new QueueLog({ number: 3, journal, store, clock: simulation.clock, turn, options })
+  const log = new QueueLog({ number: 3, journal, store, clock: simulation.clock, turn, seed: 5, options })
   const opened = Effect.runPromise(log.open())
   for (let round = 0; round < 1_000 && journal.pending === 0; round++) await pause()
   journal.commit()

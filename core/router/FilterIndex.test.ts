@@ -2,6 +2,7 @@ import assert from "node:assert"
 import { test } from "node:test"
 import fc from "fast-check"
 import { FilterIndex } from "./FilterIndex.ts"
+import { unitsRead } from "./fakes.ts"
 import { topicFilter, topicName } from "./topic-arbitraries.ts"
 import { matches, TOPIC_LEVELS_MAX } from "./topic-filter.ts"
 
@@ -91,7 +92,7 @@ test("any changes leave what a map of sets holds, and matches what the plain sta
 test("a filter matches as the plain statement says", () => {
   fc.assert(
     fc.property(topicFilter, topicName, (filter, name) => {
-      const index = new FilterIndex<Value>()
+      const index = new FilterIndex<Value>(7)
       index.add(filter, { id: 1 })
       assert.strictEqual(index.matchInto(name, []) === 1, matches(filter, name))
     }),
@@ -100,14 +101,14 @@ test("a filter matches as the plain statement says", () => {
 })
 
 test("one value on several matching filters comes once for each", () => {
-  const index = new FilterIndex<Value>()
+  const index = new FilterIndex<Value>(7)
   const value = { id: 7 }
   for (const filter of ["a/b", "a/+", "a/#", "#", "+/+", "a/b/#", "a/b"]) index.add(filter, value)
   assert.strictEqual(index.matchInto("a/b", []), 6)
 })
 
 test("a node that is used again is not taken for the + child that it was", () => {
-  const index = new FilterIndex<Value>()
+  const index = new FilterIndex<Value>(7)
   const value = { id: 1 }
   index.add("a/b/+", value)
   index.add("a/+", value)
@@ -119,7 +120,7 @@ test("a node that is used again is not taken for the + child that it was", () =>
 })
 
 test("removing what is not there changes nothing", () => {
-  const index = new FilterIndex<Value>()
+  const index = new FilterIndex<Value>(7)
   const [one, two] = [{ id: 1 }, { id: 2 }]
   for (const filter of ["a/b", "a/+", "a/#", "#"]) {
     assert.strictEqual(index.remove(filter, one), false)
@@ -133,7 +134,7 @@ test("removing what is not there changes nothing", () => {
 })
 
 test("the deepest filter and the longest level are held and matched", () => {
-  const index = new FilterIndex<Value>()
+  const index = new FilterIndex<Value>(7)
   const plusses = Array.from({ length: TOPIC_LEVELS_MAX }, () => "+").join("/")
   const slashes = "/".repeat(TOPIC_LEVELS_MAX - 1)
   const long = "é長x".repeat(7000)
@@ -149,7 +150,7 @@ test("the deepest filter and the longest level are held and matched", () => {
 })
 
 test("a filter through another's tail, one that ends where it begins, and its own again", () => {
-  const index = new FilterIndex<Value>()
+  const index = new FilterIndex<Value>(7)
   const filters = ["d/1/+/a/#", "d/1/#", "d/1/+/a/b", "d/1/+", "d/+/+/a/#", "d/1/+/a", "+/1/x/a", "+/", "+//#", "+/+"]
   for (const [id, filter] of filters.entries()) {
     for (const earlier of filters.slice(0, id)) assert.strictEqual(index.add(earlier, values[0] ?? { id: 0 }), false)
@@ -164,7 +165,7 @@ test("a filter through another's tail, one that ends where it begins, and its ow
 })
 
 test("a tree in which every level has a literal and a + is matched once a filter", () => {
-  const index = new FilterIndex<Value>()
+  const index = new FilterIndex<Value>(7)
   for (let bits = 0; bits < 1024; bits++) {
     const levels = Array.from({ length: 10 }, (_, level) => ((bits >> level) & 1 ? "+" : "a"))
     index.add(levels.join("/"), { id: bits })
@@ -176,7 +177,7 @@ test("a tree in which every level has a literal and a + is matched once a filter
 })
 
 test("many values on one filter are added and removed in any order", () => {
-  const index = new FilterIndex<Value>()
+  const index = new FilterIndex<Value>(7)
   const many = Array.from({ length: 50_000 }, (_, id) => ({ id }))
   for (const value of many) index.add("a/+", value)
   for (const value of many) index.add("a/+", value)
@@ -191,7 +192,8 @@ test("many values on one filter are added and removed in any order", () => {
 })
 
 test("filters that come and go do not make the index grow", () => {
-  const index = new FilterIndex<Value>()
+  const index = new FilterIndex<Value>(7)
+  const empty = index.sizeBytes
   const value = { id: 1 }
   const round = (number: number): void => {
     for (let each = 0; each < 2000; each++) {
@@ -207,9 +209,27 @@ test("filters that come and go do not make the index grow", () => {
   for (let number = 0; number < 5; number++) round(number)
   const { sizeBytes } = index
   for (let number = 5; number < 40; number++) round(number)
-  // A released text's bytes lie until there are enough of them: a few hundred for the round's first tail.
   assert.ok(index.sizeBytes <= sizeBytes + 1024, `${index.sizeBytes} bytes, after five rounds ${sizeBytes}`)
+  assert.strictEqual(index.sizeBytes, empty)
   assert.strictEqual(index.filterCount, 0)
+})
+
+test("two long filters that part at their last levels cost a few looks at each of their units", () => {
+  const path = Array.from({ length: TOPIC_LEVELS_MAX - 2 }, () => "level".repeat(20)).join("/")
+  const [value] = values as readonly [Value]
+  for (const [one, other] of [
+    ["+", "#"],
+    ["+/a", "+/b"],
+    ["+/a", "+"]
+  ]) {
+    const index = new FilterIndex<Value>(7)
+    const read = unitsRead(() => {
+      index.add(`${path}/${one}`, value)
+      index.add(`${path}/${other}`, value)
+    })
+    assert.ok(read < 20 * path.length, `${read} looks at ${path.length} units`)
+    assert.strictEqual(index.matchInto(`${path}/b/a`, []), 1)
+  }
 })
 
 test("a hundred thousand filters cost at most 150 bytes each, their text and their place in the index included", () => {

@@ -15,7 +15,7 @@ export class FilterIndex<T extends object> {
   readonly #matched: Array<number> = []
 
   /** Clients choose the filters: give the seed from a source of chance. */
-  constructor(seed = 0) {
+  constructor(seed: number) {
     this.#filters = new FilterTable(seed)
   }
 

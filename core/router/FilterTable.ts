@@ -18,7 +18,7 @@ export class FilterTable {
   readonly #exact: TextTable
   readonly #tree: WildcardTree
 
-  constructor(seed = 0) {
+  constructor(seed: number) {
     this.#exact = new TextTable(seed)
     this.#tree = new WildcardTree(seed)
   }
@@ -33,7 +33,7 @@ export class FilterTable {
     return this.#exact.sizeBytes + this.#tree.sizeBytes
   }
 
-  /** The number of a valid filter; -1 where it has none. */
+  /** The number of a filter; -1 where it has none, as what is no valid filter. */
   find(filter: string): number {
     if (!hasWildcard(filter)) {
       const exact = this.#exact.find(filter, 0, filter.length)

@@ -41,7 +41,7 @@ export class LevelTree {
   /** The first free node, chained by {@link NEXT}. */
   #freeNode = NONE
 
-  constructor(seed = 0) {
+  constructor(seed: number) {
     this.levels = new TextTable(seed)
     this.#seed = finish(seed)
   }

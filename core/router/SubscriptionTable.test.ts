@@ -96,6 +96,22 @@ test("any changes leave what a list holds, and names lead to what the plain stat
   )
 })
 
+test("a text that is no filter leads to nobody's subscription", () => {
+  const text = fc.string({ unit: fc.constantFrom("a", "b", "/", "+", "#"), maxLength: 6 })
+  const [who] = people as readonly [Subscriber]
+  fc.assert(
+    fc.property(fc.uniqueArray(topicFilter, { maxLength: 12 }), fc.array(text, { maxLength: 30 }), (filters, texts) => {
+      const table = new SubscriptionTable(5)
+      for (const filter of filters) table.put(new Subscription(who, filter, 0, "", false, 0))
+      for (const each of texts) {
+        assert.equal(table.has(who, each), filters.includes(each), each)
+        if (!filters.includes(each)) assert.equal(table.remove(who, each), "none", each)
+      }
+    }),
+    { numRuns: 500, examples: [[["a/#"], ["ab#"]]] }
+  )
+})
+
 test("filters of empty levels come and go at every place of a page", () => {
   const table = new SubscriptionTable(7)
   const [one, two] = people as readonly [Subscriber, Subscriber]

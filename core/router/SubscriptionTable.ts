@@ -72,13 +72,13 @@ export class SubscriptionTable {
     const subscriber = this.#subscribers.hold(subscription.subscriber, subscription.noLocal)
     const filter = this.#filters.hold(subscription.filter)
     const known = this.#find(filter, subscriber)
-    const firsts = this.#firstsOf(filter)
-    firsts.reserve((filter >>> 1) + 1)
-    const first = firsts.get(filter >>> 1) - 1
     if (known >= 0) {
       this.#records.set(known * WORDS + OPTIONS, optionsOf(subscription))
       return false
     }
+    const firsts = this.#firstsOf(filter)
+    firsts.reserve((filter >>> 1) + 1)
+    const first = firsts.get(filter >>> 1) - 1
     const record = this.#take()
     this.#records.set(record * WORDS + FILTER, filter)
     this.#records.set(record * WORDS + SUBSCRIBER, subscriber)

@@ -43,14 +43,14 @@ test("any holds and releases leave what a map of counts holds", () => {
 })
 
 test("texts of any length come back, wide ones too", () => {
-  const table = new TextTable()
+  const table = new TextTable(7)
   for (const each of ["x".repeat(65_535), "長".repeat(21_845), `${"é".repeat(9000)}Ā`]) {
     assert.strictEqual(table.text(table.hold(each, 0, each.length)), each)
   }
 })
 
 test("released bytes are won back, and the texts that stay are what they were", () => {
-  const table = new TextTable()
+  const table = new TextTable(7)
   const kept = new Map<number, string>()
   for (let each = 0; each < 40_000; each++) {
     const text = `${each % 3 === 0 ? "長" : "x"}-text-number-${each}`
@@ -97,7 +97,7 @@ test("texts of one hash are told apart", () => {
 })
 
 test("only a holder may release", () => {
-  const table = new TextTable()
+  const table = new TextTable(7)
   const id = table.hold("a", 0, 1)
   table.release(id)
   assert.throws(() => table.release(id), /holder/)

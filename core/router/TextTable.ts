@@ -35,7 +35,7 @@ export class TextTable implements TextOwner {
   #idEnd = 0
   #freeId = -1
 
-  constructor(seed = 0) {
+  constructor(seed: number) {
     this.#seed = seed
     this.#multiplier = hashMultiplier(seed)
     this.#pages = new TextPages(this)

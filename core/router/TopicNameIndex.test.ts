@@ -62,7 +62,7 @@ test("changes under standing cursors: each name that stays comes once, none twic
       fc.array(topicName, { maxLength: 25, size: "max" }),
       fc.array(action, { maxLength: 60 }),
       (names, actions) => {
-        const index = new TopicNameIndex<number>()
+        const index = new TopicNameIndex<number>(7)
         const model = new Set(names)
         for (const name of names) index.set(name, 1)
         const walks: Array<{
@@ -111,7 +111,7 @@ test("changes under standing cursors: each name that stays comes once, none twic
 })
 
 test("a visitor stops the walk, and may remove what it is shown", () => {
-  const index = new TopicNameIndex<number>()
+  const index = new TopicNameIndex<number>(7)
   for (let each = 0; each < 100; each++) index.set(`a/${each}/b`, each)
   let visits = 0
   index.visitAll(() => ++visits < 10)
@@ -122,7 +122,7 @@ test("a visitor stops the walk, and may remove what it is shown", () => {
 })
 
 test("100,000 matches are taken in paces", () => {
-  const index = new TopicNameIndex<number>()
+  const index = new TopicNameIndex<number>(7)
   for (let each = 0; each < 100_000; each++) index.set(`tenant/device/${each}/cmd`, each)
   index.set("tenant/device", -1)
   index.set("tenant/other/1/cmd", -1)
@@ -136,7 +136,7 @@ test("100,000 matches are taken in paces", () => {
 })
 
 test("a walk that matches nothing comes back between paces", () => {
-  const index = new TopicNameIndex<number>()
+  const index = new TopicNameIndex<number>(7)
   for (let each = 0; each < 10_000; each++) index.set(`tenant/${each}/cmd`, each)
   const cursor = index.cursor("tenant/+/nothing")
   let paces = 0
@@ -148,7 +148,7 @@ test("a walk that matches nothing comes back between paces", () => {
 })
 
 test("no room for a match moves a cursor nowhere", () => {
-  const index = new TopicNameIndex<number>()
+  const index = new TopicNameIndex<number>(7)
   index.set("a", 1)
   const cursor = index.cursor("#")
   assert.strictEqual(cursor.next(0, []), 0)
@@ -159,7 +159,7 @@ test("no room for a match moves a cursor nowhere", () => {
 })
 
 test("a cursor outlives the name and the node on which it stands", () => {
-  const index = new TopicNameIndex<number>()
+  const index = new TopicNameIndex<number>(7)
   for (const name of ["a/1", "a/2", "a/3"]) index.set(name, 0)
   const cursor = index.cursor("a/+")
   const found: Array<NamedValue<number>> = []

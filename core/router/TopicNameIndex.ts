@@ -37,7 +37,7 @@ export class TopicNameIndex<T> {
   readonly #names: NameTree<T>
   #size = 0
 
-  constructor(seed = 0) {
+  constructor(seed: number) {
     this.#names = new NameTree<T>(seed)
   }
 
@@ -250,5 +250,6 @@ class NameTree<T> {
       this.tree.removeLeaf(node)
       node = parent
     }
+    if (this.tree.nodeCount === 1) this.values.length = 0
   }
 }

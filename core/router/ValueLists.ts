@@ -3,6 +3,7 @@
  *
  * Invariants
  *  - One value costs its reference and nothing else; several lie in one array.
+ *  - Lists without a value take no room.
  *  - No value stands twice on one number. Adding and removing take the same time however many there are.
  */
 
@@ -69,7 +70,7 @@ export class ValueLists<T extends object> {
     return this.#lists[id] === undefined
   }
 
-  /** Adds a value to a number, 0 or one past the largest ever used at most; false where it was there. */
+  /** Adds a value to a number, one past the largest in use since there was none at most; false where it was there. */
   add(id: number, value: T): boolean {
     const list = this.#lists[id]
     if (list === value) return false
@@ -88,6 +89,7 @@ export class ValueLists<T extends object> {
     else if (!(list instanceof Several) || !list.remove(value)) return false
     else if (list.values.length === 1) this.#lists[id] = list.values[0]
     this.#valueCount -= 1
+    if (this.#valueCount === 0) this.#lists.length = 0
     return true
   }
 

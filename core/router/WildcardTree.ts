@@ -8,8 +8,8 @@
  *
  * Source: MQTT 5.0, section 4.7.
  * Invariants
- *  - A node with a tail has no child and stands for one filter: its path, `/` and the tail. A tail is expanded, level by level,
- *    when a second filter comes through; it is not put together again when that leaves.
+ *  - A node with a tail has no child and stands for one filter: its path, `/` and the tail. A tail is expanded when a
+ *    second filter comes through, as far as that goes the same way; it is not put together again when that leaves.
  *  - A number means one filter until it is released; then it is used again, as numbers of nodes, levels and tails are.
  *  - A match visits a node at most once, so it is bounded by the tree whatever the name. No recursion.
  */
@@ -69,7 +69,7 @@ export class WildcardTree {
     return this.#tree.sizeBytes + this.#tails.sizeBytes + this.#places.sizeBytes
   }
 
-  /** The number of a valid filter with a wildcard; -1 where it has none. */
+  /** The number of a filter with a wildcard; -1 where it has none, as what is no valid filter. */
   find(filter: string): number {
     const word = this.#find(filter)
     return word < 0 ? -1 : this.#tree.nodes.get(word) - 1
@@ -89,13 +89,13 @@ export class WildcardTree {
   }
 
   /** Whether `number` is a filter's. */
-  isHeld(number: number): boolean {
+  #isHeld(number: number): boolean {
     return number >= 0 && number < this.#end && this.#places.get(number) >= 0
   }
 
   /** Takes its number from a filter. */
   release(number: number): void {
-    assert(this.isHeld(number), "a filter is released that has a number")
+    assert(this.#isHeld(number), "a filter is released that has a number")
     const word = this.#places.get(number)
     this.#tree.nodes.set(word, 0)
     this.#places.set(number, -2 - this.#freeNumber)
@@ -188,7 +188,7 @@ export class WildcardTree {
       const plus = tree.nodes.get(node * NODE_WORDS + PLUS_CHILD)
       if (plus >= 0) continue
       if (start <= end && this.#tails.equals(~plus, filter, start, filter.length)) break
-      this.#expand(node, ~plus)
+      this.#expand(node, ~plus, filter, start)
     }
     return wordOf(this.#tree.nodes, node, filter)
   }
@@ -198,26 +198,45 @@ export class WildcardTree {
     const tree = this.#tree
     const end = endOfPath(filter)
     const levelEnd = endOfLevel(filter, start, end)
-    const node = tree.makeChild(parent, filter, start, levelEnd)
-    // A node by `+` is entered in its parent, so that a match need not look for it.
-    if (levelEnd === start + 1 && filter.charCodeAt(start) === PLUS)
-      tree.nodes.set(parent * NODE_WORDS + PLUS_CHILD, node)
+    const node = this.#makeChild(parent, filter, start, levelEnd)
     if (levelEnd < end) {
       tree.nodes.set(node * NODE_WORDS + PLUS_CHILD, ~this.#tails.hold(filter, levelEnd + 1, filter.length))
     }
     return wordOf(tree.nodes, node, filter)
   }
 
-  /** Puts the first level of a node's tail below it, with what remains of the tail. */
-  #expand(node: number, tail: number): void {
+  #makeChild(parent: number, filter: string, start: number, end: number): number {
+    const { nodes } = this.#tree
+    const node = this.#tree.makeChild(parent, filter, start, end)
+    // A node by `+` is entered in its parent, so that a match need not look for it.
+    if (end === start + 1 && filter.charCodeAt(start) === PLUS) nodes.set(parent * NODE_WORDS + PLUS_CHILD, node)
+    return node
+  }
+
+  /**
+   * Puts a node's tail below it: a node for each level that `filter` has from `start` on as well, then what remains as any filter's. All at
+   * once: the rest of a long tail is stored once, not once for each of its levels.
+   */
+  #expand(node: number, tail: number, filter: string, start: number): void {
     const { nodes } = this.#tree
     const number = nodes.get(node * NODE_WORDS + SINGLE) - 1
     const text = this.#tails.text(tail)
     this.#tails.release(tail)
     nodes.set(node * NODE_WORDS + PLUS_CHILD, NONE)
     nodes.set(node * NODE_WORDS + SINGLE, 0)
-    const word = this.#makeLeaf(node, text, 0)
-    this.#put(word, number)
+    const end = endOfPath(text)
+    const filterEnd = endOfPath(filter)
+    let parent = node
+    let at = 0
+    for (let from = start; from <= filterEnd; ) {
+      const levelEnd = endOfLevel(text, at, end)
+      const filterLevelEnd = endOfLevel(filter, from, filterEnd)
+      if (levelEnd === end || text.slice(at, levelEnd) !== filter.slice(from, filterLevelEnd)) break
+      parent = this.#makeChild(parent, text, at, levelEnd)
+      at = levelEnd + 1
+      from = filterLevelEnd + 1
+    }
+    this.#put(this.#makeLeaf(parent, text, at), number)
   }
 
   #put(word: number, number: number): void {
@@ -296,7 +315,8 @@ function matchesTail(tails: TextTable, tail: number, name: string, start: number
 
 /** Where the path of a filter ends in the tree: before `/#`; -1 for `#`, which is the root's. */
 function endOfPath(filter: string): number {
-  return filter.endsWith("#") ? filter.length - 2 : filter.length
+  if (filter === "#") return -1
+  return filter.endsWith("/#") ? filter.length - 2 : filter.length
 }
 
 function levelCount(filter: string): number {

@@ -169,7 +169,8 @@ export class TopicDirectory {
         byName: new Map(),
         names: new OrderedStrings(),
         bound: new Set(),
-        bindings: new FilterIndex<TopicInfo>()
+        // Its filters are chosen by who may bind topics, and by no client.
+        bindings: new FilterIndex<TopicInfo>(0)
       }
       this.#tenants.set(topic.tenant, topics)
     }

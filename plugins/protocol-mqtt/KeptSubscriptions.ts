@@ -3,7 +3,7 @@
  * of them together want to read there.
  *
  * Invariants
- *  - Holds exactly the session's subscriptions, by filter.
+ *  - Holds exactly the session's own subscriptions, by filter: neither shared ones nor replays.
  *  - What was published before is not for a new subscription. For one that is replaced or taken off, it is delivered as was asked then.
  *  - The row of a new one says where it begins, and a SUBACK speaks of the row: both wait until every queue log has told its end.
  *

@@ -6,7 +6,7 @@ import { TestNode } from "./testing.ts"
 
 const DISK_FULL = -3
 
-/** A watcher of all wills, which is there, and a client whose will waits `delay` seconds. `shard` sequences the will's name. */
+/** A watcher of all wills, which is there, and a client whose will waits `delay` seconds. */
 async function make(delay: number) {
   const node = new TestNode()
   await node.start()
@@ -224,4 +224,81 @@ test("wills that are due at one look come in the order of their times, whatever 
     watcher.got.map(({ payload }) => String(payload)),
     ["gone", "second"]
   )
+})
+
+test("a will that finds no room twice still comes before the next one of its client", async () => {
+  const { node, watcher, wills } = await make(0)
+  const willOf = (payload: string): Connect => ({ will: { topic: "will/a", payload, qos: 2 } })
+  // One of them on the shard that sequences the wills' name.
+  const clients = node.shards.map(({ owns }) => {
+    const id = Array.from({ length: 50 }, (_, each) => `other-${each}`).find(owns)
+    assert.ok(id !== undefined)
+    return new TestClient(node, id, 5)
+  })
+  for (const client of clients) {
+    const { bytesMax } = node.queueLogOptions
+    watcher.got.length = 0
+    client.connect(willOf("first"))
+    await node.settle()
+    node.queueLogOptions.bytesMax = 0
+    client.cut()
+    await node.advance(1_500)
+    client.connect(willOf("second"))
+    await node.settle()
+    node.queueLogOptions.bytesMax = bytesMax
+    client.cut()
+    await node.advance(3_000)
+    assert.equal(await wills(), 2)
+    assert.deepEqual(
+      watcher.got.map(({ payload }) => String(payload)),
+      ["first", "second"]
+    )
+  }
+})
+
+test("of many that find no room each is tried once before the next look", async () => {
+  const { node, watcher, wills } = await make(0)
+  const clients = Array.from({ length: 60 }, (_, each) => new TestClient(node, `other-${each}`, 5))
+  for (const [each, client] of clients.entries())
+    client.connect({ will: { topic: "will/a", payload: `${each}`, qos: 2 } })
+  await node.settle()
+  const { bytesMax } = node.queueLogOptions
+  const refused = (): number => node.shards.reduce((sum, { queueLog }) => sum + queueLog.counts.refused, 0)
+  node.queueLogOptions.bytesMax = 0
+  for (const client of clients) {
+    client.cut()
+    await node.settle()
+  }
+  assert.ok(refused() <= clients.length, `${refused()} refusals of ${clients.length} wills`)
+  node.queueLogOptions.bytesMax = bytesMax
+  await node.advance(3_000)
+  assert.equal(await wills(), clients.length)
+  for (const shard of node.shards) {
+    const own = clients.flatMap(({ id }, each) => (shard.owns(id) ? [each] : []))
+    const got = watcher.got.map(({ payload }) => Number(payload)).filter((each) => own.includes(each))
+    assert.deepEqual(got, own)
+  }
+})
+
+test("rows of wills that find no room are written once, however long they wait", async () => {
+  const { node, watcher, wills } = await make(0)
+  // Some of them on the shard that sequences the wills' name, some on the other one.
+  const clients = Array.from({ length: 20 }, (_, each) => new TestClient(node, `other-${each}`, 5))
+  for (const [each, client] of clients.entries())
+    client.connect({ will: { topic: "will/a", payload: `${each}`, qos: 2 } })
+  await node.settle()
+  const { bytesMax } = node.queueLogOptions
+  node.queueLogOptions.bytesMax = 0
+  for (const client of clients) client.cut()
+  await node.advance(5_000)
+  const written = (): number => node.shards.reduce((sum, { journal }) => sum + journal.tickets.issued, 0)
+  const before = written()
+  await node.advance(10_000)
+  assert.ok(written() - before < clients.length, `${written() - before} entries`)
+  node.queueLogOptions.bytesMax = bytesMax
+  await node.advance(3_000)
+  assert.equal(await wills(), clients.length)
+  assert.equal(new Set(watcher.got.map(({ payload }) => String(payload))).size, clients.length)
+  for (const { broker } of node.shards)
+    assert.deepEqual([broker.wills.pendingCount, broker.wills.unsettledCount], [0, 0])
 })

@@ -24,7 +24,12 @@ interface Early {
   readonly row: rows.WillRow | undefined
   readonly dueAtMs: number
   readonly ticket: number
+  /** Of one that was handed over: what became of its rows before, as {@link Wills.#writtenUnder} tells it. They stay so where it is put off. */
+  readonly before?: number
 }
+
+/** Neither in the store nor on their way there. */
+const UNWRITTEN = -1
 
 export class Wills implements WheelTask {
   /** Wills that wait for their delay. */
@@ -34,6 +39,8 @@ export class Wills implements WheelTask {
   readonly #publisher: OncePublisher<rows.WillRow>
   /** Some may be due for longer than it takes to look: since the start, or while nothing could be stored. */
   #isBehind = false
+  /** One was put off since the last look: those that come before the next one wait behind it, and none is tried again for each. */
+  #isHeldUp = false
 
   constructor(broker: Broker) {
     this.#broker = broker
@@ -41,7 +48,10 @@ export class Wills implements WheelTask {
     this.#publisher = new OncePublisher(broker, {
       tokenPrefix: "w",
       drop: (number, row) => this.#drop(number, row),
-      handedOver: (number, { dueAtMs }) => void this.#early.set(number, { row: undefined, dueAtMs, ticket: 0 }),
+      handedOver: (number, { dueAtMs }) => {
+        const before = this.#writtenUnder(number, dueAtMs)
+        this.#early.set(number, { row: undefined, dueAtMs, ticket: 0, before })
+      },
       postponed: (number, row) => this.#publishLater(number, row),
       counted: (change) => {
         broker.counts.willsPublished += change
@@ -92,8 +102,9 @@ export class Wills implements WheelTask {
     const row = { dueAtMs: 0, delay, messageExpiry: will.messageExpiryInterval, user, peerAddress, message }
     if (delay === 0) {
       // An earlier one of the same client may be due, and wait for the next look.
-      if (this.#isBehind) this.#publishDue(this.#broker.services.clock.nowMs())
-      this.#publisher.publish(number, row)
+      if (this.#isBehind && !this.#isHeldUp) this.#publishDue(this.#broker.services.clock.nowMs())
+      if (this.#isHeldUp) this.#publishLater(number, row)
+      else this.#publisher.publish(number, row)
       return false
     }
     this.pendingCount += 1
@@ -140,6 +151,7 @@ export class Wills implements WheelTask {
       this.#timer.lookAt(nowMs + AGAIN_MS)
       return 0
     }
+    this.#isHeldUp = false
     this.#writeAgain()
     this.#publishDue(nowMs)
     return 0
@@ -160,9 +172,9 @@ export class Wills implements WheelTask {
       else this.#timer.lookAt(each[1])
     }
     due.sort(([one, oneMs], [other, otherMs]) => oneMs - otherMs || one - other)
-    // What was published before is there until its rows are committed, and passed over.
-    for (const [number] of due) this.publishNow(number)
     this.#isBehind = stored.length > DUE_MAX && due.length > 0
+    // What was published before is there until its rows are committed, and passed over. One that finds no room is put off once more.
+    for (const [number] of due) this.publishNow(number)
     if (stored.length > DUE_MAX) this.#timer.lookAt(nowMs + AGAIN_MS)
   }
 
@@ -200,6 +212,12 @@ export class Wills implements WheelTask {
     const { clock, journal } = this.#broker.services
     const early = this.#early.get(number)
     if (early === undefined || early.ticket > journal.tickets.committed) return
+    const { before = 0 } = early
+    if (before > 0 && before <= journal.tickets.committed) {
+      const isStored = journal.tickets.takeOutcome(before) === 0
+      this.#early.set(number, { ...early, before: isStored ? 0 : UNWRITTEN })
+      return
+    }
     if (early.ticket === 0 || journal.tickets.takeOutcome(early.ticket) === 0) {
       if (early.ticket !== 0) {
         this.#early.delete(number)
@@ -207,14 +225,24 @@ export class Wills implements WheelTask {
       }
       return
     }
+    this.#early.set(number, { ...early, ticket: 0 })
     this.#lost.add(number)
     this.#timer.lookAt(clock.nowMs() + AGAIN_MS)
+  }
+
+  /** The journal's ticket under which the rows of one that waits were written; 0 = they are in the store, {@link UNWRITTEN} = neither. */
+  #writtenUnder(number: number, dueAtMs: number): number {
+    const early = this.#early.get(number)
+    if (early === undefined) return dueAtMs === 0 ? UNWRITTEN : 0
+    if (early.row === undefined) return early.before ?? UNWRITTEN
+    return early.ticket === 0 ? UNWRITTEN : early.ticket
   }
 
   #writeAgain(): void {
     for (const number of this.#lost) {
       const early = this.#early.get(number)
-      if (early !== undefined) this.#write(number, early.row, early.dueAtMs)
+      // The rows of one that was handed over go when it is stored, and not before.
+      if (early !== undefined && early.before === undefined) this.#write(number, early.row, early.dueAtMs)
     }
     this.#lost.clear()
   }
@@ -229,14 +257,20 @@ export class Wills implements WheelTask {
     this.#write(number, undefined, row.dueAtMs)
   }
 
-  /** The journal has refused it, and not what it says: it is published when the journal takes some. */
+  /** It has found no room, or would overtake one that has not: it is published when there is some. */
   #publishLater(number: number, row: rows.WillRow): void {
-    const dueAtMs = row.dueAtMs === 0 ? this.#broker.services.clock.nowMs() : row.dueAtMs
+    const nowMs = this.#broker.services.clock.nowMs()
     this.pendingCount += 1
-    this.#isBehind = true
-    this.#early.set(number, { row: { ...row, dueAtMs }, dueAtMs, ticket: 0 })
-    this.#lost.add(number)
-    this.#timer.lookAt(this.#broker.services.clock.nowMs() + AGAIN_MS)
+    this.#isBehind = this.#isHeldUp = true
+    this.#timer.lookAt(nowMs + AGAIN_MS)
+    const ticket = this.#writtenUnder(number, row.dueAtMs)
+    if (ticket === 0) this.#early.delete(number)
+    else if (ticket > 0) this.#early.set(number, { row, dueAtMs: row.dueAtMs, ticket })
+    else {
+      const dueAtMs = row.dueAtMs === 0 ? nowMs : row.dueAtMs
+      this.#early.set(number, { row: { ...row, dueAtMs }, dueAtMs, ticket: 0 })
+      this.#lost.add(number)
+    }
   }
 
   #messageOf(will: WillMessage, principal: Principal): Message {

@@ -167,7 +167,15 @@ export class TestNode {
       const retained = new Retained(journal, store, 3, RETAINED_LIMITS)
       allRetained.push(retained)
       const tokens = new Tokens(journal, store)
-      const queueLog = new QueueLog({ number: index, journal, store, clock, turn, options: this.queueLogOptions })
+      const queueLog = new QueueLog({
+        number: index,
+        journal,
+        store,
+        clock,
+        turn,
+        seed: 2,
+        options: this.queueLogOptions
+      })
       logs.push(queueLog)
       const queueLogs = new ShardQueueLogs(port, queueLog)
       const access = allowAll

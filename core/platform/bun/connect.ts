@@ -68,10 +68,10 @@ export function connectTcp(
       }
     }
     const options = { hostname, port, allowHalfOpen: true, socket, data: undefined as unknown as Connection }
+    // A certificate that cannot be read is thrown at once, not told later.
+    const open = async () => Bun.connect(tls === undefined ? options : { ...options, tls: contextOf(tls) })
     // The error is told by `connectError`, too; what is told second says nothing. One about the host's name comes here alone.
-    Bun.connect(tls === undefined ? options : { ...options, tls: contextOf(tls) }).catch((error) =>
-      attempt.failed(error)
-    )
+    open().catch((error) => attempt.failed(error))
     return () => opened?.terminate()
   })
 }

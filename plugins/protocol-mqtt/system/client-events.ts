@@ -1,7 +1,8 @@
 /**
  * What clients do, told under `$SYS/brokers/<node>/clients/<client identifier>/`: connected, disconnected, subscribed, unsubscribed.
  *
- * All of it is told on `$SYS/events` once more. Payloads are JSON. In the topic name a character of the identifier that would be no part of one level is percent-encoded.
+ * All of it is told on `$SYS/events` once more. Payloads are JSON. In the topic name a character of the identifier that would be no part of one
+ * level is percent-encoded.
  * Source: EMQX, "System topics", client events.
  */
 import type { Connection } from "../Connection.ts"

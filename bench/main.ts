@@ -41,6 +41,7 @@ const { values, positionals } = parseArgs({
 
 const HELP = `npm run bench -- [SCENARIO...] [options]      (no scenario: all; a prefix such as "q0" or "latency" will do)
 npm run bench -- micro [NAME...]               micro benchmarks
+npm run bench -- storage [append|read|recovery]  the engines without a protocol in front of them
   --brokers LIST   ${BROKERS_BY_DEFAULT.join()};
                    where durability is measured ${DURABLE_BY_DEFAULT.join()};
                    also mosquitto-default, floor, and the peers that npm run bench:compare installs
@@ -60,6 +61,11 @@ if (values.help) {
   console.log(HELP)
 } else if (values.list) {
   for (const { name, about } of SCENARIOS) console.log(`${name.padEnd(16)} ${about}`)
+} else if (positionals[0] === "storage") {
+  const { runStorage } = await import("./storage/main.ts")
+  const seconds = Number(values.seconds ?? (values.quick ? 0.5 : 4))
+  await runStorage(positionals.slice(1), { directory: values.directory, seconds, isQuick: values.quick })
+  process.exit(0)
 } else if (positionals[0] === "micro") {
   const { runMicro } = await import("./micro/main.ts")
   await runMicro(positionals.slice(1), values.quick)

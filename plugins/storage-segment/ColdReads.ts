@@ -44,15 +44,29 @@ export class ColdReads {
   }
 
   /** The window that holds run `run` whole. Rejects with `FileError` or `SegmentFault`. */
-  async window(id: number, segment: Segment, index: SegmentIndex, run: number): Promise<Window> {
+  window(id: number, segment: Segment, index: SegmentIndex, run: number): Promise<Window> {
     const place = Math.floor(index.position(run) / WINDOW_BYTES)
+    const found = this.#window(id, segment, index, place, index.endOf(run))
+    // Who reads on from the window before will want the next one, too.
+    const next = (place + 1) * WINDOW_BYTES
+    if (next < index.end && this.#windows.has(`${id}/${segment.base}/${place - 1}`)) {
+      const ahead = index.runOfPosition(next)
+      if (index.position(ahead) >= next) {
+        this.#window(id, segment, index, place + 1, index.endOf(ahead)).catch(() => {})
+      }
+    }
+    return found
+  }
+
+  /** The window of a stretch, as far as `end` at least. */
+  #window(id: number, segment: Segment, index: SegmentIndex, place: number, end: number): Promise<Window> {
     const key = `${id}/${segment.base}/${place}`
     const known = this.#windows.get(key)
     // One that was read before the segment grew may end too early.
-    if (known !== undefined && known.position + known.bytes.length >= index.endOf(run)) {
+    if (known !== undefined && known.position + known.bytes.length >= end) {
       this.#windows.delete(key)
       this.#windows.set(key, known)
-      return known
+      return Promise.resolve(known)
     }
     const [from, to] = boundsOf(index, place)
     const generation = this.#generation

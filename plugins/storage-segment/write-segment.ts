@@ -1,5 +1,5 @@
 /** The files of one segment, as a checkpoint writes them. */
-import { ByteWriter, type OpenFile } from "../../core/mod.ts"
+import { copyBytes, type OpenFile } from "../../core/mod.ts"
 import type { SegmentWrite } from "./CheckpointPlan.ts"
 import { encodeFooter, encodeRuns, HEADER_BYTES, INDEX_ENTRY_BYTES } from "./segment-format.ts"
 
@@ -11,24 +11,15 @@ export async function writeLog(file: OpenFile, write: SegmentWrite, header: Uint
   const { after, pieces, position } = write
   // What a crash or a failure left behind, or a footer that does not hold any more.
   if (file.sizeUnsafe() > position) file.truncateUnsafe(position === HEADER_BYTES ? 0 : position)
-  const writer = new ByteWriter()
-  let at = position
-  if (position === HEADER_BYTES) {
-    writer.raw(header)
-    at = 0
+  let at = position === HEADER_BYTES ? 0 : position
+  for (const run of runsOf([
+    ...(at === 0 ? [header] : []),
+    ...pieces,
+    ...(after.isSealed ? [encodeFooter(after)] : [])
+  ])) {
+    await file.write(run, 0, run.length, at)
+    at += run.length
   }
-  const flush = async (): Promise<void> => {
-    const { bytes, length } = writer
-    await file.write(bytes, 0, length, at)
-    at += length
-    writer.reset()
-  }
-  for (const piece of pieces) {
-    if (writer.length > 0 && writer.length + piece.length > WRITE_BYTES) await flush()
-    writer.raw(piece)
-  }
-  if (after.isSealed) writer.raw(encodeFooter(after))
-  if (writer.length > 0) await flush()
   await file.sync()
 }
 
@@ -38,4 +29,27 @@ export async function writeIndex(file: OpenFile, { entries, before }: SegmentWri
   const position = (before?.indexEntries ?? 0) * INDEX_ENTRY_BYTES
   if (file.sizeUnsafe() > position) file.truncateUnsafe(position)
   await file.write(bytes, 0, bytes.length, position)
+}
+
+/** The same bytes in fewer pieces, of about {@link WRITE_BYTES}; one that is larger stays as it is. */
+function* runsOf(pieces: ReadonlyArray<Uint8Array>): Iterable<Uint8Array> {
+  for (let first = 0; first < pieces.length; ) {
+    let size = 0
+    let end = first
+    while (end < pieces.length && (end === first || size + (pieces[end]?.length ?? 0) <= WRITE_BYTES)) {
+      size += pieces[end]?.length ?? 0
+      end += 1
+    }
+    const run = pieces.slice(first, end)
+    first = end
+    const [only] = run
+    if (run.length === 1 && only !== undefined) {
+      yield only
+      continue
+    }
+    const joined = new Uint8Array(size)
+    let at = 0
+    for (const piece of run) at = copyBytes(piece, 0, piece.length, joined, at)
+    yield joined
+  }
 }

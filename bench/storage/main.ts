@@ -1,0 +1,108 @@
+/** `npm run bench -- storage [append|read|recovery]`: what the engines do without a protocol in front of them. */
+import { mkdtempSync, rmSync } from "node:fs"
+import { tmpdir } from "node:os"
+import { join } from "node:path"
+import { machineLines } from "../machine.ts"
+import { type AppendScenario, runAppends } from "./appends.ts"
+import { ENGINES } from "./open-engine.ts"
+import { runReads } from "./reads.ts"
+import { runRecovery } from "./recovery.ts"
+
+export interface StorageBenchOptions {
+  /** Below which each run has a fresh folder; undefined = the system's for temporary files. */
+  readonly directory: string | undefined
+  readonly seconds: number
+  readonly isQuick: boolean
+}
+
+export async function runStorage(names: ReadonlyArray<string>, options: StorageBenchOptions): Promise<void> {
+  for (const line of machineLines()) console.log(line)
+  const isWanted = (name: string): boolean => names.length === 0 || names.some((wanted) => name.startsWith(wanted))
+  if (isWanted("append")) await appends(options)
+  if (isWanted("read")) await reads(options)
+  if (isWanted("recovery")) await recovery(options)
+}
+
+/** Runs `work` with a fresh folder, which is removed afterwards. */
+export async function withFolder<Value>(
+  directory: string | undefined,
+  work: (folder: string) => Promise<Value>
+): Promise<Value> {
+  const folder = mkdtempSync(join(directory ?? tmpdir(), "manifold-storage-"))
+  try {
+    return await work(folder)
+  } finally {
+    rmSync(folder, { recursive: true, force: true })
+  }
+}
+
+async function appends({ directory, seconds, isQuick }: StorageBenchOptions): Promise<void> {
+  console.log("\nappend: batches of 16 KiB; at most 8 MiB are not committed")
+  console.log(
+    "engine   mode        partitions  value B  records/s  MiB/s  flushes/s  written/batches  cpu %  late p99, max ms  refused"
+  )
+  for (const valueBytes of isQuick ? [128] : [128, 1_024]) {
+    for (const partitions of isQuick ? [1] : [1, 1_000]) {
+      for (const mode of ["hybrid", "persistent"] as const) {
+        for (const engine of ENGINES) {
+          const recordsPerBatch = Math.floor(16_384 / (valueBytes + 8))
+          const scenario: AppendScenario = { engine, mode, partitions, valueBytes, recordsPerBatch, seconds }
+          const report = await withFolder(directory, (folder) => runAppends(scenario, folder))
+          console.log(
+            [
+              engine.padEnd(8),
+              mode.padEnd(11),
+              String(partitions).padStart(10),
+              String(valueBytes).padStart(8),
+              Math.round(report.recordsPerSecond).toLocaleString("en").padStart(10),
+              report.mibPerSecond.toFixed(1).padStart(6),
+              report.flushesPerSecond.toFixed(0).padStart(10),
+              report.amplification.toFixed(2).padStart(16),
+              report.cpuPercent.toFixed(0).padStart(6),
+              `${report.lateP99Ms.toFixed(1)}, ${report.lateMaxMs.toFixed(1)}`.padStart(17),
+              String(report.refused).padStart(8)
+            ].join(" ")
+          )
+        }
+      }
+    }
+  }
+}
+
+async function reads({ directory, isQuick }: StorageBenchOptions): Promise<void> {
+  console.log("\nread: a log in one partition, 128 B a record; 1 MiB a read; then 500 reads of 64 KiB at random places")
+  console.log("engine      MiB  cache dropped  scan MiB/s  from disk MiB  again MiB/s  random p50, p99 ms")
+  for (const engine of ENGINES) {
+    const report = await withFolder(directory, (folder) => runReads(engine, isQuick ? 64 : 1_024, folder))
+    console.log(
+      [
+        engine.padEnd(8),
+        String(report.mib).padStart(6),
+        (report.isDropped ? "yes" : "no").padStart(14),
+        report.scanMibPerSecond.toFixed(0).padStart(11),
+        report.diskMib.toFixed(0).padStart(14),
+        report.againMibPerSecond.toFixed(0).padStart(12),
+        `${report.randomP50Ms.toFixed(2)}, ${report.randomP99Ms.toFixed(2)}`.padStart(19)
+      ].join(" ")
+    )
+  }
+}
+
+async function recovery({ directory, isQuick }: StorageBenchOptions): Promise<void> {
+  console.log("\nrecovery: a start over what a killed process left, until one more batch is committed")
+  console.log("engine      MiB  cache dropped  replayed ms  ready ms")
+  for (const mib of isQuick ? [64] : [256, 2_048, 10_240]) {
+    for (const engine of ENGINES) {
+      const report = await withFolder(directory, (folder) => runRecovery(engine, mib, folder))
+      console.log(
+        [
+          engine.padEnd(8),
+          String(mib).padStart(6),
+          (report.isDropped ? "yes" : "no").padStart(14),
+          report.openMs.toFixed(0).padStart(12),
+          report.readyMs.toFixed(0).padStart(9)
+        ].join(" ")
+      )
+    }
+  }
+}

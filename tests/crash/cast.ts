@@ -253,10 +253,13 @@ export function drawCast(seed: number, mode: CrashMode): Cast {
   }
 }
 
-/** The manifest of a cast's broker. */
-export function manifestOf({ topics, autoCreateMqtt }: Cast, mode: CrashMode, shards: number): string {
+/**
+ * The manifest of a cast's broker: the engines that keep something in turn, topic by topic, and one of them for topics that are made. Segments
+ * are small and checkpoints frequent, so that kills fall into both.
+ */
+export function manifestOf({ seed, topics, autoCreateMqtt }: Cast, mode: CrashMode, shards: number): string {
   const isMemory = mode === "lossy" || mode === "state"
-  const engine = isMemory ? "memory" : "sqlite"
+  const engineOf = (index: number): string => (isMemory ? "memory" : (seed + index) % 2 === 0 ? "sqlite" : "segment")
   const modeOf = (wanted: string): string => (isMemory ? "memory" : wanted)
   const lines = [
     "[node]",
@@ -264,17 +267,18 @@ export function manifestOf({ topics, autoCreateMqtt }: Cast, mode: CrashMode, sh
     "[topics]",
     `auto_create_mqtt = "${autoCreateMqtt}"`,
     `partitions = ${MADE_PARTITIONS}`,
-    `engine = "${engine}"`,
+    `engine = "${engineOf(topics.length)}"`,
     `mode = "${modeOf(mode)}"`
   ]
-  for (const { name, filter, partitions, mode: own } of topics) {
+  for (const [index, { name, filter, partitions, mode: own }] of topics.entries()) {
     lines.push("[[binding]]", `topic = "${name}"`, `filter = "${filter}"`, `partitions = ${partitions}`)
-    lines.push(`engine = "${engine}"`, `mode = "${modeOf(own)}"`)
+    lines.push(`engine = "${engineOf(index)}"`, `mode = "${modeOf(own)}"`)
   }
+  if (!HAS_DURABLE_STORAGE) return `${lines.join("\n")}\n`
   // A list of plugins replaces the default one. The listeners are set from outside.
-  if (mode === "lossy" && HAS_DURABLE_STORAGE) {
-    for (const name of ["protocol-mqtt", "protocol-kafka", "admin-http"]) lines.push("[[plugin]]", `use = "${name}"`)
-    lines.push("[[plugin]]", 'use = "storage-sqlite"', "enabled = false")
-  }
+  for (const name of ["protocol-mqtt", "protocol-kafka", "admin-http"]) lines.push("[[plugin]]", `use = "${name}"`)
+  lines.push("[[plugin]]", 'use = "storage-segment"', "[plugin.options]")
+  lines.push("segment_bytes = 65536", "checkpoint_interval_ms = 200")
+  if (mode === "lossy") lines.push("[[plugin]]", 'use = "storage-sqlite"', "enabled = false")
   return `${lines.join("\n")}\n`
 }

@@ -58,12 +58,16 @@ test("the file shows every key that there is", () => {
 test("the examples in its comments hold", () => {
   const examples = TEXT.replaceAll(/^# {3}(?=\[|[a-z]+ = )/gm, "")
   const config = load(examples)
-  assert.deepEqual(config.defaults.forName("agents.one"), { partitions: 4, engine: "memory", mode: "memory" })
+  assert.deepEqual(config.defaults.forName("agents.one"), {
+    partitions: 1,
+    engine: "sqlite",
+    mode: "persistent"
+  })
   const telemetry = {
     topic: "telemetry",
     filter: "devices/+/telemetry",
     partitions: 8,
-    engine: "sqlite",
+    engine: "segment",
     mode: "persistent"
   }
   assert.deepEqual(config.declared, [telemetry])

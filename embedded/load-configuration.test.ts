@@ -50,7 +50,7 @@ test("a data directory that is named is made, and everything is kept in it", () 
   for (const options of [load({ node: { data: "there" } }), load({}, { MANIFOLD_NODE__DATA: "there" })]) {
     assert.equal(options.makesDataDirectory, true)
     assert.deepEqual(namesOf(options), ["meta-raft", "storage-memory", "storage-segment", "storage-sqlite"])
-    assert.deepEqual(options.defaultTopic, { partitions: 1, engine: "sqlite", mode: "persistent" })
+    assert.deepEqual(options.defaultTopic, { partitions: 1, engine: "segment", mode: "persistent" })
   }
 })
 

@@ -10,7 +10,7 @@ import { formatFault } from "./faults.ts"
 import type { Config, ConfigSource, Loaded } from "./load.ts"
 
 /** With the default engine. */
-const builtins = [...fakes, fakeStorage("storage-sqlite", [{ name: "sqlite", modes: ["hybrid", "persistent"] }])]
+const builtins = [...fakes, fakeStorage("storage-segment", [{ name: "segment", modes: ["hybrid", "persistent"] }])]
 
 const load = (text: string | undefined, more: Partial<ConfigSource> = {}): Loaded =>
   loadAny(text, { builtins, ...more })
@@ -94,12 +94,12 @@ options.receive_maximum = 5
     "auto_create = true           # default",
     'auto_create_mqtt = "memory"  # default',
     "partitions = 2               # manifold.toml:4",
-    'engine = "sqlite"            # default',
+    'engine = "segment"           # default',
     'mode = "persistent"          # default',
     "",
     "[[topics.rule]]",
     'match = "a*"         # manifold.toml:6',
-    'engine = "sqlite"    # topics.engine: default',
+    'engine = "segment"   # topics.engine: default',
     'mode = "persistent"  # topics.mode: default',
     "partitions = 8       # manifold.toml:7",
     "",
@@ -107,7 +107,7 @@ options.receive_maximum = 5
     'topic = "ab"         # manifold.toml:9',
     'filter = "a/+"       # manifold.toml:10',
     "partitions = 8       # topics.rule.0.partitions: manifold.toml:7",
-    'engine = "sqlite"    # topics.engine: default',
+    'engine = "segment"   # topics.engine: default',
     'mode = "persistent"  # topics.mode: default',
     "",
     "[[binding]]",
@@ -148,8 +148,8 @@ options.receive_maximum = 5
     "enabled = true     # default",
     "",
     "[[plugin]]",
-    'use = "storage-sqlite"  # default',
-    "enabled = true          # default"
+    'use = "storage-segment"  # default',
+    "enabled = true           # default"
   ])
 })
 
@@ -217,11 +217,11 @@ options = 5
     retained_messages_max: 1_000_000,
     retained_bytes_max: 536_870_912
   })
-  assert.deepEqual(values["binding"], [{ filter: "a/#/b", partitions: 1, engine: "sqlite", mode: "persistent" }])
+  assert.deepEqual(values["binding"], [{ filter: "a/#/b", partitions: 1, engine: "segment", mode: "persistent" }])
   const list = values["plugin"] as ReadonlyArray<Record<string, unknown>>
   assert.deepEqual(
     list.map(({ use }) => use),
-    ["nothing", undefined, "storage-memory", "meta-raft", "storage-sqlite"]
+    ["nothing", undefined, "storage-memory", "meta-raft", "storage-segment"]
   )
   assert.match(effectiveToml(tables, false).join("\n"), /^x = 1979-05-27$/m)
   assert.deepEqual(effective("x = = 1\n").tables, [])
@@ -230,7 +230,7 @@ options = 5
 
 const name = fc.constantFrom("a", "ab", "b.c", "x")
 const partitions = fc.integer({ min: 1, max: 10_000 })
-const engine = fc.constantFrom("memory", "sqlite")
+const engine = fc.constantFrom("memory", "segment")
 const mode = fc.constantFrom("persistent", "persistent", "hybrid", "memory")
 /** A text with what TOML has to escape. */
 const odd = fc.oneof(fc.string({ minLength: 1 }), fc.string({ unit: "binary", minLength: 1 }))
@@ -325,10 +325,10 @@ test("what is printed loads to the same configuration, alone, with every layer i
 })
 
 test("a mode that nobody gave is the engine's, and is told as its default", () => {
-  const text = '[topics]\nengine = "memory"\n[[topics.rule]]\nmatch = "a*"\nengine = "sqlite"\n'
+  const text = '[topics]\nengine = "memory"\n[[topics.rule]]\nmatch = "a*"\nengine = "segment"\n'
   assert.equal(effectiveOrigins(effective(text).tables)["topics.mode"], "default of engine memory")
-  assert.equal(effectiveOrigins(effective(text).tables)["topics.rule.0.mode"], "default of engine sqlite")
+  assert.equal(effectiveOrigins(effective(text).tables)["topics.rule.0.mode"], "default of engine segment")
   const without = effectiveOrigins(effective("", { builtins: fakes }).tables)
-  assert.equal(without["topics.engine"], "default without engine sqlite")
+  assert.equal(without["topics.engine"], "default without engine segment")
   assert.equal(without["topics.mode"], "default of engine memory")
 })

@@ -7,6 +7,7 @@ import { formatFault } from "./faults.ts"
 import { fillModes, topicDefaultsOf } from "./fill-modes.ts"
 
 const memory: EngineFact = { name: "memory", modes: ["memory"] }
+const segment: EngineFact = { name: "segment", modes: ["hybrid", "persistent"] }
 const sqlite: EngineFact = { name: "sqlite", modes: ["hybrid", "persistent"] }
 const other: EngineFact = { name: "other", modes: ["hybrid", "memory"] }
 const every: EngineFact = { name: "every", modes: ["persistent", "memory", "hybrid"] }
@@ -42,7 +43,7 @@ const topicRows: ReadonlyArray<readonly [string, Raw, Raw, ReadonlyArray<string>
 ]
 for (const [name, topics, expected, told] of topicRows) {
   test(`[topics]: ${name}`, () => {
-    const [raw, lines] = filled({ topics }, [memory, sqlite, other, every])
+    const [raw, lines] = filled({ topics }, [memory, segment, sqlite, other, every])
     assert.deepEqual(raw, Object.keys(expected).length === 0 ? { topics: {} } : { topics: expected })
     assert.deepEqual(
       lines,
@@ -71,7 +72,7 @@ for (const [topics, entry, mode] of entryRows) {
   test(`rule and binding ${JSON.stringify(entry)} under ${JSON.stringify(topics)}: ${mode ?? "nothing is filled in"}`, () => {
     const expected = mode === undefined ? entry : { ...entry, mode }
     const told = mode === undefined ? [] : [`.0.mode: ${of(String(entry["engine"]))}`]
-    const engines = [memory, sqlite, other, every]
+    const engines = [memory, segment, sqlite, other, every]
     const own = (lines: ReadonlyArray<string>): ReadonlyArray<string> =>
       lines.filter((line) => !line.startsWith("topics.mode"))
     const [ruled, ruleLines] = filled({ topics: { ...topics, rule: [{ match: "a", ...entry }] } }, engines)
@@ -92,7 +93,7 @@ for (const [topics, entry, mode] of entryRows) {
 test("a binding's wish is that of its rule, and what it inherits, too", () => {
   const modeOf = (rule: Raw, binding: Raw): unknown => {
     const raw = { topics: { rule: [{ match: "b" }, { match: "a*", ...rule }, { match: "*", mode: "memory" }] } }
-    const [after] = filled({ ...raw, binding: [{ topic: "ab", ...binding }] }, [memory, sqlite, other, every])
+    const [after] = filled({ ...raw, binding: [{ topic: "ab", ...binding }] }, [memory, segment, sqlite, other, every])
     return (after["binding"] as ReadonlyArray<Raw>)[0]?.["mode"]
   }
   assert.equal(modeOf({ mode: "hybrid" }, { engine: "sqlite" }), undefined)
@@ -104,20 +105,21 @@ test("a binding's wish is that of its rule, and what it inherits, too", () => {
 })
 
 test("an executable without the default engine has another", () => {
+  assert.deepEqual(topicDefaultsOf([memory, segment, sqlite]), { engine: "segment", mode: "persistent" })
   assert.deepEqual(topicDefaultsOf([memory, sqlite]), { engine: "sqlite", mode: "persistent" })
   assert.deepEqual(topicDefaultsOf([other, memory]), { engine: "memory", mode: "memory" })
   assert.deepEqual(topicDefaultsOf([other]), { engine: "other", mode: "hybrid" })
-  assert.deepEqual(topicDefaultsOf([]), { engine: "sqlite", mode: "persistent" })
+  assert.deepEqual(topicDefaultsOf([]), { engine: "segment", mode: "persistent" })
   assert.deepEqual(filled({}, [other, memory]), [
     { topics: { engine: "memory", mode: "memory" } },
-    ["topics.engine: default without engine sqlite", `topics.mode: ${of("memory")}`]
+    ["topics.engine: default without engine segment", `topics.mode: ${of("memory")}`]
   ])
   assert.deepEqual(filled({ topics: { engine: "sqlite" } }, [memory])[0], { topics: { engine: "sqlite" } })
 })
 
 test("where the default engine is switched off and no mode was asked for, topics have another", () => {
-  const off = [{ use: "storage-sqlite", enabled: false }]
-  const engines = [memory, sqlite, every]
+  const off = ["storage-segment", "storage-sqlite"].map((use) => ({ use, enabled: false }))
+  const engines = [memory, segment, sqlite, every]
   const topics = { engine: "memory", mode: "memory" }
   assert.deepEqual(filled({ plugin: off }, engines)[0], { topics, plugin: off })
   assert.deepEqual(filled({ plugin: off, topics: { engine: "every" } }, engines)[0], {
@@ -128,13 +130,13 @@ test("where the default engine is switched off and no mode was asked for, topics
     assert.deepEqual(filled({ plugin: off, topics: { mode } }, engines)[0], { plugin: off, topics: { mode } })
   }
   const on = [
-    { use: "storage-sqlite", enabled: true },
+    { use: "storage-segment", enabled: true },
     { use: "storage-memory", enabled: false },
     null,
     { enabled: false }
   ]
   assert.deepEqual(filled({ plugin: on }, engines), [{ plugin: on }, []])
-  const silent = [{ use: "storage-sqlite" }]
+  const silent = [{ use: "storage-segment" }]
   assert.deepEqual(filled({ plugin: silent }, engines), [{ plugin: silent }, []])
 })
 
@@ -145,7 +147,7 @@ test("what is no table or list is left to be told, and nothing that was given is
     { binding: 3 },
     { topics: { rule: [1, null, { engine: 5 }] }, binding: ["", { engine: [] }] }
   ]
-  for (const raw of odd) assert.deepEqual(filled(raw, [memory, sqlite]), [raw, []])
+  for (const raw of odd) assert.deepEqual(filled(raw, [memory, segment, sqlite]), [raw, []])
   const given = Object.freeze({
     engine: "memory",
     rule: Object.freeze([Object.freeze({ match: "a", engine: "every" })])
@@ -154,11 +156,12 @@ test("what is no table or list is left to be told, and nothing that was given is
 })
 
 test("where every engine is there and no mode was written, no configuration is refused for its mode", () => {
-  const engines = [memory, sqlite, other, every]
+  const engines = [memory, segment, sqlite, other, every]
   const plugins = [...builtins.filter(({ kind }) => kind !== "storage"), fakeStorage("storage", engines)]
   const engine = fc.option(fc.constantFrom(...engines.map(({ name }) => name)), { nil: undefined })
   const strongest: Readonly<Record<string, string>> = {
     memory: "memory",
+    segment: "persistent",
     sqlite: "persistent",
     other: "hybrid",
     every: "persistent"

@@ -17,7 +17,8 @@ type Entry = Record<string, unknown>
 /** Told of each value that was filled in, with where it comes from, as a person reads it. */
 type Filled = (path: Path, origin: string) => void
 
-const FALLBACK = "memory"
+/** What takes the place of the default engine where it is not there, the better ones first. */
+const FALLBACKS: ReadonlyArray<string> = ["sqlite", "memory"]
 /** From the weakest promise to the strongest. */
 const MODES: ReadonlyArray<string> = ["memory", "hybrid", "persistent"]
 
@@ -27,7 +28,7 @@ export function topicDefaultsOf(engines: ReadonlyArray<EngineFact>): {
   readonly mode: string
 } {
   const called = (name: string): EngineFact | undefined => engines.find((one) => one.name === name)
-  const engine = called(TOPIC_DEFAULTS.engine) ?? called(FALLBACK) ?? engines[0]
+  const engine = [TOPIC_DEFAULTS.engine, ...FALLBACKS].map(called).find((one) => one !== undefined) ?? engines[0]
   if (engine === undefined) return TOPIC_DEFAULTS
   return { engine: engine.name, mode: promised(engine.modes, TOPIC_DEFAULTS.mode) ?? TOPIC_DEFAULTS.mode }
 }

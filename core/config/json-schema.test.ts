@@ -22,12 +22,12 @@ const mine = fakeProtocol(
     v.check(() => true)
   )
 )
-const segment = fakeStorage("storage-segment", [
-  { name: "segment", modes: ["hybrid", "persistent"] },
+const third = fakeStorage("storage-third", [
+  { name: "third", modes: ["hybrid", "persistent"] },
   { name: "other", modes: ["memory", "hybrid"] }
 ])
 const more: Pick<ConfigSource, "builtins" | "external"> = {
-  builtins: [...builtins, segment],
+  builtins: [...builtins, third],
   external: new Map([["./mine.ts", { plugin: mine }]])
 }
 
@@ -57,7 +57,7 @@ test("the shape, its words, defaults, ranges and enums", async () => {
     find("properties", "binding", "items")
   ]) {
     const { engine, mode } = (table as { properties: Record<string, { enum: unknown }> }).properties
-    assert.deepEqual(engine?.enum, ["memory", "segment", "other"])
+    assert.deepEqual(engine?.enum, ["memory", "third", "other"])
     assert.deepEqual(mode?.enum, ["memory", "hybrid", "persistent"])
   }
   const entry = find("properties", "plugin", "items", "properties") as Record<string, { anyOf: Array<JsonSchema> }>
@@ -137,21 +137,21 @@ test("what is said to be beyond the schema is", async () => {
 
 const rows: ReadonlyArray<readonly [string, string, boolean]> = [
   ["nothing", "", true],
-  ["an engine with a mode of its own", '[topics]\nengine = "segment"\nmode = "hybrid"\n', true],
-  ["an engine with another's mode", '[topics]\nengine = "segment"\nmode = "memory"\n', false],
-  ["an engine without a mode", '[topics]\nengine = "segment"\n', true],
+  ["an engine with a mode of its own", '[topics]\nengine = "third"\nmode = "hybrid"\n', true],
+  ["an engine with another's mode", '[topics]\nengine = "third"\nmode = "memory"\n', false],
+  ["an engine without a mode", '[topics]\nengine = "third"\n', true],
   ["one that does not promise the default mode", '[topics]\nengine = "other"\n', true],
   ["a mode that the default engine does not promise", '[topics]\nmode = "hybrid"\n', false],
   ["a rule with an engine and no mode", '[[topics.rule]]\nmatch = "a"\nengine = "other"\n', true],
-  ["a binding with an engine and no mode", '[[binding]]\ntopic = "a"\nfilter = "a"\nengine = "segment"\n', true],
+  ["a binding with an engine and no mode", '[[binding]]\ntopic = "a"\nfilter = "a"\nengine = "third"\n', true],
   [
     "a binding with engine and mode",
-    '[[binding]]\ntopic = "a"\nfilter = "a"\nengine = "segment"\nmode = "hybrid"\n',
+    '[[binding]]\ntopic = "a"\nfilter = "a"\nengine = "third"\nmode = "hybrid"\n',
     true
   ],
   [
     "a binding with another's mode",
-    '[[binding]]\ntopic = "a"\nfilter = "a"\nengine = "segment"\nmode = "memory"\n',
+    '[[binding]]\ntopic = "a"\nfilter = "a"\nengine = "third"\nmode = "memory"\n',
     false
   ],
   ["the topic ..", '[[binding]]\ntopic = ".."\nfilter = "a"\n', false],
@@ -188,7 +188,7 @@ test("what loads, the schema accepts", async () => {
     '[[plugin]]\nuse = "protocol-mqtt"\n',
     '[[plugin]]\nuse = "protocol-kafka"\nenabled = false\n',
     '[[plugin]]\nuse = "./mine.ts"\noptions.needed = true\n',
-    '[[plugin]]\nuse = "storage-segment"\nenabled = false\n',
+    '[[plugin]]\nuse = "storage-third"\nenabled = false\n',
     'id = "a"\n',
     'data = "/"\n',
     "shards = 2\n",
@@ -196,7 +196,7 @@ test("what loads, the schema accepts", async () => {
     "partitions = 3\n",
     "partitions = 1.0\n",
     'engine = "memory"\n',
-    'engine = "segment"\n',
+    'engine = "third"\n',
     'engine = "other"\n',
     'mode = "persistent"\n',
     'mode = "memory"\n',

@@ -92,7 +92,7 @@ export const node = v.strictObject({
 })
 
 /** Engine and mode of created topics that nobody has spoken of. */
-export const TOPIC_DEFAULTS = { engine: "sqlite", mode: "persistent" } as const
+export const TOPIC_DEFAULTS = { engine: "segment", mode: "persistent" } as const
 
 export const topics = v.strictObject({
   auto_create: v.pipe(
@@ -106,7 +106,7 @@ export const topics = v.strictObject({
   partitions: v.pipe(v.optional(partitions, 1), v.description("partitions of a created topic")),
   engine: v.pipe(
     v.optional(engine, TOPIC_DEFAULTS.engine),
-    v.description("where partitions are kept: sqlite (one database for all of a store) | memory")
+    v.description("where partitions are kept: segment (append-only files) | sqlite (one database) | memory")
   ),
   mode: v.pipe(
     v.optional(mode, TOPIC_DEFAULTS.mode),

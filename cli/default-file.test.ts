@@ -46,7 +46,15 @@ test("what the file only shows are the defaults too", () => {
 test("the file shows every key that there is", () => {
   const { node, topics, plugin } = parse(WHOLE) as unknown as Shown
   assert.deepEqual(Object.keys(node), ["id", "data", "shards", "retained_messages_max", "retained_bytes_max"])
-  assert.deepEqual(Object.keys(topics), ["auto_create", "auto_create_mqtt", "partitions", "engine", "mode"])
+  assert.deepEqual(Object.keys(topics), [
+    "auto_create",
+    "auto_create_mqtt",
+    "partitions",
+    "engine",
+    "mode",
+    "retention_time",
+    "retention_bytes"
+  ])
   const faces = load(undefined).plugins.filter(({ plugin }) => plugin.kind === "protocol" || plugin.kind === "http")
   assert.deepEqual(plugin.map(({ use }) => use).toSorted(), faces.map((face) => face.plugin.name).toSorted())
   for (const { use, options } of plugin) {
@@ -58,17 +66,20 @@ test("the file shows every key that there is", () => {
 test("the examples in its comments hold", () => {
   const examples = TEXT.replaceAll(/^# {3}(?=\[|[a-z]+ = )/gm, "")
   const config = load(examples)
+  const retention = { ms: 604_800_000, bytes: 0 }
   assert.deepEqual(config.defaults.forName("agents.one"), {
     partitions: 1,
     engine: "sqlite",
-    mode: "persistent"
+    mode: "persistent",
+    retention
   })
   const telemetry = {
     topic: "telemetry",
     filter: "devices/+/telemetry",
     partitions: 8,
     engine: "segment",
-    mode: "persistent"
+    mode: "persistent",
+    retention
   }
   assert.deepEqual(config.declared, [telemetry])
 })

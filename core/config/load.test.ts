@@ -81,6 +81,8 @@ const settings: ReadonlyArray<readonly [section: string, key: string, text: stri
   ["topics", "partitions", "4", 4],
   ["topics", "engine", "other", "other"],
   ["topics", "mode", "persistent", "persistent"],
+  ["topics", "retention_time", "60", { ms: 60_000, bytes: 7 }],
+  ["topics", "retention_bytes", "7", { ms: 60_000, bytes: 7 }],
   ["protocol-mqtt", "tcp", "a:1, b:2", ["a:1", "b:2"]],
   ["protocol-mqtt", "websocket", "", []],
   ["protocol-mqtt", "receive_maximum", "7", 7],
@@ -108,7 +110,9 @@ test("every key of [node], of [topics] and of every plugin can be set, by variab
   for (const more of [{ sets }, { environment: Object.fromEntries(variables) }]) {
     const config = loaded(undefined, { ...more, builtins: plugins })
     const { autoCreate, autoCreateMqtt } = config.defaults
-    const topics = { ...config.topics, auto_create: autoCreate, auto_create_mqtt: autoCreateMqtt }
+    const { retention } = config.defaults.forName("any")
+    const kept = { retention_time: retention, retention_bytes: retention }
+    const topics = { ...config.topics, ...kept, auto_create: autoCreate, auto_create_mqtt: autoCreateMqtt }
     for (const [section, key, , value] of settings) {
       const found = section === "node" ? config.node : section === "topics" ? topics : optionsOf(config, section)
       assert.deepEqual((found as Record<string, unknown>)[key], value, `${section}.${key}`)

@@ -8,6 +8,7 @@ import type { Mode } from "../log/Engines.ts"
 import type { DeclaredTopic, LoadedPlugin } from "../node/NodeOptions.ts"
 import type { PluginFile } from "../plugin/load-plugin.ts"
 import type { Plugin } from "../plugin/Plugin.ts"
+import { DEFAULT_RETENTION } from "../topics/TopicInfo.ts"
 import type { TopicDefaults } from "../topics/Topics.ts"
 import { checkBindings, checkTopics } from "./check-topics.ts"
 import { checkValue, type Place, rightPart, unknownKey } from "./check-value.ts"
@@ -71,14 +72,17 @@ export function loadConfig(source: ConfigSource): Loaded {
   }
   if (faults.length > 0 || node === undefined || topics === undefined) return { config: undefined, faults }
   const defaults = topicDefaults(topics)
-  const declared = [...bindings.values()].map(({ topic, filter, partitions, engine, mode }) => {
+  const declared = [...bindings.values()].map(({ topic, filter, partitions, engine, mode, ...kept }) => {
     const byName = defaults.forName(topic)
+    const { retention = DEFAULT_RETENTION } = byName
+    const ms = kept.retention_time === undefined ? retention.ms : kept.retention_time * 1_000
     return {
       topic,
       filter,
       partitions: partitions ?? byName.partitions,
       engine: engine ?? byName.engine,
-      mode: mode === undefined ? byName.mode : modeOf(mode)
+      mode: mode === undefined ? byName.mode : modeOf(mode),
+      retention: { ms, bytes: kept.retention_bytes ?? retention.bytes }
     }
   })
   const { partitions, engine, mode } = topics

@@ -18,6 +18,9 @@ const name = v.pipe(v.string(), v.minLength(1), v.maxLength(NAME_LENGTH_MAX))
 const engine = v.string()
 const mode = v.string()
 
+const retentionTime = v.pipe(v.number(), v.integer(), v.minValue(0), v.maxValue(3_153_600_000))
+const retentionBytes = v.pipe(v.number(), v.integer(), v.minValue(0))
+
 export const rule = v.strictObject({
   match: v.pipe(name, v.description("a topic's name, in which * stands for any characters, dots too")),
   engine: v.pipe(v.optional(engine), v.description("where partitions are kept; else as in [topics]")),
@@ -25,7 +28,15 @@ export const rule = v.strictObject({
     v.optional(mode),
     v.description("what an acknowledgement promises; else as in [topics], or what its engine has at most")
   ),
-  partitions: v.pipe(v.optional(partitions), v.description("partitions of such a topic; else as in [topics]"))
+  partitions: v.pipe(v.optional(partitions), v.description("partitions of such a topic; else as in [topics]")),
+  retention_time: v.pipe(
+    v.optional(retentionTime),
+    v.description("seconds that its records are kept; 0 = for ever; else as in [topics]")
+  ),
+  retention_bytes: v.pipe(
+    v.optional(retentionBytes),
+    v.description("bytes of each of its partitions; 0 = any; else as in [topics]")
+  )
 })
 
 export const binding = v.strictObject({
@@ -48,6 +59,14 @@ export const binding = v.strictObject({
   mode: v.pipe(
     v.optional(mode),
     v.description("what an acknowledgement promises; else as its rule or [topics] says, or what its engine has at most")
+  ),
+  retention_time: v.pipe(
+    v.optional(retentionTime),
+    v.description("seconds that its records are kept; 0 = for ever; else as its rule or [topics] says")
+  ),
+  retention_bytes: v.pipe(
+    v.optional(retentionBytes),
+    v.description("bytes of each of its partitions; 0 = any; else as its rule or [topics] says")
   )
 })
 
@@ -112,9 +131,17 @@ export const topics = v.strictObject({
     v.optional(mode, TOPIC_DEFAULTS.mode),
     v.description("what an acknowledgement promises: persistent (synced) | hybrid (the system has it) | memory")
   ),
+  retention_time: v.pipe(
+    v.optional(retentionTime, 604_800),
+    v.description("seconds that records are kept; 0 = for ever")
+  ),
+  retention_bytes: v.pipe(
+    v.optional(retentionBytes, 0),
+    v.description("bytes of a partition above which its oldest records go; 0 = any")
+  ),
   rule: v.pipe(
     v.optional(v.array(rule), []),
-    v.description("the first rule that matches a topic's name wins over partitions, engine and mode above")
+    v.description("the first rule that matches a topic's name wins over what stands above")
   )
 })
 

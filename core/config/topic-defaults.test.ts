@@ -56,14 +56,25 @@ test("the first rule that matches wins, and what it leaves out comes from the de
     partitions: 3,
     engine: "memory",
     mode: "memory",
+    retention_time: 60,
+    retention_bytes: 1_000,
     rule: [
       { match: "a.*", mode: "hybrid" },
       { match: "a.b", partitions: 9, engine: "never" },
-      { match: "b", engine: "segment", partitions: 5 }
+      { match: "b", engine: "segment", partitions: 5, retention_time: 0 },
+      { match: "d", retention_bytes: 0 }
     ]
   })
   assert.deepEqual([defaults.autoCreate, defaults.autoCreateMqtt], [false, "off"])
-  assert.deepEqual(defaults.forName("a.b"), { partitions: 3, engine: "memory", mode: "hybrid" })
-  assert.deepEqual(defaults.forName("b"), { partitions: 5, engine: "segment", mode: "memory" })
-  assert.deepEqual(defaults.forName("c"), { partitions: 3, engine: "memory", mode: "memory" })
+  const retention = { ms: 60_000, bytes: 1_000 }
+  const c = { partitions: 3, engine: "memory", mode: "memory", retention }
+  assert.deepEqual(defaults.forName("a.b"), { ...c, mode: "hybrid" })
+  assert.deepEqual(defaults.forName("b"), {
+    ...c,
+    partitions: 5,
+    engine: "segment",
+    retention: { ms: 0, bytes: 1_000 }
+  })
+  assert.deepEqual(defaults.forName("c"), c)
+  assert.deepEqual(defaults.forName("d"), { ...c, retention: { ms: 60_000, bytes: 0 } })
 })

@@ -23,7 +23,11 @@ export function topicDefaults(topics: Topics): TopicDefaults {
       return {
         partitions: rule?.partitions ?? topics.partitions,
         engine: rule?.engine ?? topics.engine,
-        mode: modeOf(rule?.mode ?? topics.mode)
+        mode: modeOf(rule?.mode ?? topics.mode),
+        retention: {
+          ms: (rule?.retention_time ?? topics.retention_time) * 1_000,
+          bytes: rule?.retention_bytes ?? topics.retention_bytes
+        }
       }
     }
   }

@@ -2,6 +2,7 @@
 import type { RetainedLimits } from "../ingress/retained-limits.ts"
 import type { Mode } from "../log/Engines.ts"
 import type { Plugin } from "../plugin/Plugin.ts"
+import type { Retention } from "../topics/TopicInfo.ts"
 import type { TopicDefaults } from "../topics/Topics.ts"
 
 /** A topic that the manifest declares, bound to a topic filter. */
@@ -11,6 +12,7 @@ export interface DeclaredTopic {
   readonly partitions: number
   readonly engine: string
   readonly mode: Mode
+  readonly retention?: Retention
 }
 
 export interface LoadedPlugin {

@@ -56,6 +56,8 @@ test("the declaration is a resource, and its items are what its schema says", as
     partitions: 3,
     engine: "memory",
     mode: "memory",
+    retention_time: 604_800,
+    retention_bytes: 0,
     filter: "a/#",
     origin: "manifest",
     id: "id of a"
@@ -100,10 +102,14 @@ test("what is created is asked for as given, and what is deleted by its name", a
   const made = await run(create?.run("", given))
   assert.equal((made as { filter: string }).filter, "a/+")
   await run(create?.run("", { name: "u" }))
+  await run(create?.run("", { name: "v", retention_time: 60 }))
+  await run(create?.run("", { name: "w", retention_bytes: 0 }))
   await run(verb(resource, "delete")?.run("t", {}))
   assert.deepEqual(asked, [
     [0, given],
     [0, { name: "u" }],
+    [0, { name: "v", retention: { ms: 60_000 } }],
+    [0, { name: "w", retention: { bytes: 0 } }],
     [0, "t"]
   ])
   for (const bad of [
@@ -112,6 +118,8 @@ test("what is created is asked for as given, and what is deleted by its name", a
     { name: "t", partitions: 0 },
     { name: "t", partitions: 10_001 },
     { name: "t", mode: "fast" },
+    { name: "t", retention_time: -1 },
+    { name: "t", retention_bytes: 0.5 },
     { name: "t", more: 1 }
   ]) {
     assert.equal(v.safeParse(create?.input ?? v.unknown(), bad).success, false, JSON.stringify(bad))

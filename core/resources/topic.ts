@@ -3,7 +3,7 @@ import { Effect } from "effect"
 import * as v from "valibot"
 import type { NewTopic } from "../topics/AgreedTopics.ts"
 import type { TopicError } from "../topics/TopicError.ts"
-import type { TopicInfo } from "../topics/TopicInfo.ts"
+import { DEFAULT_RETENTION, type TopicInfo } from "../topics/TopicInfo.ts"
 import type { TopicsShape } from "../topics/Topics.ts"
 import { type Resource, ResourceError } from "./Resources.ts"
 
@@ -18,6 +18,12 @@ const schema = v.strictObject({
   partitions: v.pipe(v.number(), v.integer(), v.minValue(1)),
   engine: v.pipe(v.string(), v.description("where its partitions are kept")),
   mode: v.pipe(mode, v.description("what an acknowledgement promises")),
+  retention_time: v.pipe(v.number(), v.minValue(0), v.description("seconds that its records are kept; 0 = for ever")),
+  retention_bytes: v.pipe(
+    v.number(),
+    v.minValue(0),
+    v.description("bytes of a partition above which its oldest records go; 0 = any")
+  ),
   filter: v.pipe(
     v.nullable(v.string()),
     v.description("the topic filter that is bound to it; null = the default binding")
@@ -37,6 +43,14 @@ const input = v.strictObject({
     v.description("where its partitions are kept; else as its rule or [topics] says")
   ),
   mode: v.pipe(v.optional(mode), v.description("what an acknowledgement promises; else as its rule or [topics] says")),
+  retention_time: v.pipe(
+    v.optional(v.pipe(v.number(), v.integer(), v.minValue(0), v.maxValue(3_153_600_000))),
+    v.description("seconds that its records are kept; 0 = for ever; else as its rule or [topics] says")
+  ),
+  retention_bytes: v.pipe(
+    v.optional(v.pipe(v.number(), v.integer(), v.minValue(0))),
+    v.description("bytes of a partition; 0 = any; else as its rule or [topics] says")
+  ),
   filter: v.pipe(v.optional(v.string()), v.description("binds the MQTT topic names that match this topic filter to it"))
 })
 
@@ -99,9 +113,14 @@ export function topicResource(topics: TopicsOfShard): Resource {
 }
 
 function newTopic({ name, ...given }: v.InferOutput<typeof input>): NewTopic {
-  const { partitions, engine, mode, filter } = given
+  const { partitions, engine, mode, filter, retention_time: seconds, retention_bytes: bytes } = given
+  const retention = {
+    ...(seconds === undefined ? {} : { ms: seconds * 1_000 }),
+    ...(bytes === undefined ? {} : { bytes })
+  }
   return {
     name,
+    ...(seconds === undefined && bytes === undefined ? {} : { retention }),
     ...(partitions === undefined ? {} : { partitions }),
     ...(engine === undefined ? {} : { engine }),
     ...(mode === undefined ? {} : { mode }),
@@ -109,8 +128,10 @@ function newTopic({ name, ...given }: v.InferOutput<typeof input>): NewTopic {
   }
 }
 
-function itemOf({ name, partitions, engine, mode, filter, origin, id }: TopicInfo): v.InferOutput<typeof schema> {
-  return { name, partitions, engine, mode, filter: filter ?? null, origin, id }
+function itemOf({ retention = DEFAULT_RETENTION, ...topic }: TopicInfo): v.InferOutput<typeof schema> {
+  const { name, partitions, engine, mode, filter = null, origin, id } = topic
+  const kept = { retention_time: Math.floor(retention.ms / 1_000), retention_bytes: retention.bytes }
+  return { name, partitions, engine, mode, ...kept, filter, origin, id }
 }
 
 function refusalOf({ reason, message }: TopicError): ResourceError {

@@ -16,7 +16,7 @@ import { type RandomShape, randomUuid } from "../platform/Random.ts"
 import { checkTopicFilter, parseShared } from "../router/topic-filter.ts"
 import { isKafkaTopicName } from "./default-binding.ts"
 import { TopicError } from "./TopicError.ts"
-import type { TopicInfo, TopicOrigin } from "./TopicInfo.ts"
+import { DEFAULT_RETENTION, type Retention, type TopicDefault, type TopicInfo, type TopicOrigin } from "./TopicInfo.ts"
 
 /** Where topics stand in the meta store: `topics/<tenant>/<name>`. */
 export const META_PREFIX = "topics/"
@@ -34,6 +34,8 @@ export interface NewTopic {
   readonly partitions?: number
   readonly engine?: string
   readonly mode?: Mode
+  /** What is left out of it is as the rules say, too. */
+  readonly retention?: Partial<Retention>
   /** The topic filter that is bound to it. */
   readonly filter?: string
 }
@@ -42,7 +44,7 @@ export interface AgreedTopicsOptions {
   readonly meta: MetaStoreShape
   readonly random: RandomShape
   readonly engines: typeof Engines.Service
-  readonly forName: (name: string) => { readonly partitions: number; readonly engine: string; readonly mode: Mode }
+  readonly forName: (name: string) => TopicDefault
   /** A known topic whose filter shares names with this one at the same rank. */
   readonly conflicting: (tenant: number, filter: string) => TopicInfo | undefined
 }
@@ -60,7 +62,9 @@ export class AgreedTopics {
       const fault = this.#check(topic)
       if (fault !== undefined) return Effect.fail(fault)
       const { name, filter } = topic
-      const { partitions, engine, mode } = { ...this.#options.forName(name), ...defined(topic) }
+      const byName = this.#options.forName(name)
+      const { partitions, engine, mode } = { ...byName, ...defined(topic) }
+      const retention = { ...DEFAULT_RETENTION, ...byName.retention, ...topic.retention }
       const info: TopicInfo = {
         tenant,
         name,
@@ -69,6 +73,7 @@ export class AgreedTopics {
         engine,
         mode,
         origin,
+        retention,
         ...(filter === undefined ? {} : { filter })
       }
       return filter === undefined ? this.#put(info) : this.#bind(info, filter, ATTEMPTS_MAX)

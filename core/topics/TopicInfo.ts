@@ -4,6 +4,17 @@ import type { Mode } from "../log/Engines.ts"
 /** Where a topic came from; only "publish" ones may be evicted. */
 export type TopicOrigin = "manifest" | "kafka" | "publish" | "admin"
 
+/** How long and how much of a topic is kept, whichever is reached first. */
+export interface Retention {
+  /** Milliseconds since a batch was appended; 0 = for ever. */
+  readonly ms: number
+  /** Of each partition; 0 = any. */
+  readonly bytes: number
+}
+
+/** That of topics of which nobody has said anything, and of those that were made before it could be said. */
+export const DEFAULT_RETENTION: Retention = { ms: 604_800_000, bytes: 0 }
+
 export interface TopicInfo {
   readonly tenant: number
   /** By Kafka's rules: [A-Za-z0-9._-], at most 249. */
@@ -14,6 +25,16 @@ export interface TopicInfo {
   readonly engine: string
   readonly mode: Mode
   readonly origin: TopicOrigin
+  /** Absent = {@link DEFAULT_RETENTION}. */
+  readonly retention?: Retention
   /** The topic filter of an explicit binding; undefined = the default binding of its name, if that has one. */
   readonly filter?: string
+}
+
+/** What a created topic is where nobody says otherwise. */
+export interface TopicDefault {
+  readonly partitions: number
+  readonly engine: string
+  readonly mode: Mode
+  readonly retention?: Retention
 }

@@ -2,9 +2,11 @@ import assert from "node:assert/strict"
 import { test } from "node:test"
 import { Effect, Exit } from "effect"
 import { messageOf } from "../ingress/fakes.ts"
+import type { PartitionLimits } from "../log/Engines.ts"
 import { Simulation } from "../platform/simulated.ts"
 import { SLOT_TOPIC, slotOf } from "../shard/slots.ts"
-import { type JoinTopicsOptions, joinTopics } from "./fakes.ts"
+import { type JoinTopicsOptions, joinTopics, NotingEngine } from "./fakes.ts"
+import type { Retention } from "./TopicInfo.ts"
 import { topicKey } from "./Topics.ts"
 
 /** Topics of two shards; `owner` coordinates the name "owned", `other` does not. */
@@ -142,6 +144,33 @@ test("partitions are opened where their slots are owned, each on one shard", asy
     assert.equal(opened.length, 1, String(partition))
   }
   assert.ok(owner.engine.partitions.size > 1 && other.engine.partitions.size > 1)
+})
+
+test("how much is kept is what was said, else as the rules say, else seven days of any size", async () => {
+  const day = 86_400_000
+  const byRule = { ms: 2 * day, bytes: 500 }
+  const rows: ReadonlyArray<readonly [Retention | undefined, Partial<Retention> | undefined, number, number]> = [
+    [undefined, undefined, 7 * day, Number.POSITIVE_INFINITY],
+    [undefined, { bytes: 9 }, 7 * day, 9],
+    [byRule, undefined, 2 * day, 500],
+    [byRule, { ms: 0 }, 0, 500],
+    [byRule, { bytes: 0 }, 2 * day, Number.POSITIVE_INFINITY]
+  ]
+  for (const [retention, given, ageMsMax, sizeBytesMax] of rows) {
+    const limits: Array<PartitionLimits> = []
+    const engine = new NotingEngine()
+    const open = engine.open.bind(engine)
+    engine.open = (key, options) => {
+      limits.push(options.limits)
+      return open(key, options)
+    }
+    const forName = () =>
+      ({ partitions: 1, engine: "memory", mode: "memory", ...(retention && { retention }) }) as const
+    const { simulation, owner } = make({ defaults: { forName }, engine })
+    const topic = { name: "owned", ...(given && { retention: given }) }
+    assert.ok(Exit.isSuccess(await run(simulation, owner.topics.create(0, topic))))
+    assert.deepEqual(limits, [{ ageMsMax, sizeBytesMax, recordsMax: Number.POSITIVE_INFINITY }])
+  }
 })
 
 test("what the meta store drops is dropped, with its data; what it names anew replaces", async () => {

@@ -11,7 +11,7 @@
  */
 import { Context, Effect, type Scope } from "effect"
 import { CHANNEL_TOPIC, type LinkPort } from "../link/LinkPort.ts"
-import type { Mode, PartitionLimits } from "../log/Engines.ts"
+import type { PartitionLimits } from "../log/Engines.ts"
 import type { PartitionLog } from "../log/PartitionLog.ts"
 import type { MetaChange, MetaStoreError, MetaStoreShape } from "../meta/MetaStore.ts"
 import type { ClockShape } from "../platform/Clock.ts"
@@ -25,7 +25,7 @@ import { Removals } from "./Removals.ts"
 import { TopicCoordinator } from "./TopicCoordinator.ts"
 import { TopicDirectory } from "./TopicDirectory.ts"
 import type { TopicError } from "./TopicError.ts"
-import type { TopicInfo } from "./TopicInfo.ts"
+import { DEFAULT_RETENTION, type TopicDefault, type TopicInfo } from "./TopicInfo.ts"
 
 export { encodeTopic, META_PREFIX, type NewTopic, topicKey } from "./AgreedTopics.ts"
 export { TopicError } from "./TopicError.ts"
@@ -34,8 +34,8 @@ export { TopicError } from "./TopicError.ts"
 export interface TopicDefaults {
   readonly autoCreate: boolean
   readonly autoCreateMqtt: "memory" | "default" | "off"
-  /** Partitions, engine and mode for a created topic of this name. */
-  readonly forName: (name: string) => { readonly partitions: number; readonly engine: string; readonly mode: Mode }
+  /** What a created topic of this name is where nobody says otherwise. */
+  readonly forName: (name: string) => TopicDefault
 }
 
 /** What a change makes stale: one topic name, or all (`undefined`). */
@@ -58,9 +58,6 @@ export interface TopicsShape {
 }
 
 export class Topics extends Context.Service<Topics, TopicsShape>()("manifold/core/topics/Topics") {}
-
-/** Retention of a created topic: 7 days. */
-const RETENTION_MS = 7 * 24 * 3_600_000
 
 /** Topics that were removed and are remembered. */
 const REMOVED_MAX = 1_000
@@ -335,11 +332,9 @@ export class ShardTopics implements TopicsShape {
 
   #limits(info: TopicInfo): PartitionLimits {
     if (info.origin === "publish" && info.mode === "memory") return this.published.partitionLimits
-    return {
-      sizeBytesMax: Number.POSITIVE_INFINITY,
-      recordsMax: Number.POSITIVE_INFINITY,
-      ageMsMax: RETENTION_MS
-    }
+    const { ms, bytes } = info.retention ?? DEFAULT_RETENTION
+    const unlimited = Number.POSITIVE_INFINITY
+    return { sizeBytesMax: bytes === 0 ? unlimited : bytes, recordsMax: unlimited, ageMsMax: ms }
   }
 
   #remove(id: string): void {

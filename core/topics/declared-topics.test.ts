@@ -79,6 +79,19 @@ test("its id depends on its name alone, but where what is to be forgotten has th
   assert.notEqual(third.stored("a")?.id, id)
 })
 
+test("how long its records are kept is what the manifest says now, of one that is there, too", () => {
+  const { start, stored, put } = make()
+  put({ ...created("a", "a/#"), origin: "manifest" })
+  const week = { ms: 604_800_000, bytes: 0 }
+  start(declared("a", "a/#", { retention: week }))
+  assert.equal(stored("a")?.retention, undefined, "it is what it was")
+  const hour = { ms: 3_600_000, bytes: 1_000 }
+  assert.deepEqual(start(declared("a", "a/#", { retention: hour })), [])
+  assert.deepEqual(stored("a")?.retention, hour)
+  start(declared("a", "a/#", { retention: week }))
+  assert.deepEqual(stored("a"), { ...created("a", "a/#"), origin: "manifest", retention: week })
+})
+
 test("what the manifest says otherwise is told in one line, and changes nothing", () => {
   const { start, stored } = make()
   start(declared("a", "a/#"))

@@ -16,7 +16,7 @@ import { type RandomShape, randomUuid, uuidText } from "../platform/Random.ts"
 import type { LogShape } from "../telemetry/Log.ts"
 import { decodeTopic, encodeTopic, META_PREFIX, removedKey, topicKey } from "./AgreedTopics.ts"
 import { compareRank, filtersOverlap } from "./filter-relations.ts"
-import type { TopicInfo } from "./TopicInfo.ts"
+import { DEFAULT_RETENTION, type Retention, type TopicInfo } from "./TopicInfo.ts"
 
 /** Topics that are read at a time. */
 const PAGE = 1_000
@@ -50,14 +50,18 @@ export function declareTopics(options: DeclareTopicsOptions): Effect.Effect<void
           const advice = "to have it made anew, without what it holds, delete it and start again"
           log.warn("topics", `topic "${topic.topic}" stays as it is, ${differences.join(", ")}; ${advice}`)
         }
-        if (found.info.origin !== "manifest") yield* rewrite(options.meta, found, "manifest")
+        const { retention } = topic
+        const isOther = retention !== undefined && !isSame(found.info.retention ?? DEFAULT_RETENTION, retention)
+        if (found.info.origin !== "manifest" || isOther) {
+          yield* rewrite(options.meta, found, { origin: "manifest", ...(isOther ? { retention } : {}) })
+        }
       }
     }
     for (const found of known.values()) {
       const { name, origin } = found.info
       if (origin !== "manifest" || names.has(name)) continue
       log.warn("topics", `topic "${name}" is no longer declared: it stays, with what it holds, until it is deleted`)
-      yield* rewrite(options.meta, found, "admin")
+      yield* rewrite(options.meta, found, { origin: "admin" })
     }
   }).pipe(
     Effect.mapError((error) =>
@@ -83,7 +87,7 @@ function readTopics(meta: MetaStoreShape): Effect.Effect<Map<string, Known>, Met
 
 function create(
   { meta, random }: DeclareTopicsOptions,
-  { topic: name, filter, partitions, engine, mode }: DeclaredTopic,
+  { topic: name, filter, partitions, engine, mode, retention }: DeclaredTopic,
   names: ReadonlySet<string>,
   known: ReadonlyMap<string, Known>
 ): Effect.Effect<void, StartError | MetaStoreError> {
@@ -108,6 +112,7 @@ function create(
       engine,
       mode,
       origin: "manifest",
+      ...(retention === undefined ? {} : { retention }),
       filter
     }
     const key = topicKey(info)
@@ -118,10 +123,10 @@ function create(
 function rewrite(
   meta: MetaStoreShape,
   { info, version }: Known,
-  origin: TopicInfo["origin"]
+  changed: Pick<TopicInfo, "origin" | "retention">
 ): Effect.Effect<void, MetaStoreError> {
   const key = topicKey(info)
-  const writes = [{ key, value: encodeTopic({ ...info, origin }) }]
+  const writes = [{ key, value: encodeTopic({ ...info, ...changed }) }]
   return meta.transact({ compare: [{ key, version }], writes }).pipe(Effect.asVoid)
 }
 
@@ -133,6 +138,10 @@ function differencesOf(info: TopicInfo, declared: DeclaredTopic): ReadonlyArray<
       (key) =>
         `with ${key} ${JSON.stringify(info[key] ?? "none")} where the manifest says ${JSON.stringify(declared[key])}`
     )
+}
+
+function isSame(one: Retention, other: Retention): boolean {
+  return one.ms === other.ms && one.bytes === other.bytes
 }
 
 /**

@@ -43,7 +43,14 @@ export class SegmentIndex {
     this.length += 1
   }
 
+  /** Of the run's first batch, counted from the segment's. */
+  relativeOffset(run: number): number {
+    return this.#offsets[run] ?? 0
+  }
+
+  /** Where the run begins; negative where there is none. */
   position(run: number): number {
+    if (run >= this.length) return -1
     return this.#positions[run] ?? 0
   }
 

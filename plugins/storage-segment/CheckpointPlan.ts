@@ -4,10 +4,10 @@
  *
  * Invariant: nothing of the catalogue is changed; a plan that fails is thrown away, and the same operations give the same plan again.
  */
-import { endOffsetOf, type PartitionKey, recordBatch, type TrimTask } from "../../core/mod.ts"
+import { crc32cUpdate, endOffsetOf, type PartitionKey, recordBatch, type TrimTask } from "../../core/mod.ts"
 import { BatchFacts, RunBuilder } from "./BatchScan.ts"
 import type { Segment, StoredPartition } from "./Segment.ts"
-import { HEADER_BYTES, type IndexRun } from "./segment-format.ts"
+import { encodeRuns, HEADER_BYTES, type IndexRun } from "./segment-format.ts"
 
 /** Of a bound on a partition's size or age, the share that one segment may have: what goes beyond the bound goes by whole segments. */
 const SEGMENTS_PER_BOUND = 8
@@ -34,9 +34,9 @@ export interface SegmentWrite {
   readonly position: number
   /** Batches, in order. */
   readonly pieces: ReadonlyArray<Uint8Array>
-  /** The same as runs, and what is added to the index's file. */
+  /** The same as runs, and the bytes that are added to the index's file. */
   readonly runs: ReadonlyArray<IndexRun>
-  readonly entries: ReadonlyArray<IndexRun>
+  readonly entries: Uint8Array
 }
 
 export class PlannedPartition {
@@ -197,7 +197,7 @@ class WriteBuilder {
     // What a sealed segment's index has is all that it will ever have.
     if (isSealed) this.#entries.close()
     const { batches, records, firstTimestamp, maxTimestamp, headersCrc } = this.#facts
-    const entries = this.#entries.runs
+    const entries = encodeRuns(this.#entries.runs)
     const isOpen = this.#entries.end > this.#entries.position
     const after: Segment = {
       base: this.#base,
@@ -211,7 +211,8 @@ class WriteBuilder {
       batches,
       records,
       headersCrc,
-      indexEntries: (this.#before?.indexEntries ?? 0) + entries.length,
+      indexEntries: (this.#before?.indexEntries ?? 0) + this.#entries.runs.length,
+      indexCrc: crc32cUpdate(this.#before?.indexCrc ?? 0, entries, 0, entries.length),
       indexedBytes: this.#entries.position,
       indexedEnd: isOpen ? this.#base + this.#entries.relativeOffset : this.#end,
       tailMaxTimestamp: isOpen ? this.#entries.maxTimestamp : 0

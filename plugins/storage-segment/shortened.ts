@@ -1,10 +1,11 @@
 /** A partition whose log is cut: its segments as the manifest will name them. Their files stay as they are. */
+import { crc32c } from "../../core/mod.ts"
 import { BatchScan, scanLater } from "./BatchScan.ts"
 import type { Positions } from "./Positions.ts"
 import type { Segment, StoredPartition } from "./Segment.ts"
 import { faultOf, type SegmentFault } from "./SegmentFault.ts"
 import type { SegmentFiles } from "./SegmentFiles.ts"
-import { HEADER_BYTES } from "./segment-format.ts"
+import { encodeRuns, HEADER_BYTES } from "./segment-format.ts"
 
 export interface ShortenedParts {
   readonly files: SegmentFiles
@@ -47,6 +48,7 @@ async function cutSegment(
       scanLater(file, new BatchScan(bounds, pathname))
     )
     const { batches, records, firstTimestamp, maxTimestamp, headersCrc } = facts
+    const entries = encodeRuns(runs.runs)
     const isOpen = runs.end > runs.position
     return {
       ...segment,
@@ -55,6 +57,7 @@ async function cutSegment(
       isSealed: false,
       ...{ batches, records, firstTimestamp, maxTimestamp, headersCrc },
       indexEntries: runs.runs.length,
+      indexCrc: crc32c(entries, 0, entries.length),
       indexedBytes: runs.position,
       indexedEnd: isOpen ? segment.base + runs.relativeOffset : end,
       tailMaxTimestamp: isOpen ? runs.maxTimestamp : 0

@@ -1,7 +1,7 @@
 /** Writes what a plan says to the two files of a segment. */
 import { ByteWriter, type OpenFile } from "../../core/mod.ts"
 import type { SegmentWrite } from "./CheckpointPlan.ts"
-import { encodeFooter, encodeRuns, HEADER_BYTES, INDEX_ENTRY_BYTES } from "./segment-format.ts"
+import { encodeFooter, HEADER_BYTES, INDEX_ENTRY_BYTES } from "./segment-format.ts"
 
 /** Bytes that are written at a time. */
 const WRITE_BYTES = 1_048_576
@@ -34,8 +34,7 @@ export async function writeLog(file: OpenFile, write: SegmentWrite, header: Uint
 
 /** Adds the entries to a segment's index; it is not synced, for it can be made anew. Rejects the same way. */
 export async function writeIndex(file: OpenFile, { entries, before }: SegmentWrite): Promise<void> {
-  const bytes = encodeRuns(entries)
   const position = (before?.indexEntries ?? 0) * INDEX_ENTRY_BYTES
   if (file.sizeUnsafe() > position) file.truncateUnsafe(position)
-  await file.write(bytes, 0, bytes.length, position)
+  await file.write(entries, 0, entries.length, position)
 }

@@ -192,6 +192,8 @@ export class SegmentShelf implements Shelf {
       return new StorageError({ engine: "segment", reason: new ChecksumMismatch({ baseOffset }) })
     }
     if (!(error instanceof FileError)) return error
+    const fault = error.code === "not-found" ? faultOf(error, error.pathname) : undefined
+    if (fault !== undefined) this.#parts.damaged(fault)
     return new StorageError({ engine: "segment", reason: new Unusable({ message: error.message }) })
   }
 

@@ -3,12 +3,12 @@
 import { afterAll, test } from "bun:test"
 import assert from "node:assert/strict"
 import { Effect } from "effect"
-import { crc32c, type FilesShape, type OpenFile, type Partition } from "../../core/mod.ts"
+import { crc32c, type FilesShape, type Partition } from "../../core/mod.ts"
 import { keepAll, keepNothing, keepSome } from "../../core/platform/simulated-content.ts"
 import type { SimulatedFiles, SimulatedOperation } from "../../core/platform/simulated-files.ts"
 import { Xoshiro128 } from "../../core/platform/Xoshiro128.ts"
 import type { TestStore, TestStoreOptions } from "./fakes.ts"
-import { Bench, batchOf, keyOf, LogModel, makeDisk, put, readAll, turned, until } from "./testing.ts"
+import { Bench, batchOf, keyOf, LogModel, makeDisk, put, readAll, turned, until, withFiles } from "./testing.ts"
 
 const bench = new Bench()
 afterAll(() => bench.close())
@@ -242,36 +242,6 @@ test("a second crash, during the start after the first or right behind it, chang
     await store.kill()
   }
 })
-
-/** A disk whose files are changed by `change`. */
-const withFiles =
-  (change: (file: OpenFile) => Partial<OpenFile>) =>
-  (files: SimulatedFiles): FilesShape => ({
-    ensureWritableDirectory: (pathname) => files.ensureWritableDirectory(pathname),
-    makeDirectory: (pathname) => files.makeDirectory(pathname),
-    removeDirectory: (pathname) => files.removeDirectory(pathname),
-    readText: (pathname) => files.readText(pathname),
-    list: (pathname) => files.list(pathname),
-    remove: (pathname) => files.remove(pathname),
-    renameUnsafe: (from, to) => files.renameUnsafe(from, to),
-    syncDirectory: (pathname) => files.syncDirectory(pathname),
-    lock: (pathname) => files.lock(pathname),
-    openUnsafe: (pathname, mode) => {
-      const file = files.openUnsafe(pathname, mode)
-      const faithful: OpenFile = {
-        pathname,
-        sizeUnsafe: () => file.sizeUnsafe(),
-        readUnsafe: (...given) => file.readUnsafe(...given),
-        read: (...given) => file.read(...given),
-        writeUnsafe: (...given) => file.writeUnsafe(...given),
-        write: (...given) => file.write(...given),
-        truncateUnsafe: (size) => file.truncateUnsafe(size),
-        sync: () => file.sync(),
-        close: () => file.close()
-      }
-      return { ...faithful, ...change(file) }
-    }
-  })
 
 const PLANTED = { seed: 1, turns: 60, every: 5 }
 

@@ -3,6 +3,8 @@ import assert from "node:assert/strict"
 import { Effect, Exit, Scope } from "effect"
 import {
   type ClockShape,
+  type FilesShape,
+  type OpenFile,
   type Partition,
   type PartitionEvents,
   type PartitionKey,
@@ -181,3 +183,88 @@ export function logsOf(files: SimulatedFiles, id = 1): ReadonlyArray<string> {
 export function turned(): Promise<void> {
   return new Promise((resolve) => systemClock.immediate(() => resolve()))
 }
+
+/** A disk whose files are changed by `change`. */
+export const withFiles =
+  (change: (file: OpenFile) => Partial<OpenFile>) =>
+  (files: SimulatedFiles): FilesShape => ({
+    ensureWritableDirectory: (pathname) => files.ensureWritableDirectory(pathname),
+    makeDirectory: (pathname) => files.makeDirectory(pathname),
+    removeDirectory: (pathname) => files.removeDirectory(pathname),
+    readText: (pathname) => files.readText(pathname),
+    list: (pathname) => files.list(pathname),
+    remove: (pathname) => files.remove(pathname),
+    renameUnsafe: (from, to) => files.renameUnsafe(from, to),
+    syncDirectory: (pathname) => files.syncDirectory(pathname),
+    lock: (pathname) => files.lock(pathname),
+    openUnsafe: (pathname, mode) => {
+      const file = files.openUnsafe(pathname, mode)
+      const faithful: OpenFile = {
+        pathname,
+        sizeUnsafe: () => file.sizeUnsafe(),
+        readUnsafe: (...given) => file.readUnsafe(...given),
+        read: (...given) => file.read(...given),
+        writeUnsafe: (...given) => file.writeUnsafe(...given),
+        write: (...given) => file.write(...given),
+        truncateUnsafe: (size) => file.truncateUnsafe(size),
+        sync: () => file.sync(),
+        close: () => file.close()
+      }
+      return { ...faithful, ...change(file) }
+    }
+  })
+
+/** Partitions of which everything lies in segments, and nothing in memory. */
+export interface Stored {
+  readonly files: SimulatedFiles
+  readonly store: TestStore
+  readonly partitions: ReadonlyArray<Partition>
+  /** What each of them holds. */
+  readonly batches: ReadonlyArray<ReadonlyArray<Uint8Array>>
+}
+
+/** Appends `count` batches to each of the partitions "0", "1" and so on, and puts them away. */
+export async function storeBatches(
+  bench: Bench,
+  files: SimulatedFiles,
+  partitionCount: number,
+  count: number,
+  changed: TestStoreOptions = {}
+): Promise<Stored> {
+  const store = await bench.open(files, changed)
+  const partitions: Array<Partition> = []
+  const batches: Array<Array<Uint8Array>> = []
+  for (let at = 0; at < partitionCount; at++) {
+    const partition = await bench.partition(store, keyOf(String(at)))
+    partitions.push(partition)
+    const own: Array<Uint8Array> = []
+    for (let each = 0; each < count; each++) own.push(put(partition, batchOf([each * 10, each * 10 + 1], 100, each)))
+    batches.push(own)
+    await until(() => partition.highWatermark === partition.logEndOffset)
+  }
+  await store.store.checkpoints.flush()
+  return { files, store, partitions, batches }
+}
+
+/** The same partitions after a kill. */
+export async function reopened(bench: Bench, before: Stored, changed: TestStoreOptions = {}): Promise<Stored> {
+  await before.store.kill()
+  const store = await bench.open(before.files, changed)
+  const partitions: Array<Partition> = []
+  for (const at of before.partitions.keys()) partitions.push(await bench.partition(store, keyOf(String(at))))
+  return { ...before, store, partitions }
+}
+
+/** What a read fails with, or "" where it does not. */
+export async function refusalOf(read: Promise<unknown>): Promise<string> {
+  try {
+    await read
+    return ""
+  } catch (error) {
+    return String(error)
+  }
+}
+
+/** Lines of a store's log about damage. */
+export const damageOf = ({ lines }: TestStore): ReadonlyArray<string> =>
+  lines.filter((line) => /damaged here/.test(line))

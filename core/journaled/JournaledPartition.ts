@@ -142,6 +142,7 @@ export class JournaledPartition implements Partition {
       const { id, leaderEpoch } = this
       const end = Math.min(this.storedEnd, this.highWatermark)
       const bytes = await this.#host.shelf.batchAt(id, from, end, timestamp)
+      if (this.isRemoved) return undefined
       if (leaderEpoch !== this.leaderEpoch) from = this.logStartOffset
       else if (bytes.length === 0) from = end
       else {

@@ -72,7 +72,7 @@ export class SegmentWriter implements CheckpointTarget {
   #nextId: number
   /** Entries of the journal up to this one are in the manifest. */
   #applied: number
-  /** Directories that are there for sure. */
+  /** Directories that this process has made, or found. */
   readonly #directories = new Set<number>()
   /** Segments whose files cannot be written, `id/base`: what comes goes to a new one. */
   readonly #broken = new Set<string>()
@@ -266,7 +266,7 @@ export class SegmentWriter implements CheckpointTarget {
   async #writePartition({ planned: { id, key }, writes }: Prepared): Promise<boolean> {
     const { files } = this.#parts
     const directory = files.directoryOf(id)
-    const isNew = !this.#directories.has(id) && (this.#parts.catalogue.get(id)?.segments.length ?? 0) === 0
+    const isNew = !this.#directories.has(id)
     if (isNew) await Effect.runPromise(files.files.makeDirectory(directory))
     for (const write of writes) {
       const { base } = write.after
@@ -281,15 +281,21 @@ export class SegmentWriter implements CheckpointTarget {
       } catch (error) {
         files.drop(log)
         files.drop(index)
-        if (write.before !== undefined && error instanceof FileError && error.code === "not-found") {
-          this.#broken.add(`${id}/${base}`)
-        }
+        this.#failed(id, write, error)
         throw error
       }
     }
     if (writes.some(({ before }) => before === undefined)) await Effect.runPromise(files.files.syncDirectory(directory))
     this.#directories.add(id)
     return isNew
+  }
+
+  /** What the next attempt does otherwise; where the whole disk or process is short of something it does the same again. */
+  #failed(id: number, { before }: SegmentWrite, error: unknown): void {
+    if (!(error instanceof FileError) || error.code === "disk-full" || error.code === "too-many-open") return
+    if (before !== undefined) this.#broken.add(`${id}/${before.base}`)
+    // Somebody may have removed it.
+    this.#directories.delete(id)
   }
 
   /** The manifest has it: the catalogue, the indexes and the windows follow, files go. */

@@ -49,6 +49,8 @@ export class JournaledPartition implements Partition {
   pendingChanges = 0
   readonly #host: PartitionHost
   #batches: Array<Batch> | undefined
+  /** Where the log was cut, the lowest since a checkpoint said all of it. */
+  #cutEnd = Number.POSITIVE_INFINITY
 
   constructor(host: PartitionHost, row: PartitionRow) {
     this.#host = host
@@ -140,6 +142,7 @@ export class JournaledPartition implements Partition {
       const { id, leaderEpoch } = this
       const end = Math.min(this.storedEnd, this.highWatermark)
       const bytes = await this.#host.shelf.batchAt(id, from, end, timestamp)
+      if (this.isRemoved) return undefined
       if (leaderEpoch !== this.leaderEpoch) from = this.logStartOffset
       else if (bytes.length === 0) from = end
       else {
@@ -198,6 +201,7 @@ export class JournaledPartition implements Partition {
 
   /** The log ends at `end`, in memory; the epoch is the caller's to raise. */
   cutTo(end: number): void {
+    this.#cutEnd = Math.min(this.#cutEnd, end)
     this.logEndOffset = Math.min(this.logEndOffset, end)
     this.highWatermark = Math.min(this.highWatermark, end)
     this.logStartOffset = Math.min(this.logStartOffset, end)
@@ -230,12 +234,22 @@ export class JournaledPartition implements Partition {
 
   /** The batch lies on the shelf. */
   putAway(batch: Batch): void {
-    const isLive = batch.isCounted
+    // One that was cut or forgotten meanwhile says nothing of where the log is stored now.
+    if (!batch.isCounted) return
     this.#uncount(batch)
-    if (batch.isCut) return
+    this.storedBytes += batch.bytes.length
     this.storedEnd = Math.max(this.storedEnd, batch.next)
-    if (isLive && this.holders > 0) this.#host.hot.add(batch)
+    if (this.holders > 0) this.#host.hot.add(batch)
     else this.evicted(batch)
+  }
+
+  /** A checkpoint has left the log with this start and size; what was done since comes on top. */
+  stored(logStart: number, bytes: number): void {
+    // A log that was cut below its start begins where it was cut.
+    this.forgetBelow(Math.min(logStart, this.#cutEnd))
+    if (this.pendingChanges > 0) return
+    this.storedBytes = bytes
+    this.#cutEnd = Number.POSITIVE_INFINITY
   }
 
   /** The batch is not kept in memory any more. */

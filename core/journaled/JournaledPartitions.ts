@@ -285,9 +285,7 @@ export class JournaledPartitions implements PartitionHost {
     }
     for (const { id, logStart, bytes } of figures) {
       const partition = this.#table.resident(id)
-      if (partition === undefined || partition.isRemoved) continue
-      partition.forgetBelow(logStart)
-      if (partition.pendingChanges === 0) partition.storedBytes = bytes
+      if (partition !== undefined && !partition.isRemoved) partition.stored(logStart, bytes)
     }
     for (const { partition } of operations) this.#table.forgetIdle(partition)
   }

@@ -7,6 +7,7 @@ const nameOf = ({ tenant, topicId, partition }: PartitionKey): string => `${tena
 export class Catalogue {
   readonly #byId: Map<number, StoredPartition>
   readonly #byName = new Map<string, StoredPartition>()
+  readonly #cuts = new Map<number, number>()
 
   /** The map is the catalogue's from then on. */
   constructor(partitions: Map<number, StoredPartition>) {
@@ -35,7 +36,19 @@ export class Catalogue {
     this.#byName.set(nameOf(partition.key), partition)
   }
 
+  /** How often the partition's log was cut since the start: what was found before may be written over. */
+  cutsOf(id: number): number {
+    return this.#cuts.get(id) ?? 0
+  }
+
+  /** The same partition, of which the end was cut off. */
+  setCut(partition: StoredPartition): void {
+    this.#cuts.set(partition.id, this.cutsOf(partition.id) + 1)
+    this.set(partition)
+  }
+
   remove(id: number): void {
+    this.#cuts.delete(id)
     const partition = this.#byId.get(id)
     if (partition === undefined) return
     this.#byId.delete(id)

@@ -4,10 +4,10 @@
  *
  * Invariant: nothing of the catalogue is changed; a plan that fails is thrown away, and the same operations give the same plan again.
  */
-import { endOffsetOf, type PartitionKey, recordBatch, type TrimTask } from "../../core/mod.ts"
+import { crc32cUpdate, endOffsetOf, type PartitionKey, recordBatch, type TrimTask } from "../../core/mod.ts"
 import { BatchFacts, RunBuilder } from "./BatchScan.ts"
 import type { Segment, StoredPartition } from "./Segment.ts"
-import { HEADER_BYTES, type IndexRun } from "./segment-format.ts"
+import { encodeRuns, HEADER_BYTES, type IndexRun } from "./segment-format.ts"
 
 /** Of a bound on a partition's size or age, the share that one segment may have: what goes beyond the bound goes by whole segments. */
 const SEGMENTS_PER_BOUND = 8
@@ -34,16 +34,9 @@ export interface SegmentWrite {
   readonly position: number
   /** Batches, in order. */
   readonly pieces: ReadonlyArray<Uint8Array>
-  /** The same as runs, and what is added to the index's file, or takes the place of what it has. */
+  /** The same as runs, and the bytes that are added to the index's file. */
   readonly runs: ReadonlyArray<IndexRun>
-  readonly entries: ReadonlyArray<IndexRun>
-  readonly isIndexNew: boolean
-}
-
-/** A segment of which the end was cut off, with the runs that are left. */
-export interface CutSegment {
-  readonly segment: Segment
-  readonly entries: ReadonlyArray<IndexRun>
+  readonly entries: Uint8Array
 }
 
 export class PlannedPartition {
@@ -91,12 +84,9 @@ export class PlannedPartition {
     this.logStart = Math.max(this.logStart, Math.min(start, this.logEnd))
   }
 
-  /** Segments that were there and end up to {@link PlannedPartition.keptEnd}, and the one that goes on beyond it. */
-  kept(): { readonly whole: ReadonlyArray<Segment>; readonly cut: Segment | undefined } {
-    const segments = this.before?.segments ?? []
-    const whole = segments.filter(({ end }) => end <= this.keptEnd)
-    const cut = segments.find(({ base, end }) => base < this.keptEnd && end > this.keptEnd)
-    return { whole, cut }
+  /** Something that is in segments was cut off. */
+  get isCut(): boolean {
+    return (this.before?.segments.at(-1)?.end ?? 0) > this.keptEnd
   }
 
   /** Segments that trimming takes, of those that the partition would have: how many of the oldest. The log's start moves behind them. */
@@ -126,7 +116,7 @@ export function boundsOf({ bytes, ageMs }: SegmentBounds, trim: TrimTask | undef
 /** Adds batches behind the last segment, and to new ones. `last` is undefined where a new segment has to begin. */
 export function planWrites(
   batches: ReadonlyArray<NewBatch>,
-  last: CutSegment | Segment | undefined,
+  last: Segment | undefined,
   bounds: SegmentBounds
 ): ReadonlyArray<SegmentWrite> {
   const writes: Array<SegmentWrite> = []
@@ -146,7 +136,6 @@ export function planWrites(
 /** One write while batches are added to it. */
 class WriteBuilder {
   readonly #before: Segment | undefined
-  readonly #cut: CutSegment | undefined
   readonly #base: number
   readonly #position: number
   readonly #facts: BatchFacts
@@ -158,11 +147,9 @@ class WriteBuilder {
   #end: number
   #lastAppendedMs: number
 
-  private constructor(base: number, before: Segment | undefined, cut: CutSegment | undefined, appendedAtMs: number) {
-    const from = cut?.segment ?? before
+  private constructor(base: number, from: Segment | undefined, appendedAtMs: number) {
     this.#base = base
-    this.#before = before
-    this.#cut = cut
+    this.#before = from
     this.#bytes = from?.bytes ?? HEADER_BYTES
     this.#position = this.#bytes
     this.#end = from?.end ?? base
@@ -177,18 +164,15 @@ class WriteBuilder {
   }
 
   static fresh({ bytes, appendedAtMs }: NewBatch): WriteBuilder {
-    return new WriteBuilder(recordBatch.baseOffset(bytes, 0), undefined, undefined, appendedAtMs)
+    return new WriteBuilder(recordBatch.baseOffset(bytes, 0), undefined, appendedAtMs)
   }
 
-  static behind(last: CutSegment | Segment): WriteBuilder {
-    return "segment" in last
-      ? new WriteBuilder(last.segment.base, undefined, last, 0)
-      : new WriteBuilder(last.base, last, undefined, 0)
+  static behind(last: Segment): WriteBuilder {
+    return new WriteBuilder(last.base, last, 0)
   }
 
-  /** A cut is one, too. */
   get hasChanged(): boolean {
-    return this.#pieces.length > 0 || this.#cut !== undefined
+    return this.#pieces.length > 0
   }
 
   isFull({ bytes, appendedAtMs }: NewBatch, bounds: SegmentBounds): boolean {
@@ -213,7 +197,7 @@ class WriteBuilder {
     // What a sealed segment's index has is all that it will ever have.
     if (isSealed) this.#entries.close()
     const { batches, records, firstTimestamp, maxTimestamp, headersCrc } = this.#facts
-    const entries = [...(this.#cut?.entries ?? []), ...this.#entries.runs]
+    const entries = encodeRuns(this.#entries.runs)
     const isOpen = this.#entries.end > this.#entries.position
     const after: Segment = {
       base: this.#base,
@@ -227,7 +211,8 @@ class WriteBuilder {
       batches,
       records,
       headersCrc,
-      indexEntries: (this.#before?.indexEntries ?? 0) + entries.length,
+      indexEntries: (this.#before?.indexEntries ?? 0) + this.#entries.runs.length,
+      indexCrc: crc32cUpdate(this.#before?.indexCrc ?? 0, entries, 0, entries.length),
       indexedBytes: this.#entries.position,
       indexedEnd: isOpen ? this.#base + this.#entries.relativeOffset : this.#end,
       tailMaxTimestamp: isOpen ? this.#entries.maxTimestamp : 0
@@ -238,8 +223,7 @@ class WriteBuilder {
       position: this.#position,
       pieces: this.#pieces,
       runs: this.#runs.runs,
-      entries,
-      isIndexNew: this.#before === undefined
+      entries
     }
   }
 }

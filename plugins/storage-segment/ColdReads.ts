@@ -8,12 +8,12 @@
  *  - A batch that does not fit its checksum is never given to anybody.
  *  - Windows take at most `bytesMax` (one more while it is being used); their bytes never change.
  */
-import { recordBatch } from "../../core/mod.ts"
+import { endOffsetOf, recordBatch } from "../../core/mod.ts"
 import type { Segment } from "./Segment.ts"
 import { SegmentFault } from "./SegmentFault.ts"
 import type { SegmentFiles } from "./SegmentFiles.ts"
 import type { SegmentIndex } from "./SegmentIndex.ts"
-import { logName } from "./segment-format.ts"
+import { BATCH_HEADER_BYTES, logName } from "./segment-format.ts"
 
 const WINDOW_BYTES = 262_144
 
@@ -46,31 +46,28 @@ export class ColdReads {
   /** The window that holds run `run` whole. Rejects with `FileError` or `SegmentFault`. */
   window(id: number, segment: Segment, index: SegmentIndex, run: number): Promise<Window> {
     const place = Math.floor(index.position(run) / WINDOW_BYTES)
-    const found = this.#window(id, segment, index, place, index.endOf(run))
+    const found = this.#window(id, segment, index, run)
     // Who reads on from the window before will want the next one, too.
     const next = (place + 1) * WINDOW_BYTES
     if (next < index.end && this.#windows.has(`${id}/${segment.base}/${place - 1}`)) {
       const ahead = index.runOfPosition(next)
-      if (index.position(ahead) >= next) {
-        this.#window(id, segment, index, place + 1, index.endOf(ahead)).catch(() => {})
-      }
+      if (index.position(ahead) >= next) this.#window(id, segment, index, ahead).catch(() => {})
     }
     return found
   }
 
-  /** The window of a stretch, as far as `end` at least. */
-  #window(id: number, segment: Segment, index: SegmentIndex, place: number, end: number): Promise<Window> {
+  #window(id: number, segment: Segment, index: SegmentIndex, run: number): Promise<Window> {
+    const place = Math.floor(index.position(run) / WINDOW_BYTES)
     const key = `${id}/${segment.base}/${place}`
     const known = this.#windows.get(key)
-    // One that was read before the segment grew may end too early.
-    if (known !== undefined && known.position + known.bytes.length >= end) {
+    if (known !== undefined && holds(known, index, run)) {
       this.#windows.delete(key)
       this.#windows.set(key, known)
       return Promise.resolve(known)
     }
     const [from, to] = boundsOf(index, place)
     const generation = this.#generation
-    const sharedKey = `${key}/${to}/${generation}`
+    const sharedKey = `${key}/${from}/${to}/${generation}`
     const underWay = this.#reading.get(sharedKey)
     if (underWay !== undefined) return underWay
     const reading = this.#read(id, segment, from, to)
@@ -115,6 +112,11 @@ export class ColdReads {
   }
 }
 
+/** One that was read before the segment grew may end too early; an index that was made anew has other runs. */
+function holds({ position, bytes }: Window, index: SegmentIndex, run: number): boolean {
+  return position <= index.position(run) && position + bytes.length >= index.endOf(run)
+}
+
 /** From the first run that begins in that stretch to the end of the last one that does. */
 function boundsOf(index: SegmentIndex, place: number): readonly [from: number, to: number] {
   let first = index.runOfPosition(place * WINDOW_BYTES)
@@ -123,17 +125,42 @@ function boundsOf(index: SegmentIndex, place: number): readonly [from: number, t
   return [index.position(first), index.endOf(last)]
 }
 
-/** Compares the batches of a run with their checksums, unless that was done. Throws {@link SegmentFault}. */
-export function checkRun(window: Window, index: SegmentIndex, run: number): void {
+/** Where in the window a run ends; that of a segment which grows may go on behind. */
+export function endWithin(window: Window, index: SegmentIndex, run: number): number {
+  return Math.min(index.endOf(run) - window.position, window.bytes.length)
+}
+
+/**
+ * Up to where in the window the batches of a run are as they were written: each fits its checksum, and its offsets, which that does not
+ * cover, lie between those around it. Where this is not the run's end the batch there is damaged.
+ */
+export function intactUntil(window: Window, segment: Segment, index: SegmentIndex, run: number): number {
+  const { bytes } = window
   const position = index.position(run)
-  const end = index.endOf(run) - window.position
-  // A run may have grown since.
-  for (let at = (window.checked.get(position) ?? position) - window.position; at < end; ) {
-    const size = recordBatch.batchSize(window.bytes, at, end)
-    if (size <= 0 || recordBatch.checkBatch(window.bytes, at, at + size) !== 0) {
-      throw new SegmentFault(window.pathname, window.position + at, "the batch does not fit its checksum")
-    }
+  const end = endWithin(window, index, run)
+  let at = (window.checked.get(position) ?? position) - window.position
+  while (at < end) {
+    const size = recordBatch.batchSize(bytes, at, end)
+    if (size <= 0 || recordBatch.checkBatch(bytes, at, at + size) !== 0) break
+    const base = segment.base + index.relativeOffset(run)
+    if (window.position + at === position && recordBatch.baseOffset(bytes, at) !== base) break
+    if (endOffsetOf(bytes, at) > offsetBehind(window, segment, index, run, at + size)) break
     at += size
   }
-  window.checked.set(position, index.endOf(run))
+  window.checked.set(position, window.position + at)
+  return at
+}
+
+/** The offset at which the batch that ends at `at` of the window has to end, at most. */
+function offsetBehind(window: Window, segment: Segment, index: SegmentIndex, run: number, at: number): number {
+  const position = window.position + at
+  if (position === segment.bytes) return segment.end
+  if (at + BATCH_HEADER_BYTES <= endWithin(window, index, run)) return recordBatch.baseOffset(window.bytes, at)
+  if (position === index.position(run + 1)) return segment.base + index.relativeOffset(run + 1)
+  return Number.MAX_SAFE_INTEGER
+}
+
+/** The damage at `at` of a window. */
+export function damageAt({ pathname, position }: Window, at: number): SegmentFault {
+  return new SegmentFault(pathname, position + at, "the batch does not fit its checksum, or not its place")
 }

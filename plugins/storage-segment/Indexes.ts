@@ -47,9 +47,9 @@ export class Indexes {
     const pathname = this.#files.pathOf(id, indexName(segment.base))
     const index = indexFrom(this.#bytesUnsafe(pathname), segment)
     if (index !== undefined) return this.#keep(segment, index)
-    this.#tell(pathname)
     const log = this.#files.pathOf(id, logName(segment.base))
     const scan = this.#files.useUnsafe(log, (file) => scanUnsafe(file, new BatchScan(segment, log)))
+    this.#tell(pathname)
     return this.#keep(segment, indexOf(scan))
   }
 
@@ -74,9 +74,10 @@ export class Indexes {
     const pathname = this.#files.pathOf(id, indexName(segment.base))
     const index = indexFrom(await this.#bytesLater(pathname), segment)
     if (index !== undefined) return this.#keep(segment, index)
-    this.#tell(pathname)
     const log = this.#files.pathOf(id, logName(segment.base))
     const scan = await this.#files.use(log, "read", (file) => scanLater(file, new BatchScan(segment, log)))
+    // One that went with its segment is not told.
+    this.#tell(pathname)
     return this.#keep(segment, indexOf(scan))
   }
 

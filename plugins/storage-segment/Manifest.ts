@@ -237,6 +237,7 @@ function numbersOf(segment: Segment): ReadonlyArray<number> {
     segment.records,
     segment.headersCrc,
     segment.indexEntries,
+    segment.indexCrc,
     segment.indexedBytes,
     segment.indexedEnd,
     segment.tailMaxTimestamp
@@ -338,6 +339,7 @@ function readSegment(reader: ByteReader, partitions: Map<number, StoredPartition
     records: number(),
     headersCrc: number(),
     indexEntries: number(),
+    indexCrc: number(),
     indexedBytes: number(),
     indexedEnd: number(),
     tailMaxTimestamp: number()

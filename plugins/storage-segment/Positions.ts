@@ -4,7 +4,7 @@ import type { Indexes } from "./Indexes.ts"
 import type { Segment } from "./Segment.ts"
 import { SegmentFault } from "./SegmentFault.ts"
 import type { SegmentFiles } from "./SegmentFiles.ts"
-import { BATCH_HEADER_BYTES, logName } from "./segment-format.ts"
+import { BATCH_HEADER_BYTES, HEADER_BYTES, logName } from "./segment-format.ts"
 
 /** A batch as its header tells, or the end of what was looked through. */
 export interface Place {
@@ -34,10 +34,7 @@ export class Positions {
 
   #find(id: number, segment: Segment, offset: number, isMeant: (base: number, next: number) => boolean): Place {
     const { base, bytes } = segment
-    if (offset <= base) {
-      const index = this.#indexes.loadUnsafe(id, segment)
-      return { position: index.position(0), base }
-    }
+    if (offset <= base) return { position: HEADER_BYTES, base }
     if (offset >= segment.end) return { position: bytes, base: segment.end }
     const index = this.#indexes.loadUnsafe(id, segment)
     const pathname = this.#files.pathOf(id, logName(base))

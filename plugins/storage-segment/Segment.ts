@@ -19,8 +19,12 @@ export interface Segment {
   readonly records: number
   /** CRC-32C over the headers of all batches, in order. */
   readonly headersCrc: number
-  /** Entries of the index's file, and what of the segment they cover; the first offset behind that, and the latest time there. */
+  /**
+   * Entries of the index's file with CRC-32C over them, and what of the segment they cover; the first offset behind that, and the latest
+   * time there. That file is not synced: a crash may leave one that was whole at another time.
+   */
   readonly indexEntries: number
+  readonly indexCrc: number
   readonly indexedBytes: number
   readonly indexedEnd: number
   readonly tailMaxTimestamp: number

@@ -1,4 +1,6 @@
 /** Something in a segment's files that is not as it was written; named by path and byte. */
+import { FileError } from "../../core/mod.ts"
+
 export class SegmentFault extends Error {
   readonly pathname: string
   readonly position: number
@@ -11,4 +13,11 @@ export class SegmentFault extends Error {
     this.position = position
     this.reason = reason
   }
+}
+
+/** What an error of reading the file at `pathname` says of it; undefined where it says nothing of this file alone. */
+export function faultOf(error: unknown, pathname: string): SegmentFault | undefined {
+  if (error instanceof SegmentFault) return error
+  if (!(error instanceof FileError) || error.code === "too-many-open") return undefined
+  return new SegmentFault(pathname, 0, error.reason)
 }

@@ -4,7 +4,7 @@
  * Invariant: a file that somebody uses is not closed; while more are in use than may be open, each is closed as soon as it is given back.
  */
 import { dirname, join } from "node:path"
-import type { FilesShape, OpenFile } from "../../core/mod.ts"
+import { FileError, type FilesShape, type OpenFile, type OpenMode } from "../../core/mod.ts"
 
 interface Held {
   readonly file: OpenFile
@@ -95,11 +95,22 @@ export class SegmentFiles {
     }
     this.drop(pathname)
     this.#makeRoom()
-    const file = this.files.openUnsafe(pathname, mode)
+    const file = this.#opened(pathname, mode)
     this.opened += 1
     const held: Held = { file, isWritable: mode !== "read", users: 1, isDropped: false }
     this.#held.set(pathname, held)
     return held
+  }
+
+  #opened(pathname: string, mode: OpenMode): OpenFile {
+    try {
+      return this.files.openUnsafe(pathname, mode)
+    } catch (error) {
+      if (!(error instanceof FileError) || error.code !== "too-many-open") throw error
+    }
+    // Others of this process may need more than they did: those that nobody uses are theirs.
+    for (const [idle, { users }] of [...this.#held]) if (users === 0) this.drop(idle)
+    return this.files.openUnsafe(pathname, mode)
   }
 
   #giveBack(pathname: string, held: Held): void {

@@ -3,7 +3,7 @@
  *
  * Invariant: runs follow each other without a gap, from the header on; the last one may be open, and is what the index's file has not yet.
  */
-
+import { crc32c } from "../../core/mod.ts"
 import type { Segment } from "./Segment.ts"
 import { decodeRun, HEADER_BYTES, INDEX_ENTRY_BYTES, INDEX_RUN_BYTES, type IndexRun } from "./segment-format.ts"
 
@@ -43,7 +43,14 @@ export class SegmentIndex {
     this.length += 1
   }
 
+  /** Of the run's first batch, counted from the segment's. */
+  relativeOffset(run: number): number {
+    return this.#offsets[run] ?? 0
+  }
+
+  /** Where the run begins; negative where there is none. */
   position(run: number): number {
+    if (run >= this.length) return -1
     return this.#positions[run] ?? 0
   }
 
@@ -96,7 +103,8 @@ function lastAtMost(values: Uint32Array, length: number, wanted: number): number
  */
 export function indexFrom(bytes: Uint8Array, segment: Segment): SegmentIndex | undefined {
   const index = new SegmentIndex()
-  if (bytes.length < segment.indexEntries * INDEX_ENTRY_BYTES) return undefined
+  const size = segment.indexEntries * INDEX_ENTRY_BYTES
+  if (bytes.length < size || crc32c(bytes, 0, size) !== segment.indexCrc) return undefined
   for (let entry = 0; entry < segment.indexEntries; entry++) {
     const run = decodeRun(bytes, entry * INDEX_ENTRY_BYTES)
     if (run === undefined || run.position !== index.end || run.end <= run.position) return undefined

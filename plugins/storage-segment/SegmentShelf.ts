@@ -12,11 +12,11 @@ import {
   Unusable
 } from "../../core/mod.ts"
 import type { Catalogue } from "./Catalogue.ts"
-import { type ColdReads, checkRun, type Window } from "./ColdReads.ts"
+import { type ColdReads, damageAt, endWithin, intactUntil, type Window } from "./ColdReads.ts"
 import type { Indexes } from "./Indexes.ts"
 import type { Positions } from "./Positions.ts"
 import { findSegment, type Segment, type StoredPartition, storedBytes } from "./Segment.ts"
-import { SegmentFault } from "./SegmentFault.ts"
+import { faultOf, SegmentFault } from "./SegmentFault.ts"
 import type { SegmentIndex } from "./SegmentIndex.ts"
 
 const EMPTY = new Uint8Array(0)
@@ -26,6 +26,8 @@ export interface ShelfParts {
   readonly indexes: Indexes
   readonly reads: ColdReads
   readonly positions: Positions
+  /** Of a segment's file. */
+  readonly pathOf: (id: number, segment: Segment) => string
   /** Is told of what is damaged. */
   readonly damaged: (fault: SegmentFault) => void
 }
@@ -49,28 +51,29 @@ export class SegmentShelf implements Shelf {
     return this.#guarded(id, offset, async (partition) => {
       const segment = partition.segments[findSegment(partition.segments, offset)]
       if (segment === undefined || segment.base >= end) return EMPTY
+      const below = Math.min(end, segment.end)
       const index = await this.#parts.indexes.load(id, segment)
       let run = index.runOfOffset(Math.max(0, offset - segment.base))
       let window = await this.#parts.reads.window(id, segment, index, run)
-      let from = firstBehind(window, index, run, offset)
+      let from = firstBehind(window, segment, index, run, offset)
       // Offsets that a mode lost lie between two runs.
       while (from < 0 && ++run < index.length) {
         window = await this.#parts.reads.window(id, segment, index, run)
-        from = firstBehind(window, index, run, offset)
+        from = firstBehind(window, segment, index, run, offset)
       }
-      if (from < 0 || recordBatch.baseOffset(window.bytes, from) >= end) return EMPTY
+      if (from < 0 || recordBatch.baseOffset(window.bytes, from) >= below) return EMPTY
       let at = from
       const bound = window.position + window.bytes.length
-      for (; run < index.length && index.endOf(run) <= bound; run++) {
-        const runEnd = index.endOf(run) - window.position
+      for (; run < index.length && index.position(run) < bound; run++) {
         if (at > from && at - from >= bytesMax) break
-        checkRun(window, index, run)
-        while (at < runEnd && recordBatch.baseOffset(window.bytes, at) < end) {
-          const size = recordBatch.batchSize(window.bytes, at, runEnd)
+        const intact = intactUntil(window, segment, index, run)
+        while (at < intact && recordBatch.baseOffset(window.bytes, at) < below) {
+          const size = recordBatch.batchSize(window.bytes, at, intact)
           if (at > from && at + size - from > bytesMax) return window.bytes.subarray(from, at)
           at += size
         }
-        if (at < runEnd) break
+        // What is whole before a damaged batch is served.
+        if (at < endWithin(window, index, run)) break
       }
       return window.bytes.subarray(from, at)
     })
@@ -94,26 +97,32 @@ export class SegmentShelf implements Shelf {
     return this.sumUnsafe(id, bounds)
   }
 
-  sumUnsafe(id: number, { baseFrom, baseBelow, nextAfter, nextUpTo }: BatchBounds): number {
-    const partition = this.#parts.catalogue.get(id)
-    if (partition === undefined) return 0
-    const { positions } = this.#parts
-    return this.#plain(nextAfter, () => {
-      let bytes = 0
-      for (const segment of partition.segments) {
-        if (segment.end <= nextAfter || segment.end <= baseFrom || segment.base >= baseBelow) continue
-        const from = Math.max(
-          positions.endingBehind(id, segment, nextAfter).position,
-          positions.beginningFrom(id, segment, baseFrom).position
-        )
-        const to = Math.min(
-          positions.endingBehind(id, segment, nextUpTo).position,
-          positions.beginningFrom(id, segment, baseBelow).position
-        )
-        bytes += Math.max(0, to - from)
-      }
-      return bytes
-    })
+  sumUnsafe(id: number, bounds: BatchBounds): number {
+    let bytes = 0
+    for (const segment of this.#parts.catalogue.get(id)?.segments ?? []) bytes += this.#sumWithin(id, segment, bounds)
+    return bytes
+  }
+
+  /** Nothing where the segment is damaged: a size that is wrong until the next checkpoint keeps nobody from his work. */
+  #sumWithin(id: number, segment: Segment, { baseFrom, baseBelow, nextAfter, nextUpTo }: BatchBounds): number {
+    if (segment.end <= nextAfter || segment.end <= baseFrom || segment.base >= baseBelow) return 0
+    const { positions, damaged, pathOf } = this.#parts
+    try {
+      const from = Math.max(
+        positions.endingBehind(id, segment, nextAfter).position,
+        positions.beginningFrom(id, segment, baseFrom).position
+      )
+      const to = Math.min(
+        positions.endingBehind(id, segment, nextUpTo).position,
+        positions.beginningFrom(id, segment, baseBelow).position
+      )
+      return Math.max(0, to - from)
+    } catch (error) {
+      const fault = faultOf(error, pathOf(id, segment))
+      if (fault !== undefined) damaged(fault)
+      else if (!(error instanceof FileError)) throw error
+      return 0
+    }
   }
 
   baseBehind(id: number, offset: number, end: number): number | undefined {
@@ -136,36 +145,44 @@ export class SegmentShelf implements Shelf {
     for (let run = index.runOfOffset(Math.max(0, offset - segment.base)); run < index.length; run++) {
       if (index.maxTimestamp(run) < timestamp) continue
       const window = await this.#parts.reads.window(id, segment, index, run)
-      checkRun(window, index, run)
       const { bytes } = window
-      const runEnd = index.endOf(run) - window.position
-      for (let at = index.position(run) - window.position; at < runEnd; ) {
-        const size = recordBatch.batchSize(bytes, at, runEnd)
-        if (recordBatch.baseOffset(bytes, at) >= end) return EMPTY
+      const intact = intactUntil(window, segment, index, run)
+      for (let at = index.position(run) - window.position; at < intact; ) {
+        const size = recordBatch.batchSize(bytes, at, intact)
+        const base = recordBatch.baseOffset(bytes, at)
+        if (base >= end) return EMPTY
+        if (base >= segment.end) return undefined
         if (endOffsetOf(bytes, at) > offset && recordBatch.maxTimestamp(bytes, at) >= timestamp) {
           return bytes.subarray(at, at + size)
         }
         at += size
       }
+      if (intact < endWithin(window, index, run)) throw damageAt(window, intact)
     }
     return undefined
   }
 
-  /** Runs a read; where a checkpoint took what is read away meanwhile there is nothing, else a fault is told as the contract has it. */
+  /**
+   * Runs a read; where a checkpoint took what is read away meanwhile there is nothing, and where it cut the log what is there now is read.
+   * Else a fault is told as the contract has it.
+   */
   async #guarded(
     id: number,
     offset: number,
     work: (partition: StoredPartition) => Promise<Uint8Array>
   ): Promise<Uint8Array> {
     const { catalogue } = this.#parts
-    const partition = catalogue.get(id)
-    if (partition === undefined) return EMPTY
-    try {
-      return await work(partition)
-    } catch (error) {
-      const now = catalogue.get(id)
-      if (now === undefined || now.logStart > offset || now.logEnd < partition.logEnd) return EMPTY
-      throw this.#told(error, offset)
+    for (;;) {
+      const partition = catalogue.get(id)
+      if (partition === undefined) return EMPTY
+      const cuts = catalogue.cutsOf(id)
+      try {
+        return await work(partition)
+      } catch (error) {
+        const now = catalogue.get(id)
+        if (now === undefined || now.logStart > offset) return EMPTY
+        if (catalogue.cutsOf(id) === cuts) throw this.#told(error, offset)
+      }
     }
   }
 
@@ -175,6 +192,8 @@ export class SegmentShelf implements Shelf {
       return new StorageError({ engine: "segment", reason: new ChecksumMismatch({ baseOffset }) })
     }
     if (!(error instanceof FileError)) return error
+    const fault = error.code === "not-found" ? faultOf(error, error.pathname) : undefined
+    if (fault !== undefined) this.#parts.damaged(fault)
     return new StorageError({ engine: "segment", reason: new Unusable({ message: error.message }) })
   }
 
@@ -187,14 +206,14 @@ export class SegmentShelf implements Shelf {
   }
 }
 
-/** Where in a window the first batch of a run lies that ends behind `offset`; negative where none does. */
-function firstBehind(window: Window, index: SegmentIndex, run: number, offset: number): number {
-  checkRun(window, index, run)
-  const end = index.endOf(run) - window.position
-  for (let at = index.position(run) - window.position; at < end; ) {
+/** Where in a window the first batch of a run lies that ends behind `offset`; negative where none does. Throws `SegmentFault`. */
+function firstBehind(window: Window, segment: Segment, index: SegmentIndex, run: number, offset: number): number {
+  const intact = intactUntil(window, segment, index, run)
+  for (let at = index.position(run) - window.position; at < intact; ) {
     if (endOffsetOf(window.bytes, at) > offset) return at
-    at += recordBatch.batchSize(window.bytes, at, end)
+    at += recordBatch.batchSize(window.bytes, at, intact)
   }
+  if (intact < endWithin(window, index, run)) throw damageAt(window, intact)
   return -1
 }
 

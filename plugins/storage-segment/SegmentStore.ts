@@ -24,11 +24,13 @@ import { ColdReads } from "./ColdReads.ts"
 import { Indexes } from "./Indexes.ts"
 import { Manifest, type ManifestContent, ManifestFault } from "./Manifest.ts"
 import { Positions } from "./Positions.ts"
+import type { Segment } from "./Segment.ts"
 import type { SegmentFault } from "./SegmentFault.ts"
 import { SegmentFiles } from "./SegmentFiles.ts"
 import { SegmentShelf } from "./SegmentShelf.ts"
 import { SegmentWriter } from "./SegmentWriter.ts"
 import type { Settings } from "./Settings.ts"
+import { logName } from "./segment-format.ts"
 
 /** The name of the segments' directory in the store's. */
 export const DIRECTORY_NAME = "segments"
@@ -91,7 +93,14 @@ export class SegmentStore {
     this.reads = new ColdReads(this.files, settings.cold_bytes_max)
     this.hot = new HotBatches(settings.hot_bytes_max)
     const positions = new Positions(this.files, this.indexes)
-    const shared = { catalogue: this.catalogue, indexes: this.indexes, reads: this.reads, positions }
+    const shared = {
+      catalogue: this.catalogue,
+      indexes: this.indexes,
+      reads: this.reads,
+      positions,
+      pathOf: (id: number, { base }: Segment) => this.files.pathOf(id, logName(base)),
+      damaged: (fault: SegmentFault) => this.#damaged(fault)
+    }
     this.writer = new SegmentWriter({
       ...shared,
       files: this.files,
@@ -105,7 +114,7 @@ export class SegmentStore {
       engine: ENGINE,
       kind: KIND_SEGMENT,
       journal,
-      shelf: new SegmentShelf({ ...shared, damaged: (fault) => this.#damaged(fault) }),
+      shelf: new SegmentShelf(shared),
       epochs: this.#epochs,
       hot: this.hot,
       nextPartition: state.nextId,

@@ -3,7 +3,7 @@
  * that says so. Off the loop.
  *
  * Invariants
- *  - Files that the manifest names are written behind what it says of them only, or behind where the journal says that they were cut.
+ *  - Files that the manifest names are written behind what it says of them only; a log is cut there first.
  *  - What is not needed any more is removed when the manifest has said so, and who read it meanwhile was told.
  *  - After a failure everything is as before, and files that were written are opened anew and cut before they are written again.
  */
@@ -21,23 +21,17 @@ import {
   readPartitionOperation,
   type TrimTask
 } from "../../core/mod.ts"
-import { BatchScan, scanLater } from "./BatchScan.ts"
 import type { Catalogue } from "./Catalogue.ts"
-import {
-  boundsOf,
-  type CutSegment,
-  PlannedPartition,
-  planWrites,
-  type SegmentBounds,
-  type SegmentWrite
-} from "./CheckpointPlan.ts"
+import { boundsOf, PlannedPartition, planWrites, type SegmentBounds, type SegmentWrite } from "./CheckpointPlan.ts"
 import type { ColdReads } from "./ColdReads.ts"
 import type { Indexes } from "./Indexes.ts"
 import type { Manifest, ManifestState } from "./Manifest.ts"
 import type { Positions } from "./Positions.ts"
 import { type Segment, type StoredPartition, storedBytes } from "./Segment.ts"
+import { faultOf, type SegmentFault } from "./SegmentFault.ts"
 import type { SegmentFiles } from "./SegmentFiles.ts"
 import { encodeHeader, HEADER_BYTES, indexName, logName } from "./segment-format.ts"
+import { shortened } from "./shortened.ts"
 import { writeIndex, writeLog } from "./write-segment.ts"
 
 /** Partitions that are written at a time. */
@@ -53,7 +47,11 @@ export interface SegmentWriterParts {
   readonly clock: ClockShape
   readonly log: LogShape
   readonly bounds: SegmentBounds
+  /** As the manifest has it. */
   readonly state: ManifestState
+  readonly pathOf: (id: number, segment: Segment) => string
+  /** Is told of what is damaged. */
+  readonly damaged: (fault: SegmentFault) => void
 }
 
 /** A partition with what is to be written of it. */
@@ -74,18 +72,19 @@ export class SegmentWriter implements CheckpointTarget {
   removed = 0
   readonly #parts: SegmentWriterParts
   #nextId: number
-  /** Directories that are there for sure. */
+  /** Directories that this process has made, or found. */
   readonly #directories = new Set<number>()
   /** Segments whose files cannot be written, `id/base`: what comes goes to a new one. */
   readonly #broken = new Set<string>()
+  /** Settled when nobody copies what is there. */
   #held: Promise<void> = Promise.resolve()
   /** What is removed when the loop turns. */
   #removing: Promise<void> = Promise.resolve()
 
   constructor(parts: SegmentWriterParts) {
     this.#parts = parts
-    this.state = parts.state
     this.#nextId = parts.state.nextId
+    this.state = parts.state
   }
 
   replayed(): void {}
@@ -101,14 +100,8 @@ export class SegmentWriter implements CheckpointTarget {
   }
 
   async put(checkpoint: Checkpoint): Promise<ReadonlyArray<PartitionFigures>> {
-    const { catalogue, manifest } = this.#parts
     const { operations, trims, isClean, epochBase, epochLast, epochLimit, applied } = checkpoint
-    const planned = this.#plan(operations)
-    // Of a log that is cut names that are about to go may be needed anew, and bytes are written over.
-    if ([...planned.values()].some(({ before, keptEnd }) => before !== undefined && keptEnd < before.logEnd)) {
-      await this.#held
-      await this.#removing
-    }
+    const planned = await this.#cut(checkpoint, this.#plan(operations))
     const trimOf = new Map(trims.map((trim) => [trim.id, trim]))
     for (const { id } of trims) this.#planned(planned, id)
     const prepared: Array<Prepared> = []
@@ -116,21 +109,12 @@ export class SegmentWriter implements CheckpointTarget {
     for (const partition of planned.values()) {
       if (partition.isRemoved) gone.push(partition.id)
       else {
-        const found = await this.#prepare(partition, trimOf.get(partition.id))
+        const found = this.#prepare(partition, trimOf.get(partition.id))
         if (found !== undefined) prepared.push(found)
       }
     }
     await this.#write(prepared)
-    const state: ManifestState = { applied, isClean, epochBase, epochLast, epochLimit, nextId: this.#nextId }
-    const changed = prepared.map(({ planned: { before }, after }) => ({ before, after }))
-    await manifest.add({ changed, removed: gone, state }, () => {
-      const partitions = new Map(catalogue.all)
-      for (const id of gone) partitions.delete(id)
-      for (const { after } of prepared) partitions.set(after.id, after)
-      return { partitions, state }
-    })
-    this.state = state
-    this.#settle(prepared, gone)
+    await this.#say(prepared, gone, { applied, isClean, epochBase, epochLast, epochLimit })
     return prepared.map(({ after }) => ({ id: after.id, logStart: after.logStart, bytes: storedBytes(after) }))
   }
 
@@ -183,15 +167,54 @@ export class SegmentWriter implements CheckpointTarget {
     return fresh
   }
 
+  /**
+   * Cuts logs in the manifest, before anything is written over what was cut off: a crash, and who reads meanwhile, finds what the manifest
+   * names as it is named. Operations that are done again change nothing, so the entries that it speaks of are those of before. Returns what
+   * is left to be done.
+   */
+  async #cut(checkpoint: Checkpoint, planned: Map<number, PlannedPartition>): Promise<Map<number, PlannedPartition>> {
+    const prepared: Array<Prepared> = []
+    for (const partition of planned.values()) {
+      const { before, keptEnd, leaderEpoch, isRemoved, isCut } = partition
+      if (before === undefined || isRemoved || !isCut) continue
+      const after = { ...(await shortened(this.#parts, before, keptEnd)), leaderEpoch }
+      prepared.push({ planned: partition, writes: [], after })
+    }
+    if (prepared.length === 0) return planned
+    await this.#held
+    const { epochBase, epochLast, epochLimit, operations } = checkpoint
+    await this.#say(prepared, [], { applied: this.state.applied, isClean: false, epochBase, epochLast, epochLimit })
+    // Names that go may be needed anew.
+    await this.#removing
+    return this.#plan(operations)
+  }
+
+  /** Adds to the manifest what became of partitions; all else follows. */
+  async #say(
+    prepared: ReadonlyArray<Prepared>,
+    gone: ReadonlyArray<number>,
+    about: Omit<ManifestState, "nextId">
+  ): Promise<void> {
+    const { catalogue, manifest } = this.#parts
+    const state: ManifestState = { ...about, nextId: this.#nextId }
+    const changed = prepared.map(({ planned: { before }, after }) => ({ before, after }))
+    await manifest.add({ changed, removed: gone, state }, () => {
+      const partitions = new Map(catalogue.all)
+      for (const id of gone) partitions.delete(id)
+      for (const { after } of prepared) partitions.set(after.id, after)
+      return { partitions, state }
+    })
+    this.state = state
+    this.#settle(prepared, gone)
+  }
+
   /** What is to be written of a partition; undefined where nothing of it changes. */
-  async #prepare(planned: PlannedPartition, trim: TrimTask | undefined): Promise<Prepared | undefined> {
+  #prepare(planned: PlannedPartition, trim: TrimTask | undefined): Prepared | undefined {
     const { bounds, clock } = this.#parts
-    const { whole, cut } = planned.kept()
-    const shortened = cut === undefined ? undefined : await this.#cut(planned, cut)
+    const whole = planned.before?.segments ?? []
     const last = whole.at(-1)
     const isOpen = last !== undefined && !last.isSealed && !this.#broken.has(`${planned.id}/${last.base}`)
-    const open = shortened ?? (isOpen ? last : undefined)
-    const writes = planWrites(planned.added, open, boundsOf(bounds, trim, clock.nowMs()))
+    const writes = planWrites(planned.added, isOpen ? last : undefined, boundsOf(bounds, trim, clock.nowMs()))
     const rewritten = new Set(writes.map(({ before }) => before))
     const segments = [...whole.filter((segment) => !rewritten.has(segment)), ...writes.map(({ after }) => after)]
     if (trim !== undefined) planned.trim(segments, trim)
@@ -207,37 +230,25 @@ export class SegmentWriter implements CheckpointTarget {
     return { planned, writes: kept, after: { id, key, logStart, logEnd, leaderEpoch, segments: left, startPosition } }
   }
 
-  /** The part of a segment before the batch at which its log was cut. */
-  async #cut({ id, keptEnd }: PlannedPartition, segment: Segment): Promise<CutSegment> {
-    const { files, positions } = this.#parts
-    const { position, base: end } = positions.beginningFrom(id, segment, keptEnd)
-    const pathname = files.pathOf(id, logName(segment.base))
-    const scan = await files.use(pathname, "read", (file) =>
-      scanLater(file, new BatchScan({ base: segment.base, end, bytes: position }, pathname))
-    )
-    scan.runs.close()
-    const { batches, records, firstTimestamp, maxTimestamp, headersCrc } = scan.facts
-    const facts = { batches, records, firstTimestamp, maxTimestamp, headersCrc }
-    const indexed = { indexedBytes: position, indexedEnd: keptEnd, tailMaxTimestamp: 0 }
-    const shortened = { ...segment, ...facts, ...indexed, end: keptEnd, bytes: position, isSealed: false }
-    return { segment: shortened, entries: scan.runs.runs }
-  }
-
-  /** Where in its first segment the log's start lies. */
-  #startPosition({ id, logStart }: PlannedPartition, first: Segment, writes: ReadonlyArray<SegmentWrite>): number {
+  /** Where in its first segment the log's start lies; where it lay before, or the beginning, where that segment is damaged. */
+  #startPosition(
+    { id, before, logStart }: PlannedPartition,
+    first: Segment,
+    writes: ReadonlyArray<SegmentWrite>
+  ): number {
     if (logStart <= first.base) return HEADER_BYTES
     const write = writes.find(({ after }) => after === first)
-    if (write === undefined) return this.#parts.positions.endingBehind(id, first, logStart).position
-    const { before, position, pieces } = write
-    if (before !== undefined && logStart < before.end) {
-      return this.#parts.positions.endingBehind(id, before, logStart).position
+    const stored = write === undefined ? first : write.before
+    if (stored === undefined || logStart >= stored.end) return positionWithin(write, logStart)
+    const { positions, damaged, pathOf } = this.#parts
+    try {
+      return positions.endingBehind(id, stored, logStart).position
+    } catch (error) {
+      const fault = faultOf(error, pathOf(id, stored))
+      if (fault === undefined) throw error
+      damaged(fault)
+      return before !== undefined && before.segments[0]?.base === first.base ? before.startPosition : HEADER_BYTES
     }
-    let at = position
-    for (const piece of pieces) {
-      if (endOffsetOf(piece, 0) > logStart) break
-      at += piece.length
-    }
-    return at
   }
 
   /** Writes and syncs what is to be written, some partitions at a time. Rejects with the first failure, when nothing is under way. */
@@ -264,7 +275,7 @@ export class SegmentWriter implements CheckpointTarget {
   async #writePartition({ planned: { id, key }, writes }: Prepared): Promise<boolean> {
     const { files } = this.#parts
     const directory = files.directoryOf(id)
-    const isNew = !this.#directories.has(id) && (this.#parts.catalogue.get(id)?.segments.length ?? 0) === 0
+    const isNew = !this.#directories.has(id)
     if (isNew) await Effect.runPromise(files.files.makeDirectory(directory))
     for (const write of writes) {
       const { base } = write.after
@@ -273,21 +284,27 @@ export class SegmentWriter implements CheckpointTarget {
       try {
         const mode = write.position === HEADER_BYTES ? "create" : "write"
         await files.use(log, mode, (file) => writeLog(file, write, encodeHeader(id, key, base)))
-        if (write.entries.length > 0 || write.isIndexNew) {
+        if (write.entries.length > 0 || write.before === undefined) {
           await files.use(index, "create", (file) => writeIndex(file, write))
         }
       } catch (error) {
         files.drop(log)
         files.drop(index)
-        if (write.before !== undefined && error instanceof FileError && error.code === "not-found") {
-          this.#broken.add(`${id}/${base}`)
-        }
+        this.#failed(id, write, error)
         throw error
       }
     }
-    if (writes.some(({ isIndexNew }) => isIndexNew)) await Effect.runPromise(files.files.syncDirectory(directory))
+    if (writes.some(({ before }) => before === undefined)) await Effect.runPromise(files.files.syncDirectory(directory))
     this.#directories.add(id)
     return isNew
+  }
+
+  /** What the next attempt does otherwise; where the whole disk or process is short of something it does the same again. */
+  #failed(id: number, { before }: SegmentWrite, error: unknown): void {
+    if (!(error instanceof FileError) || error.code === "disk-full" || error.code === "too-many-open") return
+    if (before !== undefined) this.#broken.add(`${id}/${before.base}`)
+    // Somebody may have removed it.
+    this.#directories.delete(id)
   }
 
   /** The manifest has it: the catalogue, the indexes and the windows follow, files go. */
@@ -310,7 +327,8 @@ export class SegmentWriter implements CheckpointTarget {
         reads.forget(after.id, segment.base)
         if (now === undefined) unwanted.push({ id: after.id, base: segment.base })
       }
-      catalogue.set(after)
+      if (planned.isCut) catalogue.setCut(after)
+      else catalogue.set(after)
     }
     for (const id of gone) {
       for (const segment of catalogue.get(id)?.segments ?? []) {
@@ -356,4 +374,14 @@ export class SegmentWriter implements CheckpointTarget {
     const { pathname: path, reason } = failure.failure
     this.#parts.log.warn("storage-segment", "what is not needed any more could not be removed", { path, reason })
   }
+}
+
+/** Where among the batches that are written the first one lies that ends behind `offset`. */
+function positionWithin(write: SegmentWrite | undefined, offset: number): number {
+  let at = write?.position ?? HEADER_BYTES
+  for (const piece of write?.pieces ?? []) {
+    if (endOffsetOf(piece, 0) > offset) break
+    at += piece.length
+  }
+  return at
 }

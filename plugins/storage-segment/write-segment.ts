@@ -1,7 +1,7 @@
 /** The files of one segment, as a checkpoint writes them. */
 import { copyBytes, type OpenFile } from "../../core/mod.ts"
 import type { SegmentWrite } from "./CheckpointPlan.ts"
-import { encodeFooter, encodeRuns, HEADER_BYTES, INDEX_ENTRY_BYTES } from "./segment-format.ts"
+import { encodeFooter, HEADER_BYTES, INDEX_ENTRY_BYTES } from "./segment-format.ts"
 
 /** Bytes that are written at a time. */
 const WRITE_BYTES = 1_048_576
@@ -25,10 +25,9 @@ export async function writeLog(file: OpenFile, write: SegmentWrite, header: Uint
 
 /** Adds to a segment's index what is new; it is not synced, for it can be made anew. */
 export async function writeIndex(file: OpenFile, { entries, before }: SegmentWrite): Promise<void> {
-  const bytes = encodeRuns(entries)
   const position = (before?.indexEntries ?? 0) * INDEX_ENTRY_BYTES
   if (file.sizeUnsafe() > position) file.truncateUnsafe(position)
-  await file.write(bytes, 0, bytes.length, position)
+  await file.write(entries, 0, entries.length, position)
 }
 
 /** The same bytes in fewer pieces, of about {@link WRITE_BYTES}; one that is larger stays as it is. */

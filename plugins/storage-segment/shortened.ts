@@ -1,0 +1,72 @@
+/** A partition whose log is cut: its segments as the manifest will name them. Their files stay as they are. */
+import { crc32c } from "../../core/mod.ts"
+import { BatchScan, scanLater } from "./BatchScan.ts"
+import type { Positions } from "./Positions.ts"
+import type { Segment, StoredPartition } from "./Segment.ts"
+import { faultOf, type SegmentFault } from "./SegmentFault.ts"
+import type { SegmentFiles } from "./SegmentFiles.ts"
+import { encodeRuns, HEADER_BYTES } from "./segment-format.ts"
+
+export interface ShortenedParts {
+  readonly files: SegmentFiles
+  readonly positions: Positions
+  readonly pathOf: (id: number, segment: Segment) => string
+  /** Is told of what is damaged. */
+  readonly damaged: (fault: SegmentFault) => void
+}
+
+/** The partition with a log that ends at `end`. Rejects with `FileError` where the file of a segment cannot be read now. */
+export async function shortened(parts: ShortenedParts, before: StoredPartition, end: number): Promise<StoredPartition> {
+  const { id, segments } = before
+  const logStart = Math.min(before.logStart, end)
+  const kept: Array<Segment> = []
+  for (const segment of segments) {
+    if (segment.end <= end) kept.push(segment)
+    else if (segment.base < end && logStart < end) {
+      const left = await cutSegment(parts, id, segment, end)
+      if (left !== undefined) kept.push(left)
+    }
+  }
+  const startPosition = kept[0]?.base === segments[0]?.base ? before.startPosition : HEADER_BYTES
+  return { ...before, logStart, logEnd: end, segments: logStart < end ? kept : [], startPosition }
+}
+
+/** The batches of a segment that end up to `end`; undefined where none does: of one that was deleted a part may lie before. */
+async function cutSegment(
+  parts: ShortenedParts,
+  id: number,
+  segment: Segment,
+  end: number
+): Promise<Segment | undefined> {
+  const { files, positions, pathOf, damaged } = parts
+  const pathname = pathOf(id, segment)
+  try {
+    const { position, base: next } = positions.endingBehind(id, segment, end)
+    if (position === HEADER_BYTES) return undefined
+    const bounds = { base: segment.base, end: next, bytes: position }
+    const { runs, facts } = await files.use(pathname, "read", (file) =>
+      scanLater(file, new BatchScan(bounds, pathname))
+    )
+    const { batches, records, firstTimestamp, maxTimestamp, headersCrc } = facts
+    const entries = encodeRuns(runs.runs)
+    const isOpen = runs.end > runs.position
+    return {
+      ...segment,
+      end,
+      bytes: position,
+      isSealed: false,
+      ...{ batches, records, firstTimestamp, maxTimestamp, headersCrc },
+      indexEntries: runs.runs.length,
+      indexCrc: crc32c(entries, 0, entries.length),
+      indexedBytes: runs.position,
+      indexedEnd: isOpen ? segment.base + runs.relativeOffset : end,
+      tailMaxTimestamp: isOpen ? runs.maxTimestamp : 0
+    }
+  } catch (error) {
+    const fault = faultOf(error, pathname)
+    if (fault === undefined) throw error
+    damaged(fault)
+    // What of it can be read ends there; nothing is added to it any more.
+    return { ...segment, end, isSealed: true }
+  }
+}

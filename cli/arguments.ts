@@ -44,7 +44,8 @@ const FLAGS = {
   "--rate": "50",
   "--url": "http://127.0.0.1:8080",
   "--insecure": undefined,
-  "--origin": undefined
+  "--origin": undefined,
+  "--records": undefined
 } as const satisfies Readonly<Record<string, string | undefined>>
 
 export type Flag = keyof typeof FLAGS

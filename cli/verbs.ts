@@ -12,6 +12,7 @@ import { checkLoadsPlugin, pluginCheck } from "./verbs/plugin-check.ts"
 import { pluginList } from "./verbs/plugin-list.ts"
 import { scram } from "./verbs/scram.ts"
 import { start } from "./verbs/start.ts"
+import { storageDump } from "./verbs/storage-dump.ts"
 import { storageStats } from "./verbs/storage-stats.ts"
 import { storageVerify } from "./verbs/storage-verify.ts"
 import { VERSION } from "./version.ts"
@@ -85,6 +86,14 @@ export const verbs: ReadonlyArray<Verb> = [
     run: storageStats
   },
   {
+    name: "storage dump",
+    flags: [...CONFIGURATION, "--records"],
+    operandsMax: 1,
+    usage: "FILE [--records] [--config FILE]",
+    reads: "configuration",
+    run: storageDump
+  },
+  {
     name: "backup create",
     flags: ["--url", "--rate", "--output"],
     operandsMax: 1,
@@ -118,6 +127,7 @@ const ABOUT_FLAGS = `  --config FILE     the configuration; without it ./manifol
                     Order: file, then environment (MANIFOLD_PROTOCOL_MQTT__TCP), then --set; the later wins
   --origin          behind each key, the layer that set it
   --rate MIB        read no more than so many MiB a second
+  --records         each record, too
   --insecure        allow addresses that other machines reach, though nobody has to log in`
 
 const ABOUT_RESOURCES = `Of a running broker, by what it tells of itself (manifold resource list shows all):

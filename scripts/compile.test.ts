@@ -214,12 +214,23 @@ test("it knows only what is in it", async () => {
   const cwd = home("edge-run", { "manifold.toml": OTHERS, "kafka.toml": KAFKA })
   const runEdge = (...words: ReadonlyArray<string>): Promise<Ended> => run(executable("edge"), words, cwd)
   const help = await runEdge("help")
-  assert.match(help.stdout, /^Plugins in this build: storage-memory, storage-sqlite, storage-segment, meta-raft, protocol-mqtt$/m)
+  assert.match(
+    help.stdout,
+    /^Plugins in this build: storage-memory, storage-sqlite, storage-segment, meta-raft, protocol-mqtt$/m
+  )
   assert.doesNotMatch(help.stdout, /kafka/i)
   const listed = await runEdge("plugin", "list")
   assert.strictEqual(listed.status, 0, listed.stderr)
   const names = listed.stdout.split("\n").map((line) => line.split(" ")[0])
-  assert.deepStrictEqual(names, ["NAME", "storage-memory", "storage-sqlite", "storage-segment", "meta-raft", "protocol-mqtt", ""])
+  assert.deepStrictEqual(names, [
+    "NAME",
+    "storage-memory",
+    "storage-sqlite",
+    "storage-segment",
+    "meta-raft",
+    "protocol-mqtt",
+    ""
+  ])
   // The manifest that it was built from switches off what was left out.
   const ready = await readyLine(executable("edge"), cwd)
   assert.match(ready, / protocol-mqtt\.tcp=/)

@@ -68,3 +68,19 @@ export interface StoredPart {
    */
   copy(directory: string): Effect.Effect<number | undefined, PluginError>
 }
+
+/** What a person wants to see of one file. */
+export interface DumpRequest {
+  readonly pathname: string
+  readonly files: FilesShape
+  /** Each record, too; else batches, entries, rows. */
+  readonly withRecords: boolean
+  /** Takes one line of the result. */
+  say(line: string): void
+}
+
+/**
+ * Says what one of a plugin's files holds, line by line, as far as it can be read; reads alone. Returns what is wrong with it, half a
+ * sentence for a person, or "" where nothing is; undefined where the file is none of its own, and then nothing is said.
+ */
+export type Dump = (request: DumpRequest) => Effect.Effect<string | undefined, PluginError>

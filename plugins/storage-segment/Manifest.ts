@@ -69,11 +69,14 @@ export interface ManifestContent {
 export class ManifestFault extends Error {
   readonly pathname: string
   readonly position: number
+  /** Half a sentence for a person. */
+  readonly reason: string
 
   constructor(pathname: string, position: number, reason: string) {
     super(`${pathname}: byte ${position}: ${reason}`)
     this.pathname = pathname
     this.position = position
+    this.reason = reason
   }
 }
 

@@ -13,6 +13,7 @@ import {
   Telemetry
 } from "../../core/mod.ts"
 import { copySegments } from "./copy-segments.ts"
+import { dump } from "./dump.ts"
 import { makeSegmentEngine } from "./engine.ts"
 import { inspect } from "./inspect.ts"
 import { registerMetrics } from "./metrics.ts"
@@ -34,6 +35,7 @@ export const plugin = {
   needsJournal: true,
   options,
   inspect,
+  dump,
   layer: (given) =>
     Layer.effectDiscard(
       Effect.gen(function* () {

@@ -58,15 +58,47 @@ export function encodeHeader(id: number, key: PartitionKey, base: number): Uint8
 
 /** Why `bytes` are not the header of that segment: a phrase for a person, or undefined where they are. */
 export function checkHeader(bytes: Uint8Array, id: number, base: number): string | undefined {
+  const found = describeHeader(bytes)
+  if (typeof found === "string") return found
+  if (found.id === id && found.base === base) return undefined
+  return `the header is that of partition ${found.id} from offset ${found.base} on`
+}
+
+/** What a header says; a phrase for a person where `bytes` are none. */
+export function describeHeader(
+  bytes: Uint8Array
+): (PartitionKey & { readonly id: number; readonly base: number }) | string {
   const fault = checkFrame(bytes, HEADER_BYTES, MAGIC, "header")
   if (fault !== undefined) return fault
   const reader = new ByteReader().reset(bytes, COVERED_FROM, HEADER_BYTES)
   const version = reader.uint32()
   if (version !== VERSION) return `the header has version ${version}; this program knows ${VERSION}`
-  const foundId = reader.uint53()
-  const foundBase = reader.uint53()
-  if (foundId === id && foundBase === base) return undefined
-  return `the header is that of partition ${foundId} from offset ${foundBase} on`
+  const [id, base, tenant, partition] = [reader.uint53(), reader.uint53(), reader.uint53(), reader.uint53()]
+  const length = reader.uint8()
+  const topicId = new TextDecoder().decode(bytes.subarray(reader.position, reader.position + length))
+  return { id, base, tenant, partition, topicId }
+}
+
+/** What a footer says; undefined where `bytes` do not begin with a whole one. */
+export function describeFooter(
+  bytes: Uint8Array
+):
+  | Omit<Segment, "isSealed" | "indexEntries" | "indexCrc" | "indexedBytes" | "indexedEnd" | "tailMaxTimestamp">
+  | undefined {
+  if (checkFrame(bytes, FOOTER_BYTES, FOOTER_MAGIC, "footer") !== undefined) return undefined
+  const reader = new ByteReader().reset(bytes, COVERED_FROM, FOOTER_BYTES)
+  return {
+    headersCrc: reader.uint32(),
+    bytes: reader.uint53(),
+    base: reader.uint53(),
+    end: reader.uint53(),
+    firstTimestamp: reader.int64(),
+    maxTimestamp: reader.int64(),
+    firstAppendedMs: reader.uint53(),
+    lastAppendedMs: reader.uint53(),
+    batches: reader.uint53(),
+    records: reader.uint53()
+  }
 }
 
 export function encodeFooter(segment: Segment): Uint8Array {

@@ -71,7 +71,10 @@ for (const storage of STORAGES) {
       const broker = await start("data")
       await subscribeKeeper(broker.mqtt)
       const load = new Load(broker, storage)
-      await until("some load", () => load.published.length > 200 && (!storage.hasTopics || load.produced.length > 50))
+      await until(
+        "some load",
+        () => load.published.length > 200 && (storage.engine === undefined || load.produced.length > 50)
+      )
       const [published, produced] = [[...load.published], [...load.produced]]
       const made = await succeeds("backup", "create", join(root, "b1"), "--url", urlOf(broker), "--output", "json")
       const { state, files, bytes, path } = JSON.parse(made.stdout)
@@ -124,7 +127,7 @@ for (const storage of STORAGES) {
         const before = published.filter(ofName).findLast((payload) => Number(payload.split(" ")[0]) % 3 === 0) ?? "0"
         assert.ok(Number(last.split(" ")[0]) >= Number(before.split(" ")[0]))
       }
-      if (storage.hasTopics) {
+      if (storage.engine !== undefined) {
         const kafka = await RawKafka.open(again.kafka)
         const records = readBatches(await kafka.readAll(TOPIC, 0)).flatMap((each) => each.records)
         const values = records.map(({ value }) => Buffer.from(value ?? []).toString())

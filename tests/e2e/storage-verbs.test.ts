@@ -105,6 +105,18 @@ for (const storage of STORAGES) {
         .filter(({ part }) => part === "journal")
         .reduce((sum, { counts }) => sum + (counts["entries"] ?? 0), 0)
       assert.ok(entries >= load.published.length / 2, `${entries} entries`)
+      for (const name of held.filter((each) => /segments\/(?:manifest|\d+\/\d+\.log)$/.test(each))) {
+        const ended = await runCommand([
+          "storage",
+          "dump",
+          join(data("running"), name),
+          "--config",
+          config,
+          "--records"
+        ])
+        assert.equal(ended.code, 0, ended.stderr)
+        assert.match(ended.stdout, name.endsWith(".log") ? /^segment of .*\nbyte 128: offsets / : /^up to entry \d+ /)
+      }
     })
 
     test("after kill -9 under load: whole", { timeout: 60_000 }, async () => {
@@ -147,13 +159,16 @@ for (const storage of STORAGES) {
           // What is damaged is named in one line, and with it what can be done.
           const line = ended.stderr.split("\n").find((each) => each.startsWith("manifold: "))
           assert.ok(line?.includes(name.split("/")[0] ?? name), ended.stderr)
-          assert.match(line ?? "", name === "format" ? /format: it is damaged/ : /restore|backup/)
+          const remedy = name.endsWith(".index") ? /is made anew/ : /restore|backup/
+          assert.match(line ?? "", name === "format" ? /format: it is damaged/ : remedy)
         }
         writeFileSync(pathname, bytes)
       }
       assert.equal((await look("verify", "whole")).code, 0)
     })
 
+    // The same whatever keeps what.
+    if (storage !== STORAGES[0]) return
     test("what is no data directory, and words that make no sense", { timeout: 30_000 }, async () => {
       const none = await look("verify", "nothing")
       assert.deepEqual([none.code, none.stdout], [1, ""])
@@ -161,6 +176,12 @@ for (const storage of STORAGES) {
         none.stderr,
         /^manifold: node\.data: cannot use "[^"]*nothing": it is no data directory: format: no such file\n$/
       )
+      const dumped = (file: string) => runCommand(["storage", "dump", file, "--config", config])
+      assert.match(
+        (await dumped(config)).stderr,
+        /^manifold: \S+: no plugin of this configuration can say what it holds\n$/
+      )
+      assert.equal((await runCommand(["storage", "dump"])).code, 2)
       for (const rate of ["0", "-1", "fast", "1e9"]) {
         const ended = await look("stats", "nothing", "--rate", rate)
         assert.equal(ended.code, 2)

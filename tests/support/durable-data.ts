@@ -13,14 +13,15 @@ import { batch } from "./record-batch.ts"
 import { ROOT } from "./runtime.ts"
 
 const HAS_SQLITE = builtins.some(({ name }) => name === "storage-sqlite")
+const HAS_SEGMENTS = HAS_SQLITE && builtins.some(({ name }) => name === "storage-segment")
 const PROTOCOLS = ["protocol-mqtt", "protocol-kafka", "admin-http"]
 
 /** A storage by name, and what its manifest begins with. */
 export interface DurableStorage {
   readonly name: string
   readonly plugins: ReadonlyArray<string>
-  /** Whether it keeps partitions. */
-  readonly hasTopics: boolean
+  /** Where partitions are kept; undefined = it keeps none. */
+  readonly engine?: string
 }
 
 /** A third party's, and ours where it is part of the build. */
@@ -30,16 +31,16 @@ export const STORAGES: ReadonlyArray<DurableStorage> = [
     plugins: [
       `use = ${JSON.stringify(join(ROOT, "tests/support/map-store/mod.ts"))}`,
       ...(HAS_SQLITE ? ['use = "storage-sqlite"\nenabled = false'] : [])
-    ],
-    hasTopics: false
+    ]
   },
-  ...(HAS_SQLITE ? [{ name: "storage-sqlite", plugins: [], hasTopics: true }] : [])
+  ...(HAS_SQLITE ? [{ name: "storage-sqlite", plugins: [], engine: "sqlite" }] : []),
+  ...(HAS_SEGMENTS ? [{ name: "storage-segment", plugins: [], engine: "segment" }] : [])
 ]
 
 /** The text of a manifest for a node of `shards` with that storage. */
-export function manifestOf({ plugins, hasTopics }: DurableStorage, shards: number): string {
+export function manifestOf({ plugins, engine }: DurableStorage, shards: number): string {
   const entries = [...plugins, ...PROTOCOLS.map((name) => `use = "${name}"`)].map((entry) => `[[plugin]]\n${entry}\n`)
-  const topics = hasTopics ? '[topics]\nengine = "sqlite"\nmode = "persistent"\n' : ""
+  const topics = engine === undefined ? "" : `[topics]\nengine = "${engine}"\nmode = "persistent"\n`
   return `[node]\nshards = ${shards}\n${topics}${entries.join("")}`
 }
 
@@ -61,8 +62,11 @@ export class Load {
   #isStopping = false
   readonly #running: Promise<unknown>
 
-  constructor(broker: BrokerProcess, { hasTopics }: DurableStorage) {
-    this.#running = Promise.all([this.#publish(broker.mqtt), hasTopics ? this.#produce(broker.kafka) : undefined])
+  constructor(broker: BrokerProcess, { engine }: DurableStorage) {
+    this.#running = Promise.all([
+      this.#publish(broker.mqtt),
+      engine === undefined ? undefined : this.#produce(broker.kafka)
+    ])
     this.#running.catch(() => {})
   }
 

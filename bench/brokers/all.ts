@@ -3,7 +3,7 @@ import type { Scenario } from "../scenarios.ts"
 import type { Broker } from "./Broker.ts"
 import { tooMany } from "./descriptors.ts"
 import { floor } from "./floor.ts"
-import { type Build, manifold, manifoldDurable, manifoldWithoutTopic } from "./manifold.ts"
+import { type Build, manifold, manifoldDurable, manifoldSqlite, manifoldWithoutTopic } from "./manifold.ts"
 import { mosquitto, mosquittoDefault, mosquittoPersistent, mosquittoStrict } from "./mosquitto.ts"
 import { peers } from "./peers/brokers.ts"
 
@@ -11,6 +11,7 @@ export const brokersOf = (build: Build): readonly Broker[] => [
   manifold(build),
   manifoldWithoutTopic(build),
   manifoldDurable(build),
+  manifoldSqlite(build),
   mosquitto(),
   mosquittoDefault(),
   mosquittoPersistent(),

@@ -30,9 +30,12 @@ const PORTS = [
 
 const MEMORY = "in its topic, in memory; lost on restart"
 /** The durable settings: topics on disk, and those that are used are declared. */
-const DURABLE = ["topics.auto_create_mqtt=off", "topics.engine=sqlite", "topics.mode=persistent"]
+const durable = (engine: string): readonly string[] => [
+  "topics.auto_create_mqtt=off",
+  `topics.engine=${engine}`,
+  "topics.mode=persistent"
+]
 const PERSISTENT = "in the journal, synced (fdatasync)"
-const NOT_THERE = "this build has no engine sqlite: memory, memory"
 
 /** Default manifest as it is today: a topic for every name, engine and mode memory. */
 export const manifold = (build: Build): Broker =>
@@ -48,15 +51,20 @@ export const manifoldWithoutTopic = (build: Build): Broker =>
     set: ["topics.auto_create_mqtt=off"]
   })
 /** Topics on disk, every PUBACK after the sync. Where a build cannot do it yet, in memory, and every row says so. */
-export const manifoldDurable = (build: Build): Broker => {
-  const isThere = knows(build, DURABLE)
+export const manifoldDurable = (build: Build): Broker => durableWith("manifold-durable", "segment", build)
+/** The same with the other engine that keeps something. */
+export const manifoldSqlite = (build: Build): Broker => durableWith("manifold-sqlite", "sqlite", build)
+
+function durableWith(name: string, engine: string, build: Build): Broker {
+  const set = durable(engine)
+  const isThere = knows(build, set)
   return broker({
-    name: "manifold-durable",
-    storage: isThere ? "sqlite, persistent" : NOT_THERE,
+    name,
+    storage: isThere ? `${engine}, persistent` : `this build has no engine ${engine}: memory, memory`,
     promise: isThere ? PERSISTENT : MEMORY,
     survives: isThere ? "a kill" : "nothing",
     build,
-    set: isThere ? DURABLE : ["topics.auto_create_mqtt=off"],
+    set: isThere ? set : ["topics.auto_create_mqtt=off"],
     isDeclared: true
   })
 }

@@ -51,6 +51,9 @@ export class PlannedPartition {
   keptEnd: number
   /** What comes behind that. */
   added: Array<NewBatch> = []
+  /** Bytes of segments that go for their age, and for what the partition is allowed of bytes and records. */
+  trimmedForAge = 0
+  trimmedForSize = 0
 
   constructor(id: number, key: PartitionKey, before: StoredPartition | undefined) {
     this.id = id
@@ -89,7 +92,7 @@ export class PlannedPartition {
     return (this.before?.segments.at(-1)?.end ?? 0) > this.keptEnd
   }
 
-  /** Segments that trimming takes, of those that the partition would have: how many of the oldest. The log's start moves behind them. */
+  /** Moves the log's start behind those of the oldest segments that the partition's bounds do not allow; notes how much goes, and why. */
   trim(segments: ReadonlyArray<Segment>, { sizeBytesMax, recordsMax, appendedBeforeMs }: TrimTask): void {
     let bytes = segments.reduce((sum, segment) => sum + segment.bytes - HEADER_BYTES, 0)
     let records = segments.reduce((sum, segment) => sum + segment.records, 0)
@@ -97,9 +100,13 @@ export class PlannedPartition {
       const isOld = segment.lastAppendedMs < appendedBeforeMs
       const isOver = (bytes > sizeBytesMax || records > recordsMax) && at < segments.length - 1
       if (!isOld && !isOver) break
-      bytes -= segment.bytes - HEADER_BYTES
+      const size = segment.bytes - HEADER_BYTES
+      bytes -= size
       records -= segment.records
-      this.logStart = Math.max(this.logStart, segment.end)
+      if (segment.end <= this.logStart) continue
+      this.logStart = segment.end
+      if (isOld) this.trimmedForAge += size
+      else this.trimmedForSize += size
     }
   }
 }

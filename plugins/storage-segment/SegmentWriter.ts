@@ -32,6 +32,7 @@ import { faultOf, type SegmentFault } from "./SegmentFault.ts"
 import type { SegmentFiles } from "./SegmentFiles.ts"
 import { encodeHeader, HEADER_BYTES, indexName, logName } from "./segment-format.ts"
 import { shortened } from "./shortened.ts"
+import { Trimmed } from "./Trimmed.ts"
 import { writeIndex, writeLog } from "./write-segment.ts"
 
 /** Partitions that are written at a time. */
@@ -70,6 +71,7 @@ export class SegmentWriter implements CheckpointTarget {
   writtenBytes = 0
   sealed = 0
   removed = 0
+  readonly trimmed: Trimmed
   readonly #parts: SegmentWriterParts
   #nextId: number
   /** Directories that this process has made, or found. */
@@ -85,6 +87,7 @@ export class SegmentWriter implements CheckpointTarget {
     this.#parts = parts
     this.#nextId = parts.state.nextId
     this.state = parts.state
+    this.trimmed = new Trimmed(parts.clock, parts.log)
   }
 
   replayed(): void {}
@@ -340,6 +343,7 @@ export class SegmentWriter implements CheckpointTarget {
       this.#directories.delete(id)
     }
     this.removed += unwanted.length
+    this.trimmed.add(prepared.map(({ planned }) => planned))
     if (unwanted.length + gone.length === 0) return
     // Only when the partitions know where they start now.
     const told = new Promise<void>((resolve) => this.#parts.clock.immediate(resolve))

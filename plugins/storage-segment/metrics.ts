@@ -30,6 +30,8 @@ export function registerMetrics(
     ["written_bytes_total", "Bytes written to segments", () => writer.writtenBytes],
     ["segments_sealed_total", "Segments that were ended", () => writer.sealed],
     ["segments_removed_total", "Segments that were removed", () => writer.removed],
+    ["trimmed_age_bytes_total", "Bytes that went for their age", () => writer.trimmed.forAge],
+    ["trimmed_size_bytes_total", "Bytes that went because their partition keeps no more", () => writer.trimmed.forSize],
     ["cold_reads_total", "Reads of segments", () => reads.reads],
     ["cold_read_bytes_total", "Bytes read from segments", () => reads.readBytes],
     ["indexes_rebuilt_total", "Indexes that were made anew", () => indexes.rebuilt],

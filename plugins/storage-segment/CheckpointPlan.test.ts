@@ -7,7 +7,7 @@ import { BATCH_HEADER_BYTES, decodeRun, HEADER_BYTES, INDEX_ENTRY_BYTES } from "
 import { batchOf, keyOf } from "./testing.ts"
 
 const KEY = keyOf("topic")
-const WIDE = { bytes: 1_000_000_000, ageMs: 1_000_000 }
+const WIDE = { bytes: 1_000_000_000, ageMs: 1_000_000, records: 1_000_000 }
 
 function batchAt(base: number, records: number, valueBytes: number, epoch = 0, appendedAtMs = 0): NewBatch {
   const timestamps = Array.from({ length: records }, (_, at) => base * 10 + at)
@@ -94,6 +94,13 @@ test("a segment ends when the next batch would make it too large, or it is too o
   assert.deepEqual(
     aged.map(({ pieces }) => pieces.length),
     [10, 10, 10]
+  )
+  // Records end one that is not small.
+  const counted = planWrites(batchesFrom(0, 300, 400), undefined, { ...WIDE, records: 10 })
+  const small = Math.ceil((65_536 - HEADER_BYTES) / size)
+  assert.deepEqual(
+    counted.slice(0, 2).map(({ pieces }) => pieces.length),
+    [small, small]
   )
   // A batch that is larger than a segment may be has one of its own.
   const large = planWrites([batchAt(0, 1, 10), batchAt(1, 1, 50_000), batchAt(2, 1, 10)], undefined, bounds)
@@ -193,9 +200,10 @@ test("trimming takes whole segments from the old end, and never the newest for i
 
 test("segments of a log that is bounded are a part of the bound", () => {
   const trim: TrimTask = { id: 1, sizeBytesMax: 8_000_000, recordsMax: 1e9, appendedBeforeMs: 0 }
-  const bounds = { bytes: 10_000_000, ageMs: 80_000 }
+  const bounds = { bytes: 10_000_000, ageMs: 80_000, records: Number.POSITIVE_INFINITY }
   assert.deepEqual(boundsOf(bounds, undefined, 1_000_000), bounds)
-  assert.deepEqual(boundsOf(bounds, trim, 1_000_000), { bytes: 1_000_000, ageMs: 80_000 })
+  assert.deepEqual(boundsOf(bounds, trim, 1_000_000), { bytes: 1_000_000, ageMs: 80_000, records: 125_000_000 })
   assert.deepEqual(boundsOf(bounds, { ...trim, sizeBytesMax: 1 }, 1_000_000).bytes, 65_536)
+  assert.deepEqual(boundsOf(bounds, { ...trim, recordsMax: 80 }, 1_000_000).records, 10)
   assert.deepEqual(boundsOf(bounds, { ...trim, appendedBeforeMs: 840_000 }, 1_000_000).ageMs, 20_000)
 })

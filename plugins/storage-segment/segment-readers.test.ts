@@ -4,7 +4,7 @@ import { afterAll, test } from "bun:test"
 import assert from "node:assert/strict"
 import { type Partition, recordBatch } from "../../core/mod.ts"
 import { Xoshiro128 } from "../../core/platform/Xoshiro128.ts"
-import { append, Bench, batchOf, keyOf, makeDisk, put, readAll, turned, until } from "./testing.ts"
+import { append, Bench, batchOf, keyOf, makeDisk, put, readAll, turned, until, withFiles } from "./testing.ts"
 
 const bench = new Bench()
 afterAll(() => bench.close())
@@ -100,4 +100,33 @@ test("readers of a log that is cut, grows and is put away all the time", async (
     }
   }
   assert.ok(reads > 5_000, `${reads} reads`)
+})
+
+test("a run that grows while a window of it is read: what is new is not missing from the window", async () => {
+  const files = makeDisk()
+  let open: () => void = () => {}
+  let gate: Promise<void> = Promise.resolve()
+  const wrapped = withFiles((file) =>
+    file.pathname.endsWith(".log")
+      ? { read: (target, start, end, position) => gate.then(() => file.read(target, start, end, position)) }
+      : {}
+  )(files)
+  const store = await bench.open(files, { files: wrapped, settings: { segment_bytes: 1_000_000 } })
+  const partition = await bench.partition(store, keyOf("0"))
+  for (const timestamp of [1_000, 1, 2]) await append(partition, batchOf([timestamp], 50))
+  await store.store.checkpoints.flush()
+  // The run's latest time is that of a batch which is not searched any more.
+  await partition.deleteBefore(1)
+  gate = new Promise((resolve) => {
+    open = resolve
+  })
+  const asking = partition.offsetForTimestamp(500)
+  const reading = partition.read(1, 10_000)
+  await turned()
+  await append(partition, batchOf([3], 50))
+  await store.store.checkpoints.flush()
+  open()
+  assert.equal(await asking, undefined)
+  assert.ok((await reading).length > 0)
+  assert.equal(store.store.damages, 0)
 })

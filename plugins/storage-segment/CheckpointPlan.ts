@@ -9,7 +9,7 @@ import { BatchFacts, RunBuilder } from "./BatchScan.ts"
 import type { Segment, StoredPartition } from "./Segment.ts"
 import { encodeRuns, HEADER_BYTES, type IndexRun } from "./segment-format.ts"
 
-/** Of a bound on a partition's size or age, the share that one segment may have: what goes beyond the bound goes by whole segments. */
+/** Of a bound on a partition's size, records or age, the share that one segment may have: what goes beyond the bound goes by whole segments. */
 const SEGMENTS_PER_BOUND = 8
 const SEGMENT_BYTES_MIN = 65_536
 
@@ -17,6 +17,8 @@ export interface SegmentBounds {
   /** A segment is ended when it would become larger, or has become older. */
   readonly bytes: number
   readonly ageMs: number
+  /** The same for records, of one that is not small. */
+  readonly records: number
 }
 
 /** A batch to be added. */
@@ -112,12 +114,14 @@ export class PlannedPartition {
 }
 
 /** How large and old segments of a partition with these bounds may become. */
-export function boundsOf({ bytes, ageMs }: SegmentBounds, trim: TrimTask | undefined, nowMs: number): SegmentBounds {
-  if (trim === undefined) return { bytes, ageMs }
+export function boundsOf(bounds: SegmentBounds, trim: TrimTask | undefined, nowMs: number): SegmentBounds {
+  if (trim === undefined) return bounds
+  const { bytes, ageMs } = bounds
   const age =
     trim.appendedBeforeMs === 0 ? ageMs : Math.min(ageMs, (nowMs - trim.appendedBeforeMs) / SEGMENTS_PER_BOUND)
   const share = Math.max(SEGMENT_BYTES_MIN, trim.sizeBytesMax / SEGMENTS_PER_BOUND)
-  return { bytes: Math.min(bytes, share), ageMs: age }
+  const records = Math.min(bounds.records, trim.recordsMax / SEGMENTS_PER_BOUND)
+  return { bytes: Math.min(bytes, share), ageMs: age, records }
 }
 
 /** Adds batches behind the last segment, and to new ones. `last` is undefined where a new segment has to begin. */
@@ -184,6 +188,8 @@ class WriteBuilder {
 
   isFull({ bytes, appendedAtMs }: NewBatch, bounds: SegmentBounds): boolean {
     if (this.#end === this.#base) return false
+    const records = this.#facts.records + recordBatch.recordCount(bytes, 0)
+    if (records > bounds.records && this.#bytes >= SEGMENT_BYTES_MIN) return true
     return this.#bytes + bytes.length > bounds.bytes || appendedAtMs - this.#firstAppendedMs > bounds.ageMs
   }
 

@@ -3,7 +3,7 @@
  *
  * The journal is the promise, segments are derived from it: what is here may be behind, and is brought up by replaying.
  */
-import { join } from "node:path"
+import { dirname, join } from "node:path"
 import { Effect } from "effect"
 import {
   Checkpoints,
@@ -107,7 +107,11 @@ export class SegmentStore {
       manifest,
       clock,
       log,
-      bounds: { bytes: settings.segment_bytes, ageMs: settings.segment_age * 1_000 },
+      bounds: {
+        bytes: settings.segment_bytes,
+        ageMs: settings.segment_age * 1_000,
+        records: Number.POSITIVE_INFINITY
+      },
       state
     })
     this.partitions = new JournaledPartitions({
@@ -176,7 +180,10 @@ export class SegmentStore {
 
   async #prepare(): Promise<void> {
     const epochs = this.#epochs
-    await Effect.runPromise(this.files.files.makeDirectory(this.files.directory))
+    const { files, directory } = this.files
+    await Effect.runPromise(
+      files.makeDirectory(directory).pipe(Effect.andThen(files.syncDirectory(dirname(directory))))
+    )
     await this.checkpoints.between(async () => {
       epochs.resolve()
       const { limit: epochLimit, base: epochBase, last: epochLast } = epochs

@@ -286,8 +286,9 @@ export function durableContract(parts: DurableParts): void {
           if (step.kind === "stop" || step.kind === "crash") process = await process[step.kind]()
           else if (step.kind === "close") await process.close()
           else if (step.kind !== "reopen") {
+            const { start } = model
             await act(partition, model, step, mark)
-            isUsed ||= step.kind !== "read"
+            isUsed ||= step.kind === "append" || step.kind === "truncateTo" || model.start > start
             continue
           }
           partition = await process.open(key)

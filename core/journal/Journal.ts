@@ -44,6 +44,8 @@ export interface JournalConsumer {
   readonly kinds: ReadonlyArray<number>
   /** Entries up to this one are in its own durable state: their segments may go. Rises only; 0 = none. */
   readonly appliedIndex: number
+  /** It has never put anything away: what the journal has let go of was none of its own. Asked before recovery. */
+  readonly isFresh?: boolean
   /** Recovery: an operation of an entry above `appliedIndex`, in order, at `bytes[start, end)`, borrowed until this returns. */
   replayUnsafe(index: number, kind: number, bytes: Uint8Array, start: number, end: number): void
   /** Operations of this durability in entries up to `index` are committed; key-value writes among them have been applied. */

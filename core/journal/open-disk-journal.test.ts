@@ -156,3 +156,20 @@ test("key-value writes come back as they were", () => {
     })
   )
 })
+
+test("what is new to a journal misses nothing in what that has let go of; what is not does", async () => {
+  for (const isFresh of [true, false]) {
+    const { files, paths } = await closedJournal()
+    const [first = ""] = paths
+    await Effect.runPromise(files.remove(first))
+    const consumer = Object.assign(new NotingConsumer(), { isFresh })
+    if (!isFresh) {
+      await assert.rejects(openRig({ files, consumer }), /is missing|was expected/)
+      continue
+    }
+    const rig = await openRig({ files, consumer })
+    assert.ok(consumer.replayed.length > 0 && consumer.replayed.length < 20, `${consumer.replayed.length} replayed`)
+    assert.match(consumer.replayed.at(-1)?.text ?? "", /^19 x/)
+    await rig.close()
+  }
+})

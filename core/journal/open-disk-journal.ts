@@ -48,7 +48,9 @@ function recover(
   const { consumers, parts } = journal
   const { files, log, random, directory } = parts
   return Effect.gen(function* () {
-    const applied = consumers.map(({ appliedIndex }) => appliedIndex)
+    // One that is new to the journal has nothing to miss in what is gone; in what is there it may.
+    const begins = survey.segments.find(({ firstIndex }) => firstIndex > 0)?.previous ?? 0
+    const applied = consumers.map(({ isFresh, appliedIndex }) => (isFresh === true ? begins : appliedIndex))
     const above = applied.length === 0 ? 0 : Math.min(...applied)
     const ahead = consumers.find(({ appliedIndex }) => appliedIndex > 0)
     // A journal that was ever written to has files: what was acknowledged and not put away is gone with them.

@@ -58,6 +58,8 @@ export interface CheckpointsParts {
   readonly clock: ClockShape
   readonly log: LogShape
   readonly applied: number
+  /** The store is not there yet. */
+  readonly isFresh?: boolean
   readonly intervalMs: number
   /** Bytes in memory above which a checkpoint begins at once. */
   readonly bytes: number
@@ -72,6 +74,7 @@ interface UnderWay {
 export class Checkpoints implements JournalConsumer {
   readonly name: string
   readonly kinds: ReadonlyArray<number>
+  readonly isFresh: boolean
   appliedIndex: number
   /** Counters since the start. */
   checkpoints = 0
@@ -97,6 +100,7 @@ export class Checkpoints implements JournalConsumer {
     this.#parts = parts
     this.name = parts.name
     this.kinds = [...parts.otherKinds, parts.kind]
+    this.isFresh = parts.isFresh === true
     this.appliedIndex = parts.applied
     this.#index = parts.applied
   }

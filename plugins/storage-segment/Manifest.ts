@@ -6,7 +6,7 @@
  *  - A group is there as a whole or not at all (one checksum), and is added when all that it speaks of is synced.
  *  - What a segment's file has beyond what the manifest says of it is nothing: the next checkpoint writes over it.
  */
-import { join } from "node:path"
+import { dirname, join } from "node:path"
 import { Effect } from "effect"
 import {
   ByteReader,
@@ -119,6 +119,11 @@ export class Manifest {
     return { manifest: new Manifest(files, directory, end), content }
   }
 
+  /** The file is there. */
+  get isThere(): boolean {
+    return this.bytes > 0
+  }
+
   /** Adds a checkpoint, durable when this settles; `whole` is everything as it is with it. Rejects with `FileError`. */
   async add(change: ManifestChange, whole: () => ManifestContent): Promise<void> {
     if (this.#isSuspect || this.bytes > this.#rewriteAt) {
@@ -161,11 +166,17 @@ export class Manifest {
 
   async #rewrite(content: ManifestContent): Promise<void> {
     this.close()
+    // The first one: until there is something to say there is no directory either.
+    if (!this.isThere) await makeDirectory(this.#files, this.#directory)
     const bytes = await Manifest.write(this.#files, this.#directory, content)
     this.bytes = bytes
     this.#rewriteAt = Math.max(REWRITE_BYTES, bytes * REWRITE_FACTOR)
     this.#isSuspect = false
   }
+}
+
+async function makeDirectory(files: FilesShape, directory: string): Promise<void> {
+  await Effect.runPromise(files.makeDirectory(directory).pipe(Effect.andThen(files.syncDirectory(dirname(directory)))))
 }
 
 function encodeGroup(write: (writer: ByteWriter) => void): Uint8Array {

@@ -3,8 +3,7 @@
  *
  * The journal is the promise, segments are derived from it: what is here may be behind, and is brought up by replaying.
  */
-import { dirname, join } from "node:path"
-import { Effect } from "effect"
+import { join } from "node:path"
 import {
   Checkpoints,
   type ClockShape,
@@ -138,6 +137,7 @@ export class SegmentStore {
       clock,
       log,
       applied: state.applied,
+      isFresh: !manifest.isThere,
       intervalMs: settings.checkpoint_interval_ms,
       bytes: settings.checkpoint_bytes
     })
@@ -180,10 +180,6 @@ export class SegmentStore {
 
   async #prepare(): Promise<void> {
     const epochs = this.#epochs
-    const { files, directory } = this.files
-    await Effect.runPromise(
-      files.makeDirectory(directory).pipe(Effect.andThen(files.syncDirectory(dirname(directory))))
-    )
     await this.checkpoints.between(async () => {
       epochs.resolve()
       const { limit: epochLimit, base: epochBase, last: epochLast } = epochs

@@ -102,14 +102,14 @@ describe.skipIf(IS_EXTERNAL)("bad start", () => {
     await fails({ set: { "protocol-mqtt.tcp": "nonsense" }, says: [/protocol-mqtt\.tcp/, /nonsense/] })
   }, 30_000)
   test("an engine or mode that is not there yet says what there is", async () => {
-    await fails({ config: '[topics]\nmode = "memory"\n', says: [/topics\.mode/, /sqlite/, /hybrid \| persistent/] })
+    await fails({ config: '[topics]\nmode = "memory"\n', says: [/topics\.mode/, /segment/, /hybrid \| persistent/] })
     await fails({
       config: '[topics]\nengine = "memory"\nmode = "persistent"\n',
       says: [/topics\.mode/, /persistent/, /memory/]
     })
     await fails({
-      config: '[[topics.rule]]\nmatch = "a.*"\nengine = "segment"\n',
-      says: [/engine/, /segment/, /memory/]
+      config: '[[topics.rule]]\nmatch = "a.*"\nengine = "granite"\n',
+      says: [/engine/, /granite/, /segment/, /memory/]
     })
   })
   test("TOML that is none names the line", async () => {

@@ -33,8 +33,8 @@ const WILLS = "plugins/protocol-mqtt/Wills.ts"
 /** The disk is slow, which is no fault: what waits for it waits long enough to be killed in between. */
 const SLOW_SYNC: Replacement = {
   file: NODE_FILES,
-  text: "if (error === null) resolve()\n",
-  by: "if (error === null) setTimeout(resolve, 25)\n"
+  text: "await called((done) => fdatasync(descriptor, (error) => done(error, 0)))\n",
+  by: "await called((done) => fdatasync(descriptor, (error) => setTimeout(() => done(error, 0), 25)))\n"
 }
 const TWICE = /came again with QoS 2|is stored 2 times/
 const LOST = /lost: .* mqtt message/

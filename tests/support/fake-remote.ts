@@ -33,7 +33,7 @@ export class FakeRemote {
     const server = createServer({ noDelay: true })
     const made = new FakeRemote(server, options)
     server.on("connection", (socket) => made.#accept(socket))
-    await new Promise<void>((done) => server.listen(options.port ?? 0, "127.0.0.1", done))
+    await until(`the port ${options.port ?? 0}`, () => listens(server, options.port ?? 0))
     return made
   }
 
@@ -96,4 +96,17 @@ export class FakeRemote {
     socket.on("data", (bytes) => void stream.parse(Buffer.from(bytes)))
     socket.on("error", () => {})
   }
+}
+
+/** Whether the server listens on the port now. One that was given back may be somebody's own end of a connection for a moment. */
+function listens(server: Server, port: number): Promise<boolean> {
+  return new Promise((resolve, reject) => {
+    const failed = (error: NodeJS.ErrnoException): void =>
+      error.code === "EADDRINUSE" ? resolve(false) : reject(error)
+    server.once("error", failed)
+    server.listen(port, "127.0.0.1", () => {
+      server.off("error", failed)
+      resolve(true)
+    })
+  })
 }

@@ -13,7 +13,7 @@ import { batch } from "./record-batch.ts"
 import { ROOT } from "./runtime.ts"
 
 const HAS_SQLITE = builtins.some(({ name }) => name === "storage-sqlite")
-const HAS_SEGMENTS = HAS_SQLITE && builtins.some(({ name }) => name === "storage-segment")
+const HAS_SEGMENTS = builtins.some(({ name }) => name === "storage-segment")
 const PROTOCOLS = ["protocol-mqtt", "protocol-kafka", "admin-http"]
 
 /** A storage by name, and what its manifest begins with. */
@@ -33,8 +33,8 @@ export const STORAGES: ReadonlyArray<DurableStorage> = [
       ...(HAS_SQLITE ? ['use = "storage-sqlite"\nenabled = false'] : [])
     ]
   },
-  ...(HAS_SQLITE ? [{ name: "storage-sqlite", plugins: [], engine: "sqlite" }] : []),
-  ...(HAS_SEGMENTS ? [{ name: "storage-segment", plugins: [], engine: "segment" }] : [])
+  // State lies in the database, partitions in segments; where these are not part of the build both are in the database.
+  ...(HAS_SQLITE ? [{ name: "ours", plugins: [], engine: HAS_SEGMENTS ? "segment" : "sqlite" }] : [])
 ]
 
 /** The text of a manifest for a node of `shards` with that storage. */

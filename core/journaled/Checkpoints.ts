@@ -38,7 +38,7 @@ export interface CheckpointTarget {
   readonly isDirty: boolean
   /** Recovery: an operation of another kind than the partitions' own. */
   replayed(kind: number, bytes: Uint8Array, start: number, end: number): void
-  /** A checkpoint begins: what is there now belongs to it, what comes later does not. Each begins so, and ends by `put` or is put again. */
+  /** A checkpoint begins: what is there now belongs to it, what comes later does not. One that puts operations away begins so, and ends by `put` or is put again. */
   freeze(): void
   /** Puts a checkpoint away as a whole or not at all; tells how that left the partitions that it touched. Rejects with a reason. */
   put(checkpoint: Checkpoint): Promise<ReadonlyArray<PartitionFigures>>
@@ -93,6 +93,7 @@ export class Checkpoints implements JournalConsumer {
   #isStopped = false
   /** The journal has been recovered: before, nothing is written, so that a start that fails leaves the files as they are. */
   #isLive = false
+  #prepared: Promise<void> | undefined
   /** Told when no checkpoint is under way. */
   #idle: Array<() => void> = []
 
@@ -171,6 +172,18 @@ export class Checkpoints implements JournalConsumer {
     await this.#whenIdle()
   }
 
+  /**
+   * To be awaited before a partition is opened: leader epochs are reserved, so that none that was seen is given out again. Only then is
+   * something written, so that a start which fails before leaves the files as they are. Rejects as the target does, or with `StorageError`.
+   */
+  prepare(): Promise<void> {
+    this.#prepared ??= this.#reserve().catch((error) => {
+      this.#prepared = undefined
+      throw error
+    })
+    return this.#prepared
+  }
+
   /** Runs `work` while no checkpoint is under way; none begins before it has settled. Rejects with `StorageError`. */
   async between<Value>(work: () => Promise<Value>): Promise<Value> {
     while (this.#underWay !== undefined) {
@@ -202,6 +215,16 @@ export class Checkpoints implements JournalConsumer {
   abandon(): void {
     this.#isStopped = true
     for (const timer of [this.#timer, this.#ageTimer]) timer?.cancel()
+  }
+
+  #reserve(): Promise<void> {
+    const { epochs, target } = this.#parts
+    return this.between(async () => {
+      epochs.resolve()
+      const { state } = epochs
+      await target.put({ ...state, applied: this.appliedIndex, isClean: false, operations: [], trims: [] })
+      epochs.reserved(state.epochLimit)
+    })
   }
 
   /** What was committed may be enough for a checkpoint. */
@@ -258,14 +281,14 @@ export class Checkpoints implements JournalConsumer {
     // Only now: what is synced is not lost any more.
     const operations = partitions.operationsUpTo(applied)
     const startedMs = clock.monotonicMs()
-    const { limit: epochLimit, base: epochBase, last: epochLast } = epochs
+    const { state } = epochs
     const trims = partitions.trimTasks(operations)
-    target.put({ applied, isClean, epochBase, epochLast, epochLimit, operations, trims }).then(
+    target.put({ ...state, applied, isClean, operations, trims }).then(
       (figures) => {
         assert(this.#underWay === underWay, "checkpoints come one after the other")
         this.lastMs = clock.monotonicMs() - startedMs
         this.totalMs += this.lastMs
-        epochs.reserved(epochLimit)
+        epochs.reserved(state.epochLimit)
         partitions.putAway(operations, figures)
         this.#done(underWay)
       },

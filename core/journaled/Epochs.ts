@@ -41,6 +41,11 @@ export class Epochs {
     this.limit = Math.max(before.epochLimit, before.epochLast) + 1 + RESERVED
   }
 
+  /** What is to be kept of them now. */
+  get state(): Omit<EpochState, "isClean"> {
+    return { epochBase: this.base, epochLast: this.last, epochLimit: this.limit }
+  }
+
   /** Recovery has seen this one. */
   replayed(epoch: number): void {
     this.#highest = Math.max(this.#highest, epoch)

@@ -1,19 +1,19 @@
 /** The engine that partitions fed from the journal make: opened for the life of a scope. */
 import { Effect } from "effect"
 import { type Engine, StorageError, Unusable } from "../log/Engines.ts"
+import type { Checkpoints } from "./Checkpoints.ts"
 import type { JournaledPartitions } from "./JournaledPartitions.ts"
 
 export interface JournaledEngineParts {
   /** For messages: "sqlite". */
   readonly name: string
   readonly partitions: JournaledPartitions
-  /** To be awaited before a partition is opened. Rejects with `StorageError`. */
-  readonly prepare: () => Promise<void>
+  readonly checkpoints: Checkpoints
   /** What an error of the engine's own files says, for a person; undefined for one that nobody foresaw. */
   readonly explain: (error: unknown) => string | undefined
 }
 
-export function makeJournaledEngine({ name, partitions, prepare, explain }: JournaledEngineParts): Engine {
+export function makeJournaledEngine({ name, partitions, checkpoints, explain }: JournaledEngineParts): Engine {
   const asStorageError = (error: unknown): StorageError => {
     if (error instanceof StorageError) return error
     const message = explain(error)
@@ -25,7 +25,10 @@ export function makeJournaledEngine({ name, partitions, prepare, explain }: Jour
     isJournaled: true,
     open: (key, options) =>
       Effect.acquireRelease(
-        Effect.tryPromise({ try: () => prepare().then(() => partitions.acquire(key, options)), catch: asStorageError }),
+        Effect.tryPromise({
+          try: () => checkpoints.prepare().then(() => partitions.acquire(key, options)),
+          catch: asStorageError
+        }),
         (partition) => Effect.promise(() => partitions.release(partition))
       ),
     remove: (key) => Effect.tryPromise({ try: () => partitions.remove(key), catch: asStorageError })

@@ -61,9 +61,7 @@ export class SegmentStore {
   /** Times that something damaged was met. */
   damages = 0
   readonly #log: LogShape
-  readonly #epochs: Epochs
   readonly #told = new Set<string>()
-  #prepared: Promise<void> | undefined
   #closed: Promise<void> | undefined
 
   /** Opens the segments of a store. Writes nothing. Rejects with `StorageError`, one line for a person. */
@@ -84,7 +82,7 @@ export class SegmentStore {
   ) {
     const { partitions, state } = content
     this.#log = log
-    this.#epochs = new Epochs(state)
+    const epochs = new Epochs(state)
     this.manifest = manifest
     this.catalogue = new Catalogue(partitions)
     this.files = new SegmentFiles(files, directory, settings.open_files_max)
@@ -118,7 +116,7 @@ export class SegmentStore {
       kind: KIND_SEGMENT,
       journal,
       shelf: new SegmentShelf(shared),
-      epochs: this.#epochs,
+      epochs,
       hot: this.hot,
       nextPartition: state.nextId,
       residentBytesMax: settings.resident_bytes_max,
@@ -133,7 +131,7 @@ export class SegmentStore {
       journal,
       target: this.writer,
       partitions: this.partitions,
-      epochs: this.#epochs,
+      epochs,
       clock,
       log,
       applied: state.applied,
@@ -144,24 +142,11 @@ export class SegmentStore {
     this.checkpoints.start()
   }
 
-  /**
-   * To be awaited before a partition is opened: leader epochs are reserved, so that none that was seen is given out again. Only then is
-   * something written, so that a start which fails before leaves the files as they are. Rejects with `StorageError`.
-   */
-  prepare(): Promise<void> {
-    this.#prepared ??= this.#prepare().catch((error) => {
-      this.#prepared = undefined
-      if (!(error instanceof FileError)) throw error
-      throw new StorageError({ engine: ENGINE, reason: new Unusable({ message: error.message }) })
-    })
-    return this.#prepared
-  }
-
   /** What the manifest says now; its files stay as they are until `release`. Rejects with `StorageError`. */
   hold(): Promise<{ readonly content: ManifestContent; readonly release: () => void }> {
-    return this.checkpoints.between(() => {
+    return this.checkpoints.between(async () => {
       const content = { partitions: new Map(this.catalogue.all), state: this.writer.state }
-      return Promise.resolve({ content, release: this.writer.hold() })
+      return { content, release: this.writer.hold() }
     })
   }
 
@@ -176,17 +161,6 @@ export class SegmentStore {
     this.checkpoints.abandon()
     this.manifest.close()
     this.files.close()
-  }
-
-  async #prepare(): Promise<void> {
-    const epochs = this.#epochs
-    await this.checkpoints.between(async () => {
-      epochs.resolve()
-      const { limit: epochLimit, base: epochBase, last: epochLast } = epochs
-      const state = { applied: this.checkpoints.appliedIndex, isClean: false, epochBase, epochLast, epochLimit }
-      await this.writer.put({ ...state, operations: [], trims: [] })
-      epochs.reserved(epochLimit)
-    })
   }
 
   async #close(): Promise<void> {

@@ -6,7 +6,7 @@ export function makeSegmentEngine(store: SegmentStore): Engine {
   return makeJournaledEngine({
     name: ENGINE,
     partitions: store.partitions,
-    prepare: () => store.prepare(),
+    checkpoints: store.checkpoints,
     explain: (error) => (error instanceof FileError ? error.message : undefined)
   })
 }

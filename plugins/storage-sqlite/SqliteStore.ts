@@ -51,8 +51,6 @@ export class SqliteStore {
   readonly hot: HotBatches
   readonly #thread: StoreThread
   readonly #reading: SqliteDatabase
-  readonly #epochs: Epochs
-  #prepared: Promise<void> | undefined
   #closed: Promise<void> | undefined
 
   /** Opens the database, or makes it. Rejects with `StorageError`, one line for a person; then the thread is stopped. */
@@ -87,7 +85,6 @@ export class SqliteStore {
     this.pathname = pathname
     this.#thread = thread
     this.#reading = reading
-    this.#epochs = epochs
     this.hot = new HotBatches(settings.hot_bytes_max)
     this.keyValue = new SqliteKeyValueStore(thread, reading, found.keys)
     this.writer = new CheckpointWriter(thread, this.keyValue, clock)
@@ -121,18 +118,6 @@ export class SqliteStore {
     this.checkpoints.start()
   }
 
-  /**
-   * To be awaited before a partition is opened: leader epochs are reserved, so that none that was seen is given out again. Only then is
-   * something written, so that a start which fails before leaves the files as they are. Rejects with `StorageError`.
-   */
-  prepare(): Promise<void> {
-    this.#prepared ??= this.#prepare().catch((error) => {
-      this.#prepared = undefined
-      throw error
-    })
-    return this.#prepared
-  }
-
   /** Rows, bytes, and up to which entry they go. Counts every row. Rejects with `StorageError`. */
   stats(): Promise<StoreStats> {
     return this.#thread.request<"stats">({ kind: "stats" })
@@ -158,17 +143,6 @@ export class SqliteStore {
     this.checkpoints.abandon()
     this.#reading.close()
     this.#thread.stop()
-  }
-
-  #prepare(): Promise<void> {
-    const epochs = this.#epochs
-    return this.checkpoints.between(async () => {
-      epochs.resolve()
-      const { limit, base, last } = epochs
-      const state = { applied: this.checkpoints.appliedIndex, isClean: false, epochBase: base, epochLast: last }
-      await this.#thread.request<"commit">({ kind: "commit", state: { ...state, epochLimit: limit }, trims: [] })
-      epochs.reserved(limit)
-    })
   }
 
   async #close(): Promise<void> {

@@ -8,7 +8,7 @@ export function makeSqliteEngine(store: SqliteStore): Engine {
   return makeJournaledEngine({
     name: ENGINE,
     partitions: store.partitions,
-    prepare: () => store.prepare(),
+    checkpoints: store.checkpoints,
     explain: (error) => (error instanceof SqliteError ? error.message : undefined)
   })
 }

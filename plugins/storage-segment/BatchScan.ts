@@ -10,19 +10,20 @@ export class RunBuilder {
   position: number
   end: number
   maxTimestamp: number
-  #relativeOffset: number
+  /** Of the run that is open; what comes next where none is. */
+  relativeOffset: number
 
   /** Goes on behind `position`, with a run that was begun where `openFrom` says so. */
   constructor(position: number, relativeOffset: number, openFrom = position, maxTimestamp = Number.NEGATIVE_INFINITY) {
     this.position = openFrom
     this.end = position
     this.maxTimestamp = maxTimestamp
-    this.#relativeOffset = relativeOffset
+    this.relativeOffset = relativeOffset
   }
 
   /** Adds a batch; `relativeOffset` is its own, counted from the segment's. */
   add(relativeOffset: number, size: number, maxTimestamp: number): void {
-    if (this.end === this.position) this.#relativeOffset = relativeOffset
+    if (this.end === this.position) this.relativeOffset = relativeOffset
     this.end += size
     this.maxTimestamp = Math.max(this.maxTimestamp, maxTimestamp)
     if (this.end - this.position >= INDEX_RUN_BYTES) this.close()
@@ -30,16 +31,11 @@ export class RunBuilder {
 
   /** Ends the run that is open, unless nothing is in it. */
   close(): void {
-    const { position, end, maxTimestamp } = this
+    const { relativeOffset, position, end, maxTimestamp } = this
     if (end === position) return
-    this.runs.push({ relativeOffset: this.#relativeOffset, position, end, maxTimestamp })
+    this.runs.push({ relativeOffset, position, end, maxTimestamp })
     this.position = end
     this.maxTimestamp = Number.NEGATIVE_INFINITY
-  }
-
-  /** Of the run that is open; what comes next where none is. */
-  get relativeOffset(): number {
-    return this.#relativeOffset
   }
 }
 

@@ -209,7 +209,6 @@ class WriteBuilder {
     this.#runs.close()
     // What a sealed segment's index has is all that it will ever have.
     if (isSealed) this.#entries.close()
-    const { batches, records, firstTimestamp, maxTimestamp, headersCrc } = this.#facts
     const entries = encodeRuns(this.#entries.runs)
     const isOpen = this.#entries.end > this.#entries.position
     const after: Segment = {
@@ -217,13 +216,9 @@ class WriteBuilder {
       end: this.#end,
       bytes: this.#bytes,
       isSealed,
-      firstTimestamp,
-      maxTimestamp,
+      ...this.#facts,
       firstAppendedMs: this.#firstAppendedMs,
       lastAppendedMs: this.#lastAppendedMs,
-      batches,
-      records,
-      headersCrc,
       indexEntries: (this.#before?.indexEntries ?? 0) + this.#entries.runs.length,
       indexCrc: crc32cUpdate(this.#before?.indexCrc ?? 0, entries, 0, entries.length),
       indexedBytes: this.#entries.position,

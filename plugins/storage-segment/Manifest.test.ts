@@ -4,8 +4,9 @@ import { Effect } from "effect"
 import { keepSome } from "../../core/platform/simulated-content.ts"
 import type { SimulatedFiles } from "../../core/platform/simulated-files.ts"
 import { Xoshiro128 } from "../../core/platform/Xoshiro128.ts"
-import { FRESH_STATE, Manifest, type ManifestChange, type ManifestContent, ManifestFault } from "./Manifest.ts"
+import { FRESH_STATE, Manifest, type ManifestChange, type ManifestContent } from "./Manifest.ts"
 import type { Segment, StoredPartition } from "./Segment.ts"
+import { SegmentFault } from "./SegmentFault.ts"
 import { Bench, keyOf, makeDisk, refusalOf, reopened, SEGMENTS, storeBatches } from "./testing.ts"
 
 const PATHNAME = `${SEGMENTS}/manifest`
@@ -206,7 +207,7 @@ test("a bit that is turned in a group before the last is named with its byte; in
   const short = makeDisk()
   await Effect.runPromise(short.makeDirectory(SEGMENTS))
   short.openUnsafe(PATHNAME, "create").writeUnsafe(new Uint8Array(40), 0, 40, 0)
-  await expect(Manifest.open(short, SEGMENTS)).rejects.toThrow(ManifestFault)
+  await expect(Manifest.open(short, SEGMENTS)).rejects.toThrow(SegmentFault)
 })
 
 test("a store whose manifest is damaged does not start, says where, and changes nothing", async () => {

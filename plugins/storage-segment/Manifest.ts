@@ -20,6 +20,7 @@ import {
   replaceFile
 } from "../../core/mod.ts"
 import { findSegment, type Segment, type StoredPartition } from "./Segment.ts"
+import { SegmentFault } from "./SegmentFault.ts"
 
 export const MANIFEST_NAME = "manifest"
 /** "MFMG" */
@@ -65,21 +66,6 @@ export interface ManifestContent {
   readonly state: ManifestState
 }
 
-/** Damage that a person has to look at. */
-export class ManifestFault extends Error {
-  readonly pathname: string
-  readonly position: number
-  /** Half a sentence for a person. */
-  readonly reason: string
-
-  constructor(pathname: string, position: number, reason: string) {
-    super(`${pathname}: byte ${position}: ${reason}`)
-    this.pathname = pathname
-    this.position = position
-    this.reason = reason
-  }
-}
-
 export class Manifest {
   /** Bytes of the file. */
   bytes: number
@@ -100,7 +86,7 @@ export class Manifest {
     return join(this.#directory, MANIFEST_NAME)
   }
 
-  /** Reads the manifest of a directory that is there; an empty one where it has none. Rejects with `FileError` or {@link ManifestFault}. */
+  /** Reads the manifest of a directory that is there; an empty one where it has none. Rejects with `FileError` or {@link SegmentFault}. */
   static async open(
     files: FilesShape,
     directory: string
@@ -258,7 +244,7 @@ function numbersOf(segment: Segment): ReadonlyArray<number> {
   ]
 }
 
-/** What the bytes of a manifest say, up to the first group that is not whole. Throws {@link ManifestFault}. */
+/** What the bytes of a manifest say, up to the first group that is not whole. Throws {@link SegmentFault}. */
 export function readManifest(
   bytes: Uint8Array,
   pathname: string
@@ -273,10 +259,10 @@ export function readManifest(
   // Groups follow one another as they are synced: one that is whole behind one that is not says that this one was, too.
   for (let next = at + 1; next + GROUP_HEADER_BYTES <= bytes.length; next++) {
     if (bytes[next] === GROUP_MAGIC >>> 24 && groupEnd(bytes, next, pathname) !== undefined) {
-      throw new ManifestFault(pathname, at, `what is written here is damaged; whole again from byte ${next} on`)
+      throw new SegmentFault(pathname, at, `what is written here is damaged; whole again from byte ${next} on`)
     }
   }
-  if (state === undefined) throw new ManifestFault(pathname, 0, "it holds nothing that is whole")
+  if (state === undefined) throw new SegmentFault(pathname, 0, "it holds nothing that is whole")
   return { content: { partitions, state }, end: at }
 }
 
@@ -290,7 +276,7 @@ function groupEnd(bytes: Uint8Array, start: number, pathname: string): number | 
   const checksum = reader.uint32()
   if (end > bytes.length || crc32c(bytes, start + GROUP_HEADER_BYTES, end) !== checksum) return undefined
   if (version === VERSION) return end
-  throw new ManifestFault(pathname, start, `it has version ${version}; this program knows ${VERSION}`)
+  throw new SegmentFault(pathname, start, `it has version ${version}; this program knows ${VERSION}`)
 }
 
 function readGroup(

@@ -1,4 +1,4 @@
-/** Something in a segment's files that is not as it was written; named by path and byte. */
+/** Something in the files of segments, or in their manifest, that is not as it was written; named by path and byte. */
 import { FileError } from "../../core/mod.ts"
 
 export class SegmentFault extends Error {

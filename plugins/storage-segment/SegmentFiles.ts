@@ -15,8 +15,6 @@ interface Held {
 }
 
 export class SegmentFiles {
-  /** Times that a file was opened. */
-  opened = 0
   readonly files: FilesShape
   readonly directory: string
   readonly #openMax: number
@@ -96,7 +94,6 @@ export class SegmentFiles {
     this.drop(pathname)
     this.#makeRoom()
     const file = this.#opened(pathname, mode)
-    this.opened += 1
     const held: Held = { file, isWritable: mode !== "read", users: 1, isDropped: false }
     this.#held.set(pathname, held)
     return held

@@ -114,7 +114,7 @@ export function indexFrom(bytes: Uint8Array, segment: Segment): SegmentIndex | u
 }
 
 /** Adds what lies behind the index's file as a run of its own. */
-export function withTail(index: SegmentIndex, segment: Segment): SegmentIndex {
+function withTail(index: SegmentIndex, segment: Segment): SegmentIndex {
   if (segment.bytes > segment.indexedBytes) {
     index.push({
       relativeOffset: segment.indexedEnd - segment.base,

@@ -129,8 +129,12 @@ export class SegmentShelf implements Shelf {
     const partition = this.#parts.catalogue.get(id)
     const segment = partition?.segments[findSegment(partition.segments, offset)]
     if (segment === undefined) return undefined
-    const { base } = this.#plain(offset, () => this.#parts.positions.endingBehind(id, segment, offset))
-    return base < end ? base : undefined
+    try {
+      const { base } = this.#parts.positions.endingBehind(id, segment, offset)
+      return base < end ? base : undefined
+    } catch (error) {
+      throw this.#told(error, offset)
+    }
   }
 
   /** The first batch of a segment that ends behind `offset`, begins below `end` and has that time or a later one. */
@@ -195,14 +199,6 @@ export class SegmentShelf implements Shelf {
     const fault = error.code === "not-found" ? faultOf(error, error.pathname) : undefined
     if (fault !== undefined) this.#parts.damaged(fault)
     return new StorageError({ engine: "segment", reason: new Unusable({ message: error.message }) })
-  }
-
-  #plain<Value>(offset: number, work: () => Value): Value {
-    try {
-      return work()
-    } catch (error) {
-      throw this.#told(error, offset)
-    }
   }
 }
 

@@ -21,10 +21,10 @@ import {
 import { Catalogue } from "./Catalogue.ts"
 import { ColdReads } from "./ColdReads.ts"
 import { Indexes } from "./Indexes.ts"
-import { Manifest, type ManifestContent, ManifestFault } from "./Manifest.ts"
+import { Manifest, type ManifestContent } from "./Manifest.ts"
 import { Positions } from "./Positions.ts"
 import type { Segment } from "./Segment.ts"
-import type { SegmentFault } from "./SegmentFault.ts"
+import { SegmentFault } from "./SegmentFault.ts"
 import { SegmentFiles } from "./SegmentFiles.ts"
 import { SegmentShelf } from "./SegmentShelf.ts"
 import { SegmentWriter } from "./SegmentWriter.ts"
@@ -70,7 +70,7 @@ export class SegmentStore {
     try {
       return new SegmentStore(parts, directory, await Manifest.open(parts.files, directory))
     } catch (error) {
-      if (!(error instanceof FileError || error instanceof ManifestFault)) throw error
+      if (!(error instanceof FileError || error instanceof SegmentFault)) throw error
       throw new StorageError({ engine: ENGINE, reason: new Unusable({ message: error.message }) })
     }
   }

@@ -15,7 +15,8 @@ import {
   RecordCursor,
   recordBatch
 } from "../../core/mod.ts"
-import { MANIFEST_NAME, ManifestFault, readManifest } from "./Manifest.ts"
+import { MANIFEST_NAME, readManifest } from "./Manifest.ts"
+import { SegmentFault } from "./SegmentFault.ts"
 import {
   BATCH_HEADER_BYTES,
   baseOfName,
@@ -138,7 +139,7 @@ async function dumpManifest(file: OpenFile, { say }: DumpRequest): Promise<strin
     }
     return end === bytes.length ? "" : `byte ${end}: what follows is no whole group: a crash cut it off`
   } catch (error) {
-    if (!(error instanceof ManifestFault)) throw error
+    if (!(error instanceof SegmentFault)) throw error
     return `byte ${error.position}: ${error.reason}`
   }
 }

@@ -17,7 +17,7 @@ import {
   recordBatch
 } from "../../core/mod.ts"
 import { BatchScan } from "./BatchScan.ts"
-import { MANIFEST_NAME, Manifest, type ManifestContent, ManifestFault } from "./Manifest.ts"
+import { MANIFEST_NAME, Manifest, type ManifestContent } from "./Manifest.ts"
 import type { Segment, StoredPartition } from "./Segment.ts"
 import { SegmentFault } from "./SegmentFault.ts"
 import { indexFrom } from "./SegmentIndex.ts"
@@ -57,8 +57,8 @@ async function look(request: InspectionRequest, directory: string): Promise<Part
   try {
     content = (await Manifest.open(files, directory)).content
   } catch (error) {
-    if (!(error instanceof ManifestFault || error instanceof FileError)) throw error
-    const position = error instanceof ManifestFault ? { position: error.position } : {}
+    if (!(error instanceof SegmentFault || error instanceof FileError)) throw error
+    const position = error instanceof SegmentFault ? { position: error.position } : {}
     const damage = { pathname: join(directory, MANIFEST_NAME), ...position, message: error.message, remedy: REMEDY }
     return { ...report, bytes: 0, counts: {}, damage: [damage] }
   }

@@ -47,7 +47,6 @@ async function cutSegment(
     const { runs, facts } = await files.use(pathname, "read", (file) =>
       scanLater(file, new BatchScan(bounds, pathname))
     )
-    const { batches, records, firstTimestamp, maxTimestamp, headersCrc } = facts
     const entries = encodeRuns(runs.runs)
     const isOpen = runs.end > runs.position
     return {
@@ -55,7 +54,7 @@ async function cutSegment(
       end,
       bytes: position,
       isSealed: false,
-      ...{ batches, records, firstTimestamp, maxTimestamp, headersCrc },
+      ...facts,
       indexEntries: runs.runs.length,
       indexCrc: crc32c(entries, 0, entries.length),
       indexedBytes: runs.position,

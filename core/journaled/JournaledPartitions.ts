@@ -29,7 +29,7 @@ import type { PartitionHost } from "./PartitionHost.ts"
 import { PartitionTable } from "./PartitionTable.ts"
 import type { ReplayedOperation } from "./replayed-operation.ts"
 import type { PartitionFigures, Shelf, TrimTask } from "./Shelf.ts"
-import { TicketWaits } from "./TicketWaits.ts"
+import { ticketCommitted } from "./ticket-committed.ts"
 
 /** What a batch that is not put away takes beside its bytes, about. */
 const BATCH_BYTES = 200
@@ -63,18 +63,16 @@ export class JournaledPartitions implements PartitionHost {
   readonly #operations = new Line<Operation>()
   readonly #uncommitted = { hybrid: new Line<Batch>(), persistent: new Line<Batch>() }
   readonly #committed = { hybrid: 0, persistent: 0 }
-  readonly #waits: TicketWaits
   readonly #head = new Uint8Array(APPEND_HEAD_BYTES)
   #settling: Array<() => boolean> = []
 
   constructor(parts: PartitionsParts) {
-    const { engine, journal, shelf, hot } = parts
+    const { journal, shelf, hot } = parts
     this.#parts = parts
     this.journal = journal
     this.shelf = shelf
     this.hot = hot
     this.#table = new PartitionTable(this, parts.nextPartition)
-    this.#waits = new TicketWaits(engine)
     this.#head[0] = BATCH_APPENDED
   }
 
@@ -311,7 +309,7 @@ export class JournaledPartitions implements PartitionHost {
     const index = this.journal.nextIndex
     const ticket = this.journal.submitOperation(this.#parts.kind, durability, body, NOTHING, 0, 0)
     this.#note({ partition, kind, index, durability, body })
-    return this.#waits.wait(this.journal.ticketsOf(durability), ticket)
+    return ticketCommitted(this.#parts.engine, this.journal.ticketsOf(durability), ticket)
   }
 
   #note(change: Change): void {

@@ -4,10 +4,11 @@ import { Effect } from "effect"
 import { keepSome } from "../../core/platform/simulated-content.ts"
 import type { SimulatedFiles } from "../../core/platform/simulated-files.ts"
 import { Xoshiro128 } from "../../core/platform/Xoshiro128.ts"
+import { inspect } from "./inspect.ts"
 import { FRESH_STATE, Manifest, type ManifestChange, type ManifestContent } from "./Manifest.ts"
 import type { Segment, StoredPartition } from "./Segment.ts"
 import { SegmentFault } from "./SegmentFault.ts"
-import { Bench, keyOf, makeDisk, refusalOf, reopened, SEGMENTS, storeBatches } from "./testing.ts"
+import { Bench, DIRECTORY, keyOf, makeDisk, refusalOf, reopened, SEGMENTS, storeBatches } from "./testing.ts"
 
 const PATHNAME = `${SEGMENTS}/manifest`
 
@@ -234,5 +235,19 @@ test("a bit that is turned in the last group: the journal says again what it sai
     if (count === 5) assert.equal(refusal, "")
     else assert.match(refusal, /\.journal|journal/)
   }
+  await bench.close()
+})
+
+test("verify names a damaged manifest once: its path and its byte stand beside what was found", async () => {
+  const bench = new Bench()
+  const files = makeDisk()
+  await storeBatches(bench, files, 1, 1)
+  files.flipBit(PATHNAME, 2, 0)
+  const request = { depth: "verify", store: 0, directory: DIRECTORY, files, pace: () => Promise.resolve() } as const
+  const [report] = await Effect.runPromise(inspect({}, request))
+  assert.equal(report?.damage.length, 1)
+  const [damage] = report.damage
+  assert.equal(damage?.pathname, PATHNAME)
+  assert.ok(damage.position !== undefined && !damage.message.includes(PATHNAME), damage.message)
   await bench.close()
 })

@@ -59,7 +59,7 @@ async function look(request: InspectionRequest, directory: string): Promise<Part
   } catch (error) {
     if (!(error instanceof SegmentFault || error instanceof FileError)) throw error
     const position = error instanceof SegmentFault ? { position: error.position } : {}
-    const damage = { pathname: join(directory, MANIFEST_NAME), ...position, message: error.message, remedy: REMEDY }
+    const damage = { pathname: join(directory, MANIFEST_NAME), ...position, message: error.reason, remedy: REMEDY }
     return { ...report, bytes: 0, counts: {}, damage: [damage] }
   }
   const damage: Array<Damage> = []

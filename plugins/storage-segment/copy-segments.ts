@@ -4,9 +4,9 @@
  */
 import { join } from "node:path"
 import { Effect } from "effect"
-import type { FilesShape, OpenFile } from "../../core/mod.ts"
+import { FileError, type FilesShape, type OpenFile } from "../../core/mod.ts"
 import { Manifest } from "./Manifest.ts"
-import type { Segment, StoredPartition } from "./Segment.ts"
+import type { StoredPartition } from "./Segment.ts"
 import { DIRECTORY_NAME, type SegmentStore } from "./SegmentStore.ts"
 import { FOOTER_BYTES, INDEX_ENTRY_BYTES, indexName, logName } from "./segment-format.ts"
 
@@ -36,27 +36,23 @@ async function copyPartition(
 ): Promise<void> {
   const own = join(directory, String(id))
   await Effect.runPromise(files.makeDirectory(own))
-  for (const segment of segments) {
-    for (const [name, bytes] of filesOf(segment)) {
-      await store.files.use(store.files.pathOf(id, name), "read", async (from) => {
-        const to = files.openUnsafe(join(own, name), "create")
-        try {
-          await copyFile(from, to, bytes)
-        } finally {
-          to.close()
-        }
-      })
-    }
+  const copy = (name: string, size: number): Promise<void> =>
+    store.files.use(store.files.pathOf(id, name), "read", async (from) => {
+      const to = files.openUnsafe(join(own, name), "create")
+      try {
+        await copyFile(from, to, size)
+      } finally {
+        to.close()
+      }
+    })
+  for (const { base, bytes, isSealed, indexEntries } of segments) {
+    await copy(logName(base), bytes + (isSealed ? FOOTER_BYTES : 0))
+    await copy(indexName(base), indexEntries * INDEX_ENTRY_BYTES).catch((error: unknown) => {
+      // It is made anew from the segment, here and there.
+      if (!(error instanceof FileError) || error.code !== "not-found") throw error
+    })
   }
   await Effect.runPromise(files.syncDirectory(own))
-}
-
-/** The names of a segment's files, and how many of their bytes are its own. */
-function filesOf(segment: Segment): ReadonlyArray<readonly [name: string, bytes: number]> {
-  return [
-    [logName(segment.base), segment.bytes + (segment.isSealed ? FOOTER_BYTES : 0)],
-    [indexName(segment.base), segment.indexEntries * INDEX_ENTRY_BYTES]
-  ]
 }
 
 /** Copies what is there of `[0, size)`. */

@@ -119,9 +119,13 @@ export class ShardIngress implements IngressShape {
       sequence: (message) => (message.token === "" ? this.#take(message) : this.#takeOnce(message)),
       pending: this
     })
+    const reviewHeld = (): void => {
+      if (this.#held.count > 0) this.#held.review()
+    }
+    parts.topics.onOpened(reviewHeld)
     parts.topics.onChange((name) => {
       if (name !== "") this.#moves.review(name)
-      if (this.#held.count > 0) this.#held.review()
+      reviewHeld()
     })
   }
 
@@ -199,9 +203,12 @@ export class ShardIngress implements IngressShape {
       if (created !== undefined) this.#parts.resolutions.refresh(resolution, message.tenant)
       if (resolution.owner !== port.shard) return this.#forward(message, resolution)
     }
-    if (resolution.home !== undefined && resolution.log === undefined) {
-      if (topics.isOpening(resolution.home, resolution.partition)) return this.#hold(message, resolution)
-      return this.#refuseStorage()
+    if (resolution.home !== undefined && (resolution.log === undefined || resolution.log.isClosed)) {
+      resolution.log = topics.logUnsafe(resolution.home, resolution.partition)
+      if (resolution.log === undefined) {
+        if (topics.isOpening(resolution.home, resolution.partition)) return this.#hold(message, resolution)
+        return this.#refuseStorage()
+      }
     }
     const isQueued = resolution.queued && message.qos > 0
     const isRefused = message.retain && this.#parts.retained.refuses(message)

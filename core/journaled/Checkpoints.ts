@@ -172,6 +172,9 @@ export class Checkpoints implements JournalConsumer {
     await this.#whenIdle()
   }
 
+  /** Whether leader epochs are reserved: partitions may be opened. */
+  isPrepared = false
+
   /**
    * To be awaited before a partition is opened: leader epochs are reserved, so that none that was seen is given out again. Only then is
    * something written, so that a start which fails before leaves the files as they are. Rejects as the target does, or with `StorageError`.
@@ -224,6 +227,7 @@ export class Checkpoints implements JournalConsumer {
       const { state } = epochs
       await target.put({ ...state, applied: this.appliedIndex, isClean: false, operations: [], trims: [] })
       epochs.reserved(state.epochLimit)
+      this.isPrepared = true
     })
   }
 

@@ -8,7 +8,14 @@
 import { assert } from "../assert.ts"
 import type { Durability, JournalShape } from "../journal/Journal.ts"
 import { ByteWriter } from "../link/bytes.ts"
-import { DISK_FULL, type PartitionKey, type PartitionOptions, StorageError, Unusable } from "../log/Engines.ts"
+import {
+  DISK_FULL,
+  type PartitionKey,
+  type PartitionLimits,
+  type PartitionOptions,
+  StorageError,
+  Unusable
+} from "../log/Engines.ts"
 import {
   APPEND_HEAD_BYTES,
   BATCH_APPENDED,
@@ -102,10 +109,16 @@ export class JournaledPartitions implements PartitionHost {
     const { epochs } = this.#parts
     epochs.resolve()
     const partition = this.#table.find(key) ?? this.#table.add(key)
-    if (partition.holders === 0) partition.options = options
+    // Who holds it already is about to let it go: what happens from now on is told to who opens it now.
+    partition.options = options
     partition.holders += 1
     partition.leaderEpoch = Math.max(partition.leaderEpoch, epochs.base)
     return partition
+  }
+
+  /** Has the next checkpoint apply bounds to a partition that nobody holds. */
+  trimLater(key: PartitionKey, limits: PartitionLimits): void {
+    this.#table.trimLater(key, limits)
   }
 
   /** Settled when everything that was appended is committed or lost. */

@@ -2,16 +2,18 @@
  * The partitions that are in memory, by key and by row; others are found on the shelf.
  *
  * Invariants
- *  - A partition is in memory while somebody holds it or something of it is not put away; else its row is all there is.
+ *  - A partition is in memory while somebody holds it, something of it is not put away or it is fenced; else its row is all there is.
  *  - A row that was removed counts as gone before the shelf says so.
  */
-import type { PartitionKey } from "../log/Engines.ts"
+import type { PartitionKey, PartitionLimits } from "../log/Engines.ts"
 import { JournaledPartition } from "./JournaledPartition.ts"
 import type { PartitionHost } from "./PartitionHost.ts"
 import type { PartitionRow, TrimTask } from "./Shelf.ts"
 
 /** Partitions whose oldest batches are looked at in one checkpoint for their age alone. */
 const AGED_PER_CHECKPOINT = 1_000
+/** Partitions that nobody holds whose bounds are applied in one checkpoint. */
+const IDLE_MAX = 10_000
 
 const nameOf = ({ tenant, topicId, partition }: PartitionKey): string => `${tenant}/${topicId}/${partition}`
 
@@ -23,6 +25,8 @@ export class PartitionTable {
   readonly #removed = new Set<number>()
   #nextId: number
   #aged: Iterator<JournaledPartition> | undefined
+  /** Bounds of partitions that nobody holds, for the next checkpoint. */
+  #idle: Array<{ readonly id: number; readonly limits: PartitionLimits }> = []
 
   constructor(host: PartitionHost, nextId: number) {
     this.#host = host
@@ -35,6 +39,7 @@ export class PartitionTable {
 
   /** Some batches are to be forgotten for their age. */
   get hasAges(): boolean {
+    if (this.#idle.length > 0) return true
     for (const { options } of this.#byName.values())
       if (options !== undefined && options.limits.ageMsMax > 0) return true
     return false
@@ -97,15 +102,26 @@ export class PartitionTable {
     this.#removed.delete(id)
   }
 
-  /** One that nobody holds and of which everything is put away is its row again. */
+  /** One that nobody holds and of which everything is put away is its row again; one that is fenced has to stay so. */
   forgetIdle(partition: JournaledPartition): void {
-    if (partition.holders > 0 || partition.pending > 0) return
+    if (partition.holders > 0 || partition.pending > 0 || partition.isFenced) return
     const name = nameOf(partition.key)
     if (this.#byName.get(name) === partition) this.#byName.delete(name)
     if (this.#byId.get(partition.id) === partition) this.#byId.delete(partition.id)
   }
 
-  /** Bounds of these partitions, and of some whose batches grow old. */
+  /** Notes the bounds of a partition that nobody holds, where it holds something. Beyond a bound it is left for the next time. */
+  trimLater(key: PartitionKey, limits: PartitionLimits): void {
+    if (this.#idle.length >= IDLE_MAX) return
+    const known = this.#byName.get(nameOf(key))
+    const row = known === undefined ? this.#host.shelf.rowOf(key) : undefined
+    const id = known?.id ?? row?.id ?? 0
+    // What is held is looked after with those.
+    if (id === 0 || known?.options !== undefined || this.#removed.has(id)) return
+    if (row === undefined || row.logStart < row.logEnd) this.#idle.push({ id, limits })
+  }
+
+  /** Bounds of these partitions, of those that were noted, and of some whose batches grow old. */
   trimTasks(touched: Set<JournaledPartition>, nowMs: number): ReadonlyArray<TrimTask> {
     for (let count = 0; count < AGED_PER_CHECKPOINT && count < this.#byName.size; count++) {
       this.#aged ??= this.#byName.values()
@@ -117,13 +133,16 @@ export class PartitionTable {
       if (value.options !== undefined && value.options.limits.ageMsMax > 0) touched.add(value)
     }
     const tasks: Array<TrimTask> = []
-    for (const { id, options, isRemoved } of touched) {
-      if (id === 0 || options === undefined || isRemoved) continue
-      const { sizeBytesMax, recordsMax, ageMsMax } = options.limits
+    const add = (id: number, { sizeBytesMax, recordsMax, ageMsMax }: PartitionLimits): void => {
       const isBounded = sizeBytesMax < Number.POSITIVE_INFINITY || recordsMax < Number.POSITIVE_INFINITY
-      if (ageMsMax === 0 && !isBounded) continue
+      if (ageMsMax === 0 && !isBounded) return
       tasks.push({ id, sizeBytesMax, recordsMax, appendedBeforeMs: ageMsMax === 0 ? 0 : nowMs - ageMsMax })
     }
+    for (const { id, options, isRemoved } of touched) {
+      if (id !== 0 && options !== undefined && !isRemoved) add(id, options.limits)
+    }
+    for (const { id, limits } of this.#idle) if (!this.#removed.has(id)) add(id, limits)
+    this.#idle = []
     return tasks
   }
 

@@ -23,14 +23,20 @@ export function makeJournaledEngine({ name, partitions, checkpoints, explain }: 
   return {
     modes: ["hybrid", "persistent"],
     isJournaled: true,
+    reopens: true,
     open: (key, options) =>
       Effect.acquireRelease(
-        Effect.tryPromise({
-          try: () => checkpoints.prepare().then(() => partitions.acquire(key, options)),
-          catch: asStorageError
-        }),
+        Effect.suspend(() =>
+          checkpoints.isPrepared
+            ? Effect.try({ try: () => partitions.acquire(key, options), catch: asStorageError })
+            : Effect.tryPromise({
+                try: () => checkpoints.prepare().then(() => partitions.acquire(key, options)),
+                catch: asStorageError
+              })
+        ),
         (partition) => Effect.promise(() => partitions.release(partition))
       ),
+    trim: (key, limits) => partitions.trimLater(key, limits),
     remove: (key) => Effect.tryPromise({ try: () => partitions.remove(key), catch: asStorageError })
   }
 }

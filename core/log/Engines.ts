@@ -127,8 +127,18 @@ export interface Engine {
    * sender is cut off by a crash just then may be stored twice.
    */
   readonly isJournaled?: boolean
+  /**
+   * Whether a partition that was closed is found as it was when it is opened again, at little cost. Core opens one of those when it is used
+   * first, and may close it when nobody has used it for a while. Absent or false: all are open as long as their topics are there.
+   */
+  readonly reopens?: boolean
   /** Opens a partition for the life of the surrounding scope; the same key gives the same log again. */
   open(key: PartitionKey, options: PartitionOptions): Effect.Effect<Partition, StorageError, Scope.Scope>
+  /**
+   * Applies bounds to a partition that is not open, soon. Core names each of those now and then, whether or not it is there and holds
+   * anything. For engines that {@link Engine.reopens}; must not throw.
+   */
+  trim?(key: PartitionKey, limits: PartitionLimits): void
   /** Forgets a partition and what it holds. A key that is not there is no error. */
   remove(key: PartitionKey): Effect.Effect<void, StorageError>
 }

@@ -60,6 +60,14 @@ export class PartitionLog implements TurnTask {
   lastWrite = 0
   /** `lastWrite` as the last {@link PartitionLog.sealIdle} found it. */
   #seenWrite = 0
+  /** Somebody has asked for the log since {@link PartitionLog.takeIsUnused}. */
+  isUsed = true
+  /** Nothing can be done with it any more: its partition was closed. */
+  isClosed = false
+  /** `lastWrite` as the last {@link PartitionLog.takeIsUnused} found it. */
+  #sweptWrite = 0
+  /** Reads that the engine has not answered. */
+  #reads = 0
   /** Records and batches taken since the partition was opened, for metrics. */
   gatheredBatches = 0
   gatheredRecords = 0
@@ -76,7 +84,7 @@ export class PartitionLog implements TurnTask {
   #isSealDue = false
   /** How often the engine has lost what it had not committed. */
   #failures = 0
-  readonly #waiters = new Set<PartitionWaiter>()
+  #waiters: Set<PartitionWaiter> | undefined
   #builder: RecordBatchBuilder | undefined
   #linger: Timer | undefined
 
@@ -159,7 +167,7 @@ export class PartitionLog implements TurnTask {
     } else if (isFull) {
       const refused = this.seal()
       if (refused < 0) return refused
-    } else if (this.#waiters.size > 0 && this.#linger === undefined) {
+    } else if (this.#waiters !== undefined && this.#linger === undefined) {
       this.#linger = this.#clock.after(LINGER_MS, () => {
         this.#linger = undefined
         this.seal()
@@ -222,9 +230,10 @@ export class PartitionLog implements TurnTask {
   /** Closes the log: what is not committed by then may be stored or not, and is refused. */
   close(): void {
     this.seal()
+    this.isClosed = true
     this.#linger?.cancel()
-    const waiters = [...this.#waiters]
-    this.#waiters.clear()
+    const waiters = [...(this.#waiters ?? [])]
+    this.#waiters = undefined
     for (const waiter of waiters) waiter.partitionClosed?.()
     this.#commits?.lost(FAILED, this.#engine.highWatermark)
   }
@@ -247,11 +256,13 @@ export class PartitionLog implements TurnTask {
 
   /** Asks to be told of every advance until {@link PartitionLog.unwatch}. */
   watch(waiter: PartitionWaiter): void {
+    this.#waiters ??= new Set()
     this.#waiters.add(waiter)
   }
 
   unwatch(waiter: PartitionWaiter): void {
-    this.#waiters.delete(waiter)
+    this.#waiters?.delete(waiter)
+    if (this.#waiters?.size === 0) this.#waiters = undefined
   }
 
   /** See {@link Partition.readUnsafe}. */
@@ -263,12 +274,30 @@ export class PartitionLog implements TurnTask {
   /** See {@link Partition.read}. */
   read(offset: number, maxBytes: number): Promise<Uint8Array> {
     this.#sealForReader()
-    return this.#engine.read(offset, maxBytes)
+    return this.#counted(this.#engine.read(offset, maxBytes))
   }
 
   offsetForTimestamp(timestamp: number): ReturnType<Partition["offsetForTimestamp"]> {
     this.#sealForReader()
-    return this.#engine.offsetForTimestamp(timestamp)
+    return this.#counted(this.#engine.offsetForTimestamp(timestamp))
+  }
+
+  /** Whether nobody has used it since the last call, and nothing waits in it or for it. */
+  takeIsUnused(): boolean {
+    const isUsed = this.isUsed || this.lastWrite !== this.#sweptWrite
+    this.isUsed = false
+    this.#sweptWrite = this.lastWrite
+    if (isUsed || this.#reads > 0 || this.#waiters !== undefined || (this.#builder?.recordCount ?? 0) > 0) return false
+    const { tickets } = this
+    if (tickets !== undefined && tickets.committed < tickets.issued) return false
+    return this.#engine.highWatermark === this.#engine.logEndOffset
+  }
+
+  #counted<Answer>(answer: Promise<Answer>): Promise<Answer> {
+    this.#reads += 1
+    return answer.finally(() => {
+      this.#reads -= 1
+    })
   }
 
   /** In mode memory what was acknowledged can lie gathered; in the others it is committed, and more is not to be seen. */
@@ -304,7 +333,8 @@ export class PartitionLog implements TurnTask {
   }
 
   #advance(): void {
-    for (const waiter of this.#waiters) waiter.partitionAdvanced(this)
+    const waiters = this.#waiters
+    if (waiters !== undefined) for (const waiter of waiters) waiter.partitionAdvanced(this)
   }
 }
 

@@ -46,9 +46,9 @@ export function registerShardMetrics(
     ["topics_published_refused_total", "Creations by PUBLISH refused by the rate", () => published.refusedCount],
     ["produced_unnamed_total", "Produced records that no topic name is for", () => facts.produced.unnamedCount],
     ["produced_unreadable_total", "Produced batches unreadable for delivery", () => facts.produced.unreadableCount],
-    ["gathered_batches_total", "Record batches gathered from messages", () => sum(facts.topics, "gatheredBatches")],
-    ["gathered_records_total", "Records in gathered batches", () => sum(facts.topics, "gatheredRecords")],
-    ["gathered_refused_total", "Gathered records that an engine refused", () => sum(facts.topics, "refusedRecords")]
+    ["gathered_batches_total", "Record batches gathered from messages", () => facts.topics.total("gatheredBatches")],
+    ["gathered_records_total", "Records in gathered batches", () => facts.topics.total("gatheredRecords")],
+    ["gathered_refused_total", "Gathered records that an engine refused", () => facts.topics.total("refusedRecords")]
   ]
   const gauges: Array<readonly [name: string, help: string, read: () => number]> = [
     ["retained_messages", "Retained messages", () => facts.retained.count],
@@ -110,10 +110,4 @@ export function registerShardMetrics(
     for (const [name, help, read] of counters) yield* telemetry.counterOf(`manifold_${name}`, help, read)
     for (const [name, help, read] of gauges) yield* telemetry.gauge(`manifold_${name}`, help, read)
   })
-}
-
-function sum(topics: ShardTopics, field: "gatheredBatches" | "gatheredRecords" | "refusedRecords"): number {
-  let total = 0
-  for (const log of topics.logs()) total += log[field]
-  return total
 }

@@ -177,7 +177,6 @@ export class Resolutions {
       resolution.partition = partitionForKey(scratch, 0, written, home.partitions)
     }
     resolution.owner = topics.ownerOf(home, resolution.partition)
-    resolution.log = topics.logUnsafe(home, resolution.partition)
   }
 }
 

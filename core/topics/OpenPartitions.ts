@@ -1,23 +1,30 @@
 /**
- * The open logs of the partitions that a shard owns, each over its engine's partition with the engine's faults held back.
+ * The open partitions of a shard. Those of an engine that {@link Engine.reopens} are opened by the first who asks for them and closed when
+ * nobody has for a while; others are open as long as their topic is there.
  *
  * Invariants
  *  - A partition is closed once, and its engine forgets it only after that.
+ *  - What is closed because it is idle has nothing that waits in it or for it, and is found as it was when it is opened again.
  *  - What an engine does wrong in opening, closing or forgetting costs that partition and one line in the log, never the shard.
  */
-import { Cause, Effect, Exit, Scope } from "effect"
-import type { Engine, Engines, Partition, PartitionLimits } from "../log/Engines.ts"
-import { GuardedPartition, lineOf } from "../log/GuardedPartition.ts"
-import { PartitionLog } from "../log/PartitionLog.ts"
+import { Cause, Effect } from "effect"
+import type { Engine, Engines, PartitionLimits } from "../log/Engines.ts"
+import { lineOf } from "../log/GuardedPartition.ts"
+import type { PartitionLog } from "../log/PartitionLog.ts"
 import { atMost } from "../platform/at-most.ts"
 import type { ClockShape } from "../platform/Clock.ts"
 import type { TurnShape } from "../platform/Turn.ts"
+import { keyOf, OpenPartition } from "./OpenPartition.ts"
 import type { TopicInfo } from "./TopicInfo.ts"
 
-/** After this long an opening is told of, and no longer waited for. */
-export const OPEN_TIMEOUT_MS = 10_000
 /** A partition that has not closed after this long is left to itself. */
 export const CLOSE_TIMEOUT_MS = 5_000
+/** A partition that can be opened again is closed when nobody has used it for so many seconds, or up to twice as many. */
+export const IDLE_ROUNDS = 30
+/** Above so many open partitions of that kind those used least lately are closed at once. */
+export const OPEN_MAX = 131_072
+/** Partitions that are looked at for each one opened above the bound. */
+const STEPS_A_TURN = 16
 
 export interface OpenPartitionsOptions {
   readonly engines: typeof Engines.Service
@@ -28,55 +35,106 @@ export interface OpenPartitionsOptions {
   readonly log: (message: string) => void
 }
 
-interface OpenTopic {
-  readonly info: TopicInfo
-  readonly logs: Array<PartitionLog | undefined>
-  /** Partitions that are being opened. */
-  readonly opening: Set<number>
-  readonly scope: Scope.Closeable
+export interface OpenPartitionsParts extends OpenPartitionsOptions {
+  readonly isOwned: (info: TopicInfo, partition: number) => boolean
+  readonly limitsOf: (info: TopicInfo) => PartitionLimits
+  /** Told of a topic whose partition was opened later than it was asked for, or is no longer waited for. */
+  readonly opened: (info: TopicInfo) => void
+  /** Instead of {@link OPEN_MAX}. */
+  readonly openMax?: number
 }
 
-export class OpenPartitions {
-  readonly #options: OpenPartitionsOptions
-  readonly #opened: (info: TopicInfo) => void
-  readonly #topics = new Map<string, OpenTopic>()
-  readonly #opening = new Set<Promise<void>>()
+interface OpenTopic {
+  readonly info: TopicInfo
+  /** By number; those of a topic that can be opened again are there while they are open. */
+  readonly partitions: Array<OpenPartition | undefined>
+  readonly reopens: boolean
+}
 
-  /** `opened` is told of a topic whose partition was opened later than its `open` returned, or is no longer waited for. */
-  constructor(options: OpenPartitionsOptions, opened: (info: TopicInfo) => void) {
-    this.#options = options
-    this.#opened = opened
+/** What was counted in logs that are closed. */
+export type LogCounts = Record<"gatheredBatches" | "gatheredRecords" | "refusedRecords", number>
+
+export class OpenPartitions {
+  readonly #parts: OpenPartitionsParts
+  readonly #topics = new Map<string, OpenTopic>()
+  /** Those whose partitions are open as long as they are there. */
+  readonly #steady = new Set<OpenTopic>()
+  readonly #opening = new Set<Promise<void>>()
+  /** Open partitions that may be closed. */
+  #idleCandidates = 0
+  #hand: Iterator<OpenTopic> | undefined
+  readonly #closed: LogCounts = { gatheredBatches: 0, gatheredRecords: 0, refusedRecords: 0 }
+
+  constructor(parts: OpenPartitionsParts) {
+    this.#parts = parts
   }
 
-  logUnsafe(topic: TopicInfo, partition: number): PartitionLog | undefined {
-    return this.#topics.get(topic.id)?.logs[partition]
+  /** A topic came to be: what has to be open is opened. */
+  add(info: TopicInfo): void {
+    const engine = this.#parts.engines.get(info.engine)
+    if (engine === undefined) {
+      this.#parts.log(`topic ${info.name}: no engine "${info.engine}" is loaded; it cannot be read or written`)
+      return
+    }
+    if (engine.reopens === true) return
+    const topic: OpenTopic = { info, partitions: [], reopens: false }
+    this.#topics.set(info.id, topic)
+    this.#steady.add(topic)
+    for (let partition = 0; partition < info.partitions; partition++) {
+      if (this.#parts.isOwned(info, partition)) this.#open(topic, engine, partition)
+    }
+  }
+
+  /** The log of a partition; one that nobody has used lately is opened, which may be done when this returns or later. */
+  logUnsafe(info: TopicInfo, partition: number): PartitionLog | undefined {
+    const open = this.#topics.get(info.id)?.partitions[partition]
+    if (open?.log !== undefined) {
+      open.log.isUsed = true
+      return open.log
+    }
+    return this.#reopen(info, partition, open)
+  }
+
+  /** Whether the log is there, or is being opened. */
+  isOpen(topic: TopicInfo, partition: number): boolean {
+    return this.#topics.get(topic.id)?.partitions[partition] !== undefined
   }
 
   /** Whether the log is about to be there, or to be known not to be. */
   isOpening(topic: TopicInfo, partition: number): boolean {
-    return this.#topics.get(topic.id)?.opening.has(partition) === true
+    return this.#topics.get(topic.id)?.partitions[partition]?.isOpening === true
   }
 
+  /** Calls `done` when the log is there, or is known not to be: at once where nothing is being opened. */
+  whenSettled(topic: TopicInfo, partition: number, done: () => void): void {
+    const open = this.#topics.get(topic.id)?.partitions[partition]
+    if (open === undefined) done()
+    else open.whenSettled(done)
+  }
+
+  /** Logs that are open now. */
   *logs(): Iterable<PartitionLog> {
-    for (const topic of this.#topics.values()) for (const log of topic.logs) if (log !== undefined) yield log
+    for (const { partitions } of this.#topics.values()) {
+      for (const open of partitions) if (open?.log !== undefined) yield open.log
+    }
   }
 
-  open(info: TopicInfo, isOwned: (partition: number) => boolean, limits: PartitionLimits): void {
-    const topic: OpenTopic = { info, logs: [], opening: new Set(), scope: Scope.makeUnsafe() }
-    this.#topics.set(info.id, topic)
-    const engine = this.#options.engines.get(info.engine)
-    if (engine === undefined) {
-      this.#options.log(`topic ${info.name}: no engine "${info.engine}" is loaded; it cannot be read or written`)
-      return
-    }
-    for (let partition = 0; partition < info.partitions; partition++) {
-      if (isOwned(partition)) this.#openPartition(topic, engine, partition, limits)
-    }
+  /** What was counted in logs that are open and in those that were. */
+  total(field: keyof LogCounts): number {
+    let total = this.#closed[field]
+    for (const log of this.logs()) total += log[field]
+    return total
+  }
+
+  /** Seals what lies gathered in logs where nothing more comes, and closes some of those that nobody uses; called about once a second. */
+  housekeep(): void {
+    for (const { partitions } of this.#steady) for (const open of partitions) open?.log?.sealIdle()
+    this.#turnHand(Math.ceil(this.#topics.size / IDLE_ROUNDS))
   }
 
   /** Closes the topic's partitions and has its engine forget them; false where it could not forget them all. */
   remove(info: TopicInfo): Effect.Effect<boolean> {
-    const engine = this.#options.engines.get(info.engine)
+    const engine = this.#parts.engines.get(info.engine)
     let isForgotten = engine !== undefined
     const numbers = Array.from({ length: info.partitions }, (_, partition) => partition)
     const forget = Effect.forEach(
@@ -86,7 +144,7 @@ export class OpenPartitions {
           Effect.catchCause((cause) =>
             Effect.sync(() => {
               isForgotten = false
-              this.#tell(info, partition, `cannot be removed: ${reasonOf(cause)}`)
+              this.#tell(info, partition, `cannot be removed: ${lineOf(Cause.squash(cause))}`)
             })
           )
         ),
@@ -105,62 +163,81 @@ export class OpenPartitions {
     )
   }
 
-  /** Done when all that is being opened now is open or failed, {@link OPEN_TIMEOUT_MS} after it began at the latest. */
+  /** Done when all that is being opened now is open or failed, its time after it began at the latest. */
   settled(): Effect.Effect<void> {
     return Effect.promise(() => Promise.all([...this.#opening])).pipe(Effect.asVoid)
   }
 
-  #openPartition(topic: OpenTopic, engine: Engine, partition: number, limits: PartitionLimits): void {
-    const { info, logs } = topic
-    const { clock, turn } = this.#options
-    const engineName = this.#options.engineLabel(info.engine)
-    const fault = (line: string): void => this.#options.log(`partition ${info.name}/${partition}: ${line}`)
-    const events = {
-      committed: () => logs[partition]?.committed(),
-      failed: (reason: string, refusal?: number) => {
-        fault(`${engineName}: ${reason}`)
-        logs[partition]?.failed(refusal)
-      }
+  #reopen(info: TopicInfo, partition: number, open: OpenPartition | undefined): PartitionLog | undefined {
+    if (open !== undefined) {
+      const topic = this.#topics.get(info.id)
+      if (topic === undefined || !open.mayRetry) return undefined
+      this.#begin(topic, open)
+      return open.log
     }
-    const opened = (result: Exit.Exit<Partition, unknown>): void => {
-      if (Exit.isFailure(result)) {
-        if (!Cause.hasInterruptsOnly(result.cause)) fault(`${engineName} cannot open it: ${reasonOf(result.cause)}`)
-        return
-      }
-      const guarded = new GuardedPartition(result.value, { engineName, clock, fault })
-      logs[partition] = new PartitionLog(info, partition, guarded, {
-        clock,
-        turn,
-        isJournaled: engine.isJournaled === true
-      })
+    const { engines, isOwned } = this.#parts
+    const engine = engines.get(info.engine)
+    if (engine?.reopens !== true || partition >= info.partitions || !isOwned(info, partition)) return undefined
+    if (this.#idleCandidates >= (this.#parts.openMax ?? OPEN_MAX)) this.#turnHand(STEPS_A_TURN)
+    let topic = this.#topics.get(info.id)
+    if (topic === undefined) {
+      topic = { info, partitions: [], reopens: true }
+      this.#topics.set(info.id, topic)
     }
-    const opening = Effect.suspend(() => engine.open(keyOf(info, partition), { limits, mode: info.mode, events }))
-    const fiber = Effect.runFork(Scope.provide(opening, topic.scope))
-    const exit = fiber.pollUnsafe()
-    if (exit !== undefined) {
-      opened(exit)
-      return
-    }
+    return this.#open(topic, engine, partition).log
+  }
+
+  #open(topic: OpenTopic, engine: Engine, partition: number): OpenPartition {
+    const { info } = topic
+    const { clock, turn, log, engineLabel, limitsOf } = this.#parts
+    const engineName = engineLabel(info.engine)
+    const limits = limitsOf(info)
+    const open = new OpenPartition({ info, partition, engine, engineName, limits, clock, turn, log })
+    topic.partitions[partition] = open
+    if (topic.reopens) this.#idleCandidates += 1
+    this.#begin(topic, open)
+    return open
+  }
+
+  #begin(topic: OpenTopic, open: OpenPartition): void {
     const { promise, resolve } = Promise.withResolvers<void>()
-    this.#opening.add(promise)
-    topic.opening.add(partition)
-    const settle = (): void => {
-      timer.cancel()
+    const isDone = open.open(() => {
       this.#opening.delete(promise)
       resolve()
-      topic.opening.delete(partition)
       // Of a topic that was closed meanwhile nobody waits for anything.
-      if (this.#topics.get(info.id) === topic) this.#opened(info)
+      if (this.#topics.get(topic.info.id) === topic) this.#parts.opened(topic.info)
+    })
+    if (!isDone) this.#opening.add(promise)
+  }
+
+  /** Goes on through the open topics and closes what was not used since the hand came by the last time. */
+  #turnHand(steps: number): void {
+    for (let left = steps; left > 0; left--) {
+      this.#hand ??= this.#topics.values()
+      const { value: topic, done } = this.#hand.next()
+      if (done === true) {
+        this.#hand = undefined
+        return
+      }
+      if (!topic.reopens) continue
+      for (const [partition, open] of topic.partitions.entries()) {
+        if (open !== undefined && this.#isUnused(open)) this.#closeOne(topic, partition, open)
+      }
     }
-    const timer = clock.after(OPEN_TIMEOUT_MS, () => {
-      fault(`${engineName} has not opened it after ${OPEN_TIMEOUT_MS / 1000} s`)
-      settle()
-    })
-    fiber.addObserver((late) => {
-      // A topic that was closed meanwhile needs no log; its scope has closed what was opened.
-      if (this.#topics.get(info.id) === topic) opened(late)
-      settle()
-    })
+  }
+
+  /** Whether nobody used it since this was asked the last time. One that could not be opened is forgotten when it may be tried again. */
+  #isUnused(open: OpenPartition): boolean {
+    if (open.log === undefined) return open.mayRetry
+    open.log.sealIdle()
+    return open.log.takeIsUnused()
+  }
+
+  #closeOne(topic: OpenTopic, partition: number, open: OpenPartition): void {
+    topic.partitions[partition] = undefined
+    this.#idleCandidates -= 1
+    if (topic.partitions.every((each) => each === undefined)) this.#topics.delete(topic.info.id)
+    Effect.runFork(this.#end(topic.info, [open]))
   }
 
   #close(id: string): Effect.Effect<void> {
@@ -168,23 +245,28 @@ export class OpenPartitions {
       const topic = this.#topics.get(id)
       if (topic === undefined) return Effect.void
       this.#topics.delete(id)
-      for (const log of topic.logs) log?.close()
-      return atMost(Scope.close(topic.scope, Exit.void), CLOSE_TIMEOUT_MS, this.#options.clock, {
-        failed: (cause) => this.#tell(topic.info, 0, `failed to close: ${reasonOf(cause)}`),
-        late: () => this.#tell(topic.info, 0, `has not closed after ${CLOSE_TIMEOUT_MS / 1000} s`)
-      })
+      this.#steady.delete(topic)
+      const open = topic.partitions.filter((each) => each !== undefined)
+      if (topic.reopens) this.#idleCandidates -= open.length
+      return this.#end(topic.info, open)
+    })
+  }
+
+  #end(info: TopicInfo, partitions: ReadonlyArray<OpenPartition>): Effect.Effect<void> {
+    const closing = partitions.map((open) => open.close())
+    for (const { log } of partitions) {
+      if (log === undefined) continue
+      for (const field of COUNTED) this.#closed[field] += log[field]
+    }
+    return atMost(Effect.all(closing, { discard: true }), CLOSE_TIMEOUT_MS, this.#parts.clock, {
+      failed: (cause) => this.#tell(info, 0, `failed to close: ${lineOf(Cause.squash(cause))}`),
+      late: () => this.#tell(info, 0, `has not closed after ${CLOSE_TIMEOUT_MS / 1000} s`)
     })
   }
 
   #tell(info: TopicInfo, partition: number, what: string): void {
-    this.#options.log(`partition ${info.name}/${partition}: ${this.#options.engineLabel(info.engine)} ${what}`)
+    this.#parts.log(`partition ${info.name}/${partition}: ${this.#parts.engineLabel(info.engine)} ${what}`)
   }
 }
 
-function keyOf(info: TopicInfo, partition: number): { tenant: number; topicId: string; partition: number } {
-  return { tenant: info.tenant, topicId: info.id, partition }
-}
-
-function reasonOf(cause: Cause.Cause<unknown>): string {
-  return lineOf(Cause.squash(cause))
-}
+const COUNTED = ["gatheredBatches", "gatheredRecords", "refusedRecords"] as const

@@ -56,6 +56,11 @@ export class TopicDirectory {
     return this.#byId.get(id)
   }
 
+  /** All topics; they may come and go meanwhile. */
+  all(): Iterator<TopicInfo> {
+    return this.#byId.values()
+  }
+
   list(tenant: number): ReadonlyArray<TopicInfo> {
     return [...(this.#tenants.get(tenant)?.byName.values() ?? [])]
   }

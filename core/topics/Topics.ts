@@ -7,7 +7,7 @@
  *
  * Invariants
  *  - A shard hears of a topic before any message that is stored in it reaches the shard from its owner.
- *  - A partition's log is open on its owner from the moment the topic is known there, or its name refuses storage.
+ *  - A partition's log can be had on its owner from the moment the topic is known there, or its name refuses storage.
  */
 import { Context, Effect, type Scope } from "effect"
 import { CHANNEL_TOPIC, type LinkPort } from "../link/LinkPort.ts"
@@ -18,8 +18,9 @@ import type { ClockShape } from "../platform/Clock.ts"
 import { type RandomShape, randomUuid } from "../platform/Random.ts"
 import { SLOT_NAME, SLOT_TOPIC, slotOf } from "../shard/slots.ts"
 import { AgreedTopics, decodeTopic, META_PREFIX, type NewTopic, REMOVED_PREFIX } from "./AgreedTopics.ts"
+import { ClosedTopics } from "./ClosedTopics.ts"
 import { topicOfName } from "./default-binding.ts"
-import { OpenPartitions, type OpenPartitionsOptions } from "./OpenPartitions.ts"
+import { type LogCounts, OpenPartitions, type OpenPartitionsOptions } from "./OpenPartitions.ts"
 import { PublishedTopics, type PublishedTopicsLimits } from "./PublishedTopics.ts"
 import { Removals } from "./Removals.ts"
 import { TopicCoordinator } from "./TopicCoordinator.ts"
@@ -79,15 +80,32 @@ export class ShardTopics implements TopicsShape {
   version = 0
   readonly #options: ShardTopicsOptions
   readonly #open: OpenPartitions
+  readonly #closed: ClosedTopics
   readonly #coordinator: TopicCoordinator
   readonly #removals: Removals
   readonly #listeners: Array<TopicsListener> = []
+  readonly #openedListeners: Array<() => void> = []
   /** Ids of topics that were removed lately, in their order: answers about them may be on their way. */
   readonly #removed = new Set<string>()
 
   constructor(options: ShardTopicsOptions) {
     this.#options = options
-    this.#open = new OpenPartitions(options, (info) => this.#changed(info))
+    this.#open = new OpenPartitions({
+      ...options,
+      isOwned: (info, partition) => this.ownerOf(info, partition) === options.port.shard,
+      limitsOf: (info) => this.#limits(info),
+      opened: () => {
+        for (const listener of this.#openedListeners) listener()
+      }
+    })
+    this.#closed = new ClosedTopics({
+      engines: options.engines,
+      size: () => this.size,
+      topics: () => this.directory.all(),
+      isClosed: (info, partition) =>
+        this.ownerOf(info, partition) === options.port.shard && !this.#open.isOpen(info, partition),
+      limitsOf: (info) => this.#limits(info)
+    })
     const coordinatorOf = (tenant: number, name: string): number => this.#owner(slotOf(tenant, SLOT_TOPIC, name, 0))
     const agreed = new AgreedTopics({
       ...options,
@@ -155,6 +173,11 @@ export class ShardTopics implements TopicsShape {
     this.#listeners.push(listener)
   }
 
+  /** Told when a log that was asked for before is open, or will not be for a while. */
+  onOpened(listener: () => void): void {
+    this.#openedListeners.push(listener)
+  }
+
   /** The shard that owns a partition. */
   ownerOf(topic: TopicInfo, partition: number): number {
     return this.#owner(slotOf(topic.tenant, SLOT_TOPIC, topic.name, partition))
@@ -182,14 +205,27 @@ export class ShardTopics implements TopicsShape {
     return this.#open.isOpening(topic, partition)
   }
 
-  /** The open log of a partition that this shard owns. */
+  /**
+   * The log of a partition that this shard owns. One that is not open is opened: at once, or it {@link ShardTopics.isOpening}, or it cannot
+   * be. To be asked for again where {@link PartitionLog.isClosed}.
+   */
   logUnsafe(topic: TopicInfo, partition: number): PartitionLog | undefined {
     return this.#open.logUnsafe(topic, partition)
   }
 
-  /** All open logs, for metrics and for a graceful stop. */
+  /** Calls `done` when a log that is being opened is there, or will not be: at once where none is. */
+  whenSettled(topic: TopicInfo, partition: number, done: () => void): void {
+    this.#open.whenSettled(topic, partition, done)
+  }
+
+  /** All open logs. */
   logs(): Iterable<PartitionLog> {
     return this.#open.logs()
+  }
+
+  /** What was counted in all logs, of topics that are gone too. */
+  total(field: keyof LogCounts): number {
+    return this.#open.total(field)
   }
 
   /** Done when every partition that is being opened now is open, or will not be for a while. */
@@ -240,7 +276,8 @@ export class ShardTopics implements TopicsShape {
   /** Seals what lies gathered, and looks after the byte bound of topics made by PUBLISH; called about once a second. */
   housekeep(): void {
     // One that gathered something and then nothing for a second gives its buffer back.
-    for (const log of this.logs()) log.sealIdle()
+    this.#open.housekeep()
+    this.#closed.trimSome()
     this.#evict(this.published.census())
     this.#removals.housekeep()
   }
@@ -325,8 +362,7 @@ export class ShardTopics implements TopicsShape {
     if (before?.id === info.id) return
     if (before !== undefined) this.#remove(before.id)
     this.directory.add(info)
-    const isOwned = (partition: number): boolean => this.ownerOf(info, partition) === this.#options.port.shard
-    this.#open.open(info, isOwned, this.#limits(info))
+    this.#open.add(info)
     this.#changed(info)
   }
 

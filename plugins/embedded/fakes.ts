@@ -1,7 +1,7 @@
 /** For tests: the face of a program over real shards on a simulated clock. */
 import { type AccessShape, allowAll } from "../../core/access/Access.ts"
 import { type IngressShard, joinIngress } from "../../core/ingress/fakes.ts"
-import { ShardLogs } from "../../core/log/Logs.ts"
+import { ShardLogs } from "../../core/log/ShardLogs.ts"
 import { Simulation } from "../../core/platform/simulated.ts"
 import type { TopicDefaults } from "../../core/topics/Topics.ts"
 import { Counts } from "./Counts.ts"

@@ -1,0 +1,104 @@
+import assert from "node:assert/strict"
+import { test } from "node:test"
+import { Effect } from "effect"
+import { Simulation } from "../platform/simulated.ts"
+import { joinTopics, NotingEngine } from "../topics/fakes.ts"
+import type { TopicInfo } from "../topics/TopicInfo.ts"
+import { encodeTopic, topicKey } from "../topics/Topics.ts"
+import { ArrayPartition } from "./fakes.ts"
+import { ShardLogs } from "./ShardLogs.ts"
+
+const topic: TopicInfo = {
+  tenant: 0,
+  name: "watched",
+  id: "00000000-0000-4000-8000-000000000001",
+  partitions: 2,
+  engine: "memory",
+  mode: "memory",
+  origin: "manifest"
+}
+
+function make() {
+  const simulation = new Simulation(1)
+  const meta = [{ key: topicKey(topic), value: encodeTopic(topic), version: 1 }]
+  const { joined, shards } = joinTopics(simulation, { meta })
+  const logs = joined.all.map(({ port, turn }, index) => {
+    const { topics } = shards[index] ?? assert.fail("there are as many")
+    return new ShardLogs(port, turn, topics, () => assert.fail("nobody appends"))
+  })
+  return { simulation, logs, shards }
+}
+
+test("whoever waits for a log's next record is told when it is closed, and of one that is not there, here and elsewhere; once", async () => {
+  const { simulation, logs, shards } = make()
+  const told: Array<string> = []
+  const takeBacks: Array<() => void> = []
+  const watchAll = (): void => {
+    for (const [shard, each] of logs.entries()) {
+      for (let partition = 0; partition < 2; partition++) {
+        const logAdvanced = (): void => void told.push(`${shard} ${partition}`)
+        takeBacks.push(each.watch(topic, partition, 0, { logAdvanced }))
+      }
+    }
+  }
+  watchAll()
+  await simulation.runAsync(10)
+  assert.deepEqual(told, [])
+  for (const { topics } of shards) topics.metaChanged({ key: topicKey(topic), value: undefined, revision: 2 })
+  await simulation.runAsync(20)
+  assert.deepEqual(told.toSorted(), ["0 0", "0 1", "1 0", "1 1"])
+  watchAll()
+  await simulation.runAsync(30)
+  assert.equal(told.length, 8)
+  // What was taken back is told of nothing.
+  watchAll()
+  for (const takeBack of takeBacks) takeBack()
+  await simulation.runAsync(40)
+  assert.equal(told.length, 8)
+})
+
+test("what is asked for while a log is being opened is answered when it is, in order, here and elsewhere", async () => {
+  const simulation = new Simulation(1)
+  const meta = [{ key: topicKey(topic), value: encodeTopic(topic), version: 1 }]
+  const engine = new NotingEngine()
+  let ready = (): void => {}
+  const opened = new Promise<void>((resolve) => {
+    ready = resolve
+  })
+  engine.open = () => Effect.promise(() => opened.then(() => new ArrayPartition()))
+  Object.assign(engine, { reopens: true })
+  const { joined, shards } = joinTopics(simulation, { meta, engine })
+  const appended: Array<number> = []
+  const logs = joined.all.map(({ port, turn }, index) => {
+    const { topics } = shards[index] ?? assert.fail("there are as many")
+    return new ShardLogs(port, turn, topics, (log, bytes, start, end, records) => {
+      appended.push(bytes[start] ?? -1)
+      return records === end - start && !log.isClosed ? 10 * appended.length : -1
+    })
+  })
+  const bytes = new Uint8Array(4)
+  const answers: Array<Promise<string>> = []
+  for (const each of logs) {
+    for (let partition = 0; partition < 2; partition++) {
+      for (let number = 1; number <= 3; number++) {
+        bytes.fill(number)
+        const answer = Promise.resolve(each.append(topic, partition, bytes, 1, 3, 2))
+        answers.push(answer.then(({ refusal }) => `appended ${refusal}`))
+      }
+      answers.push(Promise.resolve(each.state(topic, partition)).then(({ refusal }) => `state ${refusal}`))
+      answers.push(Promise.resolve(each.read(topic, partition, 0, 1)).then(({ refusal }) => `read ${refusal}`))
+      answers.push(each.offsetForTimestamp(topic, partition, 1).then((found) => `time ${found?.offset}`))
+    }
+  }
+  // The bytes are borrowed until the call returns.
+  bytes.fill(9)
+  await simulation.runAsync(10)
+  assert.deepEqual(appended, [])
+  ready()
+  await simulation.runAsync(20)
+  const each = ["appended 0", "appended 0", "appended 0", "state 0", "read 0", "time undefined"]
+  assert.deepEqual(await Promise.all(answers), [...each, ...each, ...each, ...each])
+  assert.deepEqual(appended.toSorted().join(""), "111122223333")
+  // Each connection's order holds: those of this shard and partition, then those that came over the Link.
+  assert.deepEqual(appended.slice(0, 3), [1, 2, 3])
+})

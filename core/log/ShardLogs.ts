@@ -1,0 +1,272 @@
+/**
+ * {@link Logs} of one shard: what it owns is asked at once, what another owns by one question over the Link.
+ */
+import { CHANNEL_PARTITION, type LinkPort } from "../link/LinkPort.ts"
+import type { TurnShape } from "../platform/Turn.ts"
+import type { TopicInfo } from "../topics/TopicInfo.ts"
+import type { ShardTopics } from "../topics/Topics.ts"
+import type { OffsetAndTimestamp } from "./Engines.ts"
+import {
+  type AppendResult,
+  type LogsShape,
+  type LogWaiter,
+  NOT_AVAILABLE,
+  type PartitionState,
+  type ReadResult
+} from "./Logs.ts"
+import { appendResult, readFrom, readPieces, stateOf, whenCommitted } from "./local-answers.ts"
+import type { PartitionLog, PartitionWaiter } from "./PartitionLog.ts"
+
+const EMPTY = new Uint8Array(0)
+const ADVANCED = 0
+const WATCH = 1
+const UNWATCH = 2
+
+/** Appends to a log that this shard owns and routes the records. */
+export type LocalAppend = (log: PartitionLog, bytes: Uint8Array, start: number, end: number, records: number) => number
+
+interface PartitionFacts {
+  readonly topicId: string
+  readonly partition: number
+  readonly offset: number
+  readonly value: number
+}
+
+class Watch implements PartitionWaiter {
+  readonly log: PartitionLog
+  readonly offset: number
+  readonly advanced: () => void
+  #isOver = false
+  constructor(log: PartitionLog, offset: number, advanced: () => void) {
+    this.log = log
+    this.offset = offset
+    this.advanced = advanced
+  }
+  partitionAdvanced(log: PartitionLog): void {
+    if (this.#isOver || log.highWatermark() <= this.offset) return
+    this.partitionClosed()
+  }
+  /** Whoever waits looks again, and finds the log gone. */
+  partitionClosed(): void {
+    if (this.#isOver) return
+    this.cancel()
+    this.advanced()
+  }
+  cancel(): void {
+    this.#isOver = true
+    this.log.unwatch(this)
+  }
+}
+
+export class ShardLogs implements LogsShape {
+  readonly #port: LinkPort
+  readonly #turn: TurnShape
+  readonly #topics: ShardTopics
+  readonly #append: LocalAppend
+  /** Watches that this shard asked others for, by number. */
+  readonly #asked = new Map<number, LogWaiter>()
+  /** Watches that others asked this shard for, by shard and number. */
+  readonly #served = new Map<string, Watch>()
+  #nextWatch = 1
+
+  constructor(port: LinkPort, turn: TurnShape, topics: ShardTopics, append: LocalAppend) {
+    this.#port = port
+    this.#turn = turn
+    this.#topics = topics
+    this.#append = append
+    port.answer("partition.append", (_from, { facts, bytes = EMPTY }) => {
+      const { value } = facts as PartitionFacts
+      const append = (log: PartitionLog | undefined) => this.#appendLocal(log, bytes, 0, bytes.length, value)
+      const result = this.#withLogOf(facts as PartitionFacts, append)
+      return result instanceof Promise ? result.then((late) => ({ facts: late })) : { facts: result }
+    })
+    port.answer("partition.state", (_from, { facts }) => {
+      const state = this.#withLogOf(facts as PartitionFacts, stateOf)
+      return state instanceof Promise ? state.then((late) => ({ facts: late })) : { facts: state }
+    })
+    port.answer("partition.read", async (_from, { facts }) => {
+      const { offset, value } = facts as PartitionFacts
+      const read = (log: PartitionLog | undefined) => readPieces(log, offset, value)
+      const { bytes, ...state } = await this.#withLogOf(facts as PartitionFacts, read)
+      return { facts: state, bytes }
+    })
+    port.answer("partition.time", async (_from, { facts }) => {
+      const { value } = facts as PartitionFacts
+      const found = await this.#withLogOf(facts as PartitionFacts, (log) => log?.offsetForTimestamp(value))
+      return { facts: found ?? null }
+    })
+    port.handle(CHANNEL_PARTITION, (from, reader) => {
+      const kind = reader.uint8()
+      const id = reader.uint53()
+      if (kind === ADVANCED) this.#advanced(id)
+      else if (kind === UNWATCH) this.#endServed(`${from}/${id}`)
+      else this.#serve(from, id, reader.text(), reader.uint32(), reader.uint53())
+    })
+  }
+
+  append(
+    topic: TopicInfo,
+    partition: number,
+    bytes: Uint8Array,
+    start: number,
+    end: number,
+    recordCount: number
+  ): AppendResult | Promise<AppendResult> {
+    const owner = this.#topics.ownerOf(topic, partition)
+    if (owner === this.#port.shard) {
+      const log = this.#topics.logUnsafe(topic, partition)
+      if (log !== undefined || !this.#topics.isOpening(topic, partition)) {
+        return this.#appendLocal(log, bytes, start, end, recordCount)
+      }
+      const copy = bytes.slice(start, end)
+      return this.#withLog(topic, partition, (late) => this.#appendLocal(late, copy, 0, copy.length, recordCount))
+    }
+    const facts: PartitionFacts = { topicId: topic.id, partition, offset: 0, value: recordCount }
+    const body = { facts, bytes: bytes.subarray(start, end) }
+    return this.#port.call(owner, "partition.append", body).then((answer) => answer.facts as AppendResult)
+  }
+
+  state(topic: TopicInfo, partition: number): PartitionState | Promise<PartitionState> {
+    const owner = this.#topics.ownerOf(topic, partition)
+    if (owner === this.#port.shard) return this.#withLog(topic, partition, stateOf)
+    const facts: PartitionFacts = { topicId: topic.id, partition, offset: 0, value: 0 }
+    return this.#port.call(owner, "partition.state", { facts }).then((answer) => answer.facts as PartitionState)
+  }
+
+  read(topic: TopicInfo, partition: number, offset: number, maxBytes: number): ReadResult | Promise<ReadResult> {
+    const owner = this.#topics.ownerOf(topic, partition)
+    if (owner === this.#port.shard) {
+      return this.#withLog(topic, partition, (log) => readFrom(log, offset, maxBytes))
+    }
+    const facts: PartitionFacts = { topicId: topic.id, partition, offset, value: maxBytes }
+    return this.#port.call(owner, "partition.read", { facts }).then((answer) => ({
+      ...(answer.facts as PartitionState),
+      bytes: answer.bytes ?? EMPTY
+    }))
+  }
+
+  async offsetForTimestamp(
+    topic: TopicInfo,
+    partition: number,
+    timestamp: number
+  ): Promise<OffsetAndTimestamp | undefined> {
+    const owner = this.#topics.ownerOf(topic, partition)
+    if (owner === this.#port.shard) {
+      return this.#withLog(topic, partition, (log) => log?.offsetForTimestamp(timestamp))
+    }
+    const facts: PartitionFacts = { topicId: topic.id, partition, offset: 0, value: timestamp }
+    const answer = await this.#port.call(owner, "partition.time", { facts })
+    return (answer.facts as OffsetAndTimestamp | null) ?? undefined
+  }
+
+  watch(topic: TopicInfo, partition: number, offset: number, waiter: LogWaiter): () => void {
+    const owner = this.#topics.ownerOf(topic, partition)
+    if (owner === this.#port.shard) {
+      const log = this.#topics.logUnsafe(topic, partition)
+      if (log === undefined) return this.#tellLater(waiter)
+      const watch = new Watch(log, offset, () => waiter.logAdvanced())
+      log.watch(watch)
+      // Told in a turn of its own, so that the caller has what `watch` returns before `waiter` is called.
+      if (log.nextOffset > offset) this.#turn.deferWork({ endTurn: () => watch.partitionAdvanced(log) })
+      return () => watch.cancel()
+    }
+    const id = this.#nextWatch++
+    this.#asked.set(id, waiter)
+    const outbox = this.#port.begin(owner, CHANNEL_PARTITION)
+    outbox.uint8(WATCH)
+    outbox.uint53(id)
+    outbox.text(topic.id)
+    outbox.uint32(partition)
+    outbox.uint53(offset)
+    this.#port.end(outbox)
+    return () => {
+      if (this.#asked.delete(id)) this.#tell(owner, UNWATCH, id)
+    }
+  }
+
+  #tellLater(waiter: LogWaiter): () => void {
+    let isOver = false
+    this.#turn.deferWork({ endTurn: () => (isOver ? undefined : waiter.logAdvanced()) })
+    return () => void (isOver = true)
+  }
+
+  #tell(target: number, kind: number, id: number): void {
+    const outbox = this.#port.begin(target, CHANNEL_PARTITION)
+    outbox.uint8(kind)
+    outbox.uint53(id)
+    this.#port.end(outbox)
+  }
+
+  #advanced(id: number): void {
+    const waiter = this.#asked.get(id)
+    this.#asked.delete(id)
+    waiter?.logAdvanced()
+  }
+
+  #serve(from: number, id: number, topicId: string, partition: number, offset: number): void {
+    const log = this.#log(topicId, partition)
+    if (log === undefined) {
+      this.#tell(from, ADVANCED, id)
+      return
+    }
+    const key = `${from}/${id}`
+    const watch = new Watch(log, offset, () => {
+      this.#served.delete(key)
+      this.#tell(from, ADVANCED, id)
+    })
+    this.#served.set(key, watch)
+    log.watch(watch)
+    watch.partitionAdvanced(log)
+  }
+
+  #endServed(key: string): void {
+    this.#served.get(key)?.cancel()
+    this.#served.delete(key)
+  }
+
+  #log(topicId: string, partition: number): PartitionLog | undefined {
+    const topic = this.#topics.findById(topicId)
+    return topic === undefined ? undefined : this.#topics.logUnsafe(topic, partition)
+  }
+
+  #withLogOf<Result>(
+    { topicId, partition }: PartitionFacts,
+    use: (log: PartitionLog | undefined) => Result | Promise<Result>
+  ): Result | Promise<Result> {
+    const topic = this.#topics.findById(topicId)
+    return topic === undefined ? use(undefined) : this.#withLog(topic, partition, use)
+  }
+
+  /** What `use` makes of a log: now, or when it is open; of none where it cannot be opened. Those who wait come in their order. */
+  #withLog<Result>(
+    topic: TopicInfo,
+    partition: number,
+    use: (log: PartitionLog | undefined) => Result | Promise<Result>
+  ): Result | Promise<Result> {
+    const log = this.#topics.logUnsafe(topic, partition)
+    if (log !== undefined || !this.#topics.isOpening(topic, partition)) return use(log)
+    return new Promise((resolve, reject) => {
+      this.#topics.whenSettled(topic, partition, () => {
+        try {
+          resolve(use(this.#topics.logUnsafe(topic, partition)))
+        } catch (error) {
+          reject(error)
+        }
+      })
+    })
+  }
+
+  #appendLocal(
+    log: PartitionLog | undefined,
+    bytes: Uint8Array,
+    start: number,
+    end: number,
+    recordCount: number
+  ): AppendResult | Promise<AppendResult> {
+    if (log === undefined) return { refusal: NOT_AVAILABLE, baseOffset: -1, logStartOffset: -1 }
+    const baseOffset = this.#append(log, bytes, start, end, recordCount)
+    const { tickets } = log
+    if (baseOffset < 0 || tickets === undefined) return appendResult(log, baseOffset, 0)
+    return whenCommitted(tickets, log.producedTicket, (outcome) => appendResult(log, baseOffset, outcome))
+  }
+}

@@ -1,0 +1,100 @@
+/** What a log on its own shard answers: states, reads, outcomes of appends. */
+import type { TicketStream } from "../journal/Journal.ts"
+import { FAILED } from "./Engines.ts"
+import { type AppendResult, NOT_AVAILABLE, OUT_OF_RANGE, type PartitionState, type ReadResult } from "./Logs.ts"
+import type { PartitionLog } from "./PartitionLog.ts"
+import { baseOffset, batchSize, lastOffsetDelta } from "./record-batch.ts"
+
+/** Bytes of one answer to another shard's read, at most, beyond a first batch that is larger: they are copied several times. */
+export const REMOTE_READ_BYTES_MAX = 1_048_576
+
+const EMPTY = new Uint8Array(0)
+const UNKNOWN: PartitionState = {
+  refusal: NOT_AVAILABLE,
+  logStartOffset: -1,
+  highWatermark: -1,
+  endOffset: -1,
+  leaderEpoch: -1,
+  incarnation: 0
+}
+
+export function appendResult(log: PartitionLog, baseOffset: number, outcome: number): AppendResult {
+  const refusal = Math.min(baseOffset, outcome, 0)
+  return { refusal, baseOffset: refusal === 0 ? baseOffset : -1, logStartOffset: log.logStartOffset }
+}
+
+/** `result` of the ticket's outcome: at once where it is committed. */
+export function whenCommitted<Result>(
+  tickets: TicketStream,
+  ticket: number,
+  result: (outcome: number) => Result
+): Result | Promise<Result> {
+  if (ticket <= tickets.committed) return result(tickets.takeOutcome(ticket))
+  return new Promise((resolve) => {
+    tickets.whenCommitted(ticket, () => resolve(result(tickets.takeOutcome(ticket))))
+  })
+}
+
+export function stateOf(log: PartitionLog | undefined): PartitionState {
+  if (log === undefined) return UNKNOWN
+  const highWatermark = log.highWatermark()
+  const { logStartOffset, nextOffset: endOffset, leaderEpoch, incarnation } = log
+  return { refusal: 0, logStartOffset, highWatermark, endOffset, leaderEpoch, incarnation }
+}
+
+/**
+ * What another shard asks for is copied anyway: the pieces of memory that fit travel in one answer, so that one
+ * question gets as much as a reader on this shard would.
+ */
+export async function readPieces(log: PartitionLog | undefined, offset: number, maxBytes: number): Promise<ReadResult> {
+  const sizeMax = Math.min(maxBytes, REMOTE_READ_BYTES_MAX)
+  const first = await readFrom(log, offset, sizeMax)
+  if (log === undefined || first.refusal !== 0 || first.bytes.length === 0) return first
+  const pieces = [first.bytes]
+  let size = first.bytes.length
+  let next = nextOffset(first.bytes)
+  // The log may grow between two pieces: the answer tells the state that the last of them was read in.
+  let state: PartitionState = first
+  while (size < sizeMax && next < state.highWatermark) {
+    const { bytes, ...later } = await readFrom(log, next, sizeMax - size)
+    // A first batch comes whole, also where it does not fit any more.
+    if (later.refusal !== 0 || bytes.length === 0 || size + bytes.length > sizeMax) break
+    pieces.push(bytes)
+    size += bytes.length
+    next = nextOffset(bytes)
+    state = later
+  }
+  return { ...state, bytes: pieces.length === 1 ? first.bytes : Buffer.concat(pieces, size) }
+}
+
+/** One past the last offset in whole stored batches. */
+function nextOffset(bytes: Uint8Array): number {
+  let position = 0
+  let next = 0
+  while (position < bytes.length) {
+    next = baseOffset(bytes, position) + lastOffsetDelta(bytes, position) + 1
+    const size = batchSize(bytes, position, bytes.length)
+    if (size <= 0) break
+    position += size
+  }
+  return next
+}
+
+export function readFrom(
+  log: PartitionLog | undefined,
+  offset: number,
+  maxBytes: number
+): ReadResult | Promise<ReadResult> {
+  const state = stateOf(log)
+  if (log === undefined) return { ...state, bytes: EMPTY }
+  if (offset < state.logStartOffset || offset > state.highWatermark) {
+    return { ...state, refusal: OUT_OF_RANGE, bytes: EMPTY }
+  }
+  const bytes = log.readUnsafe(offset, maxBytes)
+  if (bytes !== undefined) return { ...state, bytes }
+  return log.read(offset, maxBytes).then(
+    (cold) => ({ ...state, bytes: cold }),
+    // The engine's own error; the log was told of it where it is one that nobody expects.
+    () => ({ ...state, refusal: FAILED, bytes: EMPTY })
+  )
+}

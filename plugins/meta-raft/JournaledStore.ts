@@ -34,11 +34,11 @@ import { type Entry, NOTHING_STORED, type Ready, StoredStateFault } from "./Cons
 import { COMMAND_BYTES_MAX, decodeCommand, encodeCommand, type MetaCommand, MetaFormatFault } from "./commands.ts"
 import { LeaseTimes } from "./LeaseTimes.ts"
 import { StoredLog, writeRecord } from "./log-record.ts"
-import { type MetaOutcome, MetaState } from "./MetaState.ts"
+import type { MetaOutcome, MetaState } from "./MetaState.ts"
 import { SingleVoter } from "./SingleVoter.ts"
-import type { SnapshotFile } from "./SnapshotFile.ts"
+import type { SnapshotFile, SnapshotWrite } from "./SnapshotFile.ts"
 import { Snapshots } from "./Snapshots.ts"
-import type { Snapshot } from "./snapshot-format.ts"
+import type { SnapshotHead } from "./snapshot-format.ts"
 import { Watches } from "./Watches.ts"
 
 /** This voter, among one. */
@@ -63,8 +63,12 @@ export interface JournaledStoreParts {
   readonly clock: ClockShape
   readonly log: LogShape
   readonly file: SnapshotFile
-  /** What {@link SnapshotFile.load} found. */
-  readonly snapshot: Snapshot | undefined
+  /** As {@link SnapshotFile.load} has left it; it is the store's from then on. */
+  readonly state: MetaState
+  /** What that found. */
+  readonly head: SnapshotHead | undefined
+  /** Bytes that may be appended to a small snapshot, where a test says so. */
+  readonly appendedBytesMin?: number
 }
 
 export class JournaledStore implements MetaStoreShape, JournalConsumer {
@@ -97,16 +101,20 @@ export class JournaledStore implements MetaStoreShape, JournalConsumer {
   #appliedTerm: number
   #appliedIndex: number
 
-  constructor({ journal, clock, log, file, snapshot }: JournaledStoreParts) {
+  constructor({ journal, clock, log, file, state, head, appendedBytesMin }: JournaledStoreParts) {
     this.#journal = journal
     this.#clock = clock
-    this.#state = new MetaState((changes) => this.#watches.publish(changes), snapshot?.image)
+    this.#state = state
+    state.changed = (changes) => {
+      for (const { key } of changes) this.#snapshots.keyChanged(key)
+      this.#watches.publish(changes)
+    }
     this.#leases = new LeaseTimes(clock, (leases) => this.#expire(leases))
-    this.#appliedIndex = snapshot?.lastIndex ?? 0
-    this.#appliedTerm = snapshot?.lastTerm ?? 0
-    this.#committedIndex = snapshot?.journalIndex ?? 0
+    this.#appliedIndex = head?.lastIndex ?? 0
+    this.#appliedTerm = head?.lastTerm ?? 0
+    this.#committedIndex = head?.journalIndex ?? 0
     this.#stored = new StoredLog({
-      hardState: snapshot?.hardState ?? NOTHING_STORED.hardState,
+      hardState: head?.hardState ?? NOTHING_STORED.hardState,
       snapshotIndex: this.#appliedIndex,
       snapshotTerm: this.#appliedTerm
     })
@@ -115,8 +123,13 @@ export class JournaledStore implements MetaStoreShape, JournalConsumer {
       clock,
       log,
       journalIndex: this.#committedIndex,
-      take: () => this.#takeSnapshot(),
-      durable: () => journal.released()
+      source: {
+        entriesFrom: (start) => state.entriesFrom(start),
+        stored: (key) => state.stored(key),
+        head: () => this.#head()
+      },
+      durable: () => journal.released(),
+      appendedBytesMin
     })
     this.#fifo = new TicketFifo({ released: (outcome) => this.#storingEnded(outcome), releasedAll: () => this.#pump() })
     journal.register(this)
@@ -170,9 +183,7 @@ export class JournaledStore implements MetaStoreShape, JournalConsumer {
   }
 
   watch(prefix: string, changed: (change: MetaChange) => void): Effect.Effect<void, MetaStoreError, Scope.Scope> {
-    const begin = this.#read(() =>
-      this.#watches.add(prefix, changed, this.#state.range(prefix, "", Number.POSITIVE_INFINITY))
-    )
+    const begin = this.#read(() => this.#watches.add(prefix, changed, this.#state))
     return Effect.acquireRelease(begin, (end) => Effect.sync(end)).pipe(Effect.asVoid)
   }
 
@@ -205,8 +216,23 @@ export class JournaledStore implements MetaStoreShape, JournalConsumer {
     return Effect.suspend(() => {
       const fault = this.#begin()
       if (fault !== "") return Effect.fail(fault)
-      const snapshot = this.#takeSnapshot()
-      return file.copy(snapshot).pipe(Effect.as(snapshot.journalIndex))
+      return Effect.tryPromise({
+        try: async () => {
+          let journalIndex = 0
+          await this.#snapshots.whole((write) => {
+            const committed: SnapshotWrite["committed"] = (head) => {
+              journalIndex = head.journalIndex
+              write.committed(head)
+            }
+            return file.copy({ ...write, committed })
+          })
+          return journalIndex
+        },
+        catch: (error) => {
+          if (typeof error === "string") return error
+          throw error
+        }
+      })
     })
   }
 
@@ -354,7 +380,7 @@ export class JournaledStore implements MetaStoreShape, JournalConsumer {
     const command = decodeCommand(data)
     const outcome = this.#state.apply(command)
     if (command.kind !== "transact") this.#keepTime(command, outcome)
-    this.#snapshots.changed()
+    this.#snapshots.applied()
     return outcome
   }
 
@@ -372,14 +398,17 @@ export class JournaledStore implements MetaStoreShape, JournalConsumer {
     for (const { resume } of waiting) resume(Effect.fail(new MetaStoreError({ message })))
   }
 
-  #takeSnapshot(): Snapshot {
+  /** What a snapshot of now says beside the entries. */
+  #head(): SnapshotHead {
     const journalIndex = this.#storingIndex === 0 ? this.#committedIndex : this.#storingIndex - 1
     return {
       journalIndex: Math.min(this.#committedIndex, journalIndex),
       lastIndex: this.#appliedIndex,
       lastTerm: this.#appliedTerm,
       hardState: { ...this.#voter.hardState, commit: this.#appliedIndex },
-      image: this.#state.image()
+      revision: this.#state.revision,
+      nextLease: this.#state.nextLease,
+      leases: [...this.#state.leases()]
     }
   }
 }

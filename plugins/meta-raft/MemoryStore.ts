@@ -16,10 +16,11 @@ import { Watches } from "./Watches.ts"
 
 export class MemoryStore implements MetaStoreShape {
   readonly #watches = new Watches()
-  readonly #state = new MetaState((changes) => this.#watches.publish(changes))
+  readonly #state = new MetaState()
   readonly #leases: LeaseTimes
 
   constructor(clock: ClockShape) {
+    this.#state.changed = (changes) => this.#watches.publish(changes)
     this.#leases = new LeaseTimes(clock, (leases) => {
       this.#state.apply({ kind: "expire", leases })
       for (const lease of leases) this.#leases.forget(lease)
@@ -42,9 +43,7 @@ export class MemoryStore implements MetaStoreShape {
   }
 
   watch(prefix: string, changed: (change: MetaChange) => void): Effect.Effect<void, never, Scope.Scope> {
-    const begin = Effect.sync(() =>
-      this.#watches.add(prefix, changed, this.#state.range(prefix, "", Number.POSITIVE_INFINITY))
-    )
+    const begin = Effect.sync(() => this.#watches.add(prefix, changed, this.#state))
     return Effect.acquireRelease(begin, (end) => Effect.sync(end)).pipe(Effect.asVoid)
   }
 

@@ -5,34 +5,18 @@
  * Invariants
  *  - `revision` rises by one with each command that changes a key; a failed comparison changes nothing.
  *  - A key that hangs on a lease is removed in the revision in which the lease ends.
- *  - A stored value is never changed in place: an image that was taken stays what it was.
  */
 import {
+  ByteReader,
+  ByteWriter,
   type MetaChange,
   type MetaEntry,
   type MetaTransaction,
   type MetaTransactionResult,
-  OrderedStrings
+  OrderedPages
 } from "../../core/mod.ts"
 import type { MetaCommand } from "./commands.ts"
-
-/** What a key holds. */
-export interface StoredValue {
-  readonly value: Uint8Array
-  /** The revision that wrote it. */
-  readonly version: number
-  /** The lease that it hangs on; 0 = none. */
-  readonly lease: number
-}
-
-/** All of a state at one moment; its arrays and bytes must not be changed. */
-export interface MetaImage {
-  readonly revision: number
-  readonly nextLease: number
-  readonly leases: ReadonlyArray<{ readonly lease: number; readonly ttlMs: number }>
-  /** In the order of keys. */
-  readonly entries: ReadonlyArray<{ readonly key: string; readonly stored: StoredValue }>
-}
+import type { SnapshotHead, SnapshotTarget, StoredValue } from "./snapshot-format.ts"
 
 /** What came of a command; `lease` is 0 where there is no such lease. */
 export type MetaOutcome =
@@ -44,47 +28,48 @@ interface Lease {
   readonly keys: Set<string>
 }
 
-export class MetaState {
+export class MetaState implements SnapshotTarget {
   revision = 0
-  readonly #entries = new Map<string, StoredValue>()
-  readonly #keys = new OrderedStrings()
+  /** Called once with the changes of each command that had some, in order, when all of it is applied. */
+  changed: (changes: ReadonlyArray<MetaChange>) => void = () => {}
+  readonly #entries = new OrderedPages()
   readonly #leases = new Map<number, Lease>()
-  readonly #changed: (changes: ReadonlyArray<MetaChange>) => void
+  readonly #writer = new ByteWriter()
+  readonly #reader = new ByteReader()
   #changes: Array<MetaChange> = []
   #nextLease = 1
-
-  /** `changed` is called once with the changes of each command that had some, in order, when all of it is applied. */
-  constructor(changed: (changes: ReadonlyArray<MetaChange>) => void, image?: MetaImage) {
-    this.#changed = changed
-    if (image === undefined) return
-    this.revision = image.revision
-    this.#nextLease = image.nextLease
-    for (const { lease, ttlMs } of image.leases) this.#leases.set(lease, { ttlMs, keys: new Set() })
-    for (const { key, stored } of image.entries) {
-      this.#entries.set(key, stored)
-      this.#keys.add(key)
-      this.#leases.get(stored.lease)?.keys.add(key)
-    }
-  }
 
   get size(): number {
     return this.#entries.size
   }
 
   get(key: string): MetaEntry | undefined {
-    const stored = this.#entries.get(key)
+    const stored = this.stored(key)
     return stored === undefined ? undefined : { key, value: stored.value.slice(), version: stored.version }
   }
 
   range(prefix: string, cursor: string, limit: number): ReadonlyArray<MetaEntry> {
     const found: Array<MetaEntry> = []
     if (limit <= 0) return found
-    for (const key of this.#keys.page(prefix, cursor)) {
-      const entry = this.get(key)
-      if (entry !== undefined) found.push(entry)
+    // No key lies between the cursor and the same with a zero behind it.
+    const after = cursor === "" ? "" : `${cursor}\0`
+    for (const { key, stored } of this.entriesFrom(prefix > after ? prefix : after)) {
+      if (!key.startsWith(prefix)) break
+      found.push({ key, value: stored.value.slice(), version: stored.version })
       if (found.length >= limit) break
     }
     return found
+  }
+
+  /** What a key holds; its value is a view that holds until the next change. */
+  stored(key: string): StoredValue | undefined {
+    const record = this.#entries.get(key)
+    return record === undefined ? undefined : this.#storedIn(record)
+  }
+
+  /** Entries from a key on, in order, as {@link MetaState.stored} gives them. Nothing may change while this is gone through. */
+  *entriesFrom(start: string): Generator<{ readonly key: string; readonly stored: StoredValue }, void> {
+    for (const { key, value } of this.#entries.from(start)) yield { key, stored: this.#storedIn(value) }
   }
 
   /** Leases and how long they run without being kept alive, in milliseconds. */
@@ -97,13 +82,36 @@ export class MetaState {
     return this.#leases.get(lease)?.ttlMs
   }
 
-  image(): MetaImage {
-    const entries: Array<{ readonly key: string; readonly stored: StoredValue }> = []
-    for (const key of this.#keys.from("")) {
-      const stored = this.#entries.get(key)
-      if (stored !== undefined) entries.push({ key, stored })
+  // What a snapshot tells.
+
+  entry(key: string, stored: StoredValue): void {
+    this.#unlease(key)
+    this.#put(key, stored)
+    if (stored.lease === 0) return
+    // How long it runs is told at the end.
+    const lease = this.#leases.get(stored.lease) ?? { ttlMs: 0, keys: new Set() }
+    lease.keys.add(key)
+    this.#leases.set(stored.lease, lease)
+  }
+
+  removed(key: string): void {
+    this.#unlease(key)
+    this.#entries.delete(key)
+  }
+
+  head({ revision, nextLease, leases }: SnapshotHead): void {
+    this.revision = revision
+    this.#nextLease = nextLease
+    const before = new Map(this.#leases)
+    this.#leases.clear()
+    for (const { lease, ttlMs } of leases) {
+      this.#leases.set(lease, { ttlMs, keys: before.get(lease)?.keys ?? new Set() })
     }
-    return { revision: this.revision, nextLease: this.#nextLease, leases: [...this.leases()], entries }
+  }
+
+  /** The number of the next lease. */
+  get nextLease(): number {
+    return this.#nextLease
   }
 
   apply(command: MetaCommand): MetaOutcome {
@@ -128,12 +136,12 @@ export class MetaState {
 
   #transact({ compare, writes }: MetaTransaction): MetaTransactionResult {
     for (const { key, version } of compare) {
-      if ((this.#entries.get(key)?.version ?? 0) !== version) return { committed: false, revision: this.revision }
+      if ((this.stored(key)?.version ?? 0) !== version) return { committed: false, revision: this.revision }
     }
     for (const { lease } of writes) {
       if (lease !== undefined && !this.#leases.has(lease)) return { committed: false, revision: this.revision }
     }
-    if (writes.some(({ key, value }) => value !== undefined || this.#entries.has(key))) this.revision += 1
+    if (writes.some(({ key, value }) => value !== undefined || this.#entries.get(key) !== undefined)) this.revision += 1
     const { revision } = this
     for (const { key, value, lease } of writes) this.#write(key, value, lease ?? 0)
     this.#publish()
@@ -151,23 +159,40 @@ export class MetaState {
   }
 
   #write(key: string, value: Uint8Array | undefined, lease: number): void {
-    const before = this.#entries.get(key)
-    if (before !== undefined) this.#leases.get(before.lease)?.keys.delete(key)
+    this.#unlease(key)
     if (value === undefined) {
-      if (before === undefined) return
-      this.#entries.delete(key)
-      this.#keys.delete(key)
+      if (!this.#entries.delete(key)) return
     } else {
-      this.#entries.set(key, { value: value.slice(), version: this.revision, lease })
-      if (before === undefined) this.#keys.add(key)
+      this.#put(key, { value, version: this.revision, lease })
       this.#leases.get(lease)?.keys.add(key)
     }
     this.#changes.push({ key, value: value?.slice(), revision: this.revision })
   }
 
+  /** The key hangs on no lease any more. */
+  #unlease(key: string): void {
+    const lease = this.stored(key)?.lease ?? 0
+    if (lease !== 0) this.#leases.get(lease)?.keys.delete(key)
+  }
+
+  #put(key: string, { version, lease, value }: StoredValue): void {
+    const writer = this.#writer
+    writer.reset()
+    writer.uint53(version)
+    writer.uint53(lease)
+    writer.raw(value, 0, value.length)
+    this.#entries.set(key, writer.bytes.subarray(0, writer.length))
+  }
+
+  #storedIn(record: Uint8Array): StoredValue {
+    const reader = this.#reader.reset(record, 0, record.length)
+    const [version, lease] = [reader.uint53(), reader.uint53()]
+    return { version, lease, value: record.subarray(reader.position) }
+  }
+
   #publish(): void {
     const changes = this.#changes
     this.#changes = []
-    if (changes.length > 0) this.#changed(changes)
+    if (changes.length > 0) this.changed(changes)
   }
 }

@@ -1,18 +1,23 @@
 /**
- * When snapshots are taken: after so many commands, when changes are so old, and when the journal wants its segments back.
+ * When snapshots are written: after so many commands, when changes are so old, and when the journal wants its segments back. What has
+ * changed is appended to the file; when as much was appended as the state had, the whole state takes its place.
+ *
+ * So a byte of the state is written about three times, however large the state is and however often it changes.
  *
  * Invariants
  *  - One is written at a time; what asks for one meanwhile gets the next.
  *  - `journalIndex` rises only when the snapshot that says so is durable.
+ *  - A key that has changed is in the file, or among those that the next write has.
  */
 import type { ClockShape, LogShape, Timer } from "../../core/mod.ts"
-import type { SnapshotFile } from "./SnapshotFile.ts"
-import type { Snapshot } from "./snapshot-format.ts"
+import type { SnapshotFile, SnapshotSource, SnapshotWrite } from "./SnapshotFile.ts"
 
 /** Commands after which a snapshot is due. */
 export const COMMANDS_MAX = 1_000
 /** A change is in a snapshot after about so long. */
 export const AGE_MS_MAX = 10_000
+/** So much may be appended to a small state. */
+export const APPENDED_BYTES_MIN = 1_048_576
 
 export interface SnapshotsParts {
   readonly file: SnapshotFile
@@ -20,16 +25,22 @@ export interface SnapshotsParts {
   readonly log: LogShape
   /** Of the snapshot that is there; 0 = there is none. */
   readonly journalIndex: number
-  readonly take: () => Snapshot
+  readonly source: SnapshotSource
   /** Told when `journalIndex` has risen. */
   readonly durable: () => void
+  /** Instead of {@link APPENDED_BYTES_MIN}. */
+  readonly appendedBytesMin: number | undefined
 }
 
 export class Snapshots {
   journalIndex: number
   readonly #parts: SnapshotsParts
-  /** Commands since the last snapshot was taken. */
+  /** Commands since the last snapshot was begun. */
   #commands = 0
+  /** Keys that have changed since the last commit in the file. */
+  #changed = new Set<string>()
+  /** What else is told of keys that change: whole snapshots that are being written. */
+  readonly #whole = new Set<Set<string>>()
   #isWanted = false
   #timer: Timer | undefined
   #writing: Promise<void> | undefined
@@ -40,8 +51,14 @@ export class Snapshots {
     this.journalIndex = parts.journalIndex
   }
 
+  /** A key of the state has changed, since it was loaded. */
+  keyChanged(key: string): void {
+    this.#changed.add(key)
+    for (const changed of this.#whole) changed.add(key)
+  }
+
   /** A command was applied. */
-  changed(): void {
+  applied(): void {
     this.#commands += 1
     if (this.#commands >= COMMANDS_MAX) this.wanted()
     else this.#later()
@@ -51,7 +68,19 @@ export class Snapshots {
   wanted(): void {
     if (this.#isClosed) return
     this.#isWanted = true
-    this.#writing ??= this.#write()
+    this.#writing ??= this.#run()
+  }
+
+  /** Has `write` write a whole snapshot of what is, for somebody else; nothing is said of it here. */
+  async whole(write: (write: SnapshotWrite) => Promise<void>): Promise<void> {
+    const changed = new Set<string>()
+    this.#whole.add(changed)
+    const committed = (): void => void this.#whole.delete(changed)
+    try {
+      await write({ source: this.#parts.source, changed, written: [], committed })
+    } finally {
+      this.#whole.delete(changed)
+    }
   }
 
   /** Takes none any more; done when none is being written. */
@@ -69,8 +98,8 @@ export class Snapshots {
     })
   }
 
-  async #write(): Promise<void> {
-    const { file, clock, log, take, durable } = this.#parts
+  async #run(): Promise<void> {
+    const { clock, log, durable } = this.#parts
     try {
       while (this.#isWanted && !this.#isClosed) {
         this.#isWanted = false
@@ -80,10 +109,10 @@ export class Snapshots {
         this.#timer?.cancel()
         this.#timer = undefined
         const commands = this.#commands
-        const snapshot = take()
         this.#commands = 0
+        let journalIndex = 0
         try {
-          await file.write(snapshot)
+          journalIndex = await this.#write()
         } catch (error) {
           // A disk that failed is left alone for a while.
           this.#commands += commands
@@ -92,13 +121,58 @@ export class Snapshots {
           this.#later()
           return
         }
-        if (snapshot.journalIndex <= this.journalIndex) continue
-        this.journalIndex = snapshot.journalIndex
+        if (journalIndex <= this.journalIndex) continue
+        this.journalIndex = journalIndex
         durable()
       }
     } finally {
       this.#writing = undefined
     }
+  }
+
+  /** Returns up to which entry of the journal the file goes now. */
+  #write(): Promise<number> {
+    const { file, appendedBytesMin = APPENDED_BYTES_MIN } = this.#parts
+    const { size, baseSize } = file
+    const isDue = size - baseSize >= Math.max(appendedBytesMin, baseSize)
+    return size === 0 || isDue ? this.#replace() : this.#append()
+  }
+
+  async #append(): Promise<number> {
+    const { file, source } = this.#parts
+    let journalIndex = 0
+    const written: Array<string> = []
+    const committed: SnapshotWrite["committed"] = (head) => {
+      journalIndex = head.journalIndex
+    }
+    try {
+      await file.append({ source, changed: this.#changed, written, committed })
+    } catch (error) {
+      for (const key of written) this.#changed.add(key)
+      throw error
+    }
+    return journalIndex
+  }
+
+  async #replace(): Promise<number> {
+    let journalIndex = 0
+    let since = new Set<string>()
+    await this.whole(async (write) => {
+      const committed: SnapshotWrite["committed"] = (head) => {
+        journalIndex = head.journalIndex
+        // From now on what changes is not in it.
+        this.#whole.delete(write.changed)
+        since = new Set()
+        this.#whole.add(since)
+      }
+      try {
+        await this.#parts.file.replace({ ...write, committed })
+      } finally {
+        this.#whole.delete(since)
+      }
+    })
+    this.#changed = since
+    return journalIndex
   }
 }
 

@@ -8,9 +8,20 @@
  */
 import type { MetaChange, MetaEntry } from "../../core/mod.ts"
 
+/** Entries that a new watcher is told of at a time, so that many never lie in memory twice. */
+const PAGE_LENGTH = 1_000
+
+/** What is there. */
+export interface WatchedState {
+  readonly revision: number
+  range(prefix: string, cursor: string, limit: number): ReadonlyArray<MetaEntry>
+}
+
 interface Watcher {
   readonly prefix: string
   readonly changed: (change: MetaChange) => void
+  /** What has changed while it is told what is there. */
+  waiting: Array<MetaChange> | undefined
 }
 
 interface Message {
@@ -23,13 +34,23 @@ export class Watches {
   #messages: Array<Message> = []
   #isTelling = false
 
-  /** Adds a watcher and tells it of `present`; the result ends the watch. */
-  add(prefix: string, changed: (change: MetaChange) => void, present: ReadonlyArray<MetaEntry>): () => void {
-    const watcher: Watcher = { prefix, changed }
+  /** Adds a watcher and tells it of what is there; the result ends the watch. */
+  add(prefix: string, changed: (change: MetaChange) => void, state: WatchedState): () => void {
+    const watcher: Watcher = { prefix, changed, waiting: [] }
     this.#watchers.add(watcher)
-    for (const { key, value, version } of present) {
-      this.#messages.push({ watcher, change: { key, value, revision: version } })
+    const { revision: until } = state
+    for (let cursor = ""; this.#watchers.has(watcher); ) {
+      const page = state.range(prefix, cursor, PAGE_LENGTH)
+      for (const { key, value, version } of page) {
+        // What somebody wrote while this was told comes as a change.
+        if (version <= until) changed({ key, value, revision: version })
+      }
+      const last = page.at(-1)
+      if (last === undefined || page.length < PAGE_LENGTH) break
+      cursor = last.key
     }
+    for (const change of watcher.waiting ?? []) this.#messages.push({ watcher, change })
+    watcher.waiting = undefined
     this.#tell()
     return () => void this.#watchers.delete(watcher)
   }
@@ -39,7 +60,9 @@ export class Watches {
     for (const { key, value, revision } of changes) {
       for (const watcher of this.#watchers) {
         if (!key.startsWith(watcher.prefix)) continue
-        this.#messages.push({ watcher, change: { key, value: value?.slice(), revision } })
+        const change = { key, value: value?.slice(), revision }
+        if (watcher.waiting === undefined) this.#messages.push({ watcher, change })
+        else watcher.waiting.push(change)
       }
     }
     this.#tell()

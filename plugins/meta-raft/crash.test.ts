@@ -54,13 +54,19 @@ async function live(): Promise<ReadonlyArray<Remains>> {
     return undefined
   }
   const scope = Scope.makeUnsafe()
-  const store = await Effect.runPromise(Scope.provide(openStore({ files, clock, journal }), scope))
-  for (const key of ["a", "b", "c"]) {
+  const store = await Effect.runPromise(
+    Scope.provide(openStore({ files, clock, journal, appendedBytesMin: 200 }), scope)
+  )
+  for (const key of ["a", "b", "c", "d", "e"]) {
     await write(store, key)
     answered.push(key)
     journal.consumer?.checkpoint()
     await turns()
   }
+  // A state as a whole twice, and what changed behind it, is cut short everywhere.
+  const count = (name: string): number => remains.filter(({ where }) => where.includes(`, ${name},`)).length
+  assert.equal(count("rename to /store/meta/snapshot"), 2 * Object.keys(KEPT).length)
+  assert.equal(count("sync /store/meta/snapshot"), 3 * Object.keys(KEPT).length)
   await Effect.runPromise(Scope.close(scope, Exit.void))
   return remains
 }

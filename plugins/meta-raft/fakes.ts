@@ -11,6 +11,7 @@ import {
   TicketStream
 } from "../../core/mod.ts"
 import { JournaledStore } from "./JournaledStore.ts"
+import { MetaState } from "./MetaState.ts"
 import { SnapshotFile } from "./SnapshotFile.ts"
 
 interface Kept {
@@ -132,6 +133,7 @@ export interface OpenStoreParts {
   readonly clock: ClockShape
   readonly journal: FakeJournal
   readonly log?: LogShape
+  readonly appendedBytesMin?: number
 }
 
 /** A store over `/store`, its journal recovered. Fails as the plugin would. */
@@ -139,13 +141,15 @@ export function openStore({
   files,
   clock,
   journal,
-  log = silent
+  log = silent,
+  ...more
 }: OpenStoreParts): Effect.Effect<JournaledStore, string, Scope.Scope> {
   return Effect.gen(function* () {
     yield* Effect.ignore(files.ensureWritableDirectory("/store"))
     const file = new SnapshotFile(files, clock, "/store")
-    const snapshot = yield* file.load()
-    const store = new JournaledStore({ journal, clock, log, file, snapshot })
+    const state = new MetaState()
+    const head = yield* file.load(state)
+    const store = new JournaledStore({ journal, clock, log, file, state, head, ...more })
     yield* Effect.addFinalizer(() => store.close())
     journal.recover()
     return store

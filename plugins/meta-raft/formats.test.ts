@@ -1,10 +1,19 @@
 import assert from "node:assert/strict"
 import { test } from "node:test"
+import { Effect } from "effect"
 import fc from "fast-check"
 import { ByteWriter, crc32c } from "../../core/mod.ts"
+import { SimulatedFiles } from "../../core/platform/simulated-files.ts"
 import { decodeCommand, encodeCommand, type MetaCommand, MetaFormatFault } from "./commands.ts"
 import { StoredLog, writeRecord } from "./log-record.ts"
-import { decodeSnapshot, encodeSnapshot, type Snapshot } from "./snapshot-format.ts"
+import { readSnapshot } from "./read-snapshot.ts"
+import {
+  SnapshotDecoder,
+  SnapshotEncoder,
+  type SnapshotHead,
+  type SnapshotTarget,
+  type StoredValue
+} from "./snapshot-format.ts"
 
 const text = (value: string): Uint8Array => new TextEncoder().encode(value)
 
@@ -80,64 +89,190 @@ test("a record has these bytes", () => {
 })
 
 const number = fc.nat(2 ** 40)
-const snapshot: fc.Arbitrary<Snapshot> = fc.record({
+const head: fc.Arbitrary<SnapshotHead> = fc.record({
   journalIndex: number,
   lastIndex: number,
   lastTerm: number,
   hardState: fc.record({ term: number, vote: number, commit: number }),
-  image: fc.record({
-    revision: number,
-    nextLease: number,
-    leases: fc.array(fc.record({ lease: number, ttlMs: number }), { maxLength: 4 }),
-    entries: fc.array(
-      fc.record({
-        key: fc.string({ maxLength: 5 }),
-        stored: fc.record({ version: number, lease: number, value: fc.uint8Array({ maxLength: 9 }) })
-      }),
-      { maxLength: 9 }
-    )
-  })
+  revision: number,
+  nextLease: number,
+  leases: fc.array(fc.record({ lease: number, ttlMs: number }), { maxLength: 4 })
 })
+const change = fc.record({
+  key: fc.string({ maxLength: 5 }),
+  stored: fc.option(fc.record({ version: number, lease: number, value: fc.uint8Array({ maxLength: 9 }) }))
+})
+/** States, each as what changed since the one before. */
+const states = fc.array(fc.record({ changes: fc.array(change, { maxLength: 9 }), head }), {
+  minLength: 1,
+  maxLength: 4
+})
+type States = typeof states extends fc.Arbitrary<infer Value> ? Value : never
 
-const whole = (value: Snapshot): Uint8Array => {
-  const pieces = Array.from(encodeSnapshot(value), (piece) => piece.slice())
-  return new Uint8Array(Buffer.concat(pieces))
+/** What a reader was told. */
+class Told implements SnapshotTarget {
+  readonly entries = new Map<string, unknown>()
+  last: SnapshotHead | undefined
+  entry(key: string, { version, lease, value }: StoredValue): void {
+    this.entries.set(key, { version, lease, value: value.slice() })
+  }
+  removed(key: string): void {
+    this.entries.delete(key)
+  }
+  head(told: SnapshotHead): void {
+    this.last = told
+  }
 }
 
-test("a snapshot reads back; each of its bytes and its length count", () =>
+/** The bytes of a file, and where in it each state ends. */
+function encoded(given: States): { readonly bytes: Uint8Array; readonly ends: ReadonlyArray<number> } {
+  const pieces: Array<Uint8Array> = []
+  const ends: Array<number> = []
+  let size = 0
+  let checksum = 0
+  for (const [index, { changes, head: told }] of given.entries()) {
+    const encoder = new SnapshotEncoder(checksum)
+    if (index === 0) encoder.begin()
+    for (const { key, stored } of changes) {
+      if (stored !== null) encoder.entry(key, stored)
+      else encoder.removed(key)
+    }
+    encoder.commit(told)
+    const piece = encoder.take().slice()
+    pieces.push(piece)
+    size += piece.length
+    ends.push(size)
+    checksum = encoder.checksum
+  }
+  return { bytes: new Uint8Array(Buffer.concat(pieces)), ends }
+}
+
+/** What the first `count` states leave. */
+function expected(given: States, count: number): Told {
+  const told = new Told()
+  for (const { changes, head: each } of given.slice(0, count)) {
+    for (const { key, stored } of changes) {
+      if (stored === null) told.removed(key)
+      else told.entry(key, stored)
+    }
+    told.head(structuredClone(each))
+  }
+  return told
+}
+
+function decoded(bytes: Uint8Array, cut: number): { readonly told: Told; readonly end: number } {
+  const told = new Told()
+  const decoder = new SnapshotDecoder(told, bytes.subarray(0, 12))
+  const middle = Math.max(12, cut)
+  decoder.feed(bytes.subarray(12, middle))
+  decoder.feed(bytes.subarray(middle))
+  return { told, end: decoder.finish().end }
+}
+
+test("a snapshot reads back, however it is cut into pieces", () =>
   fc.assert(
-    fc.property(snapshot, fc.nat(), fc.integer({ min: 1, max: 255 }), (value, at, change) => {
-      const bytes = whole(value)
-      assert.deepEqual(decodeSnapshot(bytes), structuredClone(value))
-      const damaged = bytes.slice()
-      const place = at % bytes.length
-      damaged[place] = (damaged[place] ?? 0) ^ change
-      assert.throws(() => decodeSnapshot(damaged), /it is damaged/)
-      assert.throws(() => decodeSnapshot(bytes.subarray(0, place)), /it is damaged/)
-      assert.throws(() => decodeSnapshot(new Uint8Array([...bytes, 0])), /it is damaged/)
+    fc.property(states, fc.nat(), (given, cut) => {
+      const { bytes, ends } = encoded(given)
+      const { told, end } = decoded(bytes, cut % bytes.length)
+      assert.equal(end, ends.at(-1))
+      assert.deepEqual(told, expected(given, given.length))
+      // Any release tells a whole one by its last four bytes.
+      const checksum = new DataView(bytes.buffer, bytes.byteOffset).getUint32(bytes.length - 4)
+      assert.equal(crc32c(bytes, 0, bytes.length - 4), checksum)
     })
   ))
 
-test("a snapshot of many keys is encoded in pieces", () => {
-  const entries = Array.from({ length: 20_000 }, (_, index) => ({
-    key: `topics/0/t${String(index).padStart(6, "0")}`,
-    stored: { version: index + 1, lease: 0, value: text(`value ${index}`) }
-  }))
-  const value: Snapshot = {
-    journalIndex: 1,
-    lastIndex: 2,
-    lastTerm: 3,
-    hardState: { term: 3, vote: 1, commit: 2 },
-    image: { revision: 20_000, nextLease: 1, leases: [], entries }
-  }
-  assert.ok([...encodeSnapshot(value)].length > 5)
-  assert.deepEqual(decodeSnapshot(whole(value)).image.entries.length, 20_000)
-  assert.deepEqual(decodeSnapshot(whole(value)).image.entries.at(-1), entries.at(-1))
+test("of a snapshot that is cut short or damaged the states before are left, and never another", () =>
+  fc.assert(
+    fc.property(states, fc.nat(), fc.nat(255), (given, at, turn) => {
+      const { bytes, ends } = encoded(given)
+      const place = 12 + (at % (bytes.length - 12))
+      const damaged = bytes.slice(0, turn === 0 ? place : bytes.length)
+      if (turn > 0) damaged[place] = (damaged[place] ?? 0) ^ turn
+      const whole = ends.filter((end) => end <= place).length
+      if (whole === 0) {
+        assert.throws(() => decoded(damaged, 12), /it is damaged/)
+        return
+      }
+      const { told, end } = decoded(damaged, 12)
+      assert.equal(end, ends[whole - 1])
+      assert.deepEqual(told, expected(given, whole))
+    })
+  ))
+
+test("a snapshot has these bytes", () => {
+  const encoder = new SnapshotEncoder()
+  encoder.begin()
+  encoder.entry("k", { version: 7, lease: 3, value: text("v") })
+  encoder.removed("g")
+  const hardState = { term: 2, vote: 1, commit: 8 }
+  const leases = [{ lease: 3, ttlMs: 9 }]
+  encoder.commit({ journalIndex: 5, lastIndex: 8, lastTerm: 2, hardState, revision: 7, nextLease: 4, leases })
+  const u53 = (value: number): string => value.toString(16).padStart(16, "0")
+  const hex = [
+    "4d464c444d455441 00000002",
+    `01 00000001 6b ${u53(7)} ${u53(3)} 00000001 76`,
+    "02 00000001 67",
+    `03 ${u53(3)} ${u53(9)}`,
+    `04 ${[5, 8, 2, 2, 1, 8, 7, 4].map(u53).join(" ")}`
+  ].join("")
+  const bytes = encoder.take()
+  assert.equal(bytes.subarray(0, -4).toHex(), hex.replaceAll(" ", ""))
 })
 
-test("a snapshot of a newer version says so, and is not taken for damaged", () => {
-  const bytes = Uint8Array.from([...text("MFLDMETA"), 0, 0, 0, 2, 0xaa, 0xbb, 0, 0, 0, 0])
+/** A file of format 1, as releases before wrote it. */
+function versionOne(): Uint8Array {
+  const writer = new ByteWriter()
+  writer.raw(text("MFLDMETA"), 0, 8)
+  writer.uint32(1)
+  for (const number of [5, 8, 2, 2, 1, 8, 7, 4]) writer.uint53(number)
+  writer.uint32(1)
+  writer.uint32(2)
+  writer.uint53(3)
+  writer.uint53(9)
+  for (const key of ["a", "b"]) {
+    writer.text(key)
+    writer.uint53(7)
+    writer.uint53(key === "b" ? 3 : 0)
+    writer.block(text(`of ${key}`))
+  }
+  writer.uint32(crc32c(writer.bytes, 0, writer.length))
+  return writer.bytes.slice(0, writer.length)
+}
+
+const PATHNAME = "/meta/snapshot"
+
+async function read(bytes: Uint8Array, target: SnapshotTarget = new Told()) {
+  const files = new SimulatedFiles({ trace: () => {}, later: (task) => void setImmediate(task) })
+  await Effect.runPromise(files.ensureWritableDirectory("/meta"))
+  const file = files.openUnsafe(PATHNAME, "create")
+  file.writeUnsafe(bytes, 0, bytes.length, 0)
+  file.close()
+  return await readSnapshot(files, PATHNAME, target)
+}
+
+test("a snapshot of format 1 is read, and is not to be appended to", async () => {
+  const told = new Told()
+  const bytes = versionOne()
+  const { isAppendable, head: found } = await read(bytes, told)
+  assert.equal(isAppendable, false)
+  assert.deepEqual([...told.entries.keys()], ["a", "b"])
+  assert.deepEqual(told.entries.get("b"), { version: 7, lease: 3, value: text("of b") })
+  assert.deepEqual(found, told.last)
+  assert.deepEqual(found.hardState, { term: 2, vote: 1, commit: 8 })
+  for (let place = 0; place < bytes.length; place++) {
+    const damaged = bytes.slice()
+    damaged[place] = (damaged[place] ?? 0) ^ 1
+    await assert.rejects(read(damaged), /it is damaged/)
+    await assert.rejects(read(bytes.subarray(0, place)), /it is damaged/)
+  }
+})
+
+test("a snapshot of a newer version says so, and is not taken for damaged", async () => {
+  const bytes = Uint8Array.from([...text("MFLDMETA"), 0, 0, 0, 3, 0xaa, 0xbb, 0, 0, 0, 0])
   const checksum = crc32c(bytes, 0, bytes.length - 4)
   new DataView(bytes.buffer).setUint32(bytes.length - 4, checksum)
-  assert.throws(() => decodeSnapshot(bytes), /^MetaFormatFault: it has version 2; this release reads 1$/)
+  await assert.rejects(read(bytes), /^MetaFormatFault: it has version 3; this release reads 2 and older$/)
+  bytes[12] = 0
+  await assert.rejects(read(bytes), /it is damaged/)
 })

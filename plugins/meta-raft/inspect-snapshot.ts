@@ -1,13 +1,11 @@
-/** What `manifold storage` is told of the snapshot on disk. It is read as a whole at either depth: it is small. */
+/** What `manifold storage` is told of the snapshot on disk. It is read as a whole at either depth. */
 import { join } from "node:path"
 import { Effect } from "effect"
 import { type Damage, FileError, type InspectionRequest, type PartReport, PluginError } from "../../core/mod.ts"
 import { MetaFormatFault } from "./commands.ts"
+import { MetaState } from "./MetaState.ts"
+import { readSnapshot } from "./read-snapshot.ts"
 import { DIRECTORY, SNAPSHOT } from "./SnapshotFile.ts"
-import { decodeSnapshot } from "./snapshot-format.ts"
-
-/** Bytes that are read between two pauses. */
-const PIECE_BYTES = 1_048_576
 
 export function inspectSnapshot(request: InspectionRequest): Effect.Effect<ReadonlyArray<PartReport>, PluginError> {
   const { files, directory } = request
@@ -27,40 +25,33 @@ export function inspectSnapshot(request: InspectionRequest): Effect.Effect<Reado
 
 const none = Effect.succeed<ReadonlyArray<string>>([])
 
-async function reportOf(request: InspectionRequest): Promise<ReadonlyArray<PartReport>> {
-  const pathname = join(request.directory, DIRECTORY, SNAPSHOT)
-  const bytes = await readPaced(request, pathname)
-  const damage: Array<Damage> = []
-  let counts: Readonly<Record<string, number>> = {}
+async function reportOf({ directory, files, pace }: InspectionRequest): Promise<ReadonlyArray<PartReport>> {
+  const pathname = join(directory, DIRECTORY, SNAPSHOT)
+  const part = { part: "meta", names: [DIRECTORY] }
+  const state = new MetaState()
   try {
-    const { journalIndex, lastIndex, image } = decodeSnapshot(bytes)
-    const { entries, leases, revision } = image
-    counts = {
-      keys: entries.length,
-      leases: leases.length,
-      revision,
-      log_index: lastIndex,
-      journal_index: journalIndex
+    const { head, end, size } = await readSnapshot(files, pathname, state, pace)
+    const counts = {
+      keys: state.size,
+      leases: head.leases.length,
+      revision: head.revision,
+      log_index: head.lastIndex,
+      journal_index: head.journalIndex
     }
+    const unfinished = `${pathname} ends with ${size - end} bytes of a write that was not finished; the journal has what was in it`
+    return [{ ...part, bytes: size, counts, damage: [], notes: end < size ? [unfinished] : [] }]
   } catch (error) {
     if (!(error instanceof MetaFormatFault)) throw error
-    damage.push({ pathname, message: error.message, remedy: "restore the data directory from a backup" })
+    const remedy = "restore the data directory from a backup"
+    const damage: ReadonlyArray<Damage> = [{ pathname, message: error.message, remedy }]
+    return [{ ...part, bytes: sizeOf(files, pathname), counts: {}, damage, notes: [] }]
   }
-  return [{ part: "meta", names: [DIRECTORY], bytes: bytes.length, counts, damage, notes: [] }]
 }
 
-async function readPaced({ files, pace }: InspectionRequest, pathname: string): Promise<Uint8Array> {
+function sizeOf(files: InspectionRequest["files"], pathname: string): number {
   const file = files.openUnsafe(pathname, "read")
   try {
-    const bytes = new Uint8Array(file.sizeUnsafe())
-    let end = 0
-    while (end < bytes.length) {
-      const read = await file.read(bytes, end, Math.min(bytes.length, end + PIECE_BYTES), end)
-      if (read === 0) break
-      end += read
-      await pace(read)
-    }
-    return bytes.subarray(0, end)
+    return file.sizeUnsafe()
   } finally {
     file.close()
   }

@@ -18,6 +18,7 @@ import {
 import { inspectSnapshot } from "./inspect-snapshot.ts"
 import { JournaledStore } from "./JournaledStore.ts"
 import { MemoryStore } from "./MemoryStore.ts"
+import { MetaState } from "./MetaState.ts"
 import { SnapshotFile } from "./SnapshotFile.ts"
 
 const options = v.strictObject({})
@@ -44,8 +45,9 @@ export const plugin: MetaPlugin = {
         }
         const files = yield* Files
         const file = new SnapshotFile(files, clock, directory)
-        const snapshot = yield* file.load().pipe(Effect.mapError(failure))
-        const store = new JournaledStore({ journal: yield* Journal, clock, log: yield* Log, file, snapshot })
+        const state = new MetaState()
+        const head = yield* file.load(state).pipe(Effect.mapError(failure))
+        const store = new JournaledStore({ journal: yield* Journal, clock, log: yield* Log, file, state, head })
         yield* Effect.addFinalizer(() => store.close())
         yield* keeps({
           name: "meta-raft",

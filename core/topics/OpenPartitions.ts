@@ -6,6 +6,7 @@
  *  - What an engine does wrong in opening, closing or forgetting costs that partition and one line in the log, never the shard.
  */
 import { Cause, Effect, Exit, Scope } from "effect"
+import { BatchCompressor } from "../log/BatchCompressor.ts"
 import type { Engine, Engines, Partition, PartitionLimits } from "../log/Engines.ts"
 import { GuardedPartition, lineOf } from "../log/GuardedPartition.ts"
 import { PartitionLog } from "../log/PartitionLog.ts"
@@ -37,6 +38,8 @@ interface OpenTopic {
 }
 
 export class OpenPartitions {
+  /** Of topics that are compressed, by their engine; they count on when a topic is gone. */
+  readonly compressors = new Map<string, BatchCompressor>()
   readonly #options: OpenPartitionsOptions
   readonly #opened: (info: TopicInfo) => void
   readonly #topics = new Map<string, OpenTopic>()
@@ -131,7 +134,8 @@ export class OpenPartitions {
       logs[partition] = new PartitionLog(info, partition, guarded, {
         clock,
         turn,
-        isJournaled: engine.isJournaled === true
+        isJournaled: engine.isJournaled === true,
+        compressor: this.#compressorOf(info.engine)
       })
     }
     const opening = Effect.suspend(() => engine.open(keyOf(info, partition), { limits, mode: info.mode, events }))
@@ -161,6 +165,12 @@ export class OpenPartitions {
       if (this.#topics.get(info.id) === topic) opened(late)
       settle()
     })
+  }
+
+  #compressorOf(engine: string): BatchCompressor {
+    const compressor = this.compressors.get(engine) ?? new BatchCompressor()
+    this.compressors.set(engine, compressor)
+    return compressor
   }
 
   #close(id: string): Effect.Effect<void> {

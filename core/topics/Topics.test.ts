@@ -173,6 +173,29 @@ test("how much is kept is what was said, else as the rules say, else seven days 
   }
 })
 
+test("a topic is compressed as it is asked for, else as the rules say; batches and bytes are counted by engine", async () => {
+  const rows = [
+    [undefined, undefined, false],
+    [undefined, "zstd", true],
+    ["zstd", undefined, true],
+    ["zstd", "none", false]
+  ] as const
+  for (const [byRule, given, isCompressed] of rows) {
+    const forName = () =>
+      ({ partitions: 1, engine: "memory", mode: "memory", ...(byRule && { compression: byRule }) }) as const
+    const { simulation, owner } = make({ defaults: { forName } })
+    const exit = await run(simulation, owner.topics.create(0, { name: "owned", ...(given && { compression: given }) }))
+    assert.ok(Exit.isSuccess(exit))
+    assert.equal(exit.value.compression, isCompressed ? "zstd" : undefined)
+    const log = owner.topics.logUnsafe(exit.value, 0)
+    log?.takeUnsafe(messageOf("owned", "21.5 degrees; ".repeat(100)))
+    log?.seal()
+    const [[engine, counts] = []] = [...owner.topics.compressionCounts()]
+    assert.deepEqual([engine, counts?.compressed], ["memory", isCompressed ? 1 : 0])
+    assert.equal((counts?.inputBytes ?? 0) > (counts?.outputBytes ?? 0), isCompressed)
+  }
+})
+
 test("what the meta store drops is dropped, with its data; what it names anew replaces", async () => {
   const { simulation, meta, owner, both } = make()
   const exit = await run(simulation, owner.topics.ensure(0, "owned"))

@@ -2,7 +2,9 @@
 import assert from "node:assert/strict"
 import { test } from "node:test"
 import fc from "fast-check"
+import type { TurnTask } from "../platform/Turn.ts"
 import { BatchCompressor, COMPRESSED_BYTES_MAX, COMPRESSED_BYTES_MIN } from "./BatchCompressor.ts"
+import { CALL_BYTES, CompressionBudget, TURN_BYTES_MAX } from "./CompressionBudget.ts"
 import { checkRecords, defaultRecordLimits } from "./check-records.ts"
 import { CODEC_NONE, CODEC_ZSTD } from "./compression.ts"
 import { crc32c } from "./crc32c.ts"
@@ -21,7 +23,7 @@ function finished(
 ): { readonly bytes: Uint8Array; readonly compressor: BatchCompressor } {
   const builder = new RecordBatchBuilder(2 ** 24)
   fill(builder)
-  const compressor = new BatchCompressor(sealed)
+  const compressor = new BatchCompressor({ sealed })
   return { bytes: builder.bytes.slice(0, compressor.finish(builder)), compressor }
 }
 
@@ -132,7 +134,7 @@ for (const [name, fill, outcome] of rows) {
   test(`${name}: ${outcome}`, () => {
     const { bytes, compressor } = finished(fill)
     const { inputBytes, outputBytes, ...outcomes } = compressor.counts
-    const none = { compressed: 0, small: 0, large: 0, incompressible: 0 }
+    const none = { compressed: 0, small: 0, large: 0, incompressible: 0, busy: 0 }
     assert.deepEqual(outcomes, { ...none, [outcome]: 1 })
     assert.equal(batch.codec(bytes, 0), outcome === "compressed" ? CODEC_ZSTD : CODEC_NONE)
     assert.equal(outputBytes, bytes.length)
@@ -145,6 +147,36 @@ test("nothing appended is no batch, and is not counted", () => {
   const { bytes, compressor } = finished(() => {})
   assert.equal(bytes.length, 0)
   assert.ok(Object.values(compressor.counts).every((count) => count === 0))
+})
+
+test("what is beyond a turn's budget stays plain; the next turn has its own", () => {
+  const due: Array<TurnTask> = []
+  const budget = new CompressionBudget({ deferFlush: (task) => void due.push(task) })
+  const [one, other] = [new BatchCompressor({ budget }), new BatchCompressor({ budget })]
+  const sealWith = (compressor: BatchCompressor, size: number): boolean => {
+    const builder = new RecordBatchBuilder(2 ** 20)
+    ofSize(size, zeros)(builder)
+    return batch.codec(builder.bytes.slice(0, compressor.finish(builder)), 0) === CODEC_ZSTD
+  }
+  const each = 100_000
+  const fitting = Math.floor(TURN_BYTES_MAX / (each + CALL_BYTES))
+  for (let turn = 1; turn <= 2; turn++) {
+    for (let count = 0; count < fitting; count++) assert.ok(sealWith(count % 2 === 0 ? one : other, each))
+    assert.equal(sealWith(one, each), false)
+    assert.equal(sealWith(other, each), false)
+    assert.ok(sealWith(one, 1_000), "what is smaller fits")
+    assert.equal(sealWith(one, COMPRESSED_BYTES_MAX + 1), false)
+    assert.deepEqual([one.counts.busy, other.counts.busy, one.counts.large], [turn, turn, turn])
+    assert.equal(due.length, 1, "it waits for one end of the turn")
+    due.pop()?.endTurn()
+  }
+  let calls = 0
+  while (sealWith(one, COMPRESSED_BYTES_MIN)) calls += 1
+  assert.equal(
+    calls,
+    Math.floor(TURN_BYTES_MAX / (COMPRESSED_BYTES_MIN + CALL_BYTES)),
+    "many small batches are bounded, too"
+  )
 })
 
 test("what was sealed a moment ago is not inflated, whoever reads it, as often as it is read", () => {
@@ -206,7 +238,7 @@ test("the bytes that are held are the keeper's own", () => {
   const sealed = new SealedBatches()
   const builder = new RecordBatchBuilder()
   oneValue(zeros(2_000))(builder)
-  const bytes = builder.bytes.slice(0, new BatchCompressor(sealed).finish(builder))
+  const bytes = builder.bytes.slice(0, new BatchCompressor({ sealed }).finish(builder))
   builder.bytes.fill(0xff)
   builder.reset()
   oneValue(noise(3_000))(builder)

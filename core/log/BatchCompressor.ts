@@ -2,8 +2,8 @@
  * Completes gathered batches of topics with `compression = "zstd"`: compressed where that gains something, else as they are.
  *
  * Invariants
- *  - It runs on the loop, so it is bounded: records above {@link COMPRESSED_BYTES_MAX} stay plain. Below {@link COMPRESSED_BYTES_MIN} a
- *    frame's own bytes and the call cost more than it gains.
+ *  - It runs on the loop, so it is bounded: records above {@link COMPRESSED_BYTES_MAX} stay plain, and so does what is beyond the
+ *    budget of a turn. Below {@link COMPRESSED_BYTES_MIN} a frame's own bytes and the call cost more than it gains.
  *  - What would not shrink by one part in {@link GAIN_PARTS} stays plain: who reads it need not inflate it.
  *  - Every batch is counted once, with its size before and after.
  *
@@ -12,6 +12,7 @@
  * 32 KiB take 0.1 to 0.2 ms, 128 KiB 0.7 to 1 ms, and twice as much of other data 2 ms. Level 3, zstd's own default: level 1 has the same
  * ratio on 32 KiB of JSON for a seventh less time. `node:zlib` is 1 to 3 µs a call slower than what Bun has besides, and works on Deno.
  */
+import type { CompressionBudget } from "./CompressionBudget.ts"
 import { CODEC_ZSTD, compress } from "./compression.ts"
 import type { RecordBatchBuilder } from "./RecordBatchBuilder.ts"
 import { crc, RECORDS_POSITION } from "./record-batch.ts"
@@ -36,6 +37,15 @@ export interface CompressionCounts {
   small: number
   large: number
   incompressible: number
+  /** Beyond the budget of their turn. */
+  busy: number
+}
+
+export interface BatchCompressorParts {
+  /** Of the shard; without one as much is compressed as comes. */
+  readonly budget?: CompressionBudget
+  /** Where what was compressed is held as it was; the thread's where it is left out. */
+  readonly sealed?: SealedBatches
 }
 
 export class BatchCompressor {
@@ -45,11 +55,14 @@ export class BatchCompressor {
     compressed: 0,
     small: 0,
     large: 0,
-    incompressible: 0
+    incompressible: 0,
+    busy: 0
   }
+  readonly #budget: CompressionBudget | undefined
   readonly #sealed: SealedBatches
 
-  constructor(sealed: SealedBatches = sealedBatches) {
+  constructor({ budget, sealed = sealedBatches }: BatchCompressorParts = {}) {
+    this.#budget = budget
     this.#sealed = sealed
   }
 
@@ -80,6 +93,10 @@ export class BatchCompressor {
     }
     if (size > COMPRESSED_BYTES_MAX) {
       counts.large += 1
+      return undefined
+    }
+    if (this.#budget?.take(size) === false) {
+      counts.busy += 1
       return undefined
     }
     const packed = compress(CODEC_ZSTD, bytes.subarray(RECORDS_POSITION, byteLength))

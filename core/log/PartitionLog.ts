@@ -86,7 +86,7 @@ export class PartitionLog implements TurnTask {
   #linger: Timer | undefined
 
   constructor(topic: TopicInfo, partition: number, engine: Partition, parts: PartitionLogParts) {
-    const { clock, turn, isJournaled, compressor = new BatchCompressor() } = parts
+    const { clock, turn, isJournaled } = parts
     this.topic = topic
     this.partition = partition
     this.isJournaled = isJournaled === true
@@ -95,7 +95,7 @@ export class PartitionLog implements TurnTask {
     this.#clock = clock
     this.#turn = turn
     this.#commits = topic.mode === "memory" ? undefined : new Commits()
-    this.#compressor = topic.compression === "zstd" ? compressor : undefined
+    this.#compressor = topic.compression === "zstd" ? (parts.compressor ?? new BatchCompressor()) : undefined
     this.#endOffset = engine.logEndOffset
   }
 

@@ -13,7 +13,7 @@ function compressed(): Uint8Array {
   const builder = new RecordBatchBuilder()
   const value = new Uint8Array(500)
   for (let index = 0; index < 3; index++) builder.append(index, undefined, 0, 0, value, 0, value.length)
-  return builder.bytes.slice(0, new BatchCompressor(new SealedBatches(0)).finish(builder))
+  return builder.bytes.slice(0, new BatchCompressor({ sealed: new SealedBatches(0) }).finish(builder))
 }
 
 /** With a true checksum, as nothing but a fault of ours could write it. */

@@ -14,7 +14,7 @@ import type { TelemetryShape } from "../telemetry/Telemetry.ts"
 import type { ShardTopics } from "../topics/Topics.ts"
 
 /** What can become of a gathered batch of a compressed topic. */
-const OUTCOMES = ["compressed", "small", "large", "incompressible"] as const
+const OUTCOMES = ["compressed", "small", "large", "incompressible", "busy"] as const
 
 export interface ShardFacts {
   readonly ingress: ShardIngress

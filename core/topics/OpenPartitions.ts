@@ -7,6 +7,7 @@
  */
 import { Cause, Effect, Exit, Scope } from "effect"
 import { BatchCompressor } from "../log/BatchCompressor.ts"
+import { CompressionBudget } from "../log/CompressionBudget.ts"
 import type { Engine, Engines, Partition, PartitionLimits } from "../log/Engines.ts"
 import { GuardedPartition, lineOf } from "../log/GuardedPartition.ts"
 import { PartitionLog } from "../log/PartitionLog.ts"
@@ -44,11 +45,13 @@ export class OpenPartitions {
   readonly #opened: (info: TopicInfo) => void
   readonly #topics = new Map<string, OpenTopic>()
   readonly #opening = new Set<Promise<void>>()
+  readonly #budget: CompressionBudget
 
   /** `opened` is told of a topic whose partition was opened later than its `open` returned, or is no longer waited for. */
   constructor(options: OpenPartitionsOptions, opened: (info: TopicInfo) => void) {
     this.#options = options
     this.#opened = opened
+    this.#budget = new CompressionBudget(options.turn)
   }
 
   logUnsafe(topic: TopicInfo, partition: number): PartitionLog | undefined {
@@ -168,7 +171,7 @@ export class OpenPartitions {
   }
 
   #compressorOf(engine: string): BatchCompressor {
-    const compressor = this.compressors.get(engine) ?? new BatchCompressor()
+    const compressor = this.compressors.get(engine) ?? new BatchCompressor({ budget: this.#budget })
     this.compressors.set(engine, compressor)
     return compressor
   }

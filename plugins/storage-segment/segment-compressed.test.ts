@@ -16,7 +16,7 @@ function compressedBatch(mark: string): Uint8Array {
   const builder = new RecordBatchBuilder()
   const value = new TextEncoder().encode(`degrees of ${mark}; `.repeat(40))
   for (let index = 0; index < 5; index++) builder.append(1_000 + index, value, 0, 3, value, 0, value.length)
-  const bytes = builder.bytes.slice(0, new BatchCompressor(new SealedBatches(0)).finish(builder))
+  const bytes = builder.bytes.slice(0, new BatchCompressor({ sealed: new SealedBatches(0) }).finish(builder))
   assert.ok(bytes.length < 300, "it is compressed")
   return bytes
 }

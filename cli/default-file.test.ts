@@ -53,7 +53,8 @@ test("the file shows every key that there is", () => {
     "engine",
     "mode",
     "retention_time",
-    "retention_bytes"
+    "retention_bytes",
+    "compression"
   ])
   const faces = load(undefined).plugins.filter(({ plugin }) => plugin.kind === "protocol" || plugin.kind === "http")
   assert.deepEqual(plugin.map(({ use }) => use).toSorted(), faces.map((face) => face.plugin.name).toSorted())
@@ -71,7 +72,8 @@ test("the examples in its comments hold", () => {
     partitions: 1,
     engine: "sqlite",
     mode: "persistent",
-    retention
+    retention,
+    compression: "none"
   })
   const telemetry = {
     topic: "telemetry",
@@ -79,7 +81,8 @@ test("the examples in its comments hold", () => {
     partitions: 8,
     engine: "segment",
     mode: "persistent",
-    retention
+    retention,
+    compression: "none"
   }
   assert.deepEqual(config.declared, [telemetry])
 })

@@ -3,6 +3,7 @@ import type { MicroSuite } from "./suite.ts"
 
 export const SUITES: Readonly<Record<string, () => Promise<{ readonly suite: MicroSuite }>>> = {
   crc32c: () => import("./crc32c.ts"),
+  compression: () => import("./compression.ts"),
   "record-batch": () => import("./record-batch.ts"),
   "publish-scan": () => import("./publish-scan.ts"),
   "topic-match": () => import("./topic-match.ts"),

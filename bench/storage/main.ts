@@ -1,9 +1,11 @@
-/** `npm run bench -- storage [append|read|recovery]`: what the engines do without a protocol in front of them. */
+/** `npm run bench -- storage [append|compression|read|recovery]`: what the engines do without a protocol in front of them. */
 import { mkdtempSync, rmSync } from "node:fs"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
 import { machineLines } from "../machine.ts"
+import { medianOf, spreadOf } from "../statistics.ts"
 import { type AppendScenario, runAppends } from "./appends.ts"
+import { type CompressionReport, type CompressionScenario, runCompression } from "./compression.ts"
 import { ENGINES } from "./open-engine.ts"
 import { runReads } from "./reads.ts"
 import { runRecovery } from "./recovery.ts"
@@ -19,6 +21,7 @@ export async function runStorage(names: ReadonlyArray<string>, options: StorageB
   for (const line of machineLines()) console.log(line)
   const isWanted = (name: string): boolean => names.length === 0 || names.some((wanted) => name.startsWith(wanted))
   if (isWanted("append")) await appends(options)
+  if (isWanted("compression")) await compressions(options)
   if (isWanted("read")) await reads(options)
   if (isWanted("recovery")) await recovery(options)
 }
@@ -65,6 +68,42 @@ async function appends({ directory, seconds, isQuick }: StorageBenchOptions): Pr
           )
         }
       }
+    }
+  }
+}
+
+/** Rounds alternate, so that what else the machine does meets both. */
+async function compressions({ directory, seconds, isQuick }: StorageBenchOptions): Promise<void> {
+  const rounds = isQuick ? 1 : 3
+  console.log(
+    `\ncompression: engine segment, persistent, JSON of 114 B in one partition; medians of ${rounds} rounds in turns`
+  )
+  console.log("messages/turn  compression  records/s  spread  bytes/record  ratio  disk bytes/record  cpu us/record")
+  for (const messagesPerTurn of isQuick ? [250] : [1, 10, 250]) {
+    const reports = { none: [] as Array<CompressionReport>, zstd: [] as Array<CompressionReport> }
+    for (let round = 0; round < rounds; round++) {
+      for (const compression of ["none", "zstd"] as const) {
+        const scenario: CompressionScenario = { engine: "segment", compression, messagesPerTurn, seconds }
+        reports[compression].push(await withFolder(directory, (folder) => runCompression(scenario, folder)))
+      }
+    }
+    for (const compression of ["none", "zstd"] as const) {
+      const all = (field: keyof CompressionReport): ReadonlyArray<number> =>
+        reports[compression].map((each) => each[field])
+      console.log(
+        [
+          String(messagesPerTurn).padStart(13),
+          compression.padStart(12),
+          Math.round(medianOf(all("recordsPerSecond")))
+            .toLocaleString("en")
+            .padStart(10),
+          `${Math.round(spreadOf(all("recordsPerSecond")) * 100)} %`.padStart(7),
+          medianOf(all("bytesPerRecord")).toFixed(1).padStart(13),
+          medianOf(all("ratio")).toFixed(2).padStart(6),
+          medianOf(all("diskBytesPerRecord")).toFixed(0).padStart(18),
+          medianOf(all("cpuMicrosPerRecord")).toFixed(2).padStart(14)
+        ].join(" ")
+      )
     }
   }
 }

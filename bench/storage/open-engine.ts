@@ -9,7 +9,8 @@ export type EngineName = (typeof ENGINES)[number]
 
 export interface OpenedEngine {
   readonly engine: Engine
-  open(key: PartitionKey, mode: Mode): Promise<Partition>
+  /** `committed` is told when the high watermark has risen. */
+  open(key: PartitionKey, mode: Mode, committed?: () => void): Promise<Partition>
   /** Puts away everything that is committed. */
   flush(): Promise<void>
   /** A graceful stop; and what a killed process leaves. */
@@ -26,8 +27,8 @@ export async function openEngine(name: EngineName, directory: string): Promise<O
   const { engine, store } = opened
   return {
     engine,
-    open: (key, mode) => {
-      const events = { committed: () => {}, failed: (reason: string) => console.error(reason) }
+    open: (key, mode, committed = () => {}) => {
+      const events = { committed, failed: (reason: string) => console.error(reason) }
       return Effect.runPromise(Scope.provide(engine.open(key, { limits: UNLIMITED, mode, events }), scope))
     },
     flush: () => store.checkpoints.flush(),

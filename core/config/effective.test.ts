@@ -98,6 +98,7 @@ options.receive_maximum = 5
     'mode = "persistent"          # default',
     "retention_time = 604800      # default",
     "retention_bytes = 0          # default",
+    'compression = "none"         # default',
     "",
     "[[topics.rule]]",
     'match = "a*"             # manifold.toml:6',
@@ -106,6 +107,7 @@ options.receive_maximum = 5
     "partitions = 8           # manifold.toml:7",
     "retention_time = 604800  # topics.retention_time: default",
     "retention_bytes = 0      # topics.retention_bytes: default",
+    'compression = "none"     # topics.compression: default',
     "",
     "[[binding]]",
     'topic = "ab"             # manifold.toml:9',
@@ -115,6 +117,7 @@ options.receive_maximum = 5
     'mode = "persistent"      # topics.mode: default',
     "retention_time = 604800  # topics.retention_time: default",
     "retention_bytes = 0      # topics.retention_bytes: default",
+    'compression = "none"     # topics.compression: default',
     "",
     "[[binding]]",
     'topic = "x"              # manifold.toml:12',
@@ -124,6 +127,7 @@ options.receive_maximum = 5
     'mode = "memory"          # default of engine memory',
     "retention_time = 604800  # topics.retention_time: default",
     "retention_bytes = 0      # topics.retention_bytes: default",
+    'compression = "none"     # topics.compression: default',
     "",
     "[[plugin]]",
     'use = "./mine.ts"  # manifold.toml:16',
@@ -232,7 +236,8 @@ options = 5
       engine: "segment",
       mode: "persistent",
       retention_time: 604_800,
-      retention_bytes: 0
+      retention_bytes: 0,
+      compression: "none"
     }
   ])
   const list = values["plugin"] as ReadonlyArray<Record<string, unknown>>

@@ -83,6 +83,7 @@ const settings: ReadonlyArray<readonly [section: string, key: string, text: stri
   ["topics", "mode", "persistent", "persistent"],
   ["topics", "retention_time", "60", { ms: 60_000, bytes: 7 }],
   ["topics", "retention_bytes", "7", { ms: 60_000, bytes: 7 }],
+  ["topics", "compression", "zstd", "zstd"],
   ["protocol-mqtt", "tcp", "a:1, b:2", ["a:1", "b:2"]],
   ["protocol-mqtt", "websocket", "", []],
   ["protocol-mqtt", "receive_maximum", "7", 7],
@@ -110,14 +111,27 @@ test("every key of [node], of [topics] and of every plugin can be set, by variab
   for (const more of [{ sets }, { environment: Object.fromEntries(variables) }]) {
     const config = loaded(undefined, { ...more, builtins: plugins })
     const { autoCreate, autoCreateMqtt } = config.defaults
-    const { retention } = config.defaults.forName("any")
-    const kept = { retention_time: retention, retention_bytes: retention }
+    const { retention, compression } = config.defaults.forName("any")
+    const kept = { retention_time: retention, retention_bytes: retention, compression }
     const topics = { ...config.topics, ...kept, auto_create: autoCreate, auto_create_mqtt: autoCreateMqtt }
     for (const [section, key, , value] of settings) {
       const found = section === "node" ? config.node : section === "topics" ? topics : optionsOf(config, section)
       assert.deepEqual((found as Record<string, unknown>)[key], value, `${section}.${key}`)
     }
   }
+})
+
+test("a declared topic is compressed as its binding says, else as its rule, else as [topics]", () => {
+  const bindings = ["a", "b", "c"].map((name) => `[[binding]]\ntopic = "${name}"\nfilter = "${name}/#"\n`)
+  const [a = "", b = "", c = ""] = bindings
+  const rule = '[[topics.rule]]\nmatch = "b"\ncompression = "none"\n'
+  const config = loaded(`[topics]\ncompression = "zstd"\n${rule}${a}${b}${c}compression = "none"\n`)
+  const compressions = config.declared.map(({ topic, compression }) => [topic, compression])
+  assert.deepEqual(compressions, [
+    ["a", "zstd"],
+    ["b", "none"],
+    ["c", "none"]
+  ])
 })
 
 test("what was set is an own copy: the next load does not see it", () => {

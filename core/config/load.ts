@@ -72,9 +72,10 @@ export function loadConfig(source: ConfigSource): Loaded {
   }
   if (faults.length > 0 || node === undefined || topics === undefined) return { config: undefined, faults }
   const defaults = topicDefaults(topics)
-  const declared = [...bindings.values()].map(({ topic, filter, partitions, engine, mode, ...kept }) => {
+  const declared = [...bindings.values()].map(({ topic, filter, partitions, engine, mode, compression, ...kept }) => {
     const byName = defaults.forName(topic)
     const { retention = DEFAULT_RETENTION } = byName
+    const packed = compression ?? byName.compression
     const ms = kept.retention_time === undefined ? retention.ms : kept.retention_time * 1_000
     return {
       topic,
@@ -82,7 +83,8 @@ export function loadConfig(source: ConfigSource): Loaded {
       partitions: partitions ?? byName.partitions,
       engine: engine ?? byName.engine,
       mode: mode === undefined ? byName.mode : modeOf(mode),
-      retention: { ms, bytes: kept.retention_bytes ?? retention.bytes }
+      retention: { ms, bytes: kept.retention_bytes ?? retention.bytes },
+      ...(packed === undefined ? {} : { compression: packed })
     }
   })
   const { partitions, engine, mode } = topics

@@ -20,6 +20,7 @@ const mode = v.string()
 
 const retentionTime = v.pipe(v.number(), v.integer(), v.minValue(0), v.maxValue(3_153_600_000))
 const retentionBytes = v.pipe(v.number(), v.integer(), v.minValue(0))
+const compression = v.picklist(["none", "zstd"])
 
 export const rule = v.strictObject({
   match: v.pipe(name, v.description("a topic's name, in which * stands for any characters, dots too")),
@@ -36,6 +37,10 @@ export const rule = v.strictObject({
   retention_bytes: v.pipe(
     v.optional(retentionBytes),
     v.description("bytes of each of its partitions; 0 = any; else as in [topics]")
+  ),
+  compression: v.pipe(
+    v.optional(compression),
+    v.description("of batches made of messages: none | zstd; else as in [topics]")
   )
 })
 
@@ -67,6 +72,10 @@ export const binding = v.strictObject({
   retention_bytes: v.pipe(
     v.optional(retentionBytes),
     v.description("bytes of each of its partitions; 0 = any; else as its rule or [topics] says")
+  ),
+  compression: v.pipe(
+    v.optional(compression),
+    v.description("of batches made of messages: none | zstd; else as its rule or [topics] says")
   )
 })
 
@@ -138,6 +147,10 @@ export const topics = v.strictObject({
   retention_bytes: v.pipe(
     v.optional(retentionBytes, 0),
     v.description("bytes of a partition above which its oldest records go; 0 = any")
+  ),
+  compression: v.pipe(
+    v.optional(compression, "none"),
+    v.description("of batches made of messages: none | zstd; what Kafka clients produce is kept as it is sent")
   ),
   rule: v.pipe(
     v.optional(v.array(rule), []),

@@ -17,7 +17,7 @@ export const refused: ReadonlyArray<readonly [string, string, ReadonlyArray<stri
     "[topics]\nxyzzyplugh = 1\n",
     [],
     [
-      'manifold.toml:2: topics.xyzzyplugh: found unknown "xyzzyplugh"; allowed: auto_create, auto_create_mqtt, partitions, engine, mode, retention_time, retention_bytes, rule'
+      'manifold.toml:2: topics.xyzzyplugh: found unknown "xyzzyplugh"; allowed: auto_create, auto_create_mqtt, partitions, engine, mode, retention_time, retention_bytes, compression, rule'
     ]
   ],
   [

@@ -58,16 +58,18 @@ test("the first rule that matches wins, and what it leaves out comes from the de
     mode: "memory",
     retention_time: 60,
     retention_bytes: 1_000,
+    compression: "zstd",
     rule: [
       { match: "a.*", mode: "hybrid" },
       { match: "a.b", partitions: 9, engine: "never" },
       { match: "b", engine: "segment", partitions: 5, retention_time: 0 },
-      { match: "d", retention_bytes: 0 }
+      { match: "d", retention_bytes: 0 },
+      { match: "e", compression: "none" }
     ]
   })
   assert.deepEqual([defaults.autoCreate, defaults.autoCreateMqtt], [false, "off"])
   const retention = { ms: 60_000, bytes: 1_000 }
-  const c = { partitions: 3, engine: "memory", mode: "memory", retention }
+  const c = { partitions: 3, engine: "memory", mode: "memory", retention, compression: "zstd" }
   assert.deepEqual(defaults.forName("a.b"), { ...c, mode: "hybrid" })
   assert.deepEqual(defaults.forName("b"), {
     ...c,
@@ -77,4 +79,5 @@ test("the first rule that matches wins, and what it leaves out comes from the de
   })
   assert.deepEqual(defaults.forName("c"), c)
   assert.deepEqual(defaults.forName("d"), { ...c, retention: { ms: 60_000, bytes: 0 } })
+  assert.deepEqual(defaults.forName("e"), { ...c, compression: "none" })
 })

@@ -27,7 +27,8 @@ export function topicDefaults(topics: Topics): TopicDefaults {
         retention: {
           ms: (rule?.retention_time ?? topics.retention_time) * 1_000,
           bytes: rule?.retention_bytes ?? topics.retention_bytes
-        }
+        },
+        compression: rule?.compression ?? topics.compression
       }
     }
   }

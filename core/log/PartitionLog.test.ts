@@ -5,11 +5,12 @@ import { messageOf } from "../ingress/fakes.ts"
 import { Simulation } from "../platform/simulated.ts"
 import { TurnLoop } from "../platform/Turn.ts"
 import type { TopicInfo } from "../topics/TopicInfo.ts"
+import { CODEC_NONE, CODEC_ZSTD } from "./compression.ts"
 import { DISK_FULL, READ_ONLY } from "./Engines.ts"
 import { ArrayPartition, storedIn } from "./fakes.ts"
 import { GATHERED_BYTES_MAX, GATHERED_RECORDS_MAX, LINGER_MS, PartitionLog } from "./PartitionLog.ts"
 import { RecordBatchBuilder } from "./RecordBatchBuilder.ts"
-import { attributes, GATHERED } from "./record-batch.ts"
+import { attributes, codec, GATHERED } from "./record-batch.ts"
 
 const TOPIC: TopicInfo = {
   tenant: 0,
@@ -21,11 +22,11 @@ const TOPIC: TopicInfo = {
   origin: "publish"
 }
 
-function make(): { simulation: Simulation; engine: ArrayPartition; log: PartitionLog } {
+function make(topic: TopicInfo = TOPIC): { simulation: Simulation; engine: ArrayPartition; log: PartitionLog } {
   const simulation = new Simulation(1)
   const engine = new ArrayPartition()
   const parts = { clock: simulation.clock, turn: new TurnLoop(simulation.clock) }
-  return { simulation, engine, log: new PartitionLog(TOPIC, 0, engine, parts) }
+  return { simulation, engine, log: new PartitionLog(topic, 0, engine, parts) }
 }
 
 function clientBatch(records: number): Uint8Array {
@@ -47,6 +48,25 @@ test("messages get offsets when they are taken, and the batch that is sealed lat
   assert.equal(attributes(engine.batches[0] ?? new Uint8Array(61), 0) & GATHERED, GATHERED)
   assert.equal(log.highWatermark(), 5)
   assert.equal(engine.batches.length, 1)
+})
+
+test("a topic that is compressed stores the same records; what a producer sends stays as it is", () => {
+  const payload = "degrees ".repeat(200)
+  const [plain, packed] = [make(), make({ ...TOPIC, compression: "zstd" })]
+  for (const { log } of [plain, packed]) {
+    for (let index = 0; index < 20; index++) assert.equal(log.takeUnsafe(messageOf("a/b", `${payload}${index}`)), index)
+    assert.equal(log.appendUnsafe(clientBatch(100), 0, clientBatch(100).length, 100), 20)
+    assert.equal(log.takeUnsafe(messageOf("a/b", "short")), 120)
+    assert.equal(log.takeUnsafe(messageOf("a/b", payload)), 121)
+    assert.equal(log.highWatermark(), 122)
+  }
+  assert.deepEqual(storedIn(packed.engine), storedIn(plain.engine))
+  const codecs = packed.engine.batches.map((batch) => codec(batch, 0))
+  assert.deepEqual(codecs, [CODEC_ZSTD, CODEC_NONE, CODEC_ZSTD])
+  assert.ok(plain.engine.batches.every((batch) => codec(batch, 0) === CODEC_NONE))
+  assert.deepEqual(packed.engine.batches[1], plain.engine.batches[1])
+  assert.ok(packed.engine.sizeBytes * 5 < plain.engine.sizeBytes)
+  assert.deepEqual([packed.log.gatheredBatches, packed.log.gatheredRecords], [2, 22])
 })
 
 test("an empty payload is an empty value; with retain it is a deletion", () => {

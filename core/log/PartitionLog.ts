@@ -16,6 +16,7 @@ import type { TicketStream } from "../journal/Journal.ts"
 import type { ClockShape, Timer } from "../platform/Clock.ts"
 import type { TurnShape, TurnTask } from "../platform/Turn.ts"
 import type { TopicInfo } from "../topics/TopicInfo.ts"
+import { BatchCompressor } from "./BatchCompressor.ts"
 import { Commits } from "./Commits.ts"
 import { deliveryHeaders, deliveryHeadersCount } from "./delivery-headers.ts"
 import { BACKLOG, DISK_FULL, FAILED, type Partition } from "./Engines.ts"
@@ -45,6 +46,8 @@ export interface PartitionLogParts {
   readonly turn: TurnShape
   /** See {@link Engine.isJournaled}. */
   readonly isJournaled?: boolean
+  /** Counts for others, too; one of its own where it is left out. Used where the topic is compressed. */
+  readonly compressor?: BatchCompressor
 }
 
 /** Of all logs of this thread. */
@@ -80,6 +83,8 @@ export class PartitionLog implements TurnTask {
   readonly #turn: TurnShape
   /** Undefined in mode memory. */
   readonly #commits: Commits | undefined
+  /** Undefined where gathered batches stay as they are. */
+  readonly #compressor: BatchCompressor | undefined
   #endOffset: number
   #isSealDue = false
   /** How often the engine has lost what it had not committed. */
@@ -88,7 +93,8 @@ export class PartitionLog implements TurnTask {
   #builder: RecordBatchBuilder | undefined
   #linger: Timer | undefined
 
-  constructor(topic: TopicInfo, partition: number, engine: Partition, { clock, turn, isJournaled }: PartitionLogParts) {
+  constructor(topic: TopicInfo, partition: number, engine: Partition, parts: PartitionLogParts) {
+    const { clock, turn, isJournaled } = parts
     this.topic = topic
     this.partition = partition
     this.isJournaled = isJournaled === true
@@ -97,6 +103,7 @@ export class PartitionLog implements TurnTask {
     this.#clock = clock
     this.#turn = turn
     this.#commits = topic.mode === "memory" ? undefined : new Commits()
+    this.#compressor = topic.compression === "zstd" ? (parts.compressor ?? new BatchCompressor()) : undefined
     this.#endOffset = engine.logEndOffset
   }
 
@@ -202,7 +209,8 @@ export class PartitionLog implements TurnTask {
     const records = builder.recordCount
     // Taken out first: an engine that tells of a failure out of its append must not find it here.
     this.#builder = undefined
-    const baseOffset = this.#append(builder.bytes, 0, builder.finish(), records)
+    const length = this.#compressor === undefined ? builder.finish() : this.#compressor.finish(builder)
+    const baseOffset = this.#append(builder.bytes, 0, length, records)
     giveBack(builder)
     if (baseOffset < 0) {
       this.refusedRecords += records

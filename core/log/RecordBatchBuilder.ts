@@ -6,13 +6,14 @@
  *  - The buffer is reused, grows by doubling, and never past `sizeMax`; an append that does not fit changes nothing.
  *  - Everything appended is copied before `append` returns. `bytes[0, length)` after `finish` is valid until the next
  *    `append` or `reset`.
- *  - The batch passes `checkBatch` and `checkRecords`: offset deltas 0, 1, 2, ..., maximum timestamp true, no compression,
- *    no producer id, marked `GATHERED`, base offset 0 and leader epoch 0 (the engine writes its own).
+ *  - The batch passes `checkBatch` and `checkRecords`: offset deltas 0, 1, 2, ..., maximum timestamp true, no compression but
+ *    what `finish` is given, no producer id, marked `GATHERED`, base offset 0 and leader epoch 0 (the engine writes its own).
  *
  * Measured on Bun 1.4.5, one core, records of a 20 byte key and a 64 byte value without headers, `finish` and `reset`
  * (so the CRC, 39 ns of it) included: 95 ns a record in batches of 20 or 200, 143 ns in batches of one.
  */
 import { copyBytes } from "../copy-bytes.ts"
+import { CODEC_NONE, CODEC_ZSTD } from "./compression.ts"
 import { crc32c } from "./crc32c.ts"
 import {
   ATTRIBUTES_POSITION,
@@ -127,15 +128,19 @@ export class RecordBatchBuilder {
   /**
    * Completes the header and returns the batch's length; 0 where nothing was appended. More records may be appended
    * afterwards, and `finish` called again.
+   *
+   * `packed`, where it is given, is zstd's form of `bytes[RECORDS_POSITION, byteLength)`, not longer than that (copied): it takes
+   * the place of the records, and only `reset` may follow.
    */
-  finish(): number {
+  finish(packed?: Uint8Array): number {
     if (this.recordCount === 0) return 0
     const bytes = this.bytes
+    if (packed !== undefined) this.byteLength = copyBytes(packed, 0, packed.length, bytes, RECORDS_POSITION)
     writeInt64(bytes, 0, 0)
     writeInt32(bytes, BATCH_LENGTH_POSITION, this.byteLength - LENGTH_OVERHEAD)
     writeInt32(bytes, LENGTH_OVERHEAD, 0)
     bytes[MAGIC_POSITION] = MAGIC
-    writeInt16(bytes, ATTRIBUTES_POSITION, GATHERED)
+    writeInt16(bytes, ATTRIBUTES_POSITION, GATHERED | (packed === undefined ? CODEC_NONE : CODEC_ZSTD))
     writeInt32(bytes, LAST_OFFSET_DELTA_POSITION, this.recordCount - 1)
     writeInt64(bytes, BASE_TIMESTAMP_POSITION, this.baseTimestamp)
     writeInt64(bytes, MAX_TIMESTAMP_POSITION, this.maxTimestamp)

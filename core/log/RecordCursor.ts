@@ -7,11 +7,11 @@
  *  - Made for a batch that passed `checkBatch`, but no bytes at all make it throw, loop or read outside the batch: it
  *    ends, and `refusal` says why.
  *  - Nothing is allocated by a size that the bytes merely declare. Only `reset` allocates, and only for a compressed
- *    batch: the inflated records, at most `sizeMax`.
+ *    batch: the inflated records, at most `sizeMax`; not even that for one that was gathered and compressed here a moment ago.
  *  - Offset deltas are read as they stand (compaction leaves gaps); `checkRecords` is what demands 0, 1, 2, ...
  *  - `bytes` is the caller's own buffer for an uncompressed batch: borrowed until `reset` or `release`.
  */
-import { CODEC_NONE, decompress } from "./compression.ts"
+import { CODEC_NONE, CODEC_ZSTD, decompress } from "./compression.ts"
 import {
   attributes,
   baseOffset,
@@ -34,6 +34,7 @@ import {
   RECORD_VALUE,
   RECORDS_LEFT_OVER
 } from "./refusals.ts"
+import { sealedBatches } from "./SealedBatches.ts"
 import { decoded, readVarint, readVarlong, VARINT_UNSAFE } from "./varint.ts"
 
 /** Inflated bytes of one batch's records, at most, where the caller names no bound of its own. */
@@ -100,7 +101,12 @@ export class RecordCursor {
       this.start = this.position = start + RECORDS_POSITION
       this.end = end
     } else {
-      const inflated = decompress(codec, bytes, start + RECORDS_POSITION, end, sizeMax)
+      const known =
+        codec === CODEC_ZSTD && (this.attributes & GATHERED) !== 0 ? sealedBatches.find(bytes, start, end) : undefined
+      const inflated =
+        known !== undefined && known.length <= sizeMax
+          ? known
+          : decompress(codec, bytes, start + RECORDS_POSITION, end, sizeMax)
       if (typeof inflated === "number") return this.refuse(inflated)
       this.bytes = inflated
       this.end = inflated.length

@@ -1,5 +1,6 @@
 /** What a node is built from: plain values, checked and resolved by the configuration. */
 import type { RetainedLimits } from "../ingress/retained-limits.ts"
+import type { Compression } from "../log/BatchCompressor.ts"
 import type { Mode } from "../log/Engines.ts"
 import type { Plugin } from "../plugin/Plugin.ts"
 import type { Retention } from "../topics/TopicInfo.ts"
@@ -13,6 +14,7 @@ export interface DeclaredTopic {
   readonly engine: string
   readonly mode: Mode
   readonly retention?: Retention
+  readonly compression?: Compression
 }
 
 export interface LoadedPlugin {

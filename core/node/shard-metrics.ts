@@ -13,6 +13,9 @@ import type { ShardRouter } from "../router/Router.ts"
 import type { TelemetryShape } from "../telemetry/Telemetry.ts"
 import type { ShardTopics } from "../topics/Topics.ts"
 
+/** What can become of a gathered batch of a compressed topic. */
+const OUTCOMES = ["compressed", "small", "large", "incompressible", "busy"] as const
+
 export interface ShardFacts {
   readonly ingress: ShardIngress
   readonly produced: ProducedBatches
@@ -109,5 +112,38 @@ export function registerShardMetrics(
   return Effect.gen(function* () {
     for (const [name, help, read] of counters) yield* telemetry.counterOf(`manifold_${name}`, help, read)
     for (const [name, help, read] of gauges) yield* telemetry.gauge(`manifold_${name}`, help, read)
+    yield* registerCompression(telemetry, facts.topics)
+  })
+}
+
+/** The ratio is for who reads the two sums of bytes: gauges of several shards are added up, which a ratio must not be. */
+function registerCompression(telemetry: TelemetryShape, topics: ShardTopics): Effect.Effect<void, never, Scope.Scope> {
+  const bytesOf = (field: "inputBytes" | "outputBytes") => (): Iterable<readonly [string, number]> =>
+    Array.from(topics.compressionCounts(), ([engine, counts]) => [engine, counts[field]] as const)
+  const batches = (): Iterable<readonly [string, number]> =>
+    OUTCOMES.map((outcome) => {
+      let total = 0
+      for (const [, counts] of topics.compressionCounts()) total += counts[outcome]
+      return [outcome, total] as const
+    })
+  return Effect.gen(function* () {
+    yield* telemetry.counters(
+      "manifold_compression_input_bytes_total",
+      "Bytes of gathered batches of compressed topics, before",
+      "engine",
+      bytesOf("inputBytes")
+    )
+    yield* telemetry.counters(
+      "manifold_compression_output_bytes_total",
+      "Bytes of gathered batches of compressed topics, as stored",
+      "engine",
+      bytesOf("outputBytes")
+    )
+    yield* telemetry.counters(
+      "manifold_compression_batches_total",
+      "Gathered batches of compressed topics: compressed, or why they stayed plain",
+      "outcome",
+      batches
+    )
   })
 }

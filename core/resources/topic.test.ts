@@ -58,6 +58,7 @@ test("the declaration is a resource, and its items are what its schema says", as
     mode: "memory",
     retention_time: 604_800,
     retention_bytes: 0,
+    compression: "none",
     filter: "a/#",
     origin: "manifest",
     id: "id of a"
@@ -104,12 +105,14 @@ test("what is created is asked for as given, and what is deleted by its name", a
   await run(create?.run("", { name: "u" }))
   await run(create?.run("", { name: "v", retention_time: 60 }))
   await run(create?.run("", { name: "w", retention_bytes: 0 }))
+  await run(create?.run("", { name: "x", compression: "zstd" }))
   await run(verb(resource, "delete")?.run("t", {}))
   assert.deepEqual(asked, [
     [0, given],
     [0, { name: "u" }],
     [0, { name: "v", retention: { ms: 60_000 } }],
     [0, { name: "w", retention: { bytes: 0 } }],
+    [0, { name: "x", compression: "zstd" }],
     [0, "t"]
   ])
   for (const bad of [
@@ -120,6 +123,7 @@ test("what is created is asked for as given, and what is deleted by its name", a
     { name: "t", mode: "fast" },
     { name: "t", retention_time: -1 },
     { name: "t", retention_bytes: 0.5 },
+    { name: "t", compression: "gzip" },
     { name: "t", more: 1 }
   ]) {
     assert.equal(v.safeParse(create?.input ?? v.unknown(), bad).success, false, JSON.stringify(bad))

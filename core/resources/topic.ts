@@ -13,6 +13,8 @@ const PARTITIONS_MAX = 10_000
 
 const mode = v.picklist(["memory", "hybrid", "persistent"])
 
+const compression = v.picklist(["none", "zstd"])
+
 const schema = v.strictObject({
   name: v.pipe(v.string(), v.description("what Kafka clients call it")),
   partitions: v.pipe(v.number(), v.integer(), v.minValue(1)),
@@ -24,6 +26,7 @@ const schema = v.strictObject({
     v.minValue(0),
     v.description("bytes of a partition above which its oldest records go; 0 = any")
   ),
+  compression: v.pipe(compression, v.description("of batches made of messages")),
   filter: v.pipe(
     v.nullable(v.string()),
     v.description("the topic filter that is bound to it; null = the default binding")
@@ -50,6 +53,10 @@ const input = v.strictObject({
   retention_bytes: v.pipe(
     v.optional(v.pipe(v.number(), v.integer(), v.minValue(0))),
     v.description("bytes of a partition; 0 = any; else as its rule or [topics] says")
+  ),
+  compression: v.pipe(
+    v.optional(compression),
+    v.description("of batches made of messages; else as its rule or [topics] says")
   ),
   filter: v.pipe(v.optional(v.string()), v.description("binds the MQTT topic names that match this topic filter to it"))
 })
@@ -113,7 +120,7 @@ export function topicResource(topics: TopicsOfShard): Resource {
 }
 
 function newTopic({ name, ...given }: v.InferOutput<typeof input>): NewTopic {
-  const { partitions, engine, mode, filter, retention_time: seconds, retention_bytes: bytes } = given
+  const { partitions, engine, mode, compression, filter, retention_time: seconds, retention_bytes: bytes } = given
   const retention = {
     ...(seconds === undefined ? {} : { ms: seconds * 1_000 }),
     ...(bytes === undefined ? {} : { bytes })
@@ -124,14 +131,15 @@ function newTopic({ name, ...given }: v.InferOutput<typeof input>): NewTopic {
     ...(partitions === undefined ? {} : { partitions }),
     ...(engine === undefined ? {} : { engine }),
     ...(mode === undefined ? {} : { mode }),
+    ...(compression === undefined ? {} : { compression }),
     ...(filter === undefined ? {} : { filter })
   }
 }
 
 function itemOf({ retention = DEFAULT_RETENTION, ...topic }: TopicInfo): v.InferOutput<typeof schema> {
-  const { name, partitions, engine, mode, filter = null, origin, id } = topic
+  const { name, partitions, engine, mode, compression = "none", filter = null, origin, id } = topic
   const kept = { retention_time: Math.floor(retention.ms / 1_000), retention_bytes: retention.bytes }
-  return { name, partitions, engine, mode, ...kept, filter, origin, id }
+  return { name, partitions, engine, mode, ...kept, compression, filter, origin, id }
 }
 
 function refusalOf({ reason, message }: TopicError): ResourceError {

@@ -10,6 +10,7 @@
  *  - What is told of as created or removed is so after a restart, where the meta store survives one.
  */
 import { Effect } from "effect"
+import type { Compression } from "../log/BatchCompressor.ts"
 import type { Engines, Mode } from "../log/Engines.ts"
 import type { MetaEntry, MetaStoreError, MetaStoreShape, MetaTransaction } from "../meta/MetaStore.ts"
 import { type RandomShape, randomUuid } from "../platform/Random.ts"
@@ -36,6 +37,7 @@ export interface NewTopic {
   readonly mode?: Mode
   /** What is left out of it is as the rules say, too. */
   readonly retention?: Partial<Retention>
+  readonly compression?: Compression
   /** The topic filter that is bound to it. */
   readonly filter?: string
 }
@@ -64,6 +66,7 @@ export class AgreedTopics {
       const { name, filter } = topic
       const byName = this.#options.forName(name)
       const { partitions, engine, mode } = { ...byName, ...defined(topic) }
+      const compression = topic.compression ?? byName.compression ?? "none"
       const retention = { ...DEFAULT_RETENTION, ...byName.retention, ...topic.retention }
       const info: TopicInfo = {
         tenant,
@@ -74,6 +77,7 @@ export class AgreedTopics {
         mode,
         origin,
         retention,
+        ...(compression === "none" ? {} : { compression }),
         ...(filter === undefined ? {} : { filter })
       }
       return filter === undefined ? this.#put(info) : this.#bind(info, filter, ATTEMPTS_MAX)

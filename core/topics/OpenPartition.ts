@@ -6,6 +6,7 @@
  *  - What an engine does wrong in opening costs this partition and one line in the log, never the shard.
  */
 import { Cause, Effect, Exit, Scope } from "effect"
+import type { BatchCompressor } from "../log/BatchCompressor.ts"
 import type { Engine, Partition, PartitionKey, PartitionLimits } from "../log/Engines.ts"
 import { GuardedPartition, lineOf } from "../log/GuardedPartition.ts"
 import { PartitionLog } from "../log/PartitionLog.ts"
@@ -25,6 +26,7 @@ export interface OpenPartitionParts {
   /** For the log: with the plugin that brings it. */
   readonly engineName: string
   readonly limits: PartitionLimits
+  readonly compressor: BatchCompressor
   readonly clock: ClockShape
   readonly turn: TurnShape
   readonly log: (message: string) => void
@@ -113,7 +115,7 @@ export class OpenPartition {
   }
 
   #opened(result: Exit.Exit<Partition, unknown>): void {
-    const { info, partition, engine, engineName, clock, turn } = this.#parts
+    const { info, partition, engine, engineName, clock, turn, compressor } = this.#parts
     if (Exit.isFailure(result)) {
       this.#failedAtMs = clock.monotonicMs()
       const failed = this.#scope
@@ -127,7 +129,8 @@ export class OpenPartition {
     }
     const fault = (line: string): void => this.#fault(line)
     const guarded = new GuardedPartition(result.value, { engineName, clock, fault })
-    this.log = new PartitionLog(info, partition, guarded, { clock, turn, isJournaled: engine.isJournaled === true })
+    const isJournaled = engine.isJournaled === true
+    this.log = new PartitionLog(info, partition, guarded, { clock, turn, isJournaled, compressor })
     this.#toldReason = ""
   }
 

@@ -8,6 +8,8 @@
  *  - What an engine does wrong in opening, closing or forgetting costs that partition and one line in the log, never the shard.
  */
 import { Cause, Effect } from "effect"
+import { BatchCompressor } from "../log/BatchCompressor.ts"
+import { CompressionBudget } from "../log/CompressionBudget.ts"
 import type { Engine, Engines, PartitionLimits } from "../log/Engines.ts"
 import { lineOf } from "../log/GuardedPartition.ts"
 import type { PartitionLog } from "../log/PartitionLog.ts"
@@ -55,6 +57,9 @@ interface OpenTopic {
 export type LogCounts = Record<"gatheredBatches" | "gatheredRecords" | "refusedRecords", number>
 
 export class OpenPartitions {
+  /** Of topics that are compressed, by their engine; they count on when a topic is gone. */
+  readonly compressors = new Map<string, BatchCompressor>()
+  readonly #budget: CompressionBudget
   readonly #parts: OpenPartitionsParts
   readonly #topics = new Map<string, OpenTopic>()
   /** Those whose partitions are open as long as they are there. */
@@ -67,6 +72,7 @@ export class OpenPartitions {
 
   constructor(parts: OpenPartitionsParts) {
     this.#parts = parts
+    this.#budget = new CompressionBudget(parts.turn)
   }
 
   /** A topic came to be: what has to be open is opened. */
@@ -192,7 +198,8 @@ export class OpenPartitions {
     const { clock, turn, log, engineLabel, limitsOf } = this.#parts
     const engineName = engineLabel(info.engine)
     const limits = limitsOf(info)
-    const open = new OpenPartition({ info, partition, engine, engineName, limits, clock, turn, log })
+    const compressor = this.#compressorOf(info.engine)
+    const open = new OpenPartition({ info, partition, engine, engineName, limits, compressor, clock, turn, log })
     topic.partitions[partition] = open
     if (topic.reopens) this.#idleCandidates += 1
     this.#begin(topic, open)
@@ -238,6 +245,12 @@ export class OpenPartitions {
     this.#idleCandidates -= 1
     if (topic.partitions.every((each) => each === undefined)) this.#topics.delete(topic.info.id)
     Effect.runFork(this.#end(topic.info, [open]))
+  }
+
+  #compressorOf(engine: string): BatchCompressor {
+    const compressor = this.compressors.get(engine) ?? new BatchCompressor({ budget: this.#budget })
+    this.compressors.set(engine, compressor)
+    return compressor
   }
 
   #close(id: string): Effect.Effect<void> {

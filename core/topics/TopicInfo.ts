@@ -1,4 +1,5 @@
 /** What a topic is: plain data, the same on every shard, as JSON in the meta store. */
+import type { Compression } from "../log/BatchCompressor.ts"
 import type { Mode } from "../log/Engines.ts"
 
 /** Where a topic came from; only "publish" ones may be evicted. */
@@ -27,6 +28,8 @@ export interface TopicInfo {
   readonly origin: TopicOrigin
   /** Absent = {@link DEFAULT_RETENTION}. */
   readonly retention?: Retention
+  /** Of batches that are gathered from messages; what a producer sends is kept as it is. Absent = none. */
+  readonly compression?: Compression
   /** The topic filter of an explicit binding; undefined = the default binding of its name, if that has one. */
   readonly filter?: string
 }
@@ -37,4 +40,5 @@ export interface TopicDefault {
   readonly engine: string
   readonly mode: Mode
   readonly retention?: Retention
+  readonly compression?: Compression
 }

@@ -3,6 +3,7 @@ import { test } from "node:test"
 import { Effect, Exit } from "effect"
 import { messageOf } from "../ingress/fakes.ts"
 import type { PartitionLimits } from "../log/Engines.ts"
+import type { PartitionLog } from "../log/PartitionLog.ts"
 import { Simulation } from "../platform/simulated.ts"
 import { SLOT_TOPIC, slotOf } from "../shard/slots.ts"
 import { type JoinTopicsOptions, joinTopics, NotingEngine } from "./fakes.ts"
@@ -171,6 +172,55 @@ test("how much is kept is what was said, else as the rules say, else seven days 
     assert.ok(Exit.isSuccess(await run(simulation, owner.topics.create(0, topic))))
     assert.deepEqual(limits, [{ ageMsMax, sizeBytesMax, recordsMax: Number.POSITIVE_INFINITY }])
   }
+})
+
+test("a topic is compressed as it is asked for, else as the rules say; batches and bytes are counted by engine", async () => {
+  const rows = [
+    [undefined, undefined, false],
+    [undefined, "zstd", true],
+    ["zstd", undefined, true],
+    ["zstd", "none", false]
+  ] as const
+  for (const [byRule, given, isCompressed] of rows) {
+    const forName = () =>
+      ({ partitions: 1, engine: "memory", mode: "memory", ...(byRule && { compression: byRule }) }) as const
+    const { simulation, owner } = make({ defaults: { forName } })
+    const exit = await run(simulation, owner.topics.create(0, { name: "owned", ...(given && { compression: given }) }))
+    assert.ok(Exit.isSuccess(exit))
+    assert.equal(exit.value.compression, isCompressed ? "zstd" : undefined)
+    const log = owner.topics.logUnsafe(exit.value, 0)
+    log?.takeUnsafe(messageOf("owned", "21.5 degrees; ".repeat(100)))
+    log?.seal()
+    const [[engine, counts] = []] = [...owner.topics.compressionCounts()]
+    assert.deepEqual([engine, counts?.compressed], ["memory", isCompressed ? 1 : 0])
+    assert.equal((counts?.inputBytes ?? 0) > (counts?.outputBytes ?? 0), isCompressed)
+  }
+})
+
+test("one turn compresses so much and no more, whichever topics it is for; the next goes on", async () => {
+  const forName = () => ({ partitions: 1, engine: "memory", mode: "memory", compression: "zstd" }) as const
+  const { simulation, owner } = make({ defaults: { forName } })
+  const logs: Array<PartitionLog> = []
+  for (const name of ["a", "b", "c", "d", "e", "f", "g", "h"]) {
+    const exit = await run(simulation, owner.topics.create(0, { name }))
+    const log = Exit.isSuccess(exit) ? owner.topics.logUnsafe(exit.value, 0) : undefined
+    if (log !== undefined) logs.push(log)
+  }
+  assert.ok(logs.length >= 2, "some are this shard's")
+  const counts = () => [...owner.topics.compressionCounts()][0]?.[1]
+  const busy: Array<boolean> = []
+  for (let turn = 0; turn < 2; turn++) {
+    const [before, was] = [counts()?.compressed ?? 0, counts()?.busy ?? 0]
+    for (let each = 0; each < 60; each++) {
+      logs[each % logs.length]?.takeUnsafe(messageOf("owned", new Uint8Array(40_000)))
+      busy.push((counts()?.busy ?? 0) > was)
+    }
+    const compressed = (counts()?.compressed ?? 0) - before
+    assert.ok(compressed > 20 && compressed < 30, String(compressed))
+    assert.equal((counts()?.busy ?? 0) - was, 60 - compressed)
+    await run(simulation, Effect.void)
+  }
+  assert.deepEqual(busy.slice(60), busy.slice(0, 60))
 })
 
 test("what the meta store drops is dropped, with its data; what it names anew replaces", async () => {

@@ -11,6 +11,7 @@
  */
 import { Context, Effect, type Scope } from "effect"
 import { CHANNEL_TOPIC, type LinkPort } from "../link/LinkPort.ts"
+import type { CompressionCounts } from "../log/BatchCompressor.ts"
 import type { PartitionLimits } from "../log/Engines.ts"
 import type { PartitionLog } from "../log/PartitionLog.ts"
 import type { MetaChange, MetaStoreError, MetaStoreShape } from "../meta/MetaStore.ts"
@@ -226,6 +227,11 @@ export class ShardTopics implements TopicsShape {
   /** What was counted in all logs, of topics that are gone too. */
   total(field: keyof LogCounts): number {
     return this.#open.total(field)
+  }
+
+  /** What became of gathered batches of topics that are compressed, by engine; for metrics. */
+  *compressionCounts(): Iterable<readonly [engine: string, counts: CompressionCounts]> {
+    for (const [engine, { counts }] of this.#open.compressors) yield [engine, counts]
   }
 
   /** Done when every partition that is being opened now is open, or will not be for a while. */

@@ -92,6 +92,22 @@ test("how long its records are kept is what the manifest says now, of one that i
   assert.deepEqual(stored("a"), { ...created("a", "a/#"), origin: "manifest", retention: week })
 })
 
+test("how it is compressed is what the manifest says now, of one that is there, too", () => {
+  const { start, stored, put, meta } = make()
+  put({ ...created("a", "a/#"), origin: "manifest" })
+  const entries = [...meta.entries.values()]
+  start(declared("a", "a/#", { compression: "none" }))
+  assert.deepEqual([...meta.entries.values()], entries, "it is what it was")
+  assert.deepEqual(start(declared("a", "a/#", { compression: "zstd" })), [])
+  assert.equal(stored("a")?.compression, "zstd")
+  start(declared("a", "a/#"))
+  assert.equal(stored("a")?.compression, "zstd", "where nothing is said it stays")
+  start(declared("a", "a/#", { compression: "none" }))
+  assert.equal(stored("a")?.compression, "none")
+  start(declared("a", "a/#", { compression: "none" }), declared("b", "b/#", { compression: "zstd" }))
+  assert.equal(stored("b")?.compression, "zstd")
+})
+
 test("what the manifest says otherwise is told in one line, and changes nothing", () => {
   const { start, stored } = make()
   start(declared("a", "a/#"))

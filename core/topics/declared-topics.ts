@@ -3,6 +3,7 @@
  *
  * Invariants
  *  - A topic that is there already is left as it is: where the manifest says otherwise, one line of the log tells what and what to do.
+ *    Only how long it keeps records and how it compresses them follow the manifest.
  *  - One that is no longer declared stays, with all that it holds. That is said at the first start without it; from then on it is a
  *    topic like those that were created at run time.
  *  - Where nothing has changed nothing is written.
@@ -50,10 +51,9 @@ export function declareTopics(options: DeclareTopicsOptions): Effect.Effect<void
           const advice = "to have it made anew, without what it holds, delete it and start again"
           log.warn("topics", `topic "${topic.topic}" stays as it is, ${differences.join(", ")}; ${advice}`)
         }
-        const { retention } = topic
-        const isOther = retention !== undefined && !isSame(found.info.retention ?? DEFAULT_RETENTION, retention)
-        if (found.info.origin !== "manifest" || isOther) {
-          yield* rewrite(options.meta, found, { origin: "manifest", ...(isOther ? { retention } : {}) })
+        const changed = changesOf(found.info, topic)
+        if (found.info.origin !== "manifest" || Object.keys(changed).length > 0) {
+          yield* rewrite(options.meta, found, { origin: "manifest", ...changed })
         }
       }
     }
@@ -87,7 +87,7 @@ function readTopics(meta: MetaStoreShape): Effect.Effect<Map<string, Known>, Met
 
 function create(
   { meta, random }: DeclareTopicsOptions,
-  { topic: name, filter, partitions, engine, mode, retention }: DeclaredTopic,
+  { topic: name, filter, partitions, engine, mode, retention, compression = "none" }: DeclaredTopic,
   names: ReadonlySet<string>,
   known: ReadonlyMap<string, Known>
 ): Effect.Effect<void, StartError | MetaStoreError> {
@@ -113,6 +113,7 @@ function create(
       mode,
       origin: "manifest",
       ...(retention === undefined ? {} : { retention }),
+      ...(compression === "none" ? {} : { compression }),
       filter
     }
     const key = topicKey(info)
@@ -123,7 +124,7 @@ function create(
 function rewrite(
   meta: MetaStoreShape,
   { info, version }: Known,
-  changed: Pick<TopicInfo, "origin" | "retention">
+  changed: Pick<TopicInfo, "origin" | "retention" | "compression">
 ): Effect.Effect<void, MetaStoreError> {
   const key = topicKey(info)
   const writes = [{ key, value: encodeTopic({ ...info, ...changed }) }]
@@ -138,6 +139,16 @@ function differencesOf(info: TopicInfo, declared: DeclaredTopic): ReadonlyArray<
       (key) =>
         `with ${key} ${JSON.stringify(info[key] ?? "none")} where the manifest says ${JSON.stringify(declared[key])}`
     )
+}
+
+/** What a topic that is there takes over from the manifest. */
+function changesOf(
+  info: TopicInfo,
+  { retention, compression }: DeclaredTopic
+): Pick<TopicInfo, "retention" | "compression"> {
+  const isKeptOtherwise = retention !== undefined && !isSame(info.retention ?? DEFAULT_RETENTION, retention)
+  const isCompressedOtherwise = compression !== undefined && (info.compression ?? "none") !== compression
+  return { ...(isKeptOtherwise ? { retention } : {}), ...(isCompressedOtherwise ? { compression } : {}) }
 }
 
 function isSame(one: Retention, other: Retention): boolean {

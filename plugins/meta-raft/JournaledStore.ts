@@ -36,9 +36,10 @@ import { LeaseTimes } from "./LeaseTimes.ts"
 import { StoredLog, writeRecord } from "./log-record.ts"
 import type { MetaOutcome, MetaState } from "./MetaState.ts"
 import { SingleVoter } from "./SingleVoter.ts"
-import type { SnapshotFile, SnapshotWrite } from "./SnapshotFile.ts"
+import type { SnapshotFile } from "./SnapshotFile.ts"
 import { Snapshots } from "./Snapshots.ts"
 import type { SnapshotHead } from "./snapshot-format.ts"
+import { WAITING_MAX, WaitingCommands } from "./WaitingCommands.ts"
 import { Watches } from "./Watches.ts"
 
 /** This voter, among one. */
@@ -46,17 +47,8 @@ const VOTER = 1
 /** While there is no leader the voter's clock ticks so often; an election is due after {@link ELECTION_TICKS}. */
 export const TICK_MS = 100
 export const ELECTION_TICKS = 10
-/** Commands that wait for their entries, at most. */
-export const WAITING_MAX = 10_000
 
 const NO_BYTES = new Uint8Array(0)
-
-/** A command on its way. */
-interface Waiting {
-  /** Its entry. */
-  readonly index: number
-  readonly resume: (outcome: Effect.Effect<MetaOutcome, MetaStoreError>) => void
-}
 
 export interface JournaledStoreParts {
   readonly journal: JournalShape
@@ -91,7 +83,7 @@ export class JournaledStore implements MetaStoreShape, JournalConsumer {
   #fault = ""
   /** Why the last attempt to store was lost, while there is no leader since; "" = it was not. */
   #loss = ""
-  #waiting: Array<Waiting> = []
+  readonly #waiting = new WaitingCommands()
   #pumpIsDue = false
   #isPumping = false
   #ticking: Timer | undefined
@@ -217,17 +209,7 @@ export class JournaledStore implements MetaStoreShape, JournalConsumer {
       const fault = this.#begin()
       if (fault !== "") return Effect.fail(fault)
       return Effect.tryPromise({
-        try: async () => {
-          let journalIndex = 0
-          await this.#snapshots.whole((write) => {
-            const committed: SnapshotWrite["committed"] = (head) => {
-              journalIndex = head.journalIndex
-              write.committed(head)
-            }
-            return file.copy({ ...write, committed })
-          })
-          return journalIndex
-        },
+        try: () => this.#snapshots.whole((write) => file.copy(write)),
         catch: (error) => {
           if (typeof error === "string") return error
           throw error
@@ -242,7 +224,7 @@ export class JournaledStore implements MetaStoreShape, JournalConsumer {
       this.#fault ||= "the node is stopping"
       this.#ticking?.cancel()
       this.#leases.close()
-      this.#failWaiting(this.#fault)
+      this.#waiting.fail(this.#fault)
       await this.#snapshots.close()
     })
   }
@@ -288,12 +270,12 @@ export class JournaledStore implements MetaStoreShape, JournalConsumer {
       if (refusal !== "") refuse(refusal)
       else if (data.length > COMMAND_BYTES_MAX) {
         refuse(`the change has ${data.length} bytes; ${COMMAND_BYTES_MAX} are the most`)
-      } else if (this.#waiting.length >= WAITING_MAX) {
+      } else if (this.#waiting.isFull) {
         refuse(`${WAITING_MAX} changes wait to be stored; try again`)
       } else {
         const index = this.#voter.propose(data)
         assert(index > 0, "a voter that has lost nothing is the leader")
-        this.#waiting.push({ index, resume })
+        this.#waiting.add(index, resume)
         this.#pumpSoon()
       }
     })
@@ -349,7 +331,7 @@ export class JournaledStore implements MetaStoreShape, JournalConsumer {
     this.#voter.lost()
     const why = outcome === DISK_FULL ? "the disk is full" : "a write or a sync of the journal failed"
     this.#loss = `the change was not stored: ${why}; try again`
-    this.#failWaiting(this.#loss)
+    this.#waiting.fail(this.#loss)
     this.#tickLater()
   }
 
@@ -366,10 +348,7 @@ export class JournaledStore implements MetaStoreShape, JournalConsumer {
 
   #apply(entry: Entry): void {
     const outcome = this.#applyStored(entry)
-    const first = this.#waiting[0]
-    if (outcome === undefined || first?.index !== entry.index) return
-    this.#waiting.shift()
-    first.resume(Effect.succeed(outcome))
+    if (outcome !== undefined) this.#waiting.applied(entry.index, outcome)
   }
 
   /** Applies an entry to the state; undefined where it holds no command. */
@@ -390,12 +369,6 @@ export class JournaledStore implements MetaStoreShape, JournalConsumer {
     if (command.kind === "expire") for (const each of command.leases) this.#leases.forget(each)
     else if (ttlMs === undefined) this.#leases.forget(lease)
     else this.#leases.renew(lease, ttlMs)
-  }
-
-  #failWaiting(message: string): void {
-    const waiting = this.#waiting
-    this.#waiting = []
-    for (const { resume } of waiting) resume(Effect.fail(new MetaStoreError({ message })))
   }
 
   /** What a snapshot of now says beside the entries. */

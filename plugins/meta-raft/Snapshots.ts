@@ -71,13 +71,18 @@ export class Snapshots {
     this.#writing ??= this.#run()
   }
 
-  /** Has `write` write a whole snapshot of what is, for somebody else; nothing is said of it here. */
-  async whole(write: (write: SnapshotWrite) => Promise<void>): Promise<void> {
+  /** Has `write` write a whole snapshot of what is, for somebody else; returns up to which entry of the journal that goes. */
+  async whole(write: (write: SnapshotWrite) => Promise<void>): Promise<number> {
+    let journalIndex = 0
     const changed = new Set<string>()
     this.#whole.add(changed)
-    const committed = (): void => void this.#whole.delete(changed)
+    const committed: SnapshotWrite["committed"] = (head) => {
+      journalIndex = head.journalIndex
+      this.#whole.delete(changed)
+    }
     try {
       await write({ source: this.#parts.source, changed, written: [], committed })
+      return journalIndex
     } finally {
       this.#whole.delete(changed)
     }
@@ -155,24 +160,21 @@ export class Snapshots {
   }
 
   async #replace(): Promise<number> {
-    let journalIndex = 0
-    let since = new Set<string>()
-    await this.whole(async (write) => {
-      const committed: SnapshotWrite["committed"] = (head) => {
-        journalIndex = head.journalIndex
-        // From now on what changes is not in it.
-        this.#whole.delete(write.changed)
-        since = new Set()
-        this.#whole.add(since)
-      }
-      try {
-        await this.#parts.file.replace({ ...write, committed })
-      } finally {
-        this.#whole.delete(since)
-      }
-    })
-    this.#changed = since
-    return journalIndex
+    const since = new Set<string>()
+    try {
+      const journalIndex = await this.whole((write) => {
+        const committed: SnapshotWrite["committed"] = (head) => {
+          write.committed(head)
+          // From now on what changes is not in it.
+          this.#whole.add(since)
+        }
+        return this.#parts.file.replace({ ...write, committed })
+      })
+      this.#changed = since
+      return journalIndex
+    } finally {
+      this.#whole.delete(since)
+    }
   }
 }
 

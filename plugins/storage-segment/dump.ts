@@ -13,7 +13,8 @@ import {
   type OpenFile,
   PluginError,
   RecordCursor,
-  recordBatch
+  recordBatch,
+  refusalName
 } from "../../core/mod.ts"
 import { MANIFEST_NAME, readManifest } from "./Manifest.ts"
 import { SegmentFault } from "./SegmentFault.ts"
@@ -105,6 +106,7 @@ function sayRecords(batch: Uint8Array, say: (line: string) => void): void {
     const value = valueStart < 0 ? "null" : shown(bytes.subarray(valueStart, valueEnd))
     say(`  ${cursor.offset} ${timeOf(cursor.timestamp)} key ${key} value ${value}`)
   }
+  if (cursor.refusal !== 0) say(`  what follows cannot be read: ${refusalName(cursor.refusal)}`)
 }
 
 async function dumpIndex(file: OpenFile, { say }: DumpRequest): Promise<string> {

@@ -6,6 +6,7 @@
 import { join } from "node:path"
 import { Effect } from "effect"
 import {
+  checkStoredBatch,
   type Damage,
   FileError,
   type FilesShape,
@@ -147,7 +148,10 @@ async function verifySegment(
   return damage
 }
 
-/** Compares every batch with its checksum, and all of them with what the manifest says. Throws `SegmentFault` or `FileError`. */
+/**
+ * Compares every batch with its checksum, inflates those that this broker compressed, and compares all of them with what the manifest
+ * says. Throws `SegmentFault` or `FileError`.
+ */
 async function verifyBatches(
   file: OpenFile,
   segment: Segment,
@@ -162,8 +166,10 @@ async function verifyBatches(
     await pace(count)
     let at = 0
     for (let size = recordBatch.batchSize(bytes, at, count); size > 0; size = recordBatch.batchSize(bytes, at, count)) {
-      if (recordBatch.checkBatch(bytes, at, at + size) !== 0) {
-        throw new SegmentFault(pathname, from + at, "the batch does not fit its checksum")
+      if (checkStoredBatch(bytes, at, at + size) !== 0) {
+        const isWhole = recordBatch.checkBatch(bytes, at, at + size) === 0
+        const reason = isWhole ? "the batch's records cannot be read" : "the batch does not fit its checksum"
+        throw new SegmentFault(pathname, from + at, reason)
       }
       at += size
     }

@@ -15,6 +15,9 @@ import { basename, join } from "node:path"
 import { after, test } from "node:test"
 import { Effect, Exit, Scope } from "effect"
 import {
+  BatchCompressor,
+  CODEC_ZSTD,
+  crc32c,
   type Damage,
   DISK_FULL,
   FileError,
@@ -25,7 +28,8 @@ import {
   type PartitionEvents,
   type PartitionLimits,
   type PartReport,
-  RecordBatchBuilder
+  RecordBatchBuilder,
+  recordBatch
 } from "../../core/mod.ts"
 import { makeNodeFiles } from "../../core/platform/node-files.ts"
 import { systemClock } from "../../core/platform/system.ts"
@@ -374,6 +378,31 @@ test("a damaged page is told at the opening, a damaged batch by verify", async (
   const partition = await partitionOf(store)
   const results = await Promise.allSettled(Array.from({ length: 40 }, (_, offset) => partition.read(offset, 1)))
   assert.equal(results.filter(({ status }) => status === "rejected").length, 1)
+})
+
+test("a batch that the broker compressed: whole it is read and verified, one that cannot be inflated verify tells", async () => {
+  const value = new TextEncoder().encode("degrees; ".repeat(100))
+  const builder = new RecordBatchBuilder()
+  builder.append(1, undefined, 0, 0, value, 0, value.length)
+  const bytes = builder.bytes.slice(0, new BatchCompressor().finish(builder))
+  assert.equal(recordBatch.codec(bytes, 0), CODEC_ZSTD)
+  const bad = bytes.slice().fill(0xff, recordBatch.RECORDS_POSITION)
+  recordBatch.writeInt32(bad, recordBatch.CRC_POSITION, crc32c(bad, recordBatch.ATTRIBUTES_POSITION, bad.length))
+  for (const [second, damage] of [
+    [bytes, ""],
+    [bad, "the batch at offset 1 of partition 1 is not as it was written"]
+  ] as const) {
+    const folder = freshFolder()
+    const store = await open(folder)
+    const partition = await partitionOf(store)
+    await append(partition, bytes)
+    await append(partition, second)
+    await store.close()
+    assert.equal(messagesOf(await inspected(folder, "verify")), damage)
+    const again = await partitionOf(await open(folder))
+    const read = await again.read(0, 1)
+    assert.deepEqual(read.subarray(recordBatch.MAGIC_POSITION), bytes.subarray(recordBatch.MAGIC_POSITION))
+  }
 })
 
 test("partitions, too, start from every checkpoint: the database as it was then, and the journal as it is now", async () => {

@@ -26,6 +26,7 @@ import type { fetch } from "../wire/apis.ts"
 import { ErrorCode } from "../wire/error-codes.ts"
 import type { ElementOf, RecordsView, RequestOf, ResponseOf } from "../wire/schema.ts"
 import { checkLeaderEpoch } from "./topic-access.ts"
+import { bytesWithoutZstd, ZSTD_FROM } from "./zstd-for-old-clients.ts"
 
 type Response = ResponseOf<typeof fetch>
 type TopicAnswer = ElementOf<Response, "responses">
@@ -158,15 +159,25 @@ export class FetchPoll implements LogWaiter, TurnTask, Waiting {
       const wanted = this.#wanted[index]
       if (wanted === undefined) continue
       wanted.views = []
-      const result = results[index]
+      const found = results[index]
+      const result = found === undefined ? undefined : this.#readable(found)
       wanted.state = result
       wanted.errorCode = wanted.knownError
       if (result !== undefined && wanted.errorCode === 0) wanted.errorCode = this.#errorOf(wanted, result)
+      const isBarred = found !== undefined && found.bytes.length > 0 && result?.bytes.length === 0
+      if (isBarred && wanted.errorCode === 0) wanted.errorCode = ErrorCode.UNSUPPORTED_COMPRESSION_TYPE
       if (wanted.errorCode !== 0) hasError = true
       else if (result !== undefined) total += this.#take(wanted, result, total)
     }
     if (hasError || this.#isLast || total >= this.#sizeMin) this.#answer(total)
     else this.#wait()
+  }
+
+  /** What of a reading this client can read. */
+  #readable(result: ReadResult): ReadResult {
+    if (this.#exchange.version >= ZSTD_FROM) return result
+    const size = bytesWithoutZstd(result.bytes)
+    return size === result.bytes.length ? result : { ...result, bytes: result.bytes.subarray(0, size) }
   }
 
   #errorOf(wanted: Wanted, result: ReadResult): number {
@@ -198,9 +209,10 @@ export class FetchPoll implements LogWaiter, TurnTask, Waiting {
         more.catch(() => {})
         break
       }
-      const end = wholeBatches(more.bytes, room - size)
+      const { bytes: piece } = this.#readable(more)
+      const end = wholeBatches(piece, room - size)
       if (end === 0) break
-      last = { bytes: more.bytes, start: 0, end }
+      last = { bytes: piece, start: 0, end }
       wanted.views.push(last)
       size += end
       // The log may have gone on since the first reading: the high watermark that is told covers all that is given.

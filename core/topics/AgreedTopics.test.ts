@@ -4,9 +4,9 @@ import { test } from "node:test"
 import { Effect, Exit } from "effect"
 import { Simulation } from "../platform/simulated.ts"
 import { SLOT_TOPIC, slotOf } from "../shard/slots.ts"
-import { removedKey, topicKey } from "./AgreedTopics.ts"
 import { type JoinTopicsOptions, joinTopics } from "./fakes.ts"
 import type { TopicError } from "./TopicError.ts"
+import { removedKey, topicKey } from "./topic-codec.ts"
 
 function make(options: JoinTopicsOptions = {}) {
   const simulation = new Simulation(1)

@@ -18,16 +18,12 @@ import { checkTopicFilter, parseShared } from "../router/topic-filter.ts"
 import { isKafkaTopicName } from "./default-binding.ts"
 import { TopicError } from "./TopicError.ts"
 import { DEFAULT_RETENTION, type Retention, type TopicDefault, type TopicInfo, type TopicOrigin } from "./TopicInfo.ts"
+import { decodeTopic, encodeRemoved, encodeTopic, removedKey, topicKey } from "./topic-codec.ts"
 
-/** Where topics stand in the meta store: `topics/<tenant>/<name>`. */
-export const META_PREFIX = "topics/"
-/** Where removed topics stand until they are forgotten: `removed-topics/<id>`. */
-export const REMOVED_PREFIX = "removed-topics/"
 /** Creations with a filter that meet another one begin anew so often. */
 const ATTEMPTS_MAX = 20
 
 const encoder = new TextEncoder()
-const decoder = new TextDecoder()
 
 /** What somebody wants a topic to be; what is left out is as the rules for new topics say. */
 export interface NewTopic {
@@ -101,7 +97,7 @@ export class AgreedTopics {
         const compare = [{ key: entry.key, version: entry.version }]
         const writes = [
           { key: entry.key, value: undefined },
-          { key: removedKey(info), value: entry.value }
+          { key: removedKey(info), value: encodeRemoved(info) }
         ]
         return this.#transact(name, { compare, writes }).pipe(
           Effect.flatMap((committed) => (committed ? Effect.succeed(info) : Effect.fail(missing(name))))
@@ -210,22 +206,6 @@ export function missing(topic: string): TopicError {
   return new TopicError({ topic, reason: "not-found", message: `there is no topic ${JSON.stringify(topic)}` })
 }
 
-export function topicKey(topic: { readonly tenant: number; readonly name: string }): string {
-  return `${META_PREFIX}${topic.tenant}/${topic.name}`
-}
-
-export function removedKey(topic: { readonly id: string }): string {
-  return `${REMOVED_PREFIX}${topic.id}`
-}
-
-export function encodeTopic(topic: TopicInfo): Uint8Array {
-  return encoder.encode(JSON.stringify(topic))
-}
-
-export function decodeTopic(value: Uint8Array): TopicInfo {
-  return JSON.parse(decoder.decode(value)) as TopicInfo
-}
-
-function decodeEntry({ value }: MetaEntry): TopicInfo {
-  return decodeTopic(value)
+function decodeEntry({ key, value }: MetaEntry): TopicInfo {
+  return decodeTopic(key, value)
 }

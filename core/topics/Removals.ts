@@ -7,9 +7,10 @@
 import { Effect } from "effect"
 import type { LinkPort } from "../link/LinkPort.ts"
 import type { MetaChange } from "../meta/MetaStore.ts"
-import { type AgreedTopics, decodeTopic, REMOVED_PREFIX } from "./AgreedTopics.ts"
+import type { AgreedTopics } from "./AgreedTopics.ts"
 import type { OpenPartitions } from "./OpenPartitions.ts"
 import type { TopicInfo } from "./TopicInfo.ts"
+import { decodeTopic, REMOVED_PREFIX } from "./topic-codec.ts"
 
 interface Removal {
   readonly info: TopicInfo
@@ -57,7 +58,7 @@ export class Removals {
       this.#removals.delete(key.slice(REMOVED_PREFIX.length))
       return
     }
-    const info = decodeTopic(value)
+    const info = decodeTopic(key, value)
     this.begin(info)
     const removal = this.#removals.get(info.id)
     if (removal !== undefined) removal.isListed = true

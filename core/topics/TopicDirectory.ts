@@ -4,11 +4,12 @@
  * Invariant: a topic name has at most one home: exact name, then the filter with the longest literal prefix, then fewest
  * wildcards, then the default binding. Two filters that overlap with equal rank are refused at creation.
  */
-import { OrderedStrings } from "../collections/OrderedStrings.ts"
+import { OrderedValues } from "../collections/OrderedValues.ts"
 import { FilterIndex } from "../router/FilterIndex.ts"
 import { hasWildcard, literalPrefix, matches } from "../router/topic-filter.ts"
 import { nameOfTopic, topicOfName } from "./default-binding.ts"
 import { compareRank, filtersOverlap } from "./filter-relations.ts"
+import { TopicIds } from "./TopicIds.ts"
 import type { TopicInfo } from "./TopicInfo.ts"
 
 /** No filter has more levels. */
@@ -29,8 +30,7 @@ interface HomesWatcher {
 }
 
 interface TenantTopics {
-  readonly byName: Map<string, TopicInfo>
-  readonly names: OrderedStrings
+  readonly byName: OrderedValues<TopicInfo>
   /** Those with a filter. */
   readonly bound: Set<TopicInfo>
   readonly bindings: FilterIndex<TopicInfo>
@@ -40,7 +40,7 @@ export class TopicDirectory {
   /** Rises when a topic is removed: names of its own have another home then, or none. */
   removals = 0
   readonly #tenants = new Map<number, TenantTopics>()
-  readonly #byId = new Map<string, TopicInfo>()
+  readonly #byId = new TopicIds()
   readonly #matched: Array<TopicInfo> = []
   readonly #watchers = new Set<HomesWatcher>()
 
@@ -62,7 +62,7 @@ export class TopicDirectory {
   }
 
   list(tenant: number): ReadonlyArray<TopicInfo> {
-    return [...(this.#tenants.get(tenant)?.byName.values() ?? [])]
+    return [...(this.#tenants.get(tenant)?.byName.from("") ?? [])]
   }
 
   /** Topics whose name comes after `cursor` and holds `part`, in the order of names, at most `limit`. */
@@ -70,10 +70,8 @@ export class TopicDirectory {
     const topics = this.#tenants.get(tenant)
     const found: Array<TopicInfo> = []
     if (topics === undefined || limit <= 0) return found
-    for (const name of topics.names.page("", cursor)) {
-      if (!name.includes(part)) continue
-      const topic = topics.byName.get(name)
-      if (topic !== undefined) found.push(topic)
+    for (const topic of topics.byName.page("", cursor)) {
+      if (topic.name.includes(part)) found.push(topic)
       if (found.length === limit) break
     }
     return found
@@ -120,12 +118,11 @@ export class TopicDirectory {
     // What begins otherwise than plain names do is bound to no topic by default.
     if (prefix === undefined) return { homes, next: undefined }
     let left = namesMax
-    for (const name of topics.names.page(prefix, cursor)) {
-      const topic = topics.byName.get(name)
-      const own = topic?.filter === undefined ? nameOfTopic(name) : undefined
-      if (topic !== undefined && own !== undefined && matches(filter, own)) homes.push(topic)
+    for (const topic of topics.byName.page(prefix, cursor)) {
+      const own = topic.filter === undefined ? nameOfTopic(topic.name) : undefined
+      if (own !== undefined && matches(filter, own)) homes.push(topic)
       left -= 1
-      if (left <= 0) return { homes, next: name }
+      if (left <= 0) return { homes, next: topic.name }
     }
     return { homes, next: undefined }
   }
@@ -165,23 +162,21 @@ export class TopicDirectory {
 
   /** Takes a topic in; false where it is there already under this id. */
   add(topic: TopicInfo): boolean {
-    if (this.#byId.has(topic.id)) return false
+    if (this.#byId.get(topic.id) !== undefined) return false
     const before = this.find(topic.tenant, topic.name)
     if (before !== undefined) this.remove(before.id)
     let topics = this.#tenants.get(topic.tenant)
     if (topics === undefined) {
       topics = {
-        byName: new Map(),
-        names: new OrderedStrings(),
+        byName: new OrderedValues(({ name }) => name),
         bound: new Set(),
         // Its filters are chosen by who may bind topics, and by no client.
         bindings: new FilterIndex<TopicInfo>(0)
       }
       this.#tenants.set(topic.tenant, topics)
     }
-    topics.byName.set(topic.name, topic)
-    this.#byId.set(topic.id, topic)
-    topics.names.add(topic.name)
+    topics.byName.add(topic)
+    this.#byId.add(topic)
     if (topic.filter !== undefined) {
       topics.bindings.add(topic.filter, topic)
       topics.bound.add(topic)
@@ -198,7 +193,6 @@ export class TopicDirectory {
     this.#byId.delete(id)
     const topics = this.#tenants.get(topic.tenant)
     topics?.byName.delete(topic.name)
-    topics?.names.delete(topic.name)
     topics?.bound.delete(topic)
     if (topic.filter !== undefined) topics?.bindings.remove(topic.filter, topic)
     return topic

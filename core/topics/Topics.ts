@@ -18,7 +18,7 @@ import type { MetaChange, MetaStoreError, MetaStoreShape } from "../meta/MetaSto
 import type { ClockShape } from "../platform/Clock.ts"
 import { type RandomShape, randomUuid } from "../platform/Random.ts"
 import { SLOT_NAME, SLOT_TOPIC, slotOf } from "../shard/slots.ts"
-import { AgreedTopics, decodeTopic, META_PREFIX, type NewTopic, REMOVED_PREFIX } from "./AgreedTopics.ts"
+import { AgreedTopics, type NewTopic } from "./AgreedTopics.ts"
 import { ClosedTopics } from "./ClosedTopics.ts"
 import { topicOfName } from "./default-binding.ts"
 import { type LogCounts, OpenPartitions, type OpenPartitionsOptions } from "./OpenPartitions.ts"
@@ -28,9 +28,11 @@ import { TopicCoordinator } from "./TopicCoordinator.ts"
 import { TopicDirectory } from "./TopicDirectory.ts"
 import type { TopicError } from "./TopicError.ts"
 import { DEFAULT_RETENTION, type TopicDefault, type TopicInfo } from "./TopicInfo.ts"
+import { decodeTopic, META_PREFIX, REMOVED_PREFIX } from "./topic-codec.ts"
 
-export { encodeTopic, META_PREFIX, type NewTopic, topicKey } from "./AgreedTopics.ts"
+export type { NewTopic } from "./AgreedTopics.ts"
 export { TopicError } from "./TopicError.ts"
+export { encodeTopic, META_PREFIX, topicKey } from "./topic-codec.ts"
 
 /** What new topics are made of: `[topics]` and its rules, resolved by the configuration. */
 export interface TopicDefaults {
@@ -318,11 +320,11 @@ export class ShardTopics implements TopicsShape {
 
   /** Takes over what the meta store says. */
   metaChanged(change: MetaChange): void {
-    const [, tenant = "", ...rest] = change.key.split("/")
     if (change.value === undefined) {
+      const [, tenant = "", ...rest] = change.key.split("/")
       const topic = this.find(Number(tenant), rest.join("/"))
       if (topic !== undefined) this.#remove(topic.id)
-    } else this.#add(decodeTopic(change.value))
+    } else this.#add(decodeTopic(change.key, change.value))
   }
 
   /** Closes every partition; for the end of the shard. */

@@ -3,10 +3,10 @@ import { test } from "node:test"
 import { Effect } from "effect"
 import type { DeclaredTopic } from "../node/NodeOptions.ts"
 import { Simulation } from "../platform/simulated.ts"
-import { decodeTopic, encodeTopic, removedKey, topicKey } from "./AgreedTopics.ts"
 import { declareTopics } from "./declared-topics.ts"
 import { FakeMeta } from "./fakes.ts"
 import type { TopicInfo } from "./TopicInfo.ts"
+import { decodeTopic, encodeTopic, removedKey, topicKey } from "./topic-codec.ts"
 
 const declared = (topic: string, filter: string, changes: Partial<DeclaredTopic> = {}): DeclaredTopic => ({
   topic,
@@ -36,7 +36,7 @@ function make() {
     Effect.runSync(Effect.flip(declare(...topics))).message
   const stored = (name: string): TopicInfo | undefined => {
     const entry = meta.entries.get(topicKey({ tenant: 0, name }))
-    return entry === undefined ? undefined : decodeTopic(entry.value)
+    return entry === undefined ? undefined : decodeTopic(entry.key, entry.value)
   }
   const put = (info: TopicInfo): void => {
     const writes = [{ key: topicKey(info), value: encodeTopic(info) }]

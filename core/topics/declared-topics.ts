@@ -15,9 +15,9 @@ import type { DeclaredTopic } from "../node/NodeOptions.ts"
 import { StartError } from "../node/StartError.ts"
 import { type RandomShape, randomUuid, uuidText } from "../platform/Random.ts"
 import type { LogShape } from "../telemetry/Log.ts"
-import { decodeTopic, encodeTopic, META_PREFIX, removedKey, topicKey } from "./AgreedTopics.ts"
 import { compareRank, filtersOverlap } from "./filter-relations.ts"
 import { DEFAULT_RETENTION, type Retention, type TopicInfo } from "./TopicInfo.ts"
+import { decodeTopic, encodeTopic, META_PREFIX, removedKey, topicKey } from "./topic-codec.ts"
 
 /** Topics that are read at a time. */
 const PAGE = 1_000
@@ -40,7 +40,7 @@ interface Known {
 export function declareTopics(options: DeclareTopicsOptions): Effect.Effect<void, StartError> {
   const { declared, log } = options
   return Effect.gen(function* () {
-    const known = yield* readTopics(options.meta)
+    const known = yield* readTopics(options.meta, new Set(declared.map(({ topic }) => topic)))
     const names = new Set(declared.map(({ topic }) => topic))
     for (const topic of declared) {
       const found = known.get(topic.topic)
@@ -70,14 +70,22 @@ export function declareTopics(options: DeclareTopicsOptions): Effect.Effect<void
   )
 }
 
-function readTopics(meta: MetaStoreShape): Effect.Effect<Map<string, Known>, MetaStoreError> {
+/** The topics that are declared or were, and those that a declared one may conflict with. */
+function readTopics(
+  meta: MetaStoreShape,
+  declared: ReadonlySet<string>
+): Effect.Effect<Map<string, Known>, MetaStoreError> {
   return Effect.gen(function* () {
     const known = new Map<string, Known>()
     const prefix = `${META_PREFIX}${TENANT}/`
     for (let cursor = ""; ; ) {
       const page = yield* meta.range(prefix, cursor, PAGE)
-      for (const { key, value, version } of page)
-        known.set(key.slice(prefix.length), { info: decodeTopic(value), version })
+      for (const { key, value, version } of page) {
+        const info = decodeTopic(key, value)
+        // There may be a million others.
+        const isOfUse = declared.has(info.name) || info.origin === "manifest" || info.filter !== undefined
+        if (isOfUse) known.set(info.name, { info, version })
+      }
       const last = page.at(-1)
       if (last === undefined || page.length < PAGE) return known
       cursor = last.key

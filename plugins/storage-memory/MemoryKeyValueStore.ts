@@ -2,11 +2,11 @@
  * Key-value state in memory: a hash table for `get`, and beside it the keys in order for ranges, so that a page of a long list costs
  * what it shows and not what there is.
  */
-import { type KeyValue, type KeyValueStoreShape, type KeyValueWrite, OrderedStrings } from "../../core/mod.ts"
+import { type KeyValue, type KeyValueStoreShape, type KeyValueWrite, OrderedValues } from "../../core/mod.ts"
 
 export class MemoryKeyValueStore implements KeyValueStoreShape {
   readonly #values = new Map<string, KeyValue>()
-  readonly #names = new OrderedStrings()
+  readonly #names = new OrderedValues<string>((name) => name)
 
   get size(): number {
     return this.#values.size

@@ -1,0 +1,97 @@
+/**
+ * Topics as the meta store holds them. docs/formats/meta.md describes them byte by byte.
+ *
+ * What many topics have alike is one object in memory, and is parsed once: a million topics are read at a start.
+ */
+import type { TopicInfo } from "./TopicInfo.ts"
+
+/** Where topics stand in the meta store: `topics/<tenant>/<name>`. */
+export const META_PREFIX = "topics/"
+/** Where removed topics stand until they are forgotten: `removed-topics/<id>`. */
+export const REMOVED_PREFIX = "removed-topics/"
+
+/** First byte of a value; one that is whole JSON, as older releases wrote it, begins with "{". */
+const FORM = 1
+const UUID_BYTES = 16
+const HEAD_BYTES = 1 + UUID_BYTES
+const UUID = /^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$/
+/** Kinds of topics that are remembered. */
+const KINDS_MAX = 4_096
+
+/** All of a topic but what is its own. */
+type TopicKind = Omit<TopicInfo, "tenant" | "name" | "id">
+
+const encoder = new TextEncoder()
+const decoder = new TextDecoder()
+const kinds = new Map<string, TopicKind>()
+const DIGITS = encoder.encode("0123456789abcdef")
+const uuidText = new Uint8Array(36)
+const nameText = new Uint8Array(249)
+
+export function topicKey(topic: { readonly tenant: number; readonly name: string }): string {
+  return `${META_PREFIX}${topic.tenant}/${topic.name}`
+}
+
+export function removedKey(topic: { readonly id: string }): string {
+  return `${REMOVED_PREFIX}${topic.id}`
+}
+
+/** The value of {@link topicKey}: without what the key says. */
+export function encodeTopic(topic: TopicInfo): Uint8Array {
+  const { tenant: _tenant, name: _name, id, ...kind } = topic
+  if (!UUID.test(id)) return encodeRemoved(topic)
+  const text = encoder.encode(JSON.stringify(kind))
+  const bytes = new Uint8Array(HEAD_BYTES + text.length)
+  bytes[0] = FORM
+  const digits = id.replaceAll("-", "")
+  for (let at = 0; at < UUID_BYTES; at++) bytes[1 + at] = Number.parseInt(digits.slice(2 * at, 2 * at + 2), 16)
+  bytes.set(text, HEAD_BYTES)
+  return bytes
+}
+
+/** The value of {@link removedKey}. */
+export function encodeRemoved(topic: TopicInfo): Uint8Array {
+  return encoder.encode(JSON.stringify(topic))
+}
+
+/** What stands under a topic's key, or under that of a removed one. */
+export function decodeTopic(key: string, value: Uint8Array): TopicInfo {
+  if (value[0] !== FORM) return JSON.parse(decoder.decode(value)) as TopicInfo
+  const slash = key.indexOf("/", META_PREFIX.length)
+  const tenant = Number(key.slice(META_PREFIX.length, slash))
+  const name = ownText(key.slice(slash + 1))
+  const id = uuidAt(value, 1)
+  const kind = kindOf(decoder.decode(value.subarray(HEAD_BYTES)))
+  const { partitions, engine, mode, origin, retention, compression, filter } = kind
+  // Objects of one shape and without room to grow: the usual ones.
+  if (retention === undefined || filter !== undefined) return { tenant, name, id, ...kind }
+  if (compression === undefined) return { tenant, name, id, partitions, engine, mode, origin, retention }
+  return { tenant, name, id, partitions, engine, mode, origin, retention, compression }
+}
+
+function kindOf(text: string): TopicKind {
+  const known = kinds.get(text)
+  if (known !== undefined) return known
+  if (kinds.size >= KINDS_MAX) kinds.clear()
+  const kind = JSON.parse(text) as TopicKind
+  kinds.set(text, kind)
+  return kind
+}
+
+/** Flat text, as {@link ownText}: one that is put together piece by piece is kept as its pieces. */
+function uuidAt(bytes: Uint8Array, start: number): string {
+  let position = 0
+  for (let at = 0; at < UUID_BYTES; at++) {
+    if (at === 4 || at === 6 || at === 8 || at === 10) uuidText[position++] = 0x2d
+    const byte = bytes[start + at] ?? 0
+    uuidText[position++] = DIGITS[byte >>> 4] ?? 0
+    uuidText[position++] = DIGITS[byte & 15] ?? 0
+  }
+  return decoder.decode(uuidText)
+}
+
+/** The same text with memory of its own: a part of a text keeps the whole of it. */
+function ownText(text: string): string {
+  const { written } = encoder.encodeInto(text, nameText)
+  return written === text.length ? decoder.decode(nameText.subarray(0, written)) : text
+}

@@ -11,6 +11,7 @@
  */
 import { assert } from "../assert.ts"
 import { copyBytes } from "../copy-bytes.ts"
+import { textOfBytes } from "../text-of-bytes.ts"
 
 export const PAGE_BYTES = 16_384
 const FIRST_BYTES = 256
@@ -24,7 +25,6 @@ const LARGE_BYTES = PAGE_BYTES / 4
 const KEY_BYTES_MAX = 65_535
 
 const encoder = new TextEncoder()
-const decoder = new TextDecoder("utf-8", { ignoreBOM: true })
 
 export interface PageEntry {
   readonly key: string
@@ -69,7 +69,7 @@ class Page {
 
   key(slot: number): string {
     const at = (this.slots[slot] ?? 0) + HEAD_BYTES
-    return decoder.decode(this.bytes.subarray(at, at + this.keyBytes(slot)))
+    return textOfBytes(this.bytes, at, at + this.keyBytes(slot))
   }
 
   value(slot: number): Uint8Array {
@@ -102,12 +102,12 @@ class Page {
     return low
   }
 
-  /** Whether an entry of so many bytes fits, after what is dead was squeezed out if need be. */
-  makeRoom(size: number): boolean {
+  /** Whether an entry of so many bytes fits, after what is dead was squeezed out if need be. More of them come next where it is the last. */
+  makeRoom(size: number, isLast: boolean): boolean {
     if (this.end + size <= this.bytes.length) return true
     const needed = this.live + size
     if (needed > PAGE_BYTES && this.count > 0) return false
-    this.squeeze(withRoom(needed))
+    this.squeeze(withRoom(isLast && needed < PAGE_BYTES ? Math.min(PAGE_BYTES, 2 * needed) : needed))
     return true
   }
 
@@ -260,14 +260,14 @@ export class OrderedPages {
   #insert(at: number, slot: number, value: Uint8Array): void {
     const page = this.#page(at)
     const size = HEAD_BYTES + this.#keyLength + value.length
-    if (page.makeRoom(size)) {
+    if (page.makeRoom(size, slot === page.count)) {
       page.insert(slot, this.#key, this.#keyLength, value)
       return
     }
     if (slot === page.count || slot === 0 || size > LARGE_BYTES) {
       // In order, or large: a page begins with it. What stands behind it goes into another one.
       const added = new Page(FIRST_BYTES)
-      added.makeRoom(size)
+      added.makeRoom(size, false)
       added.insert(0, this.#key, this.#keyLength, value)
       if (slot === 0) this.#pages.splice(at, 0, added)
       else if (slot === page.count) this.#pages.splice(at + 1, 0, added)
@@ -310,6 +310,8 @@ export class OrderedPages {
   #pageOf(): number {
     let low = 0
     let high = this.#pages.length - 1
+    // What comes in order goes to the end.
+    if (this.#page(high).compare(0, this.#key, this.#keyLength) <= 0) return high
     while (low < high) {
       const middle = (low + high + 1) >>> 1
       if (this.#page(middle).compare(0, this.#key, this.#keyLength) <= 0) low = middle

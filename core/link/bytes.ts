@@ -1,9 +1,9 @@
 /** Growing writer and bounds-checked reader for frames between shards. Not for bytes from clients: a short frame is our own fault. */
 import { assert } from "../assert.ts"
+import { textOfBytes } from "../text-of-bytes.ts"
 import { GrowingBytes } from "./GrowingBytes.ts"
 
 const encoder = new TextEncoder()
-const decoder = new TextDecoder("utf-8", { ignoreBOM: true })
 
 export class ByteWriter extends GrowingBytes {
   /** A whole number from 0 to 2^53 - 1. */
@@ -83,6 +83,6 @@ export class ByteReader {
 
   text(): string {
     const start = this.blockStart()
-    return decoder.decode(this.bytes.subarray(start, this.position))
+    return textOfBytes(this.bytes, start, this.position)
   }
 }

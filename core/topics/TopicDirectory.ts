@@ -135,6 +135,7 @@ export class TopicDirectory {
   }
 
   #tell(topic: TopicInfo): void {
+    if (this.#watchers.size === 0) return
     const own = topic.filter === undefined ? nameOfTopic(topic.name) : undefined
     for (const { tenant, filter, came } of this.#watchers) {
       if (tenant !== topic.tenant) continue

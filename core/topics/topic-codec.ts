@@ -3,6 +3,7 @@
  *
  * What many topics have alike is one object in memory, and is parsed once: a million topics are read at a start.
  */
+import { textOfBytes } from "../text-of-bytes.ts"
 import type { TopicInfo } from "./TopicInfo.ts"
 
 /** Where topics stand in the meta store: `topics/<tenant>/<name>`. */
@@ -24,6 +25,11 @@ type TopicKind = Omit<TopicInfo, "tenant" | "name" | "id">
 const encoder = new TextEncoder()
 const decoder = new TextDecoder()
 const kinds = new Map<string, TopicKind>()
+/** The last one, and the value that it was in. */
+let last: { readonly bytes: Uint8Array; readonly kind: TopicKind | undefined } = {
+  bytes: new Uint8Array(0),
+  kind: undefined
+}
 const DIGITS = encoder.encode("0123456789abcdef")
 const uuidText = new Uint8Array(36)
 const nameText = new Uint8Array(249)
@@ -61,7 +67,7 @@ export function decodeTopic(key: string, value: Uint8Array): TopicInfo {
   const tenant = Number(key.slice(META_PREFIX.length, slash))
   const name = ownText(key.slice(slash + 1))
   const id = uuidAt(value, 1)
-  const kind = kindOf(decoder.decode(value.subarray(HEAD_BYTES)))
+  const kind = kindOf(value)
   const { partitions, engine, mode, origin, retention, compression, filter } = kind
   // Objects of one shape and without room to grow: the usual ones.
   if (retention === undefined || filter !== undefined) return { tenant, name, id, ...kind }
@@ -69,13 +75,23 @@ export function decodeTopic(key: string, value: Uint8Array): TopicInfo {
   return { tenant, name, id, partitions, engine, mode, origin, retention, compression }
 }
 
-function kindOf(text: string): TopicKind {
-  const known = kinds.get(text)
-  if (known !== undefined) return known
-  if (kinds.size >= KINDS_MAX) kinds.clear()
-  const kind = JSON.parse(text) as TopicKind
-  kinds.set(text, kind)
+function kindOf(value: Uint8Array): TopicKind {
+  // Mostly that of the topic before.
+  if (last.kind !== undefined && value.length === last.bytes.length && isAlike(value, last.bytes)) return last.kind
+  const text = textOfBytes(value, HEAD_BYTES, value.length)
+  let kind = kinds.get(text)
+  if (kind === undefined) {
+    if (kinds.size >= KINDS_MAX) kinds.clear()
+    kind = JSON.parse(text) as TopicKind
+    kinds.set(text, kind)
+  }
+  last = { bytes: value.slice(), kind }
   return kind
+}
+
+function isAlike(left: Uint8Array, right: Uint8Array): boolean {
+  for (let at = HEAD_BYTES; at < left.length; at++) if (left[at] !== right[at]) return false
+  return true
 }
 
 /** Flat text, as {@link ownText}: one that is put together piece by piece is kept as its pieces. */
@@ -87,11 +103,11 @@ function uuidAt(bytes: Uint8Array, start: number): string {
     uuidText[position++] = DIGITS[byte >>> 4] ?? 0
     uuidText[position++] = DIGITS[byte & 15] ?? 0
   }
-  return decoder.decode(uuidText)
+  return textOfBytes(uuidText, 0, uuidText.length)
 }
 
 /** The same text with memory of its own: a part of a text keeps the whole of it. */
 function ownText(text: string): string {
   const { written } = encoder.encodeInto(text, nameText)
-  return written === text.length ? decoder.decode(nameText.subarray(0, written)) : text
+  return written === text.length ? textOfBytes(nameText, 0, written) : text
 }

@@ -20,6 +20,7 @@ import { LinkPort } from "../link/LinkPort.ts"
 import { Mailboxes } from "../link/Mailboxes.ts"
 import { Engines } from "../log/Engines.ts"
 import { Logs, ShardLogs } from "../log/Logs.ts"
+import { ReservedOffsets } from "../log/ReservedOffsets.ts"
 import { MetaStore, type MetaStoreShape } from "../meta/MetaStore.ts"
 import type { ClockShape } from "../platform/Clock.ts"
 import { Net } from "../platform/Net.ts"
@@ -84,6 +85,8 @@ export function buildShard(
     const { index, options, clock, random, slotOwners } = parts
     const { engines, store, turn, journal } = prepared
     const builder = { scope, clock, log: parts.log }
+    // Where the journal is in memory nothing could say after a restart which offsets were given out.
+    const offsets = prepared.disk === undefined ? undefined : new ReservedOffsets({ journal, store, clock })
     const port = new LinkPort(index, parts.links.linkOf(index), turn)
     const topics = new ShardTopics({
       port,
@@ -93,6 +96,7 @@ export function buildShard(
       clock,
       turn,
       engineLabel: (engine) => labelOf(engine, options),
+      offsets,
       random,
       defaults: options.defaults,
       published: PUBLISHED_TOPICS_LIMITS,
@@ -180,6 +184,7 @@ export function buildShard(
       router,
       resolutions,
       journal: disk,
+      offsets,
       port,
       connections
     }

@@ -50,7 +50,7 @@ test("the partitions that are owned are open when the call returns, with the top
     return Effect.sync(() => new ArrayPartition())
   }
   const { partitions, isOpen, opened } = make({ open })
-  partitions.open(TOPIC, (partition) => partition !== 1, LIMITS)
+  partitions.open(TOPIC, (partition) => partition !== 1, LIMITS, true)
   assert.deepEqual(isOpen(), [true, false, true])
   assert.deepEqual(
     asked.map(({ mode, limits }) => [mode, limits]),
@@ -75,7 +75,7 @@ for (const [what, open] of [
 ] as const) {
   test(`an engine whose open ${what} costs that partition, and says so in one line`, () => {
     const { partitions, isOpen, logged } = make({ open: open as unknown as Engine["open"] })
-    partitions.open(TOPIC, (partition) => partition === 2, LIMITS)
+    partitions.open(TOPIC, (partition) => partition === 2, LIMITS, true)
     assert.deepEqual(isOpen(), [false, false, false])
     assert.deepEqual(logged, ["partition t/2: engine odd cannot open it: Error: boom"])
   })
@@ -87,7 +87,7 @@ test("a partition that opens later is told of and waited for", async () => {
     ready = resolve
   })
   const { partitions, isOpen, opened } = make({ open: () => Effect.promise(() => later) })
-  partitions.open(TOPIC, (partition) => partition === 0, LIMITS)
+  partitions.open(TOPIC, (partition) => partition === 0, LIMITS, true)
   let settled = false
   void Effect.runPromise(partitions.settled()).then(() => {
     settled = true
@@ -103,7 +103,7 @@ test("a partition that opens later is told of and waited for", async () => {
 
 test("a partition that never opens is waited for no longer than its time", async () => {
   const { simulation, partitions, logged } = make({ open: () => Effect.never })
-  partitions.open(TOPIC, (partition) => partition === 0, LIMITS)
+  partitions.open(TOPIC, (partition) => partition === 0, LIMITS, true)
   const settled = Effect.runPromise(partitions.settled())
   simulation.run(OPEN_TIMEOUT_MS + 1)
   await settled
@@ -116,7 +116,7 @@ test("a topic that is gone before its partition opened gets no log", async () =>
     ready = resolve
   })
   const { partitions, isOpen, logged } = make({ open: () => Effect.promise(() => later) })
-  partitions.open(TOPIC, () => true, LIMITS)
+  partitions.open(TOPIC, () => true, LIMITS, true)
   Effect.runFork(partitions.remove(TOPIC))
   ready(new ArrayPartition())
   await rest()
@@ -136,7 +136,7 @@ test("closing: what fails or never ends is told of, and the rest is closed", asy
       )
     const { simulation, partitions, logged, isOpen } = make({ open })
     const closeAll = partitions.closeAll()
-    partitions.open(TOPIC, () => true, LIMITS)
+    partitions.open(TOPIC, () => true, LIMITS, true)
     const closed = Effect.runPromise(closeAll)
     await rest()
     simulation.run(CLOSE_TIMEOUT_MS + 1)
@@ -154,7 +154,7 @@ test("removing: the engine forgets every partition; where it fails it is told of
     return Effect.void
   }
   const { partitions, logged } = make({ remove })
-  partitions.open(TOPIC, () => true, LIMITS)
+  partitions.open(TOPIC, () => true, LIMITS, true)
   Effect.runFork(partitions.remove(TOPIC))
   await rest()
   assert.deepEqual(forgotten, [0, 1, 2])

@@ -6,9 +6,10 @@
  *  - What an engine does wrong in opening, closing or forgetting costs that partition and one line in the log, never the shard.
  */
 import { Cause, Effect, Exit, Scope } from "effect"
-import type { Engine, Engines, Partition, PartitionLimits } from "../log/Engines.ts"
+import type { Engine, Engines, Partition, PartitionLimits, PartitionOptions, StorageError } from "../log/Engines.ts"
 import { GuardedPartition, lineOf } from "../log/GuardedPartition.ts"
 import { PartitionLog } from "../log/PartitionLog.ts"
+import type { OffsetReservation, ReservedOffsets } from "../log/ReservedOffsets.ts"
 import { atMost } from "../platform/at-most.ts"
 import type { ClockShape } from "../platform/Clock.ts"
 import type { TurnShape } from "../platform/Turn.ts"
@@ -26,10 +27,20 @@ export interface OpenPartitionsOptions {
   /** How the log names an engine: with the plugin that brings it. */
   readonly engineLabel: (engine: string) => string
   readonly log: (message: string) => void
+  /** Which offsets of logs in memory were given out; undefined where nothing is kept over a restart. */
+  readonly offsets?: ReservedOffsets | undefined
+}
+
+/** What an engine opened, and the offsets that were reserved for it. */
+interface Opened {
+  readonly partition: Partition
+  readonly reservation: OffsetReservation | undefined
 }
 
 interface OpenTopic {
   readonly info: TopicInfo
+  /** Of its partitions in memory offsets are given once. */
+  readonly offsets: ReservedOffsets | undefined
   readonly logs: Array<PartitionLog | undefined>
   /** Partitions that are being opened. */
   readonly opening: Set<number>
@@ -61,8 +72,18 @@ export class OpenPartitions {
     for (const topic of this.#topics.values()) for (const log of topic.logs) if (log !== undefined) yield log
   }
 
-  open(info: TopicInfo, isOwned: (partition: number) => boolean, limits: PartitionLimits): void {
-    const topic: OpenTopic = { info, logs: [], opening: new Set(), scope: Scope.makeUnsafe() }
+  /**
+   * Opens the partitions that are owned. `isLasting`: the topic comes back under its id after a restart, so that offsets which were given out
+   * must not be given again.
+   */
+  open(
+    info: TopicInfo,
+    isOwned: (partition: number) => boolean,
+    limits: PartitionLimits,
+    isLasting: boolean
+  ): void {
+    const offsets = isLasting && info.mode === "memory" ? this.#options.offsets : undefined
+    const topic: OpenTopic = { info, offsets, logs: [], opening: new Set(), scope: Scope.makeUnsafe() }
     this.#topics.set(info.id, topic)
     const engine = this.#options.engines.get(info.engine)
     if (engine === undefined) {
@@ -83,6 +104,7 @@ export class OpenPartitions {
       engine === undefined ? [] : numbers,
       (partition) =>
         Effect.suspend(() => engine?.remove(keyOf(info, partition)) ?? Effect.void).pipe(
+          Effect.andThen(Effect.suspend(() => this.#forgetOffsets(info, partition))),
           Effect.catchCause((cause) =>
             Effect.sync(() => {
               isForgotten = false
@@ -122,19 +144,25 @@ export class OpenPartitions {
         logs[partition]?.failed(refusal)
       }
     }
-    const opened = (result: Exit.Exit<Partition, unknown>): void => {
+    const opened = (result: Exit.Exit<Opened, unknown>): void => {
       if (Exit.isFailure(result)) {
         if (!Cause.hasInterruptsOnly(result.cause)) fault(`${engineName} cannot open it: ${reasonOf(result.cause)}`)
         return
       }
-      const guarded = new GuardedPartition(result.value, { engineName, clock, fault })
+      const guarded = new GuardedPartition(result.value.partition, { engineName, clock, fault })
+      let { reservation } = result.value
+      if (reservation !== undefined && guarded.logEndOffset < reservation.start.offset) {
+        fault(`${engineName} begins at ${guarded.logEndOffset} where ${reservation.start.offset} offsets were given out`)
+        reservation = undefined
+      }
       logs[partition] = new PartitionLog(info, partition, guarded, {
         clock,
         turn,
-        isJournaled: engine.isJournaled === true
+        isJournaled: engine.isJournaled === true,
+        reservation
       })
     }
-    const opening = Effect.suspend(() => engine.open(keyOf(info, partition), { limits, mode: info.mode, events }))
+    const opening = openAt(topic, engine, partition, { limits, mode: info.mode, events })
     const fiber = Effect.runFork(Scope.provide(opening, topic.scope))
     const exit = fiber.pollUnsafe()
     if (exit !== undefined) {
@@ -176,6 +204,11 @@ export class OpenPartitions {
     })
   }
 
+  #forgetOffsets(info: TopicInfo, partition: number): Effect.Effect<void, StorageError> {
+    const { offsets } = this.#options
+    return offsets === undefined || info.mode !== "memory" ? Effect.void : offsets.forget(keyOf(info, partition))
+  }
+
   #tell(info: TopicInfo, partition: number, what: string): void {
     this.#options.log(`partition ${info.name}/${partition}: ${this.#options.engineLabel(info.engine)} ${what}`)
   }
@@ -183,6 +216,28 @@ export class OpenPartitions {
 
 function keyOf(info: TopicInfo, partition: number): { tenant: number; topicId: string; partition: number } {
   return { tenant: info.tenant, topicId: info.id, partition }
+}
+
+/** Has the engine open a partition: where offsets of it are reserved, when they are, and above all that were. */
+function openAt(
+  { info, offsets }: OpenTopic,
+  engine: Engine,
+  partition: number,
+  options: PartitionOptions
+): Effect.Effect<Opened, StorageError, Scope.Scope> {
+  const key = keyOf(info, partition)
+  if (offsets === undefined) {
+    return Effect.suspend(() => engine.open(key, options)).pipe(
+      Effect.map((opened) => ({ partition: opened, reservation: undefined }))
+    )
+  }
+  return offsets.acquire(key).pipe(
+    Effect.flatMap((reservation) =>
+      engine
+        .open(key, { ...options, start: reservation.start })
+        .pipe(Effect.map((opened) => ({ partition: opened, reservation })))
+    )
+  )
 }
 
 function reasonOf(cause: Cause.Cause<unknown>): string {

@@ -115,7 +115,7 @@ export class ShardTopics implements TopicsShape {
     options.port.handle(CHANNEL_TOPIC, (_from, reader) => {
       const added = reader.uint8() === 1
       const text = reader.text()
-      if (added) this.#add(JSON.parse(text) as TopicInfo)
+      if (added) this.#add(JSON.parse(text) as TopicInfo, false)
       else this.#remove(text)
     })
   }
@@ -279,7 +279,7 @@ export class ShardTopics implements TopicsShape {
     if (change.value === undefined) {
       const topic = this.find(Number(tenant), rest.join("/"))
       if (topic !== undefined) this.#remove(topic.id)
-    } else this.#add(decodeTopic(change.value))
+    } else this.#add(decodeTopic(change.value), true)
   }
 
   /** Closes every partition; for the end of the shard. */
@@ -293,7 +293,7 @@ export class ShardTopics implements TopicsShape {
 
   /** Makes a topic known here first, then elsewhere; undefined where its engine refuses at once. */
   #publish(info: TopicInfo): PartitionLog | undefined {
-    this.#add(info)
+    this.#add(info, false)
     const log = this.logUnsafe(info, 0)
     if (log === undefined) {
       this.#remove(info.id)
@@ -317,16 +317,17 @@ export class ShardTopics implements TopicsShape {
   /** Takes over what an answer says, which may be late: it brings no topic back, and takes no other one's place. */
   #learn(info: TopicInfo): void {
     const known = this.find(info.tenant, info.name)
-    if (known === undefined && !this.#removed.has(info.id)) this.#add(info)
+    if (known === undefined && !this.#removed.has(info.id)) this.#add(info, true)
   }
 
-  #add(info: TopicInfo): void {
+  /** `isAgreed`: the meta store has it, so that it comes back under its id; one that a PUBLISH made in memory comes back as another. */
+  #add(info: TopicInfo, isAgreed: boolean): void {
     const before = this.find(info.tenant, info.name)
     if (before?.id === info.id) return
     if (before !== undefined) this.#remove(before.id)
     this.directory.add(info)
     const isOwned = (partition: number): boolean => this.ownerOf(info, partition) === this.#options.port.shard
-    this.#open.open(info, isOwned, this.#limits(info))
+    this.#open.open(info, isOwned, this.#limits(info), isAgreed)
     this.#changed(info)
   }
 

@@ -50,7 +50,10 @@ function acquire({ offsets }: Pick<Rig, "offsets">, key = KEY) {
   return { outcome: () => outcome, close }
 }
 
-async function acquired(given: Rig, key = KEY): Promise<{ reservation: OffsetReservation; close: () => Promise<void> }> {
+async function acquired(
+  given: Rig,
+  key = KEY
+): Promise<{ reservation: OffsetReservation; close: () => Promise<void> }> {
   const { outcome, close } = acquire(given, key)
   await given.settle()
   await pause()
@@ -132,7 +135,10 @@ test("a block has what is used in its time, so that a fast log asks as seldom as
   assert.ok((await drive(100, 60_000, BLOCK_MS / 3)) <= 14)
   assert.equal(given.offsets.refusals, 0)
   const used = end
-  assert.ok((given.row()?.offset ?? 0) - used <= 100 * BLOCK_MS + 10_000 * BLOCK_MS, "no more than a block is passed over")
+  assert.ok(
+    (given.row()?.offset ?? 0) - used <= 100 * BLOCK_MS + 10_000 * BLOCK_MS,
+    "no more than a block is passed over"
+  )
 })
 
 test("a batch of more records than a block has is refused once, and asked for", async () => {
@@ -241,7 +247,11 @@ function logOver(given: Rig, engine: ArrayPartition, reservation: OffsetReservat
   const { clock } = given.simulation
   const { tenant, topicId: id } = KEY
   const made = { partitions: 4, engine: "memory", mode: "memory", origin: "admin" } as const
-  return new PartitionLog({ tenant, name: "t", id, ...made }, 3, engine, { clock, turn: new TurnLoop(clock), reservation })
+  return new PartitionLog({ tenant, name: "t", id, ...made }, 3, engine, {
+    clock,
+    turn: new TurnLoop(clock),
+    reservation
+  })
 }
 
 test("a log refuses what it has no offsets for before anything of it is there, messages and batches, and goes on later", async () => {

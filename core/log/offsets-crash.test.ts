@@ -65,7 +65,11 @@ class Life {
     this.#journalScope = journalScope
   }
 
-  static async begin(simulation: Simulation, files: SimulatedFiles, stateDurability: "hybrid" | "persistent"): Promise<Life> {
+  static async begin(
+    simulation: Simulation,
+    files: SimulatedFiles,
+    stateDurability: "hybrid" | "persistent"
+  ): Promise<Life> {
     const { clock, random } = simulation
     await Effect.runPromise(files.ensureWritableDirectory(DIRECTORY))
     const store = new ReplayedStore()

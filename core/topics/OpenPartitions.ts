@@ -76,12 +76,7 @@ export class OpenPartitions {
    * Opens the partitions that are owned. `isLasting`: the topic comes back under its id after a restart, so that offsets which were given out
    * must not be given again.
    */
-  open(
-    info: TopicInfo,
-    isOwned: (partition: number) => boolean,
-    limits: PartitionLimits,
-    isLasting: boolean
-  ): void {
+  open(info: TopicInfo, isOwned: (partition: number) => boolean, limits: PartitionLimits, isLasting: boolean): void {
     const offsets = isLasting && info.mode === "memory" ? this.#options.offsets : undefined
     const topic: OpenTopic = { info, offsets, logs: [], opening: new Set(), scope: Scope.makeUnsafe() }
     this.#topics.set(info.id, topic)
@@ -152,7 +147,9 @@ export class OpenPartitions {
       const guarded = new GuardedPartition(result.value.partition, { engineName, clock, fault })
       let { reservation } = result.value
       if (reservation !== undefined && guarded.logEndOffset < reservation.start.offset) {
-        fault(`${engineName} begins at ${guarded.logEndOffset} where ${reservation.start.offset} offsets were given out`)
+        fault(
+          `${engineName} begins at ${guarded.logEndOffset} where ${reservation.start.offset} offsets were given out`
+        )
         reservation = undefined
       }
       logs[partition] = new PartitionLog(info, partition, guarded, {
@@ -231,13 +228,15 @@ function openAt(
       Effect.map((opened) => ({ partition: opened, reservation: undefined }))
     )
   }
-  return offsets.acquire(key).pipe(
-    Effect.flatMap((reservation) =>
-      engine
-        .open(key, { ...options, start: reservation.start })
-        .pipe(Effect.map((opened) => ({ partition: opened, reservation })))
+  return offsets
+    .acquire(key)
+    .pipe(
+      Effect.flatMap((reservation) =>
+        engine
+          .open(key, { ...options, start: reservation.start })
+          .pipe(Effect.map((opened) => ({ partition: opened, reservation })))
+      )
     )
-  )
 }
 
 function reasonOf(cause: Cause.Cause<unknown>): string {

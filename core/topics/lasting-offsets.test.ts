@@ -144,7 +144,10 @@ test("a row that cannot be read costs its partition, and one line", async () => 
   await settle()
   assert.ok(partitions.logUnsafe(TOPIC, 0) !== undefined)
   assert.equal(partitions.logUnsafe(TOPIC, 1), undefined)
-  assert.match(logged.join("\n"), /^partition t\/1: engine memory cannot open it: .*form 2 and 3 bytes; this version reads form 1 of 13$/)
+  assert.match(
+    logged.join("\n"),
+    /^partition t\/1: engine memory cannot open it: .*form 2 and 3 bytes; this version reads form 1 of 13$/
+  )
 })
 
 test("removed, a topic leaves no rows; one whose rows cannot go is not forgotten", async () => {

@@ -10,7 +10,7 @@ import type { ClockShape } from "../platform/Clock.ts"
 import { LANES, type Resolution } from "../router/Resolution.ts"
 import type { Resolutions } from "../router/Resolutions.ts"
 import type { ShardRouter } from "../router/Router.ts"
-import type { ShardTopics } from "../topics/Topics.ts"
+import type { ShardTopics } from "../topics/ShardTopics.ts"
 import { answerGiveBacks, giveBackEverywhere } from "./give-back.ts"
 import { HeldMessages } from "./HeldMessages.ts"
 import {

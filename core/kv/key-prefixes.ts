@@ -27,6 +27,9 @@ export const BAN_LOG_PREFIX = encoder.encode("bl")
 /** What the two sessions of a bridge were made for: its name. */
 export const BRIDGE_PREFIX = encoder.encode("br")
 
+/** From where on the log of a partition in memory begins the next time: tenant (4 bytes), topic id, a zero byte, partition (4 bytes). */
+export const LOG_OFFSET_PREFIX = encoder.encode("lo")
+
 /** Every prefix that core uses or has kept. */
 export const KEY_PREFIXES: ReadonlyArray<Uint8Array> = [
   RETAINED_PREFIX,
@@ -40,7 +43,8 @@ export const KEY_PREFIXES: ReadonlyArray<Uint8Array> = [
   WILL_PREFIX,
   TOKEN_PREFIX,
   BAN_LOG_PREFIX,
-  BRIDGE_PREFIX
+  BRIDGE_PREFIX,
+  LOG_OFFSET_PREFIX
 ]
 
 /** The first key behind all that begin with `prefix`, whose last byte is below 255. */

@@ -4,7 +4,8 @@
  * Invariants
  *  - logStartOffset <= highWatermark <= logEndOffset; nobody reads past the high watermark.
  *  - Offsets of a partition rise by exactly the record count of each batch; no repeat within a leader epoch, gaps only where a
- *    mode lost data.
+ *    mode lost data. A log whose records go with the process begins above those that were given out before, where core says so
+ *    ({@link PartitionOptions.start}).
  *  - What is stored is record batches (magic 2) as they came; an engine rewrites base offset and leader epoch only, both outside
  *    the CRC.
  *
@@ -94,6 +95,12 @@ export interface PartitionLimits {
   readonly ageMsMax: number
 }
 
+/** Where a log begins that holds nothing: its first offset and its leader epoch. */
+export interface LogStart {
+  readonly offset: number
+  readonly leaderEpoch: number
+}
+
 export type Mode = "memory" | "hybrid" | "persistent"
 
 /** How a partition is to be kept, and whom its engine tells. */
@@ -102,6 +109,11 @@ export interface PartitionOptions {
   /** What an acknowledgement promises: one of the engine's modes. */
   readonly mode: Mode
   readonly events: PartitionEvents
+  /**
+   * Where a log in mode memory begins, told where core keeps over restarts which offsets were given out. An engine that does not heed it
+   * begins anew, with a line in the log. Absent = at 0.
+   */
+  readonly start?: LogStart
 }
 
 /**

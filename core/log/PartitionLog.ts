@@ -21,6 +21,7 @@ import { Commits } from "./Commits.ts"
 import { deliveryHeaders, deliveryHeadersCount } from "./delivery-headers.ts"
 import { BACKLOG, DISK_FULL, FAILED, type Partition } from "./Engines.ts"
 import { RecordBatchBuilder } from "./RecordBatchBuilder.ts"
+import type { OffsetReservation } from "./ReservedOffsets.ts"
 
 /** A gathered batch is sealed at this size. */
 export const GATHERED_BYTES_MAX = 32_768
@@ -48,6 +49,8 @@ export interface PartitionLogParts {
   readonly isJournaled?: boolean
   /** Counts for others, too; one of its own where it is left out. Used where the topic is compressed. */
   readonly compressor?: BatchCompressor
+  /** Of a log in memory whose offsets never repeat: it gives out no others. */
+  readonly reservation?: OffsetReservation | undefined
 }
 
 /** Of all logs of this thread. */
@@ -57,7 +60,10 @@ export class PartitionLog implements TurnTask {
   readonly topic: TopicInfo
   readonly partition: number
   readonly isJournaled: boolean
-  /** When a log in memory was opened, ms since 1970: its next one under the same id has other messages at the same offsets. Else 0. */
+  /**
+   * When a log in memory was opened, ms since 1970, whose next one under the same id may have other messages at the same offsets. 0 where
+   * offsets outlive the process: of a log that is kept, and of one in memory whose offsets are reserved.
+   */
   readonly incarnation: number
   /** Higher than that of every log that something was taken by before; 0 = nothing was. Counted, for the clock costs more than a record. */
   lastWrite = 0
@@ -81,6 +87,9 @@ export class PartitionLog implements TurnTask {
   readonly #engine: Partition
   readonly #clock: ClockShape
   readonly #turn: TurnShape
+  readonly #reservation: OffsetReservation | undefined
+  /** Below it offsets are given out without asking {@link PartitionLogParts.reservation}. */
+  #askAt = Number.POSITIVE_INFINITY
   /** Undefined in mode memory. */
   readonly #commits: Commits | undefined
   /** Undefined where gathered batches stay as they are. */
@@ -94,11 +103,13 @@ export class PartitionLog implements TurnTask {
   #linger: Timer | undefined
 
   constructor(topic: TopicInfo, partition: number, engine: Partition, parts: PartitionLogParts) {
-    const { clock, turn, isJournaled } = parts
+    const { clock, turn, isJournaled, reservation } = parts
     this.topic = topic
     this.partition = partition
     this.isJournaled = isJournaled === true
-    this.incarnation = topic.mode === "memory" ? clock.nowMs() : 0
+    this.incarnation = topic.mode === "memory" && reservation === undefined ? clock.nowMs() : 0
+    this.#reservation = reservation
+    if (reservation !== undefined) this.#askAt = reservation.askAt
     this.#engine = engine
     this.#clock = clock
     this.#turn = turn
@@ -142,6 +153,7 @@ export class PartitionLog implements TurnTask {
   takeUnsafe(message: Message): number {
     const builder = (this.#builder ??= spareBuilders.pop() ?? new RecordBatchBuilder(RECORD_BYTES_MAX))
     const offset = this.#endOffset + builder.recordCount
+    if (offset >= this.#askAt && !this.#mayEndAt(offset + 1)) return BACKLOG
     const extra = deliveryHeaders(message.qos, message.retain)
     const deleted = message.retain && message.payloadStart === message.payloadEnd
     const refusal = builder.append(
@@ -192,6 +204,8 @@ export class PartitionLog implements TurnTask {
   appendUnsafe(bytes: Uint8Array, start: number, end: number, recordCount: number): number {
     const refusal = this.seal()
     if (refusal < 0) return refusal
+    const endOffset = this.#endOffset + recordCount
+    if (endOffset > this.#askAt && !this.#mayEndAt(endOffset)) return BACKLOG
     const baseOffset = this.#append(bytes, start, end, recordCount)
     if (baseOffset < 0) return baseOffset
     this.lastWrite = ++writes
@@ -244,6 +258,9 @@ export class PartitionLog implements TurnTask {
     this.#waiters = undefined
     for (const waiter of waiters) waiter.partitionClosed?.()
     this.#commits?.lost(FAILED, this.#engine.highWatermark)
+    if (this.#reservation === undefined) return
+    this.#reservation.ended({ offset: this.#endOffset, leaderEpoch: this.#engine.leaderEpoch })
+    this.#askAt = this.#reservation.askAt
   }
 
   /**
@@ -306,6 +323,15 @@ export class PartitionLog implements TurnTask {
     return answer.finally(() => {
       this.#reads -= 1
     })
+  }
+
+  /** Whether offsets below `endOffset` may be given out. */
+  #mayEndAt(endOffset: number): boolean {
+    const reservation = this.#reservation
+    if (reservation === undefined) return true
+    const isAdmitted = reservation.admits(endOffset, this.#engine.leaderEpoch)
+    this.#askAt = reservation.askAt
+    return isAdmitted
   }
 
   /** In mode memory what was acknowledged can lie gathered; in the others it is committed, and more is not to be seen. */

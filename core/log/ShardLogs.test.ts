@@ -4,7 +4,7 @@ import { Effect } from "effect"
 import { Simulation } from "../platform/simulated.ts"
 import { joinTopics, NotingEngine } from "../topics/fakes.ts"
 import type { TopicInfo } from "../topics/TopicInfo.ts"
-import { encodeTopic, topicKey } from "../topics/Topics.ts"
+import { encodeTopic, topicKey } from "../topics/topic-codec.ts"
 import { ArrayPartition } from "./fakes.ts"
 import { ShardLogs } from "./ShardLogs.ts"
 

@@ -3,8 +3,8 @@
  */
 import { CHANNEL_PARTITION, type LinkPort } from "../link/LinkPort.ts"
 import type { TurnShape } from "../platform/Turn.ts"
+import type { ShardTopics } from "../topics/ShardTopics.ts"
 import type { TopicInfo } from "../topics/TopicInfo.ts"
-import type { ShardTopics } from "../topics/Topics.ts"
 import type { OffsetAndTimestamp } from "./Engines.ts"
 import {
   type AppendResult,

@@ -20,6 +20,7 @@ import { LinkPort } from "../link/LinkPort.ts"
 import { Mailboxes } from "../link/Mailboxes.ts"
 import { Engines } from "../log/Engines.ts"
 import { Logs } from "../log/Logs.ts"
+import { ReservedOffsets } from "../log/ReservedOffsets.ts"
 import { ShardLogs } from "../log/ShardLogs.ts"
 import { MetaStore, type MetaStoreShape } from "../meta/MetaStore.ts"
 import type { ClockShape } from "../platform/Clock.ts"
@@ -40,7 +41,8 @@ import { SLOT_CLIENT, SLOT_GROUP, slotOf } from "../shard/slots.ts"
 import type { LogShape } from "../telemetry/Log.ts"
 import type { TelemetryShape } from "../telemetry/Telemetry.ts"
 import { PUBLISHED_TOPICS_LIMITS } from "../topics/PublishedTopics.ts"
-import { ShardTopics, Topics } from "../topics/Topics.ts"
+import { ShardTopics } from "../topics/ShardTopics.ts"
+import { Topics } from "../topics/Topics.ts"
 import { buildPlugin } from "./build-plugin.ts"
 import type { LoadedPlugin, NodeOptions } from "./NodeOptions.ts"
 import type { PreparedShard } from "./prepare-shard.ts"
@@ -85,6 +87,8 @@ export function buildShard(
     const { index, options, clock, random, slotOwners } = parts
     const { engines, store, turn, journal } = prepared
     const builder = { scope, clock, log: parts.log }
+    // Where the journal is in memory nothing could say after a restart which offsets were given out.
+    const offsets = prepared.disk === undefined ? undefined : new ReservedOffsets({ journal, store, clock })
     const port = new LinkPort(index, parts.links.linkOf(index), turn)
     const topics = new ShardTopics({
       port,
@@ -94,6 +98,7 @@ export function buildShard(
       clock,
       turn,
       engineLabel: (engine) => labelOf(engine, options),
+      offsets,
       random,
       defaults: options.defaults,
       published: PUBLISHED_TOPICS_LIMITS,
@@ -181,6 +186,7 @@ export function buildShard(
       router,
       resolutions,
       journal: disk,
+      offsets,
       port,
       connections
     }

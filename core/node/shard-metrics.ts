@@ -7,11 +7,12 @@ import type { ShardIngress } from "../ingress/ShardIngress.ts"
 import type { DiskJournal } from "../journal/DiskJournal.ts"
 import type { Connections } from "../link/Connections.ts"
 import type { LinkPort } from "../link/LinkPort.ts"
+import type { ReservedOffsets } from "../log/ReservedOffsets.ts"
 import type { QueueLog } from "../queue/QueueLog.ts"
 import type { Resolutions } from "../router/Resolutions.ts"
 import type { ShardRouter } from "../router/Router.ts"
 import type { TelemetryShape } from "../telemetry/Telemetry.ts"
-import type { ShardTopics } from "../topics/Topics.ts"
+import type { ShardTopics } from "../topics/ShardTopics.ts"
 
 /** What can become of a gathered batch of a compressed topic. */
 const OUTCOMES = ["compressed", "small", "large", "incompressible", "busy"] as const
@@ -26,6 +27,8 @@ export interface ShardFacts {
   readonly resolutions: Resolutions
   /** Undefined where the journal is not on disk. */
   readonly journal: DiskJournal | undefined
+  /** Undefined there, too. */
+  readonly offsets: ReservedOffsets | undefined
   readonly port: LinkPort
   readonly connections: Connections
   readonly history: ShardHistory
@@ -92,6 +95,14 @@ export function registerShardMetrics(
     ],
     ["wanted_filters", "Topic filters that durable sessions want kept", () => facts.router.wantCount]
   )
+  const { offsets } = facts
+  if (offsets !== undefined) {
+    counters.push(
+      ["offset_blocks_total", "Blocks of offsets reserved for logs in memory", () => offsets.blocks],
+      ["offset_failures_total", "Attempts to reserve offsets that failed", () => offsets.failures],
+      ["offset_refusals_total", "Appends refused because no offsets were reserved in time", () => offsets.refusals]
+    )
+  }
   if (journal !== undefined) {
     counters.push(
       ["journal_entries_total", "Entries of the journal", () => journal.entries],

@@ -4,7 +4,7 @@
  */
 import type { Message } from "../ingress/Message.ts"
 import { partitionForKey } from "../log/murmur2.ts"
-import type { ShardTopics } from "../topics/Topics.ts"
+import type { ShardTopics } from "../topics/ShardTopics.ts"
 import { NO_DELIVERIES } from "./Delivery.ts"
 import { LANES, Resolution } from "./Resolution.ts"
 import type { ShardRouter } from "./Router.ts"

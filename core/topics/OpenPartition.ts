@@ -7,9 +7,17 @@
  */
 import { Cause, Effect, Exit, Scope } from "effect"
 import type { BatchCompressor } from "../log/BatchCompressor.ts"
-import type { Engine, Partition, PartitionKey, PartitionLimits } from "../log/Engines.ts"
+import type {
+  Engine,
+  Partition,
+  PartitionKey,
+  PartitionLimits,
+  PartitionOptions,
+  StorageError
+} from "../log/Engines.ts"
 import { GuardedPartition, lineOf } from "../log/GuardedPartition.ts"
 import { PartitionLog } from "../log/PartitionLog.ts"
+import type { OffsetReservation, ReservedOffsets } from "../log/ReservedOffsets.ts"
 import type { ClockShape } from "../platform/Clock.ts"
 import type { TurnShape } from "../platform/Turn.ts"
 import type { TopicInfo } from "./TopicInfo.ts"
@@ -19,6 +27,12 @@ export const OPEN_TIMEOUT_MS = 10_000
 /** A partition that could not be opened is tried again when it is asked for after this long. */
 export const RETRY_MS = 10_000
 
+/** What an engine opened, and the offsets that were reserved for it. */
+interface Opened {
+  readonly partition: Partition
+  readonly reservation: OffsetReservation | undefined
+}
+
 export interface OpenPartitionParts {
   readonly info: TopicInfo
   readonly partition: number
@@ -26,6 +40,8 @@ export interface OpenPartitionParts {
   /** For the log: with the plugin that brings it. */
   readonly engineName: string
   readonly limits: PartitionLimits
+  /** Where offsets of it must not be given a second time. */
+  readonly offsets: ReservedOffsets | undefined
   readonly compressor: BatchCompressor
   readonly clock: ClockShape
   readonly turn: TurnShape
@@ -59,7 +75,7 @@ export class OpenPartition {
    * Returns whether it is done.
    */
   open(settled: () => void): boolean {
-    const { info, partition, engine, engineName, limits, clock } = this.#parts
+    const { info, partition, engineName, limits, clock } = this.#parts
     const events = {
       committed: () => this.log?.committed(),
       failed: (reason: string, refusal?: number) => {
@@ -67,8 +83,7 @@ export class OpenPartition {
         this.log?.failed(refusal)
       }
     }
-    const key = keyOf(info, partition)
-    const opening = Effect.suspend(() => engine.open(key, { limits, mode: info.mode, events }))
+    const opening = this.#openAt(keyOf(info, partition), { limits, mode: info.mode, events })
     const fiber = Effect.runFork(Scope.provide(opening, this.#scope))
     const exit = fiber.pollUnsafe()
     if (exit !== undefined) {
@@ -114,7 +129,22 @@ export class OpenPartition {
     return Scope.close(this.#scope, Exit.void)
   }
 
-  #opened(result: Exit.Exit<Partition, unknown>): void {
+  /** Has the engine open it: where offsets of it are reserved, when they are, and above all that were. */
+  #openAt(key: PartitionKey, options: PartitionOptions): Effect.Effect<Opened, StorageError, Scope.Scope> {
+    const { engine, offsets } = this.#parts
+    if (offsets === undefined) {
+      const opened = Effect.suspend(() => engine.open(key, options))
+      return opened.pipe(Effect.map((partition) => ({ partition, reservation: undefined })))
+    }
+    return offsets.acquire(key).pipe(
+      Effect.flatMap((reservation) => {
+        const opened = engine.open(key, { ...options, start: reservation.start })
+        return opened.pipe(Effect.map((partition) => ({ partition, reservation })))
+      })
+    )
+  }
+
+  #opened(result: Exit.Exit<Opened, unknown>): void {
     const { info, partition, engine, engineName, clock, turn, compressor } = this.#parts
     if (Exit.isFailure(result)) {
       this.#failedAtMs = clock.monotonicMs()
@@ -128,9 +158,14 @@ export class OpenPartition {
       return
     }
     const fault = (line: string): void => this.#fault(line)
-    const guarded = new GuardedPartition(result.value, { engineName, clock, fault })
+    const guarded = new GuardedPartition(result.value.partition, { engineName, clock, fault })
+    let { reservation } = result.value
+    if (reservation !== undefined && guarded.logEndOffset < reservation.start.offset) {
+      fault(`${engineName} begins at ${guarded.logEndOffset} where ${reservation.start.offset} offsets were given out`)
+      reservation = undefined
+    }
     const isJournaled = engine.isJournaled === true
-    this.log = new PartitionLog(info, partition, guarded, { clock, turn, isJournaled, compressor })
+    this.log = new PartitionLog(info, partition, guarded, { clock, turn, isJournaled, compressor, reservation })
     this.#toldReason = ""
   }
 

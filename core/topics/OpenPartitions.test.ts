@@ -59,7 +59,7 @@ test("the partitions that are owned are open when the call returns, with the top
     return Effect.sync(() => new ArrayPartition())
   }
   const { partitions, isOpen, opened } = make({ open }, { isOwned: (partition) => partition !== 1 })
-  partitions.add(TOPIC)
+  partitions.add(TOPIC, true)
   assert.deepEqual(isOpen(), [true, false, true])
   assert.deepEqual(
     asked.map(({ mode, limits }) => [mode, limits]),
@@ -87,7 +87,7 @@ for (const [what, open] of [
       { open: open as unknown as Engine["open"] },
       { isOwned: (partition) => partition === 2 }
     )
-    partitions.add(TOPIC)
+    partitions.add(TOPIC, true)
     assert.deepEqual(isOpen(), [false, false, false])
     assert.deepEqual(logged, ["partition t/2: engine odd cannot open it: Error: boom"])
   })
@@ -102,7 +102,7 @@ test("a partition that opens later is told of and waited for", async () => {
     { open: () => Effect.promise(() => later) },
     { isOwned: (partition) => partition === 0 }
   )
-  partitions.add(TOPIC)
+  partitions.add(TOPIC, true)
   let settled = false
   void Effect.runPromise(partitions.settled()).then(() => {
     settled = true
@@ -121,7 +121,7 @@ test("a partition that never opens is waited for no longer than its time", async
     { open: () => Effect.never },
     { isOwned: (partition) => partition === 0 }
   )
-  partitions.add(TOPIC)
+  partitions.add(TOPIC, true)
   const settled = Effect.runPromise(partitions.settled())
   simulation.run(OPEN_TIMEOUT_MS + 1)
   await settled
@@ -134,7 +134,7 @@ test("a topic that is gone before its partition opened gets no log", async () =>
     ready = resolve
   })
   const { partitions, isOpen, logged } = make({ open: () => Effect.promise(() => later) })
-  partitions.add(TOPIC)
+  partitions.add(TOPIC, true)
   Effect.runFork(partitions.remove(TOPIC))
   ready(new ArrayPartition())
   await rest()
@@ -154,7 +154,7 @@ test("closing: what fails or never ends is told of, and the rest is closed", asy
       )
     const { simulation, partitions, logged, isOpen } = make({ open })
     const closeAll = partitions.closeAll()
-    partitions.add(TOPIC)
+    partitions.add(TOPIC, true)
     const closed = Effect.runPromise(closeAll)
     await rest()
     simulation.run(CLOSE_TIMEOUT_MS + 1)
@@ -172,7 +172,7 @@ test("removing: the engine forgets every partition; where it fails it is told of
     return Effect.void
   }
   const { partitions, logged } = make({ remove })
-  partitions.add(TOPIC)
+  partitions.add(TOPIC, true)
   Effect.runFork(partitions.remove(TOPIC))
   await rest()
   assert.deepEqual(forgotten, [0, 1, 2])
@@ -184,7 +184,7 @@ test("a partition that could not be opened is tried again when it is asked for l
   const open: Engine["open"] = () =>
     isBroken ? Effect.die(new Error("boom")) : Effect.sync(() => new ArrayPartition())
   const { simulation, partitions, logged } = make({ open })
-  partitions.add(TOPIC)
+  partitions.add(TOPIC, true)
   assert.equal(logged.length, 3)
   simulation.run(RETRY_MS - 1)
   isBroken = false
@@ -224,7 +224,7 @@ const rounds = (partitions: OpenPartitions, count: number): void => {
 
 test("one that can be opened again is opened by who asks for it, and closed when nobody has for a while", () => {
   const { partitions, events } = reopening()
-  partitions.add(TOPIC)
+  partitions.add(TOPIC, true)
   assert.deepEqual(events, [])
   const log = partitions.logUnsafe(TOPIC, 1)
   assert.equal(partitions.logUnsafe(TOPIC, 1), log)

@@ -10,9 +10,10 @@
 import { Cause, Effect } from "effect"
 import { BatchCompressor } from "../log/BatchCompressor.ts"
 import { CompressionBudget } from "../log/CompressionBudget.ts"
-import type { Engine, Engines, PartitionLimits } from "../log/Engines.ts"
+import type { Engine, Engines, PartitionLimits, StorageError } from "../log/Engines.ts"
 import { lineOf } from "../log/GuardedPartition.ts"
 import type { PartitionLog } from "../log/PartitionLog.ts"
+import type { ReservedOffsets } from "../log/ReservedOffsets.ts"
 import { atMost } from "../platform/at-most.ts"
 import type { ClockShape } from "../platform/Clock.ts"
 import type { TurnShape } from "../platform/Turn.ts"
@@ -35,6 +36,8 @@ export interface OpenPartitionsOptions {
   /** How the log names an engine: with the plugin that brings it. */
   readonly engineLabel: (engine: string) => string
   readonly log: (message: string) => void
+  /** Which offsets of logs in memory were given out; undefined where nothing is kept over a restart. */
+  readonly offsets?: ReservedOffsets | undefined
 }
 
 export interface OpenPartitionsParts extends OpenPartitionsOptions {
@@ -51,6 +54,8 @@ interface OpenTopic {
   /** By number; those of a topic that can be opened again are there while they are open. */
   readonly partitions: Array<OpenPartition | undefined>
   readonly reopens: boolean
+  /** Of its partitions in memory offsets are given once. */
+  readonly offsets: ReservedOffsets | undefined
 }
 
 /** What was counted in logs that are closed. */
@@ -75,15 +80,19 @@ export class OpenPartitions {
     this.#budget = new CompressionBudget(parts.turn)
   }
 
-  /** A topic came to be: what has to be open is opened. */
-  add(info: TopicInfo): void {
+  /**
+   * A topic came to be: what has to be open is opened. `isLasting`: it comes back under its id after a restart, so that offsets which were
+   * given out must not be given again.
+   */
+  add(info: TopicInfo, isLasting: boolean): void {
     const engine = this.#parts.engines.get(info.engine)
     if (engine === undefined) {
       this.#parts.log(`topic ${info.name}: no engine "${info.engine}" is loaded; it cannot be read or written`)
       return
     }
     if (engine.reopens === true) return
-    const topic: OpenTopic = { info, partitions: [], reopens: false }
+    const offsets = isLasting && info.mode === "memory" ? this.#parts.offsets : undefined
+    const topic: OpenTopic = { info, partitions: [], reopens: false, offsets }
     this.#topics.set(info.id, topic)
     this.#steady.add(topic)
     for (let partition = 0; partition < info.partitions; partition++) {
@@ -147,6 +156,7 @@ export class OpenPartitions {
       engine === undefined ? [] : numbers,
       (partition) =>
         Effect.suspend(() => engine?.remove(keyOf(info, partition)) ?? Effect.void).pipe(
+          Effect.andThen(Effect.suspend(() => this.#forgetOffsets(info, partition))),
           Effect.catchCause((cause) =>
             Effect.sync(() => {
               isForgotten = false
@@ -187,19 +197,20 @@ export class OpenPartitions {
     if (this.#idleCandidates >= (this.#parts.openMax ?? OPEN_MAX)) this.#turnHand(STEPS_A_TURN)
     let topic = this.#topics.get(info.id)
     if (topic === undefined) {
-      topic = { info, partitions: [], reopens: true }
+      topic = { info, partitions: [], reopens: true, offsets: undefined }
       this.#topics.set(info.id, topic)
     }
     return this.#open(topic, engine, partition).log
   }
 
   #open(topic: OpenTopic, engine: Engine, partition: number): OpenPartition {
-    const { info } = topic
+    const { info, offsets } = topic
     const { clock, turn, log, engineLabel, limitsOf } = this.#parts
     const engineName = engineLabel(info.engine)
     const limits = limitsOf(info)
     const compressor = this.#compressorOf(info.engine)
-    const open = new OpenPartition({ info, partition, engine, engineName, limits, compressor, clock, turn, log })
+    const place = { info, partition, engine, engineName, limits, offsets }
+    const open = new OpenPartition({ ...place, compressor, clock, turn, log })
     topic.partitions[partition] = open
     if (topic.reopens) this.#idleCandidates += 1
     this.#begin(topic, open)
@@ -275,6 +286,11 @@ export class OpenPartitions {
       failed: (cause) => this.#tell(info, 0, `failed to close: ${lineOf(Cause.squash(cause))}`),
       late: () => this.#tell(info, 0, `has not closed after ${CLOSE_TIMEOUT_MS / 1000} s`)
     })
+  }
+
+  #forgetOffsets(info: TopicInfo, partition: number): Effect.Effect<void, StorageError> {
+    const { offsets } = this.#parts
+    return offsets === undefined || info.mode !== "memory" ? Effect.void : offsets.forget(keyOf(info, partition))
   }
 
   #tell(info: TopicInfo, partition: number, what: string): void {

@@ -3,11 +3,13 @@ import { Effect, Scope } from "effect"
 import { type JoinedShards, joinShards } from "../link/fakes.ts"
 import type { Engines, PartitionKey } from "../log/Engines.ts"
 import { ArrayEngine } from "../log/fakes.ts"
+import type { ReservedOffsets } from "../log/ReservedOffsets.ts"
 import type { MetaChange, MetaEntry, MetaStoreShape } from "../meta/MetaStore.ts"
 import type { Simulation } from "../platform/simulated.ts"
 import { dealSlots } from "../shard/slots.ts"
 import { PUBLISHED_TOPICS_LIMITS, type PublishedTopicsLimits } from "./PublishedTopics.ts"
-import { ShardTopics, type TopicDefaults } from "./Topics.ts"
+import { ShardTopics } from "./ShardTopics.ts"
+import type { TopicDefaults } from "./Topics.ts"
 
 export const DEFAULTS: TopicDefaults = {
   autoCreate: true,
@@ -114,6 +116,8 @@ export interface JoinTopicsOptions {
   readonly meta?: ReadonlyArray<MetaEntry>
   /** The engine of all shards, where the test brings one. */
   readonly engine?: NotingEngine
+  /** What is kept of offsets, of all shards. */
+  readonly offsets?: ReservedOffsets
 }
 
 /** One `ShardTopics` a shard (at least two shards are joined, the first `shards` of them have topics). */
@@ -138,6 +142,7 @@ export function joinTopics(simulation: Simulation, options: JoinTopicsOptions = 
       clock: simulation.clock,
       turn,
       engineLabel: (engine) => `engine ${engine}`,
+      offsets: options.offsets,
       random: simulation.random,
       defaults: { ...DEFAULTS, ...options.defaults },
       published: { ...PUBLISHED_TOPICS_LIMITS, ...options.published },

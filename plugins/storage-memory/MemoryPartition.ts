@@ -1,12 +1,15 @@
 /**
- * One partition in memory: a ring of batches, the oldest forgotten first.
+ * One partition in memory: a ring of batches, the oldest forgotten first: where there are more bytes or records than its limits allow,
+ * where they have reached their age ({@link Ages} where nobody writes), and where the {@link MemoryBudget} of all partitions has it pay.
  *
  * Batches lie one after the other in chunks. A chunk is written once, front to back, and never reused: what was handed out stays
- * valid for whoever holds it, even after the batch was forgotten.
+ * valid for whoever holds it, even after the batch was forgotten. Its memory counts until the last of its batches was.
  *
  * Invariants
  *  - Everything appended is committed: highWatermark = logEndOffset.
- *  - `#batches` and `#chunks` rise in offset; a batch lies whole in one chunk.
+ *  - Batches rise in offset and in the time of their append; a batch lies whole in one chunk.
+ *  - A partition without batches holds no chunk and takes nothing of the budget.
+ *  - The batch that was appended last is forgotten for its age, or for another partition's sake, never by its own append.
  */
 import {
   assert,
@@ -17,11 +20,15 @@ import {
   RecordCursor,
   recordBatch
 } from "../../core/mod.ts"
-import type { MemoryBudget } from "./MemoryBudget.ts"
+import type { AgedMember, Ages } from "./Ages.ts"
+import { type BudgetMember, type MemoryBudget, NO_LINE, type TrimReason } from "./MemoryBudget.ts"
 
-/** A partition's first chunk; each next one is twice as large up to {@link CHUNK_BYTES_MAX}. */
+/** A chunk is an eighth of what its partition holds, within these: what lies free or forgotten in the first and the last is little then. */
 const CHUNK_BYTES_MIN = 2_048
 const CHUNK_BYTES_MAX = 262_144
+const CHUNKS_A_PARTITION = 8
+/** What a batch takes beside its bytes, about. */
+export const BATCH_BYTES = 100
 const EMPTY = new Uint8Array(0)
 
 interface Batch {
@@ -37,30 +44,58 @@ interface Batch {
 interface Chunk {
   readonly bytes: Uint8Array
   used: number
+  /** Batches in it that are not forgotten. */
+  batches: number
 }
 
-export class MemoryPartition implements Partition {
+/** What a partition shares with the others of its engine. */
+export interface MemoryPartitionParts {
+  readonly budget: MemoryBudget
+  readonly ages: Ages
+  /** Milliseconds that never go back; ages are told by them. */
+  readonly monotonicMs: () => number
+}
+
+/** Where a log begins that holds nothing. */
+export interface MemoryPartitionStart {
+  readonly offset: number
+  readonly leaderEpoch: number
+}
+
+export class MemoryPartition implements Partition, BudgetMember, AgedMember {
   logStartOffset: number
   logEndOffset: number
-  leaderEpoch = 0
+  leaderEpoch: number
+  /** Bytes of its batches. */
   sizeBytes = 0
+  /** Bytes of memory that it takes: chunks, and {@link BATCH_BYTES} a batch. */
+  heldBytes = 0
+  budgetLine = NO_LINE
+  budgetFloor = 0
+  budgetCeiling = 1
+  budgetBefore: BudgetMember | undefined
+  budgetAfter: BudgetMember | undefined
+  dueMs = 0
+  agesIndex = -1
   #records = 0
   /** Places before `#head` are empty: a batch that is forgotten must not keep its chunk alive. */
   #batches: Array<Batch | undefined> = []
   #head = 0
   #chunk: Chunk | undefined
-  #chunkBytes = CHUNK_BYTES_MIN
   #closed = false
   readonly #limits: PartitionLimits
   readonly #budget: MemoryBudget
-  readonly #nowMs: () => number
+  readonly #ages: Ages
+  readonly #monotonicMs: () => number
 
-  constructor(limits: PartitionLimits, budget: MemoryBudget, nowMs: () => number, startOffset = 0) {
+  constructor(limits: PartitionLimits, parts: MemoryPartitionParts, start: MemoryPartitionStart) {
     this.#limits = limits
-    this.#budget = budget
-    this.#nowMs = nowMs
-    this.logStartOffset = startOffset
-    this.logEndOffset = startOffset
+    this.#budget = parts.budget
+    this.#ages = parts.ages
+    this.#monotonicMs = parts.monotonicMs
+    this.logStartOffset = start.offset
+    this.logEndOffset = start.offset
+    this.leaderEpoch = start.leaderEpoch
   }
 
   get highWatermark(): number {
@@ -70,6 +105,8 @@ export class MemoryPartition implements Partition {
   tryAppendUnsafe(bytes: Uint8Array, start: number, end: number, recordCount: number): number {
     if (this.#closed) return READ_ONLY
     const length = end - start
+    const { ageMsMax } = this.#limits
+    const nowMs = ageMsMax === 0 ? 0 : this.#monotonicMs()
     const chunk = this.#room(length)
     const at = chunk.used
     chunk.bytes.set(bytes.subarray(start, end), at)
@@ -77,6 +114,7 @@ export class MemoryPartition implements Partition {
     recordBatch.writeBaseOffset(chunk.bytes, at, baseOffset)
     recordBatch.writeLeaderEpoch(chunk.bytes, at, this.leaderEpoch)
     chunk.used += length
+    chunk.batches += 1
     this.#batches.push({
       baseOffset,
       records: recordCount,
@@ -84,13 +122,15 @@ export class MemoryPartition implements Partition {
       start: at,
       end: at + length,
       maxTimestamp: recordBatch.maxTimestamp(chunk.bytes, at),
-      appendedAtMs: this.#nowMs()
+      appendedAtMs: nowMs
     })
     this.logEndOffset += recordCount
     this.sizeBytes += length
     this.#records += recordCount
-    this.#budget.used += length
-    this.#trim()
+    this.#hold(BATCH_BYTES)
+    this.#trim(nowMs - ageMsMax)
+    if (ageMsMax !== 0 && this.agesIndex < 0) this.#ages.add(this, nowMs + ageMsMax)
+    if (this.#budget.used > this.#budget.max) this.#budget.settle(this)
     return baseOffset
   }
 
@@ -134,7 +174,7 @@ export class MemoryPartition implements Partition {
     for (;;) {
       const oldest = this.#batches[this.#head]
       if (oldest === undefined || oldest.baseOffset + oldest.records > target) break
-      this.#forgetOldest()
+      this.#removeOldest()
     }
     this.logStartOffset = Math.max(this.logStartOffset, target)
     return Promise.resolve(this.logStartOffset)
@@ -150,7 +190,7 @@ export class MemoryPartition implements Partition {
     }
     if (this.#batches.length === this.#head) this.logEndOffset = Math.min(this.logEndOffset, offset)
     // The cut-off bytes may be in a reader's hands: what follows goes to a chunk of its own.
-    this.#chunk = undefined
+    this.#leaveChunk()
     this.logStartOffset = Math.min(this.logStartOffset, this.logEndOffset)
     this.leaderEpoch += 1
     return Promise.resolve(this.logEndOffset)
@@ -159,57 +199,103 @@ export class MemoryPartition implements Partition {
   /** Refuses everything from now on and gives its bytes back to the budget. */
   close(): void {
     this.#closed = true
-    this.#budget.used -= this.sizeBytes
-    this.sizeBytes = 0
+    this.#ages.remove(this)
     this.#batches = []
     this.#head = 0
     this.#chunk = undefined
+    this.sizeBytes = 0
+    this.#records = 0
+    this.#hold(-this.heldBytes)
+  }
+
+  payOldest(keepsNewest: boolean): boolean {
+    const left = this.#batches.length - this.#head
+    if (left === 0 || (keepsNewest && left === 1)) return false
+    this.#forgetOldest("budget")
+    return true
+  }
+
+  forgetAged(nowMs: number, max: number): number {
+    const { ageMsMax } = this.#limits
+    let count = 0
+    for (;;) {
+      const oldest = this.#batches[this.#head]
+      if (oldest === undefined) {
+        this.dueMs = Number.POSITIVE_INFINITY
+        return count
+      }
+      this.dueMs = oldest.appendedAtMs + ageMsMax
+      if (this.dueMs > nowMs || count === max) return count
+      this.#forgetOldest("age")
+      count += 1
+    }
   }
 
   #room(length: number): Chunk {
     const current = this.#chunk
     if (current !== undefined && current.bytes.length - current.used >= length) return current
-    const bytes = new Uint8Array(Math.max(length, Math.min(this.#chunkBytes, CHUNK_BYTES_MAX)))
-    this.#chunkBytes = Math.min(this.#chunkBytes * 2, CHUNK_BYTES_MAX)
-    this.#chunk = { bytes, used: 0 }
+    this.#leaveChunk()
+    const wished = Math.floor(this.sizeBytes / CHUNKS_A_PARTITION)
+    const size = Math.max(length, Math.min(CHUNK_BYTES_MAX, Math.max(CHUNK_BYTES_MIN, wished)))
+    this.#chunk = { bytes: new Uint8Array(size), used: 0, batches: 0 }
+    this.#hold(size)
     return this.#chunk
   }
 
-  #trim(): void {
-    const limits = this.#limits
-    const oldestMs = limits.ageMsMax === 0 ? Number.NEGATIVE_INFINITY : this.#nowMs() - limits.ageMsMax
-    for (;;) {
+  /** Nothing more is written to the chunk; where all that was in it is forgotten its memory counts no longer. */
+  #leaveChunk(): void {
+    const chunk = this.#chunk
+    this.#chunk = undefined
+    if (chunk !== undefined && chunk.batches === 0) this.#hold(-chunk.bytes.length)
+  }
+
+  #hold(bytes: number): void {
+    this.heldBytes += bytes
+    this.#budget.used += bytes
+    if (this.heldBytes >= this.budgetCeiling || this.heldBytes < this.budgetFloor) this.#budget.moved(this)
+  }
+
+  /** Forgets what the limits do not allow; `agedMs` is when a batch was appended that has just reached its age. */
+  #trim(agedMs: number): void {
+    const { sizeBytesMax, recordsMax, ageMsMax } = this.#limits
+    // The newest batch stays, whatever the bounds say.
+    while (this.#head < this.#batches.length - 1) {
       const oldest = this.#batches[this.#head]
-      // The newest batch stays, whatever the bounds say.
-      if (oldest === undefined || this.#head === this.#batches.length - 1) break
-      const over =
-        this.sizeBytes > limits.sizeBytesMax ||
-        this.#records > limits.recordsMax ||
-        oldest.appendedAtMs < oldestMs ||
-        (this.#budget.used > this.#budget.max && this.sizeBytes > this.#budget.share)
-      if (!over) break
-      this.#forgetOldest()
-      this.logStartOffset = Math.max(this.logStartOffset, oldest.baseOffset + oldest.records)
+      if (this.sizeBytes > sizeBytesMax) this.#forgetOldest("size")
+      else if (this.#records > recordsMax) this.#forgetOldest("records")
+      else if (ageMsMax !== 0 && oldest !== undefined && oldest.appendedAtMs <= agedMs) this.#forgetOldest("age")
+      else return
     }
   }
 
-  #forgetOldest(): void {
+  #forgetOldest(reason: TrimReason): void {
+    const oldest = this.#removeOldest()
+    this.#budget.trimmed[reason] += oldest.end - oldest.start
+    this.logStartOffset = Math.max(this.logStartOffset, oldest.baseOffset + oldest.records)
+  }
+
+  #removeOldest(): Batch {
     const oldest = this.#batches[this.#head]
     assert(oldest !== undefined, "there is a batch to forget")
-    this.#release(oldest)
     this.#batches[this.#head] = undefined
     this.#head += 1
-    if (this.#head > 256 && this.#head * 2 > this.#batches.length) {
+    this.#release(oldest)
+    if (this.#head === this.#batches.length) {
+      this.#batches = []
+      this.#head = 0
+    } else if (this.#head > 256 && this.#head * 2 > this.#batches.length) {
       this.#batches = this.#batches.slice(this.#head)
       this.#head = 0
     }
+    return oldest
   }
 
-  #release(batch: Batch): void {
-    const length = batch.end - batch.start
-    this.sizeBytes -= length
-    this.#records -= batch.records
-    this.#budget.used -= length
+  #release({ chunk, start, end, records }: Batch): void {
+    this.sizeBytes -= end - start
+    this.#records -= records
+    chunk.batches -= 1
+    this.#hold(chunk.batches > 0 || chunk === this.#chunk ? -BATCH_BYTES : -BATCH_BYTES - chunk.bytes.length)
+    if (this.#head === this.#batches.length) this.#leaveChunk()
   }
 
   /** Index of the batch that holds `offset`, or of the first one after it. */

@@ -25,6 +25,7 @@ import {
   type PartitionEvents,
   type PartitionKey,
   type PartitionLimits,
+  type PartitionOptions,
   recordBatch
 } from "../../core/mod.ts"
 import { compressed, makeBatch, recordsOf, splitBatches, withoutRewritten } from "./batches.ts"
@@ -39,6 +40,8 @@ export interface EngineContractOptions {
   readonly restarted?: Restarted
   /** Whether limits hold after each append ("exact"), or later and by larger pieces ("late"): then they are not tested here. */
   readonly limits?: "exact" | "late"
+  /** Whether a log in mode memory begins where it is told to: see `start` of `PartitionOptions`. */
+  readonly heedsStart?: boolean
   /** Runs of the model; each is some dozens of operations. */
   readonly modelRuns?: number
 }
@@ -77,11 +80,13 @@ function suite(makeEngine: MakeEngine, givenMode: Mode | undefined, options: Eng
 
   const freshKey = (): PartitionKey => ({ tenant: 0, topicId: `contract-${++topics}`, partition: 0 })
   const mode = (): Mode => givenMode ?? engine.modes[0] ?? "memory"
+  const openWith = (key: PartitionKey, given: Omit<PartitionOptions, "mode">): Promise<Partition> =>
+    Effect.runPromise(Scope.provide(engine.open(key, { mode: mode(), ...given }), scope))
   const open = (
     key: PartitionKey = freshKey(),
     limits: PartitionLimits = UNLIMITED,
     events: PartitionEvents = NO_EVENTS
-  ): Promise<Partition> => Effect.runPromise(Scope.provide(engine.open(key, { limits, mode: mode(), events }), scope))
+  ): Promise<Partition> => openWith(key, { limits, events })
   const remove = (key: PartitionKey): Promise<void> => Effect.runPromise(engine.remove(key))
 
   test("it names the modes that it can promise", () => {
@@ -442,6 +447,34 @@ function suite(makeEngine: MakeEngine, givenMode: Mode | undefined, options: Eng
 
   const modelRuns = options.modelRuns ?? 60
   engineModel((key) => open(key), freshKey, modelRuns)
+
+  if (options.heedsStart === true) {
+    const start = { offset: 7_000_000_000, leaderEpoch: 12 }
+    const openAt = (key: PartitionKey): Promise<Partition> =>
+      openWith(key, { limits: UNLIMITED, events: NO_EVENTS, start })
+
+    test("a log that is told where to begin is empty there, under that leader epoch; one that is there stays as it is", async () => {
+      const key = freshKey()
+      const partition = await openAt(key)
+      assertInvariants(partition)
+      const { logStartOffset, highWatermark, logEndOffset, leaderEpoch, sizeBytes } = partition
+      assert.deepEqual([logStartOffset, highWatermark, logEndOffset], [start.offset, start.offset, start.offset])
+      assert.deepEqual([leaderEpoch, sizeBytes], [start.leaderEpoch, 0])
+      assert.equal((await readAt(partition, start.offset, 100)).length, 0)
+      for (const offset of [0, start.offset - 1, start.offset + 1]) {
+        assert.equal(partition.readUnsafe(offset, 100), undefined)
+      }
+      assert.equal(await append(partition, makeBatch([1, 2])), start.offset)
+      const [stored] = splitBatches(await readAt(partition, start.offset, 1))
+      assert.equal(stored === undefined ? -1 : recordBatch.partitionLeaderEpoch(stored, 0), start.leaderEpoch)
+      const again = await openWith(key, { limits: UNLIMITED, events: NO_EVENTS, start: { offset: 5, leaderEpoch: 0 } })
+      assert.deepEqual([again.logEndOffset, again.leaderEpoch], [start.offset + 2, start.leaderEpoch])
+      await remove(key)
+      assert.equal((await open(key)).logEndOffset, 0)
+    })
+
+    describe("from where it is told to begin", () => engineModel(openAt, freshKey, Math.ceil(modelRuns / 3)))
+  }
 
   const { restarted } = options
   if (restarted === undefined) return

@@ -17,7 +17,7 @@ import {
   type StoragePlugin
 } from "../../core/mod.ts"
 import type { Xoshiro128 } from "../../core/platform/Xoshiro128.ts"
-import { makeMemoryEngine } from "../../plugins/storage-memory/mod.ts"
+import { makeMemoryEngine } from "../../plugins/storage-memory/engine.ts"
 
 export const LATE_ENGINE = "late"
 const EMPTY = new Uint8Array(0)
@@ -100,8 +100,7 @@ class LatePartition implements Partition {
 
 /** Brings the engine; a commit comes `delayMsMax` after its append at the latest. */
 export function lateEngine(chance: Xoshiro128, delayMsMax: number): StoragePlugin {
-  const makeEngine = (clock: ClockShape): Engine => {
-    const memory = makeMemoryEngine({ partition_bytes_max: BYTES_MAX, total_bytes_max: BYTES_MAX }, clock.nowMs)
+  const makeEngine = (clock: ClockShape, memory: Engine): Engine => {
     const commitIn = (commit: () => void): void => void clock.after(chance.below(delayMsMax + 1) + ODD_MS, commit)
     return {
       modes: ["persistent"],
@@ -113,7 +112,12 @@ export function lateEngine(chance: Xoshiro128, delayMsMax: number): StoragePlugi
   const layer = Layer.effectDiscard(
     Effect.gen(function* () {
       const engines = yield* Engines
-      yield* engines.register(LATE_ENGINE, makeEngine(yield* Clock))
+      const clock = yield* Clock
+      const memory = yield* Effect.acquireRelease(
+        Effect.sync(() => makeMemoryEngine({ partition_bytes_max: BYTES_MAX, total_bytes_max: BYTES_MAX }, clock)),
+        (made) => Effect.sync(() => made.close())
+      )
+      yield* engines.register(LATE_ENGINE, makeEngine(clock, memory))
     })
   )
   return {

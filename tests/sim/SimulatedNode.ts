@@ -24,12 +24,16 @@ import { RETAINED_LIMITS } from "../../core/ingress/retained-limits.ts"
 import { startNode } from "../../core/node/mod.ts"
 import type { Simulation } from "../../core/platform/simulated.ts"
 import { ShardRouter } from "../../core/router/Router.ts"
+import type { Retention } from "../../core/topics/TopicInfo.ts"
 import { plugin as metaRaft } from "../../plugins/meta-raft/mod.ts"
 import { plugin as protocolKafka } from "../../plugins/protocol-kafka/mod.ts"
 import { plugin as protocolMqtt } from "../../plugins/protocol-mqtt/mod.ts"
 import { plugin as storageMemory } from "../../plugins/storage-memory/mod.ts"
 import { LATE_ENGINE, lateEngine } from "./LateEngine.ts"
 import type { Scenario } from "./Scenario.ts"
+
+/** What ages has a timer as long as it is there, so that timers would not say whether anybody was: `Ages.test.ts` tries that. */
+const FOR_EVER: Retention = { ms: 0, bytes: 0 }
 
 const NO_OPTIONS = v.strictObject({})
 
@@ -68,14 +72,19 @@ export class SimulatedNode {
       defaults: {
         autoCreate: true,
         autoCreateMqtt: "memory",
-        forName: () => ({ partitions: scenario.kafkaPartitions, engine: "memory", mode: "memory" })
+        forName: () => ({
+          partitions: scenario.kafkaPartitions,
+          engine: "memory",
+          mode: "memory",
+          retention: FOR_EVER
+        })
       },
       retained: RETAINED_LIMITS,
       defaultTopic: { engine: "memory", mode: "memory", partitions: scenario.kafkaPartitions },
       declared: [
         scenario.commitMsMax === 0
-          ? { ...scenario.binding, engine: "memory", mode: "memory" }
-          : { ...scenario.binding, engine: LATE_ENGINE, mode: "persistent" }
+          ? { ...scenario.binding, engine: "memory", mode: "memory", retention: FOR_EVER }
+          : { ...scenario.binding, engine: LATE_ENGINE, mode: "persistent", retention: FOR_EVER }
       ],
       plugins: [
         load(storageMemory),

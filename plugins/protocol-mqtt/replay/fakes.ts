@@ -10,7 +10,7 @@ import { baseOffset, recordCount } from "../../../core/log/record-batch.ts"
 import type { MetaEntry } from "../../../core/meta/MetaStore.ts"
 import { NotingEngine } from "../../../core/topics/fakes.ts"
 import type { TopicInfo } from "../../../core/topics/TopicInfo.ts"
-import { encodeTopic, topicKey } from "../../../core/topics/Topics.ts"
+import { encodeTopic, topicKey } from "../../../core/topics/topic-codec.ts"
 import { rangeOf } from "../session-rows.ts"
 import type { TestShard } from "../testing.ts"
 

@@ -8,7 +8,7 @@ import { Simulation } from "../platform/simulated.ts"
 import { SLOT_TOPIC, slotOf } from "../shard/slots.ts"
 import { type JoinTopicsOptions, joinTopics, NotingEngine } from "./fakes.ts"
 import type { Retention } from "./TopicInfo.ts"
-import { topicKey } from "./Topics.ts"
+import { topicKey } from "./topic-codec.ts"
 
 /** Topics of two shards; `owner` coordinates the name "owned", `other` does not. */
 function make(options: JoinTopicsOptions = {}, name = "owned") {

@@ -1,0 +1,371 @@
+/**
+ * Topics of one shard: which there are, which of their partitions this shard owns, and how new ones come to be.
+ *
+ * The owner of partition 0 of a topic's name is the topic's coordinator: all creations of that name pass through it, so that a
+ * name never stands for two topics. Created topics are agreed in the meta store; topics that a PUBLISH creates in memory are
+ * the coordinator's own and told to the other shards.
+ *
+ * Invariants
+ *  - A shard hears of a topic before any message that is stored in it reaches the shard from its owner.
+ *  - A partition's log can be had on its owner from the moment the topic is known there, or its name refuses storage.
+ */
+import { Effect, type Scope } from "effect"
+import { CHANNEL_TOPIC, type LinkPort } from "../link/LinkPort.ts"
+import type { CompressionCounts } from "../log/BatchCompressor.ts"
+import type { PartitionLimits } from "../log/Engines.ts"
+import type { PartitionLog } from "../log/PartitionLog.ts"
+import type { MetaChange, MetaStoreError, MetaStoreShape } from "../meta/MetaStore.ts"
+import type { ClockShape } from "../platform/Clock.ts"
+import { type RandomShape, randomUuid } from "../platform/Random.ts"
+import { SLOT_NAME, SLOT_TOPIC, slotOf } from "../shard/slots.ts"
+import { AgreedTopics, type NewTopic } from "./AgreedTopics.ts"
+import { ClosedTopics } from "./ClosedTopics.ts"
+import { topicOfName } from "./default-binding.ts"
+import { type LogCounts, OpenPartitions, type OpenPartitionsOptions } from "./OpenPartitions.ts"
+import { PublishedTopics, type PublishedTopicsLimits } from "./PublishedTopics.ts"
+import { Removals } from "./Removals.ts"
+import { TopicCoordinator } from "./TopicCoordinator.ts"
+import { TopicDirectory } from "./TopicDirectory.ts"
+import type { TopicError } from "./TopicError.ts"
+import { DEFAULT_RETENTION, type TopicInfo } from "./TopicInfo.ts"
+import type { TopicDefaults, TopicsListener, TopicsShape } from "./Topics.ts"
+import { decodeTopic, META_PREFIX, REMOVED_PREFIX } from "./topic-codec.ts"
+
+/** Topics that were removed and are remembered. */
+const REMOVED_MAX = 1_000
+
+export interface ShardTopicsOptions extends OpenPartitionsOptions {
+  readonly port: LinkPort
+  readonly slotOwners: Uint16Array
+  readonly meta: MetaStoreShape
+  readonly clock: ClockShape
+  readonly random: RandomShape
+  readonly defaults: TopicDefaults
+  readonly published: PublishedTopicsLimits
+}
+
+export class ShardTopics implements TopicsShape {
+  readonly directory = new TopicDirectory()
+  readonly published: PublishedTopics
+  /** Rises with every change that can move the home of names other than the one it names. */
+  version = 0
+  readonly #options: ShardTopicsOptions
+  readonly #open: OpenPartitions
+  readonly #closed: ClosedTopics
+  readonly #coordinator: TopicCoordinator
+  readonly #removals: Removals
+  readonly #listeners: Array<TopicsListener> = []
+  readonly #openedListeners: Array<() => void> = []
+  /** Ids of topics that were removed lately, in their order: answers about them may be on their way. */
+  readonly #removed = new Set<string>()
+
+  constructor(options: ShardTopicsOptions) {
+    this.#options = options
+    this.#open = new OpenPartitions({
+      ...options,
+      isOwned: (info, partition) => this.ownerOf(info, partition) === options.port.shard,
+      limitsOf: (info) => this.#limits(info),
+      opened: () => {
+        for (const listener of this.#openedListeners) listener()
+      }
+    })
+    this.#closed = new ClosedTopics({
+      engines: options.engines,
+      size: () => this.size,
+      topics: () => this.directory.all(),
+      isClosed: (info, partition) =>
+        this.ownerOf(info, partition) === options.port.shard && !this.#open.isOpen(info, partition),
+      limitsOf: (info) => this.#limits(info)
+    })
+    const coordinatorOf = (tenant: number, name: string): number => this.#owner(slotOf(tenant, SLOT_TOPIC, name, 0))
+    const agreed = new AgreedTopics({
+      ...options,
+      forName: (name) => options.defaults.forName(name),
+      conflicting: (tenant, filter) => this.directory.conflicting(tenant, filter)
+    })
+    this.#coordinator = new TopicCoordinator({
+      port: options.port,
+      agreed,
+      autoCreate: options.defaults.autoCreate,
+      admit: () => this.published.admit(),
+      coordinatorOf,
+      find: (tenant, name) => this.find(tenant, name),
+      add: (info) => this.#learn(info),
+      remove: (id) => this.#remove(id),
+      removeOwn: (info) => this.#removeOwn(info)
+    })
+    this.#removals = new Removals({
+      port: options.port,
+      open: this.#open,
+      agreed,
+      isCoordinated: ({ tenant, name }) => coordinatorOf(tenant, name) === options.port.shard
+    })
+    this.published = new PublishedTopics(options.published, options.port.shards, options.clock)
+    options.port.handle(CHANNEL_TOPIC, (_from, reader) => {
+      const added = reader.uint8() === 1
+      const text = reader.text()
+      if (added) this.#add(JSON.parse(text) as TopicInfo, false)
+      else this.#remove(text)
+    })
+  }
+
+  /** Takes over what the meta store says, now and for the life of the scope. */
+  follow(): Effect.Effect<void, MetaStoreError, Scope.Scope> {
+    const { meta } = this.#options
+    const removed = meta.watch(REMOVED_PREFIX, (change) => this.#removals.metaChanged(change))
+    return meta.watch(META_PREFIX, (change) => this.metaChanged(change)).pipe(Effect.andThen(removed))
+  }
+
+  get autoCreate(): boolean {
+    return this.#options.defaults.autoCreate
+  }
+
+  get size(): number {
+    return this.directory.size
+  }
+
+  find(tenant: number, name: string): TopicInfo | undefined {
+    return this.directory.find(tenant, name)
+  }
+
+  findById(id: string): TopicInfo | undefined {
+    return this.directory.findById(id)
+  }
+
+  list(tenant: number): ReadonlyArray<TopicInfo> {
+    return this.directory.list(tenant)
+  }
+
+  page(tenant: number, cursor: string, part: string, limit: number): ReadonlyArray<TopicInfo> {
+    return this.directory.page(tenant, cursor, part, limit)
+  }
+
+  onChange(listener: TopicsListener): void {
+    this.#listeners.push(listener)
+  }
+
+  /** Told when a log that was asked for before is open, or will not be for a while. */
+  onOpened(listener: () => void): void {
+    this.#openedListeners.push(listener)
+  }
+
+  /** The shard that owns a partition. */
+  ownerOf(topic: TopicInfo, partition: number): number {
+    return this.#owner(slotOf(topic.tenant, SLOT_TOPIC, topic.name, partition))
+  }
+
+  /** The shard that sequences a topic name that has no home; for a plain name, where its default topic would live. */
+  ownerOfName(tenant: number, name: string): number {
+    const topic = topicOfName(name)
+    if (topic !== undefined) return this.#owner(slotOf(tenant, SLOT_TOPIC, topic, 0))
+    return this.#owner(slotOf(tenant, SLOT_NAME, name))
+  }
+
+  /** Whether a PUBLISH on this name may create its home. */
+  creatable(name: string): boolean {
+    return this.#options.defaults.autoCreateMqtt !== "off" && topicOfName(name) !== undefined
+  }
+
+  /** Whether a topic that a PUBLISH creates is the coordinator's own, and there at once; else the meta store has to agree. */
+  createsInMemory(): boolean {
+    return this.#options.defaults.autoCreateMqtt !== "default"
+  }
+
+  /** Whether a partition's log is about to be there, or to be known not to be. */
+  isOpening(topic: TopicInfo, partition: number): boolean {
+    return this.#open.isOpening(topic, partition)
+  }
+
+  /**
+   * The log of a partition that this shard owns. One that is not open is opened: at once, or it {@link ShardTopics.isOpening}, or it cannot
+   * be. To be asked for again where {@link PartitionLog.isClosed}.
+   */
+  logUnsafe(topic: TopicInfo, partition: number): PartitionLog | undefined {
+    return this.#open.logUnsafe(topic, partition)
+  }
+
+  /** Calls `done` when a log that is being opened is there, or will not be: at once where none is. */
+  whenSettled(topic: TopicInfo, partition: number, done: () => void): void {
+    this.#open.whenSettled(topic, partition, done)
+  }
+
+  /** All open logs. */
+  logs(): Iterable<PartitionLog> {
+    return this.#open.logs()
+  }
+
+  /** What was counted in all logs, of topics that are gone too. */
+  total(field: keyof LogCounts): number {
+    return this.#open.total(field)
+  }
+
+  /** What became of gathered batches of topics that are compressed, by engine; for metrics. */
+  *compressionCounts(): Iterable<readonly [engine: string, counts: CompressionCounts]> {
+    for (const [engine, { counts }] of this.#open.compressors) yield [engine, counts]
+  }
+
+  /** Done when every partition that is being opened now is open, or will not be for a while. */
+  settled(): Effect.Effect<void> {
+    return this.#open.settled()
+  }
+
+  /**
+   * Creates the home of a plain topic name in memory because of a PUBLISH, on its coordinator. Returns it, or undefined where a bound
+   * or the rate says no: the message is then routed and not stored.
+   */
+  createForPublishUnsafe(tenant: number, name: string): TopicInfo | undefined {
+    const topicName = topicOfName(name)
+    if (topicName === undefined || this.find(tenant, topicName) !== undefined) return undefined
+    // A Kafka client's creation is under way: two topics of one name would cost the records of one.
+    if (this.#coordinator.isCreating(tenant, topicName)) return undefined
+    if (!this.published.admit()) return undefined
+    const id = randomUuid(this.#options.random)
+    const made = { partitions: 1, engine: "memory", mode: "memory" } as const
+    const info: TopicInfo = { tenant, name: topicName, id, ...made, origin: "publish" }
+    const log = this.#publish(info)
+    if (log === undefined) return undefined
+    this.#evict(this.published.add(info, log))
+    return info
+  }
+
+  /**
+   * Has the home of a plain topic name agreed because of a PUBLISH on this shard; `ended` is called once, later, when it is known here
+   * or will not be. False where there is nothing to create.
+   */
+  agreeForPublishUnsafe(tenant: number, name: string, ended: () => void): boolean {
+    const topicName = topicOfName(name)
+    if (topicName === undefined || this.find(tenant, topicName) !== undefined) return false
+    const agreed = this.#coordinator.ask({ verb: "publish", tenant, topic: { name: topicName } }).pipe(
+      Effect.catch((error) =>
+        Effect.sync(() => {
+          // A flood of new names must not become one of lines; the rate's refusals are counted.
+          if (error.reason !== "rate") this.#options.log(`topic "${topicName}" cannot be created: ${error.message}`)
+        })
+      ),
+      Effect.ensuring(Effect.sync(ended))
+    )
+    // Whoever asks may be in the midst of something that its end would call it back for.
+    this.#options.clock.microtask(() => void Effect.runFork(agreed))
+    return true
+  }
+
+  /** Seals what lies gathered, and looks after the byte bound of topics made by PUBLISH; called about once a second. */
+  housekeep(): void {
+    // One that gathered something and then nothing for a second gives its buffer back.
+    this.#open.housekeep()
+    this.#closed.trimSome()
+    this.#evict(this.published.census())
+    this.#removals.housekeep()
+  }
+
+  #evict(evicted: ReadonlyArray<TopicInfo>): void {
+    const first = evicted[0]
+    if (first === undefined) return
+    this.#options.log(
+      `${evicted.length} topic(s) made by PUBLISH evicted, "${first.name}" among them: their bounds are reached`
+    )
+    for (const old of evicted) this.#removeOwn(old)
+  }
+
+  #removeOwn({ id }: TopicInfo): void {
+    this.#tell(0, id)
+    this.#remove(id)
+  }
+
+  ensure(tenant: number, name: string): Effect.Effect<TopicInfo, TopicError> {
+    const known = this.find(tenant, name)
+    if (known !== undefined) return Effect.succeed(known)
+    return this.#coordinator.ask({ verb: "ensure", tenant, topic: { name } })
+  }
+
+  create(tenant: number, topic: NewTopic): Effect.Effect<TopicInfo, TopicError> {
+    return this.#coordinator.ask({ verb: "create", tenant, topic })
+  }
+
+  delete(tenant: number, name: string): Effect.Effect<void, TopicError> {
+    return this.#coordinator.ask({ verb: "delete", tenant, topic: { name } }).pipe(Effect.asVoid)
+  }
+
+  /** Takes over what the meta store says. */
+  metaChanged(change: MetaChange): void {
+    if (change.value === undefined) {
+      const [, tenant = "", ...rest] = change.key.split("/")
+      const topic = this.find(Number(tenant), rest.join("/"))
+      if (topic !== undefined) this.#remove(topic.id)
+    } else this.#add(decodeTopic(change.key, change.value), true)
+  }
+
+  /** Closes every partition; for the end of the shard. */
+  closeAll(): Effect.Effect<void> {
+    return this.#open.closeAll()
+  }
+
+  #owner(slot: number): number {
+    return this.#options.slotOwners[slot] ?? 0
+  }
+
+  /** Makes a topic known here first, then elsewhere; undefined where its engine refuses at once. */
+  #publish(info: TopicInfo): PartitionLog | undefined {
+    this.#add(info, false)
+    const log = this.logUnsafe(info, 0)
+    if (log === undefined) {
+      this.#remove(info.id)
+      return undefined
+    }
+    this.#tell(1, JSON.stringify(info))
+    return log
+  }
+
+  #tell(added: number, text: string): void {
+    const port = this.#options.port
+    for (let shard = 0; shard < port.shards; shard++) {
+      if (shard === port.shard) continue
+      const outbox = port.begin(shard, CHANNEL_TOPIC)
+      outbox.uint8(added)
+      outbox.text(text)
+      port.end(outbox)
+    }
+  }
+
+  /** Takes over what an answer says, which may be late: it brings no topic back, and takes no other one's place. */
+  #learn(info: TopicInfo): void {
+    const known = this.find(info.tenant, info.name)
+    if (known === undefined && !this.#removed.has(info.id)) this.#add(info, true)
+  }
+
+  /** `isAgreed`: the meta store has it, so that it comes back under its id; one that a PUBLISH made in memory comes back as another. */
+  #add(info: TopicInfo, isAgreed: boolean): void {
+    const before = this.find(info.tenant, info.name)
+    if (before?.id === info.id) return
+    if (before !== undefined) this.#remove(before.id)
+    this.directory.add(info)
+    this.#open.add(info, isAgreed)
+    this.#changed(info)
+  }
+
+  #limits(info: TopicInfo): PartitionLimits {
+    if (info.origin === "publish" && info.mode === "memory") return this.published.partitionLimits
+    const { ms, bytes } = info.retention ?? DEFAULT_RETENTION
+    const unlimited = Number.POSITIVE_INFINITY
+    return { sizeBytesMax: bytes === 0 ? unlimited : bytes, recordsMax: unlimited, ageMsMax: ms }
+  }
+
+  #remove(id: string): void {
+    const info = this.directory.remove(id)
+    if (info === undefined) return
+    this.#removed.add(id)
+    for (const oldest of this.#removed) {
+      if (this.#removed.size <= REMOVED_MAX) break
+      this.#removed.delete(oldest)
+    }
+    this.published.remove(id)
+    this.#removals.begin(info)
+    this.#changed(info)
+  }
+
+  #changed(info: TopicInfo): void {
+    const name = info.filter === undefined ? this.directory.ownName(info) : undefined
+    if (info.filter !== undefined) this.version += 1
+    for (const listener of this.#listeners) listener(info.filter === undefined ? (name ?? "") : undefined)
+  }
+}

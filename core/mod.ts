@@ -2,6 +2,7 @@
 export * from "./access/Access.ts"
 export * from "./access/Scram.ts"
 export { assert, InvariantViolation } from "./assert.ts"
+export type * from "./budget/StorageAccount.ts"
 export { OrderedStrings } from "./collections/OrderedStrings.ts"
 export { textHash } from "./collections/text-hash.ts"
 export { address, addressList } from "./config/address-list.ts"

@@ -277,6 +277,7 @@ test("a journal that cannot be opened leaves a database of a graceful stop as it
     directory: folder,
     journal: store.journal,
     thread: StoreThread.inline(systemClock),
+    files: makeNodeFiles(),
     clock: systemClock,
     log: { debug: () => {}, info: () => {}, warn: () => {}, error: () => {}, isEnabled: () => false },
     settings: defaultSettings

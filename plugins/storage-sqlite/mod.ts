@@ -56,7 +56,7 @@ export const plugin = {
           Effect.tryPromise({
             try: () => {
               const thread = StoreThread.started(threads, threadSource())
-              return SqliteStore.open({ directory, journal, thread, clock, log, settings: given as Settings })
+              return SqliteStore.open({ directory, journal, thread, files, clock, log, settings: given as Settings })
             },
             catch: (error) => failure(error instanceof Error ? error : new Error(String(error)))
           }),

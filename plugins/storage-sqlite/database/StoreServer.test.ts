@@ -35,7 +35,7 @@ function put(server: StoreServer, applied: number, ...operations: ReadonlyArray<
   }
   ask(server, { kind: "part", bytes: writer.bytes.slice(0, writer.length) })
   const state = { applied, isClean: false, epochBase: 0, epochLast: 0, epochLimit: 0 }
-  ask(server, { kind: "commit", state, trims: [] })
+  ask(server, { kind: "commit", state, trims: [], deletions: [] })
 }
 
 const append = (base: number) => (writer: ByteWriter) => {

@@ -463,6 +463,7 @@ class FailingFiles implements FilesShape {
   readonly list = this.#real.list
   readonly remove = this.#real.remove
   readonly renameUnsafe = this.#real.renameUnsafe
+  readonly freeBytes = this.#real.freeBytes
   readonly syncDirectory = this.#real.syncDirectory
   readonly lock = this.#real.lock
 

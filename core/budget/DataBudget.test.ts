@@ -222,6 +222,8 @@ test("with a budget others may cost half of it, and no more", async () => {
   // Three quarters of what the disk has room for.
   assert.deepEqual([rig.usedBytes, rig.room.pressure], [2_200, "ok"])
   // What was deleted is the others' to take; then producers are refused.
+  rig.occupy(7_800)
+  await rig.seconds(10)
   rig.occupy(8_000)
   await rig.seconds(10)
   assert.deepEqual([rig.usedBytes, rig.room.pressure], [2_000, "full"])

@@ -11,6 +11,7 @@
  *    each turn and give tickets ({@link PartitionLog.tickets}), which end when the high watermark has passed their record.
  */
 import { assert } from "../assert.ts"
+import type { StorageBudgetShape } from "../budget/StorageBudget.ts"
 import type { Message } from "../ingress/Message.ts"
 import type { TicketStream } from "../journal/Journal.ts"
 import type { ClockShape, Timer } from "../platform/Clock.ts"
@@ -45,6 +46,8 @@ export interface PartitionLogParts {
   readonly turn: TurnShape
   /** See {@link Engine.isJournaled}. */
   readonly isJournaled?: boolean
+  /** Whether there is room for more, of a log that is kept on disk. Absent = always. */
+  readonly room?: Pick<StorageBudgetShape, "refusal">
 }
 
 /** Of all logs of this thread. */
@@ -72,6 +75,8 @@ export class PartitionLog implements TurnTask {
   readonly #turn: TurnShape
   /** Undefined in mode memory. */
   readonly #commits: Commits | undefined
+  /** Undefined in mode memory. */
+  readonly #room: Pick<StorageBudgetShape, "refusal"> | undefined
   #endOffset: number
   #isSealDue = false
   /** How often the engine has lost what it had not committed. */
@@ -80,7 +85,12 @@ export class PartitionLog implements TurnTask {
   #builder: RecordBatchBuilder | undefined
   #linger: Timer | undefined
 
-  constructor(topic: TopicInfo, partition: number, engine: Partition, { clock, turn, isJournaled }: PartitionLogParts) {
+  constructor(
+    topic: TopicInfo,
+    partition: number,
+    engine: Partition,
+    { clock, turn, isJournaled, room }: PartitionLogParts
+  ) {
     this.topic = topic
     this.partition = partition
     this.isJournaled = isJournaled === true
@@ -89,6 +99,7 @@ export class PartitionLog implements TurnTask {
     this.#clock = clock
     this.#turn = turn
     this.#commits = topic.mode === "memory" ? undefined : new Commits()
+    this.#room = topic.mode === "memory" ? undefined : room
     this.#endOffset = engine.logEndOffset
   }
 
@@ -125,6 +136,8 @@ export class PartitionLog implements TurnTask {
 
   /** Takes one message; returns its offset, or why not (a refusal of the engine's). */
   takeUnsafe(message: Message): number {
+    const full = this.#room?.refusal ?? 0
+    if (full !== 0) return full
     const builder = (this.#builder ??= spareBuilders.pop() ?? new RecordBatchBuilder(RECORD_BYTES_MAX))
     const offset = this.#endOffset + builder.recordCount
     const extra = deliveryHeaders(message.qos, message.retain)
@@ -177,6 +190,8 @@ export class PartitionLog implements TurnTask {
   appendUnsafe(bytes: Uint8Array, start: number, end: number, recordCount: number): number {
     const refusal = this.seal()
     if (refusal < 0) return refusal
+    const full = this.#room?.refusal ?? 0
+    if (full !== 0) return full
     const baseOffset = this.#append(bytes, start, end, recordCount)
     if (baseOffset < 0) return baseOffset
     this.lastWrite = ++writes

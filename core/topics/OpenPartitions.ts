@@ -6,6 +6,7 @@
  *  - What an engine does wrong in opening, closing or forgetting costs that partition and one line in the log, never the shard.
  */
 import { Cause, Effect, Exit, Scope } from "effect"
+import type { StorageBudgetShape } from "../budget/StorageBudget.ts"
 import type { Engine, Engines, Partition, PartitionLimits } from "../log/Engines.ts"
 import { GuardedPartition, lineOf } from "../log/GuardedPartition.ts"
 import { PartitionLog } from "../log/PartitionLog.ts"
@@ -23,6 +24,8 @@ export interface OpenPartitionsOptions {
   readonly engines: typeof Engines.Service
   readonly clock: ClockShape
   readonly turn: TurnShape
+  /** See {@link PartitionLogParts.room}. */
+  readonly room?: Pick<StorageBudgetShape, "refusal">
   /** How the log names an engine: with the plugin that brings it. */
   readonly engineLabel: (engine: string) => string
   readonly log: (message: string) => void
@@ -112,7 +115,7 @@ export class OpenPartitions {
 
   #openPartition(topic: OpenTopic, engine: Engine, partition: number, limits: PartitionLimits): void {
     const { info, logs } = topic
-    const { clock, turn } = this.#options
+    const { clock, turn, room } = this.#options
     const engineName = this.#options.engineLabel(info.engine)
     const fault = (line: string): void => this.#options.log(`partition ${info.name}/${partition}: ${line}`)
     const events = {
@@ -131,7 +134,8 @@ export class OpenPartitions {
       logs[partition] = new PartitionLog(info, partition, guarded, {
         clock,
         turn,
-        isJournaled: engine.isJournaled === true
+        isJournaled: engine.isJournaled === true,
+        ...(room === undefined ? {} : { room })
       })
     }
     const opening = Effect.suspend(() => engine.open(keyOf(info, partition), { limits, mode: info.mode, events }))

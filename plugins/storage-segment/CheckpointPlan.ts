@@ -18,11 +18,11 @@ import {
 import { BatchFacts, RunBuilder } from "./BatchScan.ts"
 import type { OldestSegments } from "./OldestSegments.ts"
 import { fileBytes, type Segment, type StoredPartition } from "./Segment.ts"
+import { SEGMENT_BYTES_MIN } from "./Settings.ts"
 import { encodeRuns, HEADER_BYTES, type IndexRun } from "./segment-format.ts"
 
 /** Of a bound on a partition's size, records or age, the share that one segment may have: what goes beyond the bound goes by whole segments. */
 const SEGMENTS_PER_BOUND = 8
-const SEGMENT_BYTES_MIN = 65_536
 
 export interface SegmentBounds {
   /** A segment is ended when it would become larger, or has become older. */

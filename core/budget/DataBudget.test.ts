@@ -193,6 +193,33 @@ test("what cannot go fills it: producers are refused above 95 %, and taken again
   rig.budget.close()
 })
 
+test("while it is full rounds follow each other at once, but for those that delete nothing", async () => {
+  const rig = new Rig({ dataBytesMax: 1_000 }, 1)
+  const [one] = rig.accounts
+  assert.ok(one !== undefined)
+  for (let at = 0; at < 100; at++) one.add(10, at)
+  await rig.budget.start()
+  await rig.seconds(1)
+  assert.ok(rig.budget.rounds > 1 && rig.usedBytes < 900, `${rig.budget.rounds} rounds, ${rig.usedBytes} bytes`)
+  await rig.seconds(5)
+  assert.equal(rig.usedBytes, 750)
+  const { rounds } = rig.budget
+  assert.ok(rounds < 8, `${rounds} rounds`)
+  // Nothing of this may go.
+  one.pieces = []
+  one.otherBytes = 990
+  await rig.seconds(10)
+  assert.equal(rig.room.pressure, "full")
+  assert.ok(rig.budget.rounds - rounds <= 10, `${rig.budget.rounds - rounds} rounds in 10 s`)
+  // Nor does this go, though it is offered.
+  one.add(100, 1)
+  one.add(100, 2)
+  one.deleteOldest = async () => {}
+  await rig.seconds(5)
+  assert.ok(rig.budget.rounds - rounds <= 10 + 5 * 17, `${rig.budget.rounds - rounds} rounds in 15 s`)
+  rig.budget.close()
+})
+
 test("a disk that others fill is seen before it is full; without a budget nothing is deleted for it", async () => {
   const rig = new Rig({})
   rig.simulation.files.capacityBytes = 10_000
@@ -248,7 +275,7 @@ test("a tenant gives up its own oldest above its bound; the others keep theirs",
   const left = tenants.get(2) ?? 0
   assert.ok(left <= 2_000 && left > 1_850, `${left} bytes`)
   assert.deepEqual(one.deletions, [])
-  assert.ok(other.deletions.every(({ reason, tenant, bytes }) => reason === "tenant" && tenant === 2 && bytes <= 225))
+  assert.ok(other.deletions.every(({ reason, tenant, bytes }) => reason === "tenant" && tenant === 2 && bytes <= 600))
   rig.budget.close()
 })
 

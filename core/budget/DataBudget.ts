@@ -6,18 +6,29 @@
  *
  * Invariants
  *  - A look costs a question to each account, and no file is walked; one that does not answer counts as it last did.
- *  - One round of deleting at a time, of a part of the budget; the next begins when it is done and measured.
+ *  - One round of deleting at a time, of a part of the budget; the next begins when it is done and measured: at the next look, or at once
+ *    while producers are refused.
  *  - Nothing is deleted for the file system's sake where the operator has named no budget.
  */
 import type { ClockShape, Timer } from "../platform/Clock.ts"
 import type { LogShape } from "../telemetry/Log.ts"
 import { dealDeletion } from "./deal-deletion.ts"
-import { boundOf, excessOf, type Pressure, pressureOf, ROUND_SHARE, type StorageSizes } from "./pressure.ts"
+import {
+  boundOf,
+  excessOf,
+  type Pressure,
+  pressureOf,
+  ROUND_SHARE,
+  type StorageSizes,
+  TENANT_ROUND_SHARE
+} from "./pressure.ts"
 import type { Deletion, StorageAccount, StorageUse } from "./StorageAccount.ts"
 import type { BudgetLimits, StorageRoom } from "./StorageBudget.ts"
 
 /** Between two looks. */
 export const LOOK_MS = 1_000
+/** Rounds that follow each other without a pause: those that a whole budget is deleted in. */
+const ROUNDS_PER_LOOK = 1 / ROUND_SHARE
 const AREA = "storage"
 const NOTHING: StorageUse = { usedBytes: 0, freeBytes: 0, tenants: [] }
 
@@ -50,6 +61,8 @@ export class DataBudget {
   readonly #asked = new Map<object, Promise<void>>()
   #diskBytes = Number.POSITIVE_INFINITY
   #isDeleting = false
+  /** Rounds since the last look that was due by time. */
+  #chained = 0
   #round: Promise<void> | undefined
   #timer: Timer | undefined
   #isClosed = false
@@ -70,6 +83,7 @@ export class DataBudget {
     const again = (): void => {
       this.#timer = this.#parts.clock.after(LOOK_MS, () => {
         // What has answered since the last look counts; the questions are for the next.
+        this.#chained = 0
         this.#look()
         void this.#measure()
         again()
@@ -142,7 +156,11 @@ export class DataBudget {
     const deletion = this.#due()
     if (deletion === undefined) return
     this.rounds += 1
+    let hasGone = false
     this.#round = this.#delete(deletion)
+      .then((bytes) => {
+        hasGone = bytes > 0
+      })
       .catch((error: unknown) => {
         this.#parts.log.warn(AREA, "what is oldest could not be deleted; it is tried again", { reason: String(error) })
       })
@@ -151,6 +169,8 @@ export class DataBudget {
       .then(() => this.#measure())
       .finally(() => {
         this.#round = undefined
+        if (!hasGone || this.#parts.room.pressure !== "full" || ++this.#chained >= ROUNDS_PER_LOOK) return
+        this.#look()
       })
   }
 
@@ -164,12 +184,13 @@ export class DataBudget {
     if (tenantBytesMax === 0) return undefined
     for (const [tenant, bytes] of this.tenants) {
       if (bytes <= tenantBytesMax) continue
-      return { bytes: Math.min(bytes - tenantBytesMax, ROUND_SHARE * tenantBytesMax), tenant, reason: "tenant" }
+      return { bytes: Math.min(bytes - tenantBytesMax, TENANT_ROUND_SHARE * tenantBytesMax), tenant, reason: "tenant" }
     }
     return undefined
   }
 
-  async #delete(deletion: Deletion): Promise<void> {
+  /** Returns how much was asked to go. */
+  async #delete(deletion: Deletion): Promise<number> {
     const accounts = this.#accounts()
     const offers = await Promise.all(accounts.map((account) => account.oldest(deletion.bytes, deletion.tenant)))
     const dealt = dealDeletion(offers, deletion.bytes)
@@ -179,6 +200,7 @@ export class DataBudget {
         return bytes === 0 ? undefined : account.deleteOldest({ ...deletion, bytes })
       })
     )
+    return dealt.reduce((sum, bytes) => sum + bytes, 0)
   }
 
   #tell(before: Pressure, now: Pressure): void {

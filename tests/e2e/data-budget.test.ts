@@ -55,75 +55,78 @@ const record = (bytes: number): Buffer => batch([{ key: null, value: Buffer.allo
 budgetTest(
   "what must not go fills it: both protocols refuse, and take again when a session has consumed what waits for it",
   () =>
-    withBroker({ "node.data_bytes_max": String(BUDGET) }, async (broker) => {
-      const away = { version: 5, clientId: "away", clean: false, properties: NEVER } as const
-      const session = await RawMqtt.connect(broker.mqtt, away)
-      await session.subscribe("fill/#", 1)
-      await session.disconnect()
-      const watcher = await RawMqtt.connect(broker.mqtt, { version: 5 })
-      await watcher.subscribe("$SYS/brokers/alarms/alert", 0)
-      const alarms = new Set<string>()
-      const alarm = async (name: string, isOn: boolean): Promise<void> => {
-        while (alarms.has(name) !== isOn) {
-          const { payload } = await watcher.expect("publish", 20_000)
-          const { value } = JSON.parse(Buffer.from(payload).toString())
-          if (value.alarm === "activate") alarms.add(value.name)
-          else alarms.delete(value.name)
-        }
-      }
-      const client = await RawMqtt.connect(broker.mqtt, { version: 5 })
-      const kafka = await RawKafka.open(broker.kafka)
-      await kafka.topic("records")
-      expect((await kafka.produce("records", 0, record(100))).error).toBe(0)
-      expect(isTaken(await publish(client, "kept/before", Buffer.from("here"), true))).toBe(true)
-
-      const payload = Buffer.alloc(60_000, 1)
-      let waiting = 0
-      for (let isFull = false; !isFull; ) {
-        for (let id = 1; id <= WINDOW; id++) client.publish({ topic: "fill/it", payload, qos: 1, id })
-        for (let id = 1; id <= WINDOW; id++) {
-          const { code } = await client.find("puback", 20_000)
-          if (isTaken(code)) waiting += 1
-          else {
-            expect(code).toBe(QUOTA_EXCEEDED)
-            isFull = true
+    withBroker(
+      { "node.data_bytes_max": String(BUDGET), "protocol-mqtt.queue_bytes_max": String(BUDGET) },
+      async (broker) => {
+        const away = { version: 5, clientId: "away", clean: false, properties: NEVER } as const
+        const session = await RawMqtt.connect(broker.mqtt, away)
+        await session.subscribe("fill/#", 1)
+        await session.disconnect()
+        const watcher = await RawMqtt.connect(broker.mqtt, { version: 5 })
+        await watcher.subscribe("$SYS/brokers/alarms/alert", 0)
+        const alarms = new Set<string>()
+        const alarm = async (name: string, isOn: boolean): Promise<void> => {
+          while (alarms.has(name) !== isOn) {
+            const { payload } = await watcher.expect("publish", 20_000)
+            const { value } = JSON.parse(Buffer.from(payload).toString())
+            if (value.alarm === "activate") alarms.add(value.name)
+            else alarms.delete(value.name)
           }
         }
-        expect(waiting).toBeLessThan((4 * BUDGET) / payload.length)
-      }
-      expect((await kafka.produce("records", 0, record(100))).error).toBe(KAFKA_STORAGE_ERROR)
-      expect(await publish(client, "kept/another", Buffer.from("x"), true)).toBe(QUOTA_EXCEEDED)
-      // Nothing of these is stored.
-      expect(isTaken(await publish(client, "plain/live", Buffer.from("x")))).toBe(true)
-      expect(isTaken(await publish(client, "kept/before", Buffer.alloc(0), true))).toBe(true)
-      const old = await RawMqtt.connect(broker.mqtt, { version: 4 })
-      old.publish({ topic: "fill/it", payload: "x", qos: 1, id: 1 })
-      await old.closed()
-      await alarm("data_high", true)
-      await alarm("data_full", true)
-      expect(await broker.sumOf("manifold_data_full")).toBe(1)
-      expect(await broker.sumOf("manifold_data_bound_bytes")).toBe(BUDGET)
-      expect(await broker.sumOf("manifold_data_used_bytes")).toBeGreaterThan(0.9 * BUDGET)
-      expect(broker.stderr).toContain("the data directory is full: producers are refused until there is room")
+        const client = await RawMqtt.connect(broker.mqtt, { version: 5 })
+        const kafka = await RawKafka.open(broker.kafka)
+        await kafka.topic("records")
+        expect((await kafka.produce("records", 0, record(100))).error).toBe(0)
+        expect(isTaken(await publish(client, "kept/before", Buffer.from("here"), true))).toBe(true)
 
-      const consumer = await RawMqtt.connect(broker.mqtt, away)
-      for (let count = 0; count < waiting; count++) {
-        const [message] = await consumer.messages(1, { timeoutMs: 20_000 })
-        expect(message?.payload.length).toBe(payload.length)
+        const payload = Buffer.alloc(60_000, 1)
+        let waiting = 0
+        for (let isFull = false; !isFull; ) {
+          for (let id = 1; id <= WINDOW; id++) client.publish({ topic: "fill/it", payload, qos: 1, id })
+          for (let id = 1; id <= WINDOW; id++) {
+            const { code } = await client.find("puback", 20_000)
+            if (isTaken(code)) waiting += 1
+            else {
+              expect(code).toBe(QUOTA_EXCEEDED)
+              isFull = true
+            }
+          }
+          expect(waiting).toBeLessThan((4 * BUDGET) / payload.length)
+        }
+        expect((await kafka.produce("records", 0, record(100))).error).toBe(KAFKA_STORAGE_ERROR)
+        expect(await publish(client, "kept/another", Buffer.from("x"), true)).toBe(QUOTA_EXCEEDED)
+        // Nothing of these is stored.
+        expect(isTaken(await publish(client, "plain/live", Buffer.from("x")))).toBe(true)
+        expect(isTaken(await publish(client, "kept/before", Buffer.alloc(0), true))).toBe(true)
+        const old = await RawMqtt.connect(broker.mqtt, { version: 4 })
+        old.publish({ topic: "fill/it", payload: "x", qos: 1, id: 1 })
+        await old.closed()
+        await alarm("data_high", true)
+        await alarm("data_full", true)
+        expect(await broker.sumOf("manifold_data_full")).toBe(1)
+        expect(await broker.sumOf("manifold_data_bound_bytes")).toBe(BUDGET)
+        expect(await broker.sumOf("manifold_data_used_bytes")).toBeGreaterThan(0.9 * BUDGET)
+        expect(broker.stderr).toContain("the data directory is full: producers are refused until there is room")
+
+        const consumer = await RawMqtt.connect(broker.mqtt, away)
+        for (let count = 0; count < waiting; count++) {
+          const [message] = await consumer.messages(1, { timeoutMs: 20_000 })
+          expect(message?.payload.length).toBe(payload.length)
+        }
+        await consumer.disconnect()
+        await until(
+          "room for a record",
+          async () => (await kafka.produce("records", 0, record(100))).error === 0 || undefined,
+          60_000
+        )
+        expect(isTaken(await publish(client, "kept/another", Buffer.from("x"), true))).toBe(true)
+        await alarm("data_full", false)
+        await alarm("data_high", false)
+        expect(await broker.sumOf("manifold_data_full")).toBe(0)
+        // All that was taken is there: nothing of a topic that was small had to go.
+        expect((await kafka.fetch("records", 0, 0)).error).toBe(0)
       }
-      await consumer.disconnect()
-      await until(
-        "room for a record",
-        async () => (await kafka.produce("records", 0, record(100))).error === 0 || undefined,
-        60_000
-      )
-      expect(isTaken(await publish(client, "kept/another", Buffer.from("x"), true))).toBe(true)
-      await alarm("data_full", false)
-      await alarm("data_high", false)
-      expect(await broker.sumOf("manifold_data_full")).toBe(0)
-      // All that was taken is there: nothing of a topic that was small had to go.
-      expect((await kafka.fetch("records", 0, 0)).error).toBe(0)
-    }),
+    ),
   TIMEOUT_MS
 )
 

@@ -300,6 +300,10 @@ export class PartitionRows {
     }
   }
 
+  get knowsTenants(): boolean {
+    return this.#tenants !== undefined
+  }
+
   /** What batches take: all that lie here and are not forgotten, by tenant. */
   tenants(): ReadonlyArray<readonly [tenant: number, bytes: number]> {
     this.#tenants ??= new Map(

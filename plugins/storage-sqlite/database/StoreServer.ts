@@ -125,8 +125,11 @@ export class StoreServer implements OperationTarget {
       case "sum":
         return { bytes: this.#rows().sum(request.id, request.bounds) }
       case "use": {
-        const { used, free } = this.#rows().pages()
-        return { usedBytes: used, freeBytes: free, tenants: this.#rows().tenants() }
+        const rows = this.#rows()
+        const { used, free } = rows.pages()
+        // Rows that a transaction has changed are not to be added up: it will tell what it changes.
+        const tenants = rows.knowsTenants || !this.#isInTransaction ? rows.tenants() : []
+        return { usedBytes: used, freeBytes: free, tenants }
       }
       case "oldest":
         return { pieces: this.#retained().oldest(request.bytesMax, request.tenant) }

@@ -45,7 +45,15 @@ test("what the file only shows are the defaults too", () => {
 
 test("the file shows every key that there is", () => {
   const { node, topics, plugin } = parse(WHOLE) as unknown as Shown
-  assert.deepEqual(Object.keys(node), ["id", "data", "shards", "retained_messages_max", "retained_bytes_max"])
+  assert.deepEqual(Object.keys(node), [
+    "id",
+    "data",
+    "shards",
+    "retained_messages_max",
+    "retained_bytes_max",
+    "data_bytes_max",
+    "tenant_bytes_max"
+  ])
   assert.deepEqual(Object.keys(topics), [
     "auto_create",
     "auto_create_mqtt",

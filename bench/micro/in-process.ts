@@ -52,6 +52,7 @@ async function openFace(): Promise<Face> {
     shards: 1,
     defaults: topicDefaults(topics),
     retained: RETAINED_LIMITS,
+    budget: { dataBytesMax: 0, tenantBytesMax: 0 },
     defaultTopic: { engine: "memory", mode: "memory", partitions: 1 },
     declared: [],
     plugins: [

@@ -33,6 +33,7 @@ export async function start(given: Arguments, file: ConfigFile): Promise<number>
     shards: config.node.shards,
     defaults: config.defaults,
     retained: config.retained,
+    budget: config.budget,
     defaultTopic: config.topics,
     declared: config.declared,
     plugins: config.plugins,

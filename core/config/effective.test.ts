@@ -89,6 +89,8 @@ options.receive_maximum = 5
     "shards = 3                       # manifold.toml:2",
     "retained_messages_max = 1000000  # default",
     "retained_bytes_max = 536870912   # default",
+    "data_bytes_max = 0               # default",
+    "tenant_bytes_max = 0             # default",
     "",
     "[topics]",
     "auto_create = true           # default",
@@ -227,7 +229,9 @@ options = 5
     data: "./data",
     shards: "many",
     retained_messages_max: 1_000_000,
-    retained_bytes_max: 536_870_912
+    retained_bytes_max: 536_870_912,
+    data_bytes_max: 0,
+    tenant_bytes_max: 0
   })
   assert.deepEqual(values["binding"], [
     {

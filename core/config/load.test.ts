@@ -39,7 +39,9 @@ test("no file: the defaults", () => {
     data: "./data",
     shards: 1,
     retained_messages_max: 1_000_000,
-    retained_bytes_max: 536_870_912
+    retained_bytes_max: 536_870_912,
+    data_bytes_max: 0,
+    tenant_bytes_max: 0
   })
   assert.deepEqual(config.topics, { partitions: 1, engine: "memory", mode: "memory" })
   assert.deepEqual([config.defaults.autoCreate, config.defaults.autoCreateMqtt], [true, "memory"])
@@ -76,6 +78,8 @@ const settings: ReadonlyArray<readonly [section: string, key: string, text: stri
   ["node", "shards", "3", 3],
   ["node", "retained_messages_max", "9", 9],
   ["node", "retained_bytes_max", "1048576", 1_048_576],
+  ["node", "data_bytes_max", "402653184", 402_653_184],
+  ["node", "tenant_bytes_max", "1048576", 1_048_576],
   ["topics", "auto_create", "false", false],
   ["topics", "auto_create_mqtt", "off", "off"],
   ["topics", "partitions", "4", 4],

@@ -3,6 +3,7 @@
  * anything starts, and all of them are told.
  */
 import type * as v from "valibot"
+import type { BudgetLimits } from "../budget/StorageBudget.ts"
 import type { RetainedLimits } from "../ingress/retained-limits.ts"
 import type { Mode } from "../log/Engines.ts"
 import type { DeclaredTopic, LoadedPlugin } from "../node/NodeOptions.ts"
@@ -10,6 +11,7 @@ import type { PluginFile } from "../plugin/load-plugin.ts"
 import type { Plugin } from "../plugin/Plugin.ts"
 import { DEFAULT_RETENTION } from "../topics/TopicInfo.ts"
 import type { TopicDefaults } from "../topics/Topics.ts"
+import { checkBudget } from "./check-budget.ts"
 import { checkBindings, checkTopics } from "./check-topics.ts"
 import { checkValue, type Place, rightPart, unknownKey } from "./check-value.ts"
 import { loadPlugins } from "./choose-plugins.ts"
@@ -43,6 +45,7 @@ export interface Config {
   readonly topics: { readonly partitions: number; readonly engine: string; readonly mode: Mode }
   readonly defaults: TopicDefaults
   readonly retained: RetainedLimits
+  readonly budget: BudgetLimits
   readonly declared: ReadonlyArray<DeclaredTopic>
   readonly plugins: ReadonlyArray<LoadedPlugin>
 }
@@ -70,6 +73,7 @@ export function loadConfig(source: ConfigSource): Loaded {
     checkTopics(judged, engines, place, faults)
     checkBindings(bindings, judged, engines, place, faults)
   }
+  checkBudget(node, judged, bindings, place, faults)
   if (faults.length > 0 || node === undefined || topics === undefined) return { config: undefined, faults }
   const defaults = topicDefaults(topics)
   const declared = [...bindings.values()].map(({ topic, filter, partitions, engine, mode, compression, ...kept }) => {
@@ -93,6 +97,7 @@ export function loadConfig(source: ConfigSource): Loaded {
     topics: { partitions, engine, mode: modeOf(mode) },
     defaults,
     retained: { messagesMax: node.retained_messages_max, bytesMax: node.retained_bytes_max },
+    budget: { dataBytesMax: node.data_bytes_max, tenantBytesMax: node.tenant_bytes_max },
     declared,
     plugins
   }

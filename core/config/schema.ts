@@ -116,6 +116,16 @@ export const node = v.strictObject({
       RETAINED_LIMITS.bytesMax
     ),
     v.description("bytes of retained messages")
+  ),
+  data_bytes_max: v.pipe(
+    v.optional(v.pipe(v.number(), v.integer(), v.minValue(0)), 0),
+    v.description(
+      "bytes of the data directory; near them the oldest records go; 0 = as many as the disk has, and none go"
+    )
+  ),
+  tenant_bytes_max: v.pipe(
+    v.optional(v.pipe(v.number(), v.integer(), v.minValue(0)), 0),
+    v.description("bytes of one tenant's stored topics, above which its oldest records go; 0 = any")
   )
 })
 

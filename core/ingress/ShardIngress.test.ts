@@ -361,3 +361,14 @@ test("random publishers and subscribers on three shards: every wanted message on
     { numRuns: 150 }
   )
 })
+
+test("while the disk has no room retained messages and those for durable sessions are refused; clearing and the rest go on", () => {
+  const { simulation, shards, here, name } = make()
+  assert.notEqual(settled(simulation, here, name, { retain: true }), REFUSED_QUOTA)
+  for (const { room } of shards) room.pressure = "full"
+  assert.equal(settled(simulation, here, name, { retain: true }), REFUSED_QUOTA)
+  assert.notEqual(settled(simulation, here, name), REFUSED_QUOTA)
+  assert.notEqual(settled(simulation, here, name, { retain: true }, ""), REFUSED_QUOTA)
+  for (const { room } of shards) room.pressure = "high"
+  assert.notEqual(settled(simulation, here, name, { retain: true }), REFUSED_QUOTA)
+})

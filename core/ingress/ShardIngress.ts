@@ -1,6 +1,7 @@
 /** Ingress of one shard: sequences what it owns, forwards what another owns, routes what nobody stores. */
 import { type AccessShape, ALLOW, type Principal, PUBLISH } from "../access/Access.ts"
 import { assert } from "../assert.ts"
+import type { StorageBudgetShape } from "../budget/StorageBudget.ts"
 import { JointTickets } from "../journal/JointTickets.ts"
 import { type JournalShape, TicketStream } from "../journal/Journal.ts"
 import { TicketFifo } from "../journal/TicketFifo.ts"
@@ -51,6 +52,8 @@ export interface ShardIngressParts {
   readonly queueLog: QueueAppender
   readonly tokens: Tokens
   readonly journal: JournalShape
+  /** Whether there is room for more on disk. Absent = always. */
+  readonly room?: Pick<StorageBudgetShape, "refusal">
   readonly access: AccessShape
   readonly clock: ClockShape
 }
@@ -213,7 +216,7 @@ export class ShardIngress implements IngressShape {
     const isQueued = resolution.queued && message.qos > 0
     const isRefused = message.retain && this.#parts.retained.refuses(message)
     // Looked at before anything is stored: what is refused has no effect.
-    if (isRefused || ((isQueued || message.retain) && journal.refusal !== 0)) {
+    if (isRefused || ((isQueued || message.retain) && journal.refusal !== 0) || this.#hasNoRoom(message, isQueued)) {
       return this.#refuseStorage()
     }
     const { log } = resolution
@@ -243,6 +246,12 @@ export class ShardIngress implements IngressShape {
       return ACCEPTED_UNMATCHED
     }
     return ACCEPTED
+  }
+
+  /** Whether the disk has no room for what the message adds beside its topic, which sees to itself; clearing a name adds nothing. */
+  #hasNoRoom({ retain, payloadStart, payloadEnd }: Message, isQueued: boolean): boolean {
+    if (!isQueued && (!retain || payloadStart === payloadEnd)) return false
+    return (this.#parts.room?.refusal ?? 0) !== 0
   }
 
   #refuseStorage(): number {

@@ -1,6 +1,8 @@
 /** For tests: messages made of text, and everything between protocols and storage on several shards. */
+
 import { type AccessShape, allowAll } from "../access/Access.ts"
 import { assert } from "../assert.ts"
+import { StorageRoom } from "../budget/StorageBudget.ts"
 import { MemoryJournal } from "../journal/MemoryJournal.ts"
 import type { KeyValue, KeyValueStoreShape, KeyValueWrite } from "../kv/KeyValueStore.ts"
 import type { LinkPort } from "../link/LinkPort.ts"
@@ -144,6 +146,7 @@ export interface IngressShard extends TopicsShard {
   readonly store: MapStore
   readonly queueLog: NotingQueueLog
   readonly tokens: Tokens
+  readonly room: StorageRoom
 }
 
 /** A queue log that notes what it was given. */
@@ -184,10 +187,25 @@ export function joinIngress(
     const access = options.access ?? allowAll
     const queueLog = new NotingQueueLog(index)
     const tokens = new Tokens(journal, store)
-    const parts = { port, router, resolutions, topics, retained, queueLog, tokens, journal, access, clock }
+    const room = new StorageRoom()
+    const parts = { port, router, resolutions, topics, retained, queueLog, tokens, journal, room, access, clock }
     const ingress = new ShardIngress(parts)
     const produced = new ProducedBatches(topics, router, resolutions, queueLog, clock)
-    return { topics, engine, port, router, resolutions, retained, ingress, produced, journal, store, queueLog, tokens }
+    return {
+      topics,
+      engine,
+      port,
+      router,
+      resolutions,
+      retained,
+      ingress,
+      produced,
+      journal,
+      room,
+      store,
+      queueLog,
+      tokens
+    }
   })
   return { ...topicShards, shards }
 }

@@ -403,3 +403,27 @@ test("a consumer that lags and one that is ahead each get their own", async () =
     ["c"]
   )
 })
+
+test("what its files take is those in use and the one that is prepared; those that wait to be used again are apart", async () => {
+  const rig = await openRig()
+  const { journal, consumer } = rig
+  consumer.onCheckpoint = () => {}
+  const sizes = (): { readonly used: number; readonly all: number } => {
+    const { usedBytes, freeBytes } = journal.fileBytes
+    let bytes = 0
+    for (const name of rig.files.names()) bytes += rig.files.contentUnsafe(name).length
+    assert.equal(usedBytes + freeBytes, bytes)
+    return { used: usedBytes, all: bytes }
+  }
+  for (let count = 0; count < 12; count++) {
+    rig.put("z".repeat(500))
+    await rig.settle()
+  }
+  const before = sizes()
+  assert.equal(before.used, before.all)
+  consumer.appliedIndex = journal.syncedIndex
+  journal.released()
+  await rig.settle()
+  const after = sizes()
+  assert.ok(after.used < before.used && after.all <= before.all)
+})

@@ -117,6 +117,11 @@ export class DiskJournal implements JournalShape, TurnTask {
     return this.#writer.segments.liveBytes
   }
 
+  /** What its files take: those that are in use, or about to be, and those that wait to be used again. */
+  get fileBytes(): { readonly usedBytes: number; readonly freeBytes: number } {
+    return this.#writer.segments.fileBytes
+  }
+
   get consumers(): ReadonlyArray<JournalConsumer> {
     return this.#consumers.all
   }

@@ -91,6 +91,12 @@ export class Segments {
     return bytes
   }
 
+  /** Bytes of the files that are in use, or about to be; and of those that wait to be used again. */
+  get fileBytes(): { readonly usedBytes: number; readonly freeBytes: number } {
+    const usedBytes = this.liveBytes + (this.#next?.sizeBytes ?? 0)
+    return { usedBytes, freeBytes: this.#spares.length * this.#parts.segmentBytes }
+  }
+
   /**
    * What of that counts as backlog: of a segment that recovery left no more than its entries, so that a node which is killed again and
    * again does not refuse for files that are nearly empty.

@@ -113,6 +113,7 @@ function disk(change: (file: OpenFile) => Partial<OpenFile>): RigOptions {
     list: (pathname) => files.list(pathname),
     remove: (pathname) => files.remove(pathname),
     renameUnsafe: (from, to) => files.renameUnsafe(from, to),
+    freeBytes: (pathname) => files.freeBytes(pathname),
     syncDirectory: (pathname) => files.syncDirectory(pathname),
     lock: (pathname) => files.lock(pathname),
     openUnsafe: (pathname, mode) => {

@@ -7,6 +7,7 @@
  *  - One that failed is tried again as it was, until it is put away; what comes meanwhile waits, reads go on.
  */
 import { assert } from "../assert.ts"
+import type { Deletion } from "../budget/StorageAccount.ts"
 import type { Durability, JournalConsumer, JournalShape } from "../journal/Journal.ts"
 import { StorageError, Unusable } from "../log/Engines.ts"
 import type { ClockShape, Timer } from "../platform/Clock.ts"
@@ -28,6 +29,8 @@ export interface Checkpoint extends EpochState {
   /** What was done to partitions, in order. */
   readonly operations: ReadonlyArray<Operation>
   readonly trims: ReadonlyArray<TrimTask>
+  /** What else retention takes, from whichever partitions have it. */
+  readonly deletions: ReadonlyArray<Deletion>
 }
 
 /** Where checkpoints go, and what is put away beside partitions. */
@@ -69,6 +72,12 @@ export interface CheckpointsParts {
 interface UnderWay {
   readonly index: number
   readonly isFinal: boolean
+  readonly deletions: ReadonlyArray<WantedDeletion>
+}
+
+interface WantedDeletion {
+  readonly deletion: Deletion
+  readonly done: () => void
 }
 
 export class Checkpoints implements JournalConsumer {
@@ -96,6 +105,8 @@ export class Checkpoints implements JournalConsumer {
   #prepared: Promise<void> | undefined
   /** Told when no checkpoint is under way. */
   #idle: Array<() => void> = []
+  /** What the next checkpoint is to delete. */
+  #deletions: Array<WantedDeletion> = []
 
   constructor(parts: CheckpointsParts) {
     this.#parts = parts
@@ -142,6 +153,15 @@ export class Checkpoints implements JournalConsumer {
   /** Bytes in memory that are not put away, about. */
   get pendingBytes(): number {
     return this.#parts.target.residentBytes + this.#parts.partitions.pendingBytes
+  }
+
+  /** Has a checkpoint delete what is oldest; settled when it is put away, or none will be any more. */
+  deleteOldest(deletion: Deletion): Promise<void> {
+    if (this.#isStopped) return Promise.resolve()
+    return new Promise((done) => {
+      this.#deletions.push({ deletion, done })
+      this.#begin()
+    })
   }
 
   /** Begins to look after ages. */
@@ -196,7 +216,7 @@ export class Checkpoints implements JournalConsumer {
       }
       await this.#whenIdle()
     }
-    const hold: UnderWay = { index: this.appliedIndex, isFinal: false }
+    const hold: UnderWay = { index: this.appliedIndex, isFinal: false, deletions: [] }
     this.#underWay = hold
     try {
       return await work()
@@ -218,6 +238,8 @@ export class Checkpoints implements JournalConsumer {
   abandon(): void {
     this.#isStopped = true
     for (const timer of [this.#timer, this.#ageTimer]) timer?.cancel()
+    for (const { done } of [...this.#deletions, ...(this.#underWay?.deletions ?? [])]) done()
+    this.#deletions = []
   }
 
   #reserve(): Promise<void> {
@@ -225,7 +247,14 @@ export class Checkpoints implements JournalConsumer {
     return this.between(async () => {
       epochs.resolve()
       const { state } = epochs
-      await target.put({ ...state, applied: this.appliedIndex, isClean: false, operations: [], trims: [] })
+      await target.put({
+        ...state,
+        applied: this.appliedIndex,
+        isClean: false,
+        operations: [],
+        trims: [],
+        deletions: []
+      })
       epochs.reserved(state.epochLimit)
       this.isPrepared = true
     })
@@ -255,11 +284,13 @@ export class Checkpoints implements JournalConsumer {
     if (this.#underWay !== undefined || this.#isStopped || !this.#isLive) return
     const { journal, target } = this.#parts
     const index = this.#index
-    if (index === this.appliedIndex && !this.#isAgeDue && !isFinal) return
+    const isAsked = this.#isAgeDue || this.#deletions.length > 0
+    if (index === this.appliedIndex && !isAsked && !isFinal) return
     this.#isAgeDue = false
     this.#isWanted = false
     target.freeze()
-    const underWay: UnderWay = { index, isFinal }
+    const underWay: UnderWay = { index, isFinal, deletions: this.#deletions }
+    this.#deletions = []
     this.#underWay = underWay
     const wait = (): void => {
       journal.whenSynced(index).then(
@@ -287,7 +318,8 @@ export class Checkpoints implements JournalConsumer {
     const startedMs = clock.monotonicMs()
     const { state } = epochs
     const trims = partitions.trimTasks(operations)
-    target.put({ ...state, applied, isClean, operations, trims }).then(
+    const deletions = underWay.deletions.map(({ deletion }) => deletion)
+    target.put({ ...state, applied, isClean, operations, trims, deletions }).then(
       (figures) => {
         assert(this.#underWay === underWay, "checkpoints come one after the other")
         this.lastMs = clock.monotonicMs() - startedMs
@@ -300,7 +332,7 @@ export class Checkpoints implements JournalConsumer {
     )
   }
 
-  #done({ index }: UnderWay): void {
+  #done({ index, deletions }: UnderWay): void {
     const { log, journal } = this.#parts
     this.checkpoints += 1
     this.appliedIndex = index
@@ -309,6 +341,7 @@ export class Checkpoints implements JournalConsumer {
       log.info(this.name, "the store takes checkpoints again", { entry: index })
     }
     journal.released()
+    for (const { done } of deletions) done()
     this.#ended()
   }
 
@@ -330,7 +363,7 @@ export class Checkpoints implements JournalConsumer {
     this.#underWay = undefined
     this.#tellIdle()
     if (this.#underWay !== undefined) return
-    if (this.#isWanted) this.#begin()
+    if (this.#isWanted || this.#deletions.length > 0) this.#begin()
     else this.#look()
   }
 

@@ -7,4 +7,11 @@ export { HotBatches } from "./HotBatches.ts"
 export { JournaledPartition } from "./JournaledPartition.ts"
 export { JournaledPartitions, writePiece } from "./JournaledPartitions.ts"
 export { makeJournaledEngine } from "./make-engine.ts"
+export {
+  addRange,
+  type DeletedRange,
+  type RetentionReason,
+  RetentionTally,
+  registerRetention
+} from "./RetentionTally.ts"
 export type { BatchBounds, PartitionFigures, PartitionRow, Shelf, TrimTask } from "./Shelf.ts"

@@ -1,7 +1,9 @@
 /** A partition's log over an engine that commits later: tickets, readers, failures. */
 import assert from "node:assert/strict"
 import { test } from "node:test"
+import { StorageRoom } from "../budget/StorageBudget.ts"
 import { messageOf } from "../ingress/fakes.ts"
+import { TicketStream } from "../journal/Journal.ts"
 import { Simulation } from "../platform/simulated.ts"
 import { TurnLoop } from "../platform/Turn.ts"
 import type { TopicInfo } from "../topics/TopicInfo.ts"
@@ -20,17 +22,18 @@ const TOPIC: TopicInfo = {
   origin: "manifest"
 }
 
-function make() {
+function make(topic = TOPIC) {
   const simulation = new Simulation(1)
   const engine = new LatePartition()
-  const log = new PartitionLog(TOPIC, 0, engine, {
+  const room = new StorageRoom()
+  const log = new PartitionLog(topic, 0, engine, {
     clock: simulation.clock,
-    turn: new TurnLoop(simulation.clock)
+    turn: new TurnLoop(simulation.clock),
+    room
   })
   engine.events = { committed: () => log.committed(), failed: () => log.failed() }
-  const { tickets } = log
-  assert.ok(tickets !== undefined)
-  return { simulation, engine, log, tickets }
+  const { tickets = new TicketStream() } = log
+  return { simulation, engine, log, tickets, room }
 }
 
 const take = (log: PartitionLog, text: string, qos = 1): number => log.takeUnsafe(messageOf("a", text, { qos }))
@@ -208,4 +211,25 @@ test("a log that closes ends what waits: as committed where it is, else as faile
     [1, 2, 3].map((ticket) => tickets.takeOutcome(ticket)),
     [0, FAILED, FAILED]
   )
+})
+
+test("while the disk has no room messages and batches are refused, and what was taken before is stored and acknowledged", () => {
+  const { simulation, engine, log, tickets, room } = make()
+  assert.equal(take(log, "1"), 0)
+  room.pressure = "full"
+  assert.deepEqual([take(log, "2"), take(log, "3", 0)], [DISK_FULL, DISK_FULL])
+  const batch = clientBatch(3)
+  assert.equal(log.appendUnsafe(batch, 0, batch.length, 3), DISK_FULL)
+  simulation.run(1)
+  engine.commit()
+  assert.deepEqual([tickets.issued, tickets.committed, engine.logEndOffset, log.refusedRecords], [1, 1, 1, 0])
+  room.pressure = "high"
+  assert.deepEqual([take(log, "4"), log.appendUnsafe(batch, 0, batch.length, 3)], [1, 2])
+})
+
+test("a log in memory takes what comes, however full the disk is", () => {
+  const { log, room } = make({ ...TOPIC, mode: "memory" })
+  room.pressure = "full"
+  const batch = clientBatch(3)
+  assert.deepEqual([take(log, "1"), log.appendUnsafe(batch, 0, batch.length, 3)], [0, 1])
 })

@@ -11,6 +11,7 @@
  *    each turn and give tickets ({@link PartitionLog.tickets}), which end when the high watermark has passed their record.
  */
 import { assert } from "../assert.ts"
+import type { StorageBudgetShape } from "../budget/StorageBudget.ts"
 import type { Message } from "../ingress/Message.ts"
 import type { TicketStream } from "../journal/Journal.ts"
 import type { ClockShape, Timer } from "../platform/Clock.ts"
@@ -51,6 +52,8 @@ export interface PartitionLogParts {
   readonly compressor?: BatchCompressor
   /** Of a log in memory whose offsets never repeat: it gives out no others. */
   readonly reservation?: OffsetReservation | undefined
+  /** Whether there is room for more, of a log that is kept on disk. Absent = always. */
+  readonly room?: Pick<StorageBudgetShape, "refusal"> | undefined
 }
 
 /** Of all logs of this thread. */
@@ -94,6 +97,8 @@ export class PartitionLog implements TurnTask {
   readonly #commits: Commits | undefined
   /** Undefined where gathered batches stay as they are. */
   readonly #compressor: BatchCompressor | undefined
+  /** Undefined in mode memory. */
+  readonly #room: Pick<StorageBudgetShape, "refusal"> | undefined
   #endOffset: number
   #isSealDue = false
   /** How often the engine has lost what it had not committed. */
@@ -103,7 +108,7 @@ export class PartitionLog implements TurnTask {
   #linger: Timer | undefined
 
   constructor(topic: TopicInfo, partition: number, engine: Partition, parts: PartitionLogParts) {
-    const { clock, turn, isJournaled, reservation } = parts
+    const { clock, turn, isJournaled, reservation, room } = parts
     this.topic = topic
     this.partition = partition
     this.isJournaled = isJournaled === true
@@ -115,6 +120,7 @@ export class PartitionLog implements TurnTask {
     this.#turn = turn
     this.#commits = topic.mode === "memory" ? undefined : new Commits()
     this.#compressor = topic.compression === "zstd" ? (parts.compressor ?? new BatchCompressor()) : undefined
+    this.#room = topic.mode === "memory" ? undefined : room
     this.#endOffset = engine.logEndOffset
   }
 
@@ -151,6 +157,8 @@ export class PartitionLog implements TurnTask {
 
   /** Takes one message; returns its offset, or why not (a refusal of the engine's). */
   takeUnsafe(message: Message): number {
+    const full = this.#room?.refusal ?? 0
+    if (full !== 0) return full
     const builder = (this.#builder ??= spareBuilders.pop() ?? new RecordBatchBuilder(RECORD_BYTES_MAX))
     const offset = this.#endOffset + builder.recordCount
     if (offset >= this.#askAt && !this.#mayEndAt(offset + 1)) return BACKLOG
@@ -204,6 +212,8 @@ export class PartitionLog implements TurnTask {
   appendUnsafe(bytes: Uint8Array, start: number, end: number, recordCount: number): number {
     const refusal = this.seal()
     if (refusal < 0) return refusal
+    const full = this.#room?.refusal ?? 0
+    if (full !== 0) return full
     const endOffset = this.#endOffset + recordCount
     if (endOffset > this.#askAt && !this.#mayEndAt(endOffset)) return BACKLOG
     const baseOffset = this.#append(bytes, start, end, recordCount)

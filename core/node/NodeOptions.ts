@@ -1,4 +1,5 @@
 /** What a node is built from: plain values, checked and resolved by the configuration. */
+import type { BudgetLimits } from "../budget/StorageBudget.ts"
 import type { RetainedLimits } from "../ingress/retained-limits.ts"
 import type { Compression } from "../log/BatchCompressor.ts"
 import type { Mode } from "../log/Engines.ts"
@@ -32,6 +33,8 @@ export interface NodeOptions {
   readonly shards: number
   /** Of the whole node; each shard has its share. */
   readonly retained: RetainedLimits
+  /** Of the whole node, where it keeps anything on disk. */
+  readonly budget: BudgetLimits
   readonly defaults: TopicDefaults
   /** For cluster/info and the ready line. */
   readonly defaultTopic: { readonly engine: string; readonly mode: Mode; readonly partitions: number }

@@ -4,6 +4,7 @@
  */
 import { Context, Effect, Scope } from "effect"
 import { Access, allowAll } from "../access/Access.ts"
+import { StorageBudget, type StorageRoom } from "../budget/StorageBudget.ts"
 import { History, ShardHistory } from "../ingress/History.ts"
 import { Ingress } from "../ingress/Ingress.ts"
 import { ProducedBatches } from "../ingress/ProducedBatches.ts"
@@ -69,6 +70,8 @@ export interface ShardParts {
   readonly resources: NodeResources
   readonly telemetry: TelemetryShape
   readonly log: LogShape
+  /** Whether there is room for what producers bring. */
+  readonly room: StorageRoom
 }
 
 export interface BuiltShard {
@@ -84,7 +87,7 @@ export function buildShard(
   scope: Scope.Scope
 ): Effect.Effect<BuiltShard, StartError> {
   return Effect.gen(function* () {
-    const { index, options, clock, random, slotOwners } = parts
+    const { index, options, clock, random, slotOwners, room } = parts
     const { engines, store, turn, journal } = prepared
     const builder = { scope, clock, log: parts.log }
     // Where the journal is in memory nothing could say after a restart which offsets were given out.
@@ -102,6 +105,7 @@ export function buildShard(
       random,
       defaults: options.defaults,
       published: PUBLISHED_TOPICS_LIMITS,
+      room,
       log: (message) => parts.log.warn("topics", message)
     })
     const resolutions = new Resolutions(topics, random.uint32())
@@ -117,6 +121,7 @@ export function buildShard(
       clock,
       turn,
       seed: filterSeed,
+      room,
       options: { ...QUEUE_LOG_OPTIONS, bytesMax: QUEUE_LOG_OPTIONS.bytesMax / options.shards }
     })
     const queueLogs = new ShardQueueLogs(port, queueLog)
@@ -130,6 +135,7 @@ export function buildShard(
       queueLog,
       tokens,
       journal,
+      room,
       access: allowAll,
       clock
     })
@@ -205,6 +211,7 @@ export function buildShard(
       Context.add(Router, router),
       Context.add(Ingress, ingress),
       Context.add(Access, allowAll),
+      Context.add(StorageBudget, room),
       Context.add(Shard, shard),
       Context.add(HostedClients, makeHostedClients()),
       Context.add(Turn, turn)

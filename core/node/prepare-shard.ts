@@ -5,6 +5,7 @@
  */
 import { join } from "node:path"
 import { Context, Effect, Scope } from "effect"
+import type { StorageAccount } from "../budget/StorageAccount.ts"
 import type { DiskJournal } from "../journal/DiskJournal.ts"
 import { diskJournalDefaults } from "../journal/disk-journal-parts.ts"
 import { Journal, type JournalShape } from "../journal/Journal.ts"
@@ -36,6 +37,7 @@ export interface PrepareParts {
   readonly files: FilesShape
   readonly resources: NodeResources
   readonly log: LogShape
+  readonly topicName: (id: string) => string | undefined
   /** Where the shard's store lies; undefined = nothing is kept. */
   readonly directory: string | undefined
 }
@@ -51,6 +53,8 @@ export interface PreparedShard {
   readonly disk: DiskJournal | undefined
   /** What plugins keep in the store, for backups. */
   readonly parts: () => ReadonlyArray<StoredPart>
+  /** What plugins tell of the room that they take in the store. */
+  readonly accounts: () => ReadonlyArray<StorageAccount>
   /** Replays the journal; once, when all that reads it is registered. */
   readonly recover: Effect.Effect<void, StartError>
   /** For a meta store, which keeps its log in the journal of the first shard. */
@@ -71,8 +75,12 @@ export function prepareShard(parts: PrepareParts, scope: Scope.Scope): Effect.Ef
     const stores = makeKeyValueStores()
     const turn = new TurnLoop(clock)
     const { journal, disk, recover } = yield* openJournal(parts, turn, scope)
-    const kept = makeStore(index, directory)
-    const services = Context.make(Journal, journal).pipe(Context.add(Store, kept))
+    const { dataBytesMax, tenantBytesMax } = options.budget
+    const bounds = [dataBytesMax / options.shards, tenantBytesMax].filter((bytes) => bytes > 0)
+    const bytesMax = Math.min(Number.POSITIVE_INFINITY, ...bounds)
+    const { topicName } = parts
+    const kept = makeStore({ number: index, directory, bytesMax, topicName })
+    const services = Context.make(Journal, journal).pipe(Context.add(Store, kept.store))
     const storage = Context.merge(parts.platform, services).pipe(
       Context.add(Engines, engines),
       Context.add(KeyValueStores, stores),
@@ -96,7 +104,7 @@ export function prepareShard(parts: PrepareParts, scope: Scope.Scope): Effect.Ef
       return yield* new StartError({ message: "no storage plugin brings a key-value store; storage-memory does" })
     }
     journal.bind(store)
-    return { index, engines, store, turn, journal, disk, parts: kept.parts, recover, services }
+    return { index, engines, store, turn, journal, disk, parts: kept.parts, accounts: kept.accounts, recover, services }
   })
 }
 

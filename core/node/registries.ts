@@ -1,6 +1,7 @@
 /** What plugins make known, by name: engines, stores, listeners. Each entry lives as long as the scope that registered it. */
 import { Effect, type Scope } from "effect"
 import { InvariantViolation } from "../assert.ts"
+import type { StorageAccount } from "../budget/StorageAccount.ts"
 import type { KeyValueStoreShape } from "../kv/KeyValueStore.ts"
 import type { Engine, Engines } from "../log/Engines.ts"
 import type { MetaStoreShape } from "../meta/MetaStore.ts"
@@ -34,22 +35,37 @@ export const makeKeyValueStores = () =>
   makeRegistry<KeyValueStoreShape>("key-value store") satisfies typeof KeyValueStores.Service
 export const makeMetaStores = () => makeRegistry<MetaStoreShape>("meta store") satisfies typeof MetaStores.Service
 
-/** A store as its shard's plugins see it, and the parts that they keep in it, in the order in which they came. */
-export function makeStore(
-  number: number,
-  directory: string | undefined
-): typeof Store.Service & { readonly parts: () => ReadonlyArray<StoredPart> } {
+export interface StoreFacts {
+  readonly number: number
+  readonly directory: string | undefined
+  readonly bytesMax: number
+  readonly topicName: (id: string) => string | undefined
+}
+
+export interface MadeStore {
+  readonly store: typeof Store.Service
+  readonly parts: () => ReadonlyArray<StoredPart>
+  readonly accounts: () => ReadonlyArray<StorageAccount>
+}
+
+/** A store as its shard's plugins see it, and what they have told of their files in it, in the order in which that came. */
+export function makeStore(facts: StoreFacts): MadeStore {
   const parts = new Set<StoredPart>()
-  return {
-    number,
-    directory,
-    parts: () => [...parts],
+  const accounts = new Set<StorageAccount>()
+  const store: typeof Store.Service = {
+    ...facts,
     keeps: (part) =>
       Effect.acquireRelease(
         Effect.sync(() => parts.add(part)),
         () => Effect.sync(() => parts.delete(part))
+      ).pipe(Effect.asVoid),
+    account: (account) =>
+      Effect.acquireRelease(
+        Effect.sync(() => accounts.add(account)),
+        () => Effect.sync(() => accounts.delete(account))
       ).pipe(Effect.asVoid)
   }
+  return { store, parts: () => [...parts], accounts: () => [...accounts] }
 }
 
 export function makeListeners(): typeof Listeners.Service {

@@ -3,6 +3,7 @@
  * reverse order. Either everything stands or nothing does.
  */
 import { Context, Effect, Scope } from "effect"
+import { StorageRoom } from "../budget/StorageBudget.ts"
 import { InThreadLinks } from "../link/Link.ts"
 import type { MetaStoreShape } from "../meta/MetaStore.ts"
 import { Clock } from "../platform/Clock.ts"
@@ -34,6 +35,7 @@ import { registerBackups } from "./register-backups.ts"
 import { makeListeners, makeMetaStores } from "./registries.ts"
 import { SharedNet } from "./SharedNet.ts"
 import { StartError } from "./StartError.ts"
+import { startBudget } from "./start-budget.ts"
 
 export interface ReadyInfo {
   readonly listeners: ReadonlyArray<ListenerFact>
@@ -87,12 +89,16 @@ export function startNode(
       Context.add(Listeners, listeners),
       Context.add(NodeFacts, facts)
     )
+    const room = new StorageRoom()
     const links = new InThreadLinks(options.shards, clock)
     const slotOwners = dealSlots(options.shards)
-    const common = { options, links, slotOwners, platform, clock, random, files, net, resources, telemetry, log }
+    const common = { options, links, slotOwners, platform, clock, random, files, net, resources, telemetry, log, room }
     const prepared: Array<PreparedShard> = []
     for (let index = 0; index < options.shards; index++) {
-      prepared.push(yield* prepareShard({ ...common, index, directory: directory?.storeDirectory(index) }, scope))
+      // Asked when something was deleted, which is after the start.
+      const topicName = (id: string): string | undefined => shards[0]?.topics.findById(id)?.name
+      const own = { ...common, index, topicName, directory: directory?.storeDirectory(index) }
+      prepared.push(yield* prepareShard(own, scope))
     }
     const meta = yield* startMeta(options, platform, prepared, { scope, clock, log })
     for (const shard of prepared) yield* shard.recover
@@ -104,6 +110,7 @@ export function startNode(
     const [first] = shards
     if (first !== undefined) yield* resources.register(topicResource(first.topics))
     yield* registerBackups({ options, shards: prepared, files, clock, log, resources })
+    yield* startBudget({ options, shards: prepared, room, files, clock, log, telemetry })
     for (const shard of shards) yield* shard.startProtocols
     for (const { plugin, options: settings } of options.plugins) {
       if (plugin.kind !== "http") continue

@@ -151,6 +151,12 @@ for (const [name, make] of [
       await refused("not-found", () => run(files.list(join(folder, "none"))))
     })
 
+    test("how much may still be written is told of a path that is there", async () => {
+      const { files, folder } = await fresh()
+      assert.ok((await run(files.freeBytes(folder))) > 0)
+      await refused("not-found", () => run(files.freeBytes(join(folder, "missing"))))
+    })
+
     test("random writes, cuts and reads agree with an array", async () => {
       const { files, folder } = await fresh()
       const step = fc.oneof(
@@ -244,6 +250,17 @@ test("simulated: a path can be made to fail, a disk to be full, and what was not
   files.faults.clear()
   await file.sync()
   assert.equal(contentOf(file), "abcdX")
+})
+
+test("simulated: what is free is what the capacity leaves", async () => {
+  const files = simulated()
+  await run(files.ensureWritableDirectory("/d"))
+  assert.equal(await run(files.freeBytes("/d")), Number.POSITIVE_INFINITY)
+  files.capacityBytes = 100
+  put(files, "/d/a", "x".repeat(30))
+  assert.equal(await run(files.freeBytes("/d")), 70)
+  files.capacityBytes = 20
+  assert.equal(await run(files.freeBytes("/d/a")), 0)
 })
 
 test("simulated: a crash keeps what was synced when the sync began, names whose directory was, and of the rest as much as is said", async () => {

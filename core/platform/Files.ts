@@ -88,6 +88,8 @@ export interface FilesShape {
    * that nothing is written between the last look at the old file and the first use of the new one. Throws {@link FileError}.
    */
   renameUnsafe(from: string, to: string): void
+  /** Bytes that this process may still write to the file system of a path that is there; infinite where nobody knows. */
+  freeBytes(pathname: string): Effect.Effect<number, FileError>
   /** Makes names that were made, removed or changed in a directory durable. */
   syncDirectory(pathname: string): Effect.Effect<void, FileError>
   /**

@@ -19,7 +19,7 @@ import {
   write,
   writeSync
 } from "node:fs"
-import { mkdir, open, readdir, readFile, rm, unlink, writeFile } from "node:fs/promises"
+import { mkdir, open, readdir, readFile, rm, statfs, unlink, writeFile } from "node:fs/promises"
 import { dirname, join } from "node:path"
 import type { DatabaseSync } from "node:sqlite"
 import { Effect, type Scope } from "effect"
@@ -65,6 +65,11 @@ export function makeNodeFiles(): FilesShape {
         throw fileError(from, error)
       }
     },
+    freeBytes: (pathname) =>
+      tried(pathname, async () => {
+        const { bavail, bsize } = await statfs(pathname)
+        return bavail * bsize
+      }),
     syncDirectory: (pathname) => tried(pathname, () => syncDirectory(pathname)),
     lock: (pathname) => shareLock(locks, pathname)
   }

@@ -135,6 +135,13 @@ export class SimulatedFiles implements FilesShape {
     })
   }
 
+  freeBytes(pathname: string): Effect.Effect<number, FileError> {
+    return this.#effect("free", pathname, () => {
+      if (!this.#contents.has(pathname)) this.#directory(pathname)
+      return Math.max(0, this.capacityBytes - this.#usedBytes())
+    })
+  }
+
   syncDirectory(pathname: string): Effect.Effect<void, FileError> {
     return this.#effect("sync directory", pathname, () => {
       this.#directory(pathname)
@@ -209,8 +216,13 @@ export class SimulatedFiles implements FilesShape {
   /** Throws where the disk has no room for `added` bytes more. */
   checkRoom(pathname: string, added: number): void {
     if (this.capacityBytes === Number.POSITIVE_INFINITY) return
-    const used = [...this.#contents.values()].reduce((sum, { size }) => sum + size, 0)
-    if (used + added > this.capacityBytes) this.#fail(pathname, "disk-full", "the disk is full")
+    if (this.#usedBytes() + added > this.capacityBytes) this.#fail(pathname, "disk-full", "the disk is full")
+  }
+
+  #usedBytes(): number {
+    let bytes = 0
+    for (const { size } of this.#contents.values()) bytes += size
+    return bytes
   }
 
   #name(directory: string, apply: (names: Map<string, Content>) => void): void {

@@ -9,6 +9,8 @@
 import { Context, type Effect, type Layer, Schema, type Scope } from "effect"
 import type { GenericSchema } from "valibot"
 import type { Access } from "../access/Access.ts"
+import type { StorageAccount } from "../budget/StorageAccount.ts"
+import type { StorageBudget } from "../budget/StorageBudget.ts"
 import type { History } from "../ingress/History.ts"
 import type { Ingress } from "../ingress/Ingress.ts"
 import type { Journal } from "../journal/Journal.ts"
@@ -57,6 +59,7 @@ export type ShardServices =
   | MetaStore
   | Journal
   | Store
+  | StorageBudget
   | QueueLogs
   | Topics
   | Logs
@@ -180,6 +183,15 @@ export class Store extends Context.Service<
     readonly directory: string | undefined
     /** Tells how a plugin's files in the directory are copied, for the life of the surrounding scope; without it no backup has them. */
     keeps(part: StoredPart): Effect.Effect<void, never, Scope.Scope>
+    /**
+     * Tells what a plugin's files in the directory take and which of it may go, for the life of the surrounding scope; without it they count
+     * for nothing, and are left as they are where there is too little room.
+     */
+    account(account: StorageAccount): Effect.Effect<void, never, Scope.Scope>
+    /** What the directory, or one tenant's topics in it, may take where somebody has said so, whichever is less; else infinite. */
+    readonly bytesMax: number
+    /** The name of a topic by its id, for the log; undefined where it is not known, or not yet. */
+    topicName(id: string): string | undefined
   }
 >()("manifold/core/plugin/Store") {}
 

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict"
 import { test } from "node:test"
 import { Effect } from "effect"
-import { BACKLOG, FAILED } from "../log/Engines.ts"
+import { BACKLOG, DISK_FULL, FAILED } from "../log/Engines.ts"
 import { Simulation } from "../platform/simulated.ts"
 import { TurnLoop } from "../platform/Turn.ts"
 import { linesOf, ManualJournal, messageOf, OrderedStore, openLog, pause, SMALL_OPTIONS, settle } from "./fakes.ts"
@@ -372,4 +372,22 @@ test("a log that was not opened takes nothing and changes nothing", async () => 
   log.housekeep()
   log.trimTo(5)
   assert.deepEqual([log.appendUnsafe(messageOf("a", "1")), journal.pending], [BACKLOG, 0])
+})
+
+test("while the disk has no room nothing is appended; what is there is read and trimmed", async () => {
+  const bench = await openLog()
+  const { log, room, journal } = bench
+  const offset = log.appendUnsafe(messageOf("a", "1"))
+  journal.commit()
+  room.pressure = "high"
+  assert.ok(log.appendUnsafe(messageOf("a", "2")) > offset)
+  room.pressure = "full"
+  assert.equal(log.appendUnsafe(messageOf("a", "3")), DISK_FULL)
+  assert.equal(log.counts.refused, 1)
+  journal.commit()
+  const read = log.read(offset, ALL, MANY, false)
+  assert.ok(!(read instanceof Promise))
+  assert.deepEqual(linesOf(read.messages).length, 2)
+  room.pressure = "ok"
+  assert.ok(log.appendUnsafe(messageOf("a", "4")) > offset)
 })

@@ -11,7 +11,9 @@
  *  - A read returns without a promise where all it needs is in memory.
  *  - One change of the log's own (reservation, rows by name, trimming) is under way at a time: `QueueUpkeep`.
  */
+
 import { Effect } from "effect"
+import type { StorageBudgetShape } from "../budget/StorageBudget.ts"
 import type { Message } from "../ingress/Message.ts"
 import type { JournalShape, TicketWaiter } from "../journal/Journal.ts"
 import type { KeyValueStoreShape } from "../kv/KeyValueStore.ts"
@@ -71,6 +73,8 @@ export interface QueueLogParts {
   /** From a source of chance: keeps clients from aiming at collisions among the filters that they read with. */
   readonly seed: number
   readonly options?: QueueLogOptions
+  /** Whether there is room for more on disk. Absent = always. */
+  readonly room?: Pick<StorageBudgetShape, "refusal">
 }
 
 /** Told that messages with offsets from `from` on and below `end` are lost: their tickets ended with a refusal. */
@@ -165,14 +169,14 @@ export class QueueLog implements TicketWaiter {
   }
 
   /**
-   * Appends `message` (borrowed) and sets its place; returns its offset, or why not: the journal's refusal, or {@link BACKLOG} where
+   * Appends `message` (borrowed) and sets its place; returns its offset, or why not: the journal's refusal or the disk's, or {@link BACKLOG} where
    * a bound is reached. It is kept when `journal.tickets.issued`, as it is then, is committed.
    */
   appendUnsafe(message: Message): number {
-    const { journal, clock } = this.#parts
+    const { journal, clock, room } = this.#parts
     const size = message.sizeBytes
     const offset = this.#next
-    const refusal = journal.refusal
+    const refusal = journal.refusal || (room?.refusal ?? 0)
     if (refusal !== 0 || this.#upkeep.bytes + size > this.#options.bytesMax || offset >= this.#upkeep.reserved) {
       this.counts.refused += 1
       return refusal === 0 ? BACKLOG : refusal

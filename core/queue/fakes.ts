@@ -1,5 +1,7 @@
 /** For tests: a key-value store in order, a journal that commits and fails when it is told to, and a log over both. */
+
 import { Effect } from "effect"
+import { StorageRoom } from "../budget/StorageBudget.ts"
 import { messageOf, payloadOf } from "../ingress/fakes.ts"
 import type { Message } from "../ingress/Message.ts"
 import { type Durability, type JournalEntry, type JournalShape, TicketStream } from "../journal/Journal.ts"
@@ -138,6 +140,7 @@ export interface LogBench {
   readonly store: OrderedStore
   readonly journal: ManualJournal
   readonly log: QueueLog
+  readonly room: StorageRoom
 }
 
 /** Bounds so small that a few messages leave memory. */
@@ -152,16 +155,17 @@ export const SMALL_OPTIONS: QueueLogOptions = {
 export async function openLog(
   store = new OrderedStore(),
   options = SMALL_OPTIONS,
-  simulation = new Simulation(1)
+  simulation = new Simulation(1),
+  room = new StorageRoom()
 ): Promise<LogBench> {
   const journal = new ManualJournal(store)
   const turn = new TurnLoop(simulation.clock)
-  const log = new QueueLog({ number: 3, journal, store, clock: simulation.clock, turn, seed: 5, options })
+  const log = new QueueLog({ number: 3, journal, store, clock: simulation.clock, turn, seed: 5, options, room })
   const opened = Effect.runPromise(log.open())
   for (let round = 0; round < 1_000 && journal.pending === 0; round++) await pause()
   journal.commit()
   await opened
-  return { simulation, store, journal, log }
+  return { simulation, store, journal, log, room }
 }
 
 /** Lets promises go on that wait for nothing but each other. */

@@ -16,7 +16,7 @@ import type {
   StorageError
 } from "../log/Engines.ts"
 import { GuardedPartition, lineOf } from "../log/GuardedPartition.ts"
-import { PartitionLog } from "../log/PartitionLog.ts"
+import { PartitionLog, type PartitionLogParts } from "../log/PartitionLog.ts"
 import type { OffsetReservation, ReservedOffsets } from "../log/ReservedOffsets.ts"
 import type { ClockShape } from "../platform/Clock.ts"
 import type { TurnShape } from "../platform/Turn.ts"
@@ -43,6 +43,7 @@ export interface OpenPartitionParts {
   /** Where offsets of it must not be given a second time. */
   readonly offsets: ReservedOffsets | undefined
   readonly compressor: BatchCompressor
+  readonly room: PartitionLogParts["room"]
   readonly clock: ClockShape
   readonly turn: TurnShape
   readonly log: (message: string) => void
@@ -145,7 +146,7 @@ export class OpenPartition {
   }
 
   #opened(result: Exit.Exit<Opened, unknown>): void {
-    const { info, partition, engine, engineName, clock, turn, compressor } = this.#parts
+    const { info, partition, engine, engineName, clock, turn, compressor, room } = this.#parts
     if (Exit.isFailure(result)) {
       this.#failedAtMs = clock.monotonicMs()
       const failed = this.#scope
@@ -165,7 +166,8 @@ export class OpenPartition {
       reservation = undefined
     }
     const isJournaled = engine.isJournaled === true
-    this.log = new PartitionLog(info, partition, guarded, { clock, turn, isJournaled, compressor, reservation })
+    const parts = { clock, turn, isJournaled, compressor, reservation, room }
+    this.log = new PartitionLog(info, partition, guarded, parts)
     this.#toldReason = ""
   }
 

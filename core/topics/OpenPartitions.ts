@@ -8,6 +8,7 @@
  *  - What an engine does wrong in opening, closing or forgetting costs that partition and one line in the log, never the shard.
  */
 import { Cause, Effect } from "effect"
+import type { StorageBudgetShape } from "../budget/StorageBudget.ts"
 import { BatchCompressor } from "../log/BatchCompressor.ts"
 import { CompressionBudget } from "../log/CompressionBudget.ts"
 import type { Engine, Engines, PartitionLimits, StorageError } from "../log/Engines.ts"
@@ -36,6 +37,8 @@ export interface OpenPartitionsOptions {
   /** How the log names an engine: with the plugin that brings it. */
   readonly engineLabel: (engine: string) => string
   readonly log: (message: string) => void
+  /** See {@link PartitionLogParts.room}. */
+  readonly room?: Pick<StorageBudgetShape, "refusal">
   /** Which offsets of logs in memory were given out; undefined where nothing is kept over a restart. */
   readonly offsets?: ReservedOffsets | undefined
 }
@@ -205,12 +208,12 @@ export class OpenPartitions {
 
   #open(topic: OpenTopic, engine: Engine, partition: number): OpenPartition {
     const { info, offsets } = topic
-    const { clock, turn, log, engineLabel, limitsOf } = this.#parts
+    const { clock, turn, log, room, engineLabel, limitsOf } = this.#parts
     const engineName = engineLabel(info.engine)
     const limits = limitsOf(info)
     const compressor = this.#compressorOf(info.engine)
     const place = { info, partition, engine, engineName, limits, offsets }
-    const open = new OpenPartition({ ...place, compressor, clock, turn, log })
+    const open = new OpenPartition({ ...place, compressor, room, clock, turn, log })
     topic.partitions[partition] = open
     if (topic.reopens) this.#idleCandidates += 1
     this.#begin(topic, open)

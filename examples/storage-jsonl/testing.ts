@@ -30,6 +30,7 @@ export class TestFiles implements FilesShape {
   readonly removeDirectory: FilesShape["removeDirectory"]
   readonly readText: FilesShape["readText"]
   readonly list: FilesShape["list"]
+  readonly freeBytes: FilesShape["freeBytes"]
   readonly lock: FilesShape["lock"]
   /** Is told of every operation before it is done; what it gives makes it fail, a write after half of its bytes. */
   before: (operation: Operation, pathname: string) => FileError["code"] | undefined = () => undefined
@@ -47,6 +48,7 @@ export class TestFiles implements FilesShape {
     this.removeDirectory = real.removeDirectory
     this.readText = real.readText
     this.list = real.list
+    this.freeBytes = real.freeBytes
     this.lock = real.lock
   }
 

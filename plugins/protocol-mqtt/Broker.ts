@@ -19,6 +19,7 @@ import type {
   RandomShape,
   RouterShape,
   ShardShape,
+  StorageBudgetShape,
   TimerWheel,
   TopicsShape,
   TurnShape,
@@ -70,6 +71,8 @@ export interface Services {
   readonly random: RandomShape
   readonly wheel: TimerWheel
   readonly journal: JournalShape
+  /** Whether there is room for more on disk. */
+  readonly room: StorageBudgetShape
   readonly store: KeyValueStoreShape
   readonly queueLogs: QueueLogsShape
   readonly history: HistoryShape

@@ -8,6 +8,7 @@ import assert from "node:assert/strict"
 import { Effect } from "effect"
 import * as v from "valibot"
 import { allowAll } from "../../core/access/Access.ts"
+import { StorageRoom } from "../../core/budget/StorageBudget.ts"
 import { ShardHistory } from "../../core/ingress/History.ts"
 import { Retained } from "../../core/ingress/Retained.ts"
 import { RETAINED_LIMITS } from "../../core/ingress/retained-limits.ts"
@@ -111,6 +112,7 @@ export class StepJournal implements JournalShape, TurnTask {
 export interface TestShard {
   readonly broker: Broker
   readonly journal: StepJournal
+  readonly room: StorageRoom
   readonly store: OrderedStore
   readonly queueLog: QueueLog
   readonly router: ShardRouter
@@ -161,6 +163,7 @@ export class TestNode {
       const { port, turn } = joined.all[index] ?? assert.fail("a shard is joined")
       const store = this.stores[index] ?? assert.fail("a shard has a store")
       const journal = new StepJournal(store, turn)
+      const room = new StorageRoom()
       const resolutions = new Resolutions(topics, 1)
       const router = new ShardRouter(port, 2, (name) => resolutions.invalidate(name))
       resolutions.join(router)
@@ -216,6 +219,7 @@ export class TestNode {
           random,
           wheel,
           journal,
+          room,
           store,
           queueLogs,
           history: new ShardHistory(shardLogs, topics.directory, clock),
@@ -224,7 +228,7 @@ export class TestNode {
           hosted: makeHostedClients(),
           isServing: () => this.#isServing
         })
-        return { broker, journal, store, queueLog, router, tokens, owns: (client) => owner(client) === index }
+        return { broker, journal, room, store, queueLog, router, tokens, owns: (client) => owner(client) === index }
       }
     })
     const shards: Array<TestShard> = []

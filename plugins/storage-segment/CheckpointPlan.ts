@@ -4,14 +4,25 @@
  *
  * Invariant: nothing of the catalogue is changed; a plan that fails is thrown away, and the same operations give the same plan again.
  */
-import { crc32cUpdate, endOffsetOf, type PartitionKey, recordBatch, type TrimTask } from "../../core/mod.ts"
+import {
+  addRange,
+  crc32cUpdate,
+  type DeletedRange,
+  type Deletion,
+  endOffsetOf,
+  type PartitionKey,
+  type RetentionReason,
+  recordBatch,
+  type TrimTask
+} from "../../core/mod.ts"
 import { BatchFacts, RunBuilder } from "./BatchScan.ts"
-import type { Segment, StoredPartition } from "./Segment.ts"
+import type { OldestSegments } from "./OldestSegments.ts"
+import { fileBytes, type Segment, type StoredPartition } from "./Segment.ts"
+import { SEGMENT_BYTES_MIN } from "./Settings.ts"
 import { encodeRuns, HEADER_BYTES, type IndexRun } from "./segment-format.ts"
 
 /** Of a bound on a partition's size, records or age, the share that one segment may have: what goes beyond the bound goes by whole segments. */
 const SEGMENTS_PER_BOUND = 8
-const SEGMENT_BYTES_MIN = 65_536
 
 export interface SegmentBounds {
   /** A segment is ended when it would become larger, or has become older. */
@@ -53,9 +64,10 @@ export class PlannedPartition {
   keptEnd: number
   /** What comes behind that. */
   added: Array<NewBatch> = []
-  /** Bytes of segments that go for their age, and for what the partition is allowed of bytes and records. */
-  trimmedForAge = 0
-  trimmedForSize = 0
+  /** What retention takes of it, oldest first. */
+  readonly deleted: Array<DeletedRange> = []
+  /** Segments that end up to there are to go for want of room, for that reason; rising. */
+  readonly unwanted: Array<{ readonly end: number; readonly reason: RetentionReason }> = []
 
   constructor(id: number, key: PartitionKey, before: StoredPartition | undefined) {
     this.id = id
@@ -94,7 +106,7 @@ export class PlannedPartition {
     return (this.before?.segments.at(-1)?.end ?? 0) > this.keptEnd
   }
 
-  /** Moves the log's start behind those of the oldest segments that the partition's bounds do not allow; notes how much goes, and why. */
+  /** Moves the log's start behind those of the oldest segments that the partition's bounds do not allow; notes what goes, and why. */
   trim(segments: ReadonlyArray<Segment>, { sizeBytesMax, recordsMax, appendedBeforeMs }: TrimTask): void {
     let bytes = segments.reduce((sum, segment) => sum + segment.bytes - HEADER_BYTES, 0)
     let records = segments.reduce((sum, segment) => sum + segment.records, 0)
@@ -102,14 +114,45 @@ export class PlannedPartition {
       const isOld = segment.lastAppendedMs < appendedBeforeMs
       const isOver = (bytes > sizeBytesMax || records > recordsMax) && at < segments.length - 1
       if (!isOld && !isOver) break
+      const reason = isOld ? "time" : bytes > sizeBytesMax ? "bytes" : "records"
       const size = segment.bytes - HEADER_BYTES
       bytes -= size
       records -= segment.records
-      if (segment.end <= this.logStart) continue
-      this.logStart = segment.end
-      if (isOld) this.trimmedForAge += size
-      else this.trimmedForSize += size
+      this.#deleteSegment(segment, reason)
     }
+  }
+
+  /** Moves the log's start behind the segments that are to go for want of room. */
+  deleteUnwanted(segments: ReadonlyArray<Segment>): void {
+    for (const { end, reason } of this.unwanted) {
+      for (const segment of segments) {
+        if (segment.end > end) break
+        this.#deleteSegment(segment, reason)
+      }
+    }
+  }
+
+  #deleteSegment({ base, end, bytes }: Segment, reason: RetentionReason): void {
+    if (end <= this.logStart) return
+    const from = Math.max(base, this.logStart)
+    addRange(this.deleted, { key: this.key, reason, from, to: end, bytes: bytes - HEADER_BYTES })
+    this.logStart = end
+  }
+}
+
+/** Has the oldest segments go for want of room; what is chosen twice goes once. `planOf` is the plan of a partition that is there. */
+export function chooseOldest(
+  oldest: OldestSegments,
+  { bytes, tenant, reason }: Deletion,
+  planOf: (id: number) => PlannedPartition | undefined
+): void {
+  let found = 0
+  for (const { id, segment } of oldest.walk(tenant)) {
+    if (found >= bytes) break
+    const planned = planOf(id)
+    if (planned === undefined || planned.isRemoved) continue
+    planned.unwanted.push({ end: segment.end, reason })
+    found += fileBytes(segment)
   }
 }
 
@@ -142,6 +185,16 @@ export function planWrites(
   }
   if (open?.hasChanged === true) writes.push(open.finish(false))
   return writes
+}
+
+/** Where among the batches that are written the first one lies that ends behind `offset`. */
+export function positionWithin(write: SegmentWrite | undefined, offset: number): number {
+  let at = write?.position ?? HEADER_BYTES
+  for (const piece of write?.pieces ?? []) {
+    if (endOffsetOf(piece, 0) > offset) break
+    at += piece.length
+  }
+  return at
 }
 
 /** One write while batches are added to it. */

@@ -1,6 +1,6 @@
 /** What is known of segments and partitions without a look at their files: as the manifest has it. */
 import type { PartitionKey } from "../../core/mod.ts"
-import { HEADER_BYTES } from "./segment-format.ts"
+import { FOOTER_BYTES, HEADER_BYTES, INDEX_ENTRY_BYTES } from "./segment-format.ts"
 
 /** A segment, never changed: a checkpoint makes a new one in its place. Positions and sizes are bytes, times milliseconds. */
 export interface Segment {
@@ -47,6 +47,11 @@ export function storedBytes({ segments, startPosition }: StoredPartition): numbe
   let bytes = HEADER_BYTES - startPosition
   for (const segment of segments) bytes += segment.bytes - HEADER_BYTES
   return segments.length === 0 ? 0 : bytes
+}
+
+/** Bytes of a segment's two files. */
+export function fileBytes({ bytes, isSealed, indexEntries }: Segment): number {
+  return bytes + (isSealed ? FOOTER_BYTES : 0) + indexEntries * INDEX_ENTRY_BYTES
 }
 
 /** Index of the first segment that ends behind `offset`. */

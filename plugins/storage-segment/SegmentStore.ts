@@ -15,6 +15,7 @@ import {
   type JournalShape,
   KIND_SEGMENT,
   type LogShape,
+  RetentionTally,
   StorageError,
   Unusable
 } from "../../core/mod.ts"
@@ -24,6 +25,7 @@ import { Indexes } from "./Indexes.ts"
 import { Manifest, type ManifestContent } from "./Manifest.ts"
 import { Positions } from "./Positions.ts"
 import type { Segment } from "./Segment.ts"
+import { SegmentAccount } from "./SegmentAccount.ts"
 import { SegmentFault } from "./SegmentFault.ts"
 import { SegmentFiles } from "./SegmentFiles.ts"
 import { SegmentShelf } from "./SegmentShelf.ts"
@@ -46,6 +48,8 @@ export interface SegmentStoreParts {
   readonly clock: ClockShape
   readonly log: LogShape
   readonly settings: Settings
+  /** The name of a topic by its id, for the log. */
+  readonly topicName?: (id: string) => string | undefined
 }
 
 export class SegmentStore {
@@ -58,6 +62,8 @@ export class SegmentStore {
   readonly partitions: JournaledPartitions
   readonly checkpoints: Checkpoints
   readonly hot: HotBatches
+  readonly retention: RetentionTally
+  readonly account: SegmentAccount
   /** Times that something damaged was met. */
   damages = 0
   readonly #log: LogShape
@@ -76,7 +82,7 @@ export class SegmentStore {
   }
 
   private constructor(
-    { journal, files, clock, log, settings }: SegmentStoreParts,
+    { journal, files, clock, log, settings, topicName = () => undefined }: SegmentStoreParts,
     directory: string,
     { manifest, content }: Awaited<ReturnType<typeof Manifest.open>>
   ) {
@@ -89,6 +95,7 @@ export class SegmentStore {
     this.indexes = new Indexes(this.files, log, settings.index_bytes_max)
     this.reads = new ColdReads(this.files, settings.cold_bytes_max)
     this.hot = new HotBatches(settings.hot_bytes_max)
+    this.retention = new RetentionTally({ engine: ENGINE, log, topicName })
     const positions = new Positions(this.files, this.indexes)
     const shared = {
       catalogue: this.catalogue,
@@ -104,6 +111,7 @@ export class SegmentStore {
       manifest,
       clock,
       log,
+      retention: this.retention,
       bounds: {
         bytes: settings.segment_bytes,
         ageMs: settings.segment_age * 1_000,
@@ -139,6 +147,7 @@ export class SegmentStore {
       intervalMs: settings.checkpoint_interval_ms,
       bytes: settings.checkpoint_bytes
     })
+    this.account = new SegmentAccount(this.catalogue, manifest, this.checkpoints)
     this.checkpoints.start()
   }
 

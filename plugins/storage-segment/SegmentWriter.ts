@@ -12,17 +12,25 @@ import {
   type Checkpoint,
   type CheckpointTarget,
   type ClockShape,
-  endOffsetOf,
   FileError,
   isBatch,
   type LogShape,
   type PartitionFigures,
   type PartitionTarget,
+  type RetentionTally,
   readPartitionOperation,
   type TrimTask
 } from "../../core/mod.ts"
 import type { Catalogue } from "./Catalogue.ts"
-import { boundsOf, PlannedPartition, planWrites, type SegmentBounds, type SegmentWrite } from "./CheckpointPlan.ts"
+import {
+  boundsOf,
+  chooseOldest,
+  PlannedPartition,
+  planWrites,
+  positionWithin,
+  type SegmentBounds,
+  type SegmentWrite
+} from "./CheckpointPlan.ts"
 import type { ColdReads } from "./ColdReads.ts"
 import type { Indexes } from "./Indexes.ts"
 import type { Manifest, ManifestState } from "./Manifest.ts"
@@ -32,7 +40,6 @@ import { faultOf, type SegmentFault } from "./SegmentFault.ts"
 import type { SegmentFiles } from "./SegmentFiles.ts"
 import { encodeHeader, HEADER_BYTES, indexName, logName } from "./segment-format.ts"
 import { shortened } from "./shortened.ts"
-import { Trimmed } from "./Trimmed.ts"
 import { writeIndex, writeLog } from "./write-segment.ts"
 
 /** Partitions that are written at a time. */
@@ -47,6 +54,7 @@ export interface SegmentWriterParts {
   readonly positions: Positions
   readonly clock: ClockShape
   readonly log: LogShape
+  readonly retention: RetentionTally
   readonly bounds: SegmentBounds
   /** As the manifest has it. */
   readonly state: ManifestState
@@ -71,7 +79,6 @@ export class SegmentWriter implements CheckpointTarget {
   writtenBytes = 0
   sealed = 0
   removed = 0
-  readonly trimmed: Trimmed
   readonly #parts: SegmentWriterParts
   #nextId: number
   /** Directories that this process has made, or found. */
@@ -87,7 +94,6 @@ export class SegmentWriter implements CheckpointTarget {
     this.#parts = parts
     this.#nextId = parts.state.nextId
     this.state = parts.state
-    this.trimmed = new Trimmed(parts.clock, parts.log)
   }
 
   replayed(): void {}
@@ -103,10 +109,12 @@ export class SegmentWriter implements CheckpointTarget {
   }
 
   async put(checkpoint: Checkpoint): Promise<ReadonlyArray<PartitionFigures>> {
-    const { operations, trims, isClean, epochBase, epochLast, epochLimit, applied } = checkpoint
+    const { operations, trims, deletions, isClean, epochBase, epochLast, epochLimit, applied } = checkpoint
     const planned = await this.#cut(checkpoint, this.#plan(operations))
     const trimOf = new Map(trims.map((trim) => [trim.id, trim]))
     for (const { id } of trims) this.#planned(planned, id)
+    const { oldest } = this.#parts.catalogue
+    for (const deletion of deletions) chooseOldest(oldest, deletion, (id) => this.#planned(planned, id))
     const prepared: Array<Prepared> = []
     const gone: Array<number> = []
     for (const partition of planned.values()) {
@@ -221,6 +229,7 @@ export class SegmentWriter implements CheckpointTarget {
     const rewritten = new Set(writes.map(({ before }) => before))
     const segments = [...whole.filter((segment) => !rewritten.has(segment)), ...writes.map(({ after }) => after)]
     if (trim !== undefined) planned.trim(segments, trim)
+    planned.deleteUnwanted(segments)
     const { id, key, before, logStart, logEnd, leaderEpoch } = planned
     const left = segments.filter(({ end }) => end > logStart)
     const isSame = before !== undefined && left.length === before.segments.length && writes.length === 0
@@ -343,7 +352,7 @@ export class SegmentWriter implements CheckpointTarget {
       this.#directories.delete(id)
     }
     this.removed += unwanted.length
-    this.trimmed.add(prepared.map(({ planned }) => planned))
+    this.#parts.retention.add(prepared.flatMap(({ planned }) => planned.deleted))
     if (unwanted.length + gone.length === 0) return
     // Only when the partitions know where they start now.
     const told = new Promise<void>((resolve) => this.#parts.clock.immediate(resolve))
@@ -378,14 +387,4 @@ export class SegmentWriter implements CheckpointTarget {
     const { pathname: path, reason } = failure.failure
     this.#parts.log.warn("storage-segment", "what is not needed any more could not be removed", { path, reason })
   }
-}
-
-/** Where among the batches that are written the first one lies that ends behind `offset`. */
-function positionWithin(write: SegmentWrite | undefined, offset: number): number {
-  let at = write?.position ?? HEADER_BYTES
-  for (const piece of write?.pieces ?? []) {
-    if (endOffsetOf(piece, 0) > offset) break
-    at += piece.length
-  }
-  return at
 }

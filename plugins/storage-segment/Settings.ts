@@ -4,9 +4,11 @@ import * as v from "valibot"
 const size = (min: number, max = Number.MAX_SAFE_INTEGER) =>
   v.pipe(v.number(), v.integer(), v.minValue(min), v.maxValue(max))
 
+export const SEGMENT_BYTES_MIN = 65_536
+
 export const options = v.strictObject({
   segment_bytes: v.pipe(
-    v.optional(size(65_536, 1_073_741_824), 268_435_456),
+    v.optional(size(SEGMENT_BYTES_MIN, 1_073_741_824), 268_435_456),
     v.description("bytes of a segment above which the next one begins")
   ),
   segment_age: v.pipe(

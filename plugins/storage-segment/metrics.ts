@@ -1,7 +1,7 @@
 /** What a scrape is told of a store's segments. */
 import { Effect, type Scope } from "effect"
-import type { TelemetryShape } from "../../core/mod.ts"
-import type { SegmentStore } from "./SegmentStore.ts"
+import { registerRetention, type TelemetryShape } from "../../core/mod.ts"
+import { ENGINE, type SegmentStore } from "./SegmentStore.ts"
 
 const PREFIX = "manifold_storage_segment"
 
@@ -30,8 +30,6 @@ export function registerMetrics(
     ["written_bytes_total", "Bytes written to segments", () => writer.writtenBytes],
     ["segments_sealed_total", "Segments that were ended", () => writer.sealed],
     ["segments_removed_total", "Segments that were removed", () => writer.removed],
-    ["trimmed_age_bytes_total", "Bytes that went for their age", () => writer.trimmed.forAge],
-    ["trimmed_size_bytes_total", "Bytes that went because their partition keeps no more", () => writer.trimmed.forSize],
     ["cold_reads_total", "Reads of segments", () => reads.reads],
     ["cold_read_bytes_total", "Bytes read from segments", () => reads.readBytes],
     ["indexes_rebuilt_total", "Indexes that were made anew", () => indexes.rebuilt],
@@ -40,5 +38,6 @@ export function registerMetrics(
   return Effect.gen(function* () {
     for (const [name, help, read] of gauges) yield* telemetry.gauge(`${PREFIX}_${name}`, help, read, labels)
     for (const [name, help, read] of counters) yield* telemetry.counterOf(`${PREFIX}_${name}`, help, read, labels)
+    yield* registerRetention(telemetry, store.retention, { ...labels, engine: ENGINE })
   })
 }

@@ -8,6 +8,7 @@ import {
   Journal,
   Log,
   PluginError,
+  SEGMENT_SHARE,
   type StoragePlugin,
   Store,
   Telemetry
@@ -18,7 +19,7 @@ import { makeSegmentEngine } from "./engine.ts"
 import { inspect } from "./inspect.ts"
 import { registerMetrics } from "./metrics.ts"
 import { ENGINE, SegmentStore } from "./SegmentStore.ts"
-import { options, type Settings } from "./Settings.ts"
+import { options, SEGMENT_BYTES_MIN, type Settings } from "./Settings.ts"
 
 const NAME = "storage-segment"
 
@@ -47,10 +48,11 @@ export const plugin = {
         const clock = yield* Clock
         const log = yield* Log
         const files = yield* Files
-        const settings = given as Settings
+        const settings = within(given as Settings, place.bytesMax)
+        const topicName = (id: string): string | undefined => place.topicName(id)
         const store = yield* Effect.acquireRelease(
           Effect.tryPromise({
-            try: () => SegmentStore.open({ directory, journal, files, clock, log, settings }),
+            try: () => SegmentStore.open({ directory, journal, files, clock, log, settings, topicName }),
             catch: failure
           }),
           (opened) => Effect.promise(() => opened.close())
@@ -60,9 +62,16 @@ export const plugin = {
           name: NAME,
           copy: (target) => Effect.tryPromise({ try: () => copySegments(store, files, target), catch: failure })
         })
+        yield* place.account(store.account)
         yield* registerMetrics(yield* Telemetry, store, { store: String(place.number) })
         const engines = yield* Engines
         yield* engines.register(ENGINE, makeSegmentEngine(store))
       })
     )
 } satisfies StoragePlugin
+
+/** Segments of a store that is bounded are a small part of the bound: they go as wholes. */
+function within(settings: Settings, bytesMax: number): Settings {
+  const share = Math.max(SEGMENT_BYTES_MIN, Math.floor(bytesMax * SEGMENT_SHARE))
+  return { ...settings, segment_bytes: Math.min(settings.segment_bytes, share) }
+}

@@ -195,6 +195,7 @@ export const withFiles =
     list: (pathname) => files.list(pathname),
     remove: (pathname) => files.remove(pathname),
     renameUnsafe: (from, to) => files.renameUnsafe(from, to),
+    freeBytes: (pathname) => files.freeBytes(pathname),
     syncDirectory: (pathname) => files.syncDirectory(pathname),
     lock: (pathname) => files.lock(pathname),
     openUnsafe: (pathname, mode) => {

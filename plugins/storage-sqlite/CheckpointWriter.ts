@@ -9,6 +9,7 @@ import {
   type ClockShape,
   decodeWrites,
   type PartitionFigures,
+  type RetentionTally,
   type Timer,
   writePiece
 } from "../../core/mod.ts"
@@ -26,14 +27,16 @@ export class CheckpointWriter implements CheckpointTarget {
   readonly #thread: StoreThread
   readonly #store: SqliteKeyValueStore
   readonly #clock: ClockShape
+  readonly #retention: RetentionTally
   #sweepTimer: Timer | undefined
   #isSweepDue = false
   #isStopped = false
 
-  constructor(thread: StoreThread, store: SqliteKeyValueStore, clock: ClockShape) {
+  constructor(thread: StoreThread, store: SqliteKeyValueStore, clock: ClockShape, retention: RetentionTally) {
     this.#thread = thread
     this.#store = store
     this.#clock = clock
+    this.#retention = retention
   }
 
   get residentBytes(): number {
@@ -52,11 +55,12 @@ export class CheckpointWriter implements CheckpointTarget {
     this.#store.freeze()
   }
 
-  async put({ operations, trims, ...state }: Checkpoint): Promise<ReadonlyArray<PartitionFigures>> {
+  async put({ operations, trims, deletions, ...state }: Checkpoint): Promise<ReadonlyArray<PartitionFigures>> {
     await this.#sendPieces(operations)
-    const answer = await this.#thread.request<"commit">({ kind: "commit", state, trims })
+    const answer = await this.#thread.request<"commit">({ kind: "commit", state, trims, deletions })
     this.rows += answer.rows
     this.#store.putAway(answer.keys)
+    this.#retention.add(answer.deleted)
     if (answer.isSweepDue) this.#sweep()
     return answer.figures
   }

@@ -281,6 +281,7 @@ test("a journal that cannot be opened leaves a database of a graceful stop as it
     directory: folder,
     journal: store.journal,
     thread: StoreThread.inline(systemClock),
+    files: makeNodeFiles(),
     clock: systemClock,
     log: { debug: () => {}, info: () => {}, warn: () => {}, error: () => {}, isEnabled: () => false },
     settings: defaultSettings
@@ -491,6 +492,7 @@ class FailingFiles implements FilesShape {
   readonly list = this.#real.list
   readonly remove = this.#real.remove
   readonly renameUnsafe = this.#real.renameUnsafe
+  readonly freeBytes = this.#real.freeBytes
   readonly syncDirectory = this.#real.syncDirectory
   readonly lock = this.#real.lock
 

@@ -8,6 +8,7 @@ import {
   Checkpoints,
   type ClockShape,
   Epochs,
+  type FilesShape,
   HotBatches,
   JournaledPartitions,
   type JournalShape,
@@ -15,6 +16,7 @@ import {
   KIND_SQLITE,
   type LogShape,
   openSqlite,
+  RetentionTally,
   type SqliteDatabase,
   SqliteError,
   StorageError,
@@ -23,6 +25,7 @@ import {
 import { CheckpointWriter } from "./CheckpointWriter.ts"
 import type { StoreState, StoreStats } from "./database/messages.ts"
 import type { Settings } from "./Settings.ts"
+import { SqliteAccount } from "./SqliteAccount.ts"
 import { SqliteKeyValueStore } from "./SqliteKeyValueStore.ts"
 import { SqliteShelf } from "./SqliteShelf.ts"
 import type { StoreThread } from "./StoreThread.ts"
@@ -37,9 +40,12 @@ export interface StoreParts {
   readonly directory: string
   readonly journal: JournalShape
   readonly thread: StoreThread
+  readonly files: FilesShape
   readonly clock: ClockShape
   readonly log: LogShape
   readonly settings: Settings
+  /** The name of a topic by its id, for the log. */
+  readonly topicName?: (id: string) => string | undefined
 }
 
 export class SqliteStore {
@@ -49,6 +55,8 @@ export class SqliteStore {
   readonly checkpoints: Checkpoints
   readonly writer: CheckpointWriter
   readonly hot: HotBatches
+  readonly retention: RetentionTally
+  readonly account: SqliteAccount
   readonly #thread: StoreThread
   readonly #reading: SqliteDatabase
   #closed: Promise<void> | undefined
@@ -76,7 +84,7 @@ export class SqliteStore {
   }
 
   private constructor(
-    { thread, journal, clock, log, settings }: StoreParts,
+    { thread, journal, files, clock, log, settings, topicName = () => undefined }: StoreParts,
     pathname: string,
     reading: SqliteDatabase,
     epochs: Epochs,
@@ -87,7 +95,8 @@ export class SqliteStore {
     this.#reading = reading
     this.hot = new HotBatches(settings.hot_bytes_max)
     this.keyValue = new SqliteKeyValueStore(thread, reading, found.keys)
-    this.writer = new CheckpointWriter(thread, this.keyValue, clock)
+    this.retention = new RetentionTally({ engine: "sqlite", log, topicName })
+    this.writer = new CheckpointWriter(thread, this.keyValue, clock, this.retention)
     this.partitions = new JournaledPartitions({
       engine: "sqlite",
       kind: KIND_SQLITE,
@@ -115,6 +124,7 @@ export class SqliteStore {
       intervalMs: settings.checkpoint_interval_ms,
       bytes: settings.checkpoint_bytes
     })
+    this.account = new SqliteAccount({ thread, checkpoints: this.checkpoints, files, pathname })
     this.checkpoints.start()
   }
 

@@ -55,6 +55,7 @@ export interface TestStore {
 export async function openTestStore(directory: string, options: TestStoreOptions = {}): Promise<TestStore> {
   mkdirSync(directory, { recursive: true })
   const clock = options.clock ?? systemClock
+  const files = options.files ?? makeNodeFiles()
   const lines: Array<string> = []
   const keep =
     (level: string) =>
@@ -73,7 +74,7 @@ export async function openTestStore(directory: string, options: TestStoreOptions
     Scope.provide(
       openDiskJournal({
         directory,
-        files: options.files ?? makeNodeFiles(),
+        files,
         clock,
         turn,
         log,
@@ -94,10 +95,12 @@ export async function openTestStore(directory: string, options: TestStoreOptions
     : StoreThread.inline(clock, server)
   const settings = { ...defaultSettings, ...options.settings }
   const endJournal = (): Promise<void> => Effect.runPromise(Scope.close(scope, Exit.void))
-  const store = await SqliteStore.open({ directory, journal, thread, clock, log, settings }).catch(async (error) => {
-    await endJournal()
-    throw error
-  })
+  const store = await SqliteStore.open({ directory, journal, thread, files, clock, log, settings }).catch(
+    async (error) => {
+      await endJournal()
+      throw error
+    }
+  )
   journal.register(store.checkpoints)
   journal.bind(store.keyValue)
   await Effect.runPromise(recover)
@@ -133,5 +136,6 @@ export async function openBareStore(directory: string, isThreaded: boolean): Pro
   const log: LogShape = { debug: nothing, info: nothing, warn: nothing, error: nothing, isEnabled: () => false }
   const thread = isThreaded ? StoreThread.started(hostThreads, threadSource()) : StoreThread.inline(systemClock)
   const settings = { ...defaultSettings, checkpoint_interval_ms: 3_600_000, checkpoint_bytes: 1_000_000_000 }
-  return await SqliteStore.open({ directory, journal, thread, clock: systemClock, log, settings })
+  const files = makeNodeFiles()
+  return await SqliteStore.open({ directory, journal, thread, files, clock: systemClock, log, settings })
 }

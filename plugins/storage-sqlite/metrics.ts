@@ -1,13 +1,14 @@
 /** What a scrape is told of a store's database. */
 import { Effect, type Scope } from "effect"
-import type { TelemetryShape } from "../../core/mod.ts"
+import { registerRetention, type TelemetryShape } from "../../core/mod.ts"
+import { ENGINE } from "./engine.ts"
 import type { SqliteStore } from "./SqliteStore.ts"
 
 const PREFIX = "manifold_storage_sqlite"
 
 export function registerMetrics(
   telemetry: TelemetryShape,
-  { checkpoints, hot, keyValue, partitions, writer }: SqliteStore,
+  { checkpoints, hot, keyValue, partitions, retention, writer }: SqliteStore,
   labels: Readonly<Record<string, string>>
 ): Effect.Effect<void, never, Scope.Scope> {
   const gauges: ReadonlyArray<readonly [name: string, help: string, read: () => number]> = [
@@ -27,5 +28,6 @@ export function registerMetrics(
   return Effect.gen(function* () {
     for (const [name, help, read] of gauges) yield* telemetry.gauge(`${PREFIX}_${name}`, help, read, labels)
     for (const [name, help, read] of counters) yield* telemetry.counterOf(`${PREFIX}_${name}`, help, read, labels)
+    yield* registerRetention(telemetry, retention, { ...labels, engine: ENGINE })
   })
 }

@@ -56,7 +56,9 @@ export const plugin = {
           Effect.tryPromise({
             try: () => {
               const thread = StoreThread.started(threads, threadSource())
-              return SqliteStore.open({ directory, journal, thread, clock, log, settings: given as Settings })
+              const topicName = (id: string): string | undefined => place.topicName(id)
+              const settings = given as Settings
+              return SqliteStore.open({ directory, journal, thread, files, clock, log, settings, topicName })
             },
             catch: (error) => failure(error instanceof Error ? error : new Error(String(error)))
           }),
@@ -64,6 +66,7 @@ export const plugin = {
         )
         journal.register(store.checkpoints)
         yield* place.keeps(storedPart(store, files))
+        yield* place.account(store.account)
         yield* registerMetrics(yield* Telemetry, store, { store: String(place.number) })
         const engines = yield* Engines
         const stores = yield* KeyValueStores

@@ -82,7 +82,14 @@ async function build(
     Context.add(Files, files),
     Context.add(Log, silent),
     Context.add(Journal, ground.journal),
-    Context.add(Store, { number: 0, directory: ground.directory, keeps: () => Effect.void })
+    Context.add(Store, {
+      number: 0,
+      directory: ground.directory,
+      keeps: () => Effect.void,
+      account: () => Effect.void,
+      bytesMax: Number.POSITIVE_INFINITY,
+      topicName: () => undefined
+    })
   )
   // It uses these of all that a node's plugin may use.
   await Effect.runPromise(

@@ -138,9 +138,15 @@ async function story(data: string, disk: (broker: () => BrokerProcess) => Disk, 
     const client = await RawMqtt.connect(at.mqtt, { version: 5 })
     const watcher = await RawMqtt.connect(at.mqtt, { version: 5 })
     await watcher.subscribe("$SYS/brokers/alarms/alert", 0)
-    const alarm = async (): Promise<string> => {
-      const { value } = JSON.parse(Buffer.from((await watcher.expect("publish")).payload).toString())
-      return `${value.alarm} ${value.name}`
+    /** The journal's own, and that of a directory without room, which may come first and keep the journal from meeting its end. */
+    const alarms = new Set<string>()
+    const alarm = async (isOn: boolean): Promise<void> => {
+      const isThere = (): boolean => alarms.has("disk_full") || alarms.has("data_full")
+      while (isThere() !== isOn) {
+        const { value } = JSON.parse(Buffer.from((await watcher.expect("publish", RECOVERY_MS_MAX)).payload).toString())
+        if (value.alarm === "activate") alarms.add(value.name)
+        else alarms.delete(value.name)
+      }
     }
     const kafka = await RawKafka.open(at.kafka)
     await kafka.topic(TOPIC)
@@ -174,7 +180,7 @@ async function story(data: string, disk: (broker: () => BrokerProcess) => Disk, 
     await unanswered(at)
     await readable(at, kafka)
     expect(at.isAlive).toBe(true)
-    expect(await alarm()).toBe("activate disk_full")
+    await alarm(true)
 
     free()
     const refusedMax = RECOVERY_MS_MAX / 50
@@ -184,7 +190,7 @@ async function story(data: string, disk: (broker: () => BrokerProcess) => Disk, 
       expect(attempts).toBeLessThan(refusedMax)
       await sleep(50)
     }
-    expect(await alarm()).toBe("deactivate disk_full")
+    await alarm(false)
     await until("a record that is taken again", async () => (await produceOnce(kafka, "after")) === 0, RECOVERY_MS_MAX)
     for (let count = 0; count < 50; count++) expect(isTaken(await one(100))).toBe(true)
     const last = number

@@ -6,6 +6,7 @@
  */
 import { Context, Effect, Exit, Layer, Scope } from "effect"
 import * as v from "valibot"
+import { RETAINED_LIMITS } from "../../core/ingress/retained-limits.ts"
 import {
   Clock,
   type ClockShape,
@@ -20,7 +21,6 @@ import {
   type RouterShape,
   Telemetry
 } from "../../core/mod.ts"
-import { RETAINED_LIMITS } from "../../core/ingress/retained-limits.ts"
 import { startNode } from "../../core/node/mod.ts"
 import type { Simulation } from "../../core/platform/simulated.ts"
 import { ShardRouter } from "../../core/router/Router.ts"
@@ -80,6 +80,7 @@ export class SimulatedNode {
         })
       },
       retained: RETAINED_LIMITS,
+      budget: { dataBytesMax: 0, tenantBytesMax: 0 },
       defaultTopic: { engine: "memory", mode: "memory", partitions: scenario.kafkaPartitions },
       declared: [
         scenario.commitMsMax === 0

@@ -125,6 +125,11 @@ test("beyond the bound, and while the disk is full, they are refused; 0 = none a
   await answer()
   assert.deepEqual(a?.refused.slice(2), ["full"])
   node.refusal = 0
+  for (const { room } of node.shards) room.pressure = "full"
+  a?.publish("$delayed/1/t/a", "no room", 1)
+  await answer()
+  assert.deepEqual(a?.refused.slice(3), ["no room"])
+  for (const { room } of node.shards) room.pressure = "ok"
   const off = await make({ delayed_messages_max: 0 })
   off.publishers[0]?.publish("$delayed/1/t/a", "off", 1)
   await off.answer()

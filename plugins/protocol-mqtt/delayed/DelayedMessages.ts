@@ -158,9 +158,10 @@ export class DelayedMessages implements WheelTask, PendingPlace {
 
   /** Takes a message whose topic name is the one to publish it on; its ranges are the caller's. ACCEPTED_PENDING, or a refusal. */
   take(message: Message, principal: Principal, dueAtMs: number): number {
-    const { journal, clock } = this.#broker.services
+    const { journal, clock, room } = this.#broker.services
     const { tenant } = message
-    const isFull = (this.#counts.get(tenant) ?? 0) >= this.#broker.settings.delayed_messages_max
+    const isMany = (this.#counts.get(tenant) ?? 0) >= this.#broker.settings.delayed_messages_max
+    const isFull = isMany || room.refusal !== 0
     if (isFull || journal.refusal !== 0) return REFUSED_QUOTA
     const number = this.#broker.sessions.takeNumber()
     const acceptedAtMs = clock.nowMs()

@@ -51,3 +51,44 @@ test("an alarm is told when storage takes nothing, at each interval while that l
   assert.deepEqual(await told(1_000), lines("deactivate", "storage_failed"))
   assert.deepEqual(await told(3 * INTERVAL_MS), [])
 })
+
+test("the first shard tells when the data directory is nearly full, and when it is full, beside what else is the matter", async () => {
+  const node = new TestNode()
+  await node.start()
+  const watcher = new TestClient(node, "watcher", 5)
+  watcher.connect()
+  await node.settle()
+  watcher.answer()
+  watcher.send(encode.subscribe(5, 1, [{ filter: "$SYS/brokers/alarms/alert", qos: 0 }]))
+  await node.settle()
+  const facts = { node: "n1", version: "1", address: "here", startedAtMs: 0, topicCount: () => 0 }
+  for (const { broker } of node.shards) {
+    broker.system = new SystemTopics(broker, facts, 3_600_000)
+    new StorageAlarm(broker, broker.system, INTERVAL_MS)
+  }
+  const told = async (ms: number): Promise<ReadonlyArray<string>> => {
+    await node.advance(ms)
+    watcher.answer()
+    const got = watcher.got.splice(0).map(({ payload }) => JSON.parse(String(payload)).value)
+    return got.map(({ alarm, name, details }) => `${alarm} ${name} ${details.shard}`)
+  }
+  const press = (pressure: "ok" | "high" | "full"): void => {
+    for (const { room } of node.shards) room.pressure = pressure
+  }
+  press("high")
+  assert.deepEqual(await told(1_000), ["activate data_high 0"])
+  press("full")
+  assert.deepEqual(await told(1_000), ["activate data_full 0"])
+  for (const { journal } of node.shards) journal.refusal = DISK_FULL
+  assert.deepEqual((await told(1_000)).toSorted(), ["activate disk_full 0", "activate disk_full 1"])
+  for (const { journal } of node.shards) journal.refusal = 0
+  press("high")
+  assert.deepEqual((await told(1_000)).toSorted(), [
+    "deactivate data_full 0",
+    "deactivate disk_full 0",
+    "deactivate disk_full 1"
+  ])
+  press("ok")
+  assert.deepEqual(await told(1_000), ["deactivate data_high 0"])
+  assert.deepEqual(await told(3 * INTERVAL_MS), [])
+})

@@ -3,8 +3,16 @@ import { mkdtempSync, rmSync } from "node:fs"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
 import { after, test } from "node:test"
-import { ByteWriter, RecordBatchBuilder, recordBatch, writeAppendHead, writeCut, writeMade } from "../../../core/mod.ts"
-import type { Answer, Request } from "./messages.ts"
+import {
+  ByteWriter,
+  RecordBatchBuilder,
+  recordBatch,
+  writeAppendHead,
+  writeCut,
+  writeMade,
+  writePartitionRemoved
+} from "../../../core/mod.ts"
+import type { Answer, Answers, Request } from "./messages.ts"
 import { StoreServer } from "./StoreServer.ts"
 import { openForReading } from "./schema.ts"
 
@@ -35,7 +43,7 @@ function put(server: StoreServer, applied: number, ...operations: ReadonlyArray<
   }
   ask(server, { kind: "part", bytes: writer.bytes.slice(0, writer.length) })
   const state = { applied, isClean: false, epochBase: 0, epochLast: 0, epochLimit: 0 }
-  ask(server, { kind: "commit", state, trims: [] })
+  ask(server, { kind: "commit", state, trims: [], deletions: [] })
 }
 
 const append = (base: number) => (writer: ByteWriter) => {
@@ -66,5 +74,45 @@ test("a log is cut by a cut, and by what is appended below its end; its figures 
   // The same once more changes nothing.
   put(server, 3, append(1))
   assert.deepEqual(found(), [0, 2, 2, 2, 0, [0, 1]])
+  ask(server, { kind: "close" })
+})
+
+test("what tenants have is counted from the rows once, not in the midst of a checkpoint, and kept up from then on", () => {
+  const pathname = join(root, "tenants.sqlite")
+  const server = new StoreServer()
+  ask(server, { kind: "open", pathname, cacheBytes: 1_048_576, walBytes: 1_048_576 })
+  const one = batchAt(0).length
+  const tenants = (): ReadonlyArray<readonly [number, number]> => {
+    const answer = ask(server, { kind: "use" })
+    assert.ok(answer !== undefined && "value" in answer)
+    return (answer.value as Answers["use"]).tenants
+  }
+  put(server, 1, (writer) => writeMade(writer, 1, 7, "topic", 0), append(0), append(1), append(2))
+  const writer = new ByteWriter()
+  writer.uint32(0)
+  writePartitionRemoved(writer, 1)
+  writer.setUint32(0, writer.length - 4)
+  ask(server, { kind: "part", bytes: writer.bytes.slice(0, writer.length) })
+  assert.deepEqual(tenants(), [], "the removal would count twice")
+  put(server, 2, (next) => writeMade(next, 2, 8, "other", 0))
+  assert.deepEqual(tenants(), [[8, 0]])
+  put(
+    server,
+    3,
+    (next) => writeMade(next, 3, 9, "third", 0),
+    (next) => {
+      writeAppendHead(next, 3, 5)
+      next.raw(batchAt(0), 0, one)
+    }
+  )
+  assert.deepEqual(tenants(), [
+    [8, 0],
+    [9, one]
+  ])
+  put(server, 4, (next) => writePartitionRemoved(next, 3))
+  assert.deepEqual(tenants(), [
+    [8, 0],
+    [9, 0]
+  ])
   ask(server, { kind: "close" })
 })

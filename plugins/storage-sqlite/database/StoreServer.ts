@@ -11,6 +11,7 @@ import { type SqliteDatabase, SqliteError, type SqliteRow, type SqliteStatement 
 import type { Answer, Answers, CommitAnswer, Failure, RangeAnswer, Request, RequestOf } from "./messages.ts"
 import { type OperationTarget, readOperation } from "./operations.ts"
 import { PartitionRows } from "./PartitionRows.ts"
+import { RowRetention } from "./RowRetention.ts"
 import { explain, openDatabase } from "./schema.ts"
 
 const PAGE_ROWS = 256
@@ -36,6 +37,7 @@ export class StoreServer implements OperationTarget {
   #database: SqliteDatabase | undefined
   #pathname = ""
   #partitions: PartitionRows | undefined
+  #retention: RowRetention | undefined
   #statements: Statements | undefined
   #isInTransaction = false
   #failure: Failure | undefined
@@ -122,6 +124,15 @@ export class StoreServer implements OperationTarget {
         return { bytes: this.#rows().atTime(request.id, request.offset, request.end, request.timestamp) }
       case "sum":
         return { bytes: this.#rows().sum(request.id, request.bounds) }
+      case "use": {
+        const rows = this.#rows()
+        const { used, free } = rows.pages()
+        // Rows that a transaction has changed are not to be added up: it will tell what it changes.
+        const tenants = rows.knowsTenants || !this.#isInTransaction ? rows.tenants() : []
+        return { usedBytes: used, freeBytes: free, tenants }
+      }
+      case "oldest":
+        return { pieces: this.#retained().oldest(request.bytesMax, request.tenant) }
       case "sweep":
         return this.#sweep()
       case "backup":
@@ -144,6 +155,7 @@ export class StoreServer implements OperationTarget {
     this.#database = database
     this.#pathname = pathname
     this.#partitions = new PartitionRows(database)
+    this.#retention = new RowRetention(this.#partitions)
     this.#statements = {
       insert: database.prepare("INSERT OR REPLACE INTO key_value VALUES (?, ?)"),
       update: database.prepare("UPDATE key_value SET value = ? WHERE key = ?"),
@@ -181,23 +193,26 @@ export class StoreServer implements OperationTarget {
     }
   }
 
-  #commit({ state, trims }: RequestOf<"commit">): CommitAnswer {
+  #commit({ state, trims, deletions }: RequestOf<"commit">): CommitAnswer {
     const failure = this.#failure
     this.#failure = undefined
     if (failure !== undefined) throw new SqliteError(failure.fault, failure.message)
     try {
       this.#begin()
       const rows = this.#rows()
-      for (const task of trims) rows.trim(task)
+      const retention = this.#retained()
+      for (const task of trims) retention.trim(task)
+      for (const deletion of deletions) retention.deleteOldest(deletion)
       const figures = rows.flush()
       const { applied, isClean, epochBase, epochLast, epochLimit } = state
       this.#prepared().setState.run(applied, isClean ? 1 : 0, epochBase, epochLast, epochLimit, this.#keys)
       this.#opened().exec("COMMIT")
       this.#isInTransaction = false
+      rows.committed()
       const count = rows.rows + this.#keyRows
       rows.rows = 0
       this.#keyRows = 0
-      return { keys: this.#keys, rows: count, figures, isSweepDue: rows.isSweepDue }
+      return { keys: this.#keys, rows: count, figures, deleted: retention.take(), isSweepDue: rows.isSweepDue }
     } catch (error) {
       this.#undo()
       throw error
@@ -267,6 +282,7 @@ export class StoreServer implements OperationTarget {
     this.#keys = this.#keysBefore
     this.#keyRows = 0
     this.#partitions?.reset()
+    this.#retention?.reset()
     try {
       this.#database?.exec("ROLLBACK")
     } catch {
@@ -293,6 +309,13 @@ export class StoreServer implements OperationTarget {
       throw new SqliteError("failed", "the database is closed")
     }
     return this.#statements
+  }
+
+  #retained(): RowRetention {
+    if (this.#database === undefined || this.#retention === undefined) {
+      throw new SqliteError("failed", "the database is closed")
+    }
+    return this.#retention
   }
 
   #rows(): PartitionRows {

@@ -2,7 +2,15 @@
  * What is said between a shard and its storage thread. Requests are answered in the order in which they were sent; a part of a checkpoint
  * has no answer.
  */
-import type { BatchBounds, EpochState, PartitionFigures, TrimTask } from "../../../core/mod.ts"
+import type {
+  BatchBounds,
+  DeletedRange,
+  Deletion,
+  EpochState,
+  OldestPiece,
+  PartitionFigures,
+  TrimTask
+} from "../../../core/mod.ts"
 import type { SqliteFault } from "../../../core/platform/mod.ts"
 
 /** One row of the table `state`. */
@@ -16,7 +24,12 @@ export type Request =
   | { readonly kind: "open"; readonly pathname: string; readonly cacheBytes: number; readonly walBytes: number }
   /** Operations, each with its length before it; done within the transaction that the next "commit" ends. */
   | { readonly kind: "part"; readonly bytes: Uint8Array }
-  | { readonly kind: "commit"; readonly state: Omit<StoreState, "keys">; readonly trims: ReadonlyArray<TrimTask> }
+  | {
+      readonly kind: "commit"
+      readonly state: Omit<StoreState, "keys">
+      readonly trims: ReadonlyArray<TrimTask>
+      readonly deletions: ReadonlyArray<Deletion>
+    }
   | {
       readonly kind: "range"
       readonly start: Uint8Array
@@ -46,6 +59,10 @@ export type Request =
   | { readonly kind: "sum"; readonly id: number; readonly bounds: BatchBounds }
   | { readonly kind: "backup"; readonly pathname: string }
   | { readonly kind: "stats" }
+  /** What is taken of the disk. */
+  | { readonly kind: "use" }
+  /** The oldest batches, of one tenant or of all, until they have so many bytes. */
+  | { readonly kind: "oldest"; readonly bytesMax: number; readonly tenant: number | undefined }
   /** Forgets rows of what was removed or deleted, some at a time. */
   | { readonly kind: "sweep" }
   | { readonly kind: "close" }
@@ -61,6 +78,8 @@ export interface CommitAnswer {
   readonly rows: number
   /** Of the partitions that were changed. */
   readonly figures: ReadonlyArray<PartitionFigures>
+  /** What retention deleted. */
+  readonly deleted: ReadonlyArray<DeletedRange>
   /** There is something for "sweep". */
   readonly isSweepDue: boolean
 }
@@ -81,6 +100,15 @@ export interface StoreStats {
   readonly applied: number
 }
 
+export interface StoreUse {
+  /** Pages that hold something, but for batches whose rows are about to go. */
+  readonly usedBytes: number
+  /** Pages that are written over before the file grows. */
+  readonly freeBytes: number
+  /** Bytes of batches by tenant. */
+  readonly tenants: ReadonlyArray<readonly [tenant: number, bytes: number]>
+}
+
 export interface Answers {
   readonly open: StoreState & { readonly nextPartition: number }
   readonly part: undefined
@@ -92,6 +120,8 @@ export interface Answers {
   readonly sum: { readonly bytes: number }
   readonly backup: { readonly applied: number }
   readonly stats: StoreStats
+  readonly use: StoreUse
+  readonly oldest: { readonly pieces: ReadonlyArray<OldestPiece> }
   readonly sweep: { readonly isSweepDue: boolean }
   readonly close: Record<string, never>
 }

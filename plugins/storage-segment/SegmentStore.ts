@@ -21,6 +21,7 @@ import {
 import { Catalogue } from "./Catalogue.ts"
 import { ColdReads } from "./ColdReads.ts"
 import { Indexes } from "./Indexes.ts"
+import { IndexRewrites } from "./IndexRewrites.ts"
 import { Manifest, type ManifestContent } from "./Manifest.ts"
 import { Positions } from "./Positions.ts"
 import type { Segment } from "./Segment.ts"
@@ -86,7 +87,8 @@ export class SegmentStore {
     this.manifest = manifest
     this.catalogue = new Catalogue(partitions)
     this.files = new SegmentFiles(files, directory, settings.open_files_max)
-    this.indexes = new Indexes(this.files, log, settings.index_bytes_max)
+    const isNamed = (id: number, segment: Segment): boolean => this.catalogue.names(id, segment)
+    this.indexes = new Indexes(this.files, new IndexRewrites(this.files, log, isNamed), settings.index_bytes_max)
     this.reads = new ColdReads(this.files, settings.cold_bytes_max)
     this.hot = new HotBatches(settings.hot_bytes_max)
     const positions = new Positions(this.files, this.indexes)
@@ -166,6 +168,7 @@ export class SegmentStore {
   async #close(): Promise<void> {
     await this.checkpoints.stop()
     await this.writer.whenIdle()
+    await this.indexes.rewrites.whenIdle()
     this.manifest.close()
     this.files.close()
   }

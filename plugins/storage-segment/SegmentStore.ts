@@ -31,6 +31,7 @@ import { SegmentShelf } from "./SegmentShelf.ts"
 import { SegmentWriter } from "./SegmentWriter.ts"
 import type { Settings } from "./Settings.ts"
 import { logName } from "./segment-format.ts"
+import { LOST_MANIFEST_REMEDY, whyNotNew } from "./store-mark.ts"
 
 /** The name of the segments' directory in the store's. */
 export const DIRECTORY_NAME = "segments"
@@ -69,10 +70,13 @@ export class SegmentStore {
   static async open(parts: SegmentStoreParts): Promise<SegmentStore> {
     const directory = join(parts.directory, DIRECTORY_NAME)
     try {
-      return new SegmentStore(parts, directory, await Manifest.open(parts.files, directory))
+      const opened = await Manifest.open(parts.files, directory)
+      const why = opened.manifest.isThere ? undefined : await whyNotNew(parts.files, directory)
+      if (why !== undefined) throw unusable(`${opened.manifest.pathname}: ${why}: ${LOST_MANIFEST_REMEDY}`)
+      return new SegmentStore(parts, directory, opened)
     } catch (error) {
-      if (!(error instanceof FileError || error instanceof SegmentFault)) throw error
-      throw new StorageError({ engine: ENGINE, reason: new Unusable({ message: error.message }) })
+      if (error instanceof SegmentFault) throw unusable(`${error.message}: ${LOST_MANIFEST_REMEDY}`)
+      throw error instanceof FileError ? unusable(error.message) : error
     }
   }
 
@@ -180,4 +184,8 @@ export class SegmentStore {
     this.#told.add(place)
     this.#log.error(AREA, "a segment is damaged here; what it holds there is not served", { path, byte, reason })
   }
+}
+
+function unusable(message: string): StorageError {
+  return new StorageError({ engine: ENGINE, reason: new Unusable({ message }) })
 }

@@ -104,6 +104,10 @@ export class SegmentWriter implements CheckpointTarget {
 
   async put(checkpoint: Checkpoint): Promise<ReadonlyArray<PartitionFigures>> {
     const { operations, trims, isClean, epochBase, epochLast, epochLimit, applied } = checkpoint
+    const epochs = { epochBase, epochLast, epochLimit }
+    // Segments without a manifest are those of a store that has lost it.
+    if (!this.#parts.manifest.isThere)
+      await this.#say([], [], { applied: this.state.applied, isClean: false, ...epochs })
     const planned = await this.#cut(checkpoint, this.#plan(operations))
     const trimOf = new Map(trims.map((trim) => [trim.id, trim]))
     for (const { id } of trims) this.#planned(planned, id)
@@ -117,7 +121,7 @@ export class SegmentWriter implements CheckpointTarget {
       }
     }
     await this.#write(prepared)
-    await this.#say(prepared, gone, { applied, isClean, epochBase, epochLast, epochLimit })
+    await this.#say(prepared, gone, { applied, isClean, ...epochs })
     return prepared.map(({ after }) => ({ id: after.id, logStart: after.logStart, bytes: storedBytes(after) }))
   }
 

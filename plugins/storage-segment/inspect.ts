@@ -31,6 +31,7 @@ import {
   indexName,
   logName
 } from "./segment-format.ts"
+import { LOST_MANIFEST_REMEDY, MARK_NAMES, whyNotNew } from "./store-mark.ts"
 
 /** Bytes that are read at a time. */
 const PIECE_BYTES = 1_048_576
@@ -44,29 +45,47 @@ const INDEX_REMEDY = "none is needed: it is made anew when it is read"
 export const inspect: Inspect = (_options, request) =>
   Effect.gen(function* () {
     const names = yield* request.files.list(request.directory)
-    if (!names.includes(`${DIRECTORY_NAME}/`)) return []
     const directory = join(request.directory, DIRECTORY_NAME)
-    if (!(yield* request.files.list(directory)).includes(MANIFEST_NAME)) return []
-    return [yield* Effect.promise(() => look(request, directory))]
+    const isThere = names.includes(`${DIRECTORY_NAME}/`)
+    if (isThere && (yield* request.files.list(directory)).includes(MANIFEST_NAME)) {
+      return [yield* Effect.promise(() => look(request, directory))]
+    }
+    const why = yield* Effect.tryPromise({
+      try: () => whyNotNew(request.files, directory),
+      catch: (error) => error as FileError
+    })
+    return why === undefined ? [] : [{ ...NOTHING, damage: [manifestDamage(directory, why)] }]
   }).pipe(Effect.mapError((error) => new PluginError({ plugin: "storage-segment", message: error.message })))
+
+const NOTHING: PartReport = {
+  part: "segments",
+  names: [DIRECTORY_NAME, ...MARK_NAMES],
+  bytes: 0,
+  counts: {},
+  damage: [],
+  notes: []
+}
+
+function manifestDamage(directory: string, message: string, position?: number): Damage {
+  const place = position === undefined ? {} : { position }
+  return { pathname: join(directory, MANIFEST_NAME), ...place, message, remedy: LOST_MANIFEST_REMEDY }
+}
 
 async function look(request: InspectionRequest, directory: string): Promise<PartReport> {
   const { files } = request
-  const report = { part: "segments", names: [DIRECTORY_NAME], notes: [] }
   let content: ManifestContent
   try {
     content = (await Manifest.open(files, directory)).content
   } catch (error) {
     if (!(error instanceof SegmentFault || error instanceof FileError)) throw error
-    const position = error instanceof SegmentFault ? { position: error.position } : {}
-    const damage = { pathname: join(directory, MANIFEST_NAME), ...position, message: error.reason, remedy: REMEDY }
-    return { ...report, bytes: 0, counts: {}, damage: [damage] }
+    const position = error instanceof SegmentFault ? error.position : undefined
+    return { ...NOTHING, damage: [manifestDamage(directory, error.reason, position)] }
   }
   const damage: Array<Damage> = []
   if (request.depth === "verify") {
     for (const partition of content.partitions.values()) await verify(request, directory, partition, damage)
   }
-  return { ...report, ...figures(content), damage }
+  return { ...NOTHING, ...figures(content), damage }
 }
 
 function figures({ partitions, state }: ManifestContent): Pick<PartReport, "bytes" | "counts"> {

@@ -16,7 +16,8 @@ import { type ConfigFile, loadOrTell } from "./configuration.ts"
 import { fail, logLine, note, oneLine, say } from "./output.ts"
 import { columns, outputOf } from "./plugin-facts.ts"
 
-const MIB = 1_048_576
+/** Bytes of what a rate may be given in. */
+const UNITS: Readonly<Record<string, number>> = { KiB: 1_024, MiB: 1_048_576, GiB: 1_073_741_824 }
 
 /** Looks through the directory that the configuration names, and tells; returns the exit code. */
 export async function tellStorage(
@@ -54,13 +55,14 @@ export async function tellStorage(
   }
 }
 
-/** Bytes a second at most, from `--rate MIB`; without it as fast as it goes. Throws {@link UsageError}. */
+/** Bytes a second at most, from `--rate 50` (MiB) or `--rate 512KiB`; without it as fast as it goes. Throws {@link UsageError}. */
 export function rateOf({ values }: Arguments): number {
   const asked = values.get("--rate")
   if (asked === undefined) return Number.POSITIVE_INFINITY
-  const rate = /^\d{1,6}(?:\.\d{1,3})?$/.test(asked) ? Number(asked) : 0
+  const [, digits = "0", unit = "MiB"] = /^(\d{1,6}(?:\.\d{1,3})?)(KiB|MiB|GiB)?$/.exec(asked) ?? []
+  const rate = Number(digits) * (UNITS[unit] ?? 0)
   if (rate <= 0) throw new UsageError(`--rate is ${JSON.stringify(asked)}; expected MiB a second: --rate 50`)
-  return rate * MIB
+  return rate
 }
 
 function asJson({ directory, id, createdBy, stores, parts }: DirectoryReport): unknown {

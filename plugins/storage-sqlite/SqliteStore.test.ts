@@ -96,11 +96,13 @@ async function append(partition: Partition, bytes: Uint8Array, records = 1): Pro
   await until(isCommitted(partition))
 }
 
-async function inspected(folder: string, depth: "stats" | "verify"): Promise<PartReport> {
+async function inspected(
+  folder: string,
+  depth: "stats" | "verify",
+  pace: (bytes: number) => Promise<void> = () => Promise.resolve()
+): Promise<PartReport> {
   const files = makeNodeFiles()
-  const [report, ...more] = await Effect.runPromise(
-    inspect({}, { depth, store: 0, directory: folder, files, pace: () => Promise.resolve() })
-  )
+  const [report, ...more] = await Effect.runPromise(inspect({}, { depth, store: 0, directory: folder, files, pace }))
   assert.ok(report !== undefined && more.length === 0)
   return report
 }
@@ -339,8 +341,10 @@ test("a newer format, another program's database, no database at all: one line e
 
 test("a damaged page is told at the opening, a damaged batch by verify", async () => {
   const folder = await filled()
-  const whole = await inspected(folder, "verify")
+  let read = 0
+  const whole = await inspected(folder, "verify", async (bytes) => void (read += bytes))
   assert.deepEqual(whole.damage, [])
+  assert.ok(read >= statSync(join(folder, DATABASE_NAME)).size, `${read} bytes were waited for`)
   assert.equal(whole.counts["batches"], 40)
   assert.equal(whole.counts["keys"], 200)
   const pathname = join(folder, DATABASE_NAME)

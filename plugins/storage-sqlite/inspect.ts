@@ -69,7 +69,8 @@ async function look(
           const [found] = Object.values(row)
           if (found !== "ok") tell(String(found).replaceAll("\n", " "))
         }
-        await pace(number(database.prepare("PRAGMA page_count").get(), "page_count"))
+        // The tables are the database, about.
+        await pace(sizeOfPages(database) / TABLES.length)
       }
       await checkBatches(database, pace, tell)
     }
@@ -99,6 +100,11 @@ function countsOf(database: SqliteDatabase): Record<string, number> {
     records: number(found, "records"),
     batch_bytes: number(found, "bytes")
   }
+}
+
+function sizeOfPages(database: SqliteDatabase): number {
+  const pragma = (name: string): number => number(database.prepare(`PRAGMA ${name}`).get(), name)
+  return pragma("page_count") * pragma("page_size")
 }
 
 /** Reads every batch, some rows at a time, and compares it with its checksum and with the columns beside it. */

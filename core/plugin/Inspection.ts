@@ -57,6 +57,43 @@ export type Inspect = (
   request: InspectionRequest
 ) => Effect.Effect<ReadonlyArray<PartReport>, PluginError>
 
+export interface RepairRequest {
+  /** The store, and the directory in which its files lie. Nobody else uses them: the directory's lock is held. */
+  readonly store: number
+  readonly directory: string
+  readonly files: FilesShape
+  readonly nowMs: number
+  /** As {@link InspectionRequest.pace}. */
+  pace(bytes: number): Promise<void>
+  /** False: nothing is changed, and the steps are those that would be taken. */
+  readonly isApplied: boolean
+  /** What becomes of what cannot be made anew from something else: it stays as it is, the log is cut before it, it is moved aside. */
+  readonly broken: "leave" | "truncate" | "quarantine"
+  /** What says which files there are may be made anew from these. */
+  readonly rebuildsManifest: boolean
+  /** Entries of the store's journal up to this one are gone: what a state says that it has, at least. Undefined = the journal cannot be read. */
+  readonly journalBegins: number | undefined
+}
+
+/** Something that is not as it was written, and what is done about it. */
+export interface RepairStep {
+  /** One word: "rewrite", "correct", "truncate", "quarantine", "rebuild". */
+  readonly action: string
+  readonly pathname: string
+  /** What was found, and what is done or would be, half a sentence for a person; offsets that are lost are named. */
+  readonly message: string
+  /** Options of the command one of which has to be given first; "" = none. */
+  readonly needs: string
+  /** It is done, and durable. */
+  readonly isDone: boolean
+}
+
+/**
+ * Makes right what can be made right of a plugin's files, while nothing runs on them; nothing where all is whole. Nothing is ever deleted:
+ * what has to go is moved into a directory `quarantine`. A process that ends anywhere within leaves what another repair can take up.
+ */
+export type Repair = (options: unknown, request: RepairRequest) => Effect.Effect<ReadonlyArray<RepairStep>, PluginError>
+
 /** What a plugin keeps in its store's directory, for who copies it while it is in use. */
 export interface StoredPart {
   /** For messages: "storage-sqlite". */

@@ -91,8 +91,12 @@ export function gapsOf(partition: StoredPartition): ReadonlyArray<string> {
   const gaps: Array<string> = []
   if (segments.length === 0) return gaps
   let next = logStart
-  for (const { base, end } of [...segments, { base: logEnd, end: logEnd }]) {
-    if (base > next) gaps.push(`${nameOf(partition)}: offsets ${next} to ${base - 1} are missing`)
+  for (const { base, end, records } of [...segments, { base: logEnd, end: logEnd, records: 0 }]) {
+    const name = nameOf(partition)
+    if (base > next) gaps.push(`${name}: offsets ${next} to ${base - 1} are missing`)
+    if (records < end - base) {
+      gaps.push(`${name}: ${end - base - records} of the offsets ${base} to ${end - 1} are missing`)
+    }
     next = end
   }
   return gaps

@@ -17,6 +17,7 @@ import { dump } from "./dump.ts"
 import { makeSegmentEngine } from "./engine.ts"
 import { inspect } from "./inspect.ts"
 import { registerMetrics } from "./metrics.ts"
+import { repair } from "./repair.ts"
 import { ENGINE, SegmentStore } from "./SegmentStore.ts"
 import { options, type Settings } from "./Settings.ts"
 
@@ -36,6 +37,7 @@ export const plugin = {
   options,
   inspect,
   dump,
+  repair,
   layer: (given) =>
     Layer.effectDiscard(
       Effect.gen(function* () {

@@ -15,6 +15,7 @@ import { type Arguments, UsageError } from "./arguments.ts"
 import { type ConfigFile, loadOrTell } from "./configuration.ts"
 import { fail, logLine, note, oneLine, say } from "./output.ts"
 import { columns, outputOf } from "./plugin-facts.ts"
+import { partitionsAsJson, partitionTables } from "./storage-partitions.ts"
 
 /** Bytes of what a rate may be given in. */
 const UNITS: Readonly<Record<string, number>> = { KiB: 1_024, MiB: 1_048_576, GiB: 1_073_741_824 }
@@ -46,7 +47,7 @@ export async function tellStorage(
   const platform = hostPlatform((error) => logLine(`ERROR ${oneLine(error)}`))
   try {
     const report = await Effect.runPromise(looking.pipe(Effect.provide(platform)))
-    if (output === "json") say(JSON.stringify(asJson(report), undefined, 2))
+    if (output === "json") say(JSON.stringify(asJson(report, depth), undefined, 2))
     else for (const line of table(report, depth)) say(line)
     return tellDamage(report) ? 1 : 0
   } catch (error) {
@@ -65,15 +66,18 @@ export function rateOf({ values }: Arguments): number {
   return rate
 }
 
-function asJson({ directory, id, createdBy, stores, parts }: DirectoryReport): unknown {
+function asJson(report: DirectoryReport, depth: InspectionRequest["depth"]): unknown {
+  const { directory, id, createdBy, stores, parts } = report
   const isDamaged = parts.some(({ damage }) => damage.length > 0)
-  return { directory, id, created_by: createdBy, stores, damaged: isDamaged, parts }
+  return {
+    ...{ directory, id, created_by: createdBy, stores, damaged: isDamaged },
+    parts: parts.map(({ partitions: _told, ...part }) => part),
+    ...(depth === "stats" && partitionsAsJson(report))
+  }
 }
 
-function table(
-  { directory, id, stores, parts }: DirectoryReport,
-  depth: InspectionRequest["depth"]
-): ReadonlyArray<string> {
+function table(report: DirectoryReport, depth: InspectionRequest["depth"]): ReadonlyArray<string> {
+  const { directory, id, stores, parts } = report
   const isVerify = depth === "verify"
   const head = ["STORE", "PART", "OWNER", "BYTES", ...(isVerify ? ["STATE"] : []), "COUNTS"]
   const rows = parts.map((part) => [
@@ -89,7 +93,8 @@ function table(
   const bytes = parts.reduce((sum, part) => sum + part.bytes, 0)
   return [
     `${directory}: id ${id}, ${stores} ${stores === 1 ? "store" : "stores"}, ${bytes} bytes`,
-    ...columns([head, ...rows])
+    ...columns([head, ...rows]),
+    ...(isVerify ? [] : partitionTables(report))
   ]
 }
 

@@ -20,6 +20,28 @@ export interface InspectionRequest {
   readonly files: FilesShape
   /** To be awaited after each piece of at most about a MiB: settles when reading may go on, so that a disk is left to others. */
   pace(bytes: number): Promise<void>
+  /** Where it is there: to be told of each key of a state that the nodes of a cluster agree on; the value is borrowed until it returns. */
+  metaEntry?(key: string, value: Uint8Array): void
+}
+
+/** One partition that is kept, as its engine's last checkpoint left it. */
+export interface PartitionReport {
+  readonly engine: string
+  readonly tenant: number
+  readonly topicId: string
+  readonly partition: number
+  /** Files of batches; 0 where the engine has none of its own. */
+  readonly segments: number
+  /** Of its batches, and of what is kept beside them to find them. */
+  readonly bytes: number
+  readonly indexBytes: number
+  readonly records: number
+  /** The first offset, and one past the last. */
+  readonly logStart: number
+  readonly logEnd: number
+  /** Milliseconds, of the oldest batch and the latest of all; absent where nothing is kept. */
+  readonly firstTimestamp?: number
+  readonly lastTimestamp?: number
 }
 
 /** Something on disk that is not as it was written. */
@@ -49,6 +71,8 @@ export interface PartReport {
   readonly damage: ReadonlyArray<Damage>
   /** What is no damage, and good to know: a tail that a crash left. */
   readonly notes: ReadonlyArray<string>
+  /** At the depth "stats": each partition that it keeps, in any order. */
+  readonly partitions?: ReadonlyArray<PartitionReport>
 }
 
 /** Looks at what a plugin keeps in a store's directory; nothing where it keeps nothing there. `options` as its layer gets them. */

@@ -35,6 +35,7 @@ async function reportOf(request: InspectionRequest): Promise<ReadonlyArray<PartR
   try {
     const { journalIndex, lastIndex, image } = decodeSnapshot(bytes)
     const { entries, leases, revision } = image
+    for (const { key, stored } of entries) request.metaEntry?.(key, stored.value)
     counts = {
       keys: entries.length,
       leases: leases.length,

@@ -11,15 +11,16 @@ import {
   type FilesShape,
   type Inspect,
   type InspectionRequest,
+  type PartitionReport,
   type PartReport,
   PluginError
 } from "../../core/mod.ts"
 import { contradictions, examinePartition, gapsOf, type PartitionFindings } from "./examine-partition.ts"
 import { damageOf } from "./examine-segment.ts"
 import { MANIFEST_NAME, Manifest, type ManifestContent } from "./Manifest.ts"
-import { findSegment, type Segment, type StoredPartition } from "./Segment.ts"
+import { findSegment, type Segment, type StoredPartition, storedBytes } from "./Segment.ts"
 import { SegmentFault } from "./SegmentFault.ts"
-import { DIRECTORY_NAME } from "./SegmentStore.ts"
+import { DIRECTORY_NAME, ENGINE } from "./SegmentStore.ts"
 import { FOOTER_BYTES, HEADER_BYTES, INDEX_ENTRY_BYTES } from "./segment-format.ts"
 import { LOST_MANIFEST_REMEDY, MARK_NAMES, whyNotNew } from "./store-mark.ts"
 
@@ -83,7 +84,28 @@ async function look(request: InspectionRequest, directory: string): Promise<Part
     for (const partition of content.partitions.values()) await verify({ request, directory, tell }, partition)
   }
   const notes = request.depth === "verify" ? [...content.partitions.values()].flatMap(gapsOf) : []
-  return { ...NOTHING, ...figures(content), damage, notes: notes.slice(0, DAMAGE_MAX) }
+  const partitions = request.depth === "stats" ? { partitions: [...content.partitions.values()].map(reportOf) } : {}
+  return { ...NOTHING, ...figures(content), damage, notes: notes.slice(0, DAMAGE_MAX), ...partitions }
+}
+
+function reportOf(partition: StoredPartition): PartitionReport {
+  const { key, segments, logStart, logEnd } = partition
+  const sum = (value: (segment: Segment) => number): number => segments.reduce((total, each) => total + value(each), 0)
+  const [first] = segments
+  return {
+    engine: ENGINE,
+    ...key,
+    segments: segments.length,
+    bytes: storedBytes(partition),
+    indexBytes: sum(({ indexEntries }) => indexEntries * INDEX_ENTRY_BYTES),
+    records: sum(({ records }) => records),
+    logStart,
+    logEnd,
+    ...(first !== undefined && {
+      firstTimestamp: first.firstTimestamp,
+      lastTimestamp: segments.reduce((latest, { maxTimestamp }) => Math.max(latest, maxTimestamp), first.maxTimestamp)
+    })
+  }
 }
 
 function figures({ partitions, state }: ManifestContent): Pick<PartReport, "bytes" | "counts"> {

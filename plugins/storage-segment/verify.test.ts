@@ -194,3 +194,24 @@ test("a node that cuts, appends, trims and removes meanwhile is no damage", asyn
   assert.ok(paces > 3)
   assert.deepEqual(found.damage, [])
 })
+
+test("stats tells each partition as the manifest has it, without reading a segment", async () => {
+  const files = await stored()
+  for (const name of logsOf(files)) files.faults.set(name, { code: "failed", reason: "read" })
+  const request = { depth: "stats", store: 0, directory: DIRECTORY, files, pace: () => Promise.resolve() } as const
+  const [report] = await Effect.runPromise(inspect({}, request))
+  const [first, second] = report?.partitions ?? []
+  const { bytes = 0, indexBytes, records, ...rest } = first ?? {}
+  assert.deepEqual(rest, {
+    ...{ engine: "segment", tenant: 0, topicId: "0", partition: 0, segments: 3, logStart: 5, logEnd: 78 },
+    ...{ firstTimestamp: 1_000, lastTimestamp: 2_039 }
+  })
+  // Two batches of two records are wholly below the log's start; their bytes lie there still.
+  assert.ok(bytes > 37 * 4_000 && bytes < 38 * 4_200 && records === 78, `${bytes} bytes, ${records} records`)
+  const indexes = [...files.names()].filter((name) => /\/1\/\d+\.index$/.test(name))
+  assert.equal(
+    indexBytes,
+    indexes.reduce((sum, name) => sum + files.contentUnsafe(name).length, 0)
+  )
+  assert.deepEqual([second?.topicId, second?.segments, second?.records, report?.partitions?.length], ["1", 1, 1, 2])
+})

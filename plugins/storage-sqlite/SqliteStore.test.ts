@@ -347,6 +347,15 @@ test("a damaged page is told at the opening, a damaged batch by verify", async (
   assert.ok(read >= statSync(join(folder, DATABASE_NAME)).size, `${read} bytes were waited for`)
   assert.equal(whole.counts["batches"], 40)
   assert.equal(whole.counts["keys"], 200)
+  const { partitions = [], counts } = await inspected(folder, "stats")
+  assert.deepEqual(
+    partitions.reduce((sum, { records }) => sum + records, 0),
+    counts["records"]
+  )
+  for (const { engine, firstTimestamp = 0, lastTimestamp = 0, logStart, logEnd, records } of partitions) {
+    assert.deepEqual([engine, logEnd - logStart], ["sqlite", records])
+    assert.ok(firstTimestamp > 0 && lastTimestamp >= firstTimestamp)
+  }
   const pathname = join(folder, DATABASE_NAME)
   const pages = statSync(pathname).size / 4_096
   copyFileSync(pathname, `${pathname}.whole`)

@@ -3,7 +3,7 @@
  * Exit code 0 where nothing is left to be done, 1 where something is, in a dry run too.
  */
 import { Effect } from "effect"
-import { type RepairedStep, type RepairReport, repairDirectory } from "../../core/inspect/repair-directory.ts"
+import { FAILED, type RepairedStep, type RepairReport, repairDirectory } from "../../core/inspect/repair-directory.ts"
 import { StartError } from "../../core/node/mod.ts"
 import { Files } from "../../core/platform/Files.ts"
 import { hostPlatform } from "../../core/platform/host.ts"
@@ -71,15 +71,14 @@ function lines({ directory, id, steps }: RepairReport): ReadonlyArray<string> {
   if (steps.length === 0) return [`${directory}: id ${id}, nothing is to be repaired`]
   return [
     `${directory}: id ${id}, ${steps.length} ${steps.length === 1 ? "step" : "steps"}`,
-    ...steps.map(
-      (step) => `store ${step.store}, ${step.owner}: ${stateOf(step)} ${step.action}: ${step.pathname}: ${step.message}`
-    )
+    ...steps.map((step) => `store ${step.store}, ${step.owner}: ${stateOf(step)}: ${step.pathname}: ${step.message}`)
   ]
 }
 
-function stateOf({ isDone, needs }: RepairedStep): string {
+function stateOf({ isDone, action, needs }: RepairedStep): string {
   if (isDone) return "done"
-  return needs === "" ? "to do" : `needs ${needs}`
+  if (action === FAILED) return FAILED
+  return needs === "" ? "to do" : `only with ${needs}`
 }
 
 /** Says what would have to be given, and returns the exit code. */

@@ -135,7 +135,12 @@ class SegmentRepair {
     const name = nameOf(before)
     for (const { pathname, broken, unreadable } of left) {
       const fault = unreadable ?? `byte ${broken?.position}: ${broken?.message}`
-      this.#step("leave", pathname, `${name}: ${fault}: what is behind it can leave the log`, TRUNCATE_OR_QUARANTINE)
+      this.#step(
+        "leave",
+        pathname,
+        `${name}: ${fault}: it, or all from there on, has to leave the log`,
+        TRUNCATE_OR_QUARANTINE
+      )
     }
     for (const { pathname, broken, unreadable } of moved) {
       const fault = unreadable ?? (broken === undefined ? "it lies behind what is cut" : broken.message)

@@ -1,5 +1,5 @@
 /**
- * What says that a store had segments, beside them: a file in the store's own directory, so that a manifest that is lost, alone or with all
+ * What says that a store had segments, beside them: an empty file in the store's own directory, so that a manifest that is lost, alone or with all
  * that lies around it, is not taken for that of a new store, whose numbers would begin anew and be written over what is left.
  *
  * Invariants
@@ -17,7 +17,7 @@ export const MARK_NAMES = [MARK_NAME, `${MARK_NAME}.new`]
 /** What a person can do where a manifest is lost or damaged. */
 export const LOST_MANIFEST_REMEDY =
   "put it back, restore a backup, or make one of the segments that are left: manifold storage repair --rebuild-manifest"
-const TEXT = `This store keeps what lies in "segments". Where that has no manifest the store does not start; without this file it begins anew.\n`
+const NOTHING = new Uint8Array(0)
 /** A partition's directory. */
 const NUMBER = /^(?:0|[1-9]\d{0,15})\/$/
 
@@ -25,7 +25,7 @@ const NUMBER = /^(?:0|[1-9]\d{0,15})\/$/
 export async function ensureMark(files: FilesShape, directory: string): Promise<void> {
   const store = dirname(directory)
   if (isMarked(files, store)) return
-  await Effect.runPromise(replaceFile(files, store, MARK_NAME, new TextEncoder().encode(TEXT)))
+  await Effect.runPromise(replaceFile(files, store, MARK_NAME, NOTHING))
 }
 
 /**

@@ -167,8 +167,6 @@ for (const storage of STORAGES) {
         assert.equal(dry.code, 1, dry.stderr)
         assert.match(dry.stderr, /nothing was changed; --apply does it\n$/)
         assert.ok(readFileSync(log).equals(bytes))
-        assert.equal((await repair("--apply")).code, 1)
-        assert.ok(readFileSync(log).equals(bytes))
         const done = await repair("--truncate", "--apply", "--json")
         assert.equal(done.code, 0, done.stdout + done.stderr)
         const [, end = ""] = /ends at offset (\d+): offsets \1 to \d+ are gone/.exec(done.stdout) ?? []
@@ -195,7 +193,6 @@ for (const storage of STORAGES) {
         })
         const rebuilt = await repair("--rebuild-manifest", "--apply")
         assert.equal(rebuilt.code, 0, rebuilt.stdout + rebuilt.stderr)
-        assert.equal((await look("verify", "repaired")).code, 0)
         const third = await start()
         const again = await RawKafka.open(third.kafka)
         assert.ok((await again.readAll(TOPIC, 0)).includes("behind"))

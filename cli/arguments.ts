@@ -45,7 +45,12 @@ const FLAGS = {
   "--url": "http://127.0.0.1:8080",
   "--insecure": undefined,
   "--origin": undefined,
-  "--records": undefined
+  "--records": undefined,
+  "--json": undefined,
+  "--apply": undefined,
+  "--truncate": undefined,
+  "--quarantine": undefined,
+  "--rebuild-manifest": undefined
 } as const satisfies Readonly<Record<string, string | undefined>>
 
 export type Flag = keyof typeof FLAGS

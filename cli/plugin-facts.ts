@@ -27,8 +27,8 @@ export interface PluginFacts {
 }
 
 /** How `--output` asks for the result. Throws UsageError. */
-export function outputOf({ values }: Arguments): (typeof OUTPUTS)[number] {
-  const asked = values.get("--output") ?? "table"
+export function outputOf({ values, switches }: Arguments): (typeof OUTPUTS)[number] {
+  const asked = values.get("--output") ?? (switches.has("--json") ? "json" : "table")
   const known = OUTPUTS.find((output) => output === asked)
   if (known === undefined) throw new UsageError(`unknown output ${JSON.stringify(asked)}; known: ${OUTPUTS.join(", ")}`)
   return known

@@ -15,8 +15,10 @@ import { type Arguments, UsageError } from "./arguments.ts"
 import { type ConfigFile, loadOrTell } from "./configuration.ts"
 import { fail, logLine, note, oneLine, say } from "./output.ts"
 import { columns, outputOf } from "./plugin-facts.ts"
+import { partitionsAsJson, partitionTables } from "./storage-partitions.ts"
 
-const MIB = 1_048_576
+/** Bytes of what a rate may be given in. */
+const UNITS: Readonly<Record<string, number>> = { KiB: 1_024, MiB: 1_048_576, GiB: 1_073_741_824 }
 
 /** Looks through the directory that the configuration names, and tells; returns the exit code. */
 export async function tellStorage(
@@ -45,7 +47,7 @@ export async function tellStorage(
   const platform = hostPlatform((error) => logLine(`ERROR ${oneLine(error)}`))
   try {
     const report = await Effect.runPromise(looking.pipe(Effect.provide(platform)))
-    if (output === "json") say(JSON.stringify(asJson(report), undefined, 2))
+    if (output === "json") say(JSON.stringify(asJson(report, depth), undefined, 2))
     else for (const line of table(report, depth)) say(line)
     return tellDamage(report) ? 1 : 0
   } catch (error) {
@@ -54,24 +56,28 @@ export async function tellStorage(
   }
 }
 
-/** Bytes a second at most, from `--rate MIB`; without it as fast as it goes. Throws {@link UsageError}. */
+/** Bytes a second at most, from `--rate 50` (MiB) or `--rate 512KiB`; without it as fast as it goes. Throws {@link UsageError}. */
 export function rateOf({ values }: Arguments): number {
   const asked = values.get("--rate")
   if (asked === undefined) return Number.POSITIVE_INFINITY
-  const rate = /^\d{1,6}(?:\.\d{1,3})?$/.test(asked) ? Number(asked) : 0
+  const [, digits = "0", unit = "MiB"] = /^(\d{1,6}(?:\.\d{1,3})?)(KiB|MiB|GiB)?$/.exec(asked) ?? []
+  const rate = Number(digits) * (UNITS[unit] ?? 0)
   if (rate <= 0) throw new UsageError(`--rate is ${JSON.stringify(asked)}; expected MiB a second: --rate 50`)
-  return rate * MIB
+  return rate
 }
 
-function asJson({ directory, id, createdBy, stores, parts }: DirectoryReport): unknown {
+function asJson(report: DirectoryReport, depth: InspectionRequest["depth"]): unknown {
+  const { directory, id, createdBy, stores, parts } = report
   const isDamaged = parts.some(({ damage }) => damage.length > 0)
-  return { directory, id, created_by: createdBy, stores, damaged: isDamaged, parts }
+  return {
+    ...{ directory, id, created_by: createdBy, stores, damaged: isDamaged },
+    parts: parts.map(({ partitions: _told, ...part }) => part),
+    ...(depth === "stats" && partitionsAsJson(report))
+  }
 }
 
-function table(
-  { directory, id, stores, parts }: DirectoryReport,
-  depth: InspectionRequest["depth"]
-): ReadonlyArray<string> {
+function table(report: DirectoryReport, depth: InspectionRequest["depth"]): ReadonlyArray<string> {
+  const { directory, id, stores, parts } = report
   const isVerify = depth === "verify"
   const head = ["STORE", "PART", "OWNER", "BYTES", ...(isVerify ? ["STATE"] : []), "COUNTS"]
   const rows = parts.map((part) => [
@@ -87,7 +93,8 @@ function table(
   const bytes = parts.reduce((sum, part) => sum + part.bytes, 0)
   return [
     `${directory}: id ${id}, ${stores} ${stores === 1 ? "store" : "stores"}, ${bytes} bytes`,
-    ...columns([head, ...rows])
+    ...columns([head, ...rows]),
+    ...(isVerify ? [] : partitionTables(report))
   ]
 }
 

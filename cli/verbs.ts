@@ -13,6 +13,7 @@ import { pluginList } from "./verbs/plugin-list.ts"
 import { scram } from "./verbs/scram.ts"
 import { start } from "./verbs/start.ts"
 import { storageDump } from "./verbs/storage-dump.ts"
+import { storageRepair } from "./verbs/storage-repair.ts"
 import { storageStats } from "./verbs/storage-stats.ts"
 import { storageVerify } from "./verbs/storage-verify.ts"
 import { VERSION } from "./version.ts"
@@ -31,6 +32,9 @@ export type Verb = VerbForm & { /** What stands behind its name in the help. */ 
 
 const CONFIGURATION: ReadonlyArray<Flag> = ["--config", "--data", "--set"]
 const CONFIGURATION_USAGE = "[--config FILE] [--data DIR] [--set key=value]..."
+/** How fast a data directory is read, and how what was found is told. */
+const REPORT: ReadonlyArray<Flag> = ["--rate", "--output", "--json"]
+const REPORT_USAGE = "[--rate MIB] [--output table|json]"
 
 export const verbs: ReadonlyArray<Verb> = [
   {
@@ -73,15 +77,22 @@ export const verbs: ReadonlyArray<Verb> = [
   },
   {
     name: "storage verify",
-    flags: [...CONFIGURATION, "--rate", "--output"],
-    usage: `${CONFIGURATION_USAGE} [--rate MIB] [--output table|json]`,
+    flags: [...CONFIGURATION, ...REPORT],
+    usage: `${CONFIGURATION_USAGE} ${REPORT_USAGE}`,
     reads: "configuration",
     run: storageVerify
   },
   {
+    name: "storage repair",
+    flags: [...CONFIGURATION, "--apply", "--truncate", "--quarantine", "--rebuild-manifest", ...REPORT],
+    usage: `${CONFIGURATION_USAGE} [--apply] [--truncate | --quarantine] [--rebuild-manifest] ${REPORT_USAGE}`,
+    reads: "configuration",
+    run: storageRepair
+  },
+  {
     name: "storage stats",
-    flags: [...CONFIGURATION, "--rate", "--output"],
-    usage: `${CONFIGURATION_USAGE} [--rate MIB] [--output table|json]`,
+    flags: [...CONFIGURATION, ...REPORT],
+    usage: `${CONFIGURATION_USAGE} ${REPORT_USAGE}`,
     reads: "configuration",
     run: storageStats
   },
@@ -126,7 +137,12 @@ const ABOUT_FLAGS = `  --config FILE     the configuration; without it ./manifol
   --set key=value   one setting, for instance protocol-mqtt.tcp=127.0.0.1:1883; lists by comma.
                     Order: file, then environment (MANIFOLD_PROTOCOL_MQTT__TCP), then --set; the later wins
   --origin          behind each key, the layer that set it
-  --rate MIB        read no more than so many MiB a second
+  --rate MIB        read no more than so many MiB a second; 512KiB, 64MiB, 1GiB are understood, too
+  --json            the same as --output json
+  --apply           do what would be done; without it nothing is changed
+  --truncate        a log with a broken batch ends before it; what is behind it is moved aside
+  --quarantine      a segment with a broken batch is moved aside
+  --rebuild-manifest  make a manifest that is lost or damaged of the segments that are there
   --records         each record, too
   --insecure        allow addresses that other machines reach, though nobody has to log in`
 

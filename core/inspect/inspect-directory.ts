@@ -15,6 +15,7 @@ import type { Pace } from "../platform/pace.ts"
 import type { Damage, InspectionRequest, PartReport } from "../plugin/Inspection.ts"
 import type { Plugin } from "../plugin/Plugin.ts"
 import { thrownMessage } from "../plugin/PluginFault.ts"
+import { decodeTopic, META_PREFIX, REMOVED_PREFIX } from "../topics/topic-codec.ts"
 import { checkReports } from "./check-reports.ts"
 import { FIRST_INDEX, JOURNAL_INDEX } from "./inspect-journal.ts"
 
@@ -32,6 +33,8 @@ export interface DirectoryReport {
   readonly createdBy: string
   readonly stores: number
   readonly parts: ReadonlyArray<InspectedPart>
+  /** Names of topics by their ids, as far as the state that the nodes agree on tells them. */
+  readonly topicNames: ReadonlyMap<string, string>
 }
 
 export interface InspectDirectoryOptions {
@@ -51,17 +54,21 @@ export function inspectDirectory(options: InspectDirectoryOptions): Effect.Effec
   return Effect.gen(function* () {
     const { id, createdBy, stores } = yield* readFormat(files, directory)
     const parts: Array<InspectedPart> = []
-    for (let store = 0; store < stores; store++) parts.push(...(yield* inspectStore(options, store)))
-    return { directory, id, createdBy, stores, parts }
+    const topicNames = new Map<string, string>()
+    for (let store = 0; store < stores; store++) parts.push(...(yield* inspectStore(options, store, topicNames)))
+    return { directory, id, createdBy, stores, parts, topicNames }
   })
 }
 
 function inspectStore(
   { directory, files, depth, plugins, pace, inspectJournal }: InspectDirectoryOptions,
-  store: number
+  store: number,
+  topicNames: Map<string, string>
 ): Effect.Effect<ReadonlyArray<InspectedPart>> {
   return Effect.gen(function* () {
-    const request: InspectionRequest = { depth, store, directory: storeDirectoryOf(directory, store), files, pace }
+    const metaEntry = (key: string, value: Uint8Array): void => noteTopic(topicNames, key, value)
+    const own = storeDirectoryOf(directory, store)
+    const request: InspectionRequest = { depth, store, directory: own, files, pace, metaEntry }
     const found: Array<InspectedPart> = []
     const add = (owner: string, reports: ReadonlyArray<PartReport>): void => {
       for (const report of reports) found.push({ ...report, store, owner })
@@ -85,6 +92,17 @@ function inspectStore(
     add(CORE, yield* unknownFiles(listed.success, found, request))
     return found
   })
+}
+
+/** Notes a topic's name; one that was removed has one as long as something of it is kept. Values are what a plugin read: anything. */
+function noteTopic(topicNames: Map<string, string>, key: string, value: Uint8Array): void {
+  if (!key.startsWith(META_PREFIX) && !key.startsWith(REMOVED_PREFIX)) return
+  try {
+    const { id, name }: { id?: unknown; name?: unknown } = decodeTopic(key, value)
+    if (typeof id === "string" && typeof name === "string") topicNames.set(id, name)
+  } catch {
+    // It is shown by its id.
+  }
 }
 
 /** What a plugin says of its files; a defect of its own, or an answer that is none, is told as damage that it could not look for. */

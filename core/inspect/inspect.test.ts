@@ -120,6 +120,26 @@ describe("a data directory is looked through", () => {
     assert.ok(entries >= 30 && last_index - first_index + 1 === entries && (journal?.bytes ?? 0) > 2_000)
   })
 
+  test("topics have the names that the agreed state gives them, where it can be read", async () => {
+    const world = await World.with(1)
+    const encoder = new TextEncoder()
+    world.storage((_, { metaEntry }) => {
+      metaEntry?.("topics/0/orders", encoder.encode('{"id":"id-1","name":"orders"}'))
+      metaEntry?.("removed-topics/id-2", encoder.encode('{"id":"id-2","name":"old"}'))
+      metaEntry?.("topics/0/broken", encoder.encode("{"))
+      metaEntry?.("topics/0/other", encoder.encode('{"id":7}'))
+      metaEntry?.("else", encoder.encode('{"id":"id-3","name":"else"}'))
+      return Effect.succeed([])
+    })
+    assert.deepEqual(
+      [...(await world.look("stats")).topicNames],
+      [
+        ["id-1", "orders"],
+        ["id-2", "old"]
+      ]
+    )
+  })
+
   test("every bit of a synced entry and of a header is looked at, and what is damaged is told with its place", async () => {
     const world = await World.with(30)
     const names = (await Effect.runPromise(world.files.list(JOURNAL))).filter((name) => name.endsWith(".journal"))

@@ -46,6 +46,8 @@ export interface JournalConsumer {
   readonly appliedIndex: number
   /** It has never put anything away: what the journal has let go of was none of its own. Asked before recovery. */
   readonly isFresh?: boolean
+  /** Recovery, of one that is fresh: entries up to this one are gone, and none of them was its own. Before anything is replayed. */
+  beginsBehind?(index: number): void
   /** Recovery: an operation of an entry above `appliedIndex`, in order, at `bytes[start, end)`, borrowed until this returns. */
   replayUnsafe(index: number, kind: number, bytes: Uint8Array, start: number, end: number): void
   /** Operations of this durability in entries up to `index` are committed; key-value writes among them have been applied. */

@@ -50,6 +50,7 @@ function recover(
   return Effect.gen(function* () {
     // One that is new to the journal has nothing to miss in what is gone; in what is there it may.
     const begins = survey.segments.find(({ firstIndex }) => firstIndex > 0)?.previous ?? 0
+    for (const consumer of consumers) if (consumer.isFresh === true) consumer.beginsBehind?.(begins)
     const applied = consumers.map(({ isFresh, appliedIndex }) => (isFresh === true ? begins : appliedIndex))
     const above = applied.length === 0 ? 0 : Math.min(...applied)
     const ahead = consumers.find(({ appliedIndex }) => appliedIndex > 0)

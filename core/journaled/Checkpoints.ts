@@ -117,6 +117,11 @@ export class Checkpoints implements JournalConsumer {
     this.#index = parts.applied
   }
 
+  beginsBehind(index: number): void {
+    this.appliedIndex = index
+    this.#index = index
+  }
+
   replayUnsafe(index: number, kind: number, bytes: Uint8Array, start: number, end: number): void {
     const { target, partitions, epochs } = this.#parts
     // The entry may have more operations.

@@ -97,6 +97,26 @@ export function openDataDirectory(
   })
 }
 
+export interface HoldOptions extends Pick<DataDirectoryOptions, "directory" | "files"> {
+  /** Who this is, for whoever wants the directory meanwhile. */
+  readonly holder: string
+}
+
+/**
+ * Holds a directory that is there for the life of the surrounding scope, so that no node starts on it meanwhile; tells what it says of
+ * itself. Fails where somebody else holds it, it is a backup, or none of ours. It is not looked for whether all stores are there.
+ */
+export function holdDataDirectory(options: HoldOptions): Effect.Effect<DirectoryFormat, StartError, Scope.Scope> {
+  const { directory, files } = options
+  return Effect.gen(function* () {
+    // Before anything is made in it.
+    const format = yield* readFormat(files, directory)
+    yield* checkUse(directory, yield* list(files, directory, directory))
+    yield* takeLock(options)
+    return format
+  })
+}
+
 /** A backup is kept as it is; and half of one is no data directory. */
 function checkUse(directory: string, names: ReadonlyArray<string>): Effect.Effect<void, StartError> {
   if (BACKUP_NAMES.some((name) => names.includes(name))) {
@@ -128,7 +148,11 @@ export function readFormat(files: FilesShape, directory: string): Effect.Effect<
   )
 }
 
-function takeLock({ directory, files, holder }: DataDirectoryOptions): Effect.Effect<void, StartError, Scope.Scope> {
+function takeLock({
+  directory,
+  files,
+  holder
+}: Pick<DataDirectoryOptions, "directory" | "files" | "holder">): Effect.Effect<void, StartError, Scope.Scope> {
   const pathname = join(directory, HOLDER_FILE)
   const failed = (error: FileError): Effect.Effect<never, StartError> => {
     if (error.code !== "locked") return Effect.fail(refused(directory, `${LOCK_FILE}: ${error.reason}`))

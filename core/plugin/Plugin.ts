@@ -31,7 +31,7 @@ import type { Shard } from "../shard/Shard.ts"
 import type { Log } from "../telemetry/Log.ts"
 import type { Telemetry } from "../telemetry/Telemetry.ts"
 import type { Topics } from "../topics/Topics.ts"
-import type { Dump, Inspect, StoredPart } from "./Inspection.ts"
+import type { Dump, Inspect, Repair, StoredPart } from "./Inspection.ts"
 
 /** Raised by one when a service contract of the core changes shape. */
 export const CONTRACT_VERSION = 1
@@ -106,6 +106,8 @@ export interface StoragePlugin extends PluginBase {
   readonly needsJournal?: true
   /** Looks at its files, of a node that runs or of one that does not. Absent = it keeps none that it could tell of. */
   readonly inspect?: Inspect
+  /** Makes right what can be made right of its files. Absent = a backup is all that helps. */
+  readonly repair?: Repair
   /** Says what one of its files holds. Absent = none of them is for people to read. */
   readonly dump?: Dump
   readonly layer: (options: unknown) => Layer.Layer<never, PluginError, StorageServices>

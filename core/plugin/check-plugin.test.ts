@@ -59,6 +59,13 @@ test("what looks at its files is called with the plugin as its own; kinds withou
   }
   assert.deepEqual(source.asked, [{ path: "x" }, request, { path: "x" }, request])
   assert.ok(!("inspect" in checkPlugin({ plugin: storage })))
+  const all = checkPlugin({
+    plugin: { ...source, kind: "storage", runs: "shard", dump: inspecting, repair: inspecting }
+  })
+  assert.ok(all.kind === "storage" && all.dump !== undefined && all.repair !== undefined)
+  source.asked.length = 0
+  for (const hook of [all.dump, all.repair]) Reflect.apply(hook, undefined, [1])
+  assert.deepEqual(source.asked, [1, 1])
   assert.ok(!("inspect" in checkPlugin({ plugin: { ...right, inspect: inspecting } })))
 })
 
@@ -143,6 +150,7 @@ const refused: ReadonlyArray<readonly [string, unknown, RegExp]> = [
     /found "valibot strict_object"/
   ],
   ["no layer", { plugin: { ...right, layer: Layer.empty } }, /third-party with layer: a function /],
+  ["no repair", { plugin: { ...storage, repair: "yes" } }, /third-party with repair: a function that makes/],
   ["no inspection", { plugin: { ...storage, inspect: {} } }, /third-party with inspect: a function .*; found a object/],
   ["no engines", { plugin: { ...storage, engines: undefined } }, /third-party with engines: a list .*; found nothing/],
   [

@@ -5,7 +5,7 @@
  * getter) has been asked for the last time. Only the options' schema and the layer stay the plugin's own.
  */
 import type { GenericSchema } from "valibot"
-import type { Inspect } from "./Inspection.ts"
+import type { Dump, Inspect, Repair } from "./Inspection.ts"
 import type { EngineFact, Plugin } from "./Plugin.ts"
 import { CONTRACT_VERSION } from "./Plugin.ts"
 import { PluginFault, thrownMessage } from "./PluginFault.ts"
@@ -80,7 +80,7 @@ function check(module: unknown): Plugin {
   const base = { name, version, contractVersion, options, ...(prepareOptions && { prepareOptions }), layer: build }
   switch (kind) {
     case "storage": {
-      const look = inspectOf(source, refuse)
+      const look = hooksOf(source, refuse)
       const keyValueStore = source["keyValueStore"]
       if (keyValueStore !== undefined && keyValueStore !== "memory" && keyValueStore !== "durable") {
         return refuse("keyValueStore", "memory | durable", keyValueStore)
@@ -98,22 +98,30 @@ function check(module: unknown): Plugin {
     }
     case "protocol":
       return Object.freeze({ ...base, kind, runs: runs === "node" ? "node" : "shard" })
-    case "meta":
-      return Object.freeze({ ...base, ...inspectOf(source, refuse), kind, runs: "node" })
+    case "meta": {
+      const { inspect } = hooksOf(source, refuse)
+      return Object.freeze({ ...base, ...(inspect && { inspect }), kind, runs: "node" })
+    }
     default:
       return Object.freeze({ ...base, kind, runs: "node" })
   }
 }
 
-/** What looks at the plugin's files, where it has that; what it answers is judged where it is asked (inspect/check-reports.ts). */
-function inspectOf(
+/** What looks after the plugin's files, where it has that; what it answers is judged where it is asked (core/inspect). */
+function hooksOf(
   source: Readonly<Record<string, unknown>>,
   refuse: (key: string, allowed: string, found: unknown) => never
-): { readonly inspect?: Inspect } {
-  const inspect = source["inspect"]
-  if (inspect === undefined) return {}
-  if (typeof inspect !== "function") return refuse("inspect", "a function that looks at its files, or nothing", inspect)
-  return { inspect: (options, request) => Reflect.apply(inspect, source, [options, request]) as never }
+): { readonly inspect?: Inspect; readonly dump?: Dump; readonly repair?: Repair } {
+  const hookOf = (name: string, does: string): ((...given: ReadonlyArray<unknown>) => never) | undefined => {
+    const hook = source[name]
+    if (hook === undefined) return undefined
+    if (typeof hook !== "function") return refuse(name, `a function that ${does}, or nothing`, hook)
+    return (...given) => Reflect.apply(hook, source, given) as never
+  }
+  const inspect = hookOf("inspect", "looks at its files")
+  const dump = hookOf("dump", "says what a file of its own holds")
+  const repair = hookOf("repair", "makes its files right")
+  return { ...(inspect && { inspect }), ...(dump && { dump }), ...(repair && { repair }) }
 }
 
 function enginesOf(

@@ -25,12 +25,13 @@ export function inspectSnapshot(request: InspectionRequest): Effect.Effect<Reado
 
 const none = Effect.succeed<ReadonlyArray<string>>([])
 
-async function reportOf({ directory, files, pace }: InspectionRequest): Promise<ReadonlyArray<PartReport>> {
+async function reportOf({ directory, files, pace, metaEntry }: InspectionRequest): Promise<ReadonlyArray<PartReport>> {
   const pathname = join(directory, DIRECTORY, SNAPSHOT)
   const part = { part: "meta", names: [DIRECTORY] }
   const state = new MetaState()
   try {
     const { head, end, size } = await readSnapshot(files, pathname, state, pace)
+    if (metaEntry !== undefined) for (const { key, stored } of state.entriesFrom("")) metaEntry(key, stored.value)
     const counts = {
       keys: state.size,
       leases: head.leases.length,

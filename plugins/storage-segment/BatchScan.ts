@@ -89,6 +89,11 @@ export class BatchScan {
     this.#offset = base
   }
 
+  /** One past the last offset so far. */
+  get endOffset(): number {
+    return this.#offset
+  }
+
   get isDone(): boolean {
     return this.position >= this.#bytes
   }

@@ -1,7 +1,7 @@
 /** The partitions of a store as its last checkpoint left them, by number and by key; what their files take, and which come first to go. */
 import type { PartitionKey } from "../../core/mod.ts"
 import { OldestSegments } from "./OldestSegments.ts"
-import { fileBytes, type StoredPartition } from "./Segment.ts"
+import { fileBytes, findSegment, type Segment, type StoredPartition } from "./Segment.ts"
 
 const nameOf = ({ tenant, topicId, partition }: PartitionKey): string => `${tenant}/${topicId}/${partition}`
 
@@ -42,6 +42,12 @@ export class Catalogue {
 
   ofKey(key: PartitionKey): StoredPartition | undefined {
     return this.#byName.get(nameOf(key))
+  }
+
+  /** Whether that very segment is the partition's now; one that grew, or was cut, is another. */
+  names(id: number, segment: Segment): boolean {
+    const segments = this.#byId.get(id)?.segments ?? []
+    return segments[findSegment(segments, segment.base)] === segment
   }
 
   set(partition: StoredPartition): void {

@@ -1,9 +1,10 @@
 /**
  * The indexes of segments that are in memory, within a bound: the least recently used go first. One is read from its file, and made anew
- * from the segment where that file is missing or damaged.
+ * from the segment where that file is missing or damaged; the file follows.
  */
-import { FileError, type LogShape, type OpenFile } from "../../core/mod.ts"
+import { FileError, type OpenFile } from "../../core/mod.ts"
 import { BatchScan, scanLater, scanUnsafe } from "./BatchScan.ts"
+import type { IndexRewrites } from "./IndexRewrites.ts"
 import type { Segment } from "./Segment.ts"
 import type { SegmentFiles } from "./SegmentFiles.ts"
 import { indexFrom, SegmentIndex } from "./SegmentIndex.ts"
@@ -14,18 +15,16 @@ const NOTHING = new Uint8Array(0)
 export class Indexes {
   /** Bytes in memory. */
   bytes = 0
-  /** Indexes that were made anew since the start. */
-  rebuilt = 0
+  readonly rewrites: IndexRewrites
   readonly #files: SegmentFiles
-  readonly #log: LogShape
   readonly #bytesMax: number
   /** In the order of their last use. */
   readonly #indexes = new Map<Segment, SegmentIndex>()
   readonly #loading = new Map<Segment, Promise<SegmentIndex>>()
 
-  constructor(files: SegmentFiles, log: LogShape, bytesMax: number) {
+  constructor(files: SegmentFiles, rewrites: IndexRewrites, bytesMax: number) {
     this.#files = files
-    this.#log = log
+    this.rewrites = rewrites
     this.#bytesMax = bytesMax
   }
 
@@ -49,7 +48,7 @@ export class Indexes {
     if (index !== undefined) return this.#keep(segment, index)
     const log = this.#files.pathOf(id, logName(segment.base))
     const scan = this.#files.useUnsafe(log, (file) => scanUnsafe(file, new BatchScan(segment, log)))
-    this.#tell(pathname)
+    this.rewrites.want(pathname, id, segment, scan)
     return this.#keep(segment, indexOf(scan))
   }
 
@@ -77,7 +76,7 @@ export class Indexes {
     const log = this.#files.pathOf(id, logName(segment.base))
     const scan = await this.#files.use(log, "read", (file) => scanLater(file, new BatchScan(segment, log)))
     // One that went with its segment is not told.
-    this.#tell(pathname)
+    this.rewrites.want(pathname, id, segment, scan)
     return this.#keep(segment, indexOf(scan))
   }
 
@@ -118,11 +117,6 @@ export class Indexes {
       this.forget(oldest)
     }
     return index
-  }
-
-  #tell(path: string): void {
-    this.rebuilt += 1
-    this.#log.warn("storage-segment", "an index is missing or damaged, and made anew from its segment", { path })
   }
 }
 

@@ -21,6 +21,7 @@ import {
 } from "../../core/mod.ts"
 import { findSegment, type Segment, type StoredPartition } from "./Segment.ts"
 import { SegmentFault } from "./SegmentFault.ts"
+import { ensureMark } from "./store-mark.ts"
 
 export const MANIFEST_NAME = "manifest"
 /** "MFMG" */
@@ -74,6 +75,8 @@ export class Manifest {
   #file: OpenFile | undefined
   /** A write or a sync has failed: the file is written anew. */
   #isSuspect = false
+  /** The store's directory says that there is a manifest. */
+  #isMarked = false
   #rewriteAt = REWRITE_BYTES
 
   private constructor(files: FilesShape, directory: string, bytes: number) {
@@ -112,6 +115,10 @@ export class Manifest {
 
   /** Adds a checkpoint, durable when this settles; `whole` is everything as it is with it. Rejects with `FileError`. */
   async add(change: ManifestChange, whole: () => ManifestContent): Promise<void> {
+    if (this.isThere && !this.#isMarked) {
+      await ensureMark(this.#files, this.#directory)
+      this.#isMarked = true
+    }
     if (this.#isSuspect || this.bytes > this.#rewriteAt) {
       await this.#rewrite(whole())
       return

@@ -22,6 +22,7 @@ import {
 import { Catalogue } from "./Catalogue.ts"
 import { ColdReads } from "./ColdReads.ts"
 import { Indexes } from "./Indexes.ts"
+import { IndexRewrites } from "./IndexRewrites.ts"
 import { Manifest, type ManifestContent } from "./Manifest.ts"
 import { Positions } from "./Positions.ts"
 import type { Segment } from "./Segment.ts"
@@ -32,6 +33,7 @@ import { SegmentShelf } from "./SegmentShelf.ts"
 import { SegmentWriter } from "./SegmentWriter.ts"
 import type { Settings } from "./Settings.ts"
 import { logName } from "./segment-format.ts"
+import { LOST_MANIFEST_REMEDY, whyNotNew } from "./store-mark.ts"
 
 /** The name of the segments' directory in the store's. */
 export const DIRECTORY_NAME = "segments"
@@ -74,10 +76,13 @@ export class SegmentStore {
   static async open(parts: SegmentStoreParts): Promise<SegmentStore> {
     const directory = join(parts.directory, DIRECTORY_NAME)
     try {
-      return new SegmentStore(parts, directory, await Manifest.open(parts.files, directory))
+      const opened = await Manifest.open(parts.files, directory)
+      const why = opened.manifest.isThere ? undefined : await whyNotNew(parts.files, directory)
+      if (why !== undefined) throw unusable(`${opened.manifest.pathname}: ${why}: ${LOST_MANIFEST_REMEDY}`)
+      return new SegmentStore(parts, directory, opened)
     } catch (error) {
-      if (!(error instanceof FileError || error instanceof SegmentFault)) throw error
-      throw new StorageError({ engine: ENGINE, reason: new Unusable({ message: error.message }) })
+      if (error instanceof SegmentFault) throw unusable(`${error.message}: ${LOST_MANIFEST_REMEDY}`)
+      throw error instanceof FileError ? unusable(error.message) : error
     }
   }
 
@@ -92,7 +97,8 @@ export class SegmentStore {
     this.manifest = manifest
     this.catalogue = new Catalogue(partitions)
     this.files = new SegmentFiles(files, directory, settings.open_files_max)
-    this.indexes = new Indexes(this.files, log, settings.index_bytes_max)
+    const isNamed = (id: number, segment: Segment): boolean => this.catalogue.names(id, segment)
+    this.indexes = new Indexes(this.files, new IndexRewrites(this.files, log, isNamed), settings.index_bytes_max)
     this.reads = new ColdReads(this.files, settings.cold_bytes_max)
     this.hot = new HotBatches(settings.hot_bytes_max)
     this.retention = new RetentionTally({ engine: ENGINE, log, topicName })
@@ -175,6 +181,7 @@ export class SegmentStore {
   async #close(): Promise<void> {
     await this.checkpoints.stop()
     await this.writer.whenIdle()
+    await this.indexes.rewrites.whenIdle()
     this.manifest.close()
     this.files.close()
   }
@@ -186,4 +193,8 @@ export class SegmentStore {
     this.#told.add(place)
     this.#log.error(AREA, "a segment is damaged here; what it holds there is not served", { path, byte, reason })
   }
+}
+
+function unusable(message: string): StorageError {
+  return new StorageError({ engine: ENGINE, reason: new Unusable({ message }) })
 }

@@ -110,6 +110,12 @@ export class SegmentWriter implements CheckpointTarget {
 
   async put(checkpoint: Checkpoint): Promise<ReadonlyArray<PartitionFigures>> {
     const { operations, trims, deletions, isClean, epochBase, epochLast, epochLimit, applied } = checkpoint
+    const epochs = { epochBase, epochLast, epochLimit }
+    // Segments without a manifest are those of a store that has lost it. Of entries before the first operation none was this store's.
+    const [first] = operations
+    if (!this.#parts.manifest.isThere && first !== undefined) {
+      await this.#say([], [], { applied: first.index - 1, isClean: false, ...epochs })
+    }
     const planned = await this.#cut(checkpoint, this.#plan(operations))
     const trimOf = new Map(trims.map((trim) => [trim.id, trim]))
     for (const { id } of trims) this.#planned(planned, id)
@@ -125,7 +131,7 @@ export class SegmentWriter implements CheckpointTarget {
       }
     }
     await this.#write(prepared)
-    await this.#say(prepared, gone, { applied, isClean, epochBase, epochLast, epochLimit })
+    await this.#say(prepared, gone, { applied, isClean, ...epochs })
     return prepared.map(({ after }) => ({ id: after.id, logStart: after.logStart, bytes: storedBytes(after) }))
   }
 

@@ -9,6 +9,7 @@ import { Manifest } from "./Manifest.ts"
 import type { StoredPartition } from "./Segment.ts"
 import { DIRECTORY_NAME, type SegmentStore } from "./SegmentStore.ts"
 import { FOOTER_BYTES, INDEX_ENTRY_BYTES, indexName, logName } from "./segment-format.ts"
+import { ensureMark } from "./store-mark.ts"
 
 const PIECE_BYTES = 1_048_576
 
@@ -22,6 +23,7 @@ export async function copySegments(store: SegmentStore, files: FilesShape, targe
       if (partition.segments.length > 0) await copyPartition(store, files, directory, partition)
     }
     await Manifest.write(files, directory, content)
+    await ensureMark(files, directory)
     return content.state.applied
   } finally {
     release()

@@ -6,68 +6,106 @@
 import { join } from "node:path"
 import { Effect } from "effect"
 import {
-  checkStoredBatch,
   type Damage,
   FileError,
   type FilesShape,
   type Inspect,
   type InspectionRequest,
-  type OpenFile,
+  type PartitionReport,
   type PartReport,
-  PluginError,
-  recordBatch
+  PluginError
 } from "../../core/mod.ts"
-import { BatchScan } from "./BatchScan.ts"
+import { contradictions, examinePartition, gapsOf, type PartitionFindings } from "./examine-partition.ts"
+import { damageOf } from "./examine-segment.ts"
 import { MANIFEST_NAME, Manifest, type ManifestContent } from "./Manifest.ts"
-import type { Segment, StoredPartition } from "./Segment.ts"
+import { findSegment, type Segment, type StoredPartition, storedBytes } from "./Segment.ts"
 import { SegmentFault } from "./SegmentFault.ts"
-import { indexFrom } from "./SegmentIndex.ts"
-import { DIRECTORY_NAME } from "./SegmentStore.ts"
-import {
-  checkFooter,
-  checkHeader,
-  FOOTER_BYTES,
-  HEADER_BYTES,
-  INDEX_ENTRY_BYTES,
-  indexName,
-  logName
-} from "./segment-format.ts"
+import { DIRECTORY_NAME, ENGINE } from "./SegmentStore.ts"
+import { FOOTER_BYTES, HEADER_BYTES, INDEX_ENTRY_BYTES } from "./segment-format.ts"
+import { LOST_MANIFEST_REMEDY, MARK_NAMES, whyNotNew } from "./store-mark.ts"
 
-/** Bytes that are read at a time. */
-const PIECE_BYTES = 1_048_576
 /** Damaged places that are told one by one. */
 const DAMAGE_MAX = 100
 /** How often a manifest that changed meanwhile is read again. */
 const ATTEMPTS = 3
-const REMEDY = "restore a backup of the store"
-const INDEX_REMEDY = "none is needed: it is made anew when it is read"
+const MANIFEST_REMEDY = "restore a backup of the store; manifold storage repair says what can be made right without one"
 
 export const inspect: Inspect = (_options, request) =>
   Effect.gen(function* () {
     const names = yield* request.files.list(request.directory)
-    if (!names.includes(`${DIRECTORY_NAME}/`)) return []
     const directory = join(request.directory, DIRECTORY_NAME)
-    if (!(yield* request.files.list(directory)).includes(MANIFEST_NAME)) return []
-    return [yield* Effect.promise(() => look(request, directory))]
+    const isThere = names.includes(`${DIRECTORY_NAME}/`)
+    if (isThere && (yield* request.files.list(directory)).includes(MANIFEST_NAME)) {
+      return [yield* Effect.promise(() => look(request, directory))]
+    }
+    const why = yield* Effect.tryPromise({
+      try: () => whyNotNew(request.files, directory),
+      catch: (error) => error as FileError
+    })
+    return why === undefined ? [] : [{ ...NOTHING, damage: [manifestDamage(directory, why)] }]
   }).pipe(Effect.mapError((error) => new PluginError({ plugin: "storage-segment", message: error.message })))
+
+interface Verifying {
+  readonly request: InspectionRequest
+  readonly directory: string
+  readonly tell: (damage: ReadonlyArray<Damage>) => void
+}
+
+const NOTHING: PartReport = {
+  part: "segments",
+  names: [DIRECTORY_NAME, ...MARK_NAMES],
+  bytes: 0,
+  counts: {},
+  damage: [],
+  notes: []
+}
+
+function manifestDamage(directory: string, message: string, position?: number): Damage {
+  const place = position === undefined ? {} : { position }
+  return { pathname: join(directory, MANIFEST_NAME), ...place, message, remedy: LOST_MANIFEST_REMEDY }
+}
 
 async function look(request: InspectionRequest, directory: string): Promise<PartReport> {
   const { files } = request
-  const report = { part: "segments", names: [DIRECTORY_NAME], notes: [] }
   let content: ManifestContent
   try {
     content = (await Manifest.open(files, directory)).content
   } catch (error) {
     if (!(error instanceof SegmentFault || error instanceof FileError)) throw error
-    const position = error instanceof SegmentFault ? { position: error.position } : {}
-    const damage = { pathname: join(directory, MANIFEST_NAME), ...position, message: error.reason, remedy: REMEDY }
-    return { ...report, bytes: 0, counts: {}, damage: [damage] }
+    const position = error instanceof SegmentFault ? error.position : undefined
+    return { ...NOTHING, damage: [manifestDamage(directory, error.reason, position)] }
   }
   const damage: Array<Damage> = []
   if (request.depth === "verify") {
-    for (const partition of content.partitions.values()) await verify(request, directory, partition, damage)
+    const pathname = join(directory, MANIFEST_NAME)
+    const tell = (more: ReadonlyArray<Damage>): void =>
+      void damage.push(...more.slice(0, Math.max(0, DAMAGE_MAX - damage.length)))
+    tell(contradictions(content).map((message) => ({ pathname, message, remedy: MANIFEST_REMEDY })))
+    for (const partition of content.partitions.values()) await verify({ request, directory, tell }, partition)
   }
-  return { ...report, ...figures(content), damage }
+  const notes = request.depth === "verify" ? [...content.partitions.values()].flatMap(gapsOf) : []
+  const partitions = request.depth === "stats" ? { partitions: [...content.partitions.values()].map(reportOf) } : {}
+  return { ...NOTHING, ...figures(content), damage, notes: notes.slice(0, DAMAGE_MAX), ...partitions }
+}
+
+function reportOf(partition: StoredPartition): PartitionReport {
+  const { key, segments, logStart, logEnd } = partition
+  const sum = (value: (segment: Segment) => number): number => segments.reduce((total, each) => total + value(each), 0)
+  const [first] = segments
+  return {
+    engine: ENGINE,
+    ...key,
+    segments: segments.length,
+    bytes: storedBytes(partition),
+    indexBytes: sum(({ indexEntries }) => indexEntries * INDEX_ENTRY_BYTES),
+    records: sum(({ records }) => records),
+    logStart,
+    logEnd,
+    ...(first !== undefined && {
+      firstTimestamp: first.firstTimestamp,
+      lastTimestamp: segments.reduce((latest, { maxTimestamp }) => Math.max(latest, maxTimestamp), first.maxTimestamp)
+    })
+  }
 }
 
 function figures({ partitions, state }: ManifestContent): Pick<PartReport, "bytes" | "counts"> {
@@ -89,115 +127,50 @@ function figures({ partitions, state }: ManifestContent): Pick<PartReport, "byte
   }
 }
 
-/** Reads every segment of a partition; what went or was cut meanwhile is no damage. */
-async function verify(
-  request: InspectionRequest,
-  directory: string,
-  partition: StoredPartition,
-  damage: Array<Damage>
-): Promise<void> {
-  const own = join(directory, String(partition.id))
-  for (const segment of partition.segments) {
-    const found = await verifySegment(request, own, partition.id, segment)
-    if (found.length === 0 || !(await isStill(request.files, directory, partition.id, segment))) continue
-    damage.push(...found.slice(0, Math.max(0, DAMAGE_MAX - damage.length)))
+/** Reads every segment of a partition; what went or was cut meanwhile is no damage. Of a log that was cut what is there now is read. */
+async function verify({ request, directory, tell }: Verifying, wanted: StoredPartition): Promise<void> {
+  const { files, pace } = request
+  const manifest = join(directory, MANIFEST_NAME)
+  let partition = wanted
+  for (let attempt = 1; ; attempt++) {
+    let found: PartitionFindings
+    try {
+      found = await examinePartition({ files, directory, pace }, partition)
+    } catch (error) {
+      if (!(error instanceof FileError)) throw error
+      tell([{ pathname: error.pathname, message: error.reason, remedy: "make it readable, and verify again" }])
+      return
+    }
+    const damaged = found.segments.filter((segment) => damageOf(segment, manifest).length > 0)
+    if (damaged.length === 0 && found.lies.length === 0) return
+    const now = await partitionNow(files, directory, partition)
+    if (now === undefined) return
+    if (now.leaderEpoch !== partition.leaderEpoch && attempt < ATTEMPTS) {
+      partition = now
+      continue
+    }
+    for (const segment of damaged) if (isStill(now, segment.segment)) tell(damageOf(segment, manifest))
+    if (now.logStart !== partition.logStart || now.leaderEpoch !== partition.leaderEpoch) return
+    tell(found.lies.map((message) => ({ pathname: manifest, message, remedy: MANIFEST_REMEDY })))
+    return
   }
 }
 
-/** Whether the manifest names that segment, as it is, once more. */
-async function isStill(files: FilesShape, directory: string, id: number, segment: Segment): Promise<boolean> {
+/** The partition as the manifest has it now; undefined where it is gone. What it was where the manifest cannot be read. */
+async function partitionNow(
+  files: FilesShape,
+  directory: string,
+  partition: StoredPartition
+): Promise<StoredPartition | undefined> {
   for (let attempt = 0; attempt < ATTEMPTS; attempt++) {
     const now = await Manifest.open(files, directory).catch(() => undefined)
-    const found = now?.content.partitions.get(id)?.segments.find(({ base }) => base === segment.base)
-    if (now !== undefined) return found !== undefined && found.bytes >= segment.bytes
+    if (now !== undefined) return now.content.partitions.get(partition.id)
   }
-  return true
+  return partition
 }
 
-async function verifySegment(
-  { files, pace }: InspectionRequest,
-  directory: string,
-  id: number,
-  segment: Segment
-): Promise<ReadonlyArray<Damage>> {
-  const pathname = join(directory, logName(segment.base))
-  const damage: Array<Damage> = []
-  const tell = (position: number, message: string): void =>
-    void damage.push({ pathname, position, message, remedy: REMEDY })
-  let file: OpenFile | undefined
-  try {
-    file = files.openUnsafe(pathname, "read")
-    const header = new Uint8Array(HEADER_BYTES)
-    const headerFault = checkHeader(header.subarray(0, await file.read(header, 0, HEADER_BYTES, 0)), id, segment.base)
-    if (headerFault !== undefined) tell(0, headerFault)
-    await verifyBatches(file, segment, pathname, pace)
-    if (segment.isSealed) {
-      const footer = new Uint8Array(FOOTER_BYTES)
-      const count = await file.read(footer, 0, FOOTER_BYTES, segment.bytes)
-      const fault = checkFooter(footer.subarray(0, count), segment)
-      if (fault !== undefined) tell(segment.bytes, fault)
-    }
-  } catch (error) {
-    if (error instanceof SegmentFault) tell(error.position, error.reason)
-    else if (error instanceof FileError) damage.push({ pathname, message: error.reason, remedy: REMEDY })
-    else throw error
-  } finally {
-    file?.close()
-  }
-  damage.push(...(await verifyIndex(files, join(directory, indexName(segment.base)), segment)))
-  return damage
-}
-
-/**
- * Compares every batch with its checksum, inflates those that this broker compressed, and compares all of them with what the manifest
- * says. Throws `SegmentFault` or `FileError`.
- */
-async function verifyBatches(
-  file: OpenFile,
-  segment: Segment,
-  pathname: string,
-  pace: InspectionRequest["pace"]
-): Promise<void> {
-  const scan = new BatchScan(segment, pathname)
-  let bytes = new Uint8Array(PIECE_BYTES)
-  while (!scan.isDone) {
-    const from = scan.position
-    const count = await file.read(bytes, 0, Math.min(bytes.length, segment.bytes - from), from)
-    await pace(count)
-    let at = 0
-    for (let size = recordBatch.batchSize(bytes, at, count); size > 0; size = recordBatch.batchSize(bytes, at, count)) {
-      if (checkStoredBatch(bytes, at, at + size) !== 0) {
-        const isWhole = recordBatch.checkBatch(bytes, at, at + size) === 0
-        const reason = isWhole ? "the batch's records cannot be read" : "the batch does not fit its checksum"
-        throw new SegmentFault(pathname, from + at, reason)
-      }
-      at += size
-    }
-    if (at > 0) scan.take(bytes.subarray(0, at), at)
-    else if (count < bytes.length || from + count >= segment.bytes) {
-      throw new SegmentFault(pathname, from, "no whole batch lies here")
-    } else bytes = new Uint8Array(bytes.length * 4)
-  }
-  const { batches, records, headersCrc } = scan.facts
-  if (batches !== segment.batches || records !== segment.records || headersCrc !== segment.headersCrc) {
-    throw new SegmentFault(pathname, HEADER_BYTES, "its batches are not those that the manifest counts")
-  }
-}
-
-async function verifyIndex(files: FilesShape, pathname: string, segment: Segment): Promise<ReadonlyArray<Damage>> {
-  if (segment.indexEntries === 0) return []
-  try {
-    const file = files.openUnsafe(pathname, "read")
-    try {
-      const bytes = new Uint8Array(segment.indexEntries * INDEX_ENTRY_BYTES)
-      const count = await file.read(bytes, 0, bytes.length, 0)
-      if (indexFrom(bytes.subarray(0, count), segment) !== undefined) return []
-    } finally {
-      file.close()
-    }
-    return [{ pathname, position: 0, message: "the index does not fit its segment", remedy: INDEX_REMEDY }]
-  } catch (error) {
-    if (!(error instanceof FileError)) throw error
-    return [{ pathname, message: error.reason, remedy: INDEX_REMEDY }]
-  }
+/** Whether a partition has that segment, as it was or grown. */
+function isStill({ segments }: StoredPartition, segment: Segment): boolean {
+  const found = segments[findSegment(segments, segment.base)]
+  return found?.base === segment.base && found.bytes >= segment.bytes
 }

@@ -32,7 +32,8 @@ export function registerMetrics(
     ["segments_removed_total", "Segments that were removed", () => writer.removed],
     ["cold_reads_total", "Reads of segments", () => reads.reads],
     ["cold_read_bytes_total", "Bytes read from segments", () => reads.readBytes],
-    ["indexes_rebuilt_total", "Indexes that were made anew", () => indexes.rebuilt],
+    ["indexes_rebuilt_total", "Indexes that were made anew", () => indexes.rewrites.rebuilt],
+    ["indexes_rewritten_total", "Files of indexes that were written anew", () => indexes.rewrites.rewritten],
     ["damages_total", "Times that a damaged place was met", () => store.damages]
   ]
   return Effect.gen(function* () {

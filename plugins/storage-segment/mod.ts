@@ -18,6 +18,7 @@ import { dump } from "./dump.ts"
 import { makeSegmentEngine } from "./engine.ts"
 import { inspect } from "./inspect.ts"
 import { registerMetrics } from "./metrics.ts"
+import { repair } from "./repair.ts"
 import { ENGINE, SegmentStore } from "./SegmentStore.ts"
 import { options, SEGMENT_BYTES_MIN, type Settings } from "./Settings.ts"
 
@@ -37,6 +38,7 @@ export const plugin = {
   options,
   inspect,
   dump,
+  repair,
   layer: (given) =>
     Layer.effectDiscard(
       Effect.gen(function* () {

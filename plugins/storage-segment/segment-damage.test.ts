@@ -179,7 +179,7 @@ test("an index that is missing, garbage, too long, too short or another's is mad
       assert.deepEqual(await partition?.offsetForTimestamp(timestamp), { offset: timestamp, timestamp }, name)
     }
     assert.deepEqual(await refusedOf(stored), [], name)
-    assert.equal(stored.store.store.indexes.rebuilt > 0, isRebuilt, `${name}: ${stored.store.lines}`)
+    assert.equal(stored.store.store.indexes.rewrites.rebuilt > 0, isRebuilt, `${name}: ${stored.store.lines}`)
     await othersServe(stored)
     // It grows, and its index with it.
     if (partition !== undefined) {

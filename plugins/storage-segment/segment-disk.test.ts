@@ -188,7 +188,7 @@ test("too many open files: those that are idle are closed; else it is refused fo
   const { checkpoints } = stored.store.store
   await until(() => checkpoints.appliedIndex === stored.store.journal.nextIndex - 1)
   await goesOn({ ...stored, batches: await allOf(stored) }, "with ten again")
-  assert.equal(stored.store.store.indexes.rebuilt, 0)
+  assert.equal(stored.store.store.indexes.rewrites.rebuilt, 0)
   assert.deepEqual(damageOf(stored.store), [])
 })
 

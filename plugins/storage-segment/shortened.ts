@@ -1,11 +1,11 @@
 /** A partition whose log is cut: its segments as the manifest will name them. Their files stay as they are. */
-import { crc32c } from "../../core/mod.ts"
 import { BatchScan, scanLater } from "./BatchScan.ts"
 import type { Positions } from "./Positions.ts"
 import type { Segment, StoredPartition } from "./Segment.ts"
 import { faultOf, type SegmentFault } from "./SegmentFault.ts"
 import type { SegmentFiles } from "./SegmentFiles.ts"
-import { encodeRuns, HEADER_BYTES } from "./segment-format.ts"
+import { HEADER_BYTES } from "./segment-format.ts"
+import { segmentOf } from "./segment-of.ts"
 
 export interface ShortenedParts {
   readonly files: SegmentFiles
@@ -44,23 +44,8 @@ async function cutSegment(
     const { position, base: next } = positions.endingBehind(id, segment, end)
     if (position === HEADER_BYTES) return undefined
     const bounds = { base: segment.base, end: next, bytes: position }
-    const { runs, facts } = await files.use(pathname, "read", (file) =>
-      scanLater(file, new BatchScan(bounds, pathname))
-    )
-    const entries = encodeRuns(runs.runs)
-    const isOpen = runs.end > runs.position
-    return {
-      ...segment,
-      end,
-      bytes: position,
-      isSealed: false,
-      ...facts,
-      indexEntries: runs.runs.length,
-      indexCrc: crc32c(entries, 0, entries.length),
-      indexedBytes: runs.position,
-      indexedEnd: isOpen ? segment.base + runs.relativeOffset : end,
-      tailMaxTimestamp: isOpen ? runs.maxTimestamp : 0
-    }
+    const scan = await files.use(pathname, "read", (file) => scanLater(file, new BatchScan(bounds, pathname)))
+    return segmentOf({ ...segment, isSealed: false }, scan, end)
   } catch (error) {
     const fault = faultOf(error, pathname)
     if (fault === undefined) throw error

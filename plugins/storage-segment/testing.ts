@@ -9,12 +9,14 @@ import {
   type PartitionEvents,
   type PartitionKey,
   type PartitionLimits,
+  type PartReport,
   RecordBatchBuilder,
   recordBatch
 } from "../../core/mod.ts"
 import { SimulatedFiles } from "../../core/platform/simulated-files.ts"
 import { systemClock } from "../../core/platform/system.ts"
 import { openTestStore, type TestStore, type TestStoreOptions } from "./fakes.ts"
+import { inspect } from "./inspect.ts"
 
 export const DIRECTORY = "/store"
 export const SEGMENTS = `${DIRECTORY}/segments`
@@ -269,3 +271,19 @@ export async function refusalOf(read: Promise<unknown>): Promise<string> {
 /** Lines of a store's log about damage. */
 export const damageOf = ({ lines }: TestStore): ReadonlyArray<string> =>
   lines.filter((line) => /damaged here/.test(line))
+
+/** What `storage verify` is told of a store's segments. */
+export async function verified(
+  files: SimulatedFiles,
+  pace: (bytes: number) => Promise<void> = () => Promise.resolve()
+): Promise<PartReport> {
+  const request = { depth: "verify", store: 0, directory: DIRECTORY, files, pace } as const
+  const [report] = await Effect.runPromise(inspect({}, request))
+  assert.ok(report !== undefined, "there are segments")
+  return report
+}
+
+/** The same of what is damaged, a line each. */
+export async function damagesOf(files: SimulatedFiles): Promise<ReadonlyArray<string>> {
+  return (await verified(files)).damage.map(({ pathname, position, message }) => `${pathname}:${position}: ${message}`)
+}

@@ -100,11 +100,13 @@ async function append(partition: Partition, bytes: Uint8Array, records = 1): Pro
   await until(isCommitted(partition))
 }
 
-async function inspected(folder: string, depth: "stats" | "verify"): Promise<PartReport> {
+async function inspected(
+  folder: string,
+  depth: "stats" | "verify",
+  pace: (bytes: number) => Promise<void> = () => Promise.resolve()
+): Promise<PartReport> {
   const files = makeNodeFiles()
-  const [report, ...more] = await Effect.runPromise(
-    inspect({}, { depth, store: 0, directory: folder, files, pace: () => Promise.resolve() })
-  )
+  const [report, ...more] = await Effect.runPromise(inspect({}, { depth, store: 0, directory: folder, files, pace }))
   assert.ok(report !== undefined && more.length === 0)
   return report
 }
@@ -344,10 +346,21 @@ test("a newer format, another program's database, no database at all: one line e
 
 test("a damaged page is told at the opening, a damaged batch by verify", async () => {
   const folder = await filled()
-  const whole = await inspected(folder, "verify")
+  let read = 0
+  const whole = await inspected(folder, "verify", async (bytes) => void (read += bytes))
   assert.deepEqual(whole.damage, [])
+  assert.ok(read >= statSync(join(folder, DATABASE_NAME)).size, `${read} bytes were waited for`)
   assert.equal(whole.counts["batches"], 40)
   assert.equal(whole.counts["keys"], 200)
+  const { partitions = [], counts } = await inspected(folder, "stats")
+  assert.deepEqual(
+    partitions.reduce((sum, { records }) => sum + records, 0),
+    counts["records"]
+  )
+  for (const { engine, firstTimestamp = 0, lastTimestamp = 0, logStart, logEnd, records } of partitions) {
+    assert.deepEqual([engine, logEnd - logStart], ["sqlite", records])
+    assert.ok(firstTimestamp > 0 && lastTimestamp >= firstTimestamp)
+  }
   const pathname = join(folder, DATABASE_NAME)
   const pages = statSync(pathname).size / 4_096
   copyFileSync(pathname, `${pathname}.whole`)

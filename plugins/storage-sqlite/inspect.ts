@@ -11,6 +11,7 @@ import {
   type FilesShape,
   type Inspect,
   type InspectionRequest,
+  type PartitionReport,
   type PartReport,
   PluginError,
   recordBatch,
@@ -19,6 +20,7 @@ import {
   type SqliteRow
 } from "../../core/mod.ts"
 import { explain, openForReading } from "./database/schema.ts"
+import { ENGINE } from "./engine.ts"
 import { DATABASE_NAME } from "./SqliteStore.ts"
 
 /** There while somebody has the database open, and after a crash. */
@@ -53,10 +55,11 @@ export const inspect: Inspect = (_options, request) =>
 async function look(
   { depth, directory, pace }: InspectionRequest,
   isAtRest: boolean
-): Promise<Pick<PartReport, "counts" | "damage">> {
+): Promise<Pick<PartReport, "counts" | "damage" | "partitions">> {
   const pathname = join(directory, DATABASE_NAME)
   const damage: Array<Damage> = []
   let counts: Record<string, number> = {}
+  const partitions: Array<PartitionReport> = []
   let database: SqliteDatabase | undefined
   const tell = (message: string): void => {
     if (damage.length < DAMAGE_MAX) damage.push({ pathname, message, remedy: REMEDY })
@@ -64,13 +67,15 @@ async function look(
   try {
     database = openForReading(pathname, CACHE_BYTES, isAtRest)
     counts = countsOf(database)
+    if (depth === "stats") await reportPartitions(database, pace, partitions)
     if (depth === "verify") {
       for (const table of TABLES) {
         for (const row of database.prepare(`PRAGMA integrity_check(${table})`).all()) {
           const [found] = Object.values(row)
           if (found !== "ok") tell(String(found).replaceAll("\n", " "))
         }
-        await pace(number(database.prepare("PRAGMA page_count").get(), "page_count"))
+        // The tables are the database, about.
+        await pace(sizeOfPages(database) / TABLES.length)
       }
       await checkBatches(database, pace, tell)
     }
@@ -83,7 +88,47 @@ async function look(
   } finally {
     database?.close()
   }
-  return { counts, damage }
+  return { counts, damage, ...(depth === "stats" && { partitions }) }
+}
+
+/** Tells each partition, some rows at a time; of batches the index and the header of the oldest are read. */
+async function reportPartitions(
+  database: SqliteDatabase,
+  pace: InspectionRequest["pace"],
+  partitions: Array<PartitionReport>
+): Promise<void> {
+  const page = database.prepare(
+    "SELECT id, tenant, topic, number, log_start, log_end, bytes, records, " +
+      "(SELECT max(max_timestamp) FROM batch WHERE partition = p.id) AS latest, " +
+      `(SELECT substr(bytes, 1, ${recordBatch.RECORDS_POSITION}) FROM batch WHERE partition = p.id ORDER BY base LIMIT 1) AS oldest ` +
+      "FROM partition p WHERE is_removed = 0 AND id > ? ORDER BY id LIMIT ?"
+  )
+  for (let last = -1; ; ) {
+    const rows = page.all(last, ROWS_PER_STEP)
+    for (const row of rows) {
+      last = number(row, "id")
+      const { oldest } = row
+      const isThere = oldest instanceof Uint8Array && oldest.length === recordBatch.RECORDS_POSITION
+      partitions.push({
+        engine: ENGINE,
+        tenant: number(row, "tenant"),
+        topicId: String(row["topic"]),
+        partition: number(row, "number"),
+        segments: 0,
+        bytes: number(row, "bytes"),
+        indexBytes: 0,
+        records: number(row, "records"),
+        logStart: number(row, "log_start"),
+        logEnd: number(row, "log_end"),
+        ...(isThere && {
+          firstTimestamp: recordBatch.baseTimestamp(oldest, 0),
+          lastTimestamp: number(row, "latest")
+        })
+      })
+    }
+    await pace(rows.length * recordBatch.RECORDS_POSITION)
+    if (rows.length < ROWS_PER_STEP) return
+  }
 }
 
 function countsOf(database: SqliteDatabase): Record<string, number> {
@@ -100,6 +145,11 @@ function countsOf(database: SqliteDatabase): Record<string, number> {
     records: number(found, "records"),
     batch_bytes: number(found, "bytes")
   }
+}
+
+function sizeOfPages(database: SqliteDatabase): number {
+  const pragma = (name: string): number => number(database.prepare(`PRAGMA ${name}`).get(), name)
+  return pragma("page_count") * pragma("page_size")
 }
 
 /** Reads every batch, some rows at a time, and compares it with its checksum and with the columns beside it. */

@@ -1,13 +1,24 @@
-/** `manifold storage verify` and `stats`, beside a broker that runs and of one that does not: by the real command. */
+/** `manifold storage verify`, `stats` and `repair`, beside a broker that runs and of one that does not: by the real command. */
 import assert from "node:assert/strict"
 import { createHash } from "node:crypto"
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
 import { after, afterEach, before, describe, test } from "node:test"
+import type { StartFailed } from "../crash/BrokerProcess.ts"
 import { type Ended, runCommand } from "../support/broker.ts"
-import { BrokerProcess, filesBelow, Load, manifestOf, STORAGES, subscribeKeeper } from "../support/durable-data.ts"
+import {
+  BrokerProcess,
+  filesBelow,
+  Load,
+  manifestOf,
+  STORAGES,
+  subscribeKeeper,
+  TOPIC
+} from "../support/durable-data.ts"
+import { RawKafka } from "../support/raw-kafka.ts"
 import { RawMqtt } from "../support/raw-mqtt.ts"
+import { batch } from "../support/record-batch.ts"
 import { until } from "../support/until.ts"
 
 interface Part {
@@ -119,6 +130,77 @@ for (const storage of STORAGES) {
       }
     })
 
+    if (storage.engine === "segment") {
+      test("repair: refused beside a broker; stopped, it says what it would do, does it, and the broker serves", {
+        timeout: 60_000
+      }, async () => {
+        const repair = (...more: ReadonlyArray<string>): Promise<Ended> =>
+          runCommand(["storage", "repair", "--config", config, "--data", data("repaired"), ...more], 30_000)
+        const start = async (): Promise<BrokerProcess> => {
+          broker = await BrokerProcess.start({ data: data("repaired"), config })
+          return broker
+        }
+        const first = await start()
+        const load = new Load(first, storage)
+        await until("some load", () => load.produced.length > 100)
+        const refused = await repair("--apply")
+        assert.deepEqual([refused.code, refused.stdout], [1, ""])
+        assert.match(refused.stderr, /^manifold: node\.data: cannot use "[^"]+": another process uses it \(.+\)\n$/)
+        await load.stop()
+        await first.stop()
+        const { stdout } = await look("stats", "repaired", "--json")
+        const { topics, engines } = JSON.parse(stdout) as Record<"topics" | "engines", Array<Record<string, unknown>>>
+        const count = load.produced.length
+        const [topic] = topics
+        const told = [topic?.["engine"], topic?.["records"], topic?.["first_offset"], topic?.["last_offset"]]
+        assert.deepEqual([...told, engines.length], ["segment", count, 0, count - 1, 1])
+
+        // A bit in a batch: cut, and what went is kept.
+        const store = `store-${topic?.["store"]}`
+        const log = join(data("repaired"), store, "segments", "1", `${"0".repeat(20)}.log`)
+        const bytes = readFileSync(log)
+        const at = Math.floor(bytes.length / 2)
+        bytes[at] = (bytes[at] ?? 0) ^ 16
+        writeFileSync(log, bytes)
+        assert.equal((await look("verify", "repaired")).code, 1)
+        const dry = await repair("--truncate")
+        assert.equal(dry.code, 1, dry.stderr)
+        assert.match(dry.stderr, /nothing was changed; --apply does it\n$/)
+        assert.ok(readFileSync(log).equals(bytes))
+        const done = await repair("--truncate", "--apply", "--json")
+        assert.equal(done.code, 0, done.stdout + done.stderr)
+        const [, end = ""] = /ends at offset (\d+): offsets \1 to \d+ are gone/.exec(done.stdout) ?? []
+        const kept = join(data("repaired"), store, "segments", "quarantine", "1", `${"0".repeat(20)}.log`)
+        assert.ok(readFileSync(kept).equals(bytes))
+        assert.equal((await look("verify", "repaired")).code, 0)
+        const second = await start()
+        const client = await RawKafka.open(second.kafka)
+        assert.ok(Number(end) > 0 && Number(end) < count, end)
+        const { error, baseOffset } = await client.produce(TOPIC, 0, batch([{ value: Buffer.from("behind") }]))
+        assert.deepEqual([error, baseOffset], [0, Number(end)])
+        assert.ok((await client.readAll(TOPIC, 0)).includes("behind"))
+        client.socket.destroy()
+        await second.stop()
+
+        // A lost manifest refuses the start; one is made of the segments.
+        const manifest = join(data("repaired"), store, "segments", "manifest")
+        rmSync(manifest)
+        const lost = new BrokerProcess({ data: data("repaired"), config })
+        await assert.rejects(lost.ready(), ({ ended }: StartFailed) => {
+          assert.equal(ended.code, 1)
+          assert.ok(ended.stderr.includes(`${manifest}: it is missing, and `), ended.stderr)
+          return /manifold storage repair --rebuild-manifest/.test(ended.stderr)
+        })
+        const rebuilt = await repair("--rebuild-manifest", "--apply")
+        assert.equal(rebuilt.code, 0, rebuilt.stdout + rebuilt.stderr)
+        const third = await start()
+        const again = await RawKafka.open(third.kafka)
+        assert.ok((await again.readAll(TOPIC, 0)).includes("behind"))
+        again.socket.destroy()
+        await third.stop()
+      })
+    }
+
     test("after kill -9 under load: whole", { timeout: 60_000 }, async () => {
       broker = await BrokerProcess.start({ data: data("killed"), config })
       await subscribeKeeper(broker.mqtt)
@@ -182,7 +264,10 @@ for (const storage of STORAGES) {
         /^manifold: \S+: no plugin of this configuration can say what it holds\n$/
       )
       assert.equal((await runCommand(["storage", "dump"])).code, 2)
-      for (const rate of ["0", "-1", "fast", "1e9"]) {
+      const both = await runCommand(["storage", "repair", "--truncate", "--quarantine", "--data", data("nothing")])
+      assert.equal(both.code, 2)
+      assert.match(both.stderr, /--truncate and --quarantine exclude each other/)
+      for (const rate of ["0", "5MB", "0KiB", "-1", "fast", "1e9"]) {
         const ended = await look("stats", "nothing", "--rate", rate)
         assert.equal(ended.code, 2)
         assert.match(ended.stderr, /--rate is "[^"]+"; expected MiB a second: --rate 50/)

@@ -1,5 +1,5 @@
 /** A store of segments on a folder of this machine, or on simulated files, with a journal of its own, for tests. */
-import { cpSync, mkdirSync } from "node:fs"
+import { mkdirSync } from "node:fs"
 import { Effect, Exit, Scope } from "effect"
 import type { DiskJournal } from "../../core/journal/DiskJournal.ts"
 import { type DiskJournalOptions, diskJournalDefaults } from "../../core/journal/disk-journal-parts.ts"
@@ -8,6 +8,7 @@ import type { ClockShape, Engine, FilesShape, LogShape, TurnShape } from "../../
 import { makeNodeFiles } from "../../core/platform/node-files.ts"
 import { systemClock, systemRandom } from "../../core/platform/system.ts"
 import { TurnLoop } from "../../core/platform/Turn.ts"
+import { copyFolder } from "../../core/platform/testing.ts"
 import { makeSegmentEngine } from "./engine.ts"
 import { SegmentStore } from "./SegmentStore.ts"
 import { defaultSettings, type Settings } from "./Settings.ts"
@@ -93,6 +94,6 @@ export async function openTestStore(directory: string, options: TestStoreOptions
       store.abandon()
       await endJournal()
     },
-    copy: (target) => cpSync(directory, target, { recursive: true })
+    copy: (target) => copyFolder(directory, target)
   }
 }

@@ -1,5 +1,5 @@
 /** A store on a folder of this machine with a journal of its own, for tests: opened, closed, killed, copied. */
-import { cpSync, mkdirSync } from "node:fs"
+import { mkdirSync } from "node:fs"
 import { Effect, Exit, Scope } from "effect"
 import type { DiskJournal } from "../../core/journal/DiskJournal.ts"
 import { type DiskJournalOptions, diskJournalDefaults } from "../../core/journal/disk-journal-parts.ts"
@@ -18,6 +18,7 @@ import {
 import { makeNodeFiles } from "../../core/platform/node-files.ts"
 import { systemClock, systemRandom } from "../../core/platform/system.ts"
 import { TurnLoop } from "../../core/platform/Turn.ts"
+import { copyFolder } from "../../core/platform/testing.ts"
 import { StoreServer } from "./database/StoreServer.ts"
 import { openDatabase } from "./database/schema.ts"
 import { makeSqliteEngine } from "./engine.ts"
@@ -124,7 +125,7 @@ export async function openTestStore(directory: string, options: TestStoreOptions
       store.abandon()
       await endJournal()
     },
-    copy: (target) => cpSync(directory, target, { recursive: true })
+    copy: (target) => copyFolder(directory, target)
   }
 }
 

@@ -41,7 +41,7 @@ const { values, positionals } = parseArgs({
 
 const HELP = `npm run bench -- [SCENARIO...] [options]      (no scenario: all; a prefix such as "q0" or "latency" will do)
 npm run bench -- micro [NAME...]               micro benchmarks
-npm run bench -- storage [append|compression|read|recovery]  the engines without a protocol in front of them
+npm run bench -- storage [append|compression|read|recovery|topics]  the engines without a protocol in front of them
   --brokers LIST   ${BROKERS_BY_DEFAULT.join()};
                    where durability is measured ${DURABLE_BY_DEFAULT.join()};
                    also mosquitto-default, floor, and the peers that npm run bench:compare installs
@@ -64,7 +64,8 @@ if (values.help) {
 } else if (positionals[0] === "storage") {
   const { runStorage } = await import("./storage/main.ts")
   const seconds = Number(values.seconds ?? (values.quick ? 0.5 : 4))
-  await runStorage(positionals.slice(1), { directory: values.directory, seconds, isQuick: values.quick })
+  const build = (values.build ?? "auto") as Build
+  await runStorage(positionals.slice(1), { directory: values.directory, seconds, isQuick: values.quick, build })
   process.exit(0)
 } else if (positionals[0] === "micro") {
   const { runMicro } = await import("./micro/main.ts")

@@ -1,7 +1,8 @@
-/** `npm run bench -- storage [append|compression|read|recovery]`: what the engines do without a protocol in front of them. */
+/** `npm run bench -- storage [append|compression|read|recovery|topics]`: what the engines do without a protocol in front of them. */
 import { mkdtempSync, rmSync } from "node:fs"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
+import type { Build } from "../brokers/manifold.ts"
 import { machineLines } from "../machine.ts"
 import { medianOf, spreadOf } from "../statistics.ts"
 import { type AppendScenario, runAppends } from "./appends.ts"
@@ -9,12 +10,15 @@ import { type CompressionReport, type CompressionScenario, runCompression } from
 import { ENGINES } from "./open-engine.ts"
 import { runReads } from "./reads.ts"
 import { runRecovery } from "./recovery.ts"
+import { runTopics } from "./topics.ts"
 
 export interface StorageBenchOptions {
   /** Below which each run has a fresh folder; undefined = the system's for temporary files. */
   readonly directory: string | undefined
   readonly seconds: number
   readonly isQuick: boolean
+  /** Of the broker, where one is started. */
+  readonly build: Build
 }
 
 export async function runStorage(names: ReadonlyArray<string>, options: StorageBenchOptions): Promise<void> {
@@ -24,6 +28,7 @@ export async function runStorage(names: ReadonlyArray<string>, options: StorageB
   if (isWanted("compression")) await compressions(options)
   if (isWanted("read")) await reads(options)
   if (isWanted("recovery")) await recovery(options)
+  if (isWanted("topics")) await topics(options)
 }
 
 /** Runs `work` with a fresh folder, which is removed afterwards. */
@@ -144,4 +149,23 @@ async function recovery({ directory, isQuick }: StorageBenchOptions): Promise<vo
       )
     }
   }
+}
+
+async function topics({ directory, seconds, isQuick, build }: StorageBenchOptions): Promise<void> {
+  const count = isQuick ? 20_000 : 1_000_000
+  const among = isQuick ? [10_000] : [100_000, count]
+  console.log(
+    `\ntopics: ${count.toLocaleString("en")} in sqlite, made over HTTP; 128 B at QoS 1 to topics at random; kill, start`
+  )
+  const report = await withFolder(directory, (folder) => runTopics(count, among, seconds, folder, build))
+  const mib = (value: number): string => `${value.toFixed(0)} MiB`
+  console.log(`created a second      ${Math.round(report.createdPerSecond).toLocaleString("en")}`)
+  console.log(`memory, then at rest  ${mib(report.createdRssMiB)}, ${mib(report.restedRssMiB)}`)
+  for (const { among: topicCount, perSecond, rssMiB } of report.published) {
+    const rate = Math.round(perSecond).toLocaleString("en")
+    console.log(`PUBACKs a second      ${rate} to ${topicCount.toLocaleString("en")} topics; memory ${mib(rssMiB)}`)
+  }
+  console.log(`disk                  ${mib(report.diskMiB)}`)
+  console.log(`ready after a kill    ${report.readyMs.toFixed(0)} ms; memory at rest ${mib(report.rssMiB)}`)
+  console.log(`a page of 1,000       ${report.pageMs.toFixed(0)} ms`)
 }

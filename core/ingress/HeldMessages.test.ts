@@ -220,14 +220,24 @@ test("what waits is bounded", () => {
   const simulation = new Simulation(1)
   const { here } = { here: joinIngress(simulation).shards[0] }
   assert.ok(here !== undefined)
-  const held = new HeldMessages({ mustWait: () => true, sequence: () => ACCEPTED, pending: here.ingress })
+  const held = new HeldMessages({
+    mustWait: () => true,
+    sequence: () => ACCEPTED,
+    pending: here.ingress,
+    later: () => {}
+  })
   for (let index = 0; index < HELD_MESSAGES_MAX; index++) {
     assert.equal(held.hold(messageOf(`n${index % 9}`, "x"), `n${index % 9}`), ACCEPTED_PENDING)
   }
   assert.equal(held.hold(messageOf("n", "x"), "n"), REFUSED_QUOTA)
   held.refuse(0, "n0")
   assert.equal(held.hold(messageOf("n", "x"), "n"), ACCEPTED_PENDING)
-  const large = new HeldMessages({ mustWait: () => true, sequence: () => ACCEPTED, pending: here.ingress })
+  const large = new HeldMessages({
+    mustWait: () => true,
+    sequence: () => ACCEPTED,
+    pending: here.ingress,
+    later: () => {}
+  })
   const outcomes = Array.from({ length: 20 }, () => large.hold(messageOf("n", new Uint8Array(1_048_576)), "n"))
   assert.equal(outcomes.filter((outcome) => outcome === ACCEPTED_PENDING).length, 15)
 })
@@ -255,4 +265,28 @@ test("a message with a token that waited is stored once, though its publisher di
   })
   assert.equal(publish(), ACCEPTED)
   assert.equal(stored().length, 2)
+})
+
+test("however much changes in a turn, what waits is looked at once", () => {
+  const { here } = make()
+  const tasks: Array<() => void> = []
+  let looks = 0
+  const held = new HeldMessages({
+    mustWait: () => {
+      looks += 1
+      return true
+    },
+    sequence: () => ACCEPTED,
+    pending: here.ingress,
+    later: (task) => void tasks.push(task)
+  })
+  held.reviewSoon()
+  assert.equal(tasks.length, 0)
+  for (let name = 0; name < 100; name++) held.hold(messageOf(`a/${name}`, "x"), `a/${name}`)
+  for (let change = 0; change < 1_000; change++) held.reviewSoon()
+  assert.deepEqual([tasks.length, looks], [1, 0])
+  tasks[0]?.()
+  assert.equal(looks, 100)
+  held.reviewSoon()
+  assert.equal(tasks.length, 2)
 })

@@ -28,6 +28,8 @@ export interface HeldMessagesParts {
   /** Sequences a message that has waited, as the ingress does; where it is pending, `pending` says where. */
   readonly sequence: (message: Message) => number
   readonly pending: Pending
+  /** Calls a task in a turn of its own. */
+  readonly later: (task: () => void) => void
 }
 
 /** The messages of one name, and the line in which their publishers wait. */
@@ -47,6 +49,7 @@ export class HeldMessages {
   readonly #lines = new Map<string, Line>()
   #messages = 0
   #bytes = 0
+  #isReviewDue = false
 
   constructor(parts: HeldMessagesParts) {
     this.#parts = parts
@@ -86,6 +89,16 @@ export class HeldMessages {
     for (const [key, line] of [...this.#lines]) {
       if (!this.#parts.mustWait(line.tenant, line.name)) this.#release(key, line, false)
     }
+  }
+
+  /** The same in a turn of its own: many things may change in this one, and each review looks at all names. */
+  reviewSoon(): void {
+    if (this.#isReviewDue || this.#messages === 0) return
+    this.#isReviewDue = true
+    this.#parts.later(() => {
+      this.#isReviewDue = false
+      this.review()
+    })
   }
 
   /** The topic of the name will not be: its messages are refused. */

@@ -120,15 +120,13 @@ export class ShardIngress implements IngressShape {
     this.#held = new HeldMessages({
       mustWait: (tenant, name) => this.#isMaking(tenant, name),
       sequence: (message) => (message.token === "" ? this.#take(message) : this.#takeOnce(message)),
-      pending: this
+      pending: this,
+      later: (task) => parts.clock.immediate(task)
     })
-    const reviewHeld = (): void => {
-      if (this.#held.count > 0) this.#held.review()
-    }
-    parts.topics.onOpened(reviewHeld)
+    parts.topics.onOpened(() => this.#held.reviewSoon())
     parts.topics.onChange((name) => {
       if (name !== "") this.#moves.review(name)
-      reviewHeld()
+      this.#held.review()
     })
   }
 

@@ -137,7 +137,11 @@ export class Checkpoints implements JournalConsumer {
   committed(index: number, durability: Durability): void {
     const { journal, partitions, epochs } = this.#parts
     epochs.resolve()
-    this.#isLive = true
+    if (!this.#isLive) {
+      this.#isLive = true
+      // So that nobody has to wait for it; who opens a partition sees to it where it failed.
+      this.prepare().catch(() => {})
+    }
     // Key-value writes are applied when what this node asks for its state is committed; what is synced is applied in any case.
     if (durability === "persistent" || journal.tickets === journal.ticketsOf(durability)) {
       this.#index = Math.max(this.#index, index)

@@ -21,11 +21,12 @@ export class TicketStream {
   #committed = 0
   #issued = 0
   #waiters: Array<TicketWaiter> = []
-  #spare: Array<TicketWaiter> = []
+  #spare: Array<TicketWaiter> | undefined
   #isTelling = false
-  readonly #outcomes = new Map<number, number>()
+  /** There while there are some: there may be a stream for each of very many partitions. */
+  #outcomes: Map<number, number> | undefined
   /** Failures of many tickets at once, by first ticket: they may be asked for by several, or by nobody. */
-  readonly #failures: Array<{ readonly from: number; to: number; readonly outcome: number }> = []
+  #failures: Array<{ readonly from: number; to: number; readonly outcome: number }> | undefined
 
   /** Tickets up to this one are done. */
   get committed(): number {
@@ -60,12 +61,15 @@ export class TicketStream {
 
   /** Notes how `ticket` ended, where it is not plain success (0). Taken back by {@link TicketStream.takeOutcome}. */
   setOutcome(ticket: number, outcome: number): void {
-    if (outcome !== 0) this.#outcomes.set(ticket, outcome)
+    if (outcome === 0) return
+    this.#outcomes ??= new Map()
+    this.#outcomes.set(ticket, outcome)
   }
 
   /** Notes that all tickets from `from` to `to` ended with `outcome`. The note stays: it is one, however many they are. */
   fail(from: number, to: number, outcome: number): void {
     if (to < from) return
+    this.#failures ??= []
     const last = this.#failures.at(-1)
     if (last !== undefined && last.outcome === outcome && last.to === from - 1) last.to = to
     else this.#failures.push({ from, to, outcome })
@@ -74,8 +78,10 @@ export class TicketStream {
 
   /** What a ticket was told to have failed with by {@link TicketStream.fail}; 0 = it was not. For any who want to know. */
   failureOf(ticket: number): number {
-    for (let index = this.#failures.length - 1; index >= 0; index--) {
-      const failure = this.#failures[index]
+    const failures = this.#failures
+    if (failures === undefined) return 0
+    for (let index = failures.length - 1; index >= 0; index--) {
+      const failure = failures[index]
       if (failure !== undefined && ticket >= failure.from && ticket <= failure.to) return failure.outcome
     }
     return 0
@@ -85,10 +91,9 @@ export class TicketStream {
   takeOutcome(ticket: number): number {
     const failure = this.failureOf(ticket)
     if (failure !== 0) return failure
-    if (this.#outcomes.size === 0) return 0
-    const outcome = this.#outcomes.get(ticket)
+    const outcome = this.#outcomes?.get(ticket)
     if (outcome === undefined) return 0
-    this.#outcomes.delete(ticket)
+    this.#outcomes?.delete(ticket)
     return outcome
   }
 
@@ -103,7 +108,7 @@ export class TicketStream {
     while (told < this.#committed && this.#waiters.length > 0) {
       told = this.#committed
       const waiters = this.#waiters
-      this.#waiters = this.#spare
+      this.#waiters = this.#spare ?? []
       this.#spare = waiters
       for (let index = 0; index < waiters.length; index++) waiters[index]?.ticketsCommitted()
       waiters.length = 0

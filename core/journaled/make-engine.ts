@@ -2,6 +2,7 @@
 import { Effect } from "effect"
 import { type Engine, StorageError, Unusable } from "../log/Engines.ts"
 import type { Checkpoints } from "./Checkpoints.ts"
+import type { JournaledPartition } from "./JournaledPartition.ts"
 import type { JournaledPartitions } from "./JournaledPartitions.ts"
 
 export interface JournaledEngineParts {
@@ -23,17 +24,24 @@ export function makeJournaledEngine({ name, partitions, checkpoints, explain }: 
   return {
     modes: ["hybrid", "persistent"],
     isJournaled: true,
-    reopens: true,
+    reopens: {
+      tryOpen: (key, options) => {
+        if (!checkpoints.isPrepared) return undefined
+        try {
+          return partitions.acquire(key, options)
+        } catch {
+          // `open` says why.
+          return undefined
+        }
+      },
+      close: (partition) => partitions.release(partition as JournaledPartition)
+    },
     open: (key, options) =>
       Effect.acquireRelease(
-        Effect.suspend(() =>
-          checkpoints.isPrepared
-            ? Effect.try({ try: () => partitions.acquire(key, options), catch: asStorageError })
-            : Effect.tryPromise({
-                try: () => checkpoints.prepare().then(() => partitions.acquire(key, options)),
-                catch: asStorageError
-              })
-        ),
+        Effect.tryPromise({
+          try: () => checkpoints.prepare().then(() => partitions.acquire(key, options)),
+          catch: asStorageError
+        }),
         (partition) => Effect.promise(() => partitions.release(partition))
       ),
     trim: (key, limits) => partitions.trimLater(key, limits),

@@ -130,6 +130,16 @@ export interface PartitionEvents {
   failed(reason: string, refusal?: number): void
 }
 
+/** How partitions that come and go by the thousand are opened and closed: plainly, without a scope for each. */
+export interface Reopening {
+  /**
+   * As {@link Engine.open}, at once; undefined where that cannot be done, or not at once: then `open` is asked. Never throws.
+   */
+  tryOpen(key: PartitionKey, options: PartitionOptions): Partition | undefined
+  /** One that {@link Reopening.tryOpen} gave is not used any more. Settled when all that was appended is committed or lost; never rejects. */
+  close(partition: Partition): Promise<void>
+}
+
 export interface Engine {
   /** The modes that this engine can promise. */
   readonly modes: ReadonlyArray<Mode>
@@ -140,10 +150,10 @@ export interface Engine {
    */
   readonly isJournaled?: boolean
   /**
-   * Whether a partition that was closed is found as it was when it is opened again, at little cost. Core opens one of those when it is used
-   * first, and may close it when nobody has used it for a while. Absent or false: all are open as long as their topics are there.
+   * There where a partition that was closed is found as it was when it is opened again, at little cost. Core opens one of those when it is
+   * used first, and may close it when nobody has used it for a while. Absent: all are open as long as their topics are there.
    */
-  readonly reopens?: boolean
+  readonly reopens?: Reopening
   /** Opens a partition for the life of the surrounding scope; the same key gives the same log again. */
   open(key: PartitionKey, options: PartitionOptions): Effect.Effect<Partition, StorageError, Scope.Scope>
   /**

@@ -66,7 +66,7 @@ test("what is asked for while a log is being opened is answered when it is, in o
     ready = resolve
   })
   engine.open = () => Effect.promise(() => opened.then(() => new ArrayPartition()))
-  Object.assign(engine, { reopens: true })
+  Object.assign(engine, { reopens: { tryOpen: () => undefined, close: () => Promise.resolve() } })
   const { joined, shards } = joinTopics(simulation, { meta, engine })
   const appended: Array<number> = []
   const logs = joined.all.map(({ port, turn }, index) => {

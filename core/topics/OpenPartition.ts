@@ -10,12 +10,13 @@ import type { BatchCompressor } from "../log/BatchCompressor.ts"
 import type {
   Engine,
   Partition,
+  PartitionEvents,
   PartitionKey,
   PartitionLimits,
   PartitionOptions,
   StorageError
 } from "../log/Engines.ts"
-import { GuardedPartition, lineOf } from "../log/GuardedPartition.ts"
+import { GuardedPartition, type GuardedPartitionParts, lineOf } from "../log/GuardedPartition.ts"
 import { PartitionLog, type PartitionLogParts } from "../log/PartitionLog.ts"
 import type { OffsetReservation, ReservedOffsets } from "../log/ReservedOffsets.ts"
 import type { ClockShape } from "../platform/Clock.ts"
@@ -33,15 +34,11 @@ interface Opened {
   readonly reservation: OffsetReservation | undefined
 }
 
+/** What all partitions of an engine have alike. */
 export interface OpenPartitionParts {
-  readonly info: TopicInfo
-  readonly partition: number
   readonly engine: Engine
   /** For the log: with the plugin that brings it. */
   readonly engineName: string
-  readonly limits: PartitionLimits
-  /** Where offsets of it must not be given a second time. */
-  readonly offsets: ReservedOffsets | undefined
   readonly compressor: BatchCompressor
   readonly room: PartitionLogParts["room"]
   readonly clock: ClockShape
@@ -49,12 +46,23 @@ export interface OpenPartitionParts {
   readonly log: (message: string) => void
 }
 
-export class OpenPartition {
+/** Where its offsets must not be given a second time, and its bounds. */
+export interface OpenPartitionOptions {
+  readonly limits: PartitionLimits
+  readonly offsets: ReservedOffsets | undefined
+}
+
+export class OpenPartition implements PartitionEvents, GuardedPartitionParts {
   /** Undefined while it is being opened, and where that failed. */
   log: PartitionLog | undefined
   isOpening = false
+  readonly #info: TopicInfo
+  readonly #partition: number
   readonly #parts: OpenPartitionParts
-  #scope = Scope.makeUnsafe()
+  /** Where {@link Reopening.tryOpen} gave it. */
+  #reopened: Partition | undefined
+  /** Where {@link Engine.open} did, or is about to. */
+  #scope: Scope.Closeable | undefined
   /** Who waits for the opening; undefined = nobody. */
   #waiting: Array<() => void> | undefined
   #failedAtMs = 0
@@ -62,30 +70,41 @@ export class OpenPartition {
   #toldReason = ""
   #isClosed = false
 
-  constructor(parts: OpenPartitionParts) {
+  constructor(info: TopicInfo, partition: number, parts: OpenPartitionParts) {
+    this.#info = info
+    this.#partition = partition
     this.#parts = parts
+  }
+
+  get engineName(): string {
+    return this.#parts.engineName
+  }
+
+  get clock(): ClockShape {
+    return this.#parts.clock
   }
 
   /** Its opening failed a while ago. */
   get mayRetry(): boolean {
-    return this.log === undefined && !this.isOpening && this.#parts.clock.monotonicMs() - this.#failedAtMs >= RETRY_MS
+    return this.log === undefined && !this.isOpening && this.clock.monotonicMs() - this.#failedAtMs >= RETRY_MS
   }
 
   /**
    * Opens it; `settled` is called where that is not done when this returns: once, when it is open, has failed or is no longer waited for.
    * Returns whether it is done.
    */
-  open(settled: () => void): boolean {
-    const { info, partition, engineName, limits, clock } = this.#parts
-    const events = {
-      committed: () => this.log?.committed(),
-      failed: (reason: string, refusal?: number) => {
-        this.#fault(`${engineName}: ${reason}`)
-        this.log?.failed(refusal)
+  open({ limits, offsets }: OpenPartitionOptions, settled: () => void): boolean {
+    const key = keyOf(this.#info, this.#partition)
+    const options: PartitionOptions = { limits, mode: this.#info.mode, events: this }
+    if (offsets === undefined) {
+      this.#reopened = this.#parts.engine.reopens?.tryOpen(key, options)
+      if (this.#reopened !== undefined) {
+        this.#makeLog(this.#reopened, undefined)
+        return true
       }
     }
-    const opening = this.#openAt(keyOf(info, partition), { limits, mode: info.mode, events })
-    const fiber = Effect.runFork(Scope.provide(opening, this.#scope))
+    this.#scope = Scope.makeUnsafe()
+    const fiber = Effect.runFork(Scope.provide(this.#openAt(key, options, offsets), this.#scope))
     const exit = fiber.pollUnsafe()
     if (exit !== undefined) {
       this.#opened(exit)
@@ -101,8 +120,8 @@ export class OpenPartition {
       for (const each of waiting) each()
       settled()
     }
-    const timer = clock.after(OPEN_TIMEOUT_MS, () => {
-      this.#fault(`${engineName} has not opened it after ${OPEN_TIMEOUT_MS / 1000} s`)
+    const timer = this.clock.after(OPEN_TIMEOUT_MS, () => {
+      this.fault(`${this.engineName} has not opened it after ${OPEN_TIMEOUT_MS / 1000} s`)
       this.#failedAtMs = Number.POSITIVE_INFINITY
       settle()
     })
@@ -127,12 +146,33 @@ export class OpenPartition {
   close(): Effect.Effect<void> {
     this.#isClosed = true
     this.log?.close()
-    return Scope.close(this.#scope, Exit.void)
+    const [reopened, scope, { engine }] = [this.#reopened, this.#scope, this.#parts]
+    if (reopened !== undefined) return Effect.promise(() => engine.reopens?.close(reopened) ?? Promise.resolve())
+    return scope === undefined ? Effect.void : Scope.close(scope, Exit.void)
+  }
+
+  // What the engine tells.
+
+  committed(): void {
+    this.log?.committed()
+  }
+
+  failed(reason: string, refusal?: number): void {
+    this.fault(`${this.engineName}: ${reason}`)
+    this.log?.failed(refusal)
+  }
+
+  fault(line: string): void {
+    this.#parts.log(`partition ${this.#info.name}/${this.#partition}: ${line}`)
   }
 
   /** Has the engine open it: where offsets of it are reserved, when they are, and above all that were. */
-  #openAt(key: PartitionKey, options: PartitionOptions): Effect.Effect<Opened, StorageError, Scope.Scope> {
-    const { engine, offsets } = this.#parts
+  #openAt(
+    key: PartitionKey,
+    options: PartitionOptions,
+    offsets: ReservedOffsets | undefined
+  ): Effect.Effect<Opened, StorageError, Scope.Scope> {
+    const { engine } = this.#parts
     if (offsets === undefined) {
       const opened = Effect.suspend(() => engine.open(key, options))
       return opened.pipe(Effect.map((partition) => ({ partition, reservation: undefined })))
@@ -146,34 +186,32 @@ export class OpenPartition {
   }
 
   #opened(result: Exit.Exit<Opened, unknown>): void {
-    const { info, partition, engine, engineName, clock, turn, compressor, room } = this.#parts
-    if (Exit.isFailure(result)) {
-      this.#failedAtMs = clock.monotonicMs()
-      const failed = this.#scope
-      this.#scope = Scope.makeUnsafe()
-      Effect.runFork(Scope.close(failed, Exit.void))
-      if (Cause.hasInterruptsOnly(result.cause)) return
-      const reason = lineOf(Cause.squash(result.cause))
-      if (reason !== this.#toldReason) this.#fault(`${engineName} cannot open it: ${reason}`)
-      this.#toldReason = reason
+    if (Exit.isSuccess(result)) {
+      this.#makeLog(result.value.partition, result.value.reservation)
       return
     }
-    const fault = (line: string): void => this.#fault(line)
-    const guarded = new GuardedPartition(result.value.partition, { engineName, clock, fault })
-    let { reservation } = result.value
+    this.#failedAtMs = this.clock.monotonicMs()
+    if (this.#scope !== undefined) Effect.runFork(Scope.close(this.#scope, Exit.void))
+    this.#scope = undefined
+    if (Cause.hasInterruptsOnly(result.cause)) return
+    const reason = lineOf(Cause.squash(result.cause))
+    if (reason !== this.#toldReason) this.fault(`${this.engineName} cannot open it: ${reason}`)
+    this.#toldReason = reason
+  }
+
+  #makeLog(partition: Partition, given: OffsetReservation | undefined): void {
+    const { engine, engineName, clock, turn, compressor, room } = this.#parts
+    const guarded = new GuardedPartition(partition, this)
+    let reservation = given
     if (reservation !== undefined && guarded.logEndOffset < reservation.start.offset) {
-      fault(`${engineName} begins at ${guarded.logEndOffset} where ${reservation.start.offset} offsets were given out`)
+      const { offset } = reservation.start
+      this.fault(`${engineName} begins at ${guarded.logEndOffset} where ${offset} offsets were given out`)
       reservation = undefined
     }
     const isJournaled = engine.isJournaled === true
     const parts = { clock, turn, isJournaled, compressor, reservation, room }
-    this.log = new PartitionLog(info, partition, guarded, parts)
+    this.log = new PartitionLog(this.#info, this.#partition, guarded, parts)
     this.#toldReason = ""
-  }
-
-  #fault(line: string): void {
-    const { info, partition, log } = this.#parts
-    log(`partition ${info.name}/${partition}: ${line}`)
   }
 }
 

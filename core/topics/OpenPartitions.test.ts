@@ -213,7 +213,10 @@ function reopening(openMax?: number) {
       }),
       () => Effect.sync(() => void events.push(`close ${topicId.slice(-1)}/${partition}`))
     )
-  const made = make({ open, reopens: true }, openMax === undefined ? {} : { openMax })
+  const made = make(
+    { open, reopens: { tryOpen: () => undefined, close: () => Promise.resolve() } },
+    openMax === undefined ? {} : { openMax }
+  )
   const topic = (digit: number): TopicInfo => ({ ...TOPIC, name: `t${digit}`, id: `${TOPIC.id.slice(0, -1)}${digit}` })
   return { ...made, events, topic }
 }
@@ -291,7 +294,10 @@ test("who waits for an opening is called in order, before anybody else finds the
   const later = new Promise<Partition>((resolve) => {
     ready = resolve
   })
-  const { partitions } = make({ open: () => Effect.promise(() => later), reopens: true })
+  const { partitions } = make({
+    open: () => Effect.promise(() => later),
+    reopens: { tryOpen: () => undefined, close: () => Promise.resolve() }
+  })
   const called: Array<string> = []
   assert.equal(partitions.logUnsafe(TOPIC, 0), undefined)
   assert.equal(partitions.isOpening(TOPIC, 0), true)
@@ -305,4 +311,29 @@ test("who waits for an opening is called in order, before anybody else finds the
   ready(new ArrayPartition())
   await rest()
   assert.deepEqual(called, ["at once", "a true", "b true"])
+})
+
+test("an engine that can opens at once and without a scope; where it cannot it is asked in the other way", async () => {
+  const events: Array<string> = []
+  let isReady = false
+  const { partitions, logged } = make({
+    open: () => Effect.sync(() => new ArrayPartition()),
+    reopens: {
+      tryOpen: ({ partition }, { mode, limits }) => {
+        events.push(`try ${partition} ${mode} ${limits === LIMITS}`)
+        return isReady ? new ArrayPartition() : undefined
+      },
+      close: () => {
+        events.push("close")
+        return Promise.resolve()
+      }
+    }
+  })
+  assert.ok(partitions.logUnsafe(TOPIC, 0) !== undefined)
+  isReady = true
+  assert.ok(partitions.logUnsafe(TOPIC, 1) !== undefined)
+  assert.deepEqual(events, ["try 0 memory true", "try 1 memory true"])
+  await Effect.runPromise(partitions.closeAll())
+  assert.deepEqual(events, ["try 0 memory true", "try 1 memory true", "close"])
+  assert.deepEqual(logged, [])
 })

@@ -18,7 +18,7 @@ import type { ReservedOffsets } from "../log/ReservedOffsets.ts"
 import { atMost } from "../platform/at-most.ts"
 import type { ClockShape } from "../platform/Clock.ts"
 import type { TurnShape } from "../platform/Turn.ts"
-import { keyOf, OpenPartition } from "./OpenPartition.ts"
+import { keyOf, OpenPartition, type OpenPartitionParts } from "./OpenPartition.ts"
 import type { TopicInfo } from "./TopicInfo.ts"
 
 /** A partition that has not closed after this long is left to itself. */
@@ -68,6 +68,7 @@ export class OpenPartitions {
   /** Of topics that are compressed, by their engine; they count on when a topic is gone. */
   readonly compressors = new Map<string, BatchCompressor>()
   readonly #budget: CompressionBudget
+  readonly #engines = new Map<string, OpenPartitionParts>()
   readonly #parts: OpenPartitionsParts
   readonly #topics = new Map<string, OpenTopic>()
   /** Those whose partitions are open as long as they are there. */
@@ -93,7 +94,7 @@ export class OpenPartitions {
       this.#parts.log(`topic ${info.name}: no engine "${info.engine}" is loaded; it cannot be read or written`)
       return
     }
-    if (engine.reopens === true) return
+    if (engine.reopens !== undefined) return
     const offsets = isLasting && info.mode === "memory" ? this.#parts.offsets : undefined
     const topic: OpenTopic = { info, partitions: [], reopens: false, offsets }
     this.#topics.set(info.id, topic)
@@ -196,7 +197,7 @@ export class OpenPartitions {
     }
     const { engines, isOwned } = this.#parts
     const engine = engines.get(info.engine)
-    if (engine?.reopens !== true || partition >= info.partitions || !isOwned(info, partition)) return undefined
+    if (engine?.reopens === undefined || partition >= info.partitions || !isOwned(info, partition)) return undefined
     if (this.#idleCandidates >= (this.#parts.openMax ?? OPEN_MAX)) this.#turnHand(STEPS_A_TURN)
     let topic = this.#topics.get(info.id)
     if (topic === undefined) {
@@ -207,13 +208,7 @@ export class OpenPartitions {
   }
 
   #open(topic: OpenTopic, engine: Engine, partition: number): OpenPartition {
-    const { info, offsets } = topic
-    const { clock, turn, log, room, engineLabel, limitsOf } = this.#parts
-    const engineName = engineLabel(info.engine)
-    const limits = limitsOf(info)
-    const compressor = this.#compressorOf(info.engine)
-    const place = { info, partition, engine, engineName, limits, offsets }
-    const open = new OpenPartition({ ...place, compressor, room, clock, turn, log })
+    const open = new OpenPartition(topic.info, partition, this.#partsOf(topic.info.engine, engine))
     topic.partitions[partition] = open
     if (topic.reopens) this.#idleCandidates += 1
     this.#begin(topic, open)
@@ -221,14 +216,32 @@ export class OpenPartitions {
   }
 
   #begin(topic: OpenTopic, open: OpenPartition): void {
-    const { promise, resolve } = Promise.withResolvers<void>()
-    const isDone = open.open(() => {
-      this.#opening.delete(promise)
-      resolve()
+    const { info, offsets } = topic
+    let resolve: (() => void) | undefined
+    const isDone = open.open({ limits: this.#parts.limitsOf(info), offsets }, () => {
+      resolve?.()
       // Of a topic that was closed meanwhile nobody waits for anything.
-      if (this.#topics.get(topic.info.id) === topic) this.#parts.opened(topic.info)
+      if (this.#topics.get(info.id) === topic) this.#parts.opened(info)
     })
-    if (!isDone) this.#opening.add(promise)
+    if (isDone) return
+    const opening = new Promise<void>((done) => {
+      resolve = () => {
+        this.#opening.delete(opening)
+        done()
+      }
+    })
+    this.#opening.add(opening)
+  }
+
+  /** What all partitions of an engine have alike is one object. */
+  #partsOf(name: string, engine: Engine): OpenPartitionParts {
+    const known = this.#engines.get(name)
+    if (known?.engine === engine) return known
+    const { clock, turn, log, room, engineLabel } = this.#parts
+    const compressor = this.#compressorOf(name)
+    const parts: OpenPartitionParts = { engine, engineName: engineLabel(name), compressor, room, clock, turn, log }
+    this.#engines.set(name, parts)
+    return parts
   }
 
   /** Goes on through the open topics and closes what was not used since the hand came by the last time. */

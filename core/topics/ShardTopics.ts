@@ -27,7 +27,7 @@ import { Removals } from "./Removals.ts"
 import { TopicCoordinator } from "./TopicCoordinator.ts"
 import { TopicDirectory } from "./TopicDirectory.ts"
 import type { TopicError } from "./TopicError.ts"
-import { DEFAULT_RETENTION, type TopicInfo } from "./TopicInfo.ts"
+import { DEFAULT_RETENTION, type Retention, type TopicInfo } from "./TopicInfo.ts"
 import type { TopicDefaults, TopicsListener, TopicsShape } from "./Topics.ts"
 import { decodeTopic, META_PREFIX, REMOVED_PREFIX } from "./topic-codec.ts"
 
@@ -56,6 +56,8 @@ export class ShardTopics implements TopicsShape {
   readonly #removals: Removals
   readonly #listeners: Array<TopicsListener> = []
   readonly #openedListeners: Array<() => void> = []
+  /** Very many topics have the same retention. */
+  readonly #limitsOf = new WeakMap<Retention, PartitionLimits>()
   /** Ids of topics that were removed lately, in their order: answers about them may be on their way. */
   readonly #removed = new Set<string>()
 
@@ -345,9 +347,14 @@ export class ShardTopics implements TopicsShape {
 
   #limits(info: TopicInfo): PartitionLimits {
     if (info.origin === "publish" && info.mode === "memory") return this.published.partitionLimits
-    const { ms, bytes } = info.retention ?? DEFAULT_RETENTION
+    const retention = info.retention ?? DEFAULT_RETENTION
+    const known = this.#limitsOf.get(retention)
+    if (known !== undefined) return known
+    const { ms, bytes } = retention
     const unlimited = Number.POSITIVE_INFINITY
-    return { sizeBytesMax: bytes === 0 ? unlimited : bytes, recordsMax: unlimited, ageMsMax: ms }
+    const limits = { sizeBytesMax: bytes === 0 ? unlimited : bytes, recordsMax: unlimited, ageMsMax: ms }
+    this.#limitsOf.set(retention, limits)
+    return limits
   }
 
   #remove(id: string): void {

@@ -112,13 +112,13 @@ test("one that is opened while it is being let go tells who opened it last", asy
 
 test("after the first a partition is open when the call returns", async () => {
   const store = await openStore()
+  const { reopens } = store.engine
+  const next = { ...KEY, topicId: "next" }
+  const options = { limits: UNLIMITED, mode: "persistent", events: QUIET } as const
   await (await hold(store)).release()
-  const scope = Scope.makeUnsafe()
-  const opening = store.engine.open(
-    { ...KEY, topicId: "next" },
-    { limits: UNLIMITED, mode: "persistent", events: QUIET }
-  )
-  const fiber = Effect.runFork(Scope.provide(opening, scope))
-  assert.notEqual(fiber.pollUnsafe(), undefined)
-  await Effect.runPromise(Scope.close(scope, Exit.void))
+  const partition = reopens?.tryOpen(next, options)
+  assert.ok(partition !== undefined)
+  await append(partition)
+  await reopens?.close(partition)
+  assert.equal(reopens?.tryOpen(next, options)?.logEndOffset, 1)
 })

@@ -4,12 +4,13 @@
  * The unit and contract tests are on node:test; the end-to-end tests get tests/support/deno/bun-test.ts for `bun:test`, and drive a
  * broker under Deno. What is left out, and why, is told at the end.
  */
+import { endToEndGroups } from "./end-to-end-groups.ts"
 import { runGroups, type TestGroup, tellCounts } from "./run-groups.ts"
 
 /** Groups that run at once. */
 const GROUPS: Readonly<Record<string, ReadonlyArray<string>>> = {
   unit: ["core", "plugins", "cli", "embedded", "examples", "tests/contracts", "tests/sim"],
-  e2e: ["tests/e2e"]
+  ...endToEndGroups(2)
 }
 /** Files that only Bun can run, and why. */
 const LEFT_OUT: ReadonlyArray<readonly [path: string, reason: string]> = [
@@ -18,8 +19,9 @@ const LEFT_OUT: ReadonlyArray<readonly [path: string, reason: string]> = [
 const FLAGS = ["test", "-A", "--no-check", "--quiet", "--v8-flags=--expose-gc"]
 
 const asked = process.argv.slice(2)
-const files = asked.filter((word) => GROUPS[word] === undefined)
-const chosen = Object.entries(GROUPS).filter(([name]) => asked.length === 0 || asked.includes(name))
+const files = asked.filter((word) => word !== "e2e" && GROUPS[word] === undefined)
+const isAsked = (name: string): boolean => asked.includes(name) || (name.startsWith("e2e-") && asked.includes("e2e"))
+const chosen = Object.entries(GROUPS).filter(([name]) => asked.length === 0 || isAsked(name))
 const all = files.length > 0 ? [...chosen, ["files", files] as const] : chosen
 const counts = await runGroups(all.map(([name, paths]) => [testGroup(name, paths)]))
 for (const [path, reason] of LEFT_OUT) console.log(`left out ${path}: ${reason}`)
@@ -28,5 +30,5 @@ process.exit(counts.failed === 0 ? 0 : 1)
 
 function testGroup(name: string, paths: ReadonlyArray<string>): TestGroup {
   const ignored = `--ignore=${LEFT_OUT.map(([path]) => path).join(",")}`
-  return { name, command: (report) => [...FLAGS, `--junit-path=${report}`, ignored, ...paths] }
+  return { name, paths, command: (report, files) => [...FLAGS, `--junit-path=${report}`, ignored, ...files] }
 }

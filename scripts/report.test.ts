@@ -27,12 +27,13 @@ test("passed, failed and skipped are counted, the reason is read from the name",
     passed: 2,
     failed: 1,
     failures: ["a.test.ts: four (0.000108 s): x & y"],
+    failedFiles: ["a.test.ts"],
     skipped: ['kcat is "not" <here>', "no reason given: two"]
   })
 })
 
 test("a text that is no report, or a cut one, counts what is whole in it", () => {
-  assert.deepStrictEqual(readReport(""), { passed: 0, failed: 0, failures: [], skipped: [] })
+  assert.deepStrictEqual(readReport(""), { passed: 0, failed: 0, failures: [], failedFiles: [], skipped: [] })
   assert.deepStrictEqual(readReport(report.slice(0, report.indexOf("four"))).failed, 0)
 })
 
@@ -44,11 +45,12 @@ test("of a failed test its file, name, time and words are told, in one line and 
 })
 
 test("counts of groups add up", () => {
-  const one = { passed: 1, failed: 2, failures: ["x", "y"], skipped: ["a"] }
-  assert.deepStrictEqual(addCounts(one, { passed: 10, failed: 0, failures: [], skipped: ["b"] }), {
+  const one = { passed: 1, failed: 2, failures: ["x", "y"], failedFiles: ["f"], skipped: ["a"] }
+  assert.deepStrictEqual(addCounts(one, { passed: 10, failed: 0, failures: [], failedFiles: ["g"], skipped: ["b"] }), {
     passed: 11,
     failed: 2,
     failures: ["x", "y"],
+    failedFiles: ["f", "g"],
     skipped: ["a", "b"]
   })
 })

@@ -5,6 +5,8 @@ export interface Counts {
   readonly failed: number
   /** What is known of each failed test: its file, its name, how long it took, and what it said in one line. */
   readonly failures: ReadonlyArray<string>
+  /** Files that have failed tests. */
+  readonly failedFiles: ReadonlyArray<string>
   /** The reason of each skipped test. */
   readonly skipped: ReadonlyArray<string>
 }
@@ -20,16 +22,19 @@ const SAID_CHARS_MAX = 400
 export function readReport(xml: string): Counts {
   let passed = 0
   const failures: Array<string> = []
+  const failedFiles = new Set<string>()
   const skipped: Array<string> = []
   for (const [, attributes = "", body = ""] of xml.matchAll(CASE)) {
     const failure = FAILURE.exec(body)
-    if (failure !== null) failures.push(describeFailure(attributes, failure[1] ?? "", failure[2] ?? ""))
-    else if (/<skipped\b/.test(body)) {
+    if (failure !== null) {
+      failures.push(describeFailure(attributes, failure[1] ?? "", failure[2] ?? ""))
+      failedFiles.add(placeOf(attributes))
+    } else if (/<skipped\b/.test(body)) {
       const name = attribute(attributes, "name")
       skipped.push(REASON.exec(name)?.[1] ?? `no reason given: ${name}`)
     } else passed += 1
   }
-  return { passed, failed: failures.length, failures, skipped }
+  return { passed, failed: failures.length, failures, failedFiles: [...failedFiles], skipped }
 }
 
 export function addCounts(one: Counts, other: Counts): Counts {
@@ -37,15 +42,19 @@ export function addCounts(one: Counts, other: Counts): Counts {
     passed: one.passed + other.passed,
     failed: one.failed + other.failed,
     failures: [...one.failures, ...other.failures],
+    failedFiles: [...one.failedFiles, ...other.failedFiles],
     skipped: [...one.skipped, ...other.skipped]
   }
 }
 
 function describeFailure(test: string, failure: string, text: string): string {
-  const place = attribute(test, "file") || attribute(test, "classname")
   const said = attribute(failure, "message") || plainText(text.replace(/<\/?[a-z!][^>]*>/g, "")).trim()
   const words = said.replaceAll(/\s+/g, " ").slice(0, SAID_CHARS_MAX)
-  return `${place}: ${attribute(test, "name")} (${attribute(test, "time")} s): ${words}`
+  return `${placeOf(test)}: ${attribute(test, "name")} (${attribute(test, "time")} s): ${words}`
+}
+
+function placeOf(test: string): string {
+  return attribute(test, "file") || attribute(test, "classname")
 }
 
 function attribute(attributes: string, name: string): string {

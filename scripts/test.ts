@@ -6,6 +6,7 @@
  */
 import { existsSync } from "node:fs"
 import { join, resolve } from "node:path"
+import { endToEndGroups } from "./end-to-end-groups.ts"
 import { runGroups, type TestGroup, tellCounts } from "./run-groups.ts"
 
 const ROOT = resolve(import.meta.dir, "..")
@@ -46,18 +47,20 @@ const LANES: ReadonlyArray<ReadonlyArray<Group>> = [
     { name: "crash", paths: ["tests/crash"], timeoutMs: 120_000 },
     { name: "compat", paths: ["tests/compat"], timeoutMs: 60_000 }
   ],
-  [{ name: "e2e", paths: ["tests/e2e"], timeoutMs: 30_000 }]
+  ...Object.entries(endToEndGroups(2)).map(([name, paths]) => [{ name, paths, timeoutMs: 30_000 }])
 ]
 
 const asked = process.argv.slice(2)
-const names = LANES.flat().map(({ name }) => name)
+/** `e2e` stands for all of its groups. */
+const wordFor = (name: string): string => name.replace(/^e2e-\d+$/, "e2e")
+const names = [...new Set(LANES.flat().map(({ name }) => wordFor(name)))]
 const files = asked.filter((word) => !names.includes(word))
 const lost = files.find((path) => !existsSync(join(ROOT, path)))
 if (lost !== undefined) {
   console.error(`no group and no file "${lost}"; groups: ${names.join(", ")}`)
   process.exit(2)
 }
-const chosen = LANES.map((lane) => lane.filter(({ name }) => asked.length === 0 || asked.includes(name)))
+const chosen = LANES.map((lane) => lane.filter(({ name }) => asked.length === 0 || asked.includes(wordFor(name))))
 const all = files.length === 0 ? chosen : [...chosen, [{ name: "files", paths: files, timeoutMs: 60_000 }]]
 const counts = await runGroups(all.map((lane) => lane.flatMap(testGroup)))
 tellCounts(counts)
@@ -66,12 +69,12 @@ process.exit(counts.failed === 0 ? 0 : 1)
 function testGroup({ name, paths, timeoutMs }: Group): ReadonlyArray<TestGroup> {
   const found = paths.filter((path) => existsSync(join(ROOT, path)))
   if (found.length === 0) return []
-  // A path that begins with ./ is a path; without it Bun takes it for a part of any path.
-  const tests = found.map((path) => `./${path}`)
-  const command = (report: string): ReadonlyArray<string> => {
+  const command = (report: string, files: ReadonlyArray<string>): ReadonlyArray<string> => {
+    // A path that begins with ./ is a path; without it Bun takes it for a part of any path.
+    const tests = files.map((path) => `./${path}`)
     return ["test", "--reporter=junit", `--reporter-outfile=${report}`, `--timeout=${timeoutMs}`, ...tests]
   }
-  return [{ name, command }]
+  return [{ name, paths: found, command }]
 }
 
 /** Tests that lie in tests/ itself. */

@@ -32,6 +32,7 @@ import { compressed, makeBatch, recordsOf, splitBatches, withoutRewritten } from
 import { durableContract, type Restarted } from "./durable-contract.ts"
 import { engineModel } from "./engine-model.ts"
 import { append, assertInvariants, committed, readAll, readAt } from "./engine-operations.ts"
+import { reopeningContract } from "./reopening-contract.ts"
 
 export interface EngineContractOptions {
   /** The modes to try, each with the whole suite; the engine's first one where none are named. */
@@ -42,6 +43,8 @@ export interface EngineContractOptions {
   readonly limits?: "exact" | "late"
   /** Whether a log in mode memory begins where it is told to: see `start` of `PartitionOptions`. */
   readonly heedsStart?: boolean
+  /** Of an engine that applies bounds to partitions that are closed: awaited until they may have been. */
+  readonly trimmed?: () => Promise<void>
   /** Runs of the model; each is some dozens of operations. */
   readonly modelRuns?: number
 }
@@ -475,6 +478,14 @@ function suite(makeEngine: MakeEngine, givenMode: Mode | undefined, options: Eng
 
     describe("from where it is told to begin", () => engineModel(openAt, freshKey, Math.ceil(modelRuns / 3)))
   }
+
+  describe("opened by use", () =>
+    reopeningContract({
+      engine: () => engine,
+      options: () => ({ limits: UNLIMITED, mode: mode(), events: NO_EVENTS }),
+      freshKey,
+      trimmed: options.trimmed
+    }))
 
   const { restarted } = options
   if (restarted === undefined) return

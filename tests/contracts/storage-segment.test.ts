@@ -39,6 +39,9 @@ engineContract("storage-segment", (nowMs) => open(freshFolder(), nowMs), {
   modes: ["hybrid", "persistent"],
   limits: "late",
   modelRuns: 15,
+  trimmed: async () => {
+    for (const { store } of opened.values()) await store.checkpoints.flush()
+  },
   restarted: async (engine, nowMs, how) => {
     const folder = freshFolder()
     const store = opened.get(engine)

@@ -230,7 +230,7 @@ brokerSuite("bounds", { set: SETTINGS }, (broker) => {
     }
     const start = performance.now()
     for (let index = 0; index < 20; index++) expect((await kafka.fetch(topic, 0, 39)).error).toBe(0)
-    expect(performance.now() - start).toBeLessThan(2_000)
+    expect(performance.now() - start).toBeLessThan(5_000)
     await sleep(300)
     // 7.5 GB were asked for. Each of the ten has one answer of 15 MB in its output and one or two that the engine joined for it, which are
     // collected later; on Deno later than on Bun.

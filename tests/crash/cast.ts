@@ -254,8 +254,8 @@ export function drawCast(seed: number, mode: CrashMode): Cast {
 }
 
 /**
- * The manifest of a cast's broker: the engines that keep something in turn, topic by topic, and one of them for topics that are made. Segments
- * are small and checkpoints frequent, so that kills fall into both.
+ * The manifest of a cast's broker: the engines that keep something in turn, topic by topic, and one of them for topics that are made; every third topic is
+ * compressed. Segments are small and checkpoints frequent, so that kills fall into both.
  */
 export function manifestOf({ seed, topics, autoCreateMqtt }: Cast, mode: CrashMode, shards: number): string {
   const isMemory = mode === "lossy" || mode === "state"
@@ -273,6 +273,7 @@ export function manifestOf({ seed, topics, autoCreateMqtt }: Cast, mode: CrashMo
   for (const [index, { name, filter, partitions, mode: own }] of topics.entries()) {
     lines.push("[[binding]]", `topic = "${name}"`, `filter = "${filter}"`, `partitions = ${partitions}`)
     lines.push(`engine = "${engineOf(index)}"`, `mode = "${modeOf(own)}"`)
+    if ((seed + index) % 3 === 0) lines.push('compression = "zstd"')
   }
   if (!HAS_DURABLE_STORAGE) return `${lines.join("\n")}\n`
   // A list of plugins replaces the default one. The listeners are set from outside.

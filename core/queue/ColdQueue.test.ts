@@ -85,6 +85,16 @@ async function countAll(log: QueueLog, position: number, selection: QueueSelecti
   }
 }
 
+test("what the log holds is told without reading it", async () => {
+  const { log, store, start } = await coldLog(numbersTo(10).map(() => ["a/b", 900_000]))
+  const told = await log.count(start, WILD, 0)
+  const { bytes, logMessages, logBytes, ...place } = told
+  assert.deepEqual([place, bytes, store.reads], [{ messages: 0, next: start, isAtEnd: false }, 0, 0])
+  // The last one is in memory, and may have its row by name already.
+  assert.ok(logMessages >= 11 && logMessages <= 12, `${logMessages} messages`)
+  assert.equal(logBytes, log.bytes)
+})
+
 test("one message is fetched without the next one", async () => {
   const { log, store, start } = await coldLog(numbersTo(10).map(() => ["a/b", 900_000]))
   const one = { messagesMax: 1, bytesMax: 1 }

@@ -49,6 +49,11 @@ export interface SqliteStatement {
   run(...values: ReadonlyArray<SqliteValue>): number
   get(...values: ReadonlyArray<SqliteValue>): SqliteRow | undefined
   all(...values: ReadonlyArray<SqliteValue>): ReadonlyArray<SqliteRow>
+  /**
+   * The rows one after the other, each read when it is asked for. Leave the loop by its end or by `break` before the statement is used
+   * again: until then it holds the database as it was.
+   */
+  iterate(...values: ReadonlyArray<SqliteValue>): Iterable<SqliteRow>
 }
 
 export interface SqliteDatabase {
@@ -109,7 +114,8 @@ class HostDatabase implements SqliteDatabase {
     return {
       run: (...values) => guarded(() => Number(statement.run(...values).changes)),
       get: (...values) => guarded(() => (statement.get(...values) as SqliteRow | null | undefined) ?? undefined),
-      all: (...values) => guarded(() => statement.all(...values) as unknown as ReadonlyArray<SqliteRow>)
+      all: (...values) => guarded(() => statement.all(...values) as unknown as ReadonlyArray<SqliteRow>),
+      iterate: (...values) => rowsOf(statement, values)
     }
   }
 
@@ -119,6 +125,17 @@ class HostDatabase implements SqliteDatabase {
     // On Bun a statement that is left open keeps the file open.
     for (const statement of this.#statements) if ("finalize" in statement) statement.finalize()
     guarded(() => this.#database.close())
+  }
+}
+
+function* rowsOf(statement: StatementSync, values: ReadonlyArray<SqliteValue>): Generator<SqliteRow> {
+  const rows = guarded(() => statement.iterate(...values))
+  try {
+    for (let next = guarded(() => rows.next()); next.done !== true; next = guarded(() => rows.next())) {
+      yield next.value as SqliteRow
+    }
+  } finally {
+    rows.return?.()
   }
 }
 

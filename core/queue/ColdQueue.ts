@@ -24,6 +24,8 @@ const CACHE_BYTES_MAX = 8_388_608
 const PAGES_PER_CALL = 16
 /** Rows that are not wanted and are read along with wanted ones rather than asking again. */
 const SKIPPED_ROWS_MAX = 3
+/** Their bytes, about, in one reading; where they are more, nothing is read along. */
+const SKIPPED_BYTES_MAX = 65_536
 /** What a kept row takes beside its message, about. */
 const KEPT_BYTES = 128
 
@@ -85,6 +87,8 @@ export class ColdQueue {
         bytes += row.size
       }
       next = page.next
+      // Of the next page nothing would be taken, and where rows are large it is no small matter to read it.
+      if (isFull(rows.length, bytes, 1, limits)) break
     }
     return { rows, next }
   }
@@ -117,39 +121,39 @@ export class ColdQueue {
 
   async #readNames(position: number, end: number, matcher: QueueMatcher, limits: QueueReadLimits): Promise<ColdRead> {
     const { items, next } = await this.#places(position, end, matcher)
-    const wanted: Array<number> = []
+    const wanted: Array<NamePlace> = []
     let bytes = 0
     let stopped = next
-    for (const { offset, size } of items) {
-      if (isFull(wanted.length, bytes, size, limits)) {
-        stopped = offset
+    for (const place of items) {
+      if (isFull(wanted.length, bytes, place.size, limits)) {
+        stopped = place.offset
         break
       }
-      wanted.push(offset)
-      bytes += size
+      wanted.push(place)
+      bytes += place.size
     }
     const rows: Array<QueueRow> = []
     for (const { items: found } of await Promise.all(this.#single(wanted))) rows.push(...found)
     return { rows, next: stopped }
   }
 
-  /** Each wanted offset as a page of its own; what lies close together is read together. */
-  #single(wanted: ReadonlyArray<number>): ReadonlyArray<Promise<Page<QueueRow>>> {
+  /** Each wanted place as a page of its own; what lies close together is read together. */
+  #single(wanted: ReadonlyArray<NamePlace>): ReadonlyArray<Promise<Page<QueueRow>>> {
     const pages: Array<Promise<Page<QueueRow>>> = []
-    let from = 0
-    while (from < wanted.length) {
+    const offsetOf = (index: number): number => wanted[index]?.offset ?? 0
+    for (let from = 0; from < wanted.length; ) {
       let to = from + 1
-      while (to < wanted.length && (wanted[to] ?? 0) - (wanted[to - 1] ?? 0) <= 1 + SKIPPED_ROWS_MAX) to += 1
-      const first = wanted[from] ?? 0
-      const end = (wanted[to - 1] ?? 0) + 1
+      while (to < wanted.length && offsetOf(to) - offsetOf(to - 1) <= 1 + SKIPPED_ROWS_MAX) to += 1
+      const together = wanted.slice(from, to)
       let run: Promise<ReadonlyMap<number, QueueRow>> | undefined
       const load = async (start: number): Promise<Page<QueueRow>> => {
-        run ??= this.#loadAll(first, end)
+        run ??= this.#loadAll(together)
         const row = (await run).get(start)
         const bytes = KEPT_BYTES + (row?.size ?? 0)
         return { items: row === undefined ? [] : [row], next: start + 1, bytes }
       }
-      for (; from < to; from++) pages.push(this.#rows.at(ALL_ROWS, wanted[from] ?? 0, end, load))
+      const end = offsetOf(to - 1) + 1
+      for (; from < to; from++) pages.push(this.#rows.at(ALL_ROWS, offsetOf(from), end, load))
     }
     return pages
   }
@@ -203,17 +207,36 @@ export class ColdQueue {
     return { items, next: last === undefined ? end : last.message.queueOffset + 1, bytes }
   }
 
-  async #load(start: number, end: number, limit: number): Promise<ReadonlyArray<QueueRow>> {
-    const rows = await this.#store.rangeLater(messageKey(start), messageKey(end), limit, READ_BYTES)
+  async #load(start: number, end: number, limit: number, bytesMax = READ_BYTES): Promise<ReadonlyArray<QueueRow>> {
+    // Never more than there can be: a store may have to look at one more row to know that it is the end.
+    const rowsMax = Math.min(limit, end - start)
+    const rows = await this.#store.rangeLater(messageKey(start), messageKey(end), rowsMax, bytesMax)
     return rows.map(({ key, value }: KeyValue) => decodeRow(this.#number, offsetOfKey(key), value))
   }
 
-  async #loadAll(start: number, end: number): Promise<ReadonlyMap<number, QueueRow>> {
+  /** The rows at the places, which lie close together, by their offsets. */
+  async #loadAll(places: ReadonlyArray<NamePlace>): Promise<ReadonlyMap<number, QueueRow>> {
+    const wanted = new Set<number>()
+    let bytes = SKIPPED_BYTES_MAX
+    for (const { offset, size } of places) {
+      wanted.add(offset)
+      bytes += size
+    }
+    const end = (places.at(-1)?.offset ?? 0) + 1
     const found = new Map<number, QueueRow>()
-    for (let next = start; next < end; ) {
-      const rows = await this.#load(next, end, NAME_PAGE_ROWS)
-      for (const row of rows) found.set(row.message.queueOffset, row)
-      next = (rows.at(-1)?.message.queueOffset ?? end) + 1
+    let skipped = 0
+    let next = 0
+    for (const { offset } of places) {
+      if (offset < next) continue
+      // Nobody knows before how large it is what lies between: where that was much, each is read by itself.
+      const isApart = skipped > SKIPPED_BYTES_MAX
+      const rows = await this.#load(offset, isApart ? offset + 1 : end, NAME_PAGE_ROWS, Math.min(bytes, READ_BYTES))
+      for (const row of rows) {
+        const { queueOffset } = row.message
+        if (wanted.has(queueOffset)) found.set(queueOffset, row)
+        else skipped += row.size
+        next = queueOffset + 1
+      }
     }
     return found
   }

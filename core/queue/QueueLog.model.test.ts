@@ -177,6 +177,8 @@ class Model {
       assert.ok(calls < 500)
       const got = await this.bench.log.count(next, asked, 7)
       assert.ok(got.messages <= 7)
+      assert.ok(got.logMessages >= wanted.length, "the log holds what is counted")
+      assert.equal(got.logBytes, this.bench.log.bytes)
       next = got.next
       messages += got.messages
       bytes += got.bytes

@@ -227,12 +227,13 @@ export class QueueLog implements TicketWaiter {
 
   /** Counts what matches from `position` on, committed or not, up to `messagesMax`; a promise as {@link QueueLog.read}. */
   count(position: number, selection: QueueSelection, messagesMax: number): QueueCount | Promise<QueueCount> {
-    const matcher = matcherOf(selection, this.#parts.seed)
     const from = Math.max(position, this.startOffset)
+    if (messagesMax <= 0) return this.#counted(0, 0, from, false)
+    const matcher = matcherOf(selection, this.#parts.seed)
     if (from < this.#upkeep.coldEnd) {
       return this.#cold
         .count(from, this.#upkeep.coldEnd, matcher, messagesMax)
-        .then((counted) => ({ ...counted, isAtEnd: false }))
+        .then(({ messages, bytes, next }) => this.#counted(messages, bytes, next, false))
     }
     let messages = 0
     let bytes = 0
@@ -243,7 +244,7 @@ export class QueueLog implements TicketWaiter {
       return true
     })
     const isAtEnd = stopped === SCANNED_ALL
-    return { messages, bytes, next: isAtEnd ? Math.max(from, this.#endOffset) : stopped, isAtEnd }
+    return this.#counted(messages, bytes, isAtEnd ? Math.max(from, this.#endOffset) : stopped, isAtEnd)
   }
 
   /** Tells `waiter` once when the high watermark is above `offset`, never within this call; the result takes it back. */
@@ -282,6 +283,10 @@ export class QueueLog implements TicketWaiter {
     this.#isWaiting = false
     this.#settle()
     if (this.#resident.hasUncommitted || this.#upkeep.isWaiting) this.#wait()
+  }
+
+  #counted(messages: number, bytes: number, next: number, isAtEnd: boolean): QueueCount {
+    return { messages, bytes, next, isAtEnd, logMessages: this.#upkeep.messages, logBytes: this.#upkeep.bytes }
   }
 
   #readResident(from: number, matcher: QueueMatcher, limits: QueueReadLimits, includeUncommitted: boolean): QueueRead {

@@ -53,6 +53,9 @@ export interface QueueCount {
   readonly next: number
   /** Nothing was left to count at or above `next`. */
   readonly isAtEnd: boolean
+  /** No more messages than these are in the log, whoever wants them; and so for their bytes. */
+  readonly logMessages: number
+  readonly logBytes: number
 }
 
 /** Told once that a log has committed messages at or above the offset that was named. */
@@ -86,7 +89,7 @@ export interface QueueLogsShape {
     includeUncommitted: boolean,
     receiver: QueueReceiver<QueueRead>
   ): void
-  /** Counts what matches from `position` on, up to about `messagesMax`. */
+  /** Counts what matches from `position` on, up to about `messagesMax`; with 0 it only tells of the log, and reads nothing. */
   countWaiting(
     log: number,
     position: number,

@@ -100,6 +100,11 @@ export class QueueUpkeep {
     return this.#state.lostTo
   }
 
+  /** No more messages than these are there: what is in memory and has a row by name stands twice. */
+  get messages(): number {
+    return this.#state.indexedMessages + this.#parts.resident.length
+  }
+
   /** Offsets below it may be given. */
   get reserved(): number {
     return this.#reserved

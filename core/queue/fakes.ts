@@ -15,6 +15,8 @@ export class OrderedStore implements KeyValueStoreShape {
   rows: Array<KeyValue> = []
   /** Reads off the loop so far. */
   reads = 0
+  /** Bytes of the values that they brought. */
+  bytesRead = 0
   /** What the next reads off the loop fail with. */
   failure: Error | undefined
 
@@ -44,6 +46,7 @@ export class OrderedStore implements KeyValueStoreShape {
     for (const row of this.range(start, end, limit)) {
       bytes += row.value.length
       if (found.length > 0 && bytes > bytesMax) break
+      this.bytesRead += row.value.length
       found.push(row)
     }
     await Promise.resolve()

@@ -7,6 +7,8 @@ import { type Allowed, applyBounds } from "./QueueBounds.ts"
 /** A log in an array: sizes of the messages that match, 0 = one that does not. It stops after `step` messages of a call. */
 class ArrayLog {
   calls = 0
+  /** Calls that have looked at messages. */
+  counts = 0
   failsAt = -1
   /** Called before each answer. */
   changing = (): void => {}
@@ -30,6 +32,7 @@ class ArrayLog {
       receiver.failed(new Error("the disk"))
       return
     }
+    if (max > 0) this.counts += 1
     let [messages, bytes, looked, next] = [0, 0, 0, position]
     for (; next < this.sizes.length; next++) {
       const size = this.sizes[next] ?? 0
@@ -39,7 +42,8 @@ class ArrayLog {
       messages += 1
       bytes += size
     }
-    receiver.received({ messages, bytes, next, isAtEnd: next === this.sizes.length })
+    const logMessages = this.sizes.length
+    receiver.received({ messages, bytes, next, isAtEnd: next === logMessages, logMessages, logBytes: sum(this.sizes) })
   }
 }
 
@@ -108,13 +112,24 @@ test("what lies below the position is not counted", () => {
 test("messages that go while they are counted do not keep it counting", () => {
   const log = new ArrayLog([1, 1, 1, 1, 1])
   log.changing = () => {
-    if (log.calls === 2) log.sizes.fill(0)
+    if (log.calls === 3) log.sizes.fill(0)
   }
   assert.equal(allowedOf(log, { messagesMax: 2, bytesMax: 100 }, "oldest").dropped, 0)
 })
 
+test("what waits is not counted where all that the log holds may wait", () => {
+  const isCounted = (bounds: { readonly messagesMax: number; readonly bytesMax: number }): boolean => {
+    const log = new ArrayLog([9, 9, 9])
+    assert.deepEqual(allowedOf(log, bounds, "oldest", 2), { from: 2, skipFrom: 0, skipTo: 0, dropped: 0 })
+    return log.counts > 0
+  }
+  assert.equal(isCounted({ messagesMax: 3, bytesMax: 27 }), false)
+  assert.equal(isCounted({ messagesMax: 2, bytesMax: 27 }), true)
+  assert.equal(isCounted({ messagesMax: 3, bytesMax: 26 }), true)
+})
+
 test("where the log cannot be counted everything may be read: reading will tell", () => {
-  for (const failsAt of [1, 2]) {
+  for (const failsAt of [1, 2, 3]) {
     const log = new ArrayLog([1, 1, 1])
     log.failsAt = failsAt
     assert.deepEqual(allowedOf(log, { messagesMax: 1, bytesMax: 100 }, "oldest").from, 0)

@@ -37,6 +37,27 @@ export function applyBounds(
   done: (allowed: Allowed) => void
 ): void {
   const all = { from: position, skipFrom: 0, skipTo: 0, dropped: 0 }
+  queueLogs.countWaiting(log, position, selection, 0, {
+    // Where all that the log holds may wait nothing is counted: to count what has left memory is to read all of it once more.
+    received: ({ logMessages, logBytes }) => {
+      if (logMessages <= bounds.messagesMax && logBytes <= bounds.bytesMax) done(all)
+      else passOver(queueLogs, log, position, selection, bounds, overflow, done)
+    },
+    failed: () => done(all)
+  })
+}
+
+/** The same by counting what waits. */
+function passOver(
+  queueLogs: QueueLogsShape,
+  log: number,
+  position: number,
+  selection: QueueSelection,
+  bounds: Bounds,
+  overflow: "oldest" | "newest",
+  done: (allowed: Allowed) => void
+): void {
+  const all = { from: position, skipFrom: 0, skipTo: 0, dropped: 0 }
   const count = (from: number, messagesMax: number, counted: (result: Counted) => void): void =>
     countUpTo(queueLogs, log, from, selection, messagesMax, counted, () => done(all))
   count(position, Number.MAX_SAFE_INTEGER, (total) => {

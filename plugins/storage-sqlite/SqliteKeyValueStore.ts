@@ -99,8 +99,7 @@ export class SqliteKeyValueStore implements KeyValueStoreShape {
       const wanted = Math.min(PAGE_ROWS, limit - found.length)
       const rows = this.#range.all(bytesOfName(from), end, wanted).map(keyValueOf)
       const page = mergeRange(
-        rows,
-        rows.length < wanted,
+        { rows, isLast: rows.length < wanted, refusedBytes: 0 },
         this.#layers,
         from,
         endName,
@@ -127,8 +126,7 @@ export class SqliteKeyValueStore implements KeyValueStoreShape {
             }
             // Merged before the next answer is looked at, which may take a layer away.
             const { found, next } = mergeRange(
-              rowsOf(answer),
-              answer.isLast,
+              { rows: rowsOf(answer), isLast: answer.isLast, refusedBytes: answer.refusedBytes },
               this.#layers,
               from,
               endName,

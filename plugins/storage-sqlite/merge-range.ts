@@ -3,6 +3,15 @@ import type { KeyValue } from "../../core/mod.ts"
 import { nameOf } from "./OrderedTable.ts"
 import type { Overlay } from "./Overlay.ts"
 
+/** What the database has. */
+export interface StoredPage {
+  readonly rows: ReadonlyArray<KeyValue>
+  /** The database has no more rows there. */
+  readonly isLast: boolean
+  /** Bytes of the value behind the last row, where the page ends for want of room for it; 0 = it does not. */
+  readonly refusedBytes: number
+}
+
 export interface MergedPage {
   readonly found: ReadonlyArray<KeyValue>
   /** Where the next page of the database begins; undefined = there is nothing more, or `limit` or `bytesMax` is reached. */
@@ -10,12 +19,11 @@ export interface MergedPage {
 }
 
 /**
- * Merges `rows`, keys from `start` on and before `end`, under `layers`, the newest first. `isLast` = the database has no more rows there.
+ * Merges the rows of a page, keys from `start` on and before `end`, under `layers`, the newest first.
  * At most `limit` entries and about `bytesMax` bytes of values, at least one entry where there is one.
  */
 export function mergeRange(
-  rows: ReadonlyArray<KeyValue>,
-  isLast: boolean,
+  { rows, isLast, refusedBytes }: StoredPage,
   layers: ReadonlyArray<Overlay>,
   start: string,
   end: string,
@@ -30,6 +38,8 @@ export function mergeRange(
   while (found.length < limit) {
     // Behind the last row of a page that is not the last nobody knows what the database holds.
     if (rowName === undefined && !isLast) {
+      // It was asked for with the same bound, and what follows has no room here either: the page is full, not short.
+      if (refusedBytes > 0 && found.length > 0 && size + refusedBytes > bytesMax) break
       const last = rows.at(-1)
       return { found, next: last === undefined ? start : `${nameOf(last.key)}\0` }
     }

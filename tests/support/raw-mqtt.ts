@@ -95,13 +95,13 @@ export class RawMqtt {
     let bytes = this.#rest.length === 0 ? chunk : concat(this.#rest, chunk)
     try {
       for (let length = packetLength(bytes); length !== undefined; length = packetLength(bytes)) {
-        this.#packets.push(Uint8Array.from(bytes.subarray(0, length)))
+        this.#packets.push(new Uint8Array(bytes.subarray(0, length)))
         bytes = bytes.subarray(length)
       }
     } catch (error) {
       this.#fault = error
     }
-    this.#rest = Uint8Array.from(bytes)
+    this.#rest = new Uint8Array(bytes)
     this.#wake()
   }
 

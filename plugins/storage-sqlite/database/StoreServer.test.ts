@@ -4,6 +4,7 @@ import { tmpdir } from "node:os"
 import { join } from "node:path"
 import { after, test } from "node:test"
 import {
+  ByteReader,
   ByteWriter,
   RecordBatchBuilder,
   recordBatch,
@@ -12,9 +13,11 @@ import {
   writeMade,
   writePartitionRemoved
 } from "../../../core/mod.ts"
+import type { SqliteRow } from "../../../core/platform/mod.ts"
 import type { Answer, Answers, Request } from "./messages.ts"
+import { writePut } from "./operations.ts"
 import { StoreServer } from "./StoreServer.ts"
-import { openForReading } from "./schema.ts"
+import { openDatabase, openForReading } from "./schema.ts"
 
 const root = mkdtempSync(join(tmpdir(), "manifold-sqlite-server-"))
 after(() => rmSync(root, { recursive: true, force: true }))
@@ -116,3 +119,79 @@ test("what tenants have is counted from the rows once, not in the midst of a che
   ])
   ask(server, { kind: "close" })
 })
+
+/** Counts the values that are read from the database. */
+function counting(): { readonly server: StoreServer; values: number } {
+  const counted = { values: 0, server: undefined as unknown as StoreServer }
+  counted.server = new StoreServer((pathname, settings) => {
+    const database = openDatabase(pathname, settings)
+    const look = (row: SqliteRow): SqliteRow => {
+      if ("value" in row) counted.values += 1
+      return row
+    }
+    return {
+      exec: (sql) => database.exec(sql),
+      close: () => database.close(),
+      prepare: (sql) => {
+        const statement = database.prepare(sql)
+        return {
+          run: statement.run,
+          get: (...values) => {
+            const row = statement.get(...values)
+            return row === undefined ? undefined : look(row)
+          },
+          all: (...values) => statement.all(...values).map(look),
+          *iterate(...values) {
+            for (const row of statement.iterate(...values)) yield look(row)
+          }
+        }
+      }
+    }
+  })
+  return counted
+}
+
+test("a page of rows ends at its bounds, and no more is read for it than one row beyond them", () => {
+  const counted = counting()
+  const { server } = counted
+  ask(server, { kind: "open", pathname: join(root, "range.sqlite"), cacheBytes: 1_048_576, walBytes: 1_048_576 })
+  const sizes = [100, 50_000, 50_000, 0, 200_000, 10, 10, 0]
+  put(
+    server,
+    1,
+    ...sizes.map((size, index) => (writer: ByteWriter) => {
+      writePut(writer, Uint8Array.of(7, index), new Uint8Array(size).fill(index), true)
+    })
+  )
+  const range = (first: number, end: number, limit: number, bytesMax: number): ReadonlyArray<unknown> => {
+    counted.values = 0
+    const [from, to] = [Uint8Array.of(7, first), Uint8Array.of(7, end)]
+    const answer = server.handle({ kind: "range", start: from, end: to, limit, bytesMax })
+    assert.ok(answer !== undefined && "value" in answer)
+    const { bytes, count, isLast, refusedBytes } = answer.value as Answers["range"]
+    const reader = new ByteReader().reset(bytes, 0, bytes.length)
+    for (let index = first; index < first + count; index++) {
+      assert.equal(Buffer.compare(reader.blockCopy(), Uint8Array.of(7, index)), 0)
+      assert.equal(Buffer.compare(reader.blockCopy(), new Uint8Array(sizes[index] ?? 0).fill(index)), 0)
+    }
+    assert.equal(reader.position, reader.end)
+    assert.ok(counted.values <= count + 1, `${counted.values} rows were read for ${count}`)
+    return [count, isLast, refusedBytes]
+  }
+  assert.deepEqual(range(0, 8, 100, 1_000_000), [8, true, 0])
+  assert.deepEqual(range(0, 8, 8, 1_000_000), [8, false, 0])
+  assert.deepEqual(range(0, 5, 100, 1_000_000), [5, true, 0])
+  assert.deepEqual(range(5, 5, 100, 1_000_000), [0, true, 0])
+  assert.deepEqual(range(0, 8, 3, 1_000_000), [3, false, 0])
+  assert.deepEqual(range(0, 8, 100, 60_000), [2, false, 50_000])
+  assert.deepEqual(range(0, 8, 100, 100_100), [4, false, 200_000])
+  // The first one comes whatever its size.
+  assert.deepEqual(range(4, 8, 100, 1), [1, false, 10])
+  assert.deepEqual(range(4, 5, 100, 1), [1, true, 0])
+  // A page that was cut holds nothing up: what is written afterwards can be moved out of the write-ahead log.
+  put(server, 2, (writer) => writePut(writer, Uint8Array.of(7, 0), new Uint8Array(0), false))
+  const other = openDatabase(join(root, "range.sqlite"), { cacheBytes: 1_048_576, walBytes: 1_048_576 })
+  const { busy, log } = other.prepare("PRAGMA wal_checkpoint(TRUNCATE)").get() ?? {}
+  assert.deepEqual([busy, log], [0, 0])
+  other.close()
+  ask(server, { kind: "close" })

@@ -14,8 +14,6 @@ import { PartitionRows } from "./PartitionRows.ts"
 import { RowRetention } from "./RowRetention.ts"
 import { explain, openDatabase } from "./schema.ts"
 
-const PAGE_ROWS = 256
-
 const bytesOf = (row: SqliteRow, name: string): Uint8Array => {
   const value = row[name]
   return value instanceof Uint8Array ? value : new Uint8Array(0)
@@ -161,7 +159,8 @@ export class StoreServer implements OperationTarget {
       update: database.prepare("UPDATE key_value SET value = ? WHERE key = ?"),
       remove: database.prepare("DELETE FROM key_value WHERE key = ?"),
       removeRange: database.prepare("DELETE FROM key_value WHERE key >= ? AND key < ?"),
-      range: database.prepare("SELECT key, value FROM key_value WHERE key >= ? AND key < ? ORDER BY key LIMIT ?"),
+      // Without the end: to compare a key with it SQLite reads the whole row, and once more where it is found by its key.
+      range: database.prepare("SELECT key, value FROM key_value WHERE key >= ? ORDER BY key LIMIT ?"),
       keys: database.prepare("SELECT key FROM key_value WHERE key >= ? ORDER BY key LIMIT ?"),
       state: database.prepare("SELECT * FROM state"),
       setState: database.prepare(
@@ -219,31 +218,25 @@ export class StoreServer implements OperationTarget {
     }
   }
 
+  /** Reads row by row, for a page of large ones may be more than memory holds: no more than what it answers with, and one row. */
   #range({ start, end, limit, bytesMax }: RequestOf<"range">): RangeAnswer {
     const writer = new ByteWriter()
-    const { range } = this.#prepared()
-    let from = start
+    const answer = (isLast: boolean, refusedBytes: number): RangeAnswer => {
+      return { bytes: writer.bytes.slice(0, writer.length), count, isLast, refusedBytes }
+    }
     let count = 0
     let size = 0
-    while (count < limit) {
-      const wanted = Math.min(PAGE_ROWS, limit - count)
-      const rows = range.all(from, end, wanted)
-      for (const row of rows) {
-        const key = bytesOf(row, "key")
-        const value = bytesOf(row, "value")
-        if (count > 0 && size + value.length > bytesMax) {
-          return { bytes: writer.bytes.slice(0, writer.length), count, isLast: false }
-        }
-        size += value.length
-        count += 1
-        writer.block(key, 0, key.length)
-        writer.block(value, 0, value.length)
-        from = key
-      }
-      if (rows.length < wanted) return { bytes: writer.bytes.slice(0, writer.length), count, isLast: true }
-      from = Uint8Array.of(...from, 0)
+    for (const row of this.#prepared().range.iterate(start, limit)) {
+      const key = bytesOf(row, "key")
+      const value = bytesOf(row, "value")
+      if (Buffer.compare(key, end) >= 0) return answer(true, 0)
+      if (count > 0 && size + value.length > bytesMax) return answer(false, value.length)
+      size += value.length
+      count += 1
+      writer.block(key, 0, key.length)
+      writer.block(value, 0, value.length)
     }
-    return { bytes: writer.bytes.slice(0, writer.length), count, isLast: false }
+    return answer(count < limit, 0)
   }
 
   #keysFrom({ start, limit }: RequestOf<"keys">): RangeAnswer {
@@ -253,7 +246,8 @@ export class StoreServer implements OperationTarget {
       const key = bytesOf(row, "key")
       writer.block(key, 0, key.length)
     }
-    return { bytes: writer.bytes.slice(0, writer.length), count: rows.length, isLast: rows.length < limit }
+    const bytes = writer.bytes.slice(0, writer.length)
+    return { bytes, count: rows.length, isLast: rows.length < limit, refusedBytes: 0 }
   }
 
   #sweep(): Answers["sweep"] {

@@ -90,6 +90,8 @@ export interface RangeAnswer {
   readonly count: number
   /** Nothing lies behind the last row. */
   readonly isLast: boolean
+  /** Bytes of the value behind the last row, where that had no room; 0 = it was the number of rows that ended the page, or nothing. */
+  readonly refusedBytes: number
 }
 
 export interface StoreStats {

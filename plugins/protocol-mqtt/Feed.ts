@@ -179,6 +179,8 @@ export class Feed {
   passed(queue: number, end: number): void {
     const flow = this.#flows[queue]
     if (flow === undefined || flow.isBehind || end - flow.position < PASSED_MIN) return
+    // Nobody was there for what was published since its connection ended.
+    if (this.#session.connection === undefined) return
     flow.position = end
     this.#markPositions()
   }

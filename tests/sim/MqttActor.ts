@@ -76,10 +76,10 @@ export class MqttActor implements PeerOwner {
     return this.#state === "idle" && this.#world.nowMs >= this.#connectsAtMs
   }
 
-  /** Whether everything that was begun on the open connection is done. */
+  /** Whether everything that was begun on the open connection is done, QoS 0 among it, which nobody answers. */
   get isSettled(): boolean {
     const owed = this.#publisher.size + this.#subscriber.size + this.#receiver.size + this.#pingsOwed
-    return this.#state === "connected" && owed === 0
+    return this.#state === "connected" && owed === 0 && this.#peer?.hasArrived === true
   }
 
   get pending(): string {

@@ -84,6 +84,15 @@ class Story {
   }
 }
 
+test("a client is not settled while what it sent is under way, though no answer is due to it", async () => {
+  const story = await Story.connected({ keepAlive: 0 })
+  story.actor.publishEverywhere()
+  assert.equal(story.actor.isSettled, false)
+  await story.pass(4_000)
+  assert.ok(story.actor.isSettled, story.actor.pending)
+  await story.stop()
+})
+
 for (const version of [4, 5] as const) {
   test(`version ${version}: a packet under way for longer than the keep alive allows ends its connection`, async () => {
     const story = await Story.connected({ version })

@@ -268,6 +268,35 @@ test("an owner that is paused when the peer goes may leave without reading", () 
   }
 })
 
+test("an owner that is paused is told of the peer's end when it goes on, also where it has had all bytes", () => {
+  const story = makeStory(11)
+  const owner = opened(story)
+  // It has more to do with what it had than it has bytes to read.
+  owner.onData = () => owner.socket.pause()
+  story.client.onSent = () => story.clientSocket.end()
+  story.client.send(numbered(1))
+  story.simulation.run()
+  assert.deepEqual([owner.received, owner.closes], [1, 0])
+  assert.equal(owner.socket.write(numbered(1), 0, 1), CLOSED)
+  owner.socket.resume()
+  assert.equal(owner.closes, 1)
+})
+
+test("an owner that pauses until it can write again finds the peer gone", () => {
+  const story = makeStory(3, undefined, { windowBytesMin: 500, windowBytesMax: 500 })
+  const owner = opened(story)
+  story.clientSocket.pause()
+  owner.socket.pause()
+  owner.send(numbered(2 * WINDOW_BYTES))
+  story.simulation.run()
+  const { drains } = owner
+  story.clientSocket.terminate()
+  story.simulation.run()
+  assert.deepEqual([owner.drains - drains, owner.closes], [1, 0])
+  owner.socket.resume()
+  assert.equal(owner.closes, 1)
+})
+
 test("terminate closes both ends once, at any moment, whatever is under way", () => {
   fc.assert(
     fc.property(seeds, fc.nat(60), fc.boolean(), (seed, atMs, byOwner) => {

@@ -150,7 +150,8 @@ class ForwardedSocket implements Socket {
       if (bytes === undefined) break
       this.data(bytes)
     }
-    if (this.gone && this.waiting.length === 0) this.#closed()
+    // Where it has paused again it has more to do with what it had.
+    if (this.gone && !this.paused) this.#closed()
   }
 
   end(): void {
@@ -163,11 +164,13 @@ class ForwardedSocket implements Socket {
     this.terminated = true
   }
 
-  /** The peer is gone. What it sent before is still read, as from a socket of our own. */
+  /** The peer is gone. What it sent before is still read, as from a socket of our own, which tells of an end when it is read on. */
   lost(): void {
     this.open = false
     this.gone = true
-    if (this.waiting.length === 0) this.#closed()
+    if (!this.paused) this.#closed()
+    // It may have paused until it can write again: it finds that it cannot.
+    else if (this.blocked) this.receiver?.drain()
   }
 
   #tell(kind: number): void {

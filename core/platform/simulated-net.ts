@@ -64,6 +64,8 @@ export class SimulatedSocket implements Socket {
   peer: SimulatedSocket | undefined
   receiver: SocketReceiver | undefined
   isPaused = false
+  /** Told of bytes that this end wrote, just before the other end has them. */
+  arriving: ((count: number) => void) | undefined
   /** Set while nobody has been asked yet who receives this end's bytes. */
   #isUnclaimed = false
   readonly #outgoing: Array<Uint8Array> = []
@@ -220,6 +222,7 @@ export class SimulatedSocket implements Socket {
     if (this.#owesDrain) this.#drainLater()
     if (this.#outgoingBytes > 0 || this.#hasEnded) this.#deliverLater()
     this.#host.trace(DATA, peer.number, piece)
+    this.arriving?.(piece.length)
     peer.receiver?.data(piece)
   }
 

@@ -300,21 +300,23 @@ export class Connection implements SocketReceiver, PacketHandler, TurnTask, Whee
   }
 
   endTurn(): void {
-    const { output } = this
+    const { broker, output } = this
     output.isDeferred = false
     if (this.isClosed) return
     const before = output.size
-    if (!output.flush(this.socket)) return
-    const { counts, services } = this.broker
+    if (!output.flush(this.socket)) {
+      if (this.#paused === UNREAD) this.readOn()
+      return
+    }
     const left = output.size
-    counts.bytesSent += before - left
-    this.broker.slow?.written(this, before - left)
+    broker.counts.bytesSent += before - left
+    broker.slow?.written(this, before - left)
     if (left === 0) {
       output.blockedSinceMs = 0
       this.session?.drain()
     } else if (output.blockedSinceMs === 0 || left < before) {
       const wasBlocked = output.blockedSinceMs !== 0
-      output.blockedSinceMs = services.clock.monotonicMs()
+      output.blockedSinceMs = broker.services.clock.monotonicMs()
       if (!wasBlocked) this.#armTimeout()
     }
     if (this.#paused === UNREAD) this.readOn()
@@ -346,8 +348,7 @@ export class Connection implements SocketReceiver, PacketHandler, TurnTask, Whee
     const { blockedSinceMs } = this.output
     const stalled = blockedSinceMs === 0 ? 0 : blockedSinceMs + this.broker.settings.stalled_timeout * 1_000
     const silent = this.keepAliveMs === 0 ? 0 : this.#lastReceivedMs + this.keepAliveMs
-    if (stalled === 0 || silent === 0) return stalled + silent
-    return Math.min(stalled, silent)
+    return stalled === 0 || silent === 0 ? stalled + silent : Math.min(stalled, silent)
   }
 
   #armTimeout(): void {
@@ -366,8 +367,7 @@ export class Connection implements SocketReceiver, PacketHandler, TurnTask, Whee
     this.#stream.clear()
     if (reasonCode === Reason.NORMAL_DISCONNECTION) this.#forgetWill()
     this.#end(this.will)
-    const flushed = this.output.flush(this.socket)
-    if (flushed && this.output.size === 0) this.socket.end()
+    if (this.output.flush(this.socket) && this.output.size === 0) this.socket.end()
     else this.socket.terminate()
     this.output.clear()
   }

@@ -175,10 +175,12 @@ export class Feed {
     }
   }
 
-  /** What it has seen all of, up to `end`: it needs nothing below, where it keeps up. */
-  passed(queue: number, end: number): void {
+  /** What it has seen all of, up to `end`: it needs nothing below, where it keeps up. Not worth it for less than `least` offsets. */
+  passed(queue: number, end: number, least = PASSED_MIN): void {
     const flow = this.#flows[queue]
-    if (flow === undefined || flow.isBehind || end - flow.position < PASSED_MIN) return
+    if (flow === undefined || flow.isBehind || end - flow.position < least) return
+    // Nobody was there for what was published since its connection ended.
+    if (this.#session.connection === undefined) return
     flow.position = end
     this.#markPositions()
   }
@@ -311,9 +313,7 @@ export class Feed {
     }
     if (read.isAtEnd) {
       flow.isBehind = false
-      if (this.#subscriptions.hasPast && this.#flows.every(({ isBehind }) => !isBehind)) {
-        this.#subscriptions.forgetPast()
-      }
+      this.#subscriptions.forgetRead()
       return false
     }
     // A client that is connected and slow may not have more wait for it than one that is away.

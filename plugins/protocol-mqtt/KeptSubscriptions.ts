@@ -31,7 +31,7 @@ const NO_FILTERS: ReadonlyArray<string> = ["$"]
 interface Kept {
   readonly subscription: Subscription
   /** The first offset that is for it, by queue log; infinite where that is not known yet. */
-  readonly since: ReadonlyArray<number>
+  readonly since: Array<number>
   /** What its row says instead: of one that was replaced, where the first one began. */
   readonly inRow: ReadonlyArray<number>
 }
@@ -77,10 +77,11 @@ export class KeptSubscriptions implements OwnSubscriptions {
 
   /** Puts in what a row says. */
   restore(subscription: Subscription, since: ReadonlyArray<number>): void {
-    this.#keep(subscription, since, since)
+    const own = [...since]
+    this.#keep(subscription, own, own)
   }
 
-  #keep(subscription: Subscription, since: ReadonlyArray<number>, inRow: ReadonlyArray<number>): void {
+  #keep(subscription: Subscription, since: Array<number>, inRow: ReadonlyArray<number>): void {
     this.#kept.set(subscription.filter, { subscription, since, inRow })
   }
 
@@ -96,6 +97,7 @@ export class KeptSubscriptions implements OwnSubscriptions {
     const since = wasKept ? before.since : this.#flows.map((flow) => flow.position)
     const inRow = wasKept ? before.inRow : since
     const isSame = wasKept && isSameSubscription(before.subscription, made.subscription)
+    // Also where all has been read: something may be on its way from another shard.
     if (wasKept && !isSame) this.#keepPast(before)
     this.#keep(made.subscription, since, inRow)
     let ticket = made.ticket
@@ -126,7 +128,9 @@ export class KeptSubscriptions implements OwnSubscriptions {
     for (let log = 0; log < queueLogs.count; log++) {
       queueLogs.end(log, {
         received: (end) => {
-          from[log] = end
+          from[log] = Math.min(from[log] ?? end, end)
+          // As was asked then: none of it is read again, least of all as is asked now.
+          if (wasKept) session.feed.passed(log, end, 1)
           waiting -= 1
           if (waiting === 0) isKnown()
         },
@@ -147,7 +151,8 @@ export class KeptSubscriptions implements OwnSubscriptions {
     const kept = this.#kept.get(filter)
     if (kept === undefined) return
     this.#selection = undefined
-    this.#keepPast(kept)
+    // What was not read yet is delivered all the same.
+    if (kept.subscription.qos > 0 && this.#flows.some(({ isBehind }) => isBehind)) this.#keepPast(kept)
     this.#kept.delete(filter)
     const session = this.#session
     const { router, journal } = session.broker.services
@@ -214,21 +219,26 @@ export class KeptSubscriptions implements OwnSubscriptions {
     return Delivery.gather(matched)[0]
   }
 
-  /** A message has come live. */
-  cameLive(message: Message): void {
-    if (!this.#past.isEmpty && message.queue >= 0) this.#past.cameLive(message.queue, message.queueOffset)
+  /** A message has come live: it is for what has replaced another one by now, also where it has to be read again. */
+  cameLive({ queue, queueOffset }: Message): void {
+    if (this.#past.isEmpty || queue < 0) return
+    this.#past.cameLive(queue, queueOffset)
+    for (const { since, inRow } of this.#kept.values()) {
+      if (since !== inRow && queueOffset < (since[queue] ?? 0)) since[queue] = queueOffset
+    }
   }
 
-  /** All has been read that was published for those that were taken off. */
-  forgetPast(): void {
+  /** Forgets those that were taken off where all has been read that was published for them. */
+  forgetRead(): void {
+    const { connection } = this.#session
+    if (this.#past.isEmpty || !this.#past.isKnown || connection === undefined) return
+    if (this.#flows.some(({ isBehind }) => isBehind)) return
     this.#past.clear()
     this.#selection = undefined
   }
 
-  /** What was published for a subscription that is taken off, and not read yet, is delivered all the same. */
   #keepPast({ subscription, since }: Kept): void {
-    if (subscription.qos === 0 || !this.#flows.some(({ isBehind }) => isBehind)) return
-    this.#past.add(subscription, since, this.#session.broker.services.queueLogs)
+    this.#past.add(subscription, since, this.#session.broker.services.queueLogs, () => this.forgetRead())
   }
 
   /** A log that has not said yet where it ends: from here on is not too late. */

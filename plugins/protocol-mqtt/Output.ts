@@ -95,7 +95,7 @@ export class Output {
     return position
   }
 
-  /** Writes what waits; false, and drops it, where the connection is closed. */
+  /** Writes what waits; false, and drops it, where the connection is closed: what its client sent before is seen to all the same. */
   flush(socket: Socket): boolean {
     if (this.#start === this.#end) return true
     const taken = socket.write(this.bytes, this.#start, this.#end)

@@ -11,7 +11,9 @@ function make() {
   const past = new PastSubscriptions()
   const asked: Array<QueueReceiver<number>> = []
   const queueLogs = { count: 2, end: (_log: number, receiver: QueueReceiver<number>) => void asked.push(receiver) }
-  past.add(new Subscription(nobody, "t/+", 1, "", false, 0), [5, 0], queueLogs as unknown as QueueLogsShape)
+  let known = 0
+  const subscription = new Subscription(nobody, "t/+", 1, "", false, 0)
+  past.add(subscription, [5, 0], queueLogs as unknown as QueueLogsShape, () => void (known += 1))
   const isFor = (queue: number, queueOffset: number, name = "t/a"): boolean => {
     const message = messageOf(name, "x", { qos: 1 })
     message.queue = queue
@@ -20,13 +22,15 @@ function make() {
     past.matchedInto(message, matches, matched)
     return matched.length > 0
   }
-  return { past, asked, isFor }
+  return { past, asked, isFor, known: () => known }
 }
 
 test("what lay between the subscription and its end is for it, and no other name's", () => {
-  const { asked, isFor, past } = make()
+  const { asked, isFor, past, known } = make()
   asked[0]?.received(8)
+  assert.deepEqual([past.isKnown, known()], [false, 0])
   asked[1]?.received(0)
+  assert.deepEqual([past.isKnown, known()], [true, 1])
   const wanted = [4, 5, 7, 8].map((offset) => isFor(0, offset))
   assert.deepEqual(wanted, [false, true, true, false])
   assert.deepEqual([isFor(1, 0), isFor(0, 6, "u/a")], [false, false])

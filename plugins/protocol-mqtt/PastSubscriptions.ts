@@ -13,17 +13,28 @@ interface Past {
 
 export class PastSubscriptions {
   #past: Array<Past> = []
+  /** Queue logs that have not said where they end. */
+  #unanswered = 0
+
+  /** Whether every queue log has said where it ended when each was taken off. */
+  get isKnown(): boolean {
+    return this.#unanswered === 0
+  }
 
   get isEmpty(): boolean {
     return this.#past.length === 0
   }
 
-  add(subscription: Subscription, since: ReadonlyArray<number>, queueLogs: QueueLogsShape): void {
+  /** `known` is called when every queue log has said where it ends: all that was published for it is here, or lies below. */
+  add(subscription: Subscription, since: ReadonlyArray<number>, queueLogs: QueueLogsShape, known: () => void): void {
+    this.#unanswered += queueLogs.count
     const until = Array.from({ length: queueLogs.count }, () => Number.POSITIVE_INFINITY)
     this.#past.push({ subscription, since, until })
     for (let log = 0; log < queueLogs.count; log++) {
       const received = (end: number): void => {
         until[log] = Math.min(until[log] ?? end, end)
+        this.#unanswered -= 1
+        if (this.isKnown) known()
       }
       queueLogs.end(log, { received, failed: () => received(0) })
     }

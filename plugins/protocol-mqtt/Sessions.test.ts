@@ -1,10 +1,12 @@
 import assert from "node:assert/strict"
 import { test } from "node:test"
+import { messageOf } from "../../core/ingress/fakes.ts"
 import { TOKEN_PREFIX } from "../../core/kv/key-prefixes.ts"
 import { encode } from "../../tests/support/mqtt-packets.ts"
 import { TestClient } from "./fakes.ts"
 import { Numbers } from "./Numbers.ts"
 import { OrderedTickets } from "./OrderedTickets.ts"
+import type { Settings } from "./Settings.ts"
 import { encodePositions, encodeSubscription, positionsKey, subscriptionKey } from "./session-rows.ts"
 import { TestNode } from "./testing.ts"
 
@@ -17,8 +19,8 @@ function rowsOf(node: TestNode): string {
   return keys.filter((key) => key.startsWith("s") && key !== "sn").join(" ")
 }
 
-async function make() {
-  const node = new TestNode()
+async function make(settings: Partial<Settings> = {}) {
+  const node = new TestNode(settings)
   await node.start()
   const open = async (client: TestClient, facts = {}): Promise<void> => {
     client.connect(facts)
@@ -47,6 +49,29 @@ test("a session ends some time after its connection, and leaves no row and no fi
   assert.deepEqual([node.of("a").router.wantCount, node.of("a").broker.sessions.count], [0, 0])
   await open(client, kept(2))
   assert.equal(client.sessionPresent, false)
+})
+
+test("one that is away and not written yet keeps up with nothing: what is published meanwhile waits for it", async () => {
+  const COUNT = 12_000
+  const { node, open, kept } = await make({ queue_messages_max: 2 * COUNT })
+  const client = new TestClient(node, "a", 5)
+  await open(client, kept(60))
+  client.send(encode.subscribe(5, 1, [{ filter: "t", qos: 1 }]))
+  await node.settle()
+  client.answer()
+  node.automatic = false
+  client.cut()
+  const { queueLog, broker } = node.of("a")
+  for (let number = 0; number < COUNT; number++) {
+    if (number % 1_000 === 0) await node.settle()
+    assert.ok(queueLog.appendUnsafe(messageOf("t", `${number}`, { qos: 1 })) >= 0)
+  }
+  // The queue logs are told what is needed of them.
+  await node.advance(3_000)
+  assert.ok(broker.sessions.isResident(0, "a"))
+  node.automatic = true
+  await open(client, kept(60))
+  assert.equal(client.got[0]?.payload, "0")
 })
 
 test("one whose time is over does not go on, however long nobody was there to see it", async () => {

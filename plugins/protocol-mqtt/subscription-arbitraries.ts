@@ -7,7 +7,15 @@ export const FILTERS = ["t/0", "t/#"]
 
 export type SubscriptionStep =
   | HistoryStep
-  | { readonly kind: "subscribe"; readonly filter: string; readonly qos: 0 | 1 | 2 }
+  | {
+      readonly kind: "subscribe"
+      readonly filter: string
+      readonly qos: 0 | 1 | 2
+      /** What is published just before it, and on its way when it comes. */
+      readonly crossing: string | undefined
+      /** Its connection ends right behind it. */
+      readonly isCut: boolean
+    }
   | { readonly kind: "unsubscribe"; readonly filter: string }
   | { readonly kind: "clean" }
   | { readonly kind: "take-over"; readonly who: number }
@@ -21,7 +29,9 @@ const step: fc.Arbitrary<SubscriptionStep> = fc.oneof(
     arbitrary: fc.record({
       kind: fc.constant("subscribe" as const),
       filter: fc.constantFrom(...FILTERS),
-      qos: fc.constantFrom(0 as const, 1 as const, 2 as const)
+      qos: fc.constantFrom(0 as const, 1 as const, 2 as const),
+      crossing: fc.constantFrom(undefined, undefined, ...NAMES),
+      isCut: fc.nat({ max: 3 }).map((drawn) => drawn === 3)
     })
   },
   {

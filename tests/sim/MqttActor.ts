@@ -7,6 +7,7 @@
  */
 import { type Decoded, type DecodedOf, decode, packetLength } from "../support/mqtt-decode.ts"
 import { encode, type Properties, propertyOf } from "../support/mqtt-packets.ts"
+import { KeepAlive } from "./KeepAlive.ts"
 import { MqttPublisher } from "./MqttPublisher.ts"
 import { MqttReceiver } from "./MqttReceiver.ts"
 import { MqttSubscriber } from "./MqttSubscriber.ts"
@@ -22,6 +23,9 @@ import type { SimMessage, World } from "./World.ts"
 /** An answer takes no longer than this, ms: generous, since bytes may travel one by one. */
 const ANSWER_MS_MAX = 20_000
 const SHUTTING_DOWN = 0x8b
+const KEEP_ALIVE_TIMEOUT = 0x8d
+/** While everybody settles, seconds at least: longer than any packet takes, so that what is sent again comes to its end. */
+const KEEP_ALIVE_SETTLING = 10
 /** What was on its way between two shards when its connection ended has arrived by then, ms. */
 const LINK_MS_MAX = 500
 
@@ -39,7 +43,7 @@ export class MqttActor implements PeerOwner {
   readonly #receiver: MqttReceiver
   #peer: Peer | undefined
   #state: "idle" | "connecting" | "connected" | "leaving" = "idle"
-  #lastSentMs = 0
+  #keepAlive: KeepAlive | undefined
   readonly #presence: SessionPresence
   #pingsOwed = 0
   /** No new connection before this time: it could overtake the CONNECT or the DISCONNECT of the one before. */
@@ -72,10 +76,10 @@ export class MqttActor implements PeerOwner {
     return this.#state === "idle" && this.#world.nowMs >= this.#connectsAtMs
   }
 
-  /** Whether everything that was begun on the open connection is done. */
+  /** Whether everything that was begun on the open connection is done, QoS 0 among it, which nobody answers. */
   get isSettled(): boolean {
     const owed = this.#publisher.size + this.#subscriber.size + this.#receiver.size + this.#pingsOwed
-    return this.#state === "connected" && owed === 0
+    return this.#state === "connected" && owed === 0 && this.#peer?.hasArrived === true
   }
 
   get pending(): string {
@@ -135,12 +139,14 @@ export class MqttActor implements PeerOwner {
             ["receiveMaximum", this.#receiver.receiveMaximum]
           ]
     world.note(`${persona.clientId} CONNECT${clean ? " clean" : ""}${will === undefined ? "" : " with will"}`)
-    const connect = { version: persona.version, clientId: persona.clientId, clean, keepAlive: persona.keepAlive }
+    const isPatient = world.isSettling && persona.keepAlive > 0
+    const keepAlive = isPatient ? Math.max(persona.keepAlive, KEEP_ALIVE_SETTLING) : persona.keepAlive
+    const connect = { version: persona.version, clientId: persona.clientId, clean, keepAlive }
+    this.#keepAlive = new KeepAlive(world, keepAlive, () => this.ping())
     this.#send(encode.connect({ ...connect, properties, ...(will !== undefined && { will }) }))
     world.after(ANSWER_MS_MAX, () => {
       if (this.#peer === peer && this.#state === "connecting") world.fail(`${persona.clientId} got no CONNACK`)
     })
-    if (persona.keepAlive > 0) this.#keepAlive(peer)
   }
 
   /** Leaves in order. */
@@ -205,8 +211,8 @@ export class MqttActor implements PeerOwner {
     const identifier = "id" in packet ? ` ${packet.id}` : ""
     const head = packet.type === "publish" ? Buffer.from(packet.payload.subarray(0, 6)).toString("latin1") : ""
     world.note(`${this.persona.clientId} <- ${packet.type}${identifier} ${text} ${head.split(" ")[0] ?? ""}`)
-    // What crosses the DISCONNECT on its way is read by nobody.
-    if (this.#state === "leaving") return
+    // What crosses the DISCONNECT on its way is read by nobody, except why the broker was sooner.
+    if (this.#state === "leaving" && packet.type !== "disconnect") return
     const isFirst = packet.type === "connack"
     world.check(
       isFirst === (this.#state === "connecting"),
@@ -215,13 +221,23 @@ export class MqttActor implements PeerOwner {
     this.#handle(packet)
   }
 
+  arrived(): void {
+    this.#keepAlive?.arrived()
+  }
+
   ended(): void {
     const world = this.#world
     const { clientId } = this.persona
-    const wasLeaving = this.#state === "leaving" || this.#isStopExpected
-    world.check(wasLeaving, () => `the broker ended the connection of ${clientId} (${this.#state}) without a reason`)
+    const hasLeft = this.#state === "leaving" && this.#peer?.hasArrived === true
+    const overdue = this.#keepAlive?.overdue
+    world.check(
+      hasLeft || this.#isStopExpected || overdue !== undefined,
+      () => `the broker ended the connection of ${clientId} (${this.#state}) without a reason`
+    )
     world.note(`${clientId} ended`)
-    this.#wills.left(true)
+    // A DISCONNECT that came may have come too late.
+    if (hasLeft) this.#wills.left(overdue === undefined)
+    else this.#wills.cut(true, overdue)
     this.#awaitLinks()
     this.#gone()
   }
@@ -253,6 +269,7 @@ export class MqttActor implements PeerOwner {
       case "disconnect":
         this.#isToldOfStop = packet.code === SHUTTING_DOWN
         if (this.#isStopExpected && this.#isToldOfStop) return
+        if (packet.code === KEEP_ALIVE_TIMEOUT && this.#keepAlive?.overdue !== undefined) return
         this.#world.fail(`${this.persona.clientId} was told to go with ${packet.code}`)
         return
       default:
@@ -292,7 +309,7 @@ export class MqttActor implements PeerOwner {
     this.#world.note(`${this.persona.clientId} takes over`)
     this.#peer?.abandon()
     if (this.#peer !== undefined) this.halfOpen.push(this.#peer)
-    this.#wills.cut(false)
+    this.#wills.cut(false, this.#keepAlive?.overdue)
     this.#gone()
     this.connect(this.#world.chance.chance(this.persona.cleanOf16, 16))
   }
@@ -324,7 +341,7 @@ export class MqttActor implements PeerOwner {
     } else peer?.cut()
     if (this.#state === "connecting") this.#awaitLinks()
     if (this.#state === "leaving") this.#wills.left(false)
-    else this.#wills.cut(peer?.isOpen === false)
+    else this.#wills.cut(peer?.isOpen === false, this.#keepAlive?.overdue)
     this.#gone()
   }
 
@@ -334,7 +351,7 @@ export class MqttActor implements PeerOwner {
     peer?.vanish()
     if (peer !== undefined) this.halfOpen.push(peer)
     if (this.#state === "leaving") this.#wills.left(false)
-    else this.#wills.cut(false)
+    else this.#wills.cut(false, this.#keepAlive?.overdue)
     this.#gone()
   }
 
@@ -344,7 +361,8 @@ export class MqttActor implements PeerOwner {
 
   /** The connection is over for this client. */
   #gone(): void {
-    if (this.#state === "connected" || this.#state === "leaving") this.#presence.left()
+    if (this.#state === "connected" || this.#state === "leaving") this.#presence.left(this.#keepAlive?.overdue)
+    this.#keepAlive?.stop()
     this.#state = "idle"
     this.#peer = undefined
     // A session that ends with its connection is over for its client too.
@@ -363,17 +381,8 @@ export class MqttActor implements PeerOwner {
     this.#publisher.clear()
   }
 
-  #keepAlive(peer: Peer): void {
-    const periodMs = this.persona.keepAlive * 500
-    this.#world.after(periodMs, () => {
-      if (this.#peer !== peer) return
-      if (this.#state === "connected" && this.#world.nowMs - this.#lastSentMs >= periodMs) this.ping()
-      this.#keepAlive(peer)
-    })
-  }
-
   #send(bytes: Uint8Array): void {
-    this.#lastSentMs = this.#world.nowMs
+    this.#keepAlive?.sent()
     this.#peer?.send(bytes)
   }
 }

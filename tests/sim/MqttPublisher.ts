@@ -6,6 +6,9 @@ import { LIVE_NAMES, type Persona, type Qos, RETAINED_QOS } from "./Scenario.ts"
 import { NUMBER_PROPERTY } from "./SessionModel.ts"
 import { type SimMessage, show, type World } from "./World.ts"
 
+/** Padding of what is published while everybody settles: it takes no longer than any keep alive. */
+const SETTLING_BYTES_MAX = 200
+
 /** A message on its way to the broker; without a number where it clears a retained one. */
 interface Outgoing {
   readonly name: string
@@ -96,7 +99,8 @@ export class MqttPublisher {
           qos,
           retain: retained,
           hasProperty: version === 5,
-          paddingMax: payloadBytesMax
+          // A connection from before has the keep alive that it had.
+          paddingMax: world.isSettling ? Math.min(payloadBytesMax, SETTLING_BYTES_MAX) : payloadBytesMax
         })
     const write = retained ? this.#retained.writing(name, message) : undefined
     const sentAt = message?.sentAt ?? world.moment()

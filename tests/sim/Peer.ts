@@ -12,6 +12,8 @@ export interface PeerOwner {
   packetLength(bytes: Uint8Array): number | undefined
   /** One whole packet; the bytes are the owner's. */
   packet(bytes: Uint8Array): void
+  /** One of the owner's packets is about to be whole at the broker. */
+  arrived?(): void
   /** The connection is gone. */
   ended(): void
 }
@@ -25,6 +27,8 @@ export class Peer implements SocketReceiver {
   }
 
   isOpen = true
+  /** Bytes that the broker lacks of each packet that was sent. */
+  readonly #lacking: Array<number> = []
   readonly #owner: PeerOwner
   #socket: SimulatedSocket | undefined
   #unsent: Uint8Array = EMPTY
@@ -38,10 +42,18 @@ export class Peer implements SocketReceiver {
     this.#owner = owner
     this.#socket = simulation.net.connect(address, () => this)
     if (this.#socket === undefined) throw new Error(`nobody listens on ${address}`)
+    this.#socket.arriving = (count) => this.#arriving(count)
   }
 
+  /** Whether the broker's end has had everything that was sent. */
+  get hasArrived(): boolean {
+    return this.#lacking.length === 0
+  }
+
+  /** Sends one packet. */
   send(bytes: Uint8Array): void {
     if (this.#isEnding || this.#isGone || !this.isOpen) return
+    this.#lacking.push(bytes.length)
     this.#unsent = this.#unsent.length === 0 ? Uint8Array.from(bytes) : Buffer.concat([this.#unsent, bytes])
     this.#flush()
   }
@@ -107,6 +119,19 @@ export class Peer implements SocketReceiver {
     this.isOpen = false
     this.#socket = undefined
     if (!this.#isGone) this.#owner.ended()
+  }
+
+  #arriving(count: number): void {
+    let left = count
+    for (let lacking = this.#lacking[0]; lacking !== undefined; lacking = this.#lacking[0]) {
+      if (lacking > left) {
+        this.#lacking[0] = lacking - left
+        return
+      }
+      this.#lacking.shift()
+      left -= lacking
+      if (!this.#isGone) this.#owner.arrived?.()
+    }
   }
 
   #flush(): void {

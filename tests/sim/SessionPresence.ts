@@ -4,6 +4,7 @@
  * A CONNECT without its CONNACK leaves it open whether the broker has seen it. And of a session that may have expired it cannot be
  * told whether such a CONNECT has made another in its place, so that the next one is a clean start.
  */
+import type { Instant } from "./KeepAlive.ts"
 import { type Persona, SESSION_NEVER_EXPIRES } from "./Scenario.ts"
 import type { World } from "./World.ts"
 
@@ -53,9 +54,9 @@ export class SessionPresence {
     this.#presence = this.expiry > 0 ? "present" : "absent"
   }
 
-  /** The connection, which was accepted, is lost. */
-  left(): void {
-    this.#leftAtMs = this.#world.nowMs
+  /** The connection, which was accepted, is lost; `overdue`: the broker may have ended it since then. */
+  left(overdue: Instant | undefined): void {
+    this.#leftAtMs = overdue?.ms ?? this.#world.nowMs
   }
 
   #known(): Presence {

@@ -5,6 +5,7 @@
  * old one, however that came about.
  */
 import type { Will } from "../support/mqtt-packets.ts"
+import type { Instant } from "./KeepAlive.ts"
 import { type Persona, type Qos, willName } from "./Scenario.ts"
 import { NUMBER_PROPERTY } from "./SessionModel.ts"
 import type { SimMessage, World } from "./World.ts"
@@ -19,11 +20,10 @@ interface Given {
 }
 
 interface Lost extends Given {
-  readonly atMs: number
-  /** Moment after which a subscription is too young. */
-  readonly at: number
-  /** The broker heard of the end at once. */
-  readonly isKnown: boolean
+  /** The broker knew of the end at this time at the earliest: what was subscribed to later is too young. */
+  readonly since: Instant
+  /** It knew of it at this time at the latest, ms; infinite where nobody can tell. */
+  readonly knownMs: number
 }
 
 export class WillWatch {
@@ -75,24 +75,31 @@ export class WillWatch {
     const lost = this.#lost
     this.#lost = undefined
     if (lost === undefined) return
-    const { message, delay, atMs, at, isKnown } = lost
-    const awayMs = this.#world.nowMs - atMs
-    if (delay === 0 || !sessionPresent || (isKnown && awayMs > delay * 1_000 + SLACK_MS)) this.#taken(message, at)
-    else if (awayMs < delay * 1_000) message.forbidden = "was not due: its session went on before its delay was over"
+    const { message, delay, since, knownMs } = lost
+    const { nowMs } = this.#world
+    const delayMs = delay * 1_000
+    if (delay === 0 || !sessionPresent || nowMs - knownMs > delayMs + SLACK_MS) this.#taken(message, since.moment)
+    else if (nowMs - since.ms < delayMs)
+      message.forbidden = "was not due: its session went on before its delay was over"
   }
 
-  /** The connection was lost, or left to itself. */
-  cut(isKnown: boolean): void {
+  /**
+   * The connection was lost, or left to itself. `isKnown`: the broker knows of it by now; `overdue`: it may have ended the connection
+   * since then.
+   */
+  cut(isKnown: boolean, overdue: Instant | undefined): void {
     const given = this.#given
     this.#given = undefined
     // Never accepted as far as its client knows: it may have been all the same, and nothing can be said of its will, nor of an
     // earlier one that it may have called off.
     if (!this.#isAccepted && this.#lost !== undefined && this.#lost.delay > 0) this.#lost = undefined
     if (given === undefined || !this.#isAccepted) return
-    this.#lost = { ...given, atMs: this.#world.nowMs, at: this.#world.moment(), isKnown }
+    const { nowMs } = this.#world
+    const since = overdue ?? { ms: nowMs, moment: this.#world.moment() }
+    this.#lost = { ...given, since, knownMs: isKnown ? nowMs : Number.POSITIVE_INFINITY }
   }
 
-  /** The client said DISCONNECT; `isKnown`: the broker has read it. */
+  /** The client said DISCONNECT; `isKnown`: the broker has read it, on a connection that stood. */
   left(isKnown: boolean): void {
     if (isKnown && this.#given !== undefined) this.#given.message.forbidden = "was not due: its client said DISCONNECT"
     this.#given = undefined

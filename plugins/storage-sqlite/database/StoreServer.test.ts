@@ -195,3 +195,4 @@ test("a page of rows ends at its bounds, and no more is read for it than one row
   assert.deepEqual([busy, log], [0, 0])
   other.close()
   ask(server, { kind: "close" })
+})

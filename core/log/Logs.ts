@@ -27,6 +27,13 @@ export interface PartitionState {
   readonly incarnation: number
 }
 
+export interface PartitionLeader {
+  /** 0, or {@link NOT_AVAILABLE}. */
+  readonly refusal: number
+  /** -1 where it is not known: the partition is closed. */
+  readonly leaderEpoch: number
+}
+
 /** `bytes` holds whole stored batches, the first one that holds the offset asked for; empty at the high watermark. They never change. */
 export interface ReadResult extends PartitionState {
   readonly bytes: Uint8Array
@@ -55,6 +62,8 @@ export interface LogsShape {
     recordCount: number
   ): AppendResult | Promise<AppendResult>
   state(topic: TopicInfo, partition: number): PartitionState | Promise<PartitionState>
+  /** Whether a partition is served, without opening one that nobody uses. */
+  leader(topic: TopicInfo, partition: number): PartitionLeader | Promise<PartitionLeader>
   read(topic: TopicInfo, partition: number, offset: number, maxBytes: number): ReadResult | Promise<ReadResult>
   offsetForTimestamp(topic: TopicInfo, partition: number, timestamp: number): Promise<OffsetAndTimestamp | undefined>
   /** Tells `waiter` once when the high watermark is above `offset` or the log is closed, in a turn of its own; the result takes it back. */

@@ -6,6 +6,7 @@ import { joinTopics, NotingEngine } from "../topics/fakes.ts"
 import type { TopicInfo } from "../topics/TopicInfo.ts"
 import { encodeTopic, topicKey } from "../topics/topic-codec.ts"
 import { ArrayPartition } from "./fakes.ts"
+import { NOT_AVAILABLE } from "./Logs.ts"
 import { ShardLogs } from "./ShardLogs.ts"
 
 const topic: TopicInfo = {
@@ -101,4 +102,36 @@ test("what is asked for while a log is being opened is answered when it is, in o
   assert.deepEqual(appended.toSorted().join(""), "111122223333")
   // Each connection's order holds: those of this shard and partition, then those that came over the Link.
   assert.deepEqual(appended.slice(0, 3), [1, 2, 3])
+})
+
+test("whether a partition is served is told without opening it", async () => {
+  const simulation = new Simulation(1)
+  const meta = [{ key: topicKey(topic), value: encodeTopic(topic), version: 1 }]
+  const engine = new NotingEngine()
+  let opened = 0
+  const tryOpen = (): ArrayPartition => {
+    opened += 1
+    return new ArrayPartition()
+  }
+  Object.assign(engine, { reopens: { tryOpen, close: () => Promise.resolve() } })
+  const { joined, shards } = joinTopics(simulation, { meta, engine })
+  const logs = joined.all.map(({ port, turn }, index) => {
+    const { topics } = shards[index] ?? assert.fail("there are as many")
+    return new ShardLogs(port, turn, topics, () => assert.fail("nobody appends"))
+  })
+  const ask = async (which: TopicInfo): Promise<ReadonlyArray<unknown>> => {
+    const asked = logs.flatMap((each) => [0, 1].map((partition) => each.leader(which, partition)))
+    await simulation.runAsync(simulation.clock.monotonicMs() + 10)
+    return await Promise.all(asked)
+  }
+  const closed = { refusal: 0, leaderEpoch: -1 }
+  assert.deepEqual(await ask(topic), [closed, closed, closed, closed])
+  assert.equal(opened, 0)
+  const states = logs.map((each) => each.state(topic, 0))
+  await simulation.runAsync(simulation.clock.monotonicMs() + 10)
+  await Promise.all(states)
+  const open = { refusal: 0, leaderEpoch: 3 }
+  assert.deepEqual(await ask(topic), [open, closed, open, closed])
+  const none = { refusal: NOT_AVAILABLE, leaderEpoch: -1 }
+  assert.deepEqual(await ask({ ...topic, id: "gone", engine: "none" }), [none, none, none, none])
 })

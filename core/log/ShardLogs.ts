@@ -11,6 +11,7 @@ import {
   type LogsShape,
   type LogWaiter,
   NOT_AVAILABLE,
+  type PartitionLeader,
   type PartitionState,
   type ReadResult
 } from "./Logs.ts"
@@ -18,6 +19,8 @@ import { appendResult, readFrom, readPieces, stateOf, whenCommitted } from "./lo
 import type { PartitionLog, PartitionWaiter } from "./PartitionLog.ts"
 
 const EMPTY = new Uint8Array(0)
+const NO_LEADER: PartitionLeader = { refusal: NOT_AVAILABLE, leaderEpoch: -1 }
+const CLOSED: PartitionLeader = { refusal: 0, leaderEpoch: -1 }
 const ADVANCED = 0
 const WATCH = 1
 const UNWATCH = 2
@@ -84,6 +87,12 @@ export class ShardLogs implements LogsShape {
       const state = this.#withLogOf(facts as PartitionFacts, stateOf)
       return state instanceof Promise ? state.then((late) => ({ facts: late })) : { facts: state }
     })
+    port.answer("partition.leader", (_from, { facts }) => {
+      const { topicId, partition } = facts as PartitionFacts
+      const topic = this.#topics.findById(topicId)
+      const leader = topic === undefined ? NO_LEADER : this.#leader(topic, partition)
+      return leader instanceof Promise ? leader.then((late) => ({ facts: late })) : { facts: leader }
+    })
     port.answer("partition.read", async (_from, { facts }) => {
       const { offset, value } = facts as PartitionFacts
       const read = (log: PartitionLog | undefined) => readPieces(log, offset, value)
@@ -131,6 +140,13 @@ export class ShardLogs implements LogsShape {
     if (owner === this.#port.shard) return this.#withLog(topic, partition, stateOf)
     const facts: PartitionFacts = { topicId: topic.id, partition, offset: 0, value: 0 }
     return this.#port.call(owner, "partition.state", { facts }).then((answer) => answer.facts as PartitionState)
+  }
+
+  leader(topic: TopicInfo, partition: number): PartitionLeader | Promise<PartitionLeader> {
+    const owner = this.#topics.ownerOf(topic, partition)
+    if (owner === this.#port.shard) return this.#leader(topic, partition)
+    const facts: PartitionFacts = { topicId: topic.id, partition, offset: 0, value: 0 }
+    return this.#port.call(owner, "partition.leader", { facts }).then((answer) => answer.facts as PartitionLeader)
   }
 
   read(topic: TopicInfo, partition: number, offset: number, maxBytes: number): ReadResult | Promise<ReadResult> {
@@ -227,6 +243,13 @@ export class ShardLogs implements LogsShape {
   #log(topicId: string, partition: number): PartitionLog | undefined {
     const topic = this.#topics.findById(topicId)
     return topic === undefined ? undefined : this.#topics.logUnsafe(topic, partition)
+  }
+
+  #leader(topic: TopicInfo, partition: number): PartitionLeader | Promise<PartitionLeader> {
+    if (this.#topics.isClosed(topic, partition)) return CLOSED
+    return this.#withLog(topic, partition, (log) =>
+      log === undefined ? NO_LEADER : { refusal: 0, leaderEpoch: log.leaderEpoch }
+    )
   }
 
   #withLogOf<Result>(

@@ -119,6 +119,11 @@ export class OpenPartitions {
     return this.#topics.get(topic.id)?.partitions[partition] !== undefined
   }
 
+  /** Whether nobody has opened it and anybody may. */
+  isClosed(topic: TopicInfo, partition: number): boolean {
+    return this.#parts.engines.get(topic.engine)?.reopens !== undefined && !this.isOpen(topic, partition)
+  }
+
   /** Whether the log is about to be there, or to be known not to be. */
   isOpening(topic: TopicInfo, partition: number): boolean {
     return this.#topics.get(topic.id)?.partitions[partition]?.isOpening === true

@@ -186,6 +186,11 @@ export class ShardTopics implements TopicsShape {
     return this.#open.logUnsafe(topic, partition)
   }
 
+  /** Whether the log of a partition that this shard owns would have to be opened, and can be at any time. */
+  isClosed(topic: TopicInfo, partition: number): boolean {
+    return this.#open.isClosed(topic, partition)
+  }
+
   /** Calls `done` when a log that is being opened is there, or will not be: at once where none is. */
   whenSettled(topic: TopicInfo, partition: number, done: () => void): void {
     this.#open.whenSettled(topic, partition, done)

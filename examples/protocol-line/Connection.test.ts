@@ -65,7 +65,7 @@ function connect(given: v.InferInput<typeof options> = {}, replaced: Partial<Ser
       replayRetained: () => {},
       walkRetained: () => ({ isDone: true, next: (_room, _visit, done) => done(), close: () => {} })
     },
-    logs: { append: never, state: never, read: never, offsetForTimestamp: never, watch: never },
+    logs: { append: never, state: never, leader: never, read: never, offsetForTimestamp: never, watch: never },
     router: {
       subscribeUnsafe: (subscription) => {
         subscriptions.push(subscription)

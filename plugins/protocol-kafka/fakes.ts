@@ -184,6 +184,10 @@ export class FakeLogs implements LogsShape {
   state(topic: TopicInfo, partition: number) {
     return this.#late(this.of(topic, partition).state)
   }
+  leader(topic: TopicInfo, partition: number) {
+    const { refusal, leaderEpoch } = this.of(topic, partition).state
+    return this.#late({ refusal, leaderEpoch })
+  }
   read(topic: TopicInfo, partition: number, offset: number, _maxBytes: number) {
     return this.#late(this.of(topic, partition).read(offset))
   }

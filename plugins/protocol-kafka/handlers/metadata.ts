@@ -118,10 +118,10 @@ async function describeTopic(
   withOperations: boolean
 ): Promise<TopicAnswer> {
   const states = await Promise.all(
-    Array.from({ length: topic.partitions }, (_, partition) => broker.logs.state(topic, partition))
+    Array.from({ length: topic.partitions }, (_, partition) => broker.logs.leader(topic, partition))
   )
   const partitions = states.map((state, partitionIndex): PartitionAnswer => {
-    // A partition whose log is not open (yet) has nobody who could serve it.
+    // One whose log cannot be opened has nobody who could serve it. The epoch of one that nobody uses is not known: -1 says so.
     const isServed = state.refusal === 0
     return {
       errorCode: isServed ? ErrorCode.NONE : broker.counts.error(ErrorCode.LEADER_NOT_AVAILABLE),

@@ -336,7 +336,7 @@ test("a read that fails is answered, and the next command is taken", async () =>
     mode: "memory",
     origin: "kafka"
   } as const
-  const logs = { append: never, state: never, offsetForTimestamp: never, watch: never }
+  const logs = { append: never, state: never, leader: never, offsetForTimestamp: never, watch: never }
   const client = connect(
     {},
     {

@@ -6,7 +6,8 @@
  */
 import { existsSync } from "node:fs"
 import { join, resolve } from "node:path"
-import { endToEndGroups } from "./end-to-end-groups.ts"
+import { ALONE, endToEndGroups } from "./end-to-end-groups.ts"
+import { addCounts } from "./report.ts"
 import { runGroups, type TestGroup, tellCounts } from "./run-groups.ts"
 
 const ROOT = resolve(import.meta.dir, "..")
@@ -62,7 +63,10 @@ if (lost !== undefined) {
 }
 const chosen = LANES.map((lane) => lane.filter(({ name }) => asked.length === 0 || asked.includes(wordFor(name))))
 const all = files.length === 0 ? chosen : [...chosen, [{ name: "files", paths: files, timeoutMs: 60_000 }]]
-const counts = await runGroups(all.map((lane) => lane.flatMap(testGroup)))
+const beside = await runGroups(all.map((lane) => lane.flatMap(testGroup)))
+const isAloneAsked = asked.length === 0 || asked.includes("e2e")
+const alone = isAloneAsked ? testGroup({ name: "alone", paths: ALONE, timeoutMs: 60_000 }) : []
+const counts = addCounts(beside, await runGroups([alone]))
 tellCounts(counts)
 process.exit(counts.failed === 0 ? 0 : 1)
 

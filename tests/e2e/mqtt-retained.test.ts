@@ -163,7 +163,7 @@ brokerSuite("retained", {}, (broker) => {
     isOver = true
     await publishing
     for (const topic of names) await publisher.publishWhole({ topic, qos: 1, retain: true })
-  }, 15_000)
+  }, 60_000)
 
   test("a SUBSCRIBE for a filter that is there sends them again (retain handling 0, and 3.1.1)", async () => {
     const publisher = await connect(4)

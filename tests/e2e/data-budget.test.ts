@@ -56,7 +56,7 @@ budgetTest(
   "what must not go fills it: both protocols refuse, and take again when a session has consumed what waits for it",
   () =>
     withBroker(
-      { "node.data_bytes_max": String(BUDGET), "protocol-mqtt.queue_bytes_max": String(BUDGET) },
+      { "node.data_bytes_max": String(BUDGET), "protocol-mqtt.queue_bytes_max": String(8 * BUDGET) },
       async (broker) => {
         const away = { version: 5, clientId: "away", clean: false, properties: NEVER } as const
         const session = await RawMqtt.connect(broker.mqtt, away)

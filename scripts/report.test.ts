@@ -28,12 +28,20 @@ test("passed, failed and skipped are counted, the reason is read from the name",
     failed: 1,
     failures: ["a.test.ts: four (0.000108 s): x & y"],
     failedFiles: ["a.test.ts"],
+    passedTests: new Set(["a.test.ts: three a > b", "a.test.ts: five"]),
     skipped: ['kcat is "not" <here>', "no reason given: two"]
   })
 })
 
 test("a text that is no report, or a cut one, counts what is whole in it", () => {
-  assert.deepStrictEqual(readReport(""), { passed: 0, failed: 0, failures: [], failedFiles: [], skipped: [] })
+  assert.deepStrictEqual(readReport(""), {
+    passed: 0,
+    failed: 0,
+    failures: [],
+    failedFiles: [],
+    passedTests: new Set(),
+    skipped: []
+  })
   assert.deepStrictEqual(readReport(report.slice(0, report.indexOf("four"))).failed, 0)
 })
 
@@ -45,12 +53,30 @@ test("of a failed test its file, name, time and words are told, in one line and 
 })
 
 test("counts of groups add up", () => {
-  const one = { passed: 1, failed: 2, failures: ["x", "y"], failedFiles: ["f"], skipped: ["a"] }
-  assert.deepStrictEqual(addCounts(one, { passed: 10, failed: 0, failures: [], failedFiles: ["g"], skipped: ["b"] }), {
-    passed: 11,
+  const one = {
+    passed: 1,
     failed: 2,
     failures: ["x", "y"],
-    failedFiles: ["f", "g"],
-    skipped: ["a", "b"]
-  })
+    failedFiles: ["f"],
+    passedTests: new Set(["p"]),
+    skipped: ["a"]
+  }
+  assert.deepStrictEqual(
+    addCounts(one, {
+      passed: 10,
+      failed: 0,
+      failures: [],
+      failedFiles: ["g"],
+      passedTests: new Set(["q"]),
+      skipped: ["b"]
+    }),
+    {
+      passed: 11,
+      failed: 2,
+      failures: ["x", "y"],
+      failedFiles: ["f", "g"],
+      passedTests: new Set(["p", "q"]),
+      skipped: ["a", "b"]
+    }
+  )
 })

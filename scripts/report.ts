@@ -7,6 +7,8 @@ export interface Counts {
   readonly failures: ReadonlyArray<string>
   /** Files that have failed tests. */
   readonly failedFiles: ReadonlyArray<string>
+  /** Tests that passed, as `file: name`. */
+  readonly passedTests: ReadonlySet<string>
   /** The reason of each skipped test. */
   readonly skipped: ReadonlyArray<string>
 }
@@ -21,6 +23,7 @@ const SAID_CHARS_MAX = 400
 /** Counts of one report; of text that is none, nothing. */
 export function readReport(xml: string): Counts {
   let passed = 0
+  const passedTests = new Set<string>()
   const failures: Array<string> = []
   const failedFiles = new Set<string>()
   const skipped: Array<string> = []
@@ -32,9 +35,12 @@ export function readReport(xml: string): Counts {
     } else if (/<skipped\b/.test(body)) {
       const name = attribute(attributes, "name")
       skipped.push(REASON.exec(name)?.[1] ?? `no reason given: ${name}`)
-    } else passed += 1
+    } else {
+      passed += 1
+      passedTests.add(nameOf(attributes))
+    }
   }
-  return { passed, failed: failures.length, failures, failedFiles: [...failedFiles], skipped }
+  return { passed, failed: failures.length, failures, failedFiles: [...failedFiles], passedTests, skipped }
 }
 
 export function addCounts(one: Counts, other: Counts): Counts {
@@ -43,6 +49,7 @@ export function addCounts(one: Counts, other: Counts): Counts {
     failed: one.failed + other.failed,
     failures: [...one.failures, ...other.failures],
     failedFiles: [...one.failedFiles, ...other.failedFiles],
+    passedTests: one.passedTests.union(other.passedTests),
     skipped: [...one.skipped, ...other.skipped]
   }
 }
@@ -50,7 +57,11 @@ export function addCounts(one: Counts, other: Counts): Counts {
 function describeFailure(test: string, failure: string, text: string): string {
   const said = attribute(failure, "message") || plainText(text.replace(/<\/?[a-z!][^>]*>/g, "")).trim()
   const words = said.replaceAll(/\s+/g, " ").slice(0, SAID_CHARS_MAX)
-  return `${placeOf(test)}: ${attribute(test, "name")} (${attribute(test, "time")} s): ${words}`
+  return `${nameOf(test)} (${attribute(test, "time")} s): ${words}`
+}
+
+function nameOf(test: string): string {
+  return `${placeOf(test)}: ${attribute(test, "name")}`
 }
 
 function placeOf(test: string): string {

@@ -86,6 +86,8 @@ export class HeldMessages {
 
   /** Looks after all names that wait: something has changed. */
   review(): void {
+    // At a start there are as many changes as topics.
+    if (this.#lines.size === 0) return
     for (const [key, line] of [...this.#lines]) {
       if (!this.#parts.mustWait(line.tenant, line.name)) this.#release(key, line, false)
     }

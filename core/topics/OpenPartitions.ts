@@ -61,8 +61,9 @@ interface OpenTopic {
   readonly offsets: ReservedOffsets | undefined
 }
 
+const COUNTED = ["gatheredBatches", "gatheredRecords", "refusedRecords"] as const
 /** What was counted in logs that are closed. */
-export type LogCounts = Record<"gatheredBatches" | "gatheredRecords" | "refusedRecords", number>
+export type LogCounts = Record<(typeof COUNTED)[number], number>
 
 export class OpenPartitions {
   /** Of topics that are compressed, by their engine; they count on when a topic is gone. */
@@ -114,14 +115,10 @@ export class OpenPartitions {
     return this.#reopen(info, partition, open)
   }
 
-  /** Whether the log is there, or is being opened. */
-  isOpen(topic: TopicInfo, partition: number): boolean {
-    return this.#topics.get(topic.id)?.partitions[partition] !== undefined
-  }
-
   /** Whether nobody has opened it and anybody may. */
   isClosed(topic: TopicInfo, partition: number): boolean {
-    return this.#parts.engines.get(topic.engine)?.reopens !== undefined && !this.isOpen(topic, partition)
+    if (this.#parts.engines.get(topic.engine)?.reopens === undefined) return false
+    return this.#topics.get(topic.id)?.partitions[partition] === undefined
   }
 
   /** Whether the log is about to be there, or to be known not to be. */
@@ -318,5 +315,3 @@ export class OpenPartitions {
     this.#parts.log(`partition ${info.name}/${partition}: ${this.#parts.engineLabel(info.engine)} ${what}`)
   }
 }
-
-const COUNTED = ["gatheredBatches", "gatheredRecords", "refusedRecords"] as const

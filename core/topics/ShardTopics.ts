@@ -76,7 +76,7 @@ export class ShardTopics implements TopicsShape {
       size: () => this.size,
       topics: () => this.directory.all(),
       isClosed: (info, partition) =>
-        this.ownerOf(info, partition) === options.port.shard && !this.#open.isOpen(info, partition),
+        this.ownerOf(info, partition) === options.port.shard && this.isClosed(info, partition),
       limitsOf: (info) => this.#limits(info)
     })
     const coordinatorOf = (tenant: number, name: string): number => this.#owner(slotOf(tenant, SLOT_TOPIC, name, 0))

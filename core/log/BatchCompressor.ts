@@ -7,9 +7,9 @@
  *  - What would not shrink by one part in {@link GAIN_PARTS} stays plain: who reads it need not inflate it.
  *  - Every batch is counted once, with its size before and after.
  *
- * Measured on Bun 1.4.5, a shared core (`npm run bench -- micro compression`): JSON 5 to 12 µs for 1 KiB, 40 to 60 for 32 KiB, where a
+ * Measured on Bun 1.4.5, a shared core (`npm run bench -- micro compression`): JSON 6 to 13 µs for 1 KiB, 35 to 64 for 32 KiB, where a
  * batch is sealed unless one message is larger; inflated in half the time. The bound is for what compresses badly: of random digits
- * 32 KiB take 0.1 to 0.2 ms, 128 KiB 0.7 to 1 ms, and twice as much of other data 2 ms. Level 3, zstd's own default: level 1 has the same
+ * 32 KiB take 0.1 to 0.2 ms, 128 KiB 0.6 to 1 ms, and twice as much of other data 2 ms. Level 3, zstd's own default: level 1 has the same
  * ratio on 32 KiB of JSON for a seventh less time. `node:zlib` is 1 to 3 µs a call slower than what Bun has besides, and works on Deno.
  */
 import type { CompressionBudget } from "./CompressionBudget.ts"

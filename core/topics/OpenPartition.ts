@@ -21,7 +21,7 @@ import { PartitionLog, type PartitionLogParts } from "../log/PartitionLog.ts"
 import type { OffsetReservation, ReservedOffsets } from "../log/ReservedOffsets.ts"
 import type { ClockShape } from "../platform/Clock.ts"
 import type { TurnShape } from "../platform/Turn.ts"
-import type { TopicInfo } from "./TopicInfo.ts"
+import { logIdOf, type TopicInfo } from "./TopicInfo.ts"
 
 /** After this long an opening is told of, and no longer waited for. */
 export const OPEN_TIMEOUT_MS = 10_000
@@ -216,5 +216,5 @@ export class OpenPartition implements PartitionEvents, GuardedPartitionParts {
 }
 
 export function keyOf(info: TopicInfo, partition: number): PartitionKey {
-  return { tenant: info.tenant, topicId: info.id, partition }
+  return { tenant: info.tenant, topicId: logIdOf(info), partition }
 }

@@ -83,7 +83,10 @@ export class JournaledPartition implements Partition {
   tryAppendAsFollowerUnsafe(bytes: Uint8Array, start: number, end: number): number {
     const base = recordBatch.baseOffset(bytes, start)
     assert(base >= this.logEndOffset, "what is copied lies behind what is there")
-    assert(recordBatch.partitionLeaderEpoch(bytes, start) <= this.leaderEpoch, "no batch is of a later epoch than its log")
+    assert(
+      recordBatch.partitionLeaderEpoch(bytes, start) <= this.leaderEpoch,
+      "no batch is of a later epoch than its log"
+    )
     const refusal = this.#refusal
     if (refusal !== 0) return refusal
     // As at recovery: a log that keeps nothing starts where its first batch does.

@@ -24,10 +24,13 @@ import { topicOfName } from "./default-binding.ts"
 import { type LogCounts, OpenPartitions, type OpenPartitionsOptions } from "./OpenPartitions.ts"
 import { PublishedTopics, type PublishedTopicsLimits } from "./PublishedTopics.ts"
 import { Removals } from "./Removals.ts"
+import { retentionLimits } from "./retention-limits.ts"
 import { TopicCoordinator } from "./TopicCoordinator.ts"
 import { TopicDirectory } from "./TopicDirectory.ts"
 import type { TopicError } from "./TopicError.ts"
-import { DEFAULT_RETENTION, type Retention, type TopicInfo } from "./TopicInfo.ts"
+import { logIdOf, type TopicInfo } from "./TopicInfo.ts"
+import type { MoveGate } from "./TopicMover.ts"
+import { TopicMoves } from "./TopicMoves.ts"
 import type { TopicDefaults, TopicsListener, TopicsShape } from "./Topics.ts"
 import { decodeTopic, META_PREFIX, REMOVED_PREFIX } from "./topic-codec.ts"
 
@@ -42,11 +45,16 @@ export interface ShardTopicsOptions extends OpenPartitionsOptions {
   readonly random: RandomShape
   readonly defaults: TopicDefaults
   readonly published: PublishedTopicsLimits
+  /** Settled when all that the shard's journal has taken is on the disk; absent = nothing is kept over a restart. */
+  readonly synced?: (() => Promise<void>) | undefined
+  /** Of the whole node; absent = there are no backups. */
+  readonly gate?: MoveGate
 }
 
 export class ShardTopics implements TopicsShape {
   readonly directory = new TopicDirectory()
   readonly published: PublishedTopics
+  readonly moves: TopicMoves
   /** Rises with every change that can move the home of names other than the one it names. */
   version = 0
   readonly #options: ShardTopicsOptions
@@ -56,8 +64,6 @@ export class ShardTopics implements TopicsShape {
   readonly #removals: Removals
   readonly #listeners: Array<TopicsListener> = []
   readonly #openedListeners: Array<() => void> = []
-  /** Very many topics have the same retention. */
-  readonly #limitsOf = new WeakMap<Retention, PartitionLimits>()
   /** Ids of topics that were removed lately, in their order: answers about them may be on their way. */
   readonly #removed = new Set<string>()
 
@@ -82,12 +88,22 @@ export class ShardTopics implements TopicsShape {
     const coordinatorOf = (tenant: number, name: string): number => this.#owner(slotOf(tenant, SLOT_TOPIC, name, 0))
     const agreed = new AgreedTopics({
       ...options,
+      isKept: options.synced !== undefined,
       forName: (name) => options.defaults.forName(name),
       conflicting: (tenant, filter) => this.directory.conflicting(tenant, filter)
+    })
+    this.moves = new TopicMoves({
+      ...options,
+      open: this.#open,
+      agreed,
+      isOwned: (info, partition) => this.ownerOf(info, partition) === options.port.shard,
+      switchTo: (info) => this.#add(info, true),
+      ask: (request) => this.#coordinator.ask(request)
     })
     this.#coordinator = new TopicCoordinator({
       port: options.port,
       agreed,
+      mover: this.moves.mover,
       autoCreate: options.defaults.autoCreate,
       admit: () => this.published.admit(),
       coordinatorOf,
@@ -299,7 +315,10 @@ export class ShardTopics implements TopicsShape {
 
   /** Closes every partition; for the end of the shard. */
   closeAll(): Effect.Effect<void> {
-    return this.#open.closeAll()
+    return Effect.suspend(() => {
+      this.moves.mover.close()
+      return this.#open.closeAll()
+    })
   }
 
   #owner(slot: number): number {
@@ -338,23 +357,26 @@ export class ShardTopics implements TopicsShape {
   /** `isAgreed`: the meta store has it, so that it comes back under its id; one that a PUBLISH made in memory comes back as another. */
   #add(info: TopicInfo, isAgreed: boolean): void {
     const before = this.find(info.tenant, info.name)
-    if (before?.id === info.id) return
+    if (before?.id === info.id) {
+      if (isAgreed) this.#moved(before, info)
+      return
+    }
     if (before !== undefined) this.#remove(before.id)
     this.directory.add(info)
     this.#open.add(info, isAgreed)
     this.#changed(info)
   }
 
+  /** Takes over how a topic is kept now. */
+  #moved(before: TopicInfo, info: TopicInfo): void {
+    if (logIdOf(before) === logIdOf(info) && before.mode === info.mode) return
+    this.directory.replace(info)
+    this.moves.own.switched(info)
+    this.#changed(info)
+  }
+
   #limits(info: TopicInfo): PartitionLimits {
-    if (info.origin === "publish" && info.mode === "memory") return this.published.partitionLimits
-    const retention = info.retention ?? DEFAULT_RETENTION
-    const known = this.#limitsOf.get(retention)
-    if (known !== undefined) return known
-    const { ms, bytes } = retention
-    const unlimited = Number.POSITIVE_INFINITY
-    const limits = { sizeBytesMax: bytes === 0 ? unlimited : bytes, recordsMax: unlimited, ageMsMax: ms }
-    this.#limitsOf.set(retention, limits)
-    return limits
+    return info.origin === "publish" && info.mode === "memory" ? this.published.partitionLimits : retentionLimits(info)
   }
 
   #remove(id: string): void {

@@ -14,8 +14,10 @@ import { baseOffset, batchSize } from "../log/record-batch.ts"
 import type { ClockShape } from "../platform/Clock.ts"
 import type { FutureLog } from "./FutureLog.ts"
 
-/** Of one read, beyond a first batch that is larger. */
+/** Of one read, beyond a first batch that is larger; of a slow copy it is what it may have in {@link READ_MS}. */
 export const READ_BYTES = 262_144
+const READ_BYTES_MIN = 4_096
+const READ_MS = 100
 /** Between two looks at a log of which all is copied, or at a target that takes nothing now. */
 const PAUSE_MS = 20
 
@@ -36,6 +38,7 @@ export class PartitionCopy {
   readonly partition: number
   readonly future: FutureLog
   readonly #parts: PartitionCopyParts
+  readonly #readBytes: number
   #running: Promise<void> = Promise.resolve()
   #isHalted = true
   /** Leader epoch of the log in use when what is copied was begun; -1 = nothing was. */
@@ -44,6 +47,7 @@ export class PartitionCopy {
 
   constructor(parts: PartitionCopyParts) {
     this.#parts = parts
+    this.#readBytes = Math.min(READ_BYTES, Math.max(READ_BYTES_MIN, (parts.bytesPerSecond * READ_MS) / 1_000))
     this.partition = parts.partition
     this.future = parts.future
   }
@@ -127,7 +131,7 @@ export class PartitionCopy {
       if (from > future.endOffset) await this.#begin(source)
       return 0
     }
-    const bytes = source.readUnsafe(from, READ_BYTES) ?? (await source.read(from, READ_BYTES))
+    const bytes = source.readUnsafe(from, this.#readBytes) ?? (await source.read(from, this.#readBytes))
     if (source.leaderEpoch !== leaderEpoch) return 0
     let position = 0
     while (position < bytes.length && this.failure === "") {

@@ -1,9 +1,9 @@
 /** Topics that are moved to another engine or mode while MQTT and Kafka clients use them, over kill -9 too. */
 import { afterAll, afterEach, expect, test } from "bun:test"
-import { mkdtempSync, rmSync } from "node:fs"
+import { mkdtempSync, rmSync, writeFileSync } from "node:fs"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
-import { type Broker, IS_EXTERNAL, SHARD_COUNTS, startBroker } from "../support/broker.ts"
+import { type Broker, IS_EXTERNAL, runCommand, SHARD_COUNTS, startBroker } from "../support/broker.ts"
 import { textOf } from "../support/mqtt-packets.ts"
 import { RawKafka } from "../support/raw-kafka.ts"
 import { RawMqtt } from "../support/raw-mqtt.ts"
@@ -26,6 +26,8 @@ const EARLIEST = -2
 const PARTITIONS = 3
 
 const directories: Array<string> = []
+/** Of the broker that was started last. */
+let data = ""
 afterAll(() => {
   for (const directory of directories) rmSync(directory, { recursive: true, force: true })
 })
@@ -35,7 +37,7 @@ afterEach(() => {
 })
 
 function starter(shards: number): () => Promise<Broker> {
-  const data = mkdtempSync(join(tmpdir(), "manifold-move-"))
+  data = mkdtempSync(join(tmpdir(), "manifold-move-"))
   directories.push(data)
   return () => startBroker({ shards, config: CONFIG, set: { "node.data": data } })
 }
@@ -79,8 +81,16 @@ class Writer {
     await this.#done
   }
 
-  get count(): number {
-    return this.acknowledged.reduce((sum, { size }) => sum + size, 0)
+  /** Puts so much there that a slow copy takes a while. */
+  async fill(client: RawKafka, topic: string): Promise<void> {
+    for (const [partition, values] of this.acknowledged.entries()) {
+      for (let round = 0; round < 10; round++) {
+        const records = Array.from({ length: 500 }, (_, at) => ({ value: `f${round}-${at}-${"y".repeat(60)}` }))
+        const { error, baseOffset } = await client.produce(topic, partition, batch(records))
+        expect(error).toBe(0)
+        for (const [at, { value }] of records.entries()) values.set(baseOffset + at, value)
+      }
+    }
   }
 
   async #run(client: RawKafka, topic: string): Promise<void> {
@@ -114,8 +124,8 @@ async function read(broker: Broker, topic: string) {
     for (const { baseOffset, records, isCrcRight, leaderEpoch } of readBatches(
       await client.readAll(topic, partition, start)
     )) {
-      expect(isCrcRight).toBe(true)
-      expect(baseOffset).toBe(next)
+      if (!isCrcRight || baseOffset !== next)
+        throw new Error(`${topic}/${partition}: offset ${baseOffset} after ${next}`)
       next += records.length
       headers.push(`${partition}/${baseOffset}/${leaderEpoch}`)
       for (const [at, { value }] of records.entries()) values.set(baseOffset + at, Buffer.from(value ?? []).toString())
@@ -125,9 +135,22 @@ async function read(broker: Broker, topic: string) {
   return { found, headers }
 }
 
+/** The logs that lie on the disk of a broker, which is stopped: by engine and partition. */
+async function keptBy(broker: Broker): Promise<ReadonlyArray<string>> {
+  // What was removed lately is.
+  await sleep(500)
+  await broker.stop()
+  const config = join(data, "stats.toml")
+  writeFileSync(config, CONFIG)
+  const { stdout } = await runCommand(["storage", "stats", "--config", config, "--data", data, "--json"])
+  const { topics }: { topics: ReadonlyArray<{ engine: string; partition: number }> } = JSON.parse(stdout)
+  return topics.map(({ engine, partition }) => `${engine} ${partition}`).sort()
+}
+
 function expectAll({ acknowledged }: Writer, found: ReadonlyArray<Map<number, string>>): void {
   for (const [partition, values] of acknowledged.entries()) {
-    for (const [offset, value] of values) expect(found[partition]?.get(offset)).toBe(value)
+    const differing = [...values].filter(([offset, value]) => found[partition]?.get(offset) !== value)
+    expect(differing).toEqual([])
   }
 }
 
@@ -198,5 +221,80 @@ for (const shards of IS_EXTERNAL ? [] : SHARD_COUNTS) {
     const again = await read(broker, "t")
     expect(again.found).toEqual(after.found)
     await broker.stop()
+  }, 60_000)
+
+  test(`a move is refused, cancelled and deleted with its topic; shards = ${shards}`, async () => {
+    const broker = await starter(shards)()
+    await create(broker, "t", "sqlite", "persistent")
+    const client = await RawKafka.open(broker.kafka)
+    await client.topic("t")
+    const writer = new Writer()
+    await writer.fill(client, "t")
+    writer.begin(client, "t")
+    const code = async (wish: object, name = "t") => (await moveTo(broker, name, wish)).json.code
+    expect(await code({ engine: "segment", mode: "memory" })).toBe("mode-not-available")
+    expect(await code({ engine: "nowhere" })).toBe("engine-not-available")
+    expect(await code({ mode: "persistent" })).toBe("topic-move-refused")
+    expect(await code({ engine: "segment" }, "missing")).toBe("topic-not-found")
+    const publisher = await RawMqtt.connect(broker.mqtt)
+    await publisher.publishWhole({ topic: "made/by/publish", qos: 1, payload: "1" })
+    expect(await code({ engine: "segment", mode: "hybrid" }, "made.by.publish")).toBe("topic-move-refused")
+    expect((await ask(broker, "POST", "topics/t/cancel-move", {})).json.code).toBe("topic-not-moving")
+
+    expect((await moveTo(broker, "t", { engine: "segment", rate: 0.02 })).status).toBe(200)
+    expect(await code({ engine: "segment" })).toBe("topic-moving")
+    await until("something is copied", async () => (await progress(broker, "t")).copied_bytes > 0)
+    const item = await progress(broker, "t")
+    expect(item).toMatchObject({ state: "copying", from_engine: "sqlite", engine: "segment", mode: "persistent" })
+    expect(item.partitions.map(({ partition }: { partition: number }) => partition)).toEqual([0, 1, 2])
+    expect(item.bytes).toBeGreaterThan(item.copied_bytes)
+    const path = join(data, "..", `backup-of-${process.pid}-${shards}`)
+    expect((await ask(broker, "POST", "backups", { path })).json.code).toBe("topic-moving")
+    expect((await ask(broker, "POST", "topics/t/cancel-move", {})).status).toBe(200)
+    expect(await progress(broker, "t")).toMatchObject({ state: "cancelled" })
+    expect((await ask(broker, "GET", "topics/t")).json.engine).toBe("sqlite")
+    await writer.end()
+    expectAll(writer, (await read(broker, "t")).found)
+
+    await moveTo(broker, "t", { engine: "segment", rate: 0.02 })
+    expect((await ask(broker, "DELETE", "topics/t")).status).toBeLessThan(300)
+    expect(await keptBy(broker)).toEqual([])
+  }, 60_000)
+
+  // Once, with the most shards: it starts brokers again and again.
+  if (shards !== SHARD_COUNTS.at(-1)) continue
+  test(`kill -9 at any moment of a move leaves one whole log, and nothing of the other; shards = ${shards}`, async () => {
+    const start = starter(shards)
+    let broker = await start()
+    await create(broker, "t", "segment", "persistent")
+    const writer = new Writer()
+    let client = await RawKafka.open(broker.kafka)
+    await client.topic("t")
+    await writer.fill(client, "t")
+    writer.begin(client, "t")
+    /** When it is killed: after so many milliseconds, in the midst of a slow copy or anywhere, or when it has switched. */
+    for (const [killAfterMs, rate] of [
+      [300, 0.02],
+      [60, 1_000],
+      [150, 1_000],
+      [Number.NaN, 1_000]
+    ] as const) {
+      const { engine } = (await ask(broker, "GET", "topics/t")).json
+      await moveTo(broker, "t", { engine: engine === "sqlite" ? "segment" : "sqlite", rate })
+      if (killAfterMs > 0) await sleep(killAfterMs)
+      else await until("it switched", async () => (await ask(broker, "GET", "topics/t")).json.engine !== engine)
+      await broker.kill()
+      await writer.end()
+      broker = await start()
+      const after = (await ask(broker, "GET", "topics/t")).json
+      if (rate < 1) expect(after.engine).toBe(engine)
+      if (!(killAfterMs > 0)) expect(after.engine).not.toBe(engine)
+      expectAll(writer, (await read(broker, "t")).found)
+      client = await RawKafka.open(broker.kafka)
+      writer.begin(client, "t")
+    }
+    await writer.end()
+    const { engine } = (await ask(broker, "GET", "topics/t")).json
+    expect(await keptBy(broker)).toEqual([0, 1, 2].map((partition) => `${engine} ${partition}`))
   }, 60_000)
 }

@@ -80,6 +80,12 @@ export class PartitionCopy {
     await this.#running
   }
 
+  /** As {@link PartitionCopy.halt}, for good. */
+  close(): Promise<void> {
+    this.lost("the node stops")
+    return this.halt()
+  }
+
   /** The engine has lost what was copied and not committed: it cannot be told what. */
   lost(reason: string): void {
     if (this.failure === "") this.failure = reason

@@ -87,6 +87,11 @@ export class ShardMoves {
     return bytes
   }
 
+  /** Nothing is copied any more. */
+  close(): void {
+    for (const { copies } of this.#moves.values()) for (const copy of copies) void copy.close()
+  }
+
   /** The topic is another now: what was held goes on there. */
   switched(info: TopicInfo): void {
     this.#parts.open.switchTo(info)

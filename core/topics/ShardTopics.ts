@@ -316,7 +316,7 @@ export class ShardTopics implements TopicsShape {
   /** Closes every partition; for the end of the shard. */
   closeAll(): Effect.Effect<void> {
     return Effect.suspend(() => {
-      this.moves.mover.close()
+      this.moves.close()
       return this.#open.closeAll()
     })
   }

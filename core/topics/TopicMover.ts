@@ -117,6 +117,8 @@ export class TopicMover {
   begin(from: TopicInfo, wish: MoveWish): Effect.Effect<TopicInfo, TopicError> {
     return Effect.gen({ self: this }, function* () {
       const { gate } = this.#parts
+      if (this.#isClosed)
+        return yield* new TopicError({ topic: from.name, reason: "meta-store", message: "the node stops" })
       if (gate.backups > 0) {
         const message = "a backup is being made, which could have neither log whole; try again when it is done"
         return yield* new TopicError({ topic: from.name, reason: "move-refused", message })

@@ -45,6 +45,12 @@ export class TopicMoves implements TopicMovesShape {
     return this.#ask({ verb: "cancel-move", tenant, topic: { name } })
   }
 
+  /** For the end of the shard: nothing is begun or goes on any more. What is left of it the next start removes. */
+  close(): void {
+    this.mover.close()
+    this.own.close()
+  }
+
   all(): Effect.Effect<ReadonlyArray<MoveProgress>> {
     return this.mover.all()
   }

@@ -275,6 +275,7 @@ for (const shards of IS_EXTERNAL ? [] : SHARD_COUNTS) {
     /** When it is killed: after so many milliseconds, in the midst of a slow copy or anywhere, or when it has switched. */
     for (const [killAfterMs, rate] of [
       [300, 0.02],
+      [301, 0.02],
       [60, 1_000],
       [150, 1_000],
       [Number.NaN, 1_000]
@@ -283,7 +284,9 @@ for (const shards of IS_EXTERNAL ? [] : SHARD_COUNTS) {
       await moveTo(broker, "t", { engine: engine === "sqlite" ? "segment" : "sqlite", rate })
       if (killAfterMs > 0) await sleep(killAfterMs)
       else await until("it switched", async () => (await ask(broker, "GET", "topics/t")).json.engine !== engine)
-      await broker.kill()
+      // Once in good order.
+      if (killAfterMs === 301) await broker.stop()
+      else await broker.kill()
       await writer.end()
       broker = await start()
       const after = (await ask(broker, "GET", "topics/t")).json

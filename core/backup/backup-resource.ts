@@ -14,6 +14,7 @@ import { makePace } from "../platform/pace.ts"
 import { thrownMessage } from "../plugin/PluginFault.ts"
 import { type Page, type Resource, ResourceError } from "../resources/Resources.ts"
 import type { LogShape } from "../telemetry/Log.ts"
+import type { MoveGate } from "../topics/TopicMover.ts"
 import { BackupError } from "./BackupError.ts"
 import { type CreateBackupOptions, checkTarget, createBackup } from "./create-backup.ts"
 
@@ -58,6 +59,8 @@ const input = v.strictObject({
 export interface BackupResourceOptions extends Omit<CreateBackupOptions, "target" | "pace" | "nowMs"> {
   readonly clock: ClockShape
   readonly log: Pick<LogShape, "info" | "warn">
+  /** Moves of topics, which backups keep apart from; absent = there are none. */
+  readonly gate?: MoveGate
 }
 
 interface Run {
@@ -74,7 +77,7 @@ interface Run {
 /** The resource of a node, which refuses where it has no store; backups run in the surrounding scope. */
 export function backupResource(options: BackupResourceOptions): Effect.Effect<Resource, never, Scope.Scope> {
   return Effect.gen(function* () {
-    const { clock, log } = options
+    const { clock, log, gate = { moves: 0, backups: 0 } } = options
     const scope = yield* Effect.scope
     const runs: Array<Run> = []
     let next = 1
@@ -101,6 +104,10 @@ export function backupResource(options: BackupResourceOptions): Effect.Effect<Re
             message: "a backup is under way: wait until it is done"
           })
         }
+        if (gate.moves > 0) {
+          const message = "a topic is being moved to another engine: wait until that is done, or cancel it"
+          return yield* new ResourceError({ reason: "conflict", code: "topic-moving", message })
+        }
         yield* checkTarget(options.files, options.directory, path).pipe(
           Effect.mapError(({ message }) => new ResourceError({ reason: "refused", code: "backup-target", message }))
         )
@@ -115,12 +122,14 @@ export function backupResource(options: BackupResourceOptions): Effect.Effect<Re
           error: ""
         }
         runs.push(run)
+        gate.backups += 1
         if (runs.length > KEPT_MAX) runs.shift()
         const work = createBackup({ ...options, target: path, nowMs: clock.nowMs, pace: makePace(rate * MIB, clock) })
         yield* Effect.forkIn(
           Effect.onExit(work, (exit) =>
             Effect.sync(() => {
               run.endedMs = clock.monotonicMs()
+              gate.backups -= 1
               if (Exit.isSuccess(exit)) {
                 run.files = exit.value.files.length
                 run.bytes = exit.value.files.reduce((sum, file) => sum + file.bytes, 0)

@@ -15,7 +15,7 @@ import type { Pace } from "../platform/pace.ts"
 import type { Damage, InspectionRequest, PartReport } from "../plugin/Inspection.ts"
 import type { Plugin } from "../plugin/Plugin.ts"
 import { thrownMessage } from "../plugin/PluginFault.ts"
-import { decodeTopic, META_PREFIX, REMOVED_PREFIX } from "../topics/topic-codec.ts"
+import { decodeMove, decodeTopic, META_PREFIX, MOVES_PREFIX, REMOVED_PREFIX } from "../topics/topic-codec.ts"
 import { checkReports } from "./check-reports.ts"
 import { FIRST_INDEX, JOURNAL_INDEX } from "./inspect-journal.ts"
 
@@ -96,10 +96,15 @@ function inspectStore(
 
 /** Notes a topic's name; one that was removed has one as long as something of it is kept. Values are what a plugin read: anything. */
 function noteTopic(topicNames: Map<string, string>, key: string, value: Uint8Array): void {
-  if (!key.startsWith(META_PREFIX) && !key.startsWith(REMOVED_PREFIX)) return
+  const isMove = key.startsWith(MOVES_PREFIX)
+  if (!key.startsWith(META_PREFIX) && !key.startsWith(REMOVED_PREFIX) && !isMove) return
   try {
-    const { id, name }: { id?: unknown; name?: unknown } = decodeTopic(key, value)
-    if (typeof id === "string" && typeof name === "string") topicNames.set(id, name)
+    const {
+      id,
+      logId = id,
+      name
+    }: { id?: unknown; logId?: unknown; name?: unknown } = isMove ? decodeMove(value).to : decodeTopic(key, value)
+    if (typeof logId === "string" && typeof name === "string") topicNames.set(logId, name)
   } catch {
     // It is shown by its id.
   }

@@ -22,7 +22,7 @@ export interface Batch {
 /** An operation that is no append. */
 export interface Change {
   readonly partition: JournaledPartition
-  readonly kind: "made" | "cut" | "deleted" | "removed"
+  readonly kind: "made" | "cut" | "deleted" | "removed" | "begun"
   readonly index: number
   readonly durability: Durability
   /** As it stands in the journal. */

@@ -65,6 +65,13 @@ export class Epochs {
     this.limit = Math.max(this.limit, this.last + RESERVED)
   }
 
+  /** A log came with this one from elsewhere; true where it is above what is reserved, so that none is left until the next checkpoint. */
+  raise(epoch: number): boolean {
+    this.last = Math.max(this.last, epoch)
+    this.limit = Math.max(this.limit, this.last + RESERVED)
+    return this.last >= this.#reserved
+  }
+
   /** Numbers up to `limit` are reserved durably. */
   reserved(limit: number): void {
     this.#reserved = limit

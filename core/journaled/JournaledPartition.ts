@@ -6,6 +6,7 @@
  *  - An operation is submitted to the journal in the turn in which memory shows it. One that is lost is taken back; a cut that is lost
  *    stays, for what is appended behind it cuts again when it is put away.
  */
+import { assert } from "../assert.ts"
 import {
   BACKLOG,
   FENCED,
@@ -69,19 +70,45 @@ export class JournaledPartition implements Partition {
   }
 
   tryAppendUnsafe(bytes: Uint8Array, start: number, end: number, recordCount: number): number {
-    const { options } = this
-    if (this.isRemoved || options === undefined) return READ_ONLY
-    if (this.isFenced) return FENCED
-    const host = this.#host
-    const { refusal } = host.journal
+    const refusal = this.#refusal
     if (refusal !== 0) return refusal
-    if (host.isFull) return BACKLOG
     const base = this.logEndOffset
     const copy = bytes.slice(start, end)
     recordBatch.writeBaseOffset(copy, 0, base)
     recordBatch.writeLeaderEpoch(copy, 0, this.leaderEpoch)
-    this.addBatch(host.append(this, copy, base, base + recordCount))
+    this.addBatch(this.#host.append(this, copy, base, base + recordCount))
     return base
+  }
+
+  tryAppendAsFollowerUnsafe(bytes: Uint8Array, start: number, end: number): number {
+    const base = recordBatch.baseOffset(bytes, start)
+    assert(base >= this.logEndOffset, "what is copied lies behind what is there")
+    assert(
+      recordBatch.partitionLeaderEpoch(bytes, start) <= this.leaderEpoch,
+      "no batch is of a later epoch than its log"
+    )
+    const refusal = this.#refusal
+    if (refusal !== 0) return refusal
+    // As at recovery: a log that keeps nothing starts where its first batch does.
+    if (this.logStartOffset === this.logEndOffset) this.logStartOffset = base
+    const copy = bytes.slice(start, end)
+    this.addBatch(this.#host.append(this, copy, base, endOffsetOf(copy, 0)))
+    return base
+  }
+
+  async truncateFullyAndStartAt(offset: number, leaderEpoch: number): Promise<void> {
+    const committed = this.#host.begin(this, offset, leaderEpoch)
+    this.beginAt(offset)
+    await committed
+  }
+
+  /** Why nothing is appended now; 0 = it may be. */
+  get #refusal(): number {
+    if (this.isRemoved || this.options === undefined) return READ_ONLY
+    if (this.isFenced) return FENCED
+    const { journal, isFull } = this.#host
+    if (journal.refusal !== 0) return journal.refusal
+    return isFull ? BACKLOG : 0
   }
 
   readUnsafe(offset: number, maxBytes: number): Uint8Array | undefined {
@@ -213,6 +240,16 @@ export class JournaledPartition implements Partition {
       this.#host.hot.remove(last)
     }
     this.#trimArray()
+  }
+
+  /** The log holds nothing and goes on at `offset`, in memory. */
+  beginAt(offset: number): void {
+    this.cutTo(0)
+    this.logStartOffset = offset
+    this.highWatermark = offset
+    this.logEndOffset = offset
+    this.storedEnd = offset
+    this.storedBytes = 0
   }
 
   /** The log starts at `offset`, in memory. */

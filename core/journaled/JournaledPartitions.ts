@@ -21,6 +21,7 @@ import {
   BATCH_APPENDED,
   endOffsetOf,
   writeAppendHead,
+  writeBegun,
   writeCut,
   writeDeleted,
   writeMade,
@@ -182,6 +183,17 @@ export class JournaledPartitions implements PartitionHost {
     return this.#submit(partition, kind, durability, (writer) => writeDeleted(writer, partition.id, offset))
   }
 
+  begin(partition: JournaledPartition, offset: number, leaderEpoch: number): Promise<void> {
+    if (this.journal.refusal !== 0) throw this.#refused()
+    if (this.#parts.epochs.raise(leaderEpoch)) this.#parts.full()
+    partition.leaderEpoch = Math.max(partition.leaderEpoch, leaderEpoch)
+    const durability = durabilityOf(partition)
+    if (partition.id === 0) this.#make(partition, durability)
+    return this.#submit(partition, "begun", durability, (writer) =>
+      writeBegun(writer, partition.id, offset, partition.leaderEpoch)
+    )
+  }
+
   /** Operations of this durability in entries up to `index` are committed. */
   committed(index: number, durability: Durability): void {
     this.#committed[durability] = Math.max(this.#committed[durability], index)
@@ -212,7 +224,7 @@ export class JournaledPartitions implements PartitionHost {
         partition.pendingChanges -= 1
         if (operation.kind === "made") {
           this.#table.takeRow(partition)
-        } else if (operation.kind === "cut") hit.add(partition)
+        } else if (operation.kind === "cut" || operation.kind === "begun") hit.add(partition)
       }
       partition.pending -= 1
     }
@@ -245,7 +257,7 @@ export class JournaledPartitions implements PartitionHost {
       const { bytes, appendedAtMs } = body
       const next = endOffsetOf(bytes, 0)
       const first = recordBatch.baseOffset(bytes, 0)
-      partition.leaderEpoch = recordBatch.partitionLeaderEpoch(bytes, 0)
+      partition.leaderEpoch = Math.max(partition.leaderEpoch, recordBatch.partitionLeaderEpoch(bytes, 0))
       epochs.replayed(partition.leaderEpoch)
       if (first < partition.logEndOffset) this.#cutReplayed(partition, first)
       if (partition.logStartOffset === partition.logEndOffset) partition.logStartOffset = first
@@ -260,6 +272,10 @@ export class JournaledPartitions implements PartitionHost {
       partition.leaderEpoch = Math.max(partition.leaderEpoch, body.leaderEpoch)
       epochs.replayed(body.leaderEpoch)
       this.#cutReplayed(partition, body.offset)
+    } else if (body.kind === "begun") {
+      partition.leaderEpoch = Math.max(partition.leaderEpoch, body.leaderEpoch)
+      epochs.replayed(body.leaderEpoch)
+      partition.beginAt(body.offset)
     } else if (body.kind === "deleted") {
       partition.storedBytes -= this.#storedBytes(partition, 0, body.offset)
       partition.forgetBelow(body.offset)

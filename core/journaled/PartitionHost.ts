@@ -18,4 +18,6 @@ export interface PartitionHost {
    * throws, or rejects with, `StorageError`.
    */
   change(partition: JournaledPartition, kind: "cut" | "deleted", offset: number): Promise<void>
+  /** Submits that the log holds nothing and goes on at `offset` under that leader epoch at least; settled as a change is. */
+  begin(partition: JournaledPartition, offset: number, leaderEpoch: number): Promise<void>
 }

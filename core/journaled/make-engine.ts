@@ -24,6 +24,7 @@ export function makeJournaledEngine({ name, partitions, checkpoints, explain }: 
   return {
     modes: ["hybrid", "persistent"],
     isJournaled: true,
+    isCopyTarget: true,
     reopens: {
       tryOpen: (key, options) => {
         if (!checkpoints.isPrepared) return undefined

@@ -7,6 +7,7 @@ import { type PartitionTarget, readPartitionOperation } from "../log/partition-o
 export type ReplayedOperation = { readonly id: number; readonly body: Uint8Array } & (
   | { readonly kind: "made"; readonly key: PartitionKey }
   | { readonly kind: "appended"; readonly bytes: Uint8Array; readonly appendedAtMs: number }
+  | { readonly kind: "begun"; readonly offset: number; readonly leaderEpoch: number }
   | { readonly kind: "cut"; readonly offset: number; readonly leaderEpoch: number }
   | { readonly kind: "deleted"; readonly offset: number }
   | { readonly kind: "removed" }
@@ -28,6 +29,9 @@ export function replayedOperation(bytes: Uint8Array, start: number, end: number)
     },
     logDeleted: (id, offset) => {
       found = { kind: "deleted", id, body, offset }
+    },
+    logBegun: (id, offset, leaderEpoch) => {
+      found = { kind: "begun", id, body, offset, leaderEpoch }
     },
     partitionRemoved: (id) => {
       found = { kind: "removed", id, body }

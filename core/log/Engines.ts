@@ -70,6 +70,17 @@ export interface Partition {
    * holds `offset` is cut whole, and the log then ends at its base offset; a log that keeps nothing starts where it ends.
    */
   truncateTo(offset: number): Promise<number>
+  /**
+   * Appends a stored batch of another log of the same partition as it is: with its base offset, which lies at the log end or behind it
+   * (what is between is a gap), and its leader epoch, which is no later than this log's. Copied before it returns; returns the base
+   * offset, or why not, as {@link Partition.tryAppendUnsafe} does. There where {@link Engine.isCopyTarget}.
+   */
+  tryAppendAsFollowerUnsafe?(bytes: Uint8Array, start: number, end: number): number
+  /**
+   * Forgets all of the log: it goes on at `offset`, above or below, under a leader epoch of at least `leaderEpoch`. Rejects with
+   * {@link StorageError}. There where {@link Engine.isCopyTarget}.
+   */
+  truncateFullyAndStartAt?(offset: number, leaderEpoch: number): Promise<void>
 }
 
 export interface OffsetAndTimestamp {
@@ -154,6 +165,11 @@ export interface Engine {
    * used first, and may close it when nobody has used it for a while. Absent: all are open as long as their topics are there.
    */
   readonly reopens?: Reopening
+  /**
+   * Whether its partitions take batches of another log as they are, so that topics can be moved to it. Absent or false: it keeps only
+   * what was appended to it first.
+   */
+  readonly isCopyTarget?: boolean
   /** Opens a partition for the life of the surrounding scope; the same key gives the same log again. */
   open(key: PartitionKey, options: PartitionOptions): Effect.Effect<Partition, StorageError, Scope.Scope>
   /**

@@ -79,6 +79,22 @@ export class GuardedPartition implements Partition {
     return FAILED
   }
 
+  tryAppendAsFollowerUnsafe(bytes: Uint8Array, start: number, end: number): number {
+    if (this.#isBroken) return FAILED
+    try {
+      return this.#engine.tryAppendAsFollowerUnsafe?.(bytes, start, end) ?? FAILED
+    } catch (error) {
+      this.#break(`append of a copied batch threw ${lineOf(error)}`)
+      return FAILED
+    }
+  }
+
+  truncateFullyAndStartAt(offset: number, leaderEpoch: number): Promise<void> {
+    const begun = (): Promise<void> =>
+      this.#engine.truncateFullyAndStartAt?.(offset, leaderEpoch) ?? Promise.reject(new Error("it takes no copies"))
+    return this.#settled("truncateFullyAndStartAt", begun)
+  }
+
   readUnsafe(offset: number, maxBytes: number): Uint8Array | undefined {
     let bytes: Uint8Array | undefined
     try {

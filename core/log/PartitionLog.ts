@@ -259,6 +259,12 @@ export class PartitionLog implements TurnTask {
     this.#advance()
   }
 
+  /** Takes nothing while it is held, as if it were closed; what it has is committed or lost in time. */
+  hold(isHeld: boolean): void {
+    this.seal()
+    this.isClosed = isHeld
+  }
+
   /** Closes the log: what is not committed by then may be stored or not, and is refused. */
   close(): void {
     this.seal()
@@ -322,9 +328,14 @@ export class PartitionLog implements TurnTask {
     const isUsed = this.isUsed || this.lastWrite !== this.#sweptWrite
     this.isUsed = false
     this.#sweptWrite = this.lastWrite
-    if (isUsed || this.#reads > 0 || this.#waiters !== undefined || (this.#builder?.recordCount ?? 0) > 0) return false
+    return !isUsed && this.#reads === 0 && this.#waiters === undefined && this.isSettled
+  }
+
+  /** All that was taken is committed or lost, and whoever waited for that knows. */
+  get isSettled(): boolean {
     const { tickets } = this
-    if (tickets !== undefined && tickets.committed < tickets.issued) return false
+    if ((this.#builder?.recordCount ?? 0) > 0 || (tickets !== undefined && tickets.committed < tickets.issued))
+      return false
     return this.#engine.highWatermark === this.#engine.logEndOffset
   }
 

@@ -67,6 +67,11 @@ export class ReservedOffsets {
     })
   }
 
+  /** Has a partition's log begin at `start` when its offsets are acquired; whether that is synced. */
+  begin(key: PartitionKey, start: LogStart): Promise<boolean> {
+    return this.write({ key: offsetKey(key), value: encodeLogStart(start) })
+  }
+
   /** Removes a partition's row; settled when that is synced. Does nothing where there is none. */
   forget(key: PartitionKey): Effect.Effect<void, StorageError> {
     return Effect.suspend(() => {

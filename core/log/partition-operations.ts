@@ -13,6 +13,7 @@ export const BATCH_APPENDED = 17
 export const LOG_CUT = 18
 export const LOG_DELETED = 19
 export const PARTITION_REMOVED = 20
+export const LOG_BEGUN = 21
 
 /** Bytes before the batch in {@link BATCH_APPENDED}. */
 export const APPEND_HEAD_BYTES = 17
@@ -27,6 +28,8 @@ export interface PartitionTarget {
   /** The log starts at `start`. */
   logDeleted(id: number, start: number): void
   partitionRemoved(id: number): void
+  /** The log holds nothing, and its next batch has an offset of at least `start` and a leader epoch of at least that. */
+  logBegun(id: number, start: number, leaderEpoch: number): void
 }
 
 export function writeMade(writer: ByteWriter, id: number, tenant: number, topicId: string, partition: number): void {
@@ -62,6 +65,13 @@ export function writePartitionRemoved(writer: ByteWriter, id: number): void {
   writer.uint53(id)
 }
 
+export function writeBegun(writer: ByteWriter, id: number, start: number, leaderEpoch: number): void {
+  writer.uint8(LOG_BEGUN)
+  writer.uint53(id)
+  writer.uint53(start)
+  writer.uint32(leaderEpoch)
+}
+
 const reader = new ByteReader()
 
 /** Has `target` do the operation in `bytes[start, end)`. Throws where it is none of these. */
@@ -92,6 +102,12 @@ export function readPartitionOperation(bytes: Uint8Array, start: number, end: nu
     case PARTITION_REMOVED:
       target.partitionRemoved(reader.uint53())
       return
+    case LOG_BEGUN: {
+      const id = reader.uint53()
+      const start = reader.uint53()
+      target.logBegun(id, start, reader.uint32())
+      return
+    }
     default:
       throw new Error(`an operation of an unknown kind, ${bytes[start] ?? "empty"}`)
   }

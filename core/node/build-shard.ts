@@ -43,6 +43,7 @@ import type { LogShape } from "../telemetry/Log.ts"
 import type { TelemetryShape } from "../telemetry/Telemetry.ts"
 import { PUBLISHED_TOPICS_LIMITS } from "../topics/PublishedTopics.ts"
 import { ShardTopics } from "../topics/ShardTopics.ts"
+import type { MoveGate } from "../topics/TopicMover.ts"
 import { Topics } from "../topics/Topics.ts"
 import { buildPlugin } from "./build-plugin.ts"
 import type { LoadedPlugin, NodeOptions } from "./NodeOptions.ts"
@@ -72,6 +73,7 @@ export interface ShardParts {
   readonly log: LogShape
   /** Whether there is room for what producers bring. */
   readonly room: StorageRoom
+  readonly gate: MoveGate
 }
 
 export interface BuiltShard {
@@ -106,6 +108,8 @@ export function buildShard(
       defaults: options.defaults,
       published: PUBLISHED_TOPICS_LIMITS,
       room,
+      synced: prepared.disk === undefined ? undefined : () => journal.whenSynced(journal.nextIndex - 1),
+      gate: parts.gate,
       log: (message) => parts.log.warn("topics", message)
     })
     const resolutions = new Resolutions(topics, random.uint32())

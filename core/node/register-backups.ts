@@ -8,6 +8,7 @@ import type { FilesShape } from "../platform/Files.ts"
 import type { StoredPart } from "../plugin/Inspection.ts"
 import type { NodeResources } from "../resources/Resources.ts"
 import type { LogShape } from "../telemetry/Log.ts"
+import type { MoveGate } from "../topics/TopicMover.ts"
 import type { NodeOptions } from "./NodeOptions.ts"
 
 export interface BackedUpShard {
@@ -25,14 +26,15 @@ export interface RegisterBackupsParts {
   readonly clock: ClockShape
   readonly log: LogShape
   readonly resources: NodeResources
+  readonly gate: MoveGate
 }
 
 /** Registers it for the life of the surrounding scope, which also ends a backup that is under way. */
 export function registerBackups(parts: RegisterBackupsParts): Effect.Effect<void, never, Scope.Scope> {
-  const { options, files, clock, log, resources } = parts
+  const { options, files, clock, log, resources, gate } = parts
   const stores = parts.shards.flatMap(storeOf)
   const { dataDirectory: directory, id: node, version } = options
-  return backupResource({ directory, files, stores, node, version, clock, log }).pipe(
+  return backupResource({ directory, files, stores, node, version, clock, log, gate }).pipe(
     Effect.flatMap(resources.register)
   )
 }

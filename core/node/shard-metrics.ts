@@ -65,6 +65,13 @@ export function registerShardMetrics(
     ["topics_published", "Topics created by a PUBLISH", () => published.count],
     ["forwarded_connections", "Connections owned here and accepted elsewhere", () => facts.connections.ownedCount]
   ]
+  const { moves } = facts.topics
+  counters.push(["topic_moves_copied_bytes_total", "Bytes copied to move topics", () => moves.own.copiedBytes])
+  gauges.push(
+    ["topic_moves", "Topics that are being moved", () => moves.mover.running],
+    ["topic_moves_held_seconds", "How long appends waited for the last switch", () => moves.own.lastHoldMs / 1_000],
+    ["topic_moves_held_seconds_max", "The longest of these since the start", () => moves.own.longestHoldMs / 1_000]
+  )
   const { journal, queueLog } = facts
   const queued = queueLog.counts
   counters.push(

@@ -22,10 +22,13 @@ import { clusterInfo } from "../resources/cluster-info.ts"
 import { makeResources, Resources } from "../resources/Resources.ts"
 import { resourceList } from "../resources/resource-list.ts"
 import { topicResource } from "../resources/topic.ts"
+import { topicMoveResource } from "../resources/topic-move.ts"
 import { dealSlots } from "../shard/slots.ts"
 import { LineLog, Log, type LogShape } from "../telemetry/Log.ts"
 import { MetricsRegistry, Telemetry } from "../telemetry/Telemetry.ts"
+import { settleMoves } from "../topics/agreed-moves.ts"
 import { declareTopics } from "../topics/declared-topics.ts"
+import type { MoveGate } from "../topics/TopicMover.ts"
 import { buildPlugin, type PluginBuilder } from "./build-plugin.ts"
 import { type BuiltShard, buildShard } from "./build-shard.ts"
 import { type DataDirectory, openDataDirectory } from "./data-directory.ts"
@@ -90,26 +93,45 @@ export function startNode(
       Context.add(NodeFacts, facts)
     )
     const room = new StorageRoom()
+    const gate: MoveGate = { moves: 0, backups: 0 }
     const links = new InThreadLinks(options.shards, clock)
     const slotOwners = dealSlots(options.shards)
-    const common = { options, links, slotOwners, platform, clock, random, files, net, resources, telemetry, log, room }
+    const common = {
+      options,
+      links,
+      slotOwners,
+      platform,
+      clock,
+      random,
+      files,
+      net,
+      resources,
+      telemetry,
+      log,
+      room,
+      gate
+    }
     const prepared: Array<PreparedShard> = []
     for (let index = 0; index < options.shards; index++) {
       // Asked when something was deleted, which is after the start.
-      const topicName = (id: string): string | undefined => shards[0]?.topics.findById(id)?.name
+      const topicName = (id: string): string | undefined => shards[0]?.topics.directory.findByLog(id)?.name
       const own = { ...common, index, topicName, directory: directory?.storeDirectory(index) }
       prepared.push(yield* prepareShard(own, scope))
     }
     const meta = yield* startMeta(options, platform, prepared, { scope, clock, log })
     for (const shard of prepared) yield* shard.recover
+    yield* settleMoves(meta, log)
     yield* declareTopics({ declared: options.declared, meta, random, log })
     for (const shard of prepared) {
       shards.push(yield* buildShard({ ...common, index: shard.index, meta }, shard, scope))
     }
     for (const shard of shards) yield* shard.topics.settled()
     const [first] = shards
-    if (first !== undefined) yield* resources.register(topicResource(first.topics))
-    yield* registerBackups({ options, shards: prepared, files, clock, log, resources })
+    if (first !== undefined) {
+      yield* resources.register(topicResource(first.topics, first.topics.moves))
+      yield* resources.register(topicMoveResource(first.topics.moves))
+    }
+    yield* registerBackups({ options, shards: prepared, files, clock, log, resources, gate })
     yield* startBudget({ options, shards: prepared, room, files, clock, log, telemetry })
     for (const shard of shards) yield* shard.startProtocols
     for (const { plugin, options: settings } of options.plugins) {

@@ -36,7 +36,12 @@ function make(fault?: TopicError["reason"]) {
       return fault === undefined ? Effect.void : Effect.fail(failing)
     }
   }
-  return { directory, asked, resource: topicResource(topics) }
+  const moved = (...given: ReadonlyArray<unknown>) => {
+    asked.push(given)
+    return fault === undefined ? Effect.succeed(info(String(given[1]))) : Effect.fail(failing)
+  }
+  const moves = { move: moved, cancel: moved, all: () => Effect.succeed([]) }
+  return { directory, asked, resource: topicResource(topics, moves) }
 }
 
 const run = <A>(effect: Effect.Effect<A, ResourceError> | undefined): Promise<A> =>
@@ -150,5 +155,24 @@ test("each refusal has a code of its own", async () => {
     ]) {
       assert.deepEqual([refusal.reason, refusal.code, refusal.message], [reason, code, "why"])
     }
+  }
+})
+
+test("a move is asked for as it was wished, and its refusals have codes of their own", async () => {
+  const { resource, asked } = make()
+  await run(verb(resource, "move")?.run("t", { engine: "segment", mode: "hybrid", rate: 0.5 }))
+  await run(verb(resource, "move")?.run("t", { mode: "persistent" }))
+  await run(verb(resource, "cancel-move")?.run("t", {}))
+  assert.deepEqual(asked, [
+    [0, "t", { engine: "segment", mode: "hybrid", bytesPerSecond: 524_288 }],
+    [0, "t", { mode: "persistent" }],
+    [0, "t"]
+  ])
+  for (const [reason, code] of [
+    ["moving", "topic-moving"],
+    ["not-moving", "topic-not-moving"],
+    ["move-refused", "topic-move-refused"]
+  ] as const) {
+    assert.equal((await refused(verb(make(reason).resource, "move")?.run("t", {}))).code, code)
   }
 })

@@ -4,11 +4,13 @@ import * as v from "valibot"
 import type { NewTopic } from "../topics/AgreedTopics.ts"
 import type { TopicError } from "../topics/TopicError.ts"
 import { DEFAULT_RETENTION, type TopicInfo } from "../topics/TopicInfo.ts"
+import type { TopicMovesShape } from "../topics/TopicMoves.ts"
 import type { TopicsShape } from "../topics/Topics.ts"
 import { type Resource, ResourceError } from "./Resources.ts"
 
 /** Requests that name no tenant are those of this one. */
 const TENANT = 0
+const MIB = 1_048_576
 const PARTITIONS_MAX = 10_000
 
 const mode = v.picklist(["memory", "hybrid", "persistent"])
@@ -61,6 +63,15 @@ const input = v.strictObject({
   filter: v.pipe(v.optional(v.string()), v.description("binds the MQTT topic names that match this topic filter to it"))
 })
 
+const moveInput = v.strictObject({
+  engine: v.pipe(v.optional(v.string()), v.description("where its partitions are to be kept; else where they are")),
+  mode: v.pipe(v.optional(mode), v.description("what an acknowledgement is to promise; else what it does")),
+  rate: v.pipe(
+    v.optional(v.pipe(v.number(), v.minValue(0.001), v.maxValue(1_000_000))),
+    v.description("MiB a second that are copied at most; else 32")
+  )
+})
+
 /** How each refusal is told; the codes are stable. */
 const REFUSALS = {
   "invalid-name": ["invalid", "invalid-topic-name"],
@@ -72,13 +83,16 @@ const REFUSALS = {
   "filter-conflict": ["conflict", "topic-filter-conflict"],
   "engine-missing": ["invalid", "engine-not-available"],
   "mode-missing": ["invalid", "mode-not-available"],
+  moving: ["conflict", "topic-moving"],
+  "not-moving": ["conflict", "topic-not-moving"],
+  "move-refused": ["refused", "topic-move-refused"],
   "meta-store": ["unavailable", "meta-store-unavailable"]
 } as const satisfies Record<TopicError["reason"], readonly [ResourceError["reason"], string]>
 
 type TopicsOfShard = Pick<TopicsShape, "find" | "page" | "create" | "delete">
 
 /** `topics`: those of any shard, for each knows all. */
-export function topicResource(topics: TopicsOfShard): Resource {
+export function topicResource(topics: TopicsOfShard, moves: TopicMovesShape): Resource {
   return {
     name: "topic",
     plural: "topics",
@@ -107,6 +121,23 @@ export function topicResource(topics: TopicsOfShard): Resource {
         input,
         run: (_id, given) =>
           topics.create(TENANT, newTopic(v.parse(input, given))).pipe(Effect.map(itemOf), Effect.mapError(refusalOf))
+      },
+      {
+        name: "move",
+        description: "Begins to move a topic to another engine or mode while it is used; topic-move tells how it goes",
+        input: moveInput,
+        run: (id, given) => {
+          const { engine, mode, rate } = v.parse(moveInput, given)
+          const wish = { ...(engine === undefined ? {} : { engine }), ...(mode === undefined ? {} : { mode }) }
+          const bounded = rate === undefined ? wish : { ...wish, bytesPerSecond: Math.ceil(rate * MIB) }
+          return moves.move(TENANT, id, bounded).pipe(Effect.map(itemOf), Effect.mapError(refusalOf))
+        }
+      },
+      {
+        name: "cancel-move",
+        description: "Gives the move of a topic up: it stays as it was",
+        input: v.strictObject({}),
+        run: (id) => moves.cancel(TENANT, id).pipe(Effect.map(itemOf), Effect.mapError(refusalOf))
       },
       {
         name: "delete",

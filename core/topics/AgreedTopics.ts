@@ -13,12 +13,15 @@ import { Effect } from "effect"
 import type { Compression } from "../log/BatchCompressor.ts"
 import type { Engines, Mode } from "../log/Engines.ts"
 import type { MetaEntry, MetaStoreError, MetaStoreShape, MetaTransaction } from "../meta/MetaStore.ts"
+import type { ClockShape } from "../platform/Clock.ts"
 import { type RandomShape, randomUuid } from "../platform/Random.ts"
 import { checkTopicFilter, parseShared } from "../router/topic-filter.ts"
+import { agreeMove, leaveMove, noteMove } from "./agreed-moves.ts"
 import { isKafkaTopicName } from "./default-binding.ts"
 import { TopicError } from "./TopicError.ts"
 import { DEFAULT_RETENTION, type Retention, type TopicDefault, type TopicInfo, type TopicOrigin } from "./TopicInfo.ts"
-import { decodeTopic, encodeRemoved, encodeTopic, removedKey, topicKey } from "./topic-codec.ts"
+import type { MoveWish } from "./TopicMover.ts"
+import { type AgreedMove, decodeTopic, encodeRemoved, encodeTopic, removedKey, topicKey } from "./topic-codec.ts"
 
 /** Creations with a filter that meet another one begin anew so often. */
 const ATTEMPTS_MAX = 20
@@ -42,6 +45,9 @@ export interface AgreedTopicsOptions {
   readonly meta: MetaStoreShape
   readonly random: RandomShape
   readonly engines: typeof Engines.Service
+  readonly clock: ClockShape
+  /** Whether what the meta store has outlives the process. */
+  readonly isKept?: boolean
   readonly forName: (name: string) => TopicDefault
   /** A known topic whose filter shares names with this one at the same rank. */
   readonly conflicting: (tenant: number, filter: string) => TopicInfo | undefined
@@ -106,7 +112,69 @@ export class AgreedTopics {
     )
   }
 
-  /** Nothing is left of a removed topic. */
+  /**
+   * What a topic would be that is moved as wished. Fails where it is so already, or cannot be: `isKept` says whether the meta store
+   * outlives the process.
+   */
+  planMove(
+    from: TopicInfo,
+    { engine = from.engine, mode = from.mode }: MoveWish
+  ): Effect.Effect<TopicInfo, TopicError> {
+    const { name } = from
+    const refuse = (message: string) => new TopicError({ topic: name, reason: "move-refused", message })
+    return Effect.suspend(() => {
+      const fault = this.#check({ name, engine, mode })
+      if (fault !== undefined) return Effect.fail(fault)
+      if (engine === from.engine && mode === from.mode) {
+        return Effect.fail(refuse(`its engine is "${engine}" and its mode "${mode}" already`))
+      }
+      const { engines, random, isKept } = this.#options
+      const found = engines.get(engine)
+      if (engine === from.engine) {
+        if (found?.reopens === undefined) {
+          return Effect.fail(refuse(`engine "${engine}" cannot change the mode of a log that it has open`))
+        }
+        return Effect.succeed({ ...from, mode })
+      }
+      if (found?.isCopyTarget !== true) return Effect.fail(refuse(`engine "${engine}" takes no copies of other logs`))
+      if (isKept !== true) {
+        return Effect.fail(refuse("no storage keeps what the node agrees on: the next start would not know of it"))
+      }
+      return Effect.succeed({ ...from, engine, mode, logId: randomUuid(random) })
+    }).pipe(Effect.tap(() => this.#checkAgreed(from)))
+  }
+
+  /** Notes a move before anything is written for it; fails where the topic is not there as it was. */
+  noteMove(move: AgreedMove): Effect.Effect<void, TopicError> {
+    const { name } = move.from
+    const changed = new TopicError({ topic: name, reason: "moving", message: "it was changed just now; try again" })
+    return noteMove(this.#options.meta, move).pipe(
+      Effect.mapError(failure(name)),
+      Effect.flatMap((isNoted) => (isNoted ? Effect.void : Effect.fail(changed)))
+    )
+  }
+
+  /** See {@link agreeMove}. */
+  agreeMove(move: AgreedMove, isOver: () => boolean): Effect.Effect<TopicInfo | undefined> {
+    return agreeMove(this.#options.meta, this.#options.clock, move, isOver)
+  }
+
+  /** See {@link leaveMove}. */
+  leaveMove(move: AgreedMove, info: TopicInfo): Effect.Effect<void, MetaStoreError> {
+    return leaveMove(this.#options.meta, move, info)
+  }
+
+  /** Fails where the meta store does not have it: one that a PUBLISH made in memory may be evicted at any time. */
+  #checkAgreed({ tenant, name }: TopicInfo): Effect.Effect<void, TopicError> {
+    const message = "a message made it, in memory and for as long as there is room; delete it and create it as wished"
+    const own = new TopicError({ topic: name, reason: "move-refused", message })
+    return this.#get(tenant, name).pipe(
+      Effect.mapError((error) => (error.reason === "not-found" ? own : error)),
+      Effect.asVoid
+    )
+  }
+
+  /** Nothing is left of a removed topic, or of a log that a topic has left. */
   forgotten(info: TopicInfo): Effect.Effect<void, TopicError> {
     const writes = [{ key: removedKey(info), value: undefined }]
     return this.#transact(info.name, { compare: [], writes }).pipe(Effect.asVoid)

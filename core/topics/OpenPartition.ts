@@ -21,7 +21,8 @@ import { PartitionLog, type PartitionLogParts } from "../log/PartitionLog.ts"
 import type { OffsetReservation, ReservedOffsets } from "../log/ReservedOffsets.ts"
 import type { ClockShape } from "../platform/Clock.ts"
 import type { TurnShape } from "../platform/Turn.ts"
-import type { TopicInfo } from "./TopicInfo.ts"
+import { FutureLog } from "./FutureLog.ts"
+import { logIdOf, type TopicInfo } from "./TopicInfo.ts"
 
 /** After this long an opening is told of, and no longer waited for. */
 export const OPEN_TIMEOUT_MS = 10_000
@@ -50,12 +51,21 @@ export interface OpenPartitionParts {
 export interface OpenPartitionOptions {
   readonly limits: PartitionLimits
   readonly offsets: ReservedOffsets | undefined
+  /** It is filled with the batches of another one first: it has a {@link FutureLog} until {@link OpenPartition.becomeCurrent}. */
+  readonly isFuture?: boolean
 }
 
 export class OpenPartition implements PartitionEvents, GuardedPartitionParts {
   /** Undefined while it is being opened, and where that failed. */
   log: PartitionLog | undefined
   isOpening = false
+  /** Undefined where it is no copy, or not any more. */
+  future: FutureLog | undefined
+  /** Told where the engine has lost something of it. */
+  onFailed: ((reason: string) => void) | undefined
+  /** The log while nobody gets at it. */
+  #held: PartitionLog | undefined
+  #isFuture = false
   readonly #info: TopicInfo
   readonly #partition: number
   readonly #parts: OpenPartitionParts
@@ -93,7 +103,8 @@ export class OpenPartition implements PartitionEvents, GuardedPartitionParts {
    * Opens it; `settled` is called where that is not done when this returns: once, when it is open, has failed or is no longer waited for.
    * Returns whether it is done.
    */
-  open({ limits, offsets }: OpenPartitionOptions, settled: () => void): boolean {
+  open({ limits, offsets, isFuture = false }: OpenPartitionOptions, settled: () => void): boolean {
+    this.#isFuture = isFuture
     const key = keyOf(this.#info, this.#partition)
     const options: PartitionOptions = { limits, mode: this.#info.mode, events: this }
     if (offsets === undefined) {
@@ -142,10 +153,46 @@ export class OpenPartition implements PartitionEvents, GuardedPartitionParts {
     else this.#waiting.push(done)
   }
 
+  /** Keeps the log from everybody: who wants it waits as if it were being opened. Returns it, where it is there. */
+  hold(): PartitionLog | undefined {
+    const { log } = this
+    if (log === undefined) return undefined
+    log.hold(true)
+    this.#held = log
+    this.log = undefined
+    this.isOpening = true
+    return log
+  }
+
+  /** Ends {@link OpenPartition.hold}: gives the log back, or, where another has taken its place, lets those who wait look for that. */
+  release(isReplaced = false): void {
+    const held = this.#held
+    if (held === undefined) return
+    if (!isReplaced) {
+      held.hold(false)
+      this.log = held
+      this.#held = undefined
+    }
+    this.isOpening = false
+    const waiting = this.#waiting ?? []
+    this.#waiting = undefined
+    for (const each of waiting) each()
+  }
+
+  /** What was copied is the log from now on. */
+  becomeCurrent(): void {
+    const { future } = this
+    this.#isFuture = false
+    this.onFailed = undefined
+    this.future = undefined
+    if (future !== undefined) this.#makeLog(future.partition, future.reservation)
+  }
+
   /** Closes it; done when its engine has. */
   close(): Effect.Effect<void> {
     this.#isClosed = true
     this.log?.close()
+    this.#held?.close()
     const [reopened, scope, { engine }] = [this.#reopened, this.#scope, this.#parts]
     if (reopened !== undefined) return Effect.promise(() => engine.reopens?.close(reopened) ?? Promise.resolve())
     return scope === undefined ? Effect.void : Scope.close(scope, Exit.void)
@@ -154,12 +201,15 @@ export class OpenPartition implements PartitionEvents, GuardedPartitionParts {
   // What the engine tells.
 
   committed(): void {
-    this.log?.committed()
+    const log = this.log ?? this.#held
+    log?.committed()
   }
 
   failed(reason: string, refusal?: number): void {
     this.fault(`${this.engineName}: ${reason}`)
-    this.log?.failed(refusal)
+    this.onFailed?.(reason)
+    const log = this.log ?? this.#held
+    log?.failed(refusal)
   }
 
   fault(line: string): void {
@@ -201,12 +251,17 @@ export class OpenPartition implements PartitionEvents, GuardedPartitionParts {
 
   #makeLog(partition: Partition, given: OffsetReservation | undefined): void {
     const { engine, engineName, clock, turn, compressor, room } = this.#parts
-    const guarded = new GuardedPartition(partition, this)
+    const guarded = partition instanceof GuardedPartition ? partition : new GuardedPartition(partition, this)
     let reservation = given
-    if (reservation !== undefined && guarded.logEndOffset < reservation.start.offset) {
+    // One that was copied was told where to begin by what it was copied from.
+    if (partition !== guarded && reservation !== undefined && guarded.logEndOffset < reservation.start.offset) {
       const { offset } = reservation.start
       this.fault(`${engineName} begins at ${guarded.logEndOffset} where ${offset} offsets were given out`)
       reservation = undefined
+    }
+    if (this.#isFuture) {
+      this.future = new FutureLog(guarded, reservation, this.#info.mode === "memory" ? undefined : room)
+      return
     }
     const isJournaled = engine.isJournaled === true
     const parts = { clock, turn, isJournaled, compressor, reservation, room }
@@ -216,5 +271,5 @@ export class OpenPartition implements PartitionEvents, GuardedPartitionParts {
 }
 
 export function keyOf(info: TopicInfo, partition: number): PartitionKey {
-  return { tenant: info.tenant, topicId: info.id, partition }
+  return { tenant: info.tenant, topicId: logIdOf(info), partition }
 }

@@ -18,8 +18,9 @@ import type { ReservedOffsets } from "../log/ReservedOffsets.ts"
 import { atMost } from "../platform/at-most.ts"
 import type { ClockShape } from "../platform/Clock.ts"
 import type { TurnShape } from "../platform/Turn.ts"
+import { FuturePartitions, type OpenTopic, openOf } from "./FuturePartitions.ts"
 import { keyOf, OpenPartition, type OpenPartitionParts } from "./OpenPartition.ts"
-import type { TopicInfo } from "./TopicInfo.ts"
+import { logIdOf, type TopicInfo } from "./TopicInfo.ts"
 
 /** A partition that has not closed after this long is left to itself. */
 export const CLOSE_TIMEOUT_MS = 5_000
@@ -52,15 +53,6 @@ export interface OpenPartitionsParts extends OpenPartitionsOptions {
   readonly openMax?: number
 }
 
-interface OpenTopic {
-  readonly info: TopicInfo
-  /** By number; those of a topic that can be opened again are there while they are open. */
-  readonly partitions: Array<OpenPartition | undefined>
-  readonly reopens: boolean
-  /** Of its partitions in memory offsets are given once. */
-  readonly offsets: ReservedOffsets | undefined
-}
-
 const COUNTED = ["gatheredBatches", "gatheredRecords", "refusedRecords"] as const
 /** What was counted in logs that are closed. */
 export type LogCounts = Record<(typeof COUNTED)[number], number>
@@ -72,6 +64,10 @@ export class OpenPartitions {
   readonly #engines = new Map<string, OpenPartitionParts>()
   readonly #parts: OpenPartitionsParts
   readonly #topics = new Map<string, OpenTopic>()
+  /** Logs of topics that are moved, as they are to be. */
+  readonly futures: FuturePartitions
+  /** Former logs of topics that were moved, until they are forgotten: settled when they are closed. */
+  readonly #left = new Map<string, Promise<void>>()
   /** Those whose partitions are open as long as they are there. */
   readonly #steady = new Set<OpenTopic>()
   readonly #opening = new Set<Promise<void>>()
@@ -83,6 +79,7 @@ export class OpenPartitions {
   constructor(parts: OpenPartitionsParts) {
     this.#parts = parts
     this.#budget = new CompressionBudget(parts.turn)
+    this.futures = new FuturePartitions({ ...parts, partsOf: (name, engine) => this.#partsOf(name, engine) })
   }
 
   /**
@@ -133,6 +130,45 @@ export class OpenPartitions {
     else open.whenSettled(done)
   }
 
+  /** Closes what was opened for a move that is given up. */
+  dropFutures(id: string): Effect.Effect<void> {
+    return Effect.suspend(() => {
+      const topic = this.futures.take(id)
+      return topic === undefined ? Effect.void : this.#end(topic.info, openOf(topic))
+    })
+  }
+
+  /** Keeps the open log of a partition from everybody until it is released, or the topic is switched; undefined where it is not open. */
+  hold(info: TopicInfo, partition: number): PartitionLog | undefined {
+    return this.#topics.get(info.id)?.partitions[partition]?.hold()
+  }
+
+  release(info: TopicInfo): void {
+    const topic = this.#topics.get(info.id)
+    if (topic === undefined) return
+    for (const open of openOf(topic)) open.release()
+    this.#parts.opened(info)
+  }
+
+  /** The topic is kept as `info` says from now on: in the logs that were opened and filled for that, where they are; else in its own. */
+  switchTo(info: TopicInfo): void {
+    const before = this.#topics.get(info.id)
+    const future = this.futures.become(info)
+    this.#forget(info.id)
+    if (future !== undefined) {
+      this.#topics.set(info.id, future)
+      if (future.reopens) this.#idleCandidates += openOf(future).length
+      else this.#steady.add(future)
+    } else this.add(info, true)
+    if (before !== undefined) {
+      const partitions = openOf(before)
+      for (const open of partitions) open.release(true)
+      const left = Effect.runPromise(this.#end(before.info, partitions))
+      if (logIdOf(before.info) !== logIdOf(info)) this.#left.set(logIdOf(before.info), left)
+    }
+    this.#parts.opened(info)
+  }
+
   /** Logs that are open now. */
   *logs(): Iterable<PartitionLog> {
     for (const { partitions } of this.#topics.values()) {
@@ -172,7 +208,15 @@ export class OpenPartitions {
         ),
       { discard: true }
     )
-    return this.#close(info.id).pipe(
+    // Of a topic that was moved: its former log is closed, and the one it has now stays.
+    const close = Effect.suspend(() => {
+      const left = this.#left.get(logIdOf(info))
+      this.#left.delete(logIdOf(info))
+      if (left !== undefined) return Effect.promise(() => left)
+      const isOther = logIdOf(this.#topics.get(info.id)?.info ?? info) !== logIdOf(info)
+      return isOther ? Effect.void : this.#close(info.id)
+    })
+    return close.pipe(
       Effect.andThen(forget),
       Effect.map(() => isForgotten)
     )
@@ -181,7 +225,11 @@ export class OpenPartitions {
   /** Closes all that is open when it runs. */
   closeAll(): Effect.Effect<void> {
     return Effect.suspend(() =>
-      Effect.forEach([...this.#topics.keys()], (id) => this.#close(id), { discard: true, concurrency: 64 })
+      Effect.forEach(
+        [...this.#topics.keys(), ...this.futures.ids()],
+        (id) => Effect.andThen(this.dropFutures(id), this.#close(id)),
+        { discard: true, concurrency: 64 }
+      )
     )
   }
 
@@ -286,12 +334,17 @@ export class OpenPartitions {
     return Effect.suspend(() => {
       const topic = this.#topics.get(id)
       if (topic === undefined) return Effect.void
-      this.#topics.delete(id)
-      this.#steady.delete(topic)
-      const open = topic.partitions.filter((each) => each !== undefined)
-      if (topic.reopens) this.#idleCandidates -= open.length
-      return this.#end(topic.info, open)
+      this.#forget(id)
+      return this.#end(topic.info, openOf(topic))
     })
+  }
+
+  #forget(id: string): void {
+    const topic = this.#topics.get(id)
+    if (topic === undefined) return
+    this.#topics.delete(id)
+    this.#steady.delete(topic)
+    if (topic.reopens) this.#idleCandidates -= openOf(topic).length
   }
 
   #end(info: TopicInfo, partitions: ReadonlyArray<OpenPartition>): Effect.Effect<void> {

@@ -1,5 +1,5 @@
 /**
- * Removed topics until nothing is left of them. Every shard has its engines forget the partitions; when all have, the topic's
+ * Removed topics, and logs that moved topics have left, until nothing is left of them. Every shard has its engines forget the partitions; when all have, the topic's
  * coordinator takes it off the list in the meta store. What a crash interrupts is done again after the next start.
  *
  * Invariant: a topic leaves the list when no shard's engine holds anything of it.
@@ -9,7 +9,7 @@ import type { LinkPort } from "../link/LinkPort.ts"
 import type { MetaChange } from "../meta/MetaStore.ts"
 import type { AgreedTopics } from "./AgreedTopics.ts"
 import type { OpenPartitions } from "./OpenPartitions.ts"
-import type { TopicInfo } from "./TopicInfo.ts"
+import { logIdOf, type TopicInfo } from "./TopicInfo.ts"
 import { decodeTopic, REMOVED_PREFIX } from "./topic-codec.ts"
 
 interface Removal {
@@ -43,12 +43,13 @@ export class Removals {
 
   /** Closes the topic's partitions and has the engine forget them; once a topic. */
   begin(info: TopicInfo): void {
-    if (this.#removals.has(info.id)) return
+    const id = logIdOf(info)
+    if (this.#removals.has(id)) return
     const done = Effect.runPromise(this.#options.open.remove(info))
     const removal: Removal = { info, done, isListed: false, isAsked: false }
-    this.#removals.set(info.id, removal)
+    this.#removals.set(id, removal)
     void done.then(() => {
-      if (!removal.isListed) this.#removals.delete(info.id)
+      if (!removal.isListed) this.#removals.delete(id)
     })
   }
 
@@ -60,7 +61,7 @@ export class Removals {
     }
     const info = decodeTopic(key, value)
     this.begin(info)
-    const removal = this.#removals.get(info.id)
+    const removal = this.#removals.get(logIdOf(info))
     if (removal !== undefined) removal.isListed = true
   }
 
@@ -78,7 +79,7 @@ export class Removals {
   async #finish(info: TopicInfo): Promise<void> {
     const { port, agreed } = this.#options
     const asked = Array.from({ length: port.shards }, (_, shard) =>
-      port.call(shard, "topics.forgotten", { facts: info.id })
+      port.call(shard, "topics.forgotten", { facts: logIdOf(info) })
     )
     const answers = await Promise.all(asked)
     // What an engine could not forget has been told of; the next start tries again.

@@ -10,7 +10,8 @@
  *  - A partition's log can be had on its owner from the moment the topic is known there, or its name refuses storage.
  */
 import { Effect, type Scope } from "effect"
-import { CHANNEL_TOPIC, type LinkPort } from "../link/LinkPort.ts"
+import { RecentSet } from "../collections/RecentSet.ts"
+import type { LinkPort } from "../link/LinkPort.ts"
 import type { CompressionCounts } from "../log/BatchCompressor.ts"
 import type { PartitionLimits } from "../log/Engines.ts"
 import type { PartitionLog } from "../log/PartitionLog.ts"
@@ -24,10 +25,14 @@ import { topicOfName } from "./default-binding.ts"
 import { type LogCounts, OpenPartitions, type OpenPartitionsOptions } from "./OpenPartitions.ts"
 import { PublishedTopics, type PublishedTopicsLimits } from "./PublishedTopics.ts"
 import { Removals } from "./Removals.ts"
+import { retentionLimits } from "./retention-limits.ts"
 import { TopicCoordinator } from "./TopicCoordinator.ts"
 import { TopicDirectory } from "./TopicDirectory.ts"
 import type { TopicError } from "./TopicError.ts"
-import { DEFAULT_RETENTION, type Retention, type TopicInfo } from "./TopicInfo.ts"
+import { logIdOf, type TopicInfo } from "./TopicInfo.ts"
+import type { MoveGate } from "./TopicMover.ts"
+import { TopicMoves } from "./TopicMoves.ts"
+import { TopicNews } from "./TopicNews.ts"
 import type { TopicDefaults, TopicsListener, TopicsShape } from "./Topics.ts"
 import { decodeTopic, META_PREFIX, REMOVED_PREFIX } from "./topic-codec.ts"
 
@@ -42,11 +47,16 @@ export interface ShardTopicsOptions extends OpenPartitionsOptions {
   readonly random: RandomShape
   readonly defaults: TopicDefaults
   readonly published: PublishedTopicsLimits
+  /** Settled when all that the shard's journal has taken is on the disk; absent = nothing is kept over a restart. */
+  readonly synced?: (() => Promise<void>) | undefined
+  /** Of the whole node; absent = there are no backups. */
+  readonly gate?: MoveGate
 }
 
 export class ShardTopics implements TopicsShape {
   readonly directory = new TopicDirectory()
   readonly published: PublishedTopics
+  readonly moves: TopicMoves
   /** Rises with every change that can move the home of names other than the one it names. */
   version = 0
   readonly #options: ShardTopicsOptions
@@ -54,18 +64,19 @@ export class ShardTopics implements TopicsShape {
   readonly #closed: ClosedTopics
   readonly #coordinator: TopicCoordinator
   readonly #removals: Removals
+  readonly #news: TopicNews
   readonly #listeners: Array<TopicsListener> = []
   readonly #openedListeners: Array<() => void> = []
-  /** Very many topics have the same retention. */
-  readonly #limitsOf = new WeakMap<Retention, PartitionLimits>()
   /** Ids of topics that were removed lately, in their order: answers about them may be on their way. */
-  readonly #removed = new Set<string>()
+  readonly #removed = new RecentSet<string>(REMOVED_MAX)
 
   constructor(options: ShardTopicsOptions) {
     this.#options = options
+    const isOwned = (info: TopicInfo, partition: number): boolean =>
+      this.ownerOf(info, partition) === options.port.shard
     this.#open = new OpenPartitions({
       ...options,
-      isOwned: (info, partition) => this.ownerOf(info, partition) === options.port.shard,
+      isOwned,
       limitsOf: (info) => this.#limits(info),
       opened: () => {
         for (const listener of this.#openedListeners) listener()
@@ -75,19 +86,28 @@ export class ShardTopics implements TopicsShape {
       engines: options.engines,
       size: () => this.size,
       topics: () => this.directory.all(),
-      isClosed: (info, partition) =>
-        this.ownerOf(info, partition) === options.port.shard && this.isClosed(info, partition),
+      isClosed: (info, partition) => isOwned(info, partition) && this.isClosed(info, partition),
       limitsOf: (info) => this.#limits(info)
     })
     const coordinatorOf = (tenant: number, name: string): number => this.#owner(slotOf(tenant, SLOT_TOPIC, name, 0))
     const agreed = new AgreedTopics({
       ...options,
+      isKept: options.synced !== undefined,
       forName: (name) => options.defaults.forName(name),
       conflicting: (tenant, filter) => this.directory.conflicting(tenant, filter)
+    })
+    this.moves = new TopicMoves({
+      ...options,
+      open: this.#open,
+      agreed,
+      isOwned,
+      switchTo: (info) => this.#add(info, true),
+      ask: (request) => this.#coordinator.ask(request)
     })
     this.#coordinator = new TopicCoordinator({
       port: options.port,
       agreed,
+      mover: this.moves.mover,
       autoCreate: options.defaults.autoCreate,
       admit: () => this.published.admit(),
       coordinatorOf,
@@ -103,11 +123,9 @@ export class ShardTopics implements TopicsShape {
       isCoordinated: ({ tenant, name }) => coordinatorOf(tenant, name) === options.port.shard
     })
     this.published = new PublishedTopics(options.published, options.port.shards, options.clock)
-    options.port.handle(CHANNEL_TOPIC, (_from, reader) => {
-      const added = reader.uint8() === 1
-      const text = reader.text()
-      if (added) this.#add(JSON.parse(text) as TopicInfo, false)
-      else this.#remove(text)
+    this.#news = new TopicNews(options.port, {
+      added: (info) => this.#add(info, false),
+      removed: (id) => this.#remove(id)
     })
   }
 
@@ -275,7 +293,7 @@ export class ShardTopics implements TopicsShape {
   }
 
   #removeOwn({ id }: TopicInfo): void {
-    this.#tell(0, id)
+    this.#news.tellRemoved(id)
     this.#remove(id)
   }
 
@@ -304,7 +322,10 @@ export class ShardTopics implements TopicsShape {
 
   /** Closes every partition; for the end of the shard. */
   closeAll(): Effect.Effect<void> {
-    return this.#open.closeAll()
+    return Effect.suspend(() => {
+      this.moves.close()
+      return this.#open.closeAll()
+    })
   }
 
   #owner(slot: number): number {
@@ -319,19 +340,8 @@ export class ShardTopics implements TopicsShape {
       this.#remove(info.id)
       return undefined
     }
-    this.#tell(1, JSON.stringify(info))
+    this.#news.tellAdded(info)
     return log
-  }
-
-  #tell(added: number, text: string): void {
-    const port = this.#options.port
-    for (let shard = 0; shard < port.shards; shard++) {
-      if (shard === port.shard) continue
-      const outbox = port.begin(shard, CHANNEL_TOPIC)
-      outbox.uint8(added)
-      outbox.text(text)
-      port.end(outbox)
-    }
   }
 
   /** Takes over what an answer says, which may be late: it brings no topic back, and takes no other one's place. */
@@ -343,33 +353,32 @@ export class ShardTopics implements TopicsShape {
   /** `isAgreed`: the meta store has it, so that it comes back under its id; one that a PUBLISH made in memory comes back as another. */
   #add(info: TopicInfo, isAgreed: boolean): void {
     const before = this.find(info.tenant, info.name)
-    if (before?.id === info.id) return
+    if (before?.id === info.id) {
+      if (isAgreed) this.#moved(before, info)
+      return
+    }
     if (before !== undefined) this.#remove(before.id)
     this.directory.add(info)
     this.#open.add(info, isAgreed)
     this.#changed(info)
   }
 
+  /** Takes over how a topic is kept now. */
+  #moved(before: TopicInfo, info: TopicInfo): void {
+    if (logIdOf(before) === logIdOf(info) && before.mode === info.mode) return
+    this.directory.replace(info)
+    this.moves.own.switched(info)
+    this.#changed(info)
+  }
+
   #limits(info: TopicInfo): PartitionLimits {
-    if (info.origin === "publish" && info.mode === "memory") return this.published.partitionLimits
-    const retention = info.retention ?? DEFAULT_RETENTION
-    const known = this.#limitsOf.get(retention)
-    if (known !== undefined) return known
-    const { ms, bytes } = retention
-    const unlimited = Number.POSITIVE_INFINITY
-    const limits = { sizeBytesMax: bytes === 0 ? unlimited : bytes, recordsMax: unlimited, ageMsMax: ms }
-    this.#limitsOf.set(retention, limits)
-    return limits
+    return info.origin === "publish" && info.mode === "memory" ? this.published.partitionLimits : retentionLimits(info)
   }
 
   #remove(id: string): void {
     const info = this.directory.remove(id)
     if (info === undefined) return
     this.#removed.add(id)
-    for (const oldest of this.#removed) {
-      if (this.#removed.size <= REMOVED_MAX) break
-      this.#removed.delete(oldest)
-    }
     this.published.remove(id)
     this.#removals.begin(info)
     this.#changed(info)

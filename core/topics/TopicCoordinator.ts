@@ -10,13 +10,16 @@ import { type AgreedTopics, missing, type NewTopic, taken } from "./AgreedTopics
 import { isKafkaTopicName } from "./default-binding.ts"
 import { TopicError } from "./TopicError.ts"
 import type { TopicInfo, TopicOrigin } from "./TopicInfo.ts"
+import type { TopicMover } from "./TopicMover.ts"
 
 /** What one shard asks a topic's coordinator for, and what it gets. */
 export interface TopicRequest {
   /** "publish" ensures it because a message came on its name. */
-  readonly verb: "ensure" | "publish" | "create" | "delete"
+  readonly verb: "ensure" | "publish" | "create" | "delete" | "move" | "cancel-move"
   readonly tenant: number
   readonly topic: NewTopic
+  /** Of a move; else as it is. */
+  readonly bytesPerSecond?: number | undefined
 }
 interface Answer {
   readonly topic?: TopicInfo
@@ -33,6 +36,7 @@ interface Creation {
 export interface TopicCoordinatorParts {
   readonly port: LinkPort
   readonly agreed: AgreedTopics
+  readonly mover: TopicMover
   /** Whether a topic may be created because a Kafka client asks for it. */
   readonly autoCreate: boolean
   /** Whether messages may cause one more creation now; takes one from the rate. */
@@ -90,12 +94,19 @@ export class TopicCoordinator {
     )
   }
 
-  #coordinate({ verb, tenant, topic }: TopicRequest): Effect.Effect<TopicInfo, TopicError> {
+  #coordinate({ verb, tenant, topic, bytesPerSecond }: TopicRequest): Effect.Effect<TopicInfo, TopicError> {
     return Effect.suspend(() => {
       const { name } = topic
       const { find, agreed, autoCreate } = this.#parts
       const known = find(tenant, name)
       if (verb === "delete") return this.#delete(tenant, name, known)
+      if (verb === "move" || verb === "cancel-move") {
+        if (known === undefined) return Effect.fail(missing(name))
+        if (verb === "cancel-move") return this.#parts.mover.cancel(known)
+        const { engine, mode } = topic
+        const rate = bytesPerSecond === undefined ? {} : { bytesPerSecond }
+        return this.#parts.mover.begin(known, { ...(engine && { engine }), ...(mode && { mode }), ...rate })
+      }
       if (verb === "create") {
         if (known !== undefined) return Effect.fail(taken(name))
         return this.#create(tenant, name, agreed.create(tenant, topic, "admin"))
@@ -161,8 +172,9 @@ export class TopicCoordinator {
   }
 
   #delete(tenant: number, name: string, known: TopicInfo | undefined): Effect.Effect<TopicInfo, TopicError> {
-    const { agreed, find, remove, removeOwn } = this.#parts
-    return agreed.remove(tenant, name).pipe(
+    const { agreed, find, remove, removeOwn, mover } = this.#parts
+    const stopped = known === undefined ? Effect.void : mover.stopMoving(known)
+    return Effect.andThen(stopped, agreed.remove(tenant, name)).pipe(
       Effect.tap((info) => Effect.sync(() => remove(info.id))),
       Effect.catch((error) => {
         if (error.reason !== "not-found") return Effect.fail(error)

@@ -10,7 +10,7 @@ import { hasWildcard, literalPrefix, matches } from "../router/topic-filter.ts"
 import { nameOfTopic, topicOfName } from "./default-binding.ts"
 import { compareRank, filtersOverlap } from "./filter-relations.ts"
 import { TopicIds } from "./TopicIds.ts"
-import type { TopicInfo } from "./TopicInfo.ts"
+import { logIdOf, type TopicInfo } from "./TopicInfo.ts"
 
 /** No filter has more levels. */
 const LEVELS_MAX = 128
@@ -41,6 +41,8 @@ export class TopicDirectory {
   removals = 0
   readonly #tenants = new Map<number, TenantTopics>()
   readonly #byId = new TopicIds()
+  /** Ids of topics that were moved, by those of their logs. */
+  readonly #moved = new Map<string, string>()
   readonly #matched: Array<TopicInfo> = []
   readonly #watchers = new Set<HomesWatcher>()
 
@@ -178,6 +180,7 @@ export class TopicDirectory {
     }
     topics.byName.add(topic)
     this.#byId.add(topic)
+    if (topic.logId !== undefined) this.#moved.set(topic.logId, topic.id)
     if (topic.filter !== undefined) {
       topics.bindings.add(topic.filter, topic)
       topics.bound.add(topic)
@@ -186,12 +189,29 @@ export class TopicDirectory {
     return true
   }
 
+  /** The topic whose partitions are stored under that id. */
+  findByLog(logId: string): TopicInfo | undefined {
+    return this.#byId.get(this.#moved.get(logId) ?? logId)
+  }
+
+  /** A topic is kept otherwise than before; its names stay its own. */
+  replace(topic: TopicInfo): void {
+    const { removals } = this
+    const watchers = [...this.#watchers]
+    this.#watchers.clear()
+    this.remove(topic.id)
+    this.add(topic)
+    for (const watcher of watchers) this.#watchers.add(watcher)
+    this.removals = removals
+  }
+
   /** Takes a topic out; undefined where it was not there. */
   remove(id: string): TopicInfo | undefined {
     const topic = this.#byId.get(id)
     if (topic === undefined) return undefined
     this.removals += 1
     this.#byId.delete(id)
+    this.#moved.delete(logIdOf(topic))
     const topics = this.#tenants.get(topic.tenant)
     topics?.byName.delete(topic.name)
     topics?.bound.delete(topic)

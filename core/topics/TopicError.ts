@@ -1,4 +1,4 @@
-/** Why a topic was not created or deleted. */
+/** Why a topic was not created, deleted or moved. */
 import { Schema } from "effect"
 
 export class TopicError extends Schema.TaggedError<TopicError>()("TopicError", {
@@ -16,6 +16,11 @@ export class TopicError extends Schema.TaggedError<TopicError>()("TopicError", {
     "filter-conflict",
     "engine-missing",
     "mode-missing",
+    /** A move of it is under way. */
+    "moving",
+    "not-moving",
+    /** It cannot be moved like that. */
+    "move-refused",
     /** It could not be agreed; nothing was changed, as far as can be known. */
     "meta-store"
   ]),

@@ -22,6 +22,8 @@ export interface TopicInfo {
   readonly name: string
   /** UUID text; a topic that is made anew under its old name has a new one. */
   readonly id: string
+  /** The UUID under which its engine keeps its partitions, another one since it was moved ({@link logIdOf}). Absent = the topic's id. */
+  readonly logId?: string
   readonly partitions: number
   readonly engine: string
   readonly mode: Mode
@@ -41,4 +43,9 @@ export interface TopicDefault {
   readonly mode: Mode
   readonly retention?: Retention
   readonly compression?: Compression
+}
+
+/** What the topic's partitions are called where they are stored. */
+export function logIdOf({ id, logId = id }: Pick<TopicInfo, "id" | "logId">): string {
+  return logId
 }

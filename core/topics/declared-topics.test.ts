@@ -114,7 +114,7 @@ test("what the manifest says otherwise is told in one line, and changes nothing"
   const before = stored("a")
   const changed = declared("a", "b/#", { partitions: 4, engine: "sqlite", mode: "persistent" })
   assert.deepEqual(start(changed), [
-    'topic "a" stays as it is, with partitions 1 where the manifest says 4, with engine "memory" where the manifest says "sqlite", with mode "memory" where the manifest says "persistent", with filter "a/#" where the manifest says "b/#"; to have it made anew, without what it holds, delete it and start again'
+    'topic "a" stays as it is, with partitions 1 where the manifest says 4, with engine "memory" where the manifest says "sqlite", with mode "memory" where the manifest says "persistent", with filter "a/#" where the manifest says "b/#"; engine and mode are changed by "manifold topic move"; to have it made anew, without what it holds, delete it and start again'
   ])
   assert.deepEqual(stored("a"), before)
   assert.equal(start(changed).length, 1)

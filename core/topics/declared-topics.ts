@@ -48,7 +48,9 @@ export function declareTopics(options: DeclareTopicsOptions): Effect.Effect<void
       else {
         const differences = differencesOf(found.info, topic)
         if (differences.length > 0) {
-          const advice = "to have it made anew, without what it holds, delete it and start again"
+          const isMovable = found.info.engine !== topic.engine || found.info.mode !== topic.mode
+          const anew = "to have it made anew, without what it holds, delete it and start again"
+          const advice = isMovable ? `engine and mode are changed by "manifold topic move"; ${anew}` : anew
           log.warn("topics", `topic "${topic.topic}" stays as it is, ${differences.join(", ")}; ${advice}`)
         }
         const changed = changesOf(found.info, topic)

@@ -4,12 +4,14 @@
  * What many topics have alike is one object in memory, and is parsed once: a million topics are read at a start.
  */
 import { textOfBytes } from "../text-of-bytes.ts"
-import type { TopicInfo } from "./TopicInfo.ts"
+import { logIdOf, type TopicInfo } from "./TopicInfo.ts"
 
 /** Where topics stand in the meta store: `topics/<tenant>/<name>`. */
 export const META_PREFIX = "topics/"
-/** Where removed topics stand until they are forgotten: `removed-topics/<id>`. */
+/** Where logs of topics that were removed, or moved, stand until they are forgotten: `removed-topics/<log id>`. */
 export const REMOVED_PREFIX = "removed-topics/"
+/** Where moves stand until nothing is left of what they leave behind: `topic-moves/<id>`. */
+export const MOVES_PREFIX = "topic-moves/"
 
 /** First byte of a value; one that is whole JSON, as older releases wrote it, begins with "{". */
 const FORM = 1
@@ -38,8 +40,27 @@ export function topicKey(topic: { readonly tenant: number; readonly name: string
   return `${META_PREFIX}${topic.tenant}/${topic.name}`
 }
 
-export function removedKey(topic: { readonly id: string }): string {
-  return `${REMOVED_PREFIX}${topic.id}`
+export function removedKey(topic: Pick<TopicInfo, "id" | "logId">): string {
+  return `${REMOVED_PREFIX}${logIdOf(topic)}`
+}
+
+export function moveKey(topic: { readonly id: string }): string {
+  return `${MOVES_PREFIX}${topic.id}`
+}
+
+/** A topic as it was, and as it is to be. */
+export interface AgreedMove {
+  readonly from: TopicInfo
+  readonly to: TopicInfo
+}
+
+/** The value of {@link moveKey}. */
+export function encodeMove(move: AgreedMove): Uint8Array {
+  return encoder.encode(JSON.stringify(move))
+}
+
+export function decodeMove(value: Uint8Array): AgreedMove {
+  return JSON.parse(decoder.decode(value)) as AgreedMove
 }
 
 /** The value of {@link topicKey}: without what the key says. */
@@ -68,9 +89,9 @@ export function decodeTopic(key: string, value: Uint8Array): TopicInfo {
   const name = ownText(key.slice(slash + 1))
   const id = uuidAt(value, 1)
   const kind = kindOf(value)
-  const { partitions, engine, mode, origin, retention, compression, filter } = kind
+  const { partitions, engine, mode, origin, retention, compression, filter, logId } = kind
   // Objects of one shape and without room to grow: the usual ones.
-  if (retention === undefined || filter !== undefined) return { tenant, name, id, ...kind }
+  if (retention === undefined || filter !== undefined || logId !== undefined) return { tenant, name, id, ...kind }
   if (compression === undefined) return { tenant, name, id, partitions, engine, mode, origin, retention }
   return { tenant, name, id, partitions, engine, mode, origin, retention, compression }
 }

@@ -43,6 +43,9 @@ const TOPIC_ERRORS: Readonly<Record<TopicError["reason"], number>> = {
   "filter-conflict": ErrorCode.INVALID_CONFIG,
   "engine-missing": ErrorCode.INVALID_CONFIG,
   "mode-missing": ErrorCode.INVALID_CONFIG,
+  moving: ErrorCode.INVALID_REQUEST,
+  "not-moving": ErrorCode.INVALID_REQUEST,
+  "move-refused": ErrorCode.INVALID_REQUEST,
   // Clients ask again: the meta store may be there by then.
   "meta-store": ErrorCode.LEADER_NOT_AVAILABLE
 }

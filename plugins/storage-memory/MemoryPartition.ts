@@ -104,15 +104,45 @@ export class MemoryPartition implements Partition, BudgetMember, AgedMember {
 
   tryAppendUnsafe(bytes: Uint8Array, start: number, end: number, recordCount: number): number {
     if (this.#closed) return READ_ONLY
+    return this.#append(bytes, start, end, this.logEndOffset, this.leaderEpoch, recordCount)
+  }
+
+  tryAppendAsFollowerUnsafe(bytes: Uint8Array, start: number, end: number): number {
+    if (this.#closed) return READ_ONLY
+    const base = recordBatch.baseOffset(bytes, start)
+    assert(base >= this.logEndOffset, "what is copied lies behind what is there")
+    if (this.#batches.length === this.#head) this.logStartOffset = base
+    this.logEndOffset = base
+    const epoch = recordBatch.partitionLeaderEpoch(bytes, start)
+    return this.#append(bytes, start, end, base, epoch, recordBatch.recordCount(bytes, start))
+  }
+
+  truncateFullyAndStartAt(offset: number, leaderEpoch: number): Promise<void> {
+    while (this.#head < this.#batches.length) this.#removeOldest()
+    // What was handed out stays as it is.
+    this.#leaveChunk()
+    this.logStartOffset = offset
+    this.logEndOffset = offset
+    this.leaderEpoch = Math.max(this.leaderEpoch, leaderEpoch)
+    return Promise.resolve()
+  }
+
+  #append(
+    bytes: Uint8Array,
+    start: number,
+    end: number,
+    baseOffset: number,
+    leaderEpoch: number,
+    recordCount: number
+  ): number {
     const length = end - start
     const { ageMsMax } = this.#limits
     const nowMs = ageMsMax === 0 ? 0 : this.#monotonicMs()
     const chunk = this.#room(length)
     const at = chunk.used
     chunk.bytes.set(bytes.subarray(start, end), at)
-    const baseOffset = this.logEndOffset
     recordBatch.writeBaseOffset(chunk.bytes, at, baseOffset)
-    recordBatch.writeLeaderEpoch(chunk.bytes, at, this.leaderEpoch)
+    recordBatch.writeLeaderEpoch(chunk.bytes, at, leaderEpoch)
     chunk.used += length
     chunk.batches += 1
     this.#batches.push({

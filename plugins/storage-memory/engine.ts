@@ -28,6 +28,7 @@ export function makeMemoryEngine(settings: Settings, clock: Pick<ClockShape, "mo
   const nameOf = (key: PartitionKey): string => `${key.tenant}/${key.topicId}/${key.partition}`
   return {
     modes: ["memory"],
+    isCopyTarget: true,
     budget,
     ages,
     partitionCount: () => partitions.size,

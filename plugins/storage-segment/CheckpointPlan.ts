@@ -97,6 +97,12 @@ export class PlannedPartition {
     this.logStart = Math.min(this.logStart, end)
   }
 
+  begin(start: number, leaderEpoch: number): void {
+    this.cut(0, leaderEpoch)
+    this.logStart = start
+    this.logEnd = start
+  }
+
   delete(start: number): void {
     this.logStart = Math.max(this.logStart, Math.min(start, this.logEnd))
   }

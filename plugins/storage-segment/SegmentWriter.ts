@@ -158,6 +158,7 @@ export class SegmentWriter implements CheckpointTarget {
       },
       batchAppended: () => {},
       logCut: (id, end, leaderEpoch) => this.#planned(planned, id)?.cut(end, leaderEpoch),
+      logBegun: (id, start, leaderEpoch) => this.#planned(planned, id)?.begin(start, leaderEpoch),
       logDeleted: (id, start) => this.#planned(planned, id)?.delete(start),
       partitionRemoved: (id) => {
         const partition = this.#planned(planned, id)

@@ -3,7 +3,7 @@
 import { afterAll, test } from "bun:test"
 import assert from "node:assert/strict"
 import { Effect } from "effect"
-import { crc32c, type FilesShape, type Partition } from "../../core/mod.ts"
+import { crc32c, type FilesShape, type Partition, recordBatch } from "../../core/mod.ts"
 import { keepAll, keepNothing, keepSome } from "../../core/platform/simulated-content.ts"
 import type { SimulatedFiles, SimulatedOperation } from "../../core/platform/simulated-files.ts"
 import { Xoshiro128 } from "../../core/platform/Xoshiro128.ts"
@@ -32,6 +32,8 @@ interface WorkloadOptions {
   readonly turns: number
   /** Every so manieth operation of the disk is a place where it crashes. */
   readonly every: number
+  /** What is copied from elsewhere is appended, too, and logs are begun anew for it. */
+  readonly copies?: boolean
   /** Wraps the disk, to plant a bug. */
   readonly wrap?: (files: SimulatedFiles) => FilesShape
 }
@@ -82,7 +84,7 @@ class Workload {
     const partition = this.#partitions[which] as Partition
     const model = this.#models[which] as LogModel
     const key = KEYS[which] as (typeof KEYS)[number]
-    const draw = chance.below(20)
+    const draw = chance.below(this.#options.copies === true ? 26 : 20)
     const offset = model.start + chance.below(Math.max(1, model.end - model.start))
     if (draw < 11) {
       const timestamps = Array.from({ length: 1 + chance.below(3) }, () => chance.below(1_000))
@@ -94,14 +96,37 @@ class Workload {
     } else if (draw < 13 && Math.min(offset, partition.highWatermark) > model.start) {
       model.deleteBefore(Math.min(offset, partition.highWatermark))
       this.#submitted(partition.deleteBefore(offset).then(() => true))
-    } else if (draw < 16) {
+    } else if (draw < 16 && this.#options.copies !== true) {
+      // Not beside copies: a log that is cut in a gap ends behind it, with nothing to be read there.
       model.truncateTo(offset)
       this.#submitted(partition.truncateTo(offset).then(() => true))
-    } else if (draw < 17) {
+    } else if (draw === 16) {
       this.#models[which] = new LogModel()
       this.#submitted(Effect.runPromise(store.engine.remove(key)).then(() => true))
       this.#partitions[which] = await bench.partition(store, key)
-    } else void store.store.checkpoints.flush()
+    } else if (draw < 20) void store.store.checkpoints.flush()
+    else if (draw < 24) {
+      // Behind a gap, and of an older epoch than the log's.
+      const bytes = batchOf([chance.below(1_000)], chance.below(250), this.states.length)
+      recordBatch.writeBaseOffset(bytes, 0, model.end + chance.below(4))
+      recordBatch.writeLeaderEpoch(bytes, 0, chance.below(partition.leaderEpoch + 1))
+      assert.ok((partition.tryAppendAsFollowerUnsafe?.(bytes, 0, bytes.length) ?? -1) >= 0)
+      if (model.start === model.end) model.start = recordBatch.baseOffset(bytes, 0)
+      model.add(bytes)
+      const { end } = model
+      const isCommitted = (): boolean => partition.highWatermark >= end
+      this.#submitted(until(() => isCommitted() || partition.logEndOffset < end).then(isCommitted))
+    } else {
+      // What it forgets would count as committed where it goes on behind that.
+      await Promise.all(this.#waiting)
+      const begun = chance.below(2) === 0 ? offset : model.end + 1 + chance.below(50)
+      const fresh = new LogModel()
+      fresh.start = begun
+      fresh.end = begun
+      this.#models[which] = fresh
+      const done = partition.truncateFullyAndStartAt?.(begun, partition.leaderEpoch) ?? Promise.reject()
+      this.#submitted(done.then(() => true))
+    }
     this.#epoch = Math.max(this.#epoch, ...this.#partitions.map(({ leaderEpoch }) => leaderEpoch))
     for (let turns = chance.below(8); turns > 0; turns--) await turned()
     if (chance.chance(1, 6)) await Promise.all(this.#waiting)
@@ -207,6 +232,12 @@ test("a small workload, a crash before and within every operation", async () => 
 test("workloads by seed, crashes here and there", async () => {
   for (let seed = 2; seed < 2 + Number(process.env["SEEDS"] ?? 8); seed++) {
     assert.equal(await broken(await Workload.run({ seed, turns: 120, every: 13 })), "")
+  }
+})
+
+test("the same with batches that are copied from elsewhere, gaps and logs that are begun anew", async () => {
+  for (let seed = 100; seed < 100 + Number(process.env["SEEDS"] ?? 4); seed++) {
+    assert.equal(await broken(await Workload.run({ seed, turns: 120, every: 13, copies: true })), "")
   }
 })
 

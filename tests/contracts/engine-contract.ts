@@ -29,6 +29,7 @@ import {
   recordBatch
 } from "../../core/mod.ts"
 import { compressed, makeBatch, recordsOf, splitBatches, withoutRewritten } from "./batches.ts"
+import { copyContract } from "./copy-contract.ts"
 import { durableContract, type Restarted } from "./durable-contract.ts"
 import { engineModel } from "./engine-model.ts"
 import { append, assertInvariants, committed, readAll, readAt } from "./engine-operations.ts"
@@ -45,6 +46,8 @@ export interface EngineContractOptions {
   readonly heedsStart?: boolean
   /** Of an engine that applies bounds to partitions that are closed: awaited until they may have been. */
   readonly trimmed?: () => Promise<void>
+  /** Of an engine that is a target of copies ({@link Engine.isCopyTarget}): then the clauses of `copy-contract.ts` are tried too. */
+  readonly takesCopies?: boolean
   /** Runs of the model; each is some dozens of operations. */
   readonly modelRuns?: number
 }
@@ -488,6 +491,11 @@ function suite(makeEngine: MakeEngine, givenMode: Mode | undefined, options: Eng
     }))
 
   const { restarted } = options
+  if (options.takesCopies === true) {
+    test("it says that it takes copies", () => assert.equal(engine.isCopyTarget, true))
+    const copyOptions = (): PartitionOptions => ({ limits: UNLIMITED, mode: mode(), events: NO_EVENTS })
+    copyContract({ engine: () => engine, restarted, nowMs: () => nowMs, freshKey, options: copyOptions })
+  }
   if (restarted === undefined) return
   durableContract({
     engine: () => engine,

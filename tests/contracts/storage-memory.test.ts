@@ -7,6 +7,7 @@ import { keyValueContract } from "./key-value-contract.ts"
 const settings = { partition_bytes_max: 67_108_864, total_bytes_max: 1_073_741_824 }
 
 engineContract("storage-memory", (nowMs) => makeMemoryEngine(settings, { ...systemClock, monotonicMs: nowMs }), {
-  heedsStart: true
+  heedsStart: true,
+  takesCopies: true
 })
 keyValueContract("storage-memory", () => new MemoryKeyValueStore())

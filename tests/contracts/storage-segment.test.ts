@@ -37,6 +37,7 @@ async function open(folder: string, nowMs: () => number): Promise<Engine> {
 
 engineContract("storage-segment", (nowMs) => open(freshFolder(), nowMs), {
   modes: ["hybrid", "persistent"],
+  takesCopies: true,
   limits: "late",
   modelRuns: 15,
   trimmed: async () => {

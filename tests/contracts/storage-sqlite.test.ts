@@ -32,6 +32,7 @@ async function open(folder: string, nowMs: () => number): Promise<Engine> {
 
 engineContract("storage-sqlite", (nowMs) => open(freshFolder(), nowMs), {
   modes: ["hybrid", "persistent"],
+  takesCopies: true,
   limits: "late",
   modelRuns: 15,
   trimmed: async () => {

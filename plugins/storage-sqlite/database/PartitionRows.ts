@@ -88,7 +88,8 @@ export class PartitionRows {
     // A log that keeps nothing starts where its first batch does.
     if (facts.records === 0) facts.start = Math.max(facts.start, base)
     facts.end = next
-    facts.epoch = recordBatch.partitionLeaderEpoch(bytes, start)
+    // One that was copied may be of an older epoch than its log.
+    facts.epoch = Math.max(facts.epoch, recordBatch.partitionLeaderEpoch(bytes, start))
     facts.bytes += end - start
     facts.records += next - base
     this.#addTo(facts.key.tenant, end - start)
@@ -111,6 +112,15 @@ export class PartitionRows {
       baseBelow: Number.MAX_SAFE_INTEGER
     })
     this.forget(facts, Math.min(start, facts.end), gone.bytes, gone.records)
+  }
+
+  begun(id: number, start: number, leaderEpoch: number): void {
+    const facts = this.facts(id)
+    if (facts === undefined) return
+    this.#cut(facts, 0)
+    facts.start = start
+    facts.end = start
+    facts.epoch = Math.max(facts.epoch, leaderEpoch)
   }
 
   removed(id: number): void {

@@ -102,6 +102,10 @@ export class StoreServer implements OperationTarget {
     this.#rows().deleted(id, start)
   }
 
+  logBegun(id: number, start: number, leaderEpoch: number): void {
+    this.#rows().begun(id, start, leaderEpoch)
+  }
+
   partitionRemoved(id: number): void {
     this.#rows().removed(id)
   }

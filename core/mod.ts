@@ -77,3 +77,4 @@ export {
 } from "./topics/filter-relations.ts"
 export type { TopicInfo, TopicOrigin } from "./topics/TopicInfo.ts"
 export { TopicError, Topics, type TopicsShape } from "./topics/Topics.ts"
+export { settingsOf, type TopicConfigs, type TopicSettings } from "./topics/topic-settings.ts"

@@ -22,6 +22,7 @@ import { TopicError } from "./TopicError.ts"
 import { DEFAULT_RETENTION, type Retention, type TopicDefault, type TopicInfo, type TopicOrigin } from "./TopicInfo.ts"
 import type { MoveWish } from "./TopicMover.ts"
 import { type AgreedMove, decodeTopic, encodeRemoved, encodeTopic, removedKey, topicKey } from "./topic-codec.ts"
+import type { TopicConfigs } from "./topic-settings.ts"
 
 /** Creations with a filter that meet another one begin anew so often. */
 const ATTEMPTS_MAX = 20
@@ -37,6 +38,8 @@ export interface NewTopic {
   /** What is left out of it is as the rules say, too. */
   readonly retention?: Partial<Retention>
   readonly compression?: Compression
+  /** See {@link TopicInfo.configs}. */
+  readonly configs?: TopicConfigs
   /** The topic filter that is bound to it. */
   readonly filter?: string
 }
@@ -80,6 +83,7 @@ export class AgreedTopics {
         origin,
         retention,
         ...(compression === "none" ? {} : { compression }),
+        ...(topic.configs === undefined ? {} : { configs: topic.configs }),
         ...(filter === undefined ? {} : { filter })
       }
       return filter === undefined ? this.#put(info) : this.#bind(info, filter, ATTEMPTS_MAX)

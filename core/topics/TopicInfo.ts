@@ -1,6 +1,7 @@
 /** What a topic is: plain data, the same on every shard, as JSON in the meta store. */
 import type { Compression } from "../log/BatchCompressor.ts"
 import type { Mode } from "../log/Engines.ts"
+import type { TopicConfigs } from "./topic-settings.ts"
 
 /** Where a topic came from; only "publish" ones may be evicted. */
 export type TopicOrigin = "manifest" | "kafka" | "publish" | "admin"
@@ -32,6 +33,8 @@ export interface TopicInfo {
   readonly retention?: Retention
   /** Of batches that are gathered from messages; what a producer sends is kept as it is. Absent = none. */
   readonly compression?: Compression
+  /** Kafka's configurations that were set for it, but for what the fields above say; {@link settingsOf} reads them. Absent = none. */
+  readonly configs?: TopicConfigs
   /** The topic filter of an explicit binding; undefined = the default binding of its name, if that has one. */
   readonly filter?: string
 }

@@ -15,6 +15,7 @@ const topic = fc.record(
     origin: fc.constantFrom("manifest", "kafka", "publish", "admin"),
     retention: fc.record({ ms: fc.nat(), bytes: fc.nat() }, { noNullPrototype: true }),
     compression: fc.constantFrom("none", "zstd"),
+    configs: fc.dictionary(fc.constantFrom("cleanup.policy", "segment.ms"), fc.string(), { noNullPrototype: true }),
     filter: fc.constantFrom("a/+/#", "é/ü", "+")
   },
   { requiredKeys: ["tenant", "name", "id", "partitions", "engine", "mode", "origin"], noNullPrototype: true }

@@ -89,9 +89,10 @@ export function decodeTopic(key: string, value: Uint8Array): TopicInfo {
   const name = ownText(key.slice(slash + 1))
   const id = uuidAt(value, 1)
   const kind = kindOf(value)
-  const { partitions, engine, mode, origin, retention, compression, filter, logId } = kind
+  const { partitions, engine, mode, origin, retention, compression, configs, filter, logId } = kind
   // Objects of one shape and without room to grow: the usual ones.
-  if (retention === undefined || filter !== undefined || logId !== undefined) return { tenant, name, id, ...kind }
+  const isUsual = retention !== undefined && configs === undefined && filter === undefined && logId === undefined
+  if (!isUsual) return { tenant, name, id, ...kind }
   if (compression === undefined) return { tenant, name, id, partitions, engine, mode, origin, retention }
   return { tenant, name, id, partitions, engine, mode, origin, retention, compression }
 }

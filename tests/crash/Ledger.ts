@@ -56,6 +56,7 @@ export class Ledger {
     retained: 0,
     produced: 0,
     records: 0,
+    moves: 0,
     kills: 0
   }
   /** Which run of the broker this is, from 1 on. */

@@ -19,6 +19,7 @@ import { lookAtPartitions, lookAtRetained, lookAtTopics } from "./looks.ts"
 import { MqttActor } from "./MqttActor.ts"
 import { type CyclePlan, planCycle, probesOf } from "./plan.ts"
 import { RetainedModel } from "./RetainedModel.ts"
+import { moveTopic, planMoves } from "./TopicMoves.ts"
 
 /** Will delays that a drain waits for, seconds. */
 const WILL_WAIT_MAX = 5
@@ -194,6 +195,9 @@ class Run {
       at(plan.chance.below(plan.lifeMs), () => prober?.act({ atMs: 0, kind: "publish", wanted }))
     }
     for (const producer of this.#producers) producer.live(broker.kafka, plan)
+    for (const move of planMoves(this.#cast, this.#options.mode, plan.number, plan.lifeMs)) {
+      at(move.atMs, () => void moveTopic(broker.http, move, this.ledger))
+    }
     const end = performance.now() + plan.lifeMs
     while (performance.now() < end && (this.ledger.violations.length === 0 || this.#options.keepGoing)) {
       if (!broker.isAlive) throw new Error(`the broker died by itself:\n${broker.stderr}`)

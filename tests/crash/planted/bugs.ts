@@ -119,5 +119,18 @@ export const BUGS: ReadonlyArray<Bug> = [
         by: "makeAll(connection, session, subscriptions, 0, refused, start)"
       }
     ]
+  },
+  {
+    name: "switches-before-the-rest",
+    what: "a topic that is moved goes on in its new log before the rest of the former one is copied",
+    needsKills: true,
+    says: /lost: |ends at offset|was told for|was acknowledged and is not in/,
+    replacements: [
+      {
+        file: "core/topics/ShardMoves.ts",
+        text: "          return log === undefined ? false : copy.drain(log, goesOn)\n",
+        by: "          return log !== undefined\n"
+      }
+    ]
   }
 ]

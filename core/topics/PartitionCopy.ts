@@ -137,8 +137,8 @@ export class PartitionCopy {
       if (from > future.endOffset) await this.#begin(source)
       return 0
     }
-    const bytes = source.readUnsafe(from, this.#readBytes) ?? (await source.read(from, this.#readBytes))
-    if (source.leaderEpoch !== leaderEpoch) return 0
+    const bytes = await this.#read(source, from, this.#readBytes)
+    if (bytes === undefined || source.leaderEpoch !== leaderEpoch) return 0
     let position = 0
     while (position < bytes.length && this.failure === "") {
       const end = position + Math.max(1, batchSize(bytes, position, bytes.length))
@@ -156,11 +156,22 @@ export class PartitionCopy {
   async #begin(source: PartitionLog): Promise<void> {
     const { leaderEpoch, logStartOffset } = source
     const isEmpty = logStartOffset >= source.highWatermark()
-    const first = isEmpty ? undefined : (source.readUnsafe(logStartOffset, 1) ?? (await source.read(logStartOffset, 1)))
+    const first = isEmpty ? undefined : await this.#read(source, logStartOffset, 1)
     const isThere = first !== undefined && first.length > 0
     if (!isEmpty && !isThere) return
     await this.future.begin(isThere ? baseOffset(first, 0) : logStartOffset, leaderEpoch)
     if (source.leaderEpoch === leaderEpoch) this.#epoch = leaderEpoch
+  }
+
+  /** Undefined where the log has meanwhile lost or forgotten what was asked for: then it is asked for something else. */
+  async #read(source: PartitionLog, from: number, maxBytes: number): Promise<Uint8Array | undefined> {
+    const { leaderEpoch } = source
+    try {
+      return source.readUnsafe(from, maxBytes) ?? (await source.read(from, maxBytes))
+    } catch (error) {
+      if (source.logStartOffset > from || source.leaderEpoch !== leaderEpoch) return undefined
+      throw error
+    }
   }
 
   async #deleteBefore(offset: number): Promise<void> {

@@ -1,10 +1,15 @@
 /** For tests: an engine's partition that is slow, loses what it has not committed, forgets its oldest, and takes copies; all when it is told to. */
+import { Effect } from "effect"
 import { assert } from "../assert.ts"
 import {
   BACKLOG,
+  type Engine,
   type OffsetAndTimestamp,
   type Partition,
   type PartitionEvents,
+  type PartitionKey,
+  type PartitionOptions,
+  type Reopening,
   StorageError,
   Unusable
 } from "../log/Engines.ts"
@@ -28,10 +33,14 @@ export class ObedientPartition implements Partition {
   highWatermark = 0
   leaderEpoch = 1
   events: PartitionEvents | undefined
+  /** Who has it open: the next one may before the last one has let go. */
+  holders = 0
   /** Appends are refused with this; 0 = none is. */
   refusal = 0
   /** Appends are committed at once. */
   isPrompt = false
+  /** How long a commit takes, ms; undefined = until {@link ObedientPartition.commit}. */
+  commitMs: (() => number) | undefined
   /** How long a cold read takes, ms; 0 = everything is resident. */
   coldMs = 0
   readonly #clock: Pick<ClockShape, "after">
@@ -122,6 +131,11 @@ export class ObedientPartition implements Partition {
     this.batches.push(batch)
     this.logEndOffset = endOffsetOf(batch, 0)
     if (this.isPrompt) this.commit()
+    const { commitMs, leaderEpoch, logEndOffset } = this
+    if (commitMs === undefined) return
+    this.#clock.after(commitMs(), () => {
+      if (this.leaderEpoch === leaderEpoch) this.commit(logEndOffset)
+    })
   }
 
   #read(offset: number, maxBytes: number): Uint8Array | undefined {
@@ -135,6 +149,45 @@ export class ObedientPartition implements Partition {
       bytes += batch.length
     }
     return found.length === 0 ? EMPTY : new Uint8Array(Buffer.concat(found))
+  }
+}
+
+/** An engine of such partitions, which are there until they are removed, as those on a disk are. */
+export class ObedientEngine implements Engine {
+  readonly modes = ["hybrid", "persistent"] as const
+  readonly isCopyTarget = true
+  /** By `topicId/partition`. */
+  readonly partitions = new Map<string, ObedientPartition>()
+  readonly reopens: Reopening
+  readonly #make: () => ObedientPartition
+
+  constructor(make: () => ObedientPartition) {
+    this.#make = make
+    this.reopens = {
+      tryOpen: (key, { events }) => this.#opened(key, events),
+      close: async (partition) => {
+        if (!(partition instanceof ObedientPartition)) return
+        partition.holders -= 1
+        if (partition.holders === 0) partition.events = undefined
+      }
+    }
+  }
+
+  open(key: PartitionKey, { events }: PartitionOptions): Effect.Effect<Partition> {
+    return Effect.sync(() => this.#opened(key, events))
+  }
+
+  remove({ topicId, partition }: PartitionKey): Effect.Effect<void> {
+    return Effect.sync(() => void this.partitions.delete(`${topicId}/${partition}`))
+  }
+
+  #opened({ topicId, partition }: PartitionKey, events: PartitionEvents): ObedientPartition {
+    const name = `${topicId}/${partition}`
+    const known = this.partitions.get(name) ?? this.#make()
+    known.events = events
+    known.holders += 1
+    this.partitions.set(name, known)
+    return known
   }
 }
 

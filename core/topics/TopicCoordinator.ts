@@ -173,9 +173,8 @@ export class TopicCoordinator {
 
   #delete(tenant: number, name: string, known: TopicInfo | undefined): Effect.Effect<TopicInfo, TopicError> {
     const { agreed, find, remove, removeOwn, mover } = this.#parts
-    const stopped = known === undefined ? Effect.void : mover.stopMoving(known)
-    return Effect.andThen(stopped, agreed.remove(tenant, name)).pipe(
-      Effect.tap((info) => Effect.sync(() => remove(info.id))),
+    const removed = Effect.tap(agreed.remove(tenant, name), (info) => Effect.sync(() => remove(info.id)))
+    return (known === undefined ? removed : mover.without(known, removed)).pipe(
       Effect.catch((error) => {
         if (error.reason !== "not-found") return Effect.fail(error)
         // A topic that a PUBLISH made in memory is in no meta store.

@@ -94,6 +94,10 @@ export class TopicMover {
   readonly #parts: TopicMoverParts
   /** By id, in the order in which they began; those that are over, too, for a while. */
   readonly #moves = new Map<string, Move>()
+  /** Moves that are about to begin, by topic id: settled when they have, or will not. */
+  readonly #beginnings = new Map<string, Promise<void>>()
+  /** Topics of which no move may begin now, and how often that was said. */
+  readonly #barred = new Map<string, number>()
   #isClosed = false
 
   constructor(parts: TopicMoverParts) {
@@ -115,29 +119,45 @@ export class TopicMover {
 
   /** Begins a move; answered when it is begun. Fails where it is refused. */
   begin(from: TopicInfo, wish: MoveWish): Effect.Effect<TopicInfo, TopicError> {
+    return Effect.suspend(() => {
+      const refused = this.#refusal(from)
+      if (refused !== undefined) return Effect.fail(refused)
+      const { promise, resolve } = Promise.withResolvers<void>()
+      this.#beginnings.set(from.id, promise)
+      return Effect.ensuring(
+        this.#plan(from, wish),
+        Effect.sync(() => {
+          this.#beginnings.delete(from.id)
+          resolve()
+        })
+      )
+    })
+  }
+
+  /** Why no move of the topic may begin now. */
+  #refusal({ id, name }: TopicInfo): TopicError | undefined {
+    const error = (reason: TopicError["reason"], message: string): TopicError =>
+      new TopicError({ topic: name, reason, message })
+    if (this.#isClosed) return error("meta-store", "the node stops")
+    if (this.#barred.has(id)) return error("move-refused", "it is being deleted")
+    if (this.#parts.gate.backups > 0) return backedUp(name)
+    const isMoving = this.#beginnings.has(id) || this.#moves.get(id)?.isOver === false
+    return isMoving ? error("moving", "it is being moved; cancel that first") : undefined
+  }
+
+  #plan(from: TopicInfo, wish: MoveWish): Effect.Effect<TopicInfo, TopicError> {
     return Effect.gen({ self: this }, function* () {
       const { gate } = this.#parts
-      if (this.#isClosed)
-        return yield* new TopicError({ topic: from.name, reason: "meta-store", message: "the node stops" })
-      if (gate.backups > 0) {
-        const message = "a backup is being made, which could have neither log whole; try again when it is done"
-        return yield* new TopicError({ topic: from.name, reason: "move-refused", message })
-      }
-      const known = this.#moves.get(from.id)
-      const moving = new TopicError({
-        topic: from.name,
-        reason: "moving",
-        message: "it is being moved; cancel that first"
-      })
-      if (known?.isOver === false) return yield* moving
       const to = yield* this.#parts.agreed.planMove(from, wish)
       const move = new Move({ from, to }, wish.bytesPerSecond ?? BYTES_PER_SECOND)
+      // From now on a backup is refused; one that began while that was looked up goes first.
+      if (gate.backups > 0) return yield* backedUp(from.name)
+      gate.moves += 1
+      const noted = isCopied(move) ? this.#parts.agreed.noteMove(move) : Effect.void
+      yield* Effect.tapError(noted, () => Effect.sync(() => void (gate.moves -= 1)))
       this.#moves.delete(from.id)
       this.#moves.set(from.id, move)
-      const noted = isCopied(move) ? this.#parts.agreed.noteMove(move) : Effect.void
-      yield* Effect.tapError(noted, () => Effect.sync(() => void this.#moves.delete(from.id)))
       this.#trim()
-      gate.moves += 1
       void this.#run(move).then(() => {
         gate.moves -= 1
       })
@@ -159,9 +179,22 @@ export class TopicMover {
     })
   }
 
-  /** Waits for the end of a topic's move, which it gives up where that can be; for who deletes the topic. */
-  stopMoving(topic: TopicInfo): Effect.Effect<void> {
-    return Effect.ignore(this.cancel(topic))
+  /** Carries out what no move may meet, a deletion: one that is under way is given up where that can be, and none is begun meanwhile. */
+  without<A, E>(topic: TopicInfo, effect: Effect.Effect<A, E>): Effect.Effect<A, E> {
+    const { id } = topic
+    return Effect.suspend(() => {
+      this.#barred.set(id, (this.#barred.get(id) ?? 0) + 1)
+      const begun = Effect.promise(() => this.#beginnings.get(id) ?? Promise.resolve())
+      const stopped = Effect.andThen(begun, Effect.ignore(this.cancel(topic)))
+      return Effect.ensuring(
+        Effect.andThen(stopped, effect),
+        Effect.sync(() => {
+          const count = (this.#barred.get(id) ?? 1) - 1
+          if (count === 0) this.#barred.delete(id)
+          else this.#barred.set(id, count)
+        })
+      )
+    })
   }
 
   /** Nothing is begun any more. */
@@ -270,4 +303,9 @@ export class TopicMover {
       if (isOver) this.#moves.delete(id)
     }
   }
+}
+
+function backedUp(topic: string): TopicError {
+  const message = "a backup is being made, which could have neither log whole; try again when it is done"
+  return new TopicError({ topic, reason: "move-refused", message })
 }

@@ -1,7 +1,7 @@
 /** For tests: the topics of several shards in one simulation, over array engines and a meta store in a Map. */
 import { Effect, Scope } from "effect"
 import { type JoinedShards, joinShards } from "../link/fakes.ts"
-import type { Engines, PartitionKey } from "../log/Engines.ts"
+import type { Engine, Engines, PartitionKey } from "../log/Engines.ts"
 import { ArrayEngine } from "../log/fakes.ts"
 import type { ReservedOffsets } from "../log/ReservedOffsets.ts"
 import type { MetaChange, MetaEntry, MetaStoreShape } from "../meta/MetaStore.ts"
@@ -118,6 +118,10 @@ export interface JoinTopicsOptions {
   readonly engine?: NotingEngine
   /** What is kept of offsets, of all shards. */
   readonly offsets?: ReservedOffsets
+  /** Engines beside that one, of all shards, by name. */
+  readonly others?: Readonly<Record<string, Engine>>
+  /** There where the meta store outlives the process. */
+  readonly synced?: () => Promise<void>
 }
 
 /** One `ShardTopics` a shard (at least two shards are joined, the first `shards` of them have topics). */
@@ -131,8 +135,8 @@ export function joinTopics(simulation: Simulation, options: JoinTopicsOptions = 
     const engine = options.engine ?? new NotingEngine()
     const engines: typeof Engines.Service = {
       register: () => Effect.void,
-      get: (name) => (name === "memory" ? engine : undefined),
-      names: () => ["memory"]
+      get: (name) => (name === "memory" ? engine : options.others?.[name]),
+      names: () => ["memory", ...Object.keys(options.others ?? {})]
     }
     const topics = new ShardTopics({
       port,
@@ -143,6 +147,7 @@ export function joinTopics(simulation: Simulation, options: JoinTopicsOptions = 
       turn,
       engineLabel: (engine) => `engine ${engine}`,
       offsets: options.offsets,
+      synced: options.synced,
       random: simulation.random,
       defaults: { ...DEFAULTS, ...options.defaults },
       published: { ...PUBLISHED_TOPICS_LIMITS, ...options.published },

@@ -23,9 +23,11 @@ const LIMITS = { sizeBytesMax: 1_000, recordsMax: 10, ageMsMax: 0 }
 interface Given {
   readonly isOwned?: (partition: number) => boolean
   readonly openMax?: number
+  /** Partitions of each topic, as it is known. */
+  readonly count?: number
 }
 
-function make(given: Partial<Engine>, { isOwned = () => true, ...parts }: Given = {}) {
+function make(given: Partial<Engine>, { isOwned = () => true, count = TOPIC.partitions, ...parts }: Given = {}) {
   const simulation = new Simulation(1)
   const engine: Engine = Object.assign(new ArrayEngine(), given)
   const logged: Array<string> = []
@@ -43,6 +45,7 @@ function make(given: Partial<Engine>, { isOwned = () => true, ...parts }: Given 
     log: (line: string) => void logged.push(line),
     isOwned: (_info: TopicInfo, partition: number) => isOwned(partition),
     limitsOf: () => LIMITS,
+    current: (id) => ({ ...TOPIC, partitions: count, id }),
     opened: (info: TopicInfo) => void opened.push(info.name)
   })
   const isOpen = (): ReadonlyArray<boolean> =>
@@ -199,7 +202,7 @@ test("a partition that could not be opened is tried again when it is asked for l
 })
 
 /** An engine whose partitions can be opened again: what was opened and closed, and in which order. */
-function reopening(openMax?: number) {
+function reopening(given: Given = {}) {
   const events: Array<string> = []
   const kept = new Map<string, ArrayPartition>()
   const open = ({ topicId, partition }: PartitionKey) =>
@@ -213,10 +216,7 @@ function reopening(openMax?: number) {
       }),
       () => Effect.sync(() => void events.push(`close ${topicId.slice(-1)}/${partition}`))
     )
-  const made = make(
-    { open, reopens: { tryOpen: () => undefined, close: () => Promise.resolve() } },
-    openMax === undefined ? {} : { openMax }
-  )
+  const made = make({ open, reopens: { tryOpen: () => undefined, close: () => Promise.resolve() } }, given)
   const topic = (digit: number): TopicInfo => ({ ...TOPIC, name: `t${digit}`, id: `${TOPIC.id.slice(0, -1)}${digit}` })
   return { ...made, events, topic }
 }
@@ -251,8 +251,8 @@ test("one that can be opened again is opened by who asks for it, and closed when
 })
 
 test("of many open ones a part is looked at each second", () => {
-  const { partitions, topic, events } = reopening()
-  for (let digit = 0; digit < 10; digit++) partitions.logUnsafe({ ...topic(digit), partitions: 40 }, 39)
+  const { partitions, topic, events } = reopening({ count: 40 })
+  for (let digit = 0; digit < 10; digit++) partitions.logUnsafe(topic(digit), 39)
   rounds(partitions, 10)
   assert.equal(events.length, 10)
   rounds(partitions, IDLE_ROUNDS)
@@ -276,7 +276,7 @@ test("one that somebody waits for, or that has something to commit, is not close
 })
 
 test("above the bound those used least lately are closed", () => {
-  const { partitions, topic, events } = reopening(4)
+  const { partitions, topic, events } = reopening({ openMax: 4 })
   for (let digit = 0; digit < 4; digit++) partitions.logUnsafe(topic(digit), 0)
   for (let digit = 4; digit < 9; digit++) {
     partitions.logUnsafe(topic(0), 0)

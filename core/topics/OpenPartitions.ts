@@ -47,6 +47,11 @@ export interface OpenPartitionsOptions {
 export interface OpenPartitionsParts extends OpenPartitionsOptions {
   readonly isOwned: (info: TopicInfo, partition: number) => boolean
   readonly limitsOf: (info: TopicInfo) => PartitionLimits
+  /**
+   * What a topic is now, by its id; undefined = it is gone. Whoever asks for a log may have heard of the topic before it was moved: where it
+   * was kept then is nobody's any more.
+   */
+  readonly current: (id: string) => TopicInfo | undefined
   /** Told of a topic whose partition was opened later than it was asked for, or is no longer waited for. */
   readonly opened: (info: TopicInfo) => void
   /** Instead of {@link OPEN_MAX}. */
@@ -238,21 +243,23 @@ export class OpenPartitions {
     return Effect.promise(() => Promise.all([...this.#opening])).pipe(Effect.asVoid)
   }
 
-  #reopen(info: TopicInfo, partition: number, open: OpenPartition | undefined): PartitionLog | undefined {
+  #reopen({ id }: TopicInfo, partition: number, open: OpenPartition | undefined): PartitionLog | undefined {
     if (open !== undefined) {
-      const topic = this.#topics.get(info.id)
+      const topic = this.#topics.get(id)
       if (topic === undefined || !open.mayRetry) return undefined
       this.#begin(topic, open)
       return open.log
     }
-    const { engines, isOwned } = this.#parts
+    const { engines, isOwned, current } = this.#parts
+    const info = current(id)
+    if (info === undefined) return undefined
     const engine = engines.get(info.engine)
     if (engine?.reopens === undefined || partition >= info.partitions || !isOwned(info, partition)) return undefined
     if (this.#idleCandidates >= (this.#parts.openMax ?? OPEN_MAX)) this.#turnHand(STEPS_A_TURN)
-    let topic = this.#topics.get(info.id)
+    let topic = this.#topics.get(id)
     if (topic === undefined) {
       topic = { info, partitions: [], reopens: true, offsets: undefined }
-      this.#topics.set(info.id, topic)
+      this.#topics.set(id, topic)
     }
     return this.#open(topic, engine, partition).log
   }

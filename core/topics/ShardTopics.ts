@@ -78,6 +78,7 @@ export class ShardTopics implements TopicsShape {
       ...options,
       isOwned,
       limitsOf: (info) => this.#limits(info),
+      current: (id) => this.directory.findById(id),
       opened: () => {
         for (const listener of this.#openedListeners) listener()
       }

@@ -71,6 +71,8 @@ function make(engine: Engine = new StartingEngine(), isOwned: (partition: number
     offsets: given.offsets,
     isOwned: (_info, partition) => isOwned(partition),
     limitsOf: () => LIMITS,
+    // Engines here keep all partitions open.
+    current: () => undefined,
     opened: (info) => void opened.push(info.name)
   })
   return { ...given, partitions, logged, opened }

@@ -272,3 +272,22 @@ test("while the meta store does not answer appends wait, and both ends of that a
     2 * PARTITIONS
   )
 })
+
+test("who heard of a topic before it was moved gets the log that it has now, in the mode that it has now", async () => {
+  const story = new Story(4, 0)
+  await story.create()
+  const before = story.info
+  assert.ok(before !== undefined)
+  for (const wish of [{ engine: "b" }, { mode: "hybrid" }] as const) {
+    await story.run(story.topics[0]?.moves.move(0, "t", wish) ?? Effect.void)
+    assert.equal((await story.ended())?.stage, "done")
+  }
+  await story.check()
+  const shard = story.topics[story.topics[0]?.ownerOf(before, 1) ?? 0]
+  const log = shard?.logUnsafe(before, 1)
+  assert.equal(log?.topic.mode, "hybrid")
+  assert.equal(story.engines.a.partitions.size, 0)
+  await story.run(shard?.delete(0, "t") ?? Effect.void)
+  assert.equal(shard?.logUnsafe(before, 1), undefined)
+  await story.check()
+})

@@ -111,6 +111,72 @@ class Writer {
   }
 }
 
+/** Notes the messages that begin with "m", as they come. */
+class Listener {
+  readonly #heard: Array<string> = []
+  readonly #client: RawMqtt
+  #hearing: Promise<void> = Promise.resolve()
+
+  constructor(client: RawMqtt) {
+    this.#client = client
+  }
+
+  async begin(filter: string): Promise<void> {
+    await this.#client.subscribe(filter, 1)
+    this.#hearing = this.#hear().catch(() => {})
+  }
+
+  /** What it has heard, when that are so many. */
+  async end(count: number): Promise<ReadonlyArray<string>> {
+    await until("all is heard", () => Promise.resolve(this.#heard.length >= count))
+    this.#client.cut()
+    await this.#hearing
+    return this.#heard
+  }
+
+  async #hear(): Promise<void> {
+    for (;;) {
+      const [message] = await this.#client.messages(1, { timeoutMs: 60_000 })
+      const text = textOf(message?.payload ?? new Uint8Array(0))
+      if (text.startsWith("m")) this.#heard.push(text)
+    }
+  }
+}
+
+/** A consumer that waits at the end of a partition: what it gets rises by one, whatever the log is kept in. */
+class Follower {
+  next = 0
+  polls = 0
+  #isOn = true
+  readonly #done: Promise<void>
+
+  constructor(broker: Broker, topic: string, partition: number) {
+    this.#done = this.#run(broker, topic, partition)
+  }
+
+  /** Settled when it has come to `end`. */
+  async end(end: number): Promise<void> {
+    await until("the follower is at the end", () => Promise.resolve(this.next >= end))
+    this.#isOn = false
+    await this.#done
+  }
+
+  async #run(broker: Broker, topic: string, partition: number): Promise<void> {
+    const client = await RawKafka.open(broker.kafka)
+    await client.topic(topic)
+    while (this.#isOn) {
+      const answer = await client.fetch(topic, partition, this.next, { maxWait: 300, minBytes: 1 })
+      const { error, records, highWatermark, logStartOffset } = answer
+      expect({ error, highWatermark, logStartOffset, next: this.next }).toMatchObject({ error: 0 })
+      this.polls += 1
+      for (const batch of readBatches(records)) {
+        expect([batch.isCrcRight, batch.baseOffset]).toEqual([true, this.next])
+        this.next += batch.records.length
+      }
+    }
+  }
+}
+
 /** All that a topic holds, by partition: values by offset; offsets rise by one without a gap. */
 async function read(broker: Broker, topic: string) {
   const client = await RawKafka.open(broker.kafka)
@@ -163,18 +229,8 @@ for (const shards of IS_EXTERNAL ? [] : SHARD_COUNTS) {
     await client.topic("t")
     const writer = new Writer()
     writer.begin(client, "t")
-    const subscriber = await RawMqtt.connect(broker.mqtt, { clientId: "subscriber" })
-    await subscriber.subscribe("t", 1)
-    const heard: Array<string> = []
-    const hearing = (async () => {
-      for (;;) {
-        const [{ payload } = { payload: new Uint8Array(0) }] = await subscriber.messages(1, {
-          timeoutMs: 60_000
-        })
-        const text = textOf(payload)
-        if (text.startsWith("m")) heard.push(text)
-      }
-    })().catch(() => {})
+    const subscriber = new Listener(await RawMqtt.connect(broker.mqtt, { clientId: "subscriber" }))
+    await subscriber.begin("t")
     const publisher = await RawMqtt.connect(broker.mqtt, { clientId: "publisher" })
     const published: Array<string> = []
     let isOn = true
@@ -186,6 +242,10 @@ for (const shards of IS_EXTERNAL ? [] : SHARD_COUNTS) {
       }
     })()
     const before = await read(broker, "t")
+    // Behind what is published, so that it reads the log while that is moved.
+    const replay = new Listener(await RawMqtt.connect(broker.mqtt, { clientId: "replay" }))
+    await replay.begin("$replay/earliest/t")
+    const followers = Array.from({ length: PARTITIONS }, (_, partition) => new Follower(broker, "t", partition))
     const moves = [
       { engine: "segment", mode: "hybrid" },
       { mode: "persistent" },
@@ -208,12 +268,14 @@ for (const shards of IS_EXTERNAL ? [] : SHARD_COUNTS) {
     await publishing
     await writer.end()
     expect(published.length).toBeGreaterThan(20)
-    await until("all is heard", () => Promise.resolve(heard.length >= published.length))
-    expect(heard).toEqual(published)
-    subscriber.cut()
-    await hearing
+    expect(await subscriber.end(published.length)).toEqual(published)
+    expect(await replay.end(published.length)).toEqual(published)
     const after = await read(broker, "t")
     expectAll(writer, after.found)
+    for (const [partition, follower] of followers.entries()) {
+      await follower.end(after.found[partition]?.size ?? 0)
+      expect(follower.polls).toBeGreaterThan(moves.length)
+    }
     // What was there before the first of them is there as it was: offsets, batches, leader epochs.
     for (const header of before.headers) expect(after.headers).toContain(header)
     await broker.kill()

@@ -157,7 +157,7 @@ export interface Engine {
   /**
    * Whether an append stands in the journal's entry of the turn it came in, and so happens together with the rest of what its client did.
    * Absent or false: the engine commits by itself, and what else belongs to a message is kept when that is done; a QoS 2 message whose
-   * sender is cut off by a crash just then may be stored twice.
+   * sender is cut off by a crash just then may be stored twice, and so may a will or a delayed message that a crash meets.
    */
   readonly isJournaled?: boolean
   /**

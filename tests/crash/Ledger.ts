@@ -59,6 +59,11 @@ export class Ledger {
     moves: 0,
     kills: 0
   }
+  /**
+   * Whether all engines of the run stand in the journal. One that commits by itself may store a QoS 2 message twice whose sender was cut off by
+   * a crash and sent it again, and a will that a crash met (`Engine.isJournaled`).
+   */
+  isExact = true
   /** Which run of the broker this is, from 1 on. */
   cycle = 0
   readonly #lines: Array<string> = []
@@ -74,6 +79,12 @@ export class Ledger {
   moment(): number {
     this.#moment += 1
     return this.#moment
+  }
+
+  /** How often a message may be there. */
+  timesMax({ qos, source, transmissions }: Message): number {
+    if (!this.isExact && source === "will") return Number.POSITIVE_INFINITY
+    return qos === 1 || !this.isExact ? transmissions : 1
   }
 
   note(line: string): void {

@@ -202,7 +202,7 @@ export class LogModel {
     if (offsets === undefined) this.#offsets.set(message, [offset])
     else offsets.push(offset)
     const times = (offsets?.length ?? 0) + (offsets === undefined ? 1 : 0)
-    const timesMax = message.qos === 1 ? message.transmissions : 1
+    const timesMax = ledger.timesMax(message)
     ledger.check(times <= timesMax, () => `${what()} is stored ${times} times, sent ${timesMax}`)
     if (offsets !== undefined) return
     const line = `${message.publisher} ${message.topic}`

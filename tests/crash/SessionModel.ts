@@ -234,8 +234,8 @@ export class SessionModel {
     if (isAgain) return
     const isFirst = !this.#cameLive.has(message)
     this.#cameLive.add(message)
-    ledger.check(qos !== 2 || isFirst, () => `${what()} came again with QoS 2`)
-    const timesMax = message.qos === 1 ? message.transmissions : 1
+    ledger.check(qos !== 2 || isFirst || ledger.timesMax(message) > 1, () => `${what()} came again with QoS 2`)
+    const timesMax = ledger.timesMax(message)
     const times = (this.#onConnection.get(message) ?? 0) + 1
     this.#onConnection.set(message, times)
     ledger.check(times <= timesMax, () => `${what()} came ${times} times on one connection, sent ${timesMax} times`)

@@ -4,9 +4,10 @@
  */
 import { Xoshiro128 } from "../../core/platform/Xoshiro128.ts"
 import type { Address } from "../support/broker.ts"
-import { type Cast, type CrashMode, MADE_TOPIC } from "./cast.ts"
+import { type Cast, type CrashEngine, MADE_TOPIC } from "./cast.ts"
 import { HAS_DURABLE_STORAGE } from "./has-durable-storage.ts"
 import type { Ledger } from "./Ledger.ts"
+import type { RunOptions } from "./run.ts"
 
 /** Streams of random numbers: one a cycle, far behind those of the plans. */
 const STREAM_MOVES = 1_000_000
@@ -15,7 +16,7 @@ const MOVES_OF_4 = 3
 /** MiB a second: a copy that takes longer than the broker lives, and ones that are done at once. */
 const RATES = [0.05, 1_000, 1_000]
 /** All of these survive the process. */
-const ENGINES = ["sqlite", "segment"]
+const ENGINES: ReadonlyArray<CrashEngine> = ["sqlite", "segment"]
 const MODES = ["hybrid", "persistent"]
 
 export interface PlannedMove {
@@ -28,11 +29,19 @@ export interface PlannedMove {
   readonly cancelAfterMs: number
 }
 
-/** `lifeMs`: how long the broker is to live. */
-export function planMoves(cast: Cast, mode: CrashMode, cycle: number, lifeMs: number): ReadonlyArray<PlannedMove> {
+/** `lifeMs`: how long the broker is to live. An engine that takes no copies would soon keep nothing: with such a one nothing is moved. */
+export function planMoves(
+  cast: Cast,
+  { mode, engines = ENGINES }: Pick<RunOptions, "mode" | "engines">,
+  cycle: number,
+  lifeMs: number
+): ReadonlyArray<PlannedMove> {
   const chance = Xoshiro128.seeded(cast.seed, STREAM_MOVES + cycle)
   const pick = <Value>(values: ReadonlyArray<Value>): Value => values[chance.below(values.length)] as Value
-  const isKept = HAS_DURABLE_STORAGE && (mode === "persistent" || mode === "hybrid")
+  const isKept =
+    HAS_DURABLE_STORAGE &&
+    (mode === "persistent" || mode === "hybrid") &&
+    engines.every((name) => ENGINES.includes(name))
   if (!isKept || !chance.chance(MOVES_OF_4, 4)) return []
   const names = [...cast.topics.map(({ name }) => name), MADE_TOPIC]
   return Array.from({ length: 1 + chance.below(3) }, () => ({

@@ -2,8 +2,10 @@
  * What one seed stands for: the topics of the broker, the topic names, who the clients are. Drawn from a stream of its own, so that a
  * change of the plans moves no cast.
  */
+import { join } from "node:path"
 import { Xoshiro128 } from "../../core/platform/Xoshiro128.ts"
 import type { Qos } from "../support/mqtt-packets.ts"
+import { ROOT } from "../support/runtime.ts"
 import { HAS_DURABLE_STORAGE } from "./has-durable-storage.ts"
 
 const STREAM_CAST = 10
@@ -253,13 +255,24 @@ export function drawCast(seed: number, mode: CrashMode): Cast {
   }
 }
 
+/** What keeps partitions over a restart. The last one is the example of a third party's. */
+export const CRASH_ENGINES = ["sqlite", "segment", "jsonl"] as const
+export type CrashEngine = (typeof CRASH_ENGINES)[number]
+const JSONL = join(ROOT, "examples/storage-jsonl/mod.ts")
+
 /**
- * The manifest of a cast's broker: the engines that keep something in turn, topic by topic, and one of them for topics that are made; every third topic is
+ * The manifest of a cast's broker: the engines in turn, topic by topic, and one of them for topics that are made; every third topic is
  * compressed. Segments are small and checkpoints frequent, so that kills fall into both.
  */
-export function manifestOf({ seed, topics, autoCreateMqtt }: Cast, mode: CrashMode, shards: number): string {
+export function manifestOf(
+  { seed, topics, autoCreateMqtt }: Cast,
+  mode: CrashMode,
+  shards: number,
+  engines: ReadonlyArray<CrashEngine>
+): string {
   const isMemory = mode === "lossy" || mode === "state"
-  const engineOf = (index: number): string => (isMemory ? "memory" : (seed + index) % 2 === 0 ? "sqlite" : "segment")
+  const engineOf = (index: number): string =>
+    isMemory ? "memory" : (engines[(seed + index) % engines.length] ?? "sqlite")
   const modeOf = (wanted: string): string => (isMemory ? "memory" : wanted)
   const lines = [
     "[node]",
@@ -281,5 +294,6 @@ export function manifestOf({ seed, topics, autoCreateMqtt }: Cast, mode: CrashMo
   lines.push("[[plugin]]", 'use = "storage-segment"', "[plugin.options]")
   lines.push("segment_bytes = 65536", "checkpoint_interval_ms = 200")
   if (mode === "lossy") lines.push("[[plugin]]", 'use = "storage-sqlite"', "enabled = false")
+  if (engines.includes("jsonl")) lines.push("[[plugin]]", `use = ${JSON.stringify(JSONL)}`)
   return `${lines.join("\n")}\n`
 }

@@ -15,7 +15,10 @@ export function report(result: RunResult, options: RunOptions): string {
   lines.push("the clients' journal about it:")
   for (const line of ledger.linesAbout(first.message)) lines.push(`  ${line}`)
   lines.push(`data, the clients' journal and the broker's log are kept in ${directory}`)
-  const { seed, cycles, shards, mode } = options
-  lines.push(`again: bun tests/crash/main.ts --seed ${seed} --cycles ${cycles} --shards ${shards} --mode ${mode}`)
+  const { seed, cycles, shards, mode, engines } = options
+  const engined = engines === undefined ? "" : ` --engines ${engines.join(",")}`
+  lines.push(
+    `again: bun tests/crash/main.ts --seed ${seed} --cycles ${cycles} --shards ${shards} --mode ${mode}${engined}`
+  )
   return lines.join("\n")
 }

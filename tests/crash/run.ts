@@ -11,7 +11,16 @@ import { RawKafka } from "../support/raw-kafka.ts"
 import { RawMqtt } from "../support/raw-mqtt.ts"
 import { sleep } from "../support/until.ts"
 import { BrokerProcess, type StartOptions } from "./BrokerProcess.ts"
-import { type Cast, type CrashMode, drawCast, MADE_NAME, MADE_TOPIC, manifestOf, RETAINED_QOS } from "./cast.ts"
+import {
+  type Cast,
+  type CrashEngine,
+  type CrashMode,
+  drawCast,
+  MADE_NAME,
+  MADE_TOPIC,
+  manifestOf,
+  RETAINED_QOS
+} from "./cast.ts"
 import { KafkaProducer } from "./KafkaProducer.ts"
 import { Ledger, type Message, type Violation } from "./Ledger.ts"
 import { LogModel } from "./LogModel.ts"
@@ -27,11 +36,15 @@ const WILL_WAIT_MAX = 5
 const STALLED_MS = 5_000
 const QUIET_MS = 400
 
+const OUR_ENGINES: ReadonlyArray<CrashEngine> = ["sqlite", "segment"]
+
 export interface RunOptions {
   readonly seed: number
   readonly cycles: number
   readonly shards: number
   readonly mode: CrashMode
+  /** Absent = ours. */
+  readonly engines?: ReadonlyArray<CrashEngine> | undefined
   /** Every so many cycles everybody comes and everything is drained, before the kill. */
   readonly drainEvery: number
   readonly lifeMsMin: number
@@ -85,8 +98,9 @@ class Run {
   #isDraining = false
 
   constructor(options: RunOptions, directory: string) {
-    const { seed, mode, shards, command, env } = options
+    const { seed, mode, shards, engines = OUR_ENGINES, command, env } = options
     const { ledger } = this
+    ledger.isExact = engines.every((name) => OUR_ENGINES.includes(name))
     this.#options = options
     this.#directory = directory
     this.#cast = drawCast(seed, mode)
@@ -105,7 +119,7 @@ class Run {
     )
     const config = join(directory, "manifold.toml")
     mkdirSync(directory, { recursive: true })
-    writeFileSync(config, manifestOf(this.#cast, mode, shards))
+    writeFileSync(config, manifestOf(this.#cast, mode, shards, engines))
     this.#start = {
       data: join(directory, "data"),
       config,
@@ -195,7 +209,7 @@ class Run {
       at(plan.chance.below(plan.lifeMs), () => prober?.act({ atMs: 0, kind: "publish", wanted }))
     }
     for (const producer of this.#producers) producer.live(broker.kafka, plan)
-    for (const move of planMoves(this.#cast, this.#options.mode, plan.number, plan.lifeMs)) {
+    for (const move of planMoves(this.#cast, this.#options, plan.number, plan.lifeMs)) {
       at(move.atMs, () => void moveTopic(broker.http, move, this.ledger))
     }
     const end = performance.now() + plan.lifeMs

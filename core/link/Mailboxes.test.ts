@@ -7,7 +7,7 @@ import { Mailboxes } from "./Mailboxes.ts"
 function shards() {
   const simulation = new Simulation(1)
   const { all } = joinShards(simulation)
-  const boxes = all.map(({ port }) => new Mailboxes(port))
+  const boxes = all.map(({ port }) => new Mailboxes(port, simulation.clock))
   return { simulation, boxes }
 }
 
@@ -37,7 +37,13 @@ test("what comes before a shard has opened its mailbox is kept until then", asyn
   }
   await simulation.runAsync(10)
   const got: Array<number> = []
-  boxes[1]?.open("late", (_from, reader) => got.push(reader.uint32()))
+  let isOpen = false
+  boxes[1]?.open("late", (_from, reader) => {
+    assert.ok(isOpen, "it may have to answer")
+    got.push(reader.uint32())
+  })
+  isOpen = true
+  await simulation.runAsync(20)
   assert.deepStrictEqual(got, [1, 2])
 })
 

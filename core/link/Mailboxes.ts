@@ -1,10 +1,13 @@
 /**
  * Frames that a plugin's part on one shard sends to its parts on others, in order among themselves and with all else that goes there.
  *
- * Invariant: what comes for a service that this shard has not opened yet is kept until it does: shards start one after another.
+ * Invariants
+ *  - What comes for a service that this shard has not opened yet is kept until it does: shards start one after another.
+ *  - A receiver is never called before whoever opened the mailbox has it: it may have to answer.
  */
 import { assert } from "../assert.ts"
 import { textHash } from "../collections/text-hash.ts"
+import type { ClockShape } from "../platform/Clock.ts"
 import { ByteReader, type ByteWriter } from "./bytes.ts"
 import { CHANNEL_MAILBOX, type LinkPort } from "./LinkPort.ts"
 
@@ -24,11 +27,15 @@ interface Early {
 
 export class Mailboxes {
   readonly #port: LinkPort
+  readonly #clock: Pick<ClockShape, "microtask">
+  /** Whose early frames have been read. */
   readonly #receivers = new Map<number, MailReceiver>()
   readonly #early = new Map<number, Array<Early>>()
+  readonly #opened = new Set<number>()
 
-  constructor(port: LinkPort) {
+  constructor(port: LinkPort, clock: Pick<ClockShape, "microtask">) {
     this.#port = port
+    this.#clock = clock
     port.handle(CHANNEL_MAILBOX, (from, reader) => {
       const service = reader.uint32()
       const receive = this.#receivers.get(service)
@@ -42,15 +49,14 @@ export class Mailboxes {
     })
   }
 
-  /** Opens the mailbox of a service; what has come for it is read now. */
+  /** Opens the mailbox of a service; what has come for it is read when the caller has gone on. */
   open(service: string, receive: MailReceiver): Mailbox {
     // The same on every shard, whatever plugins it has.
     const number = textHash(service)
-    assert(!this.#receivers.has(number), "the mailboxes of a shard have different numbers")
-    this.#receivers.set(number, receive)
-    const early = this.#early.get(number) ?? []
-    this.#early.delete(number)
-    for (const { from, bytes } of early) receive(from, new ByteReader().reset(bytes, 0, bytes.length))
+    assert(!this.#opened.has(number), "the mailboxes of a shard have different numbers")
+    this.#opened.add(number)
+    if (!this.#early.has(number)) this.#receivers.set(number, receive)
+    else this.#clock.microtask(() => this.#readEarly(number, receive))
     const port = this.#port
     return {
       begin: (target) => {
@@ -60,5 +66,12 @@ export class Mailboxes {
       },
       end: (writer) => port.end(writer)
     }
+  }
+
+  #readEarly(number: number, receive: MailReceiver): void {
+    const early = this.#early.get(number) ?? []
+    this.#early.delete(number)
+    this.#receivers.set(number, receive)
+    for (const { from, bytes } of early) receive(from, new ByteReader().reset(bytes, 0, bytes.length))
   }
 }

@@ -151,7 +151,7 @@ export function buildShard(
       produced.appendUnsafe(log, bytes, start, end, records)
     )
     const connections = new Connections(port)
-    const mailboxes = new Mailboxes(port)
+    const mailboxes = new Mailboxes(port, clock)
     const shard: ShardShape = {
       index,
       count: options.shards,

@@ -204,7 +204,7 @@ export class TestNode {
         acceptForwarded: () => {},
         forward: () => assert.fail("tests connect to the right shard")
       }
-      const mailboxes = new Mailboxes(port)
+      const mailboxes = new Mailboxes(port, clock)
       const shardLogs = new ShardLogs(port, turn, topics, neverProduced)
       const { random } = simulation
       const wheel = new TimerWheel(clock)

@@ -1,28 +1,24 @@
 /**
  * A map from texts to bytes in the order of the texts, for very many small entries: a million cost what their bytes take and about half of
- * that again, and no object each.
+ * that again, and no object each. Ends that many values have alike are kept once.
  *
- * Sorted pages of bounded size with the places of their entries beside them (slotted pages, as databases have them on disk); the page of
- * a key is found by bisection, and the entry within it too.
+ * Sorted pages of bounded size; the page of a key is found by bisection, and the entry within it too. What comes in the order of keys is
+ * put behind the last one.
  *
  * Invariants
  *  - Keys order by their UTF-8 bytes, each is there once; keys of all pages rise from page to page.
- *  - No page but the only one is empty. A page holds at most {@link PAGE_BYTES}, or one entry that is larger.
+ *  - No page but the only one is empty.
  */
 import { assert } from "../assert.ts"
 import { copyBytes } from "../copy-bytes.ts"
-import { textOfBytes } from "../text-of-bytes.ts"
+import { CommonTails } from "./CommonTails.ts"
+import { FIRST_BYTES, HEAD_BYTES, PAGE_BYTES, SlottedPage, VALUE_BYTES_MAX } from "./SlottedPage.ts"
 
-export const PAGE_BYTES = 16_384
-const FIRST_BYTES = 256
-const FIRST_SLOTS = 8
-/** Arrays come in multiples of this, so that memory is found again. */
-const ROUND_BYTES = 1_024
-/** Of an entry: 2 bytes length of the key, 4 of the value. */
-const HEAD_BYTES = 6
+export { PAGE_BYTES } from "./SlottedPage.ts"
+
 /** An entry of more bytes has a page of its own where it does not fit. */
 const LARGE_BYTES = PAGE_BYTES / 4
-const KEY_BYTES_MAX = 65_535
+export const KEY_BYTES_MAX = 65_535
 
 const encoder = new TextEncoder()
 
@@ -32,172 +28,15 @@ export interface PageEntry {
   readonly value: Uint8Array
 }
 
-class Page {
-  bytes: Uint8Array
-  /** Where each entry begins, in the order of keys. */
-  slots = new Uint32Array(FIRST_SLOTS)
-  count = 0
-  /** Where the next entry goes, and how many bytes before it are of entries that are gone. */
-  end = 0
-  dead = 0
-
-  constructor(capacity: number) {
-    this.bytes = new Uint8Array(capacity)
-  }
-
-  get live(): number {
-    return this.end - this.dead
-  }
-
-  keyBytes(slot: number): number {
-    const at = this.slots[slot] ?? 0
-    return ((this.bytes[at] ?? 0) << 8) | (this.bytes[at + 1] ?? 0)
-  }
-
-  valueBytes(slot: number): number {
-    const at = (this.slots[slot] ?? 0) + 2
-    const { bytes } = this
-    return (
-      (bytes[at] ?? 0) * 16_777_216 +
-      (((bytes[at + 1] ?? 0) << 16) | ((bytes[at + 2] ?? 0) << 8) | (bytes[at + 3] ?? 0))
-    )
-  }
-
-  sizeOf(slot: number): number {
-    return HEAD_BYTES + this.keyBytes(slot) + this.valueBytes(slot)
-  }
-
-  key(slot: number): string {
-    const at = (this.slots[slot] ?? 0) + HEAD_BYTES
-    return textOfBytes(this.bytes, at, at + this.keyBytes(slot))
-  }
-
-  value(slot: number): Uint8Array {
-    const at = (this.slots[slot] ?? 0) + HEAD_BYTES + this.keyBytes(slot)
-    return this.bytes.subarray(at, at + this.valueBytes(slot))
-  }
-
-  /** Below 0 where the slot's key comes before `key`, 0 where it is that. */
-  compare(slot: number, key: Uint8Array, keyLength: number): number {
-    const { bytes } = this
-    const at = (this.slots[slot] ?? 0) + HEAD_BYTES
-    const own = this.keyBytes(slot)
-    const common = Math.min(own, keyLength)
-    for (let index = 0; index < common; index++) {
-      const difference = (bytes[at + index] ?? 0) - (key[index] ?? 0)
-      if (difference !== 0) return difference
-    }
-    return own - keyLength
-  }
-
-  /** The first slot whose key is not before `key`. */
-  lowerBound(key: Uint8Array, keyLength: number): number {
-    let low = 0
-    let high = this.count
-    while (low < high) {
-      const middle = (low + high) >>> 1
-      if (this.compare(middle, key, keyLength) < 0) low = middle + 1
-      else high = middle
-    }
-    return low
-  }
-
-  /** Whether an entry of so many bytes fits, after what is dead was squeezed out if need be. More of them come next where it is the last. */
-  makeRoom(size: number, isLast: boolean): boolean {
-    if (this.end + size <= this.bytes.length) return true
-    const needed = this.live + size
-    if (needed > PAGE_BYTES && this.count > 0) return false
-    this.squeeze(withRoom(isLast && needed < PAGE_BYTES ? Math.min(PAGE_BYTES, 2 * needed) : needed))
-    return true
-  }
-
-  insert(slot: number, key: Uint8Array, keyLength: number, value: Uint8Array): void {
-    const { bytes } = this
-    const at = this.end
-    const size = value.length
-    bytes[at] = keyLength >>> 8
-    bytes[at + 1] = keyLength
-    bytes[at + 2] = size >>> 24
-    bytes[at + 3] = size >>> 16
-    bytes[at + 4] = size >>> 8
-    bytes[at + 5] = size
-    copyBytes(key, 0, keyLength, bytes, at + HEAD_BYTES)
-    bytes.set(value, at + HEAD_BYTES + keyLength)
-    this.end = at + HEAD_BYTES + keyLength + size
-    if (this.count === this.slots.length) {
-      const slots = new Uint32Array(2 * this.count)
-      slots.set(this.slots)
-      this.slots = slots
-    }
-    this.slots.copyWithin(slot + 1, slot, this.count)
-    this.slots[slot] = at
-    this.count += 1
-  }
-
-  remove(slot: number): void {
-    this.dead += this.sizeOf(slot)
-    this.slots.copyWithin(slot, slot + 1, this.count)
-    this.count -= 1
-  }
-
-  /** Moves the entries from `slot` on into a page of their own. */
-  splitAt(slot: number): Page {
-    let moved = 0
-    for (let each = slot; each < this.count; each++) moved += this.sizeOf(each)
-    const right = new Page(withRoom(moved))
-    right.take(this, slot, this.count)
-    this.dead += moved
-    this.count = slot
-    this.squeeze(withRoom(this.live))
-    return right
-  }
-
-  /** Appends entries of another page behind its own. */
-  take(other: Page, from: number, to: number): void {
-    const slots = new Uint32Array(Math.max(FIRST_SLOTS, this.count + to - from))
-    slots.set(this.slots.subarray(0, this.count))
-    this.slots = slots
-    for (let slot = from; slot < to; slot++) {
-      const at = other.slots[slot] ?? 0
-      const size = other.sizeOf(slot)
-      if (this.end + size > this.bytes.length) this.squeeze(Math.max(this.end + size, 2 * this.bytes.length))
-      this.bytes.set(other.bytes.subarray(at, at + size), this.end)
-      this.slots[this.count] = this.end
-      this.end += size
-      this.count += 1
-    }
-  }
-
-  /** Into an array of so many bytes, without what is dead. */
-  squeeze(capacity: number): void {
-    const { bytes, slots } = this
-    const squeezed = new Uint8Array(Math.max(capacity, this.live))
-    let end = 0
-    for (let slot = 0; slot < this.count; slot++) {
-      const at = slots[slot] ?? 0
-      const size = this.sizeOf(slot)
-      squeezed.set(bytes.subarray(at, at + size), end)
-      slots[slot] = end
-      end += size
-    }
-    this.bytes = squeezed
-    this.end = end
-    this.dead = 0
-  }
-}
-
-/** The size of an array for so many bytes: with an eighth for more to come, and no more than a page may hold but for one large entry. */
-function withRoom(needed: number): number {
-  if (needed > PAGE_BYTES) return needed
-  return Math.min(PAGE_BYTES, Math.max(FIRST_BYTES, Math.ceil((needed * 1.125) / ROUND_BYTES) * ROUND_BYTES))
-}
-
 export class OrderedPages {
-  readonly #pages: Array<Page> = [new Page(FIRST_BYTES)]
+  readonly #pages: Array<SlottedPage> = [new SlottedPage(FIRST_BYTES)]
+  readonly #tails = new CommonTails()
   #size = 0
   /** The key that is looked for. */
   #key = new Uint8Array(256)
   #keyLength = 0
+  /** A value and its tail, for who visits. */
+  #joined = new Uint8Array(256)
 
   get size(): number {
     return this.#size
@@ -215,18 +54,30 @@ export class OrderedPages {
     this.#look(key)
     const page = this.#page(this.#pageOf())
     const slot = page.lowerBound(this.#key, this.#keyLength)
-    return this.#isAt(page, slot) ? page.value(slot) : undefined
+    return this.#isAt(page, slot) ? this.#valueOf(page, slot) : undefined
   }
 
   /** Copies the value in. Keys have at most 65,535 bytes. */
   set(key: string, value: Uint8Array): void {
     this.#look(key)
-    const at = this.#pageOf()
-    const page = this.#page(at)
-    const slot = page.lowerBound(this.#key, this.#keyLength)
-    if (this.#isAt(page, slot)) page.remove(slot)
-    else this.#size += 1
-    this.#insert(at, slot, value)
+    this.#set(value, 0, value.length)
+  }
+
+  /** The same of a key that is `bytes[start, end)`, in UTF-8, and the value `from[valueStart, valueEnd)`. */
+  setBytes(
+    bytes: Uint8Array,
+    start: number,
+    end: number,
+    from: Uint8Array,
+    valueStart: number,
+    valueEnd: number
+  ): void {
+    const length = end - start
+    assert(length <= KEY_BYTES_MAX, "a key has a bounded length")
+    if (this.#key.length < length) this.#key = new Uint8Array(length)
+    copyBytes(bytes, start, end, this.#key, 0)
+    this.#keyLength = length
+    this.#set(from, valueStart, valueEnd)
   }
 
   /** False where the key was not there. */
@@ -236,11 +87,11 @@ export class OrderedPages {
     const page = this.#page(at)
     const slot = page.lowerBound(this.#key, this.#keyLength)
     if (!this.#isAt(page, slot)) return false
-    page.remove(slot)
+    this.#remove(page, slot)
     this.#size -= 1
     if (page.count === 0) {
       if (this.#pages.length > 1) this.#pages.splice(at, 1)
-      else this.#pages[0] = new Page(FIRST_BYTES)
+      else this.#pages[0] = new SlottedPage(FIRST_BYTES)
     } else this.#merge(at)
     return true
   }
@@ -252,32 +103,98 @@ export class OrderedPages {
     let slot = this.#page(at).lowerBound(this.#key, this.#keyLength)
     for (; at < this.#pages.length; at++) {
       const page = this.#page(at)
-      for (; slot < page.count; slot++) yield { key: page.key(slot), value: page.value(slot) }
+      for (; slot < page.count; slot++) yield { key: page.key(slot), value: this.#valueOf(page, slot) }
       slot = 0
     }
   }
 
-  #insert(at: number, slot: number, value: Uint8Array): void {
+  /**
+   * Calls `found` with each entry from the key `start` on, in order, until it returns false; the value is `bytes[start, end)`, borrowed until
+   * then. The map must not change meanwhile.
+   */
+  visit(start: string, found: (key: string, bytes: Uint8Array, start: number, end: number) => boolean): void {
+    this.#look(start)
+    let at = this.#pageOf()
+    let slot = this.#page(at).lowerBound(this.#key, this.#keyLength)
+    for (; at < this.#pages.length; at++) {
+      const page = this.#page(at)
+      for (; slot < page.count; slot++) {
+        const tail = page.tail(slot)
+        const from = page.valueStart(slot)
+        const end = from + page.valueBytes(slot)
+        const goesOn =
+          tail === 0
+            ? found(page.key(slot), page.bytes, from, end)
+            : found(page.key(slot), this.#joined, 0, this.#join(page.bytes, from, end, this.#tails.bytesOf(tail)))
+        if (!goesOn) return
+      }
+      slot = 0
+    }
+  }
+
+  #valueOf(page: SlottedPage, slot: number): Uint8Array {
+    const start = page.valueStart(slot)
+    const own = page.bytes.subarray(start, start + page.valueBytes(slot))
+    const tail = page.tail(slot)
+    if (tail === 0) return own
+    const end = this.#tails.bytesOf(tail)
+    const value = new Uint8Array(own.length + end.length)
+    value.set(own)
+    value.set(end, own.length)
+    return value
+  }
+
+  /** Puts `bytes[start, end)` and a tail together; returns how long that is. */
+  #join(bytes: Uint8Array, start: number, end: number, tail: Uint8Array): number {
+    const length = end - start + tail.length
+    if (this.#joined.length < length) this.#joined = new Uint8Array(2 * length)
+    copyBytes(bytes, start, end, this.#joined, 0)
+    return copyBytes(tail, 0, tail.length, this.#joined, end - start)
+  }
+
+  /** Of the key that is looked for. */
+  #set(bytes: Uint8Array, start: number, end: number): void {
+    const at = this.#pageOf()
     const page = this.#page(at)
-    const size = HEAD_BYTES + this.#keyLength + value.length
+    const slot = page.lowerBound(this.#key, this.#keyLength)
+    const tail = this.#tails.take(bytes, start, end)
+    if (this.#isAt(page, slot)) this.#remove(page, slot)
+    else this.#size += 1
+    const ownEnd = end - this.#tails.bytesOf(tail).length
+    assert(ownEnd - start <= VALUE_BYTES_MAX, "a value has a bounded length")
+    this.#insert(at, slot, tail, bytes, start, ownEnd)
+  }
+
+  #remove(page: SlottedPage, slot: number): void {
+    this.#tails.release(page.tail(slot))
+    page.remove(slot)
+  }
+
+  #insert(at: number, slot: number, tail: number, bytes: Uint8Array, start: number, end: number): void {
+    const page = this.#page(at)
+    const size = HEAD_BYTES + this.#keyLength + end - start
     if (page.makeRoom(size, slot === page.count)) {
-      page.insert(slot, this.#key, this.#keyLength, value)
+      page.insert(slot, this.#key, this.#keyLength, tail, bytes, start, end)
       return
     }
     if (slot === page.count || slot === 0 || size > LARGE_BYTES) {
       // In order, or large: a page begins with it. What stands behind it goes into another one.
-      const added = new Page(FIRST_BYTES)
+      // Behind a full last page more will come.
+      const isLast = slot === page.count && at === this.#pages.length - 1
+      const added = new SlottedPage(isLast ? PAGE_BYTES : FIRST_BYTES)
       added.makeRoom(size, false)
-      added.insert(0, this.#key, this.#keyLength, value)
+      added.insert(0, this.#key, this.#keyLength, tail, bytes, start, end)
       if (slot === 0) this.#pages.splice(at, 0, added)
       else if (slot === page.count) this.#pages.splice(at + 1, 0, added)
       else this.#pages.splice(at + 1, 0, added, page.splitAt(slot))
       return
     }
-    const half = page.count >>> 1
+    // Near the end of all, what comes is nearly in order: what is before it stays together.
+    const isNearEnd = at === this.#pages.length - 1 && slot > (page.count >>> 2) * 3
+    const half = isNearEnd ? slot : page.count >>> 1
     this.#pages.splice(at + 1, 0, page.splitAt(half))
-    if (slot <= half) this.#insert(at, slot, value)
-    else this.#insert(at + 1, slot - half, value)
+    if (slot <= half) this.#insert(at, slot, tail, bytes, start, end)
+    else this.#insert(at + 1, slot - half, tail, bytes, start, end)
   }
 
   /** One that became small is joined with a neighbour that leaves room. */
@@ -302,7 +219,7 @@ export class OrderedPages {
     assert(this.#keyLength <= KEY_BYTES_MAX, "a key has a bounded length")
   }
 
-  #isAt(page: Page, slot: number): boolean {
+  #isAt(page: SlottedPage, slot: number): boolean {
     return slot < page.count && page.compare(slot, this.#key, this.#keyLength) === 0
   }
 
@@ -320,7 +237,7 @@ export class OrderedPages {
     return low
   }
 
-  #page(at: number): Page {
+  #page(at: number): SlottedPage {
     const page = this.#pages[at]
     assert(page !== undefined, "there is a page for every key")
     return page

@@ -26,6 +26,12 @@ export interface MetaChange {
   readonly revision: number
 }
 
+/**
+ * Told of an entry that is there: its value is `bytes[start, end)`, borrowed until this returns. Nothing is written by then, in this call or
+ * by it.
+ */
+export type MetaFound = (key: string, bytes: Uint8Array, start: number, end: number, version: number) => void
+
 /** Writes apply only while every key still has the version named here; 0 = the key must not be there. */
 export interface MetaTransaction {
   readonly compare: ReadonlyArray<{ readonly key: string; readonly version: number }>
@@ -47,8 +53,15 @@ export interface MetaStoreShape {
   /** Entries whose key begins with `prefix`, in key order, from after `cursor`, at most `limit`. */
   range(prefix: string, cursor: string, limit: number): Effect.Effect<ReadonlyArray<MetaEntry>, MetaStoreError>
   transact(transaction: MetaTransaction): Effect.Effect<MetaTransactionResult, MetaStoreError>
-  /** Calls `changed` for what is there now and then for every change under `prefix`, for the life of the scope. */
-  watch(prefix: string, changed: (change: MetaChange) => void): Effect.Effect<void, MetaStoreError, Scope.Scope>
+  /**
+   * Calls `changed` for what is there now and then for every change under `prefix`, for the life of the scope. With `found` a store may tell
+   * that of what is there now instead, in the order of keys: a million entries are then no objects.
+   */
+  watch(
+    prefix: string,
+    changed: (change: MetaChange) => void,
+    found?: MetaFound
+  ): Effect.Effect<void, MetaStoreError, Scope.Scope>
   /** A lease of `ttlMs`; keys written under it vanish when it is not kept alive. */
   grantLease(ttlMs: number): Effect.Effect<number, MetaStoreError>
   keepLeaseAlive(lease: number): Effect.Effect<void, MetaStoreError>

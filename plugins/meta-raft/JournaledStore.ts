@@ -23,6 +23,7 @@ import {
   type LogShape,
   type MetaChange,
   type MetaEntry,
+  type MetaFound,
   MetaStoreError,
   type MetaStoreShape,
   type MetaTransaction,
@@ -174,8 +175,12 @@ export class JournaledStore implements MetaStoreShape, JournalConsumer {
     )
   }
 
-  watch(prefix: string, changed: (change: MetaChange) => void): Effect.Effect<void, MetaStoreError, Scope.Scope> {
-    const begin = this.#read(() => this.#watches.add(prefix, changed, this.#state))
+  watch(
+    prefix: string,
+    changed: (change: MetaChange) => void,
+    found?: MetaFound
+  ): Effect.Effect<void, MetaStoreError, Scope.Scope> {
+    const begin = this.#read(() => this.#watches.add(prefix, changed, this.#state, found))
     return Effect.acquireRelease(begin, (end) => Effect.sync(end)).pipe(Effect.asVoid)
   }
 

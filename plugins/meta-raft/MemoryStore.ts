@@ -4,6 +4,7 @@ import {
   type ClockShape,
   type MetaChange,
   type MetaEntry,
+  type MetaFound,
   MetaStoreError,
   type MetaStoreShape,
   type MetaTransaction,
@@ -42,8 +43,12 @@ export class MemoryStore implements MetaStoreShape {
     })
   }
 
-  watch(prefix: string, changed: (change: MetaChange) => void): Effect.Effect<void, never, Scope.Scope> {
-    const begin = Effect.sync(() => this.#watches.add(prefix, changed, this.#state))
+  watch(
+    prefix: string,
+    changed: (change: MetaChange) => void,
+    found?: MetaFound
+  ): Effect.Effect<void, never, Scope.Scope> {
+    const begin = Effect.sync(() => this.#watches.add(prefix, changed, this.#state, found))
     return Effect.acquireRelease(begin, (end) => Effect.sync(end)).pipe(Effect.asVoid)
   }
 

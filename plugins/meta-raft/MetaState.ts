@@ -7,16 +7,17 @@
  *  - A key that hangs on a lease is removed in the revision in which the lease ends.
  */
 import {
-  ByteReader,
   ByteWriter,
   type MetaChange,
   type MetaEntry,
+  type MetaFound,
   type MetaTransaction,
   type MetaTransactionResult,
-  OrderedPages
+  OrderedPages,
+  textOfBytes
 } from "../../core/mod.ts"
 import type { MetaCommand } from "./commands.ts"
-import type { SnapshotHead, SnapshotTarget, StoredValue } from "./snapshot-format.ts"
+import type { SnapshotEntry, SnapshotHead, SnapshotTarget, StoredValue } from "./snapshot-format.ts"
 
 /** What came of a command; `lease` is 0 where there is no such lease. */
 export type MetaOutcome =
@@ -28,6 +29,14 @@ interface Lease {
   readonly keys: Set<string>
 }
 
+/** What stands before the value of an entry. */
+interface RecordNumbers {
+  version: number
+  lease: number
+  /** Where the value begins. */
+  end: number
+}
+
 export class MetaState implements SnapshotTarget {
   revision = 0
   /** Called once with the changes of each command that had some, in order, when all of it is applied. */
@@ -35,7 +44,7 @@ export class MetaState implements SnapshotTarget {
   readonly #entries = new OrderedPages()
   readonly #leases = new Map<number, Lease>()
   readonly #writer = new ByteWriter()
-  readonly #reader = new ByteReader()
+  readonly #numbers: RecordNumbers = { version: 0, lease: 0, end: 0 }
   #changes: Array<MetaChange> = []
   #nextLease = 1
 
@@ -72,6 +81,17 @@ export class MetaState implements SnapshotTarget {
     for (const { key, value } of this.#entries.from(start)) yield { key, stored: this.#storedIn(value) }
   }
 
+  /** Tells of all entries under a prefix, in order; see {@link MetaFound}. */
+  visit(prefix: string, found: MetaFound): void {
+    const numbers = this.#numbers
+    this.#entries.visit(prefix, (key, bytes, start, end) => {
+      if (!key.startsWith(prefix)) return false
+      readNumbers(bytes, start, numbers)
+      found(key, bytes, numbers.end, end, numbers.version)
+      return true
+    })
+  }
+
   /** Leases and how long they run without being kept alive, in milliseconds. */
   *leases(): Iterable<{ readonly lease: number; readonly ttlMs: number }> {
     for (const [lease, { ttlMs }] of this.#leases) yield { lease, ttlMs }
@@ -84,14 +104,22 @@ export class MetaState implements SnapshotTarget {
 
   // What a snapshot tells.
 
-  entry(key: string, stored: StoredValue): void {
-    this.#unlease(key)
-    this.#put(key, stored)
-    if (stored.lease === 0) return
+  entry({ bytes, keyStart, keyEnd, version, lease, valueStart, valueEnd }: SnapshotEntry): void {
+    // A key is made a text only where that is of use: there may be a million.
+    const isPlain = lease === 0 && this.#leases.size === 0
+    const key = isPlain ? "" : textOfBytes(bytes, keyStart, keyEnd)
+    if (!isPlain) this.#unlease(key)
+    const writer = this.#writer
+    writer.reset()
+    writeUnsigned(writer, version)
+    writeUnsigned(writer, lease)
+    writer.raw(bytes, valueStart, valueEnd)
+    this.#entries.setBytes(bytes, keyStart, keyEnd, writer.bytes, 0, writer.length)
+    if (lease === 0) return
     // How long it runs is told at the end.
-    const lease = this.#leases.get(stored.lease) ?? { ttlMs: 0, keys: new Set() }
-    lease.keys.add(key)
-    this.#leases.set(stored.lease, lease)
+    const found = this.#leases.get(lease) ?? { ttlMs: 0, keys: new Set() }
+    found.keys.add(key)
+    this.#leases.set(lease, found)
   }
 
   removed(key: string): void {
@@ -171,6 +199,7 @@ export class MetaState implements SnapshotTarget {
 
   /** The key hangs on no lease any more. */
   #unlease(key: string): void {
+    if (this.#leases.size === 0) return
     const lease = this.stored(key)?.lease ?? 0
     if (lease !== 0) this.#leases.get(lease)?.keys.delete(key)
   }
@@ -178,21 +207,47 @@ export class MetaState implements SnapshotTarget {
   #put(key: string, { version, lease, value }: StoredValue): void {
     const writer = this.#writer
     writer.reset()
-    writer.uint53(version)
-    writer.uint53(lease)
+    writeUnsigned(writer, version)
+    writeUnsigned(writer, lease)
     writer.raw(value, 0, value.length)
     this.#entries.set(key, writer.bytes.subarray(0, writer.length))
   }
 
   #storedIn(record: Uint8Array): StoredValue {
-    const reader = this.#reader.reset(record, 0, record.length)
-    const [version, lease] = [reader.uint53(), reader.uint53()]
-    return { version, lease, value: record.subarray(reader.position) }
+    const numbers = this.#numbers
+    readNumbers(record, 0, numbers)
+    return { version: numbers.version, lease: numbers.lease, value: record.subarray(numbers.end) }
   }
 
   #publish(): void {
     const changes = this.#changes
     this.#changes = []
     if (changes.length > 0) this.changed(changes)
+  }
+}
+
+/** A whole number from 0 to 2^53 - 1: seven bits a byte, low ones first, the top bit of each but the last set. */
+function writeUnsigned(writer: ByteWriter, value: number): void {
+  let rest = value
+  while (rest >= 128) {
+    writer.uint8((rest % 128) | 128)
+    rest = Math.floor(rest / 128)
+  }
+  writer.uint8(rest)
+}
+
+function readNumbers(bytes: Uint8Array, start: number, numbers: RecordNumbers): void {
+  numbers.end = start
+  numbers.version = readUnsigned(bytes, numbers)
+  numbers.lease = readUnsigned(bytes, numbers)
+}
+
+/** Reads the number at `at.end`, and moves that behind it. */
+function readUnsigned(bytes: Uint8Array, at: { end: number }): number {
+  let value = 0
+  for (let weight = 1; ; weight *= 128) {
+    const byte = bytes[at.end++] ?? 0
+    value += (byte & 127) * weight
+    if (byte < 128) return value
   }
 }

@@ -6,7 +6,7 @@
  *    another, writes while it is told.
  *  - Nobody is told in the middle of a command, nor after its watch has ended.
  */
-import type { MetaChange, MetaEntry } from "../../core/mod.ts"
+import type { MetaChange, MetaEntry, MetaFound } from "../../core/mod.ts"
 
 /** Entries that a new watcher is told of at a time, so that many never lie in memory twice. */
 const PAGE_LENGTH = 1_000
@@ -15,6 +15,7 @@ const PAGE_LENGTH = 1_000
 export interface WatchedState {
   readonly revision: number
   range(prefix: string, cursor: string, limit: number): ReadonlyArray<MetaEntry>
+  visit(prefix: string, found: MetaFound): void
 }
 
 interface Watcher {
@@ -34,10 +35,21 @@ export class Watches {
   #messages: Array<Message> = []
   #isTelling = false
 
-  /** Adds a watcher and tells it of what is there; the result ends the watch. */
-  add(prefix: string, changed: (change: MetaChange) => void, state: WatchedState): () => void {
+  /** Adds a watcher and tells it, or `found`, of what is there; the result ends the watch. */
+  add(prefix: string, changed: (change: MetaChange) => void, state: WatchedState, found?: MetaFound): () => void {
     const watcher: Watcher = { prefix, changed, waiting: [] }
     this.#watchers.add(watcher)
+    if (found === undefined) this.#tellAll(watcher, state)
+    else state.visit(prefix, found)
+    for (const change of watcher.waiting ?? []) this.#messages.push({ watcher, change })
+    watcher.waiting = undefined
+    this.#tell()
+    return () => void this.#watchers.delete(watcher)
+  }
+
+  /** Tells a watcher of what is there; it may write meanwhile. */
+  #tellAll(watcher: Watcher, state: WatchedState): void {
+    const { prefix, changed } = watcher
     const { revision: until } = state
     for (let cursor = ""; this.#watchers.has(watcher); ) {
       const page = state.range(prefix, cursor, PAGE_LENGTH)
@@ -49,10 +61,6 @@ export class Watches {
       if (last === undefined || page.length < PAGE_LENGTH) break
       cursor = last.key
     }
-    for (const change of watcher.waiting ?? []) this.#messages.push({ watcher, change })
-    watcher.waiting = undefined
-    this.#tell()
-    return () => void this.#watchers.delete(watcher)
   }
 
   /** Tells everybody of the changes of one command, which has been applied. */

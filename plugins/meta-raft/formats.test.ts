@@ -2,18 +2,14 @@ import assert from "node:assert/strict"
 import { test } from "node:test"
 import { Effect } from "effect"
 import fc from "fast-check"
-import { ByteWriter, crc32c } from "../../core/mod.ts"
+import { ByteWriter, crc32c, textOfBytes } from "../../core/mod.ts"
 import { SimulatedFiles } from "../../core/platform/simulated-files.ts"
 import { decodeCommand, encodeCommand, type MetaCommand, MetaFormatFault } from "./commands.ts"
 import { StoredLog, writeRecord } from "./log-record.ts"
+import { MetaState } from "./MetaState.ts"
 import { readSnapshot } from "./read-snapshot.ts"
-import {
-  SnapshotDecoder,
-  SnapshotEncoder,
-  type SnapshotHead,
-  type SnapshotTarget,
-  type StoredValue
-} from "./snapshot-format.ts"
+import { SnapshotDecoder } from "./SnapshotDecoder.ts"
+import { SnapshotEncoder, type SnapshotEntry, type SnapshotHead, type SnapshotTarget } from "./snapshot-format.ts"
 
 const text = (value: string): Uint8Array => new TextEncoder().encode(value)
 
@@ -113,8 +109,9 @@ type States = typeof states extends fc.Arbitrary<infer Value> ? Value : never
 class Told implements SnapshotTarget {
   readonly entries = new Map<string, unknown>()
   last: SnapshotHead | undefined
-  entry(key: string, { version, lease, value }: StoredValue): void {
-    this.entries.set(key, { version, lease, value: value.slice() })
+  entry({ bytes, keyStart, keyEnd, valueStart, valueEnd, version, lease }: SnapshotEntry): void {
+    const key = textOfBytes(bytes, keyStart, keyEnd)
+    this.entries.set(key, { version, lease, value: bytes.slice(valueStart, valueEnd) })
   }
   removed(key: string): void {
     this.entries.delete(key)
@@ -153,7 +150,7 @@ function expected(given: States, count: number): Told {
   for (const { changes, head: each } of given.slice(0, count)) {
     for (const { key, stored } of changes) {
       if (stored === null) told.removed(key)
-      else told.entry(key, stored)
+      else told.entries.set(key, { ...stored })
     }
     told.head(structuredClone(each))
   }
@@ -265,6 +262,19 @@ test("a snapshot of format 1 is read, and is not to be appended to", async () =>
     damaged[place] = (damaged[place] ?? 0) ^ 1
     await assert.rejects(read(damaged), /it is damaged/)
     await assert.rejects(read(bytes.subarray(0, place)), /it is damaged/)
+  }
+})
+
+test("a length that no key and no value has is damage, however much follows", async () => {
+  const encoder = new SnapshotEncoder()
+  encoder.begin()
+  encoder.entry("k", { version: 1, lease: 0, value: new Uint8Array(200_000) })
+  const bytes = encoder.take().slice()
+  for (const place of [14, 12 + 5 + 1 + 16]) {
+    const damaged = bytes.slice()
+    damaged[place] = (damaged[place] ?? 0) | 1
+    if (place > 14) damaged[place] = 0x7f
+    await assert.rejects(read(damaged, new MetaState()), /it is damaged: its checksum is that of other content/)
   }
 })
 

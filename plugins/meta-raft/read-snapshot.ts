@@ -1,14 +1,8 @@
 /** A snapshot of any version, read piece by piece. */
 import { ByteReader, crc32cUpdate, type FilesShape, type OpenFile } from "../../core/mod.ts"
 import { MetaFormatFault } from "./commands.ts"
-import {
-  MARK,
-  MARK_AND_VERSION_BYTES,
-  SNAPSHOT_VERSION,
-  SnapshotDecoder,
-  type SnapshotEnd,
-  type SnapshotTarget
-} from "./snapshot-format.ts"
+import { SnapshotDecoder, type SnapshotEnd } from "./SnapshotDecoder.ts"
+import { MARK, MARK_AND_VERSION_BYTES, SNAPSHOT_VERSION, type SnapshotTarget } from "./snapshot-format.ts"
 import { decodeSnapshotV1 } from "./snapshot-v1.ts"
 
 /** Bytes that are read at a time. */
@@ -49,12 +43,13 @@ export async function readSnapshot(
       throw new MetaFormatFault(`it has version ${version}; this release reads ${SNAPSHOT_VERSION} and older`)
     }
     const decoder = new SnapshotDecoder(target, start)
+    const piece = new Uint8Array(Math.min(size, READ_BYTES))
     for (let position = start.length; position < size; ) {
-      const bytes = await readAt(file, position, Math.min(size, position + READ_BYTES))
-      if (bytes.length === 0) break
-      decoder.feed(bytes)
-      position += bytes.length
-      await pace(bytes.length)
+      const length = await file.read(piece, 0, Math.min(size - position, piece.length), position)
+      if (length === 0) break
+      decoder.feed(piece.subarray(0, length))
+      position += length
+      await pace(length)
     }
     return { ...decoder.finish(), size, isAppendable: true }
   } finally {

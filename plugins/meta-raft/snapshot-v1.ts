@@ -25,10 +25,11 @@ export function decodeSnapshotV1(bytes: Uint8Array, target: SnapshotTarget): Sna
   const [leaseCount, entryCount] = [reader.uint32(), reader.uint32()]
   const leases = Array.from({ length: leaseCount }, () => ({ lease: reader.uint53(), ttlMs: reader.uint53() }))
   for (let count = 0; count < entryCount; count++) {
-    const key = reader.text()
+    const keyStart = reader.blockStart()
+    const keyEnd = reader.position
     const [version, lease] = [reader.uint53(), reader.uint53()]
-    const start = reader.blockStart()
-    target.entry(key, { version, lease, value: bytes.subarray(start, reader.position) })
+    const valueStart = reader.blockStart()
+    target.entry({ bytes, keyStart, keyEnd, valueStart, valueEnd: reader.position, version, lease })
   }
   if (reader.position !== end) throw new MetaFormatFault("it is damaged: more follows than it says it holds")
   const told: SnapshotHead = { journalIndex, lastIndex, lastTerm, hardState, revision, nextLease, leases }

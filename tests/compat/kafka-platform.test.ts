@@ -70,6 +70,12 @@ async function freePort(): Promise<number> {
   return typeof address === "object" && address !== null ? address.port : 0
 }
 
+/** Of a connector, as Connect tells it. */
+interface Status {
+  readonly connector?: { readonly state: string }
+  readonly tasks?: ReadonlyArray<{ readonly state: string }>
+}
+
 /** A broker that comes back at its address. */
 async function brokerAt(port: number, data: string): Promise<Broker> {
   return startBroker({
@@ -132,10 +138,10 @@ test.skipIf(!canRun)(
       const content = body === undefined ? {} : { body: JSON.stringify(body) }
       const headers = { "content-type": "application/json" }
       const answer = await fetch(`${rest}${path}`, { method, headers, ...content }).catch(() => undefined)
-      return answer?.ok === true ? answer.json() : undefined
+      return answer?.ok === true ? ((await answer.json()) as unknown) : undefined
     }
     const isRunning = async (name: string): Promise<boolean> => {
-      const status = await ask("GET", `/connectors/${name}/status`)
+      const status = (await ask("GET", `/connectors/${name}/status`)) as Status | undefined
       return status?.connector?.state === "RUNNING" && status?.tasks?.[0]?.state === "RUNNING"
     }
     let connect = worker()

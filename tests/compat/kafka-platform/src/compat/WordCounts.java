@@ -3,7 +3,6 @@ package compat;
 import java.time.Duration;
 import java.util.Arrays;
 import java.util.Properties;
-import java.util.concurrent.CountDownLatch;
 import org.apache.kafka.common.serialization.Serdes;
 import org.apache.kafka.streams.KafkaStreams;
 import org.apache.kafka.streams.StreamsBuilder;
@@ -39,12 +38,8 @@ public final class WordCounts {
             .count(Materialized.as("counts"))
             .toStream()
             .to(arguments[3], Produced.with(Serdes.String(), Serdes.Long()));
-        var running = new CountDownLatch(1);
         try (var streams = new KafkaStreams(builder.build(), settings)) {
-            streams.setStateListener((now, before) -> {
-                if (now == KafkaStreams.State.RUNNING) running.countDown();
-                System.out.println("state " + now);
-            });
+            streams.setStateListener((now, before) -> System.out.println("state " + now));
             streams.start();
             while (System.in.read() >= 0) { /* until it is closed */ }
             streams.close(Duration.ofSeconds(10));

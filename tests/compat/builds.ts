@@ -37,12 +37,12 @@ function goProgram(name: string, args: ReadonlyArray<string>): Tool {
   return status === 0 ? { path } : { missing: "tests/compat/go is not built: go -C tests/compat/go mod download" }
 }
 
-/** The program of `java/`; `javaArguments` run it. */
+/** The programs of `java/`; {@link javaArguments} run one. */
 export function javaClient(): Tool {
   const java = programPath("java")
   if (java === undefined) return { missing: "java is not installed" }
   const source = join(ROOT, "tests/compat/java")
-  if (isNewerThan(join(CACHE, "java/classes/compat/Suite.class"), source)) return { path: java }
+  if (isNewerThan(join(CACHE, "java/classes/compat/KafkaSuite.class"), source)) return { path: java }
   const mvn = programPath("mvn")
   const { status } =
     mvn === undefined
@@ -51,11 +51,10 @@ export function javaClient(): Tool {
   return status === 0 ? { path: java } : { missing: "tests/compat/java is not built: mvn -f tests/compat/java compile" }
 }
 
-export const javaArguments: ReadonlyArray<string> = [
-  "-cp",
-  [join(CACHE, "java/classes"), join(CACHE, "java/libraries/*")].join(process.platform === "win32" ? ";" : ":"),
-  "compat.Suite"
-]
+export function javaArguments(program: "Suite" | "KafkaSuite", what: string): ReadonlyArray<string> {
+  const path = [join(CACHE, "java/classes"), join(CACHE, "java/libraries/*")]
+  return ["-cp", path.join(process.platform === "win32" ? ";" : ":"), `compat.${program}`, what]
+}
 
 /** Whether the file is there and no file of the folder was changed since. */
 function isNewerThan(path: string, folder: string): boolean {

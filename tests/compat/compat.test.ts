@@ -9,8 +9,13 @@ const goOwn = goTests("paho-own", "github.com/eclipse/paho.mqtt.golang")
 const java = javaClient()
 compatSuite([
   // First those that take longest: they mostly wait.
-  { name: "paho-java", runner: java, args: [...javaArguments, "3"] },
-  { name: "paho-java5", runner: java, args: [...javaArguments, "5"] },
+  { name: "paho-java", runner: java, args: javaArguments("Suite", "3") },
+  { name: "paho-java5", runner: java, args: javaArguments("Suite", "5") },
+  ...["groups", "producer", "consumer", "admin"].map((what) => ({
+    name: `kafka-java-${what}`,
+    runner: java,
+    args: javaArguments("KafkaSuite", what)
+  })),
   {
     name: "paho-go-own",
     runner: bun,

@@ -45,6 +45,8 @@ export class JournaledPartition implements Partition {
   isRemoved = false
   /** No leader epoch is left to append under until the next start. */
   isFenced = false
+  /** When a checkpoint was told to look at the ages of its batches, ms since 1970; 0 = not since it is in memory. */
+  agesLookedAtMs = 0
   /** Operations that are not put away, and of them those that are no appends. */
   pending = 0
   pendingChanges = 0

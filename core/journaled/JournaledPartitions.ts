@@ -28,7 +28,7 @@ import {
   writePartitionRemoved
 } from "../log/partition-operations.ts"
 import * as recordBatch from "../log/record-batch.ts"
-import { type Batch, type Change, isBatch, type Operation } from "./Batch.ts"
+import { type Batch, type Change, isBatch, makeBatch, type Operation } from "./Batch.ts"
 import type { Epochs } from "./Epochs.ts"
 import type { HotBatches } from "./HotBatches.ts"
 import type { JournaledPartition } from "./JournaledPartition.ts"
@@ -163,7 +163,7 @@ export class JournaledPartitions implements PartitionHost {
     recordBatch.writeInt64(this.#head, 9, appendedAtMs)
     const index = this.journal.nextIndex
     this.journal.submitOperation(this.#parts.kind, durability, this.#head, bytes, 0, bytes.length)
-    const batch = { partition, base, next, bytes, index, durability, appendedAtMs, isCut: false, isCounted: true }
+    const batch = makeBatch({ partition, base, next, bytes, index, durability, appendedAtMs })
     this.#operations.push(batch)
     this.#uncommitted[durability].push(batch)
     this.pendingBytes += bytes.length + BATCH_BYTES
@@ -261,7 +261,7 @@ export class JournaledPartitions implements PartitionHost {
       epochs.replayed(partition.leaderEpoch)
       if (first < partition.logEndOffset) this.#cutReplayed(partition, first)
       if (partition.logStartOffset === partition.logEndOffset) partition.logStartOffset = first
-      const batch = { ...base, base: first, next, bytes, appendedAtMs, isCut: false, isCounted: true }
+      const batch = makeBatch({ ...base, base: first, next, bytes, appendedAtMs })
       partition.addBatch(batch)
       partition.highWatermark = next
       this.#operations.push(batch)
@@ -320,6 +320,8 @@ export class JournaledPartitions implements PartitionHost {
   #make(partition: JournaledPartition, durability: Durability): void {
     const { tenant, topicId, partition: place } = partition.key
     this.#table.giveRow(partition)
+    // Nothing in it is older than now.
+    partition.agesLookedAtMs = this.#parts.nowMs()
     // Nobody waits for it alone.
     this.#submit(partition, "made", durability, (writer) =>
       writeMade(writer, partition.id, tenant, topicId, place)

@@ -33,9 +33,13 @@ export const LINGER_MS = 10
 
 /** One message may be as large as a packet may be; a batch with such a record is sealed at once. */
 export const RECORD_BYTES_MAX = 536_870_912
-/** Builders kept for the next batch, whichever partition it is for: a partition that gathers nothing holds none. */
-const SPARE_BUILDERS_MAX = 64
+/**
+ * Bytes of builders that are kept for the next batch, whichever partition it is for: a partition that gathers nothing holds none. One turn
+ * may gather for thousands of partitions.
+ */
+const SPARE_BYTES_MAX = 4_194_304
 const spareBuilders: Array<RecordBatchBuilder> = []
+let spareBytes = 0
 
 /** Told when records became readable, and when none will be any more. */
 export interface PartitionWaiter {
@@ -159,7 +163,7 @@ export class PartitionLog implements TurnTask {
   takeUnsafe(message: Message): number {
     const full = this.#room?.refusal ?? 0
     if (full !== 0) return full
-    const builder = (this.#builder ??= spareBuilders.pop() ?? new RecordBatchBuilder(RECORD_BYTES_MAX))
+    const builder = (this.#builder ??= takeBuilder())
     const offset = this.#endOffset + builder.recordCount
     if (offset >= this.#askAt && !this.#mayEndAt(offset + 1)) return BACKLOG
     const extra = deliveryHeaders(message.qos, message.retain)
@@ -393,7 +397,16 @@ export class PartitionLog implements TurnTask {
   }
 }
 
+function takeBuilder(): RecordBatchBuilder {
+  const spare = spareBuilders.pop()
+  if (spare === undefined) return new RecordBatchBuilder(RECORD_BYTES_MAX)
+  spareBytes -= spare.bytes.length
+  return spare
+}
+
 function giveBack(builder: RecordBatchBuilder): void {
   builder.reset()
-  if (spareBuilders.length < SPARE_BUILDERS_MAX) spareBuilders.push(builder)
+  if (spareBytes + builder.bytes.length > SPARE_BYTES_MAX) return
+  spareBytes += builder.bytes.length
+  spareBuilders.push(builder)
 }

@@ -76,6 +76,12 @@ export class TicketStream {
     if (this.#failures.length > FAILURES_MAX) this.#failures.shift()
   }
 
+  /** Ends all tickets that are not committed with `outcome`. */
+  failAll(outcome: number): void {
+    this.fail(this.#committed + 1, this.#issued, outcome)
+    this.commit(this.#issued)
+  }
+
   /** What a ticket was told to have failed with by {@link TicketStream.fail}; 0 = it was not. For any who want to know. */
   failureOf(ticket: number): number {
     const failures = this.#failures

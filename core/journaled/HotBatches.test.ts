@@ -22,7 +22,9 @@ function make(bytesMax: number) {
   return {
     hot,
     evicted,
-    add: (...bases: ReadonlyArray<number>) => bases.forEach((base) => hot.add(batches[base]!)),
+    add: (...bases: ReadonlyArray<number>) => {
+      for (const base of bases) hot.add(batches[base] as Batch)
+    },
     batches
   }
 }
@@ -31,12 +33,12 @@ test("those that were used the longest ago go first, and the bound holds", () =>
   const { hot, evicted, add, batches } = make(3_000)
   add(0, 1, 2)
   assert.deepEqual([hot.bytes, evicted], [3_000, []])
-  hot.touch(batches[0]!)
+  hot.touch(batches[0] as Batch)
   add(3)
   assert.deepEqual([hot.bytes, evicted], [3_000, [1]])
   // Twice is once, and one that is not kept is not used.
   add(3)
-  hot.touch(batches[1]!)
+  hot.touch(batches[1] as Batch)
   add(4)
   assert.deepEqual([hot.bytes, evicted], [3_000, [1, 2]])
   add(5)
@@ -46,10 +48,10 @@ test("those that were used the longest ago go first, and the bound holds", () =>
 test("what is removed takes no room, wherever it stood", () => {
   const { hot, evicted, add, batches } = make(3_000)
   add(0, 1, 2)
-  for (const base of [1, 1, 0, 2]) hot.remove(batches[base]!)
+  for (const base of [1, 1, 0, 2]) hot.remove(batches[base] as Batch)
   assert.deepEqual([hot.bytes, evicted], [0, []])
   add(3, 4, 5)
-  hot.remove(batches[5]!)
+  hot.remove(batches[5] as Batch)
   add(6, 7)
   assert.deepEqual([hot.bytes, evicted], [3_000, [3]])
 })

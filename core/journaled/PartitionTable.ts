@@ -17,7 +17,9 @@ const AGES_EVERY_MS = 60_000
 /** Partitions that nobody holds whose bounds are applied in one checkpoint. */
 const IDLE_MAX = 10_000
 
-const nameOf = ({ tenant, topicId, partition }: PartitionKey): string => `${tenant}/${topicId}/${partition}`
+/** The id itself, which is there anyway, of what most topics are: of one partition, of the first tenant. No id has a slash. */
+const nameOf = ({ tenant, topicId, partition }: PartitionKey): string =>
+  tenant === 0 && partition === 0 ? topicId : `${tenant}/${topicId}/${partition}`
 
 export class PartitionTable {
   readonly #host: PartitionHost

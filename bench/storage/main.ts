@@ -161,9 +161,10 @@ async function topics({ directory, seconds, isQuick, build }: StorageBenchOption
   const mib = (value: number): string => `${value.toFixed(0)} MiB`
   console.log(`created a second      ${Math.round(report.createdPerSecond).toLocaleString("en")}`)
   console.log(`memory, then at rest  ${mib(report.createdRssMiB)}, ${mib(report.restedRssMiB)}`)
-  for (const { among: topicCount, perSecond, rssMiB } of report.published) {
+  for (const { among: topicCount, perSecond, cpuMicros, refused, rssMiB } of report.published) {
     const rate = Math.round(perSecond).toLocaleString("en")
-    console.log(`PUBACKs a second      ${rate} to ${topicCount.toLocaleString("en")} topics; memory ${mib(rssMiB)}`)
+    const facts = `${refused} refused; CPU ${cpuMicros.toFixed(1)} us each; memory ${mib(rssMiB)}`
+    console.log(`PUBACKs a second      ${rate} to ${topicCount.toLocaleString("en")} topics; ${facts}`)
   }
   console.log(`disk                  ${mib(report.diskMiB)}`)
   console.log(`ready after a kill    ${report.readyMs.toFixed(0)} ms; memory at rest ${mib(report.rssMiB)}`)

@@ -1,6 +1,6 @@
 /**
  * Very many small topics on disk: they are made over HTTP, some get messages at random over MQTT at QoS 1, the broker is killed and started
- * again over what it kept. A creation that is refused ends the run; a message that is refused (0x97: the disk has too much to do) is not counted.
+ * again over what it kept. A creation that is refused ends the run; a message that is refused (0x97: storage makes no room) is counted apart.
  */
 import { readdirSync, statSync } from "node:fs"
 import { createConnection, type Socket } from "node:net"
@@ -17,7 +17,14 @@ export interface TopicsReport {
   readonly createdRssMiB: number
   readonly restedRssMiB: number
   /** PUBACKs a second, one message at a time to a topic that chance chooses: among so many. */
-  readonly published: ReadonlyArray<{ readonly among: number; readonly perSecond: number; readonly rssMiB: number }>
+  readonly published: ReadonlyArray<{
+    readonly among: number
+    readonly perSecond: number
+    /** Of the broker, all its threads, for each message. */
+    readonly cpuMicros: number
+    readonly refused: number
+    readonly rssMiB: number
+  }>
   readonly diskMiB: number
   /** After a kill; the memory of the restarted broker at rest. */
   readonly readyMs: number
@@ -52,8 +59,11 @@ export async function runTopics(
     const restedRssMiB = usageOf(running.pid).rssMiB
     const published: Array<TopicsReport["published"][number]> = []
     for (const each of among) {
-      const perSecond = await publish(running, Math.min(each, topics), seconds)
-      published.push({ among: each, perSecond, rssMiB: usageOf(running.pid).rssMiB })
+      const before = usageOf(running.pid)
+      const { acknowledged, refused, perSecond } = await publish(running, Math.min(each, topics), seconds)
+      const after = usageOf(running.pid)
+      const cpuMicros = (after.cpuMicros - before.cpuMicros) / acknowledged
+      published.push({ among: each, perSecond, cpuMicros, refused, rssMiB: after.rssMiB })
     }
     await running.kill()
     const diskMiB = bytesUnder(folder) / 1024 ** 2
@@ -92,22 +102,35 @@ async function create(running: RunningBroker, topics: number): Promise<number> {
   return topics / ((performance.now() - startMs) / 1000)
 }
 
-/** Publishes to topics at random for so long; returns acknowledged messages a second. */
-async function publish(running: RunningBroker, among: number, seconds: number): Promise<number> {
+interface Published {
+  readonly acknowledged: number
+  readonly refused: number
+}
+
+/** Publishes to topics at random for so long. */
+async function publish(
+  running: RunningBroker,
+  among: number,
+  seconds: number
+): Promise<Published & { readonly perSecond: number }> {
   const endMs = performance.now() + seconds * 1000
   const startMs = performance.now()
   const counts = await Promise.all(
     Array.from({ length: CONNECTIONS }, (_, index) => publishOne(running.port, `topics-${index}`, among, endMs))
   )
-  return counts.reduce((sum, count) => sum + count, 0) / ((performance.now() - startMs) / 1000)
+  const sum = (field: keyof Published): number => counts.reduce((total, each) => total + each[field], 0)
+  const acknowledged = sum("acknowledged")
+  const perSecond = acknowledged / ((performance.now() - startMs) / 1000)
+  return { acknowledged, refused: sum("refused"), perSecond }
 }
 
-function publishOne(port: number, client: string, among: number, endMs: number): Promise<number> {
+function publishOne(port: number, client: string, among: number, endMs: number): Promise<Published> {
   return new Promise((resolve, reject) => {
     const socket: Socket = createConnection({ host: "127.0.0.1", port, noDelay: true })
     let rest = Buffer.alloc(0)
     let open = 0
     let acknowledged = 0
+    let refused = 0
     let identifier = 0
     let isPausing = false
     const send = (): void => {
@@ -121,10 +144,10 @@ function publishOne(port: number, client: string, among: number, endMs: number):
       if (frames.length > 0) socket.write(Buffer.concat(frames))
       else if (open === 0) {
         socket.destroy()
-        resolve(acknowledged)
+        resolve({ acknowledged, refused })
       }
     }
-    // More than the disk takes in the long run is refused, and sent no more for a while.
+    // Whoever is refused sends no more for a while.
     const pause = (): void => {
       if (isPausing) return
       isPausing = true
@@ -151,7 +174,10 @@ function publishOne(port: number, client: string, among: number, endMs: number):
           open -= 1
           const code = end - at > 4 ? (rest[at + 4] ?? 0) : 0
           if (code < 0x80) acknowledged += 1
-          else pause()
+          else {
+            refused += 1
+            pause()
+          }
         }
         at = end
       }

@@ -12,7 +12,7 @@ import { SLOT_TOPIC, slotOf } from "../shard/slots.ts"
 import { topicOfName } from "../topics/default-binding.ts"
 import { type IngressShard, joinIngress, messageOf, NotingSubscriber, payloadOf, subscribe } from "./fakes.ts"
 import { HELD_MESSAGES_MAX, HeldMessages } from "./HeldMessages.ts"
-import { ACCEPTED, ACCEPTED_PENDING, REFUSED_QUOTA } from "./Ingress.ts"
+import { ACCEPTED, ACCEPTED_PENDING, HELD_UP, REFUSED_QUOTA } from "./Ingress.ts"
 
 const PRINCIPAL: Principal = { tenant: 0, user: "", clientIdentifier: "c", peerAddress: "" }
 
@@ -224,7 +224,8 @@ test("what waits is bounded", () => {
     mustWait: () => true,
     sequence: () => ACCEPTED,
     pending: here.ingress,
-    later: () => {}
+    later: () => {},
+    soon: () => {}
   })
   for (let index = 0; index < HELD_MESSAGES_MAX; index++) {
     assert.equal(held.hold(messageOf(`n${index % 9}`, "x"), `n${index % 9}`), ACCEPTED_PENDING)
@@ -236,7 +237,8 @@ test("what waits is bounded", () => {
     mustWait: () => true,
     sequence: () => ACCEPTED,
     pending: here.ingress,
-    later: () => {}
+    later: () => {},
+    soon: () => {}
   })
   const outcomes = Array.from({ length: 20 }, () => large.hold(messageOf("n", new Uint8Array(1_048_576)), "n"))
   assert.equal(outcomes.filter((outcome) => outcome === ACCEPTED_PENDING).length, 15)
@@ -278,7 +280,8 @@ test("however much changes in a turn, what waits is looked at once", () => {
     },
     sequence: () => ACCEPTED,
     pending: here.ingress,
-    later: (task) => void tasks.push(task)
+    later: (task) => void tasks.push(task),
+    soon: () => {}
   })
   held.reviewSoon()
   assert.equal(tasks.length, 0)
@@ -289,4 +292,67 @@ test("however much changes in a turn, what waits is looked at once", () => {
   assert.equal(looks, 100)
   held.reviewSoon()
   assert.equal(tasks.length, 2)
+})
+
+test("what storage has no room for waits: with its publisher, where that can, else here and in order", async () => {
+  const { simulation, here, there, name, publish, outcomes, stored } = make()
+  publish(there, "1")
+  await simulation.runAsync(1_000)
+  let isFull = true
+  for (const log of there.topics.logs()) Object.assign(log, { admits: () => !isFull })
+  const patient = messageOf(name, "patient", { publisher: "q", qos: 1 })
+  patient.canWait = true
+  const before = { ...there.ingress.counts }
+  assert.equal(there.ingress.publishUnsafe(patient, PRINCIPAL), HELD_UP)
+  assert.deepEqual(there.ingress.counts, before, "nothing happened")
+  publish(there, "2")
+  publish(here, "3")
+  await simulation.runAsync(2_000)
+  publish(there, "4")
+  // Behind what waits already, whoever it is of.
+  patient.begin()
+  assert.equal(there.ingress.publishUnsafe(patient, PRINCIPAL), ACCEPTED_PENDING)
+  await simulation.runAsync(3_000)
+  const payloads = (): ReadonlyArray<string | undefined> => stored().map((each) => each.split("=")[1])
+  assert.deepEqual([payloads(), outcomes], [["1"], ["1 0"]])
+  isFull = false
+  await simulation.runAsync(4_000)
+  assert.deepEqual(payloads(), ["1", "2", "3", "4", "patient"])
+  assert.deepEqual(outcomes.toSorted(), ["1 0", "2 0", "3 0", "4 0"])
+})
+
+test("where there is room for some of what waits the rest goes on waiting, in its order", () => {
+  const { here } = make()
+  const soon: Array<() => void> = []
+  const sequenced: Array<string> = []
+  let room = 0
+  const held = new HeldMessages({
+    mustWait: () => false,
+    sequence: (message) => {
+      assert.ok(message.canWait)
+      if (room === 0) return HELD_UP
+      room -= 1
+      sequenced.push(payloadOf(message))
+      return ACCEPTED
+    },
+    pending: here.ingress,
+    later: () => {},
+    soon: (task) => void soon.push(task)
+  })
+  for (const payload of ["1", "2", "3"]) held.hold(messageOf("a/b", payload, { qos: 1 }), "a/b")
+  const { stream } = held
+  for (let count = 0; count < 3; count++) held.awaitRoom()
+  assert.equal(soon.length, 1)
+  for (const [more, done] of [
+    [0, 0],
+    [2, 2],
+    [0, 2],
+    [1, 3]
+  ] as const) {
+    room = more
+    soon.shift()?.()
+    assert.deepEqual([sequenced.length, stream.committed, held.count], [done, done, 3 - done])
+    assert.equal(soon.length, done === 3 ? 0 : 1)
+  }
+  assert.deepEqual(sequenced, ["1", "2", "3"])
 })

@@ -1,6 +1,6 @@
 /**
  * Messages whose topic is being made: until the meta store has agreed on the topic and its log is open, a name's messages wait here
- * and then go on in their order.
+ * and then go on in their order. So do those that storage has no room for just now, and whose publishers cannot wait themselves.
  *
  * Invariants
  *  - While messages of a name wait, every further one of that name waits behind them.
@@ -9,7 +9,7 @@
  */
 import { TicketFifo } from "../journal/TicketFifo.ts"
 import { TicketStream } from "../journal/TicketStream.ts"
-import { ACCEPTED, ACCEPTED_PENDING, REFUSED_QUOTA } from "./Ingress.ts"
+import { ACCEPTED, ACCEPTED_PENDING, HELD_UP, REFUSED_QUOTA } from "./Ingress.ts"
 import type { Message } from "./Message.ts"
 
 /** Bounds of all names of a shard together. */
@@ -25,11 +25,13 @@ export interface Pending {
 export interface HeldMessagesParts {
   /** Whether messages of a name still have to wait. */
   readonly mustWait: (tenant: number, name: string) => boolean
-  /** Sequences a message that has waited, as the ingress does; where it is pending, `pending` says where. */
+  /** Sequences a message that has waited, as the ingress does; where it is pending, `pending` says where. It may still have no room. */
   readonly sequence: (message: Message) => number
   readonly pending: Pending
   /** Calls a task in a turn of its own. */
   readonly later: (task: () => void) => void
+  /** Calls a task in a moment, when there may be room. */
+  readonly soon: (task: () => void) => void
 }
 
 /** The messages of one name, and the line in which their publishers wait. */
@@ -50,6 +52,7 @@ export class HeldMessages {
   #messages = 0
   #bytes = 0
   #isReviewDue = false
+  #isRoomAwaited = false
 
   constructor(parts: HeldMessagesParts) {
     this.#parts = parts
@@ -69,6 +72,8 @@ export class HeldMessages {
   hold(message: Message, name: string): number {
     const copy = message.owned()
     copy.token = message.token
+    // Here it can.
+    copy.canWait = true
     if (this.#messages >= HELD_MESSAGES_MAX || this.#bytes + copy.sizeBytes > HELD_BYTES_MAX) return REFUSED_QUOTA
     const key = `${message.tenant}/${name}`
     let line = this.#lines.get(key)
@@ -89,8 +94,22 @@ export class HeldMessages {
     // At a start there are as many changes as topics.
     if (this.#lines.size === 0) return
     for (const [key, line] of [...this.#lines]) {
-      if (!this.#parts.mustWait(line.tenant, line.name)) this.#release(key, line, false)
+      // Where one has no room others have none, or little: what is left is looked at again in a moment.
+      if (!this.#parts.mustWait(line.tenant, line.name) && !this.#release(key, line, false)) {
+        this.awaitRoom()
+        return
+      }
     }
+  }
+
+  /** Looks after all names in a moment: some wait for room. */
+  awaitRoom(): void {
+    if (this.#isRoomAwaited) return
+    this.#isRoomAwaited = true
+    this.#parts.soon(() => {
+      this.#isRoomAwaited = false
+      this.review()
+    })
   }
 
   /** The same in a turn of its own: many things may change in this one, and each review looks at all names. */
@@ -110,20 +129,28 @@ export class HeldMessages {
     if (line !== undefined) this.#release(key, line, true)
   }
 
-  #release(key: string, { messages, stream, fifo }: Line, isRefused: boolean): void {
-    if (!this.#lines.delete(key)) return
+  /** Lets the messages of a line go on; false where one had no room: it and those behind it wait on. */
+  #release(key: string, line: Line, isRefused: boolean): boolean {
+    if (!this.#lines.delete(key)) return true
+    const { messages, stream, fifo } = line
     let ticket = stream.issued - messages.length
-    for (const message of messages) {
+    for (const [at, message] of messages.entries()) {
+      const outcome = isRefused ? REFUSED_QUOTA : this.#parts.sequence(message)
+      if (outcome === HELD_UP) {
+        messages.splice(0, at)
+        this.#lines.set(key, line)
+        return false
+      }
       ticket += 1
       this.#messages -= 1
       this.#bytes -= message.sizeBytes
       const { qos } = message
-      const outcome = isRefused ? REFUSED_QUOTA : this.#parts.sequence(message)
       const { pendingStream, pendingTicket } = this.#parts.pending
       if (outcome === ACCEPTED_PENDING) fifo.push(pendingStream, pendingTicket, qos, ticket)
       else if (fifo.length > 0) fifo.pushDone(outcome, qos, ticket)
       else settle(stream, ticket, qos, outcome)
     }
+    return true
   }
 }
 

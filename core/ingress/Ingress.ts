@@ -22,6 +22,8 @@ export const REFUSED_TOPIC_NAME = -101
 export const REFUSED_NOT_AUTHORIZED = -102
 /** Storage refuses for now: a bound is reached or a log is not open. */
 export const REFUSED_QUOTA = -103
+/** Storage has no room just now: nothing happened, the message is to be offered again in a moment. Only of {@link Message.canWait}. */
+export const HELD_UP = -104
 
 /** How a retained message is passed on to one new subscription. */
 export type RetainedVisitor = (message: Message) => void
@@ -49,7 +51,7 @@ export interface RetainedWalk {
 export interface IngressShape {
   /**
    * Takes `message` (borrowed until this returns) from `principal`. Returns {@link ACCEPTED}, {@link ACCEPTED_UNMATCHED},
-   * {@link ACCEPTED_PENDING}, or a refusal.
+   * {@link ACCEPTED_PENDING}, {@link HELD_UP}, or a refusal. What storage has no room for waits within bounds here, where its publisher cannot.
    */
   publishUnsafe(message: Message, principal: Principal): number
   /** Where to wait after {@link ACCEPTED_PENDING}; valid until the next call of `publishUnsafe`. */

@@ -46,6 +46,8 @@ export class Message {
   /** The queue log that keeps it for durable sessions, and its offset there; -1 = in none. */
   queue = -1
   queueOffset = -1
+  /** Its publisher can keep it for a while: it is not held here where storage has no room just now ({@link HELD_UP}). */
+  canWait = false
   /** Names a message that is stored once though its sender may hand it over twice; "" = none. Not part of what is stored. */
   token = ""
   /** The bytes as they came, where the protocol can send them on unchanged; what `wireFormat` means is the protocol's affair, 0 = none. */

@@ -1,23 +1,19 @@
 /** Ingress of one shard: sequences what it owns, forwards what another owns, routes what nobody stores. */
-import { type AccessShape, ALLOW, type Principal, PUBLISH } from "../access/Access.ts"
+import { ALLOW, type Principal, PUBLISH } from "../access/Access.ts"
 import { assert } from "../assert.ts"
-import type { StorageBudgetShape } from "../budget/StorageBudget.ts"
 import { JointTickets } from "../journal/JointTickets.ts"
-import { type JournalShape, TicketStream } from "../journal/Journal.ts"
+import { TicketStream } from "../journal/Journal.ts"
 import { TicketFifo } from "../journal/TicketFifo.ts"
 import type { ByteReader } from "../link/bytes.ts"
-import { CHANNEL_DELIVER, CHANNEL_PUBLISH, CHANNEL_PUBLISHED, type LinkPort } from "../link/LinkPort.ts"
-import type { ClockShape } from "../platform/Clock.ts"
+import { CHANNEL_DELIVER, CHANNEL_PUBLISH, CHANNEL_PUBLISHED } from "../link/LinkPort.ts"
 import { LANES, type Resolution } from "../router/Resolution.ts"
-import type { Resolutions } from "../router/Resolutions.ts"
-import type { ShardRouter } from "../router/Router.ts"
-import type { ShardTopics } from "../topics/ShardTopics.ts"
 import { answerGiveBacks, giveBackEverywhere } from "./give-back.ts"
 import { HeldMessages } from "./HeldMessages.ts"
 import {
   ACCEPTED,
   ACCEPTED_PENDING,
   ACCEPTED_UNMATCHED,
+  HELD_UP,
   type IngressShape,
   REFUSED_NOT_AUTHORIZED,
   REFUSED_QUOTA,
@@ -27,42 +23,11 @@ import {
   type RetainedWalk
 } from "./Ingress.ts"
 import { Message } from "./Message.ts"
-import type { Retained } from "./Retained.ts"
 import { RetainedMoves } from "./RetainedMoves.ts"
 import { RetainedWalks } from "./RetainedWalks.ts"
-import type { Tokens } from "./Tokens.ts"
+import type { IngressCounts, QueueAppender, ShardIngressParts } from "./ShardIngressParts.ts"
 
-/** What this ingress counts; read at scrape. */
-export interface IngressCounts {
-  published: number
-  stored: number
-  queued: number
-  forwarded: number
-  refusedAccess: number
-  refusedStorage: number
-  unmatched: number
-}
-
-export interface ShardIngressParts {
-  readonly port: LinkPort
-  readonly router: ShardRouter
-  readonly resolutions: Resolutions
-  readonly topics: ShardTopics
-  readonly retained: Retained
-  readonly queueLog: QueueAppender
-  readonly tokens: Tokens
-  readonly journal: JournalShape
-  /** Whether there is room for more on disk. Absent = always. */
-  readonly room?: Pick<StorageBudgetShape, "refusal">
-  readonly access: AccessShape
-  readonly clock: ClockShape
-}
-
-/** The queue log of this shard, as far as storing goes. */
-export interface QueueAppender {
-  /** Appends in this turn's entry, and notes the place in the message; a negative refusal where it cannot. */
-  appendUnsafe(message: Message): number
-}
+export type { IngressCounts, QueueAppender, ShardIngressParts }
 
 export class ShardIngress implements IngressShape {
   readonly counts: IngressCounts = {
@@ -121,7 +86,8 @@ export class ShardIngress implements IngressShape {
       mustWait: (tenant, name) => this.#isMaking(tenant, name),
       sequence: (message) => (message.token === "" ? this.#take(message) : this.#takeOnce(message)),
       pending: this,
-      later: (task) => parts.clock.immediate(task)
+      later: (task) => parts.clock.immediate(task),
+      soon: (task) => void parts.clock.after(ROOM_INTERVAL_MS, task)
     })
     parts.topics.onOpened(() => this.#held.reviewSoon())
     parts.topics.onChange((name) => {
@@ -139,7 +105,10 @@ export class ShardIngress implements IngressShape {
     }
     this.counts.published += 1
     if (message.token !== "" && this.#isStoredLater(message.token)) return ACCEPTED_PENDING
-    return this.#sequence(message, resolution)
+    const outcome = this.#sequence(message, resolution)
+    // It comes again.
+    if (outcome === HELD_UP) this.counts.published -= 1
+    return outcome
   }
 
   /** Whether a message of this shard that waited for its topic was stored, and its publisher did not hear of that; sets where to wait. */
@@ -214,9 +183,9 @@ export class ShardIngress implements IngressShape {
     const isQueued = resolution.queued && message.qos > 0
     const isRefused = message.retain && this.#parts.retained.refuses(message)
     // Looked at before anything is stored: what is refused has no effect.
-    if (isRefused || ((isQueued || message.retain) && journal.refusal !== 0) || this.#hasNoRoom(message, isQueued)) {
-      return this.#refuseStorage()
-    }
+    const isJournalClosed = (isQueued || message.retain) && journal.refusal !== 0 && journal.isHeldUp !== true
+    if (isRefused || isJournalClosed || this.#hasNoRoom(message, isQueued)) return this.#refuseStorage()
+    if (this.#isHeldUp(message, resolution, isQueued)) return this.#holdUp(message, resolution)
     const { log } = resolution
     // The queue log says which of its messages topics have, too.
     if (log !== undefined) message.partition = log.partition
@@ -250,6 +219,20 @@ export class ShardIngress implements IngressShape {
   #hasNoRoom({ retain, payloadStart, payloadEnd }: Message, isQueued: boolean): boolean {
     if (!isQueued && (!retain || payloadStart === payloadEnd)) return false
     return (this.#parts.room?.refusal ?? 0) !== 0
+  }
+
+  /** Whether what keeps the message has no room just now. Asked last of all that may keep it from being stored. */
+  #isHeldUp(message: Message, { log }: Resolution, isQueued: boolean): boolean {
+    const { journal } = this.#parts
+    if ((isQueued || message.retain) && journal.isHeldUp === true) return true
+    return log !== undefined && !log.admits(message.sizeBytes)
+  }
+
+  /** Has the message wait for room: where it comes from, or else here. */
+  #holdUp(message: Message, resolution: Resolution): number {
+    if (message.canWait) return HELD_UP
+    this.#held.awaitRoom()
+    return this.#hold(message, resolution)
   }
 
   #refuseStorage(): number {
@@ -358,9 +341,13 @@ export class ShardIngress implements IngressShape {
       this.#pend(undefined, 0, known, 0)
       return ACCEPTED_PENDING
     }
+    if (journal.isHeldUp === true) {
+      const resolution = this.#parts.resolutions.resolveUnsafe(message)
+      return resolution === undefined ? REFUSED_TOPIC_NAME : this.#holdUp(message, resolution)
+    }
     if (journal.refusal !== 0) return REFUSED_QUOTA
     const outcome = this.#take(message)
-    // One that waits for its topic comes here again, and its token stands in the entry that then stores it.
+    // One that waits for its topic, or for room, comes here again, and its token stands in the entry that then stores it.
     if (outcome < 0 || (outcome === ACCEPTED_PENDING && this.pendingStream === this.#held.stream)) return outcome
     // An engine that commits by itself may lose what the token would speak of.
     if (outcome === ACCEPTED_PENDING && !this.pendingIsJournaled) return outcome
@@ -390,6 +377,8 @@ export class ShardIngress implements IngressShape {
   }
 }
 
+/** Between two looks whether storage has room again. */
+const ROOM_INTERVAL_MS = 10
 /** Added to the shard's own number where a message is stored later than it was taken, as another shard stores it later. */
 const OWNER_LATER = 65_536
 /** Of somebody who takes whatever comes. */

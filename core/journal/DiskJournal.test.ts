@@ -1,6 +1,6 @@
 import assert from "node:assert/strict"
 import { test } from "node:test"
-import { BACKLOG, DISK_FULL, FAILED, StorageError } from "../log/Engines.ts"
+import { BACKLOG, DISK_FULL, FAILED, HELD_UP_MS_MAX, StorageError } from "../log/Engines.ts"
 import { type SimulatedFault, SimulatedFiles, type SimulatedOperation } from "../platform/simulated-files.ts"
 import { DIRECTORY, NotingConsumer, openRig, type Rig } from "./fakes.ts"
 
@@ -266,12 +266,16 @@ test("a backlog: nothing is taken while consumers hold back too much, refusals k
   const { checkpoints } = consumer
   await rig.settle(rig.simulation.clock.monotonicMs() + 1_000)
   assert.ok(consumer.checkpoints > checkpoints)
+  // It is waited for as long as it may give way.
+  assert.equal(journal.isHeldUp, true)
+  await rig.settle(rig.simulation.clock.monotonicMs() + HELD_UP_MS_MAX)
+  assert.deepEqual([journal.refusal, journal.isHeldUp], [BACKLOG, false])
   consumer.onCheckpoint = () => {
     consumer.appliedIndex = journal.syncedIndex
     journal.released()
   }
   await rig.settle(rig.simulation.clock.monotonicMs() + 1_000)
-  assert.equal(journal.refusal, 0)
+  assert.deepEqual([journal.refusal, journal.isHeldUp], [0, false])
   const last = rig.put("taken")
   await rig.settle()
   assert.deepEqual([journal.tickets.committed, journal.tickets.takeOutcome(last)], [last, 0])

@@ -91,6 +91,10 @@ export class DiskJournal implements JournalShape, TurnTask {
     return this.#refusal
   }
 
+  get isHeldUp(): boolean {
+    return this.#refusal === BACKLOG && this.#backlog.givesWay
+  }
+
   /** Of entries, written since the start. */
   get bytes(): number {
     return this.#writer.bytes
@@ -143,8 +147,7 @@ export class DiskJournal implements JournalShape, TurnTask {
   submit(entry: JournalEntry): number {
     const durability = this.parts.stateDurability
     const ticket = this.#ticket(durability)
-    if (this.#refusal !== 0) return ticket
-    this.#gatherer.addWrites(entry.writes, durability, ticket)
+    if (this.#refusal === 0) this.#gatherer.addWrites(entry.writes, durability, ticket)
     return ticket
   }
 
@@ -157,8 +160,7 @@ export class DiskJournal implements JournalShape, TurnTask {
     end: number
   ): number {
     const ticket = this.#ticket(durability)
-    if (this.#refusal !== 0) return ticket
-    this.#gatherer.add(kind, durability, ticket, head, bytes, start, end)
+    if (this.#refusal === 0) this.#gatherer.add(kind, durability, ticket, head, bytes, start, end)
     return ticket
   }
 
@@ -329,10 +331,7 @@ export class DiskJournal implements JournalShape, TurnTask {
     this.#gatherer.drop()
     const kept = rewriteEntries(abandoned)
     this.#consumers.lost(from, this.#refusal)
-    for (const stream of [this.#hybrid, this.#persistent]) {
-      stream.fail(stream.committed + 1, stream.issued, this.#refusal)
-      stream.commit(stream.issued)
-    }
+    for (const stream of [this.#hybrid, this.#persistent]) stream.failAll(this.#refusal)
     this.#syncWaiters.lost(error)
     if (isFirst && this.#started === undefined) this.#renew(kept)
     else this.#later(() => this.#renew(kept))

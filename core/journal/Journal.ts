@@ -68,6 +68,8 @@ export interface JournalShape {
   ticketsOf(durability: Durability): TicketStream
   /** 0, or why nothing can be committed now: `DISK_FULL`, `FAILED` or `BACKLOG`. What is submitted all the same ends with it. */
   readonly refusal: number
+  /** The refusal is `BACKLOG`, and it gives way: what can wait need not be refused. Absent = false. */
+  readonly isHeldUp?: boolean
   /** The entry that takes what is submitted now. */
   readonly nextIndex: number
   /** Entries up to this one are synced. */

@@ -8,6 +8,10 @@
  */
 import { assert } from "../assert.ts"
 
+/** Lists that nobody uses: a stream has one only while somebody waits, for there may be a stream for each of very many partitions. */
+const SPARES_MAX = 64
+const spares: Array<Array<TicketWaiter>> = []
+
 /** Failures of many tickets that are remembered: each is an episode of a disk that failed or was full. */
 const FAILURES_MAX = 1_000
 
@@ -20,10 +24,9 @@ export interface TicketWaiter {
 export class TicketStream {
   #committed = 0
   #issued = 0
-  #waiters: Array<TicketWaiter> = []
-  #spare: Array<TicketWaiter> | undefined
+  #waiters: Array<TicketWaiter> | undefined
   #isTelling = false
-  /** There while there are some: there may be a stream for each of very many partitions. */
+  /** There while there are some. */
   #outcomes: Map<number, number> | undefined
   /** Failures of many tickets at once, by first ticket: they may be asked for by several, or by nobody. */
   #failures: Array<{ readonly from: number; to: number; readonly outcome: number }> | undefined
@@ -45,6 +48,7 @@ export class TicketStream {
 
   /** Asks to be told once when `committed` next rises. */
   wait(waiter: TicketWaiter): void {
+    this.#waiters ??= spares.pop() ?? []
     this.#waiters.push(waiter)
   }
 
@@ -76,6 +80,12 @@ export class TicketStream {
     if (this.#failures.length > FAILURES_MAX) this.#failures.shift()
   }
 
+  /** Ends all tickets that are not committed with `outcome`. */
+  failAll(outcome: number): void {
+    this.fail(this.#committed + 1, this.#issued, outcome)
+    this.commit(this.#issued)
+  }
+
   /** What a ticket was told to have failed with by {@link TicketStream.fail}; 0 = it was not. For any who want to know. */
   failureOf(ticket: number): number {
     const failures = this.#failures
@@ -102,16 +112,16 @@ export class TicketStream {
     if (ticket <= this.#committed) return
     assert(ticket <= this.#issued, "a ticket is issued before it is committed")
     this.#committed = ticket
-    if (this.#isTelling || this.#waiters.length === 0) return
+    if (this.#isTelling || this.#waiters === undefined) return
     this.#isTelling = true
     let told = 0
-    while (told < this.#committed && this.#waiters.length > 0) {
+    while (told < this.#committed && this.#waiters !== undefined) {
       told = this.#committed
-      const waiters = this.#waiters
-      this.#waiters = this.#spare ?? []
-      this.#spare = waiters
+      const waiters: Array<TicketWaiter> = this.#waiters
+      this.#waiters = undefined
       for (let index = 0; index < waiters.length; index++) waiters[index]?.ticketsCommitted()
       waiters.length = 0
+      if (spares.length < SPARES_MAX) spares.push(waiters)
     }
     this.#isTelling = false
   }

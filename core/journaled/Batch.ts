@@ -17,6 +17,30 @@ export interface Batch {
   isCut: boolean
   /** It counts in the size of its partition. */
   isCounted: boolean
+  /** Its neighbours in the order of use, while it is kept for readers ({@link HotBatches}). */
+  isHot: boolean
+  older: Batch | undefined
+  newer: Batch | undefined
+}
+
+/** What a batch is, when it comes. */
+type NewBatch = Pick<Batch, "partition" | "base" | "next" | "bytes" | "index" | "durability" | "appendedAtMs">
+
+export function makeBatch({ partition, base, next, bytes, index, durability, appendedAtMs }: NewBatch): Batch {
+  return {
+    partition,
+    base,
+    next,
+    bytes,
+    index,
+    durability,
+    appendedAtMs,
+    isCut: false,
+    isCounted: true,
+    isHot: false,
+    older: undefined,
+    newer: undefined
+  }
 }
 
 /** An operation that is no append. */

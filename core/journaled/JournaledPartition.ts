@@ -45,6 +45,8 @@ export class JournaledPartition implements Partition {
   isRemoved = false
   /** No leader epoch is left to append under until the next start. */
   isFenced = false
+  /** When a checkpoint was told to look at the ages of its batches, ms since 1970; 0 = not since it is in memory. */
+  agesLookedAtMs = 0
   /** Operations that are not put away, and of them those that are no appends. */
   pending = 0
   pendingChanges = 0
@@ -69,9 +71,15 @@ export class JournaledPartition implements Partition {
     return this.logStartOffset === this.logEndOffset ? 0 : this.storedBytes + this.pinnedBytes
   }
 
+  admits(sizeBytes: number): boolean {
+    // Where it takes nothing in any case the append says why.
+    return this.isRemoved || this.isFenced || this.options === undefined || this.#host.room.admits(sizeBytes)
+  }
+
   tryAppendUnsafe(bytes: Uint8Array, start: number, end: number, recordCount: number): number {
     const refusal = this.#refusal
     if (refusal !== 0) return refusal
+    if (this.#host.room.isOverfull) return BACKLOG
     const base = this.logEndOffset
     const copy = bytes.slice(start, end)
     recordBatch.writeBaseOffset(copy, 0, base)
@@ -89,6 +97,7 @@ export class JournaledPartition implements Partition {
     )
     const refusal = this.#refusal
     if (refusal !== 0) return refusal
+    if (this.#host.room.isFull) return BACKLOG
     // As at recovery: a log that keeps nothing starts where its first batch does.
     if (this.logStartOffset === this.logEndOffset) this.logStartOffset = base
     const copy = bytes.slice(start, end)
@@ -106,9 +115,7 @@ export class JournaledPartition implements Partition {
   get #refusal(): number {
     if (this.isRemoved || this.options === undefined) return READ_ONLY
     if (this.isFenced) return FENCED
-    const { journal, isFull } = this.#host
-    if (journal.refusal !== 0) return journal.refusal
-    return isFull ? BACKLOG : 0
+    return this.#host.journal.refusal
   }
 
   readUnsafe(offset: number, maxBytes: number): Uint8Array | undefined {

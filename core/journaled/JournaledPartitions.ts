@@ -28,7 +28,9 @@ import {
   writePartitionRemoved
 } from "../log/partition-operations.ts"
 import * as recordBatch from "../log/record-batch.ts"
-import { type Batch, type Change, isBatch, type Operation } from "./Batch.ts"
+import type { ClockShape } from "../platform/Clock.ts"
+import { BATCH_BYTES, BacklogRoom } from "./BacklogRoom.ts"
+import { type Batch, type Change, isBatch, makeBatch, type Operation } from "./Batch.ts"
 import type { Epochs } from "./Epochs.ts"
 import type { HotBatches } from "./HotBatches.ts"
 import type { JournaledPartition } from "./JournaledPartition.ts"
@@ -39,8 +41,6 @@ import type { ReplayedOperation } from "./replayed-operation.ts"
 import type { PartitionFigures, Shelf, TrimTask } from "./Shelf.ts"
 import { ticketCommitted } from "./ticket-committed.ts"
 
-/** What a batch that is not put away takes beside its bytes, about. */
-const BATCH_BYTES = 200
 const NOTHING = new Uint8Array(0)
 
 export interface PartitionsParts {
@@ -53,9 +53,9 @@ export interface PartitionsParts {
   readonly epochs: Epochs
   readonly hot: HotBatches
   readonly nextPartition: number
-  /** Bytes that may wait to be put away. */
+  /** Bytes that may wait to be put away, before those who append have to wait. */
   readonly residentBytesMax: number
-  readonly nowMs: () => number
+  readonly clock: ClockShape
   /** More has to be put away before more is taken. */
   readonly full: () => void
 }
@@ -64,8 +64,7 @@ export class JournaledPartitions implements PartitionHost {
   readonly journal: JournalShape
   readonly shelf: Shelf
   readonly hot: HotBatches
-  /** Bytes that wait to be put away, about. */
-  pendingBytes = 0
+  readonly room: BacklogRoom
   readonly #parts: PartitionsParts
   readonly #table: PartitionTable
   readonly #operations = new Line<Operation>()
@@ -82,6 +81,13 @@ export class JournaledPartitions implements PartitionHost {
     this.hot = hot
     this.#table = new PartitionTable(this, parts.nextPartition)
     this.#head[0] = BATCH_APPENDED
+    const { residentBytesMax: bytesMax, clock, full } = parts
+    this.room = new BacklogRoom({ bytesMax, journal, monotonicMs: () => clock.monotonicMs(), full })
+  }
+
+  /** Bytes that wait to be put away, about. */
+  get pendingBytes(): number {
+    return this.room.bytes
   }
 
   /** Partitions in memory. */
@@ -92,12 +98,6 @@ export class JournaledPartitions implements PartitionHost {
   /** Something is to be put away, committed or not. */
   get hasOperations(): boolean {
     return this.#operations.length > 0
-  }
-
-  get isFull(): boolean {
-    if (this.pendingBytes <= this.#parts.residentBytesMax) return false
-    this.#parts.full()
-    return true
   }
 
   /** Some batches are to be forgotten for their age. */
@@ -158,15 +158,15 @@ export class JournaledPartitions implements PartitionHost {
   append(partition: JournaledPartition, bytes: Uint8Array, base: number, next: number): Batch {
     const durability = durabilityOf(partition)
     if (partition.id === 0) this.#make(partition, durability)
-    const appendedAtMs = this.#parts.nowMs()
+    const appendedAtMs = this.#parts.clock.nowMs()
     recordBatch.writeInt64(this.#head, 1, partition.id)
     recordBatch.writeInt64(this.#head, 9, appendedAtMs)
     const index = this.journal.nextIndex
     this.journal.submitOperation(this.#parts.kind, durability, this.#head, bytes, 0, bytes.length)
-    const batch = { partition, base, next, bytes, index, durability, appendedAtMs, isCut: false, isCounted: true }
+    const batch = makeBatch({ partition, base, next, bytes, index, durability, appendedAtMs })
     this.#operations.push(batch)
     this.#uncommitted[durability].push(batch)
-    this.pendingBytes += bytes.length + BATCH_BYTES
+    this.room.bytes += bytes.length + BATCH_BYTES
     return batch
   }
 
@@ -218,7 +218,7 @@ export class JournaledPartitions implements PartitionHost {
     for (const operation of this.#operations.removeFromEnd(index, isLost)) {
       const { partition } = operation
       if (isBatch(operation)) {
-        this.pendingBytes -= operation.bytes.length + BATCH_BYTES
+        this.room.bytes -= operation.bytes.length + BATCH_BYTES
         hit.add(partition)
       } else {
         partition.pendingChanges -= 1
@@ -231,6 +231,7 @@ export class JournaledPartitions implements PartitionHost {
     for (const durability of ["hybrid", "persistent"] as const) {
       this.#uncommitted[durability].removeFromEnd(index, isLost)
     }
+    this.room.madeRoom()
     const { epochs } = this.#parts
     const epoch = hit.size === 0 ? undefined : epochs.next()
     if (epoch !== undefined) epochs.base = epoch
@@ -261,11 +262,11 @@ export class JournaledPartitions implements PartitionHost {
       epochs.replayed(partition.leaderEpoch)
       if (first < partition.logEndOffset) this.#cutReplayed(partition, first)
       if (partition.logStartOffset === partition.logEndOffset) partition.logStartOffset = first
-      const batch = { ...base, base: first, next, bytes, appendedAtMs, isCut: false, isCounted: true }
+      const batch = makeBatch({ ...base, base: first, next, bytes, appendedAtMs })
       partition.addBatch(batch)
       partition.highWatermark = next
       this.#operations.push(batch)
-      this.pendingBytes += bytes.length + BATCH_BYTES
+      this.room.bytes += bytes.length + BATCH_BYTES
       return
     }
     if (body.kind === "cut") {
@@ -292,7 +293,7 @@ export class JournaledPartitions implements PartitionHost {
   trimTasks(operations: ReadonlyArray<Operation>): ReadonlyArray<TrimTask> {
     const touched = new Set<JournaledPartition>()
     for (const { partition } of operations) touched.add(partition)
-    return this.#table.trimTasks(touched, this.#parts.nowMs())
+    return this.#table.trimTasks(touched, this.#parts.clock.nowMs())
   }
 
   /** These operations, the first of the line, lie on the shelf, and this is how it left their partitions. */
@@ -303,13 +304,14 @@ export class JournaledPartitions implements PartitionHost {
       const { partition } = operation
       partition.pending -= 1
       if (isBatch(operation)) {
-        this.pendingBytes -= operation.bytes.length + BATCH_BYTES
+        this.room.bytes -= operation.bytes.length + BATCH_BYTES
         partition.putAway(operation)
       } else {
         partition.pendingChanges -= 1
         if (operation.kind === "removed") this.#table.removalStored(partition.id)
       }
     }
+    this.room.madeRoom()
     for (const { id, logStart, bytes } of figures) {
       const partition = this.#table.resident(id)
       if (partition !== undefined && !partition.isRemoved) partition.stored(logStart, bytes)
@@ -320,6 +322,8 @@ export class JournaledPartitions implements PartitionHost {
   #make(partition: JournaledPartition, durability: Durability): void {
     const { tenant, topicId, partition: place } = partition.key
     this.#table.giveRow(partition)
+    // Nothing in it is older than now.
+    partition.agesLookedAtMs = this.#parts.clock.nowMs()
     // Nobody waits for it alone.
     this.#submit(partition, "made", durability, (writer) =>
       writeMade(writer, partition.id, tenant, topicId, place)

@@ -1,5 +1,6 @@
 /** What a partition asks of those around it. */
 import type { JournalShape } from "../journal/Journal.ts"
+import type { BacklogRoom } from "./BacklogRoom.ts"
 import type { Batch } from "./Batch.ts"
 import type { HotBatches } from "./HotBatches.ts"
 import type { JournaledPartition } from "./JournaledPartition.ts"
@@ -9,8 +10,8 @@ export interface PartitionHost {
   readonly journal: JournalShape
   readonly shelf: Shelf
   readonly hot: HotBatches
-  /** Too much waits to be put away. */
-  readonly isFull: boolean
+  /** For what waits to be put away. */
+  readonly room: BacklogRoom
   /** Submits a batch, which has its offset and epoch; `bytes` are the host's from then on. */
   append(partition: JournaledPartition, bytes: Uint8Array, base: number, next: number): Batch
   /**

@@ -12,10 +12,14 @@ import type { PartitionRow, TrimTask } from "./Shelf.ts"
 
 /** Partitions whose oldest batches are looked at in one checkpoint for their age alone. */
 const AGED_PER_CHECKPOINT = 1_000
+/** A partition's batches are looked at for their age so often, and ten times as long as they are kept where that is less. */
+const AGES_EVERY_MS = 60_000
 /** Partitions that nobody holds whose bounds are applied in one checkpoint. */
 const IDLE_MAX = 10_000
 
-const nameOf = ({ tenant, topicId, partition }: PartitionKey): string => `${tenant}/${topicId}/${partition}`
+/** The id itself, which is there anyway, of what most topics are: of one partition, of the first tenant. No id has a slash. */
+const nameOf = ({ tenant, topicId, partition }: PartitionKey): string =>
+  tenant === 0 && partition === 0 ? topicId : `${tenant}/${topicId}/${partition}`
 
 export class PartitionTable {
   readonly #host: PartitionHost
@@ -133,15 +137,21 @@ export class PartitionTable {
       if (value.options !== undefined && value.options.limits.ageMsMax > 0) touched.add(value)
     }
     const tasks: Array<TrimTask> = []
-    const add = (id: number, { sizeBytesMax, recordsMax, ageMsMax }: PartitionLimits): void => {
+    const add = (id: number, { sizeBytesMax, recordsMax, ageMsMax }: PartitionLimits, areAgesDue: boolean): void => {
       const isBounded = sizeBytesMax < Number.POSITIVE_INFINITY || recordsMax < Number.POSITIVE_INFINITY
-      if (ageMsMax === 0 && !isBounded) return
-      tasks.push({ id, sizeBytesMax, recordsMax, appendedBeforeMs: ageMsMax === 0 ? 0 : nowMs - ageMsMax })
+      if (!areAgesDue && !isBounded) return
+      tasks.push({ id, sizeBytesMax, recordsMax, appendedBeforeMs: areAgesDue ? nowMs - ageMsMax : 0 })
     }
-    for (const { id, options, isRemoved } of touched) {
-      if (id !== 0 && options !== undefined && !isRemoved) add(id, options.limits)
+    for (const partition of touched) {
+      const { id, options, isRemoved, agesLookedAtMs } = partition
+      if (id === 0 || options === undefined || isRemoved) continue
+      const { ageMsMax } = options.limits
+      // Looking costs more than an append does: a partition that is written all the time is not looked at in every checkpoint.
+      const areAgesDue = ageMsMax > 0 && nowMs - agesLookedAtMs >= Math.min(AGES_EVERY_MS, ageMsMax / 10)
+      if (areAgesDue) partition.agesLookedAtMs = nowMs
+      add(id, options.limits, areAgesDue)
     }
-    for (const { id, limits } of this.#idle) if (!this.#removed.has(id)) add(id, limits)
+    for (const { id, limits } of this.#idle) if (!this.#removed.has(id)) add(id, limits, limits.ageMsMax > 0)
     this.#idle = []
     return tasks
   }

@@ -15,9 +15,15 @@ interface Appended {
   readonly outcome: number
 }
 
+/** Lists that nobody uses: there may be receipts of very many partitions. */
+const SPARES_MAX = 64
+const spares: Array<Array<Appended>> = []
+const NOTHING: ReadonlyArray<Appended> = []
+
 export class Commits {
   readonly tickets = new TicketStream()
-  #pending: Array<Appended> = []
+  /** Undefined while nothing waits. */
+  #pending: Array<Appended> | undefined
   #head = 0
   /** Tickets above this one stand for records that lie gathered. */
   #appendedTicket = 0
@@ -35,17 +41,21 @@ export class Commits {
 
   /** Ends every ticket whose record lies below the high watermark, in order. */
   settle(highWatermark: number): void {
+    const pending = this.#pending
+    if (pending === undefined) return
     let done = 0
     for (;;) {
-      const next = this.#pending[this.#head]
+      const next = pending[this.#head]
       if (next === undefined || (next.outcome === 0 && next.endOffset > highWatermark)) break
       if (next.outcome !== 0) this.#note(Math.max(done, this.tickets.committed), next)
       done = next.ticket
       this.#head += 1
     }
-    if (this.#head === this.#pending.length) {
-      if (this.#head > 0) this.#pending = []
+    if (this.#head === pending.length) {
       this.#head = 0
+      this.#pending = undefined
+      pending.length = 0
+      if (spares.length < SPARES_MAX) spares.push(pending)
     }
     if (done > 0) this.tickets.commit(done)
   }
@@ -54,12 +64,12 @@ export class Commits {
   lost(outcome: number, highWatermark: number): void {
     this.settle(highWatermark)
     let from = this.tickets.committed
-    for (const entry of this.#pending.slice(this.#head)) {
+    for (const entry of this.#pending?.slice(this.#head) ?? NOTHING) {
       this.#note(from, entry.outcome === 0 ? { ...entry, outcome } : entry)
       from = entry.ticket
     }
     this.#note(from, { ticket: this.tickets.issued, endOffset: 0, outcome })
-    this.#pending = []
+    this.#pending = undefined
     this.#head = 0
     this.#appendedTicket = this.tickets.issued
     this.tickets.commit(this.tickets.issued)
@@ -69,6 +79,7 @@ export class Commits {
     const ticket = this.tickets.issued
     if (ticket === this.#appendedTicket) return
     this.#appendedTicket = ticket
+    this.#pending ??= spares.pop() ?? []
     this.#pending.push({ ticket, endOffset, outcome })
   }
 

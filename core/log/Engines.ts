@@ -33,6 +33,8 @@ export class StorageError extends Schema.TaggedError<StorageError>()("StorageErr
 
 /** Why an append was refused; a base offset is never negative. */
 export const BACKLOG = -1
+/** What storage has no room for waits for it, as long as less than this passes without any being made; then it is refused. */
+export const HELD_UP_MS_MAX = 30_000
 export const READ_ONLY = -2
 export const DISK_FULL = -3
 export const FENCED = -4
@@ -54,6 +56,12 @@ export interface Partition {
    * leader epoch; returns its base offset, or why not: {@link BACKLOG}, {@link READ_ONLY}, {@link DISK_FULL}, {@link FENCED}.
    */
   tryAppendUnsafe(bytes: Uint8Array, start: number, end: number, recordCount: number): number
+  /**
+   * Whether so many bytes more may come in this turn. False: there is no room just now, and there will be; who can wait asks again in a
+   * moment. True promises nothing: the append says. An engine whose backlog gives way by itself answers so ahead of {@link BACKLOG}, and
+   * for {@link HELD_UP_MS_MAX} without any progress at most. Absent = always true.
+   */
+  admits?(sizeBytes: number): boolean
   /**
    * Stored batches from the one that holds `offset` on, below the high watermark, at most `maxBytes` (at least one batch): a view
    * whose bytes never change, empty at the high watermark; undefined where a disk must be read or the offset is out of range.

@@ -79,6 +79,16 @@ export class GuardedPartition implements Partition {
     return FAILED
   }
 
+  admits(sizeBytes: number): boolean {
+    if (this.#isBroken) return true
+    try {
+      return this.#engine.admits?.(sizeBytes) !== false
+    } catch (error) {
+      this.#tell(`admits threw ${lineOf(error)}`)
+      return true
+    }
+  }
+
   tryAppendAsFollowerUnsafe(bytes: Uint8Array, start: number, end: number): number {
     if (this.#isBroken) return FAILED
     try {

@@ -21,8 +21,9 @@ import { BatchCompressor } from "./BatchCompressor.ts"
 import { Commits } from "./Commits.ts"
 import { deliveryHeaders, deliveryHeadersCount } from "./delivery-headers.ts"
 import { BACKLOG, DISK_FULL, FAILED, type Partition } from "./Engines.ts"
-import { RecordBatchBuilder } from "./RecordBatchBuilder.ts"
+import type { RecordBatchBuilder } from "./RecordBatchBuilder.ts"
 import type { OffsetReservation } from "./ReservedOffsets.ts"
+import { giveBackBuilder, takeBuilder } from "./spare-builders.ts"
 
 /** A gathered batch is sealed at this size. */
 export const GATHERED_BYTES_MAX = 32_768
@@ -30,12 +31,6 @@ export const GATHERED_BYTES_MAX = 32_768
 export const GATHERED_RECORDS_MAX = 250
 /** How long a reader that waits at the end lets a batch grow. */
 export const LINGER_MS = 10
-
-/** One message may be as large as a packet may be; a batch with such a record is sealed at once. */
-export const RECORD_BYTES_MAX = 536_870_912
-/** Builders kept for the next batch, whichever partition it is for: a partition that gathers nothing holds none. */
-const SPARE_BUILDERS_MAX = 64
-const spareBuilders: Array<RecordBatchBuilder> = []
 
 /** Told when records became readable, and when none will be any more. */
 export interface PartitionWaiter {
@@ -155,11 +150,16 @@ export class PartitionLog implements TurnTask {
     return this.#endOffset + (this.#builder?.recordCount ?? 0)
   }
 
+  /** See {@link Partition.admits}; in mode memory nothing waits for a disk. */
+  admits(sizeBytes: number): boolean {
+    return this.#commits === undefined || this.#engine.admits?.(sizeBytes) !== false
+  }
+
   /** Takes one message; returns its offset, or why not (a refusal of the engine's). */
   takeUnsafe(message: Message): number {
     const full = this.#room?.refusal ?? 0
     if (full !== 0) return full
-    const builder = (this.#builder ??= spareBuilders.pop() ?? new RecordBatchBuilder(RECORD_BYTES_MAX))
+    const builder = (this.#builder ??= takeBuilder())
     const offset = this.#endOffset + builder.recordCount
     if (offset >= this.#askAt && !this.#mayEndAt(offset + 1)) return BACKLOG
     const extra = deliveryHeaders(message.qos, message.retain)
@@ -235,7 +235,7 @@ export class PartitionLog implements TurnTask {
     this.#builder = undefined
     const length = this.#compressor === undefined ? builder.finish() : this.#compressor.finish(builder)
     const baseOffset = this.#append(builder.bytes, 0, length, records)
-    giveBack(builder)
+    giveBackBuilder(builder)
     if (baseOffset < 0) {
       this.refusedRecords += records
       this.#commits?.refused(baseOffset, this.#engine.highWatermark)
@@ -289,7 +289,7 @@ export class PartitionLog implements TurnTask {
     if (builder !== undefined) {
       this.refusedRecords += builder.recordCount
       this.#builder = undefined
-      giveBack(builder)
+      giveBackBuilder(builder)
     }
     this.#endOffset = this.#engine.logEndOffset
     this.#commits?.lost(refusal === DISK_FULL ? DISK_FULL : FAILED, this.#engine.highWatermark)
@@ -391,9 +391,4 @@ export class PartitionLog implements TurnTask {
     const waiters = this.#waiters
     if (waiters !== undefined) for (const waiter of waiters) waiter.partitionAdvanced(this)
   }
-}
-
-function giveBack(builder: RecordBatchBuilder): void {
-  builder.reset()
-  if (spareBuilders.length < SPARE_BUILDERS_MAX) spareBuilders.push(builder)
 }

@@ -40,8 +40,11 @@ import { varintSize, varlongSize, writeVarint, writeVarlong } from "./varint.ts"
 
 /** Bytes of a gathered batch, at most, where the caller names no bound: Kafka's default for a message. */
 export const GATHERED_SIZE_MAX = 1024 * 1024
-/** The first buffer, and the largest one that `reset` keeps. */
-const BUFFER_SIZE_FIRST = 4 * 1024
+/**
+ * The first buffer, and the largest one that `reset` keeps. A turn may gather one record for each of thousands of partitions: the first
+ * buffer has room for a small one, and is of a size that Bun takes from its heap, without an allocation and a finalizer of its own.
+ */
+const BUFFER_SIZE_FIRST = 960
 const BUFFER_SIZE_KEPT_MAX = 256 * 1024
 /** A record's bytes beside key, value and headers: seven integers of 5 bytes at most (one has 10) and its attributes. */
 const RECORD_OVERHEAD_MAX = 5 + 1 + 10 + 5 + 5 + 5 + 5

@@ -7,7 +7,7 @@ import type { TopicInfo } from "../topics/TopicInfo.ts"
 import { encodeTopic, topicKey } from "../topics/topic-codec.ts"
 import { ArrayPartition } from "./fakes.ts"
 import { NOT_AVAILABLE } from "./Logs.ts"
-import { ShardLogs } from "./ShardLogs.ts"
+import { type LocalAppend, ShardLogs } from "./ShardLogs.ts"
 
 const topic: TopicInfo = {
   tenant: 0,
@@ -25,7 +25,7 @@ function make() {
   const { joined, shards } = joinTopics(simulation, { meta })
   const logs = joined.all.map(({ port, turn }, index) => {
     const { topics } = shards[index] ?? assert.fail("there are as many")
-    return new ShardLogs(port, turn, topics, () => assert.fail("nobody appends"))
+    return new ShardLogs(port, turn, topics, () => assert.fail("nobody appends"), simulation.clock)
   })
   return { simulation, logs, shards }
 }
@@ -72,10 +72,11 @@ test("what is asked for while a log is being opened is answered when it is, in o
   const appended: Array<number> = []
   const logs = joined.all.map(({ port, turn }, index) => {
     const { topics } = shards[index] ?? assert.fail("there are as many")
-    return new ShardLogs(port, turn, topics, (log, bytes, start, end, records) => {
+    const append: LocalAppend = (log, bytes, start, end, records) => {
       appended.push(bytes[start] ?? -1)
       return records === end - start && !log.isClosed ? 10 * appended.length : -1
-    })
+    }
+    return new ShardLogs(port, turn, topics, append, simulation.clock)
   })
   const bytes = new Uint8Array(4)
   const answers: Array<Promise<string>> = []
@@ -117,7 +118,7 @@ test("whether a partition is served is told without opening it", async () => {
   const { joined, shards } = joinTopics(simulation, { meta, engine })
   const logs = joined.all.map(({ port, turn }, index) => {
     const { topics } = shards[index] ?? assert.fail("there are as many")
-    return new ShardLogs(port, turn, topics, () => assert.fail("nobody appends"))
+    return new ShardLogs(port, turn, topics, () => assert.fail("nobody appends"), simulation.clock)
   })
   const ask = async (which: TopicInfo): Promise<ReadonlyArray<unknown>> => {
     const asked = logs.flatMap((each) => [0, 1].map((partition) => each.leader(which, partition)))

@@ -2,10 +2,12 @@
  * {@link Logs} of one shard: what it owns is asked at once, what another owns by one question over the Link.
  */
 import { CHANNEL_PARTITION, type LinkPort } from "../link/LinkPort.ts"
+import type { ClockShape } from "../platform/Clock.ts"
 import type { TurnShape } from "../platform/Turn.ts"
 import type { ShardTopics } from "../topics/ShardTopics.ts"
 import type { TopicInfo } from "../topics/TopicInfo.ts"
 import type { OffsetAndTimestamp } from "./Engines.ts"
+import { HeldAppends } from "./HeldAppends.ts"
 import {
   type AppendResult,
   type LogsShape,
@@ -71,8 +73,19 @@ export class ShardLogs implements LogsShape {
   /** Watches that others asked this shard for, by shard and number. */
   readonly #served = new Map<string, Watch>()
   #nextWatch = 1
+  /** Batches that wait for room. */
+  readonly #held: HeldAppends
 
-  constructor(port: LinkPort, turn: TurnShape, topics: ShardTopics, append: LocalAppend) {
+  constructor(port: LinkPort, turn: TurnShape, topics: ShardTopics, append: LocalAppend, clock: ClockShape) {
+    this.#held = new HeldAppends({
+      clock,
+      logOf: (topicId, partition) => {
+        const topic = topics.findById(topicId)
+        if (topic === undefined) return undefined
+        return topics.logUnsafe(topic, partition) ?? (topics.isOpening(topic, partition) ? "opening" : undefined)
+      },
+      append: (log, bytes, records) => this.#appendNow(log, bytes, 0, bytes.length, records)
+    })
     this.#port = port
     this.#turn = turn
     this.#topics = topics
@@ -280,6 +293,19 @@ export class ShardLogs implements LogsShape {
   }
 
   #appendLocal(
+    log: PartitionLog | undefined,
+    bytes: Uint8Array,
+    start: number,
+    end: number,
+    recordCount: number
+  ): AppendResult | Promise<AppendResult> {
+    if (log !== undefined && this.#held.mustWait(log, end - start)) {
+      return this.#held.hold(log, bytes, start, end, recordCount)
+    }
+    return this.#appendNow(log, bytes, start, end, recordCount)
+  }
+
+  #appendNow(
     log: PartitionLog | undefined,
     bytes: Uint8Array,
     start: number,

@@ -22,7 +22,7 @@ import { Mailboxes } from "../link/Mailboxes.ts"
 import { Engines } from "../log/Engines.ts"
 import { Logs } from "../log/Logs.ts"
 import { ReservedOffsets } from "../log/ReservedOffsets.ts"
-import { ShardLogs } from "../log/ShardLogs.ts"
+import { type LocalAppend, ShardLogs } from "../log/ShardLogs.ts"
 import { MetaStore, type MetaStoreShape } from "../meta/MetaStore.ts"
 import type { ClockShape } from "../platform/Clock.ts"
 import { Net } from "../platform/Net.ts"
@@ -147,9 +147,9 @@ export function buildShard(
     const retainedParts: RetainedOfShard = { port, retained, store, journal, ownerOf, clock }
     const removals = new RetainedRemovals(retainedParts)
     const produced = new ProducedBatches(topics, router, resolutions, queueLog, clock)
-    const logs = new ShardLogs(port, turn, topics, (log, bytes, start, end, records) =>
+    const append: LocalAppend = (log, bytes, start, end, records) =>
       produced.appendUnsafe(log, bytes, start, end, records)
-    )
+    const logs = new ShardLogs(port, turn, topics, append, clock)
     const connections = new Connections(port)
     const mailboxes = new Mailboxes(port, clock)
     const shard: ShardShape = {

@@ -11,8 +11,8 @@ import type { ShardRouter } from "./Router.ts"
 import { TopicNameTable } from "./TopicNameTable.ts"
 import { checkTopicNameBytes } from "./topic-filter.ts"
 
-/** Topic names kept resolved; one costs about 400 bytes beside its subscribers. */
-export const RESOLUTIONS_MAX = 65_536
+/** Topic names kept resolved, as many as partitions are kept open; one costs about 400 bytes beside its subscribers. */
+export const RESOLUTIONS_MAX = 131_072
 /** References to subscribers that they hold together, at most: many names times many subscribers of all of them. */
 export const DELIVERIES_MAX = 4_194_304
 

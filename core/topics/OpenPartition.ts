@@ -190,12 +190,26 @@ export class OpenPartition implements PartitionEvents, GuardedPartitionParts {
 
   /** Closes it; done when its engine has. */
   close(): Effect.Effect<void> {
+    const [scope, closing] = [this.#scope, this.closePlainly()]
+    if (closing !== undefined) return Effect.promise(() => closing)
     this.#isClosed = true
     this.log?.close()
     this.#held?.close()
-    const [reopened, scope, { engine }] = [this.#reopened, this.#scope, this.#parts]
-    if (reopened !== undefined) return Effect.promise(() => engine.reopens?.close(reopened) ?? Promise.resolve())
     return scope === undefined ? Effect.void : Scope.close(scope, Exit.void)
+  }
+
+  /** The same without an effect, of one that {@link Reopening.tryOpen} gave: settled when its engine has closed it. Else undefined. */
+  closePlainly(): Promise<void> | undefined {
+    const reopened = this.#reopened
+    if (reopened === undefined) return undefined
+    this.#isClosed = true
+    this.log?.close()
+    this.#held?.close()
+    try {
+      return this.#parts.engine.reopens?.close(reopened) ?? Promise.resolve()
+    } catch (error) {
+      return Promise.reject(error)
+    }
   }
 
   // What the engine tells.

@@ -18,6 +18,7 @@ import type { ReservedOffsets } from "../log/ReservedOffsets.ts"
 import { atMost } from "../platform/at-most.ts"
 import type { ClockShape } from "../platform/Clock.ts"
 import type { TurnShape } from "../platform/Turn.ts"
+import { Closings } from "./Closings.ts"
 import { FuturePartitions, type OpenTopic, openOf } from "./FuturePartitions.ts"
 import { keyOf, OpenPartition, type OpenPartitionParts } from "./OpenPartition.ts"
 import { logIdOf, type TopicInfo } from "./TopicInfo.ts"
@@ -79,11 +80,13 @@ export class OpenPartitions {
   /** Open partitions that may be closed. */
   #idleCandidates = 0
   #hand: Iterator<OpenTopic> | undefined
+  readonly #closings: Closings
   readonly #closed: LogCounts = { gatheredBatches: 0, gatheredRecords: 0, refusedRecords: 0 }
 
   constructor(parts: OpenPartitionsParts) {
     this.#parts = parts
     this.#budget = new CompressionBudget(parts.turn)
+    this.#closings = new Closings(parts.clock, CLOSE_TIMEOUT_MS)
     this.futures = new FuturePartitions({ ...parts, partsOf: (name, engine) => this.#partsOf(name, engine) })
   }
 
@@ -328,7 +331,17 @@ export class OpenPartitions {
     topic.partitions[partition] = undefined
     this.#idleCandidates -= 1
     if (topic.partitions.every((each) => each === undefined)) this.#topics.delete(topic.info.id)
-    Effect.runFork(this.#end(topic.info, [open]))
+    const { info } = topic
+    const closing = open.closePlainly()
+    if (closing === undefined) Effect.runFork(this.#end(info, [open]))
+    else {
+      this.#count([open])
+      this.#closings.add(
+        closing,
+        (error) => this.#tell(info, partition, `failed to close: ${lineOf(error)}`),
+        () => this.#tellLate(info, partition)
+      )
+    }
   }
 
   #compressorOf(engine: string): BatchCompressor {
@@ -356,14 +369,23 @@ export class OpenPartitions {
 
   #end(info: TopicInfo, partitions: ReadonlyArray<OpenPartition>): Effect.Effect<void> {
     const closing = partitions.map((open) => open.close())
+    this.#count(partitions)
+    return atMost(Effect.all(closing, { discard: true }), CLOSE_TIMEOUT_MS, this.#parts.clock, {
+      failed: (cause) => this.#tell(info, 0, `failed to close: ${lineOf(Cause.squash(cause))}`),
+      late: () => this.#tellLate(info, 0)
+    })
+  }
+
+  /** Logs that are closed count on. */
+  #count(partitions: ReadonlyArray<OpenPartition>): void {
     for (const { log } of partitions) {
       if (log === undefined) continue
       for (const field of COUNTED) this.#closed[field] += log[field]
     }
-    return atMost(Effect.all(closing, { discard: true }), CLOSE_TIMEOUT_MS, this.#parts.clock, {
-      failed: (cause) => this.#tell(info, 0, `failed to close: ${lineOf(Cause.squash(cause))}`),
-      late: () => this.#tell(info, 0, `has not closed after ${CLOSE_TIMEOUT_MS / 1000} s`)
-    })
+  }
+
+  #tellLate(info: TopicInfo, partition: number): void {
+    this.#tell(info, partition, `has not closed after ${CLOSE_TIMEOUT_MS / 1000} s`)
   }
 
   #forgetOffsets(info: TopicInfo, partition: number): Effect.Effect<void, StorageError> {

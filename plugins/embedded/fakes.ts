@@ -38,8 +38,12 @@ export function faceOf(options: FaceOptions = {}): FaceFixture {
   const { clock } = simulation
   const [logs] = joined.shards.map(
     ({ port, topics, produced }, index) =>
-      new ShardLogs(port, joined.joined.all[index]?.turn ?? turn, topics, (log, bytes, start, end, records) =>
-        produced.appendUnsafe(log, bytes, start, end, records)
+      new ShardLogs(
+        port,
+        joined.joined.all[index]?.turn ?? turn,
+        topics,
+        (log, bytes, start, end, records) => produced.appendUnsafe(log, bytes, start, end, records),
+        clock
       )
   )
   if (logs === undefined) throw new Error("the first shard has logs")

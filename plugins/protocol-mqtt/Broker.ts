@@ -39,6 +39,7 @@ import { DelayedMessages } from "./delayed/DelayedMessages.ts"
 import type { PendingPlace } from "./entering.ts"
 import { ExclusiveFilters } from "./exclusive/ExclusiveFilters.ts"
 import { HeldMessages } from "./HeldMessages.ts"
+import { HeldUpClients } from "./HeldUpClients.ts"
 import { type Listeners, listenersOf } from "./listeners.ts"
 import { OutputBudget } from "./Output.ts"
 import { PublishEncoder } from "./PublishEncoder.ts"
@@ -104,6 +105,7 @@ export class Broker implements TurnTask, WheelTask {
   readonly counts = new Counts()
   readonly encoder = new PublishEncoder()
   readonly budget: OutputBudget
+  readonly heldUp: HeldUpClients
   readonly held: HeldMessages
   readonly limits: ConnectLimits
   readonly listeners: Listeners
@@ -161,6 +163,7 @@ export class Broker implements TurnTask, WheelTask {
     this.settings = settings
     this.services = services
     this.budget = new OutputBudget(settings.output_bytes_total_max, services.turn)
+    this.heldUp = new HeldUpClients(services.clock)
     this.limits = new ConnectLimits(settings)
     this.listeners = listenersOf(settings)
     this.topicBounds = new TopicBounds(settings)

@@ -38,6 +38,11 @@ export function registerMetrics(telemetry: TelemetryShape, broker: Broker): Effe
       () => counts.publishPauses
     ],
     [
+      "publish_held_up_total",
+      "Times that a client was not read because storage had no room for its message",
+      () => broker.heldUp.count
+    ],
+    [
       "topics_too_large_total",
       "Topic names and filters longer or deeper than allowed",
       () => broker.topicBounds.refused
@@ -72,6 +77,7 @@ export function registerMetrics(telemetry: TelemetryShape, broker: Broker): Effe
   ]
   const gauges: ReadonlyArray<readonly [name: string, help: string, read: () => number]> = [
     ["connections", "Clients connected now", () => counts.connectionsOpen],
+    ["connections_held_up", "Clients that are not read until storage has room", () => broker.heldUp.size],
     ["sessions", "Sessions, connected or not", () => broker.sessions.count],
     ["queued_messages", "Messages that wait for a session", () => counts.queuedMessages],
     ["output_bytes", "Bytes that wait for sockets", () => broker.budget.used],

@@ -6,6 +6,7 @@
 import {
   ACCEPTED_PENDING,
   checkTopicNameBytes,
+  HELD_UP,
   JointTickets,
   type Message,
   NAME_HAS_WILDCARD,
@@ -21,7 +22,7 @@ import { wireFormatOf } from "./PublishEncoder.ts"
 import * as Reason from "./reasons.ts"
 import type { Session } from "./Session.ts"
 import { TopicAliases } from "./TopicAliases.ts"
-import { PAUSED } from "./wire/framing.ts"
+import { NOT_TAKEN, PAUSED } from "./wire/framing.ts"
 import * as Packet from "./wire/packet-types.ts"
 import { PublishView, scanPublish } from "./wire/publish.ts"
 import { MALFORMED_PACKET, PROTOCOL_ERROR, TOPIC_ALIAS_INVALID, TOPIC_NAME_INVALID } from "./wire/reason-codes.ts"
@@ -46,7 +47,7 @@ export function receivePaced(
 ): number {
   const code = receivePublish(connection, session, bytes, firstByte, start, end)
   const { rate, broker } = connection
-  if (rate === undefined || code > 0) return code
+  if (rate === undefined || code > 0 || code === NOT_TAKEN) return code
   const waitMs = rate.spend(end - start, broker.services.clock.monotonicMs())
   if (waitMs === 0) return code
   broker.counts.publishPauses += 1
@@ -54,7 +55,10 @@ export function receivePaced(
   return PAUSED
 }
 
-/** Takes a PUBLISH; `bytes[start, end)` follows its fixed header. 0, PAUSED, or the Reason Code that ends the connection. */
+/**
+ * Takes a PUBLISH; `bytes[start, end)` follows its fixed header. 0, PAUSED, NOT_TAKEN where storage has no room for it just now, or the
+ * Reason Code that ends the connection.
+ */
 function receivePublish(
   connection: Connection,
   session: Session,
@@ -100,9 +104,25 @@ function receivePublish(
     message.headerCount = 0
   } else broker.setHeaders(message, bytes, publish.propertiesStart, publish.propertiesEnd)
   message.begin()
-  if (qos !== 0) return publishAcknowledged(connection, session, message, qos, publish.packetIdentifier)
-  const outcome = enter(broker, message, connection.client)
+  message.canWait = true
+  const { packetIdentifier } = publish
+  const code =
+    qos === 0
+      ? publishUnacknowledged(connection, message)
+      : publishAcknowledged(connection, session, message, qos, packetIdentifier)
+  message.canWait = false
+  if (code === NOT_TAKEN) {
+    broker.counts.publishReceived -= 1
+    broker.heldUp.add(connection)
+  }
+  return code
+}
+
+function publishUnacknowledged(connection: Connection, message: Message): number {
+  const { broker, client } = connection
+  const outcome = enter(broker, message, client)
   if (outcome >= 0) return 0
+  if (outcome === HELD_UP) return NOT_TAKEN
   broker.counts.publishRefused += 1
   if (connection.listener.isHosted) {
     // What was passed on from elsewhere is no fault of who passes it on.
@@ -135,6 +155,8 @@ function publishAcknowledged(
     return Reason.RECEIVE_MAXIMUM_EXCEEDED
   }
   if (qos === 2) {
+    // Its packet identifier is kept in the journal, too.
+    if (session.isDurable && broker.services.journal.isHeldUp === true) return NOT_TAKEN
     if (session.isDurable && (session.isDirty || broker.services.journal.refusal !== 0)) {
       answers.acknowledge(REFUSED_QUOTA, kind, packetIdentifier)
       return 0
@@ -147,6 +169,7 @@ function publishAcknowledged(
   if (outcome !== ACCEPTED_PENDING) {
     // Free at once, however long the answer waits behind others: a copy that comes meanwhile is a message of its own.
     if (qos === 2 && outcome < 0) session.releaseReceived(packetIdentifier)
+    if (outcome === HELD_UP) return NOT_TAKEN
     const fault = outcome === REFUSED_TOPIC_NAME ? faultOfTopic(message) : 0
     if (fault !== 0) return fault
     const kept = qos === 2 && outcome >= 0 ? session.keepReceived(packetIdentifier, broker.services.shard.index) : 0

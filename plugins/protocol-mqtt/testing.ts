@@ -205,7 +205,7 @@ export class TestNode {
         forward: () => assert.fail("tests connect to the right shard")
       }
       const mailboxes = new Mailboxes(port, clock)
-      const shardLogs = new ShardLogs(port, turn, topics, neverProduced)
+      const shardLogs = new ShardLogs(port, turn, topics, neverProduced, clock)
       const { random } = simulation
       const wheel = new TimerWheel(clock)
       return (): TestShard => {

@@ -134,7 +134,7 @@ export class SegmentStore {
       hot: this.hot,
       nextPartition: state.nextId,
       residentBytesMax: settings.resident_bytes_max,
-      nowMs: () => clock.nowMs(),
+      clock,
       full: () => this.checkpoints.checkpoint()
     })
     this.checkpoints = new Checkpoints({

@@ -25,7 +25,7 @@ export const options = v.strictObject({
   ),
   resident_bytes_max: v.pipe(
     v.optional(size(1_048_576), 134_217_728),
-    v.description("bytes of batches that may wait to be put into segments; beyond them batches are refused for a while")
+    v.description("bytes of batches that may wait to be put into segments; beyond them publishers wait")
   ),
   hot_bytes_max: v.pipe(
     v.optional(size(0), 33_554_432),

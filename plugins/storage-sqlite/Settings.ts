@@ -14,9 +14,7 @@ export const options = v.strictObject({
   ),
   resident_bytes_max: v.pipe(
     v.optional(size(1_048_576), 67_108_864),
-    v.description(
-      "bytes of batches that may wait to be put into the database; beyond them batches are refused for a while"
-    )
+    v.description("bytes of batches that may wait to be put into the database; beyond them publishers wait")
   ),
   hot_bytes_max: v.pipe(
     v.optional(size(0), 33_554_432),

@@ -106,7 +106,7 @@ export class SqliteStore {
       hot: this.hot,
       nextPartition: found.nextPartition,
       residentBytesMax: settings.resident_bytes_max,
-      nowMs: () => clock.nowMs(),
+      clock,
       full: () => this.checkpoints.checkpoint()
     })
     this.checkpoints = new Checkpoints({

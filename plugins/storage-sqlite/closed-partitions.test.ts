@@ -122,3 +122,30 @@ test("after the first a partition is open when the call returns", async () => {
   await reopens?.close(partition)
   assert.equal(reopens?.tryOpen(next, options)?.logEndOffset, 1)
 })
+
+test("ages are looked at once a minute, not in every checkpoint; of what was just made later, of what is found at once", async () => {
+  let nowMs = 1_700_000_000_000
+  const store = await openStore(() => nowMs)
+  const week = 7 * 86_400_000
+  const looks = (): ReadonlyArray<number> =>
+    store.store.partitions.trimTasks([]).map(({ appendedBeforeMs }) => nowMs - appendedBeforeMs)
+  const held = await hold(store, { ...UNLIMITED, ageMsMax: week })
+  await append(held.partition)
+  assert.deepEqual(looks(), [])
+  nowMs += 59_000
+  assert.deepEqual(looks(), [])
+  nowMs += 1_000
+  assert.deepEqual(looks(), [week])
+  assert.deepEqual(looks(), [])
+  await store.store.checkpoints.flush()
+  await held.release()
+  const again = await hold(store, { ...UNLIMITED, ageMsMax: week })
+  assert.deepEqual(looks(), [week])
+  await again.release()
+  // What is kept for a short time only is looked at as often as that needs.
+  const short = await hold(store, { ...UNLIMITED, ageMsMax: 5_000 }, QUIET, { ...KEY, topicId: "short" })
+  await append(short.partition)
+  nowMs += 500
+  assert.deepEqual(looks(), [5_000])
+  await short.release()
+})

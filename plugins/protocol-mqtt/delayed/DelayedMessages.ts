@@ -8,6 +8,7 @@
  */
 import {
   ACCEPTED_PENDING,
+  HELD_UP,
   type Message,
   type Principal,
   REFUSED_QUOTA,
@@ -156,13 +157,14 @@ export class DelayedMessages implements WheelTask, PendingPlace {
     })
   }
 
-  /** Takes a message whose topic name is the one to publish it on; its ranges are the caller's. ACCEPTED_PENDING, or a refusal. */
+  /** Takes a message whose topic name is the one to publish it on; its ranges are the caller's. ACCEPTED_PENDING, HELD_UP, or a refusal. */
   take(message: Message, principal: Principal, dueAtMs: number): number {
     const { journal, clock, room } = this.#broker.services
     const { tenant } = message
     const isMany = (this.#counts.get(tenant) ?? 0) >= this.#broker.settings.delayed_messages_max
     const isFull = isMany || room.refusal !== 0
-    if (isFull || journal.refusal !== 0) return REFUSED_QUOTA
+    if (isFull) return REFUSED_QUOTA
+    if (journal.refusal !== 0) return message.canWait && journal.isHeldUp === true ? HELD_UP : REFUSED_QUOTA
     const number = this.#broker.sessions.takeNumber()
     const acceptedAtMs = clock.nowMs()
     const expiresInMs = message.expiresAtMs - message.timestamp

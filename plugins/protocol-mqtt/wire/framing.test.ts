@@ -1,7 +1,7 @@
 import assert from "node:assert"
 import { test } from "node:test"
 import fc from "fast-check"
-import { CLEARED, PAUSED, type PacketHandler, PacketStream } from "./framing.ts"
+import { CLEARED, NOT_TAKEN, PAUSED, type PacketHandler, PacketStream } from "./framing.ts"
 import { hex, hexOf } from "./testing.ts"
 import { encode, size } from "./variable-byte-integer.ts"
 
@@ -236,4 +236,56 @@ test("what waits while paused is counted", () => {
   assert.equal(stream.resume(recorder), 0)
   assert.equal(recorder.packets.length, 4)
   assert.equal(stream.bufferedSize, 0)
+})
+
+test("a packet that is not taken comes again first, whole or gathered, and nothing behind it before", () => {
+  fc.assert(
+    fc.property(
+      fc.array(packet, { minLength: 1, maxLength: 8 }),
+      fc.array(fc.integer({ min: 1, max: 40 })),
+      (packets, sizes) => {
+        const { stream, recorder } = begun()
+        const bytes = joined(packets.map(([first, rest]) => packetOf(first, rest)))
+        const taken: Array<string> = []
+        // Every packet is offered twice.
+        let isSecond = false
+        recorder.answer = () => {
+          isSecond = !isSecond
+          if (isSecond) return NOT_TAKEN
+          taken.push(recorder.packets.at(-1) ?? "")
+          return 0
+        }
+        const settle = (code: number): void => {
+          for (let next = code; next !== 0; next = stream.resume(recorder)) assert.equal(next, PAUSED)
+        }
+        let position = 0
+        for (let index = 0; position < bytes.length; index++) {
+          const next = Math.min(bytes.length, position + (sizes[index % Math.max(1, sizes.length)] ?? bytes.length))
+          settle(stream.feed(bytes.slice(position, next), recorder))
+          position = next
+        }
+        assert.deepEqual(
+          taken,
+          packets.map(([first, rest]) => `${first.toString(16)} ${hexOf(rest)}`)
+        )
+        assert.equal(recorder.packets.length, 2 * packets.length)
+        assert.equal(stream.bufferedSize, 0)
+      }
+    )
+  )
+})
+
+test("what comes while a packet waits to be offered again is kept behind it", () => {
+  const { stream, recorder } = begun()
+  recorder.answer = (count) => (count === 1 ? NOT_TAKEN : 0)
+  assert.equal(stream.feed(hex("30 03 00 01 61 30 03 00"), recorder), PAUSED)
+  assert.equal(stream.feed(hex("01 62"), recorder), PAUSED)
+  assert.equal(recorder.packets.length, 1)
+  assert.equal(stream.resume(recorder), 0)
+  assert.deepEqual(recorder.packets, ["30 000161", "30 000161", "30 000162"])
+  // A stream that ends meanwhile offers nothing again.
+  recorder.answer = () => NOT_TAKEN
+  assert.equal(stream.feed(hex("30 03 00 01 63"), recorder), PAUSED)
+  stream.clear()
+  assert.equal(stream.resume(recorder), CLEARED)
 })

@@ -16,6 +16,10 @@ import { decode, MALFORMED, NEED_MORE, size } from "./variable-byte-integer.ts"
 
 /** From a handler: this packet is taken, stop before the next. From feed and resume: stopped that way. */
 export const PAUSED = -1
+/** From a handler: as {@link PAUSED}, but this packet is not taken: it comes again first. */
+export const NOT_TAKEN = -3
+/** Nothing behind a packet that comes again. */
+const NOTHING = new Uint8Array(0)
 /** From feed and resume after {@link PacketStream.clear}. */
 export const CLEARED = -2
 /** Bytes of a whole packet that a peer may send before its CONNECT was accepted. */
@@ -24,7 +28,7 @@ export const PACKET_SIZE_MAX_BEFORE_CONNECT = 65_536
 /** Takes the packets of one stream, in order. */
 export interface PacketHandler {
   /**
-   * One packet; `bytes[start, end)` follows the fixed header and may be kept. Returns 0 to go on, {@link PAUSED}, or
+   * One packet; `bytes[start, end)` follows the fixed header and may be kept. Returns 0 to go on, {@link PAUSED}, {@link NOT_TAKEN}, or
    * a Reason Code, which ends the stream. Must not call feed or resume.
    */
   packet(bytes: Uint8Array, firstByte: number, start: number, end: number): number
@@ -111,8 +115,12 @@ export class PacketStream {
       position = this.gather(partial, chunk)
       if (this.verdict !== 0) return this.verdict
       if (!partial.isWhole) return 0
-      this.partial = null
       const code = this.handOn(partial, handler)
+      if (code === NOT_TAKEN) {
+        this.keepWaiting(position < chunk.length ? chunk : NOTHING, position)
+        return PAUSED
+      }
+      this.partial = null
       if (code !== 0) return this.stop(code, chunk, position)
     }
     while (position < chunkEnd) {
@@ -132,9 +140,10 @@ export class PacketStream {
         this.partial = new PartialPacket(chunk, position, bodyEnd - position)
         return 0
       }
-      position = bodyEnd
       this.awaitsConnect = false
       const code = handler.packet(chunk, firstByte, bodyStart, bodyEnd)
+      if (code === NOT_TAKEN && this.verdict === 0) return this.stop(PAUSED, chunk, position)
+      position = bodyEnd
       if (code !== 0 || this.verdict !== 0) return this.stop(code, chunk, position)
     }
     return 0
@@ -185,7 +194,7 @@ export class PacketStream {
 
   private keepWaiting(chunk: Uint8Array, from: number): void {
     this.waiting ??= []
-    this.waiting.push(from === 0 ? chunk : chunk.subarray(from))
+    this.waiting.push(from === 0 || chunk === NOTHING ? chunk : chunk.subarray(from))
   }
 
   private end(reasonCode: number): number {

@@ -57,16 +57,18 @@ export class PartitionRows {
   }
 
   made(id: number, tenant: number, topicId: string, partition: number): void {
-    // A removal may have been lost on its way, what took the place of the partition not.
-    const same = "topic = ? AND number = ? AND tenant = ? AND is_removed = 0"
-    const others = this.sql(`SELECT id FROM partition WHERE ${same} AND id <> ?`).all(topicId, partition, tenant, id)
-    for (const row of others) this.removed(numberOf(row, "id"))
-    this.rows += this.sql("INSERT OR IGNORE INTO partition VALUES (?, ?, ?, ?, 0, 0, 0, 0, 0, 0)").run(
-      id,
-      tenant,
-      topicId,
-      partition
-    )
+    const insert = this.sql("INSERT OR IGNORE INTO partition VALUES (?, ?, ?, ?, 0, 0, 0, 0, 0, 0)")
+    if (insert.run(id, tenant, topicId, partition) === 0) {
+      // It is there already, or another row has its key: a removal may have been lost on its way, what took the place of the partition not.
+      const same = "topic = ? AND number = ? AND tenant = ? AND is_removed = 0"
+      const others = this.sql(`SELECT id FROM partition WHERE ${same} AND id <> ?`).all(topicId, partition, tenant, id)
+      for (const row of others) this.removed(numberOf(row, "id"))
+      this.rows += insert.run(id, tenant, topicId, partition)
+      return
+    }
+    this.rows += 1
+    const key = { tenant, topicId, partition }
+    this.#open.set(id, { id, key, start: 0, end: 0, epoch: 0, bytes: 0, records: 0 })
   }
 
   appended(id: number, appendedAtMs: number, bytes: Uint8Array, start: number, end: number): void {

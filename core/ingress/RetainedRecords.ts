@@ -1,7 +1,7 @@
 /** The stored form of a retained message: one record batch of one record, with the topic name as its key. */
 import { assert } from "../assert.ts"
 import { deliveryHeaders, deliveryHeadersCount } from "../log/delivery-headers.ts"
-import { RECORD_BYTES_MAX } from "../log/PartitionLog.ts"
+import { RECORD_BYTES_MAX } from "../log/gathered-builders.ts"
 import { RecordBatchBuilder } from "../log/RecordBatchBuilder.ts"
 import { RecordCursor } from "../log/RecordCursor.ts"
 import type { Message } from "./Message.ts"

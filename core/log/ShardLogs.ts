@@ -13,9 +13,10 @@ import {
   NOT_AVAILABLE,
   type PartitionLeader,
   type PartitionState,
+  type ProducersResult,
   type ReadResult
 } from "./Logs.ts"
-import { appendResult, readFrom, readPieces, stateOf, whenCommitted } from "./local-answers.ts"
+import { appendResult, producersOf, readFrom, readPieces, stateOf, whenCommitted } from "./local-answers.ts"
 import type { PartitionLog, PartitionWaiter } from "./PartitionLog.ts"
 
 const EMPTY = new Uint8Array(0)
@@ -78,8 +79,9 @@ export class ShardLogs implements LogsShape {
     this.#topics = topics
     this.#append = append
     port.answer("partition.append", (_from, { facts, bytes = EMPTY }) => {
-      const { value } = facts as PartitionFacts
-      const append = (log: PartitionLog | undefined) => this.#appendLocal(log, bytes, 0, bytes.length, value)
+      const { topicId, partition, value } = facts as PartitionFacts
+      const append = (log: PartitionLog | undefined) =>
+        this.#appendLocal(topicId, partition, log, bytes, 0, bytes.length, value)
       const result = this.#withLogOf(facts as PartitionFacts, append)
       return result instanceof Promise ? result.then((late) => ({ facts: late })) : { facts: result }
     })
@@ -104,6 +106,9 @@ export class ShardLogs implements LogsShape {
       const found = await this.#withLogOf(facts as PartitionFacts, (log) => log?.offsetForTimestamp(value))
       return { facts: found ?? null }
     })
+    port.answer("partition.producers", async (_from, { facts }) => ({
+      facts: await this.#withLogOf(facts as PartitionFacts, producersOf)
+    }))
     port.handle(CHANNEL_PARTITION, (from, reader) => {
       const kind = reader.uint8()
       const id = reader.uint53()
@@ -125,10 +130,12 @@ export class ShardLogs implements LogsShape {
     if (owner === this.#port.shard) {
       const log = this.#topics.logUnsafe(topic, partition)
       if (log !== undefined || !this.#topics.isOpening(topic, partition)) {
-        return this.#appendLocal(log, bytes, start, end, recordCount)
+        return this.#appendLocal(topic.id, partition, log, bytes, start, end, recordCount)
       }
       const copy = bytes.slice(start, end)
-      return this.#withLog(topic, partition, (late) => this.#appendLocal(late, copy, 0, copy.length, recordCount))
+      return this.#withLog(topic, partition, (late) =>
+        this.#appendLocal(topic.id, partition, late, copy, 0, copy.length, recordCount)
+      )
     }
     const facts: PartitionFacts = { topicId: topic.id, partition, offset: 0, value: recordCount }
     const body = { facts, bytes: bytes.subarray(start, end) }
@@ -159,6 +166,13 @@ export class ShardLogs implements LogsShape {
       ...(answer.facts as PartitionState),
       bytes: answer.bytes ?? EMPTY
     }))
+  }
+
+  async producers(topic: TopicInfo, partition: number): Promise<ProducersResult> {
+    const owner = this.#topics.ownerOf(topic, partition)
+    if (owner === this.#port.shard) return this.#withLog(topic, partition, producersOf)
+    const facts: PartitionFacts = { topicId: topic.id, partition, offset: 0, value: 0 }
+    return (await this.#port.call(owner, "partition.producers", { facts })).facts as ProducersResult
   }
 
   async offsetForTimestamp(
@@ -280,16 +294,37 @@ export class ShardLogs implements LogsShape {
   }
 
   #appendLocal(
+    topicId: string,
+    partition: number,
     log: PartitionLog | undefined,
     bytes: Uint8Array,
     start: number,
     end: number,
     recordCount: number
   ): AppendResult | Promise<AppendResult> {
-    if (log === undefined) return { refusal: NOT_AVAILABLE, baseOffset: -1, logStartOffset: -1 }
+    if (log === undefined) return refusedAppend(NOT_AVAILABLE)
+    const known = log.whenAppendable(bytes, start)
+    if (known !== undefined) {
+      // Those that wait come in their order; the log may be another one by then.
+      const copy = bytes.slice(start, end)
+      const facts: PartitionFacts = { topicId, partition, offset: 0, value: recordCount }
+      return known.then((refusal) =>
+        refusal < 0
+          ? refusedAppend(refusal)
+          : this.#withLogOf(facts, (late) =>
+              this.#appendLocal(topicId, partition, late, copy, 0, copy.length, recordCount)
+            )
+      )
+    }
     const baseOffset = this.#append(log, bytes, start, end, recordCount)
-    const { tickets } = log
-    if (baseOffset < 0 || tickets === undefined) return appendResult(log, baseOffset, 0)
-    return whenCommitted(tickets, log.producedTicket, (outcome) => appendResult(log, baseOffset, outcome))
+    const { tickets, producedTimeMs } = log
+    if (baseOffset < 0 || tickets === undefined) return appendResult(log, baseOffset, 0, producedTimeMs)
+    return whenCommitted(tickets, log.producedTicket, (outcome) =>
+      appendResult(log, baseOffset, outcome, producedTimeMs)
+    )
   }
+}
+
+function refusedAppend(refusal: number): AppendResult {
+  return { refusal, baseOffset: -1, logStartOffset: -1, appendTimeMs: -1 }
 }

@@ -1,0 +1,42 @@
+/** What messages are gathered in: builders kept for the next batch, whichever partition it is for. One that gathers nothing holds none. */
+import type { Message } from "../ingress/Message.ts"
+import { deliveryHeaders, deliveryHeadersCount } from "./delivery-headers.ts"
+import { RecordBatchBuilder } from "./RecordBatchBuilder.ts"
+
+/** One message may be as large as a packet may be; a batch with such a record is sealed at once. */
+export const RECORD_BYTES_MAX = 536_870_912
+const SPARE_BUILDERS_MAX = 64
+const spareBuilders: Array<RecordBatchBuilder> = []
+
+/** An empty builder, the caller's until it gives it back. */
+export function takeBuilder(): RecordBatchBuilder {
+  return spareBuilders.pop() ?? new RecordBatchBuilder(RECORD_BYTES_MAX)
+}
+
+export function giveBuilderBack(builder: RecordBatchBuilder): void {
+  builder.reset()
+  if (spareBuilders.length < SPARE_BUILDERS_MAX) spareBuilders.push(builder)
+}
+
+/** Appends a message as a record, with headers that say how it came; 0 or the builder's refusal. */
+export function appendMessage(builder: RecordBatchBuilder, message: Message): number {
+  const extra = deliveryHeaders(message.qos, message.retain)
+  const deleted = message.retain && message.payloadStart === message.payloadEnd
+  return builder.append(
+    message.timestamp,
+    message.topic,
+    message.topicStart,
+    message.topicEnd,
+    deleted ? undefined : message.payload,
+    message.payloadStart,
+    message.payloadEnd,
+    message.headers,
+    message.headersStart,
+    message.headersEnd,
+    message.headerCount,
+    extra,
+    0,
+    extra.length,
+    deliveryHeadersCount(message.qos, message.retain)
+  )
+}

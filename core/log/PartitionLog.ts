@@ -206,11 +206,13 @@ export class PartitionLog implements TurnTask {
     if (known < 0) return known
     if (known > 0 && producers !== undefined) return this.#repeated(producers)
     const full = this.#room?.refusal ?? 0
-    if (full !== 0) return full
     const endOffset = this.#endOffset + recordCount
-    if (endOffset > this.#askAt && !this.#mayEndAt(endOffset)) return BACKLOG
-    const baseOffset = this.#append(bytes, start, end, recordCount)
-    if (baseOffset < 0) return baseOffset
+    const isAdmitted = full === 0 && (endOffset <= this.#askAt || this.#mayEndAt(endOffset))
+    const baseOffset = isAdmitted ? this.#append(bytes, start, end, recordCount) : full === 0 ? BACKLOG : full
+    if (baseOffset < 0) {
+      producers?.refused(bytes, start)
+      return baseOffset
+    }
     producers?.appended(bytes, start, baseOffset)
     this.lastWrite = ++writes
     this.producedTicket = this.#commits?.tickets.issue() ?? 0

@@ -5,6 +5,7 @@ import { CHANNEL_PARTITION, type LinkPort } from "../link/LinkPort.ts"
 import type { TurnShape } from "../platform/Turn.ts"
 import type { ShardTopics } from "../topics/ShardTopics.ts"
 import type { TopicInfo } from "../topics/TopicInfo.ts"
+import { AppendLine } from "./AppendLine.ts"
 import type { OffsetAndTimestamp } from "./Engines.ts"
 import {
   type AppendResult,
@@ -67,6 +68,7 @@ export class ShardLogs implements LogsShape {
   readonly #turn: TurnShape
   readonly #topics: ShardTopics
   readonly #append: LocalAppend
+  readonly #line = new AppendLine()
   /** Watches that this shard asked others for, by number. */
   readonly #asked = new Map<number, LogWaiter>()
   /** Watches that others asked this shard for, by shard and number. */
@@ -303,19 +305,29 @@ export class ShardLogs implements LogsShape {
     recordCount: number
   ): AppendResult | Promise<AppendResult> {
     if (log === undefined) return refusedAppend(NOT_AVAILABLE)
-    const known = log.whenAppendable(bytes, start)
-    if (known !== undefined) {
-      // Those that wait come in their order; the log may be another one by then.
+    const key = (): string => `${topicId}/${partition}`
+    if (this.#line.mustWait(key, log, bytes, start)) {
       const copy = bytes.slice(start, end)
       const facts: PartitionFacts = { topicId, partition, offset: 0, value: recordCount }
-      return known.then((refusal) =>
-        refusal < 0
-          ? refusedAppend(refusal)
-          : this.#withLogOf(facts, (late) =>
-              this.#appendLocal(topicId, partition, late, copy, 0, copy.length, recordCount)
-            )
-      )
+      return this.#line.wait({
+        key: key(),
+        bytes: copy,
+        findLog: () => this.#withLogOf(facts, (found) => found),
+        append: (late) => this.#appendReady(late, copy, 0, copy.length, recordCount),
+        refused: refusedAppend
+      })
     }
+    return this.#appendReady(log, bytes, start, end, recordCount)
+  }
+
+  #appendReady(
+    log: PartitionLog | undefined,
+    bytes: Uint8Array,
+    start: number,
+    end: number,
+    recordCount: number
+  ): AppendResult | Promise<AppendResult> {
+    if (log === undefined) return refusedAppend(NOT_AVAILABLE)
     const baseOffset = this.#append(log, bytes, start, end, recordCount)
     const { tickets, producedTimeMs } = log
     if (baseOffset < 0 || tickets === undefined) return appendResult(log, baseOffset, 0, producedTimeMs)

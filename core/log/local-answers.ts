@@ -43,7 +43,7 @@ export async function producersOf(log: PartitionLog | undefined): Promise<Produc
   const { producers } = log
   if (producers === undefined || producers.isEmpty) return { refusal: 0, producers: [] }
   const refusal = await producers.whenReady()
-  const known = refusal === 0 ? [...producers.state.all()] : []
+  const known = refusal === 0 ? [...producers.state.all()].filter(({ count }) => count > 0) : []
   return {
     refusal,
     producers: known.map(({ id, epoch, lastSequence, lastTimestamp }) => ({ id, epoch, lastSequence, lastTimestamp }))

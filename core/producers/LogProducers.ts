@@ -43,12 +43,13 @@ export class LogProducers {
   #openedEnd: number
   /** Appended behind the row, bytes. */
   #bytesSince = 0
-  #snapshotAt = SNAPSHOT_BYTES
+  #snapshotAt: number
   #isClosed = false
 
   constructor(parts: LogProducersParts) {
     this.#parts = parts
     this.#hasRow = parts.hasRow
+    this.#snapshotAt = parts.all.snapshotBytes
     this.#openedEnd = parts.engine.logEndOffset
     this.isReady = !parts.isKept
     if (this.#hasRow) void this.whenReady()
@@ -91,6 +92,12 @@ export class LogProducers {
     if (this.state.appended(bytes, start, offset, engine.highWatermark, all.clock.nowMs())) all.added(this)
   }
 
+  /** The batch, which could have been appended, was not. */
+  refused(bytes: Uint8Array, start: number): void {
+    const { all } = this.#parts
+    if (this.state.refused(bytes, start, all.clock.nowMs())) all.added(this)
+  }
+
   /** So many bytes were appended, of whomever. */
   counted(bytes: number): void {
     this.#bytesSince += bytes
@@ -100,7 +107,7 @@ export class LogProducers {
   /** The log ends at `endOffset`: what lay behind was lost. */
   rewound(endOffset: number): void {
     this.#openedEnd = Math.min(this.#openedEnd, endOffset)
-    this.#parts.all.gone(this.state.rewind(endOffset))
+    this.state.rewind(endOffset)
   }
 
   /** Forgets who has not written for a day. */
@@ -233,7 +240,7 @@ export class LogProducers {
     this.#bytesSince = 0
     if (!isKept || this.#leaveRow()) return
     const value = encodeProducers(this.state, engine.highWatermark)
-    this.#snapshotAt = Math.max(SNAPSHOT_BYTES, 16 * value.length)
+    this.#snapshotAt = Math.max(all.snapshotBytes, 16 * value.length)
     all.write(key, value, () => {
       // The one before is as good; there is more to be read behind it.
       this.#bytesSince += since

@@ -68,6 +68,20 @@ test("sequences wrap behind 2^31 - 1, between two batches and within one", () =>
   assert.equal(log.producers.get(2)?.endOffset, 7)
 })
 
+test("where the first batch was lost or refused, what was sent behind it does not take its place", () => {
+  const log = new Log()
+  assert.equal(log.offer(1, 2, 5), "next")
+  log.offer(1, 2, 6)
+  log.cut(0)
+  assert.equal(log.offer(1, 2, 6), "out-of-order")
+  assert.equal(log.offer(1, 2, 5), "next")
+  assert.equal(log.offer(1, 2, 6), "next")
+  log.producers.refused(producerBatch({ id: 2, sequence: 0 }), 0, 1_000)
+  assert.equal(log.offer(2, 0, 1), "out-of-order")
+  // One that gives up goes on under another epoch.
+  assert.equal(log.offer(2, 1, 0), "next")
+})
+
 test("what has no producer id is not looked at", () => {
   assert.equal(hasProducer(producerBatch({ id: 0, sequence: 0 }), 0), true)
   assert.equal(hasProducer(producerBatch({ id: -1, sequence: -1 }), 0), false)
@@ -160,6 +174,8 @@ test("whatever is sent, committed, lost and read again: what a broker that forge
             if (batch.base < offset) known.appended(batch.bytes, 0, batch.base, offset, 1_000)
           const row = decodeProducers(encodeProducers(known, offset))
           assert.equal(row.offset, offset)
+          // Whoever sent what was lost sends anew after a start.
+          model.expected.clear()
           log.producers = new PartitionProducers()
           for (const state of row.producers) log.producers.add(state)
           for (const batch of appended) {

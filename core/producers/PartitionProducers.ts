@@ -5,6 +5,8 @@
  * Invariants
  *  - Pure state: no clock, no I/O. What is checked changes nothing; what was appended is noted afterwards.
  *  - It is what the batches say that lie in the log, of producers that wrote lately: what is derived from them is the same again.
+ *  - Stricter than Apache's in one thing: where a producer's first batch was refused or lost, those that it sent behind it are refused
+ *    until that one comes again, so that none of them takes its place.
  */
 
 import { baseSequence, PRODUCER_ID_POSITION, producerEpoch, producerId } from "../log/record-batch.ts"
@@ -88,17 +90,19 @@ export class PartitionProducers {
     this.#states.set(state.id, state)
   }
 
-  /** The log ends at `endOffset`: what lay behind was lost. Returns how many producers are not known any more. */
-  rewind(endOffset: number): number {
-    let gone = 0
-    for (const state of this.#states.values()) {
-      if (state.endOffset <= endOffset) continue
-      state.rewind(endOffset)
-      if (state.count > 0) continue
-      this.#states.delete(state.id)
-      gone += 1
-    }
-    return gone
+  /** The log ends at `endOffset`: what lay behind was lost. */
+  rewind(endOffset: number): void {
+    for (const state of this.#states.values()) state.rewind(endOffset)
+  }
+
+  /** A batch that was the next one was refused. Returns whether its producer is a new one here. */
+  refused(bytes: Uint8Array, start: number, nowMs: number): boolean {
+    const id = producerId(bytes, start)
+    if (this.#states.has(id)) return false
+    const state = new ProducerState(id, nowMs)
+    state.expect(producerEpoch(bytes, start), baseSequence(bytes, start))
+    this.#states.set(id, state)
+    return true
   }
 
   /** Forgets those that wrote last before `beforeMs`; returns how many. */

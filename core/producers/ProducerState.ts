@@ -52,6 +52,9 @@ export class ProducerState {
   /** Batches that are kept. */
   count = 0
   #fields = new Float64Array(STRIDE)
+  /** Where no batch is kept: the epoch, and the sequence number before the one that has to come. */
+  #restEpoch = -1
+  #restSequence = -1
 
   constructor(id: number, writtenMs: number) {
     this.id = id
@@ -59,20 +62,20 @@ export class ProducerState {
   }
 
   get epoch(): number {
-    return this.#at(this.count - 1, EPOCH)
+    return this.count === 0 ? this.#restEpoch : this.#at(this.count - 1, EPOCH)
   }
 
   get lastSequence(): number {
-    return this.#at(this.count - 1, LAST)
+    return this.count === 0 ? this.#restSequence : this.#at(this.count - 1, LAST)
   }
 
   get lastTimestamp(): number {
     return this.#at(this.count - 1, TIMESTAMP)
   }
 
-  /** One past the last record that is known of. */
+  /** One past the last record that is known of; 0 = none is. */
   get endOffset(): number {
-    return this.endOffsetOf(this.count - 1)
+    return this.count === 0 ? 0 : this.endOffsetOf(this.count - 1)
   }
 
   endOffsetOf(index: number): number {
@@ -125,9 +128,21 @@ export class ProducerState {
     this.#push(batch.epoch, batch.firstSequence, batch.lastSequence, batch.baseOffset, batch.timestamp)
   }
 
-  /** Forgets the batches at and above `endOffset`: the log ends there. */
+  /** Forgets the batches at and above `endOffset`: the log ends there. Where none is left the first of them has to come again. */
   rewind(endOffset: number): void {
-    while (this.count > 0 && this.#at(this.count - 1, BASE) >= endOffset) this.count -= 1
+    while (this.count > 0 && this.#at(this.count - 1, BASE) >= endOffset) {
+      this.count -= 1
+      if (this.count === 0) this.expect(this.#at(0, EPOCH), this.#at(0, FIRST))
+    }
+  }
+
+  /**
+   * Of one of which no batch is known: this one was sent, and is not in the log. Those that were sent behind it, and may be under way,
+   * must not come before it.
+   */
+  expect(epoch: number, sequence: number): void {
+    this.#restEpoch = epoch
+    this.#restSequence = sequence === 0 ? SEQUENCE_MAX : sequence - 1
   }
 
   #push(epoch: number, first: number, last: number, base: number, timestamp: number): void {

@@ -13,7 +13,7 @@ import { type Partition, type PartitionKey, StorageError, Unusable } from "../lo
 import { writeSynced } from "../log/write-synced.ts"
 import type { ClockShape } from "../platform/Clock.ts"
 import { logIdOf, type TopicInfo } from "../topics/TopicInfo.ts"
-import { LogProducers } from "./LogProducers.ts"
+import { LogProducers, SNAPSHOT_BYTES } from "./LogProducers.ts"
 import { producersKey } from "./producer-rows.ts"
 
 /** How long a producer is known after its last batch (producer.id.expiration.ms of Apache Kafka). */
@@ -38,6 +38,8 @@ export interface ShardProducersParts {
   /** Instead of {@link PRODUCERS_MAX} and {@link SHARD_PRODUCERS_MAX}. */
   readonly producersMax?: number
   readonly shardProducersMax?: number
+  /** Instead of {@link SNAPSHOT_BYTES}. */
+  readonly snapshotBytes?: number
 }
 
 export class ShardProducers {
@@ -55,6 +57,7 @@ export class ShardProducers {
   replayedBytes = 0
   readonly clock: ShardProducersParts["clock"]
   readonly #parts: ShardProducersParts
+  readonly snapshotBytes: number
   readonly #producersMax: number
   readonly #shardProducersMax: number
   /** Those that know of producers. */
@@ -66,6 +69,7 @@ export class ShardProducers {
   constructor(parts: ShardProducersParts) {
     this.#parts = parts
     this.clock = parts.clock
+    this.snapshotBytes = parts.snapshotBytes ?? SNAPSHOT_BYTES
     this.#producersMax = parts.producersMax ?? PRODUCERS_MAX
     this.#shardProducersMax = parts.shardProducersMax ?? SHARD_PRODUCERS_MAX
   }

@@ -51,11 +51,18 @@ interface ModelBatch {
 export class ProducerModel {
   batches: Array<ModelBatch> = []
   end = 0
+  /** The first batches of producers that were lost with all that they sent. */
+  readonly expected = new Map<number, ModelBatch>()
 
   check(id: number, epoch: number, first: number, records: number): Outcome {
     const own = this.batches.filter((batch) => batch.id === id)
     const newest = own.at(-1)
-    if (newest === undefined) return "next"
+    if (newest === undefined) {
+      const expected = this.expected.get(id)
+      if (expected === undefined || (epoch === expected.epoch && first === expected.first)) return "next"
+      if (epoch < expected.epoch) return "old-epoch"
+      return epoch > expected.epoch && first === 0 ? "next" : "out-of-order"
+    }
     const last = Number((BigInt(first) + BigInt(records) - 1n) % (1n << 31n))
     const repeated = own
       .slice(-5)
@@ -76,7 +83,11 @@ export class ProducerModel {
 
   /** The log ends at `end`. */
   cut(end: number): void {
-    this.batches = this.batches.filter(({ base }) => base < end)
+    const kept = this.batches.filter(({ base }) => base < end)
+    for (const batch of this.batches.toReversed()) {
+      if (!kept.some(({ id }) => id === batch.id)) this.expected.set(batch.id, batch)
+    }
+    this.batches = kept
     this.end = end
   }
 }

@@ -6,7 +6,7 @@ import { PRODUCER_EPOCH_OLD, PRODUCER_OUT_OF_ORDER } from "../log/refusals.ts"
 import { type Outcome, ProducerModel, producerBatch } from "./fakes.ts"
 import { hasProducer, PartitionProducers, REPEATED } from "./PartitionProducers.ts"
 import { lastSequenceOf, SEQUENCE_MAX } from "./ProducerState.ts"
-import { decodeProducers, encodeProducers } from "./producer-rows.ts"
+import { decodeProducers, encodeProducers, producersKey } from "./producer-rows.ts"
 
 class Log {
   producers = new PartitionProducers()
@@ -214,4 +214,15 @@ test("a row that is damaged or of another form is an error", () => {
   ]) {
     assert.throws(() => decodeProducers(bad), /the row of its producers/)
   }
+})
+
+test("a row, byte by byte", () => {
+  const log = new Log()
+  log.offer(258, 3, SEQUENCE_MAX, 2)
+  const bytes = encodeProducers(log.producers, 2)
+  const head = "01 0000000000000002 00000001 0000000000000102 00000000000003e8 01"
+  const batches = "00000003 7fffffff 00000000 0000000000000000 00000000000003e8"
+  assert.equal(bytes.toHex(), `${head} ${batches}`.replaceAll(" ", ""))
+  const key = producersKey({ tenant: 1, topicId: "t", partition: 2 })
+  assert.equal(key.toHex(), "6c70 00000001 74 00 00000002".replaceAll(" ", ""))
 })

@@ -260,38 +260,45 @@ for (const engine of ["sqlite", "segment"]) {
   )
 }
 
+testWith([tools.kcat, ...own], "kcat with enable.idempotence", async () => {
+  const broker = await starter(1)()
+  const address = `${broker.kafka.host}:${broker.kafka.port}`
+  const args = ["-b", address, "-P", "-t", "kcat", "-p", "0", "-z", "snappy", "-X", "enable.idempotence=true"]
+  const { code } = await run(pathOf(tools.kcat), args, { input: upTo(3_000).join("\n") })
+  expect(code).toBe(0)
+  expect(await valuesOf(await RawKafka.open(broker.kafka), "kcat")).toEqual(upTo(3_000))
+  await broker.stop()
+})
+
+const CONFLUENT = `
+import sys, time
+from confluent_kafka import Producer
+address, count = sys.argv[1], int(sys.argv[2])
+producer = Producer({"bootstrap.servers": address, "enable.idempotence": True, "compression.type": "zstd", "linger.ms": 1,
+                     "retry.backoff.ms": 50, "reconnect.backoff.ms": 20, "reconnect.backoff.max.ms": 100, "log_level": 0})
+acknowledged = 0
+def delivered(error, message):
+    global acknowledged
+    if error is None: acknowledged += 1
+for number in range(count):
+    producer.produce("py", partition=0, value=str(number), on_delivery=delivered)
+    producer.poll(0)
+    if number % 10 == 0: time.sleep(0.002)
+producer.flush(60)
+print("acknowledged", acknowledged)
+`
 testWith(
-  [tools.kcat, ...own],
-  "kcat with enable.idempotence, through kill -9",
+  [tools.pythonConfluent, ...own],
+  "confluent-kafka with enable.idempotence, through kill -9",
   async () => {
     const begin = starter(1, { "protocol-kafka.tcp": await fixedPort() })
     let broker = await begin()
-    await (await RawKafka.open(broker.kafka)).topic("kcat")
+    await (await RawKafka.open(broker.kafka)).topic("py")
     const address = `${broker.kafka.host}:${broker.kafka.port}`
-    const options = ["-X", "enable.idempotence=true", "-X", "retries=1000", "-X", "retry.backoff.ms=50"]
-    const producer = start(pathOf(tools.kcat), [
-      "-b",
-      address,
-      "-P",
-      "-t",
-      "kcat",
-      "-p",
-      "0",
-      "-z",
-      "snappy",
-      ...options
-    ])
-    for (let number = 0; number < 3_000; number++) {
-      producer.child.stdin?.write(`${number}\n`)
-      if (number % 10 === 0) await sleep(3)
-      if (number === 1_000 || number === 2_000) {
-        await broker.kill()
-        broker = await begin()
-      }
-    }
-    producer.child.stdin?.end()
-    expect((await producer.end(60_000)).code).toBe(0)
-    expect(await valuesOf(await RawKafka.open(broker.kafka), "kcat")).toEqual(upTo(3_000))
+    const producer = start(pathOf(tools.pythonConfluent), ["-c", CONFLUENT, address, "6000"])
+    broker = await killAlong(begin, broker, "py", [1_000, 3_000])
+    expect((await producer.end(60_000)).stdout.trim()).toBe("acknowledged 6000")
+    expect(await valuesOf(await RawKafka.open(broker.kafka), "py")).toEqual(upTo(6_000))
     await broker.stop()
   },
   90_000

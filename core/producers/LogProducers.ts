@@ -145,7 +145,8 @@ export class LogProducers {
 
   /** Takes over what the log knew that this one was copied from; that one is closed next. */
   takeOver(other: LogProducers): void {
-    if (!other.isReady || this.#isClosed) return
+    // Without a row there was nobody, and the first one waits for it.
+    if (!other.isReady || this.#isClosed || (this.#parts.isKept && !this.#hasRow)) return
     const { all } = this.#parts
     all.gone(this.state.size)
     this.state = other.state

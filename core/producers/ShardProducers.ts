@@ -83,7 +83,13 @@ export class ShardProducers {
     const { rows } = this.#parts
     if (log.topic.mode === "memory" || rows === undefined) return undefined
     const key = keyOf(log)
-    const hasRow = this.#writing.has(nameOf(key)) || rows.store.get(producersKey(key)) !== undefined
+    let hasRow = this.#writing.has(nameOf(key))
+    try {
+      hasRow ||= rows.store.get(producersKey(key)) !== undefined
+    } catch {
+      // It is read again, and told of, before anything is appended.
+      hasRow = true
+    }
     return hasRow ? new LogProducers({ all: this, key, engine, isKept: true, hasRow }) : undefined
   }
 

@@ -191,7 +191,7 @@ async function scenario(seed: number, isOwn: boolean): Promise<void> {
 for (const isOwn of [false, true]) {
   test(`every record once and in order, ${isOwn ? "an engine that commits by itself" : "appends in the journal"}`, async () => {
     for (const name of Object.keys(counts) as Array<keyof typeof counts>) counts[name] = 0
-    for (let seed = 1; seed <= 60; seed++) {
+    for (let seed = 1; seed <= 30; seed++) {
       await scenario(seed, isOwn).catch((error) => {
         throw new Error(`seed ${seed}: ${error.message}`, { cause: error })
       })
@@ -207,7 +207,7 @@ for (const isOwn of [false, true]) {
       "replayed",
       "losses"
     ] as const) {
-      assert.ok(counts[name] > 50, told)
+      assert.ok(counts[name] > 25, told)
     }
   })
 }

@@ -25,6 +25,7 @@ export { GrowingBytes } from "./link/GrowingBytes.ts"
 export type { Mailbox, MailReceiver } from "./link/Mailboxes.ts"
 export * from "./log/Engines.ts"
 export {
+  type ActiveProducer,
   type AppendResult,
   Logs,
   type LogsShape,
@@ -32,6 +33,7 @@ export {
   NOT_AVAILABLE,
   OUT_OF_RANGE,
   type PartitionState,
+  type ProducersResult,
   type ReadResult
 } from "./log/Logs.ts"
 export * from "./log/mod.ts"
@@ -56,6 +58,7 @@ export { TimerWheel, type WheelTask } from "./platform/TimerWheel.ts"
 export { Turn, type TurnShape, type TurnTask } from "./platform/Turn.ts"
 export * from "./plugin/Inspection.ts"
 export * from "./plugin/Plugin.ts"
+export { ProducerIds, type ProducerIdsShape } from "./producers/ProducerIds.ts"
 export * from "./queue/QueueLogs.ts"
 export { lowOf, SharedCursor, type SharedPosition } from "./queue/SharedCursor.ts"
 export * from "./resources/mod.ts"

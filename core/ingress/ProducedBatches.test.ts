@@ -5,7 +5,18 @@ import { crc32c } from "../log/crc32c.ts"
 import { storedIn } from "../log/fakes.ts"
 import type { PartitionLog } from "../log/PartitionLog.ts"
 import { RecordBatchBuilder } from "../log/RecordBatchBuilder.ts"
-import { ATTRIBUTES_POSITION, CONTROL, CRC_POSITION, writeInt16, writeInt32 } from "../log/record-batch.ts"
+import {
+  ATTRIBUTES_POSITION,
+  attributes,
+  CONTROL,
+  CRC_POSITION,
+  checkBatch,
+  LOG_APPEND_TIME,
+  maxTimestamp,
+  RECORDS_POSITION,
+  writeInt16,
+  writeInt32
+} from "../log/record-batch.ts"
 import { SIMULATED_EPOCH_MS, Simulation } from "../platform/simulated.ts"
 import { SLOT_TOPIC, slotOf } from "../shard/slots.ts"
 import { type IngressShard, joinIngress, NotingSubscriber, subscribe } from "./fakes.ts"
@@ -44,7 +55,7 @@ interface Bound {
 }
 
 /** A topic with or without a filter, on the shard that owns it. */
-async function make(name: string, filter?: string): Promise<Bound> {
+async function make(name: string, filter?: string, configs?: Record<string, string>): Promise<Bound> {
   const simulation = new Simulation(1)
   const { shards, meta } = joinIngress(simulation)
   const info = {
@@ -55,7 +66,8 @@ async function make(name: string, filter?: string): Promise<Bound> {
     engine: "memory",
     mode: "memory",
     origin: "manifest",
-    filter
+    filter,
+    configs
   }
   const value = encoder.encode(JSON.stringify(info))
   await Effect.runPromise(meta.transact({ compare: [], writes: [{ key: `topics/0/${name}`, value }] }))
@@ -202,4 +214,31 @@ test("what the engine refuses is not routed", async () => {
   for (const partition of bound.owner.engine.partitions.values()) partition.refusal = -3
   assert.equal(bound.append(batchOf([[undefined, "v"]]), 1), -3)
   assert.deepEqual(near.seen, [])
+})
+
+test("where the append's time is the topic's, that is what is stored, delivered and told; nothing else of the batch changes", async () => {
+  const bound = await make("stamped", undefined, { "message.timestamp.type": "LogAppendTime" })
+  const { near } = listen(bound)
+  const sent = batchOf([
+    [undefined, "a"],
+    [undefined, "b"]
+  ])
+  const before = sent.slice()
+  bound.simulation.run(7)
+  const nowMs = bound.simulation.clock.nowMs()
+  assert.equal(bound.append(sent, 2), 0)
+  bound.simulation.run(8)
+  assert.deepEqual(sent, before)
+  assert.equal(bound.log.producedTimeMs, nowMs)
+  const stored = bound.log.readUnsafe(0, 10_000)?.slice() ?? new Uint8Array(0)
+  assert.equal(checkBatch(stored, 0, stored.length), 0)
+  assert.deepEqual([attributes(stored, 0), maxTimestamp(stored, 0)], [LOG_APPEND_TIME, nowMs])
+  assert.deepEqual(stored.subarray(RECORDS_POSITION), before.subarray(RECORDS_POSITION))
+  assert.deepEqual(
+    near.deliveries.map(({ message }) => message.timestamp),
+    [nowMs, nowMs]
+  )
+  const plain = await make("plain")
+  assert.equal(plain.append(sent, 2), 0)
+  assert.equal(plain.log.producedTimeMs, -1)
 })

@@ -4,10 +4,13 @@
  */
 import type { PartitionLog } from "../log/PartitionLog.ts"
 import { RecordCursor } from "../log/RecordCursor.ts"
+import { writeTimestampType } from "../log/record-batch.ts"
 import type { ClockShape } from "../platform/Clock.ts"
 import type { Resolutions } from "../router/Resolutions.ts"
 import type { ShardRouter } from "../router/Router.ts"
 import type { ShardTopics } from "../topics/ShardTopics.ts"
+import type { TopicDirectory } from "../topics/TopicDirectory.ts"
+import { settingsOf } from "../topics/topic-settings.ts"
 import { Message } from "./Message.ts"
 import { RecordNames } from "./RecordNames.ts"
 import { fillFromRecord } from "./record-message.ts"
@@ -25,6 +28,7 @@ export class ProducedBatches {
   readonly #cursor = new RecordCursor()
   readonly #message = new Message()
   readonly #clock: ClockShape
+  readonly #directory: Pick<TopicDirectory, "findById">
   readonly #names: RecordNames
   readonly #queueLog: QueueAppender
 
@@ -39,16 +43,35 @@ export class ProducedBatches {
     this.#router = router
     this.#resolutions = resolutions
     this.#clock = clock
+    this.#directory = topics.directory
     this.#names = new RecordNames(
       topics.directory,
       (message, topic) => resolutions.resolveUnsafe(message)?.home?.id === topic.id
     )
   }
 
-  /** Appends a checked batch and routes its records; returns the base offset or the engine's refusal. */
+  /**
+   * Appends a checked batch and routes its records; returns the base offset or why it was refused. Where the append's time is the topic's
+   * it is stored with that. One that was appended before is where it was, and was routed then.
+   */
   appendUnsafe(log: PartitionLog, bytes: Uint8Array, start: number, end: number, recordCount: number): number {
+    const topic = this.#directory.findById(log.topic.id) ?? log.topic
+    if (settingsOf(topic).timestampType === "create") {
+      log.producedTimeMs = -1
+      return this.#append(log, bytes, start, end, recordCount)
+    }
+    const nowMs = this.#clock.nowMs()
+    // The bytes are the connection's.
+    const stamped = bytes.slice(start, end)
+    writeTimestampType(stamped, 0, stamped.length, true, nowMs)
+    const baseOffset = this.#append(log, stamped, 0, stamped.length, recordCount)
+    log.producedTimeMs = log.isRepeat ? (log.producers?.state.repeat.timestamp ?? -1) : nowMs
+    return baseOffset
+  }
+
+  #append(log: PartitionLog, bytes: Uint8Array, start: number, end: number, recordCount: number): number {
     const baseOffset = log.appendUnsafe(bytes, start, end, recordCount)
-    if (baseOffset < 0 || this.#router.isEmpty) return baseOffset
+    if (baseOffset < 0 || log.isRepeat || this.#router.isEmpty) return baseOffset
     const cursor = this.#cursor
     if (cursor.reset(bytes, start, end) !== 0) this.unreadableCount += 1
     else if (!cursor.isControl) this.#route(log, baseOffset)

@@ -29,6 +29,8 @@ export const BRIDGE_PREFIX = encoder.encode("br")
 
 /** From where on the log of a partition in memory begins the next time: tenant (4 bytes), topic id, a zero byte, partition (4 bytes). */
 export const LOG_OFFSET_PREFIX = encoder.encode("lo")
+/** Idempotent producers of a partition that is kept: tenant (4 bytes), topic id, a zero byte, partition (4 bytes). */
+export const PRODUCERS_PREFIX = encoder.encode("lp")
 
 /** Every prefix that core uses or has kept. */
 export const KEY_PREFIXES: ReadonlyArray<Uint8Array> = [
@@ -44,7 +46,8 @@ export const KEY_PREFIXES: ReadonlyArray<Uint8Array> = [
   TOKEN_PREFIX,
   BAN_LOG_PREFIX,
   BRIDGE_PREFIX,
-  LOG_OFFSET_PREFIX
+  LOG_OFFSET_PREFIX,
+  PRODUCERS_PREFIX
 ]
 
 /** The first key behind all that begin with `prefix`, whose last byte is below 255. */

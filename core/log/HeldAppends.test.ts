@@ -4,6 +4,7 @@ import { Simulation } from "../platform/simulated.ts"
 import { BACKLOG } from "./Engines.ts"
 import { HELD_BYTES_MAX, HELD_MS_MAX, HeldAppends, LOOK_INTERVAL_MS } from "./HeldAppends.ts"
 import { type AppendResult, NOT_AVAILABLE } from "./Logs.ts"
+import { refusedAppend } from "./local-answers.ts"
 import type { PartitionLog } from "./PartitionLog.ts"
 
 function make() {
@@ -23,9 +24,9 @@ function make() {
     clock: simulation.clock,
     logOf: (id) => (gone.has(id) ? undefined : opening.has(id) ? "opening" : logOf(id)),
     append: (log, bytes, recordCount) => {
-      if (log === undefined) return { refusal: NOT_AVAILABLE, baseOffset: -1, logStartOffset: -1 }
+      if (log === undefined) return refusedAppend(NOT_AVAILABLE)
       appended.push(`${log.topic.id}${bytes[0]}`)
-      return { refusal: 0, baseOffset: recordCount, logStartOffset: 0 }
+      return { refusal: 0, baseOffset: recordCount, logStartOffset: 0, appendTimeMs: -1 }
     }
   })
   const told: Array<string> = []

@@ -11,6 +11,7 @@ import type { ClockShape } from "../platform/Clock.ts"
 import type { TopicInfo } from "../topics/TopicInfo.ts"
 import { BACKLOG } from "./Engines.ts"
 import type { AppendResult } from "./Logs.ts"
+import { refusedAppend } from "./local-answers.ts"
 import type { PartitionLog } from "./PartitionLog.ts"
 
 /** Bytes of all that wait on a shard. */
@@ -42,7 +43,7 @@ interface HeldAppend {
   readonly answer: (result: Answer) => void
 }
 
-const REFUSED: AppendResult = { refusal: BACKLOG, baseOffset: -1, logStartOffset: -1 }
+const REFUSED = refusedAppend(BACKLOG)
 
 const keyOf = (topic: TopicInfo, partition: number): string => `${topic.id}/${partition}`
 

@@ -40,10 +40,27 @@ export interface ReadResult extends PartitionState {
 }
 
 export interface AppendResult {
-  /** 0, or why not: an engine's refusal or {@link NOT_AVAILABLE}. */
+  /** 0, or why not: an engine's refusal, `PRODUCER_*` or {@link NOT_AVAILABLE}. */
   readonly refusal: number
   readonly baseOffset: number
   readonly logStartOffset: number
+  /** When the batch was appended, ms since 1970, where that is its records' time; else -1. */
+  readonly appendTimeMs: number
+}
+
+/** An idempotent producer that wrote to a partition lately. */
+export interface ActiveProducer {
+  readonly id: number
+  readonly epoch: number
+  readonly lastSequence: number
+  /** Of its last batch, ms since 1970. */
+  readonly lastTimestamp: number
+}
+
+export interface ProducersResult {
+  /** 0, or {@link NOT_AVAILABLE}, or why what is known cannot be told now. */
+  readonly refusal: number
+  readonly producers: ReadonlyArray<ActiveProducer>
 }
 
 /** Told once that a partition has records at or after the offset that was named, or that its log is gone: look again. */
@@ -52,7 +69,11 @@ export interface LogWaiter {
 }
 
 export interface LogsShape {
-  /** Appends a checked batch as it was sent and routes its records to MQTT subscribers; `bytes` is borrowed until this returns. */
+  /**
+   * Appends a checked batch as it was sent (but for its times, where those of the append are the topic's) and routes its records to MQTT
+   * subscribers. One that an idempotent producer repeats is answered as it was, and neither stored nor routed. `bytes` is borrowed until
+   * this returns.
+   */
   append(
     topic: TopicInfo,
     partition: number,
@@ -65,6 +86,8 @@ export interface LogsShape {
   /** Whether a partition is served, without opening one that nobody uses. */
   leader(topic: TopicInfo, partition: number): PartitionLeader | Promise<PartitionLeader>
   read(topic: TopicInfo, partition: number, offset: number, maxBytes: number): ReadResult | Promise<ReadResult>
+  /** The idempotent producers that are known of a partition. */
+  producers(topic: TopicInfo, partition: number): Promise<ProducersResult>
   offsetForTimestamp(topic: TopicInfo, partition: number, timestamp: number): Promise<OffsetAndTimestamp | undefined>
   /** Tells `waiter` once when the high watermark is above `offset` or the log is closed, in a turn of its own; the result takes it back. */
   watch(topic: TopicInfo, partition: number, offset: number, waiter: LogWaiter): () => void

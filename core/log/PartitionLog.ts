@@ -16,14 +16,19 @@ import type { Message } from "../ingress/Message.ts"
 import type { TicketStream } from "../journal/Journal.ts"
 import type { ClockShape, Timer } from "../platform/Clock.ts"
 import type { TurnShape, TurnTask } from "../platform/Turn.ts"
+import type { LogProducers } from "../producers/LogProducers.ts"
+import { hasProducer } from "../producers/PartitionProducers.ts"
+import type { ShardProducers } from "../producers/ShardProducers.ts"
 import type { TopicInfo } from "../topics/TopicInfo.ts"
 import { BatchCompressor } from "./BatchCompressor.ts"
 import { Commits } from "./Commits.ts"
-import { deliveryHeaders, deliveryHeadersCount } from "./delivery-headers.ts"
 import { BACKLOG, DISK_FULL, FAILED, type Partition } from "./Engines.ts"
+import { appendMessage, giveBuilderBack, takeBuilder } from "./gathered-builders.ts"
+import type { PartitionLogParts, PartitionWaiter } from "./partition-log-parts.ts"
 import type { RecordBatchBuilder } from "./RecordBatchBuilder.ts"
 import type { OffsetReservation } from "./ReservedOffsets.ts"
-import { giveBackBuilder, takeBuilder } from "./spare-builders.ts"
+
+export type { PartitionLogParts, PartitionWaiter } from "./partition-log-parts.ts"
 
 /** A gathered batch is sealed at this size. */
 export const GATHERED_BYTES_MAX = 32_768
@@ -31,25 +36,6 @@ export const GATHERED_BYTES_MAX = 32_768
 export const GATHERED_RECORDS_MAX = 250
 /** How long a reader that waits at the end lets a batch grow. */
 export const LINGER_MS = 10
-
-/** Told when records became readable, and when none will be any more. */
-export interface PartitionWaiter {
-  partitionAdvanced(log: PartitionLog): void
-  partitionClosed?(): void
-}
-
-export interface PartitionLogParts {
-  readonly clock: ClockShape
-  readonly turn: TurnShape
-  /** See {@link Engine.isJournaled}. */
-  readonly isJournaled?: boolean
-  /** Counts for others, too; one of its own where it is left out. Used where the topic is compressed. */
-  readonly compressor?: BatchCompressor
-  /** Of a log in memory whose offsets never repeat: it gives out no others. */
-  readonly reservation?: OffsetReservation | undefined
-  /** Whether there is room for more, of a log that is kept on disk. Absent = always. */
-  readonly room?: Pick<StorageBudgetShape, "refusal"> | undefined
-}
 
 /** Of all logs of this thread. */
 let writes = 0
@@ -80,8 +66,15 @@ export class PartitionLog implements TurnTask {
   gatheredRecords = 0
   /** The ticket of the last batch that {@link PartitionLog.appendUnsafe} took. */
   producedTicket = 0
+  /** The last batch that {@link PartitionLog.appendUnsafe} was given is the one that lies at the offset returned already: nothing was appended. */
+  isRepeat = false
+  /** When that batch was appended, ms since 1970, where that is its records' time; else -1. Told by who produces. */
+  producedTimeMs = -1
   /** Gathered records that the engine refused or lost. */
   refusedRecords = 0
+  /** Undefined while no idempotent producer has written lately. */
+  producers: LogProducers | undefined
+  readonly #allProducers: ShardProducers | undefined
   readonly #engine: Partition
   readonly #clock: ClockShape
   readonly #turn: TurnShape
@@ -117,6 +110,8 @@ export class PartitionLog implements TurnTask {
     this.#compressor = topic.compression === "zstd" ? (parts.compressor ?? new BatchCompressor()) : undefined
     this.#room = topic.mode === "memory" ? undefined : room
     this.#endOffset = engine.logEndOffset
+    this.#allProducers = parts.producers
+    this.producers = parts.producers?.find(this, engine)
   }
 
   /**
@@ -162,25 +157,7 @@ export class PartitionLog implements TurnTask {
     const builder = (this.#builder ??= takeBuilder())
     const offset = this.#endOffset + builder.recordCount
     if (offset >= this.#askAt && !this.#mayEndAt(offset + 1)) return BACKLOG
-    const extra = deliveryHeaders(message.qos, message.retain)
-    const deleted = message.retain && message.payloadStart === message.payloadEnd
-    const refusal = builder.append(
-      message.timestamp,
-      message.topic,
-      message.topicStart,
-      message.topicEnd,
-      deleted ? undefined : message.payload,
-      message.payloadStart,
-      message.payloadEnd,
-      message.headers,
-      message.headersStart,
-      message.headersEnd,
-      message.headerCount,
-      extra,
-      0,
-      extra.length,
-      deliveryHeadersCount(message.qos, message.retain)
-    )
+    const refusal = appendMessage(builder, message)
     if (refusal !== 0) return BACKLOG
     this.lastWrite = ++writes
     const isFull = builder.byteLength >= GATHERED_BYTES_MAX || builder.recordCount >= GATHERED_RECORDS_MAX
@@ -208,19 +185,43 @@ export class PartitionLog implements TurnTask {
     this.seal()
   }
 
-  /** Appends a client's batch as it was sent; returns its base offset, or why not. */
+  /** Undefined where the batch at `start` may be appended now; else settled with 0 when its producer's sequence is known, or a refusal. */
+  whenAppendable(bytes: Uint8Array, start: number): Promise<number> | undefined {
+    if (!hasProducer(bytes, start) || this.#allProducers === undefined) return undefined
+    this.producers ??= this.#allProducers.begin(this, this.#engine)
+    return this.producers.isReady ? undefined : this.producers.whenReady()
+  }
+
+  /** It holds what another log did: what was known of that one's producers is known of it. */
+  takeProducers(other: LogProducers): void {
+    this.producers ??= this.#allProducers?.begin(this, this.#engine)
+    this.producers?.takeOver(other)
+  }
+
+  /**
+   * Appends a client's batch as it was sent; returns its base offset, or why not. Where it {@link PartitionLog.isRepeat} it is where it was.
+   * To be called when it is {@link PartitionLog.whenAppendable}.
+   */
   appendUnsafe(bytes: Uint8Array, start: number, end: number, recordCount: number): number {
+    this.isRepeat = false
     const refusal = this.seal()
     if (refusal < 0) return refusal
+    const producers = hasProducer(bytes, start) ? this.producers : undefined
+    const known = producers?.check(bytes, start) ?? 0
+    if (known < 0) return known
+    if (known > 0 && producers !== undefined) return this.#repeated(producers)
     const full = this.#room?.refusal ?? 0
-    if (full !== 0) return full
     const endOffset = this.#endOffset + recordCount
-    if (endOffset > this.#askAt && !this.#mayEndAt(endOffset)) return BACKLOG
-    const baseOffset = this.#append(bytes, start, end, recordCount)
-    if (baseOffset < 0) return baseOffset
+    const isAdmitted = full === 0 && (endOffset <= this.#askAt || this.#mayEndAt(endOffset))
+    const baseOffset = isAdmitted ? this.#append(bytes, start, end, recordCount) : full === 0 ? BACKLOG : full
+    if (baseOffset < 0) {
+      producers?.refused(bytes, start)
+      return baseOffset
+    }
+    producers?.appended(bytes, start, baseOffset)
     this.lastWrite = ++writes
     this.producedTicket = this.#commits?.tickets.issue() ?? 0
-    this.#appended(recordCount)
+    this.#appended(recordCount, end - start)
     return baseOffset
   }
 
@@ -235,7 +236,7 @@ export class PartitionLog implements TurnTask {
     this.#builder = undefined
     const length = this.#compressor === undefined ? builder.finish() : this.#compressor.finish(builder)
     const baseOffset = this.#append(builder.bytes, 0, length, records)
-    giveBackBuilder(builder)
+    giveBuilderBack(builder)
     if (baseOffset < 0) {
       this.refusedRecords += records
       this.#commits?.refused(baseOffset, this.#engine.highWatermark)
@@ -243,7 +244,7 @@ export class PartitionLog implements TurnTask {
     }
     this.gatheredBatches += 1
     this.gatheredRecords += records
-    this.#appended(records)
+    this.#appended(records, length)
     return 0
   }
 
@@ -274,6 +275,7 @@ export class PartitionLog implements TurnTask {
     this.#waiters = undefined
     for (const waiter of waiters) waiter.partitionClosed?.()
     this.#commits?.lost(FAILED, this.#engine.highWatermark)
+    this.producers?.close()
     if (this.#reservation === undefined) return
     this.#reservation.ended({ offset: this.#endOffset, leaderEpoch: this.#engine.leaderEpoch })
     this.#askAt = this.#reservation.askAt
@@ -289,9 +291,10 @@ export class PartitionLog implements TurnTask {
     if (builder !== undefined) {
       this.refusedRecords += builder.recordCount
       this.#builder = undefined
-      giveBackBuilder(builder)
+      giveBuilderBack(builder)
     }
     this.#endOffset = this.#engine.logEndOffset
+    this.producers?.rewound(this.#endOffset)
     this.#commits?.lost(refusal === DISK_FULL ? DISK_FULL : FAILED, this.#engine.highWatermark)
   }
 
@@ -341,9 +344,16 @@ export class PartitionLog implements TurnTask {
 
   #counted<Answer>(answer: Promise<Answer>): Promise<Answer> {
     this.#reads += 1
-    return answer.finally(() => {
-      this.#reads -= 1
-    })
+    return answer.finally(() => void (this.#reads -= 1))
+  }
+
+  /** The batch is there: its producer is told so when it is committed. */
+  #repeated({ state: { repeat } }: LogProducers): number {
+    this.isRepeat = true
+    this.producedTicket = 0
+    if (repeat.endOffset > this.#engine.highWatermark) this.producedTicket = this.#commits?.tickets.issue() ?? 0
+    this.#commits?.appended(repeat.endOffset)
+    return repeat.baseOffset
   }
 
   /** Whether offsets below `endOffset` may be given out. */
@@ -374,8 +384,9 @@ export class PartitionLog implements TurnTask {
     return baseOffset
   }
 
-  #appended(records: number): void {
+  #appended(records: number, bytes: number): void {
     this.#endOffset += records
+    this.producers?.counted(bytes)
     const commits = this.#commits
     if (commits !== undefined) {
       commits.appended(this.#endOffset)

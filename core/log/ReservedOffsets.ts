@@ -17,6 +17,7 @@ import type { KeyValueStoreShape, KeyValueWrite } from "../kv/KeyValueStore.ts"
 import type { ClockShape, Timer } from "../platform/Clock.ts"
 import { type LogStart, type PartitionKey, StorageError, Unusable } from "./Engines.ts"
 import { decodeLogStart, encodeLogStart, offsetKey } from "./offset-rows.ts"
+import { writeSynced } from "./write-synced.ts"
 
 /** Of a block, in offsets: what a crash passes over at least. */
 export const BLOCK_OFFSETS_MIN = 1_048_576
@@ -83,19 +84,8 @@ export class ReservedOffsets {
     })
   }
 
-  /** Whether the row stands on the disk, when that is known: power failures must not take back what is committed, in any mode. */
-  async write(row: KeyValueWrite): Promise<boolean> {
-    const journal = this.#journal
-    if (journal.refusal !== 0) return false
-    const index = journal.nextIndex
-    const ticket = journal.submit({ writes: [row] })
-    const { tickets } = journal
-    await new Promise<void>((resolve) => tickets.whenCommitted(ticket, resolve))
-    if (tickets.takeOutcome(ticket) !== 0) return false
-    return journal.whenSynced(index).then(
-      () => true,
-      () => false
-    )
+  write(row: KeyValueWrite): Promise<boolean> {
+    return writeSynced(this.#journal, row)
   }
 
   #read(rowKey: Uint8Array): LogStart {

@@ -6,6 +6,7 @@ import type { ClockShape } from "../platform/Clock.ts"
 import type { TurnShape } from "../platform/Turn.ts"
 import type { ShardTopics } from "../topics/ShardTopics.ts"
 import type { TopicInfo } from "../topics/TopicInfo.ts"
+import { AppendLine } from "./AppendLine.ts"
 import type { OffsetAndTimestamp } from "./Engines.ts"
 import { HeldAppends } from "./HeldAppends.ts"
 import {
@@ -15,9 +16,18 @@ import {
   NOT_AVAILABLE,
   type PartitionLeader,
   type PartitionState,
+  type ProducersResult,
   type ReadResult
 } from "./Logs.ts"
-import { appendResult, readFrom, readPieces, stateOf, whenCommitted } from "./local-answers.ts"
+import {
+  appendResult,
+  producersOf,
+  readFrom,
+  readPieces,
+  refusedAppend,
+  stateOf,
+  whenCommitted
+} from "./local-answers.ts"
 import type { PartitionLog, PartitionWaiter } from "./PartitionLog.ts"
 
 const EMPTY = new Uint8Array(0)
@@ -68,6 +78,7 @@ export class ShardLogs implements LogsShape {
   readonly #turn: TurnShape
   readonly #topics: ShardTopics
   readonly #append: LocalAppend
+  readonly #line = new AppendLine()
   /** Watches that this shard asked others for, by number. */
   readonly #asked = new Map<number, LogWaiter>()
   /** Watches that others asked this shard for, by shard and number. */
@@ -84,7 +95,7 @@ export class ShardLogs implements LogsShape {
         if (topic === undefined) return undefined
         return topics.logUnsafe(topic, partition) ?? (topics.isOpening(topic, partition) ? "opening" : undefined)
       },
-      append: (log, bytes, records) => this.#appendNow(log, bytes, 0, bytes.length, records)
+      append: (log, bytes, records) => this.#appendInLine(log, bytes, 0, bytes.length, records)
     })
     this.#port = port
     this.#turn = turn
@@ -117,6 +128,9 @@ export class ShardLogs implements LogsShape {
       const found = await this.#withLogOf(facts as PartitionFacts, (log) => log?.offsetForTimestamp(value))
       return { facts: found ?? null }
     })
+    port.answer("partition.producers", async (_from, { facts }) => ({
+      facts: await this.#withLogOf(facts as PartitionFacts, producersOf)
+    }))
     port.handle(CHANNEL_PARTITION, (from, reader) => {
       const kind = reader.uint8()
       const id = reader.uint53()
@@ -172,6 +186,13 @@ export class ShardLogs implements LogsShape {
       ...(answer.facts as PartitionState),
       bytes: answer.bytes ?? EMPTY
     }))
+  }
+
+  async producers(topic: TopicInfo, partition: number): Promise<ProducersResult> {
+    const owner = this.#topics.ownerOf(topic, partition)
+    if (owner === this.#port.shard) return this.#withLog(topic, partition, producersOf)
+    const facts: PartitionFacts = { topicId: topic.id, partition, offset: 0, value: 0 }
+    return (await this.#port.call(owner, "partition.producers", { facts })).facts as ProducersResult
   }
 
   async offsetForTimestamp(
@@ -302,20 +323,45 @@ export class ShardLogs implements LogsShape {
     if (log !== undefined && this.#held.mustWait(log, end - start)) {
       return this.#held.hold(log, bytes, start, end, recordCount)
     }
-    return this.#appendNow(log, bytes, start, end, recordCount)
+    return this.#appendInLine(log, bytes, start, end, recordCount)
   }
 
-  #appendNow(
+  /** Appends it when what the partition knows of its producer is read. */
+  #appendInLine(
     log: PartitionLog | undefined,
     bytes: Uint8Array,
     start: number,
     end: number,
     recordCount: number
   ): AppendResult | Promise<AppendResult> {
-    if (log === undefined) return { refusal: NOT_AVAILABLE, baseOffset: -1, logStartOffset: -1 }
+    if (log === undefined) return refusedAppend(NOT_AVAILABLE)
+    const { topic, partition } = log
+    const key = (): string => `${topic.id}/${partition}`
+    if (!this.#line.mustWait(key, log, bytes, start)) return this.#appendReady(log, bytes, start, end, recordCount)
+    const copy = bytes.slice(start, end)
+    const facts: PartitionFacts = { topicId: topic.id, partition, offset: 0, value: recordCount }
+    return this.#line.wait({
+      key: key(),
+      bytes: copy,
+      findLog: () => this.#withLogOf(facts, (found) => found),
+      append: (late) => this.#appendReady(late, copy, 0, copy.length, recordCount),
+      refused: refusedAppend
+    })
+  }
+
+  #appendReady(
+    log: PartitionLog | undefined,
+    bytes: Uint8Array,
+    start: number,
+    end: number,
+    recordCount: number
+  ): AppendResult | Promise<AppendResult> {
+    if (log === undefined) return refusedAppend(NOT_AVAILABLE)
     const baseOffset = this.#append(log, bytes, start, end, recordCount)
-    const { tickets } = log
-    if (baseOffset < 0 || tickets === undefined) return appendResult(log, baseOffset, 0)
-    return whenCommitted(tickets, log.producedTicket, (outcome) => appendResult(log, baseOffset, outcome))
+    const { tickets, producedTimeMs } = log
+    if (baseOffset < 0 || tickets === undefined) return appendResult(log, baseOffset, 0, producedTimeMs)
+    return whenCommitted(tickets, log.producedTicket, (outcome) =>
+      appendResult(log, baseOffset, outcome, producedTimeMs)
+    )
   }
 }

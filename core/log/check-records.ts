@@ -23,6 +23,15 @@ export const defaultRecordLimits: RecordLimits = {
   headersPerRecordMax: 10_000
 }
 
+/** What was seen of the records of the last batch that passed. */
+export const recordFacts = {
+  /** Records without a key. */
+  unkeyedCount: 0,
+  /** The least and the largest timestamp, ms since 1970, of those that are not -1; infinite where there is none. */
+  timestampMin: Number.POSITIVE_INFINITY,
+  timestampMax: Number.NEGATIVE_INFINITY
+}
+
 // Reused: the check runs to its end before anything else can.
 const ownCursor = new RecordCursor()
 const headers = new HeaderCursor()
@@ -48,14 +57,26 @@ export function checkRecords(
 
 function walk(cursor: RecordCursor, limits: RecordLimits): number {
   let index = 0
+  let unkeyed = 0
+  let min = Number.POSITIVE_INFINITY
+  let max = Number.NEGATIVE_INFINITY
   while (cursor.next()) {
     if (cursor.offsetDelta !== index++) return RECORD_OFFSET_DELTA
-    if (!Number.isSafeInteger(cursor.timestamp)) return BATCH_TIMESTAMP
+    const { timestamp } = cursor
+    if (!Number.isSafeInteger(timestamp)) return BATCH_TIMESTAMP
+    if (timestamp !== -1) {
+      if (timestamp < min) min = timestamp
+      if (timestamp > max) max = timestamp
+    }
+    if (cursor.keyStart < 0) unkeyed += 1
     if (cursor.headerCount === 0) continue
     if (cursor.headerCount > limits.headersPerRecordMax) return RECORD_HEADER_COUNT
     headers.reset(cursor.bytes, cursor.headersStart, cursor.headersEnd, cursor.headerCount)
     while (headers.next());
     if (headers.refusal !== 0) return headers.refusal
   }
+  recordFacts.unkeyedCount = unkeyed
+  recordFacts.timestampMin = min
+  recordFacts.timestampMax = max
   return cursor.refusal
 }

@@ -1,7 +1,14 @@
 /** What a log on its own shard answers: states, reads, outcomes of appends. */
 import type { TicketStream } from "../journal/Journal.ts"
 import { FAILED } from "./Engines.ts"
-import { type AppendResult, NOT_AVAILABLE, OUT_OF_RANGE, type PartitionState, type ReadResult } from "./Logs.ts"
+import {
+  type AppendResult,
+  NOT_AVAILABLE,
+  OUT_OF_RANGE,
+  type PartitionState,
+  type ProducersResult,
+  type ReadResult
+} from "./Logs.ts"
 import type { PartitionLog } from "./PartitionLog.ts"
 import { baseOffset, batchSize, lastOffsetDelta } from "./record-batch.ts"
 
@@ -18,9 +25,33 @@ const UNKNOWN: PartitionState = {
   incarnation: 0
 }
 
-export function appendResult(log: PartitionLog, baseOffset: number, outcome: number): AppendResult {
+export function refusedAppend(refusal: number): AppendResult {
+  return { refusal, baseOffset: -1, logStartOffset: -1, appendTimeMs: -1 }
+}
+
+export function appendResult(
+  log: PartitionLog,
+  baseOffset: number,
+  outcome: number,
+  appendTimeMs: number
+): AppendResult {
   const refusal = Math.min(baseOffset, outcome, 0)
-  return { refusal, baseOffset: refusal === 0 ? baseOffset : -1, logStartOffset: log.logStartOffset }
+  const { logStartOffset } = log
+  if (refusal !== 0) return { refusal, baseOffset: -1, logStartOffset, appendTimeMs: -1 }
+  return { refusal, baseOffset, logStartOffset, appendTimeMs }
+}
+
+/** The producers that the log knows of, when it does. */
+export async function producersOf(log: PartitionLog | undefined): Promise<ProducersResult> {
+  if (log === undefined) return { refusal: NOT_AVAILABLE, producers: [] }
+  const { producers } = log
+  if (producers === undefined || producers.isEmpty) return { refusal: 0, producers: [] }
+  const refusal = await producers.whenReady()
+  const known = refusal === 0 ? [...producers.state.all()].filter(({ count }) => count > 0) : []
+  return {
+    refusal,
+    producers: known.map(({ id, epoch, lastSequence, lastTimestamp }) => ({ id, epoch, lastSequence, lastTimestamp }))
+  }
 }
 
 /** `result` of the ticket's outcome: at once where it is committed. */

@@ -4,7 +4,7 @@
 
 export { copyBytes } from "../copy-bytes.ts"
 export { BatchCompressor, type Compression, type CompressionCounts } from "./BatchCompressor.ts"
-export { checkRecords, defaultRecordLimits, type RecordLimits } from "./check-records.ts"
+export { checkRecords, defaultRecordLimits, type RecordLimits, recordFacts } from "./check-records.ts"
 export { checkStoredBatch } from "./check-stored.ts"
 export {
   CODEC_GZIP,

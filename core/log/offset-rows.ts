@@ -14,9 +14,14 @@ const ROW_BYTES = 13
 const encoder = new TextEncoder()
 
 /** The key of a partition's row. */
-export function offsetKey({ tenant, topicId, partition }: PartitionKey): Uint8Array {
+export function offsetKey(key: PartitionKey): Uint8Array {
+  return partitionRowKey(LOG_OFFSET_PREFIX, key)
+}
+
+/** The key of a row of which a partition has one, among those that begin with `prefix`. */
+export function partitionRowKey(prefix: Uint8Array, { tenant, topicId, partition }: PartitionKey): Uint8Array {
   const writer = new ByteWriter()
-  writer.raw(LOG_OFFSET_PREFIX, 0, LOG_OFFSET_PREFIX.length)
+  writer.raw(prefix, 0, prefix.length)
   writer.uint32(tenant)
   const id = encoder.encode(topicId)
   writer.raw(id, 0, id.length)

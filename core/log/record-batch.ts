@@ -7,7 +7,7 @@
  *  - All integers are big endian. The CRC-32C covers the attributes and everything after: base offset, batch length
  *    and leader epoch may be rewritten without it.
  *  - 64-bit fields are numbers put together from two halves: exact within +-2^53, which {@link checkBatch} makes sure
- *    of for the timestamps. A producer id beyond 2^53 is read rounded; none was ever given out.
+ *    of for the timestamps and {@link checkProducedBatch} for producer ids.
  *  - Accessors take the batch's start and expect at least {@link RECORDS_POSITION} bytes there; short of them they give
  *    a wrong number but never throw.
  */
@@ -21,6 +21,7 @@ import {
   BATCH_FORGED,
   BATCH_LENGTH,
   BATCH_MAGIC,
+  BATCH_SEQUENCE,
   BATCH_TIMESTAMP,
   BATCH_TOO_SHORT
 } from "./refusals.ts"
@@ -57,6 +58,8 @@ export const DELETE_HORIZON = 0x40
 /** Our own mark: this batch was written by our gatherer, so its `mqtt.*` and `manifold-*` headers are ours. */
 export const GATHERED = 0x4000
 const RESERVED = 0xffff & ~(CODEC_MASK | LOG_APPEND_TIME | TRANSACTIONAL | CONTROL | DELETE_HORIZON | GATHERED)
+/** Ids are given out from 0 on; a client that makes up one that a number does not hold exactly is refused. */
+const PRODUCER_ID_MAX = Number.MAX_SAFE_INTEGER
 /** The largest codec that Kafka names: zstd. */
 const CODEC_LAST = 4
 
@@ -170,6 +173,23 @@ export function writeBaseOffset(bytes: Uint8Array, start: number, offset: number
   writeInt64(bytes, start + BASE_OFFSET_POSITION, offset)
 }
 
+/**
+ * Says whose time the records have: that of their append, `timestamp`, or with `isAppendTime` false their own, of which `timestamp` is the
+ * largest. Attributes, largest timestamp and CRC are written; everything else stays as it is.
+ */
+export function writeTimestampType(
+  bytes: Uint8Array,
+  start: number,
+  end: number,
+  isAppendTime: boolean,
+  timestamp: number
+): void {
+  const bits = attributes(bytes, start) & ~LOG_APPEND_TIME
+  writeInt16(bytes, start + ATTRIBUTES_POSITION, isAppendTime ? bits | LOG_APPEND_TIME : bits)
+  writeInt64(bytes, start + MAX_TIMESTAMP_POSITION, timestamp)
+  writeInt32(bytes, start + CRC_POSITION, crc32c(bytes, start + ATTRIBUTES_POSITION, end))
+}
+
 /** Stamps the leader epoch; the CRC does not cover it. */
 export function writeLeaderEpoch(bytes: Uint8Array, start: number, epoch: number): void {
   writeInt32(bytes, start + LEADER_EPOCH_POSITION, epoch)
@@ -211,7 +231,7 @@ export function checkBatch(bytes: Uint8Array, start: number, end: number): numbe
 
 /**
  * {@link checkBatch} for a batch that a client produced: it may not carry our gatherer's mark, be a control batch, or
- * claim a delete horizon, which only compaction sets.
+ * claim a delete horizon, which only compaction sets; with a producer id it has an epoch and a sequence number.
  */
 export function checkProducedBatch(bytes: Uint8Array, start: number, end: number): number {
   const refusal = checkBatch(bytes, start, end)
@@ -219,5 +239,9 @@ export function checkProducedBatch(bytes: Uint8Array, start: number, end: number
   const bits = attributes(bytes, start)
   if ((bits & GATHERED) !== 0) return BATCH_FORGED
   if ((bits & CONTROL) !== 0) return BATCH_CONTROL
+  const id = producerId(bytes, start)
+  if (id >= 0 && (id > PRODUCER_ID_MAX || producerEpoch(bytes, start) < 0 || baseSequence(bytes, start) < 0)) {
+    return BATCH_SEQUENCE
+  }
   return (bits & DELETE_HORIZON) !== 0 ? BATCH_ATTRIBUTES : 0
 }

@@ -26,6 +26,9 @@ export const BATCH_FORGED = -109
 /** A client sent a control batch. */
 export const BATCH_CONTROL = -110
 
+/** A batch with a producer id whose first sequence number is none. */
+export const BATCH_SEQUENCE = -111
+
 /** The bytes end inside a record, or a record's length does not name where its fields end. */
 export const RECORD_LENGTH = -121
 /** A key length below -1 or past the record's end. */
@@ -51,6 +54,11 @@ export const BUILDER_FULL = -161
 /** No batch within the bound can hold this record. */
 export const BUILDER_RECORD_TOO_LARGE = -162
 
+/** A batch of an idempotent producer that is neither its next one nor one of its last five. */
+export const PRODUCER_OUT_OF_ORDER = -181
+/** A batch of an idempotent producer under an epoch that a later one has replaced. */
+export const PRODUCER_EPOCH_OLD = -182
+
 const names = new Map<number, string>([
   [BATCH_TOO_SHORT, "batch_too_short"],
   [BATCH_LENGTH, "batch_length"],
@@ -62,6 +70,7 @@ const names = new Map<number, string>([
   [BATCH_TIMESTAMP, "batch_timestamp"],
   [BATCH_FORGED, "batch_forged"],
   [BATCH_CONTROL, "batch_control"],
+  [BATCH_SEQUENCE, "batch_sequence"],
   [RECORD_LENGTH, "record_length"],
   [RECORD_KEY, "record_key"],
   [RECORD_VALUE, "record_value"],
@@ -72,7 +81,9 @@ const names = new Map<number, string>([
   [COMPRESSION_TOO_LARGE, "compression_too_large"],
   [COMPRESSION_CORRUPT, "compression_corrupt"],
   [BUILDER_FULL, "builder_full"],
-  [BUILDER_RECORD_TOO_LARGE, "builder_record_too_large"]
+  [BUILDER_RECORD_TOO_LARGE, "builder_record_too_large"],
+  [PRODUCER_OUT_OF_ORDER, "producer_out_of_order"],
+  [PRODUCER_EPOCH_OLD, "producer_epoch_old"]
 ])
 
 /** Every refusal with its name, for tables of counters and error codes. */

@@ -29,6 +29,8 @@ import { Net } from "../platform/Net.ts"
 import type { RandomShape } from "../platform/Random.ts"
 import { Turn } from "../platform/Turn.ts"
 import type { PlatformServices } from "../plugin/Plugin.ts"
+import { ProducerIds, ShardProducerIds } from "../producers/ProducerIds.ts"
+import { ShardProducers } from "../producers/ShardProducers.ts"
 import { QUEUE_LOG_OPTIONS, QueueLog } from "../queue/QueueLog.ts"
 import { QueueLogs } from "../queue/QueueLogs.ts"
 import { ShardQueueLogs } from "../queue/ShardQueueLogs.ts"
@@ -94,6 +96,8 @@ export function buildShard(
     const builder = { scope, clock, log: parts.log }
     // Where the journal is in memory nothing could say after a restart which offsets were given out.
     const offsets = prepared.disk === undefined ? undefined : new ReservedOffsets({ journal, store, clock })
+    const rows = prepared.disk === undefined ? undefined : { journal, store }
+    const producers = new ShardProducers({ clock, rows, log: (message) => parts.log.warn("producers", message) })
     const port = new LinkPort(index, parts.links.linkOf(index), turn)
     const topics = new ShardTopics({
       port,
@@ -104,6 +108,7 @@ export function buildShard(
       turn,
       engineLabel: (engine) => labelOf(engine, options),
       offsets,
+      producers,
       random,
       defaults: options.defaults,
       published: PUBLISHED_TOPICS_LIMITS,
@@ -183,8 +188,9 @@ export function buildShard(
       catch: (error) => new StartError({ message: `the retained messages of shard ${index} cannot be read: ${error}` })
     })
     yield* queueLog.open().pipe(Effect.mapError(({ message }) => new StartError({ message: `queue log: ${message}` })))
-    yield* housekeeping(topics, ingress, queueLog, clock, scope)
+    yield* housekeeping([topics, ingress, queueLog, producers], queueLog, clock, scope)
     const { disk } = prepared
+    const producerIds = new ShardProducerIds({ meta: parts.meta, random, isKept: disk !== undefined })
     const history = new ShardHistory(logs, topics.directory, clock)
     const facts = {
       history,
@@ -197,6 +203,7 @@ export function buildShard(
       resolutions,
       journal: disk,
       offsets,
+      producers,
       port,
       connections
     }
@@ -211,6 +218,7 @@ export function buildShard(
       Context.add(QueueLogs, queueLogs),
       Context.add(Topics, topics),
       Context.add(Logs, logs),
+      Context.add(ProducerIds, producerIds),
       Context.add(History, history),
       Context.add(Router, router),
       Context.add(Ingress, ingress),
@@ -248,16 +256,13 @@ function labelOf(engine: string, { plugins }: NodeOptions): string {
 }
 
 function housekeeping(
-  topics: ShardTopics,
-  ingress: ShardIngress,
+  all: ReadonlyArray<{ housekeep(): void }>,
   queueLog: QueueLog,
   clock: ClockShape,
   scope: Scope.Scope
 ): Effect.Effect<void> {
   const turn = (): void => {
-    topics.housekeep()
-    ingress.housekeep()
-    queueLog.housekeep()
+    for (const each of all) each.housekeep()
     timer = clock.after(HOUSEKEEPING_MS, turn)
   }
   let timer = clock.after(HOUSEKEEPING_MS, turn)

@@ -8,6 +8,7 @@ import type { DiskJournal } from "../journal/DiskJournal.ts"
 import type { Connections } from "../link/Connections.ts"
 import type { LinkPort } from "../link/LinkPort.ts"
 import type { ReservedOffsets } from "../log/ReservedOffsets.ts"
+import type { ShardProducers } from "../producers/ShardProducers.ts"
 import type { QueueLog } from "../queue/QueueLog.ts"
 import type { Resolutions } from "../router/Resolutions.ts"
 import type { ShardRouter } from "../router/Router.ts"
@@ -29,6 +30,7 @@ export interface ShardFacts {
   readonly journal: DiskJournal | undefined
   /** Undefined there, too. */
   readonly offsets: ReservedOffsets | undefined
+  readonly producers: ShardProducers
   readonly port: LinkPort
   readonly connections: Connections
   readonly history: ShardHistory
@@ -102,7 +104,17 @@ export function registerShardMetrics(
     ],
     ["wanted_filters", "Topic filters that durable sessions want kept", () => facts.router.wantCount]
   )
-  const { offsets } = facts
+  const { offsets, producers } = facts
+  counters.push(
+    ["producers_repeats_total", "Batches of idempotent producers that were there already", () => producers.repeats],
+    ["producers_refused_total", "Batches refused for their sequence or epoch", () => producers.refusals],
+    ["producers_evicted_total", "Idempotent producers forgotten because they were too many", () => producers.evicted],
+    ["producers_expired_total", "Idempotent producers forgotten after a day", () => producers.expired],
+    ["producers_rows_total", "Rows written that say what producers sent", () => producers.rows],
+    ["producers_row_failures_total", "Such rows that could not be written", () => producers.rowFailures],
+    ["producers_replayed_bytes_total", "Bytes of logs read to know what producers sent", () => producers.replayedBytes]
+  )
+  gauges.push(["producers", "Idempotent producers known, once for each partition", () => producers.size])
   if (offsets !== undefined) {
     counters.push(
       ["offset_blocks_total", "Blocks of offsets reserved for logs in memory", () => offsets.blocks],

@@ -23,6 +23,7 @@ import type { Files } from "../platform/Files.ts"
 import type { Net } from "../platform/Net.ts"
 import type { Random } from "../platform/Random.ts"
 import type { Turn } from "../platform/Turn.ts"
+import type { ProducerIds } from "../producers/ProducerIds.ts"
 import type { QueueLogs } from "../queue/QueueLogs.ts"
 import type { Resources } from "../resources/Resources.ts"
 import type { Router } from "../router/Router.ts"
@@ -60,6 +61,7 @@ export type ShardServices =
   | Journal
   | Store
   | StorageBudget
+  | ProducerIds
   | QueueLogs
   | Topics
   | Logs

@@ -42,6 +42,7 @@ export interface OpenPartitionParts {
   readonly engineName: string
   readonly compressor: BatchCompressor
   readonly room: PartitionLogParts["room"]
+  readonly producers: PartitionLogParts["producers"]
   readonly clock: ClockShape
   readonly turn: TurnShape
   readonly log: (message: string) => void
@@ -179,6 +180,15 @@ export class OpenPartition implements PartitionEvents, GuardedPartitionParts {
     for (const each of waiting) each()
   }
 
+  /** The log gives its place to another one, that of `after` where it was copied: what is known of its producers goes there. */
+  handOver(after: OpenPartition | undefined): void {
+    const producers = (this.log ?? this.#held)?.producers
+    if (producers === undefined) return
+    if (!producers.isEmpty) after?.log?.takeProducers(producers)
+    // Before anybody appends to the other one: what this one knows may be behind by then.
+    producers.close()
+  }
+
   /** What was copied is the log from now on. */
   becomeCurrent(): void {
     const { future } = this
@@ -264,7 +274,7 @@ export class OpenPartition implements PartitionEvents, GuardedPartitionParts {
   }
 
   #makeLog(partition: Partition, given: OffsetReservation | undefined): void {
-    const { engine, engineName, clock, turn, compressor, room } = this.#parts
+    const { engine, engineName, clock, turn, compressor, room, producers } = this.#parts
     const guarded = partition instanceof GuardedPartition ? partition : new GuardedPartition(partition, this)
     let reservation = given
     // One that was copied was told where to begin by what it was copied from.
@@ -278,7 +288,7 @@ export class OpenPartition implements PartitionEvents, GuardedPartitionParts {
       return
     }
     const isJournaled = engine.isJournaled === true
-    const parts = { clock, turn, isJournaled, compressor, reservation, room }
+    const parts = { clock, turn, isJournaled, compressor, reservation, room, producers }
     this.log = new PartitionLog(this.#info, this.#partition, guarded, parts)
     this.#toldReason = ""
   }

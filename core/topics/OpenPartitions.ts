@@ -18,6 +18,7 @@ import type { ReservedOffsets } from "../log/ReservedOffsets.ts"
 import { atMost } from "../platform/at-most.ts"
 import type { ClockShape } from "../platform/Clock.ts"
 import type { TurnShape } from "../platform/Turn.ts"
+import type { ShardProducers } from "../producers/ShardProducers.ts"
 import { Closings } from "./Closings.ts"
 import { FuturePartitions, type OpenTopic, openOf } from "./FuturePartitions.ts"
 import { keyOf, OpenPartition, type OpenPartitionParts } from "./OpenPartition.ts"
@@ -43,6 +44,7 @@ export interface OpenPartitionsOptions {
   readonly room?: Pick<StorageBudgetShape, "refusal">
   /** Which offsets of logs in memory were given out; undefined where nothing is kept over a restart. */
   readonly offsets?: ReservedOffsets | undefined
+  readonly producers?: ShardProducers | undefined
 }
 
 export interface OpenPartitionsParts extends OpenPartitionsOptions {
@@ -170,6 +172,7 @@ export class OpenPartitions {
     } else this.add(info, true)
     if (before !== undefined) {
       const partitions = openOf(before)
+      for (const [partition, open] of before.partitions.entries()) open?.handOver(future?.partitions[partition])
       for (const open of partitions) open.release(true)
       const left = Effect.runPromise(this.#end(before.info, partitions))
       if (logIdOf(before.info) !== logIdOf(info)) this.#left.set(logIdOf(before.info), left)
@@ -206,7 +209,7 @@ export class OpenPartitions {
       engine === undefined ? [] : numbers,
       (partition) =>
         Effect.suspend(() => engine?.remove(keyOf(info, partition)) ?? Effect.void).pipe(
-          Effect.andThen(Effect.suspend(() => this.#forgetOffsets(info, partition))),
+          Effect.andThen(Effect.suspend(() => this.#forgetRows(info, partition))),
           Effect.catchCause((cause) =>
             Effect.sync(() => {
               isForgotten = false
@@ -297,9 +300,10 @@ export class OpenPartitions {
   #partsOf(name: string, engine: Engine): OpenPartitionParts {
     const known = this.#engines.get(name)
     if (known?.engine === engine) return known
-    const { clock, turn, log, room, engineLabel } = this.#parts
+    const { engineLabel, clock, turn, log, room, producers } = this.#parts
     const compressor = this.#compressorOf(name)
-    const parts: OpenPartitionParts = { engine, engineName: engineLabel(name), compressor, room, clock, turn, log }
+    const engineName = engineLabel(name)
+    const parts: OpenPartitionParts = { engine, engineName, compressor, room, producers, clock, turn, log }
     this.#engines.set(name, parts)
     return parts
   }
@@ -388,9 +392,10 @@ export class OpenPartitions {
     this.#tell(info, partition, `has not closed after ${CLOSE_TIMEOUT_MS / 1000} s`)
   }
 
-  #forgetOffsets(info: TopicInfo, partition: number): Effect.Effect<void, StorageError> {
-    const { offsets } = this.#parts
-    return offsets === undefined || info.mode !== "memory" ? Effect.void : offsets.forget(keyOf(info, partition))
+  #forgetRows(info: TopicInfo, partition: number): Effect.Effect<void, StorageError> {
+    const { offsets, producers } = this.#parts
+    if (info.mode !== "memory") return producers?.forget(keyOf(info, partition)) ?? Effect.void
+    return offsets?.forget(keyOf(info, partition)) ?? Effect.void
   }
 
   #tell(info: TopicInfo, partition: number, what: string): void {

@@ -9,6 +9,7 @@ import { assert } from "../assert.ts"
 import type { LinkPort } from "../link/LinkPort.ts"
 import type { PartitionLog } from "../log/PartitionLog.ts"
 import type { ClockShape } from "../platform/Clock.ts"
+import { keyOf } from "./OpenPartition.ts"
 import type { OpenPartitions } from "./OpenPartitions.ts"
 import { PartitionCopy } from "./PartitionCopy.ts"
 import { logIdOf, type TopicInfo } from "./TopicInfo.ts"
@@ -168,6 +169,12 @@ export class ShardMoves {
         })
       )
       if (!drained.every(Boolean)) return false
+      // What is copied is known to hold what its producers sent before anybody relies on it.
+      if (to.mode !== "memory") {
+        for (const [partition, { producers }] of logs) {
+          if (producers?.isEmpty === false && !(await producers.copyTo(keyOf(to, partition)))) return false
+        }
+      }
       // What the former mode had synced must not depend on what the new one leaves to the operating system.
       if (from.mode === "persistent" && to.mode === "hybrid") await synced()
       return goesOn()

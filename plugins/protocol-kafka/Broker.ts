@@ -28,6 +28,8 @@ export interface Broker {
   /** Creates a topic for a Kafka client where the rules allow it; else the error code to answer with. */
   readonly createTopic: (tenant: number, name: string) => Promise<TopicInfo | number>
   readonly logs: LogsShape
+  /** A producer id that nobody else has; -1 where none can be had now. */
+  readonly newProducerId: () => Promise<number>
   readonly access: AccessShape
   readonly clock: ClockShape
   readonly turn: TurnShape

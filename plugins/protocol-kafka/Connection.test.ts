@@ -119,7 +119,9 @@ describe("ApiVersions", () => {
         [2, 1, 11],
         [3, 0, 13],
         [10, 0, 6],
-        [18, 0, 4]
+        [18, 0, 4],
+        [22, 0, 5],
+        [61, 0, 0]
       ]
     )
   })
@@ -147,7 +149,7 @@ describe("output", () => {
     await quick.call(metadata, 5, { topics: [{ name: "t" }] })
     slow.connection.drain()
     const [frame = new Uint8Array(0)] = slow.received()
-    equal(decodeAnswer(apiVersions, 0, frame).body.apiKeys.length, 6)
+    equal(decodeAnswer(apiVersions, 0, frame).body.apiKeys.length, 8)
   })
   test("while the peer takes nothing no further request is begun, and reading stops", async () => {
     const broker = makeTestBroker()

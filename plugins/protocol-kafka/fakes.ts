@@ -5,6 +5,7 @@
 
 import * as v from "valibot"
 import {
+  type ActiveProducer,
   ALLOW,
   type AppendResult,
   type ClockShape,
@@ -129,11 +130,13 @@ export class FakePartition {
   logStartOffset = 0
   highWatermark = 0
   refusal = 0
+  appendTimeMs = -1
+  producers: ReadonlyArray<ActiveProducer> = []
   readonly batches: Array<StoredBatch> = []
   readonly waiters = new Set<{ offset: number; waiter: LogWaiter }>()
 
   append(bytes: Uint8Array, records: number): AppendResult {
-    if (this.refusal !== 0) return { refusal: this.refusal, baseOffset: -1, logStartOffset: -1 }
+    if (this.refusal !== 0) return { refusal: this.refusal, baseOffset: -1, logStartOffset: -1, appendTimeMs: -1 }
     const baseOffset = this.highWatermark
     const stored = bytes.slice()
     recordBatch.writeBaseOffset(stored, 0, baseOffset)
@@ -145,7 +148,7 @@ export class FakePartition {
       this.waiters.delete(entry)
       entry.waiter.logAdvanced()
     }
-    return { refusal: 0, baseOffset, logStartOffset: this.logStartOffset }
+    return { refusal: 0, baseOffset, logStartOffset: this.logStartOffset, appendTimeMs: this.appendTimeMs }
   }
 
   get state(): PartitionState {
@@ -191,6 +194,10 @@ export class FakeLogs implements LogsShape {
   read(topic: TopicInfo, partition: number, offset: number, _maxBytes: number) {
     return this.#late(this.of(topic, partition).read(offset))
   }
+  async producers(topic: TopicInfo, partition: number) {
+    const { refusal, producers } = this.of(topic, partition)
+    return { refusal, producers }
+  }
   async offsetForTimestamp(topic: TopicInfo, partition: number, timestamp: number) {
     const cursor = new RecordCursor()
     for (const { bytes } of this.of(topic, partition).batches) {
@@ -223,7 +230,7 @@ export const TOPIC_ID = "aaaaaaaa-0000-4000-8000-000000000001"
 
 /** A broker with the topic "t" of two partitions. */
 export function makeTestBroker(
-  changes: { settings?: object; access?: Broker["access"]; autoCreate?: boolean } = {}
+  changes: { settings?: object; access?: Broker["access"]; autoCreate?: boolean; producerId?: number } = {}
 ): TestBroker {
   const settings: Settings = v.parse(options, changes.settings ?? {})
   const time = new FakeTime()
@@ -251,6 +258,7 @@ export function makeTestBroker(
         ? make(name, `cccccccc-0000-4000-8000-${String(known.size).padStart(12, "0")}`, 1, tenant)
         : 17,
     logs: new FakeLogs(),
+    newProducerId: async () => changes.producerId ?? 4_000,
     access: changes.access ?? { checkUnsafe: () => ALLOW },
     clock: time,
     turn: time,

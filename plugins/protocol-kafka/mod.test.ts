@@ -24,6 +24,7 @@ import {
   type NetShape,
   NodeFacts,
   PluginError,
+  ProducerIds,
   Random,
   Resources,
   Router,
@@ -90,6 +91,7 @@ async function build(options: object, listen?: NetShape["listenTcp"]): Promise<B
           : Effect.succeed(broker.topics.find(0, "t") ?? unused)
     }),
     Context.add(Logs, broker.logs),
+    Context.add(ProducerIds, { next: Effect.promise(broker.newProducerId) }),
     Context.add(Router, unused),
     Context.add(Ingress, unused),
     Context.add(Access, broker.access),

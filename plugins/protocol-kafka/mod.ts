@@ -10,6 +10,7 @@ import {
   Net,
   NodeFacts,
   PluginError,
+  ProducerIds,
   type ProtocolPlugin,
   Telemetry,
   type TopicError,
@@ -84,6 +85,7 @@ const makeBroker = (settings: Settings) =>
     const services = yield* Effect.context<never>()
     const runPromise = Effect.runPromiseWith(services)
     const log = yield* Log
+    const producerIds = yield* ProducerIds
     const broker: Broker = {
       topics,
       createTopic: (tenant, name) =>
@@ -98,6 +100,7 @@ const makeBroker = (settings: Settings) =>
             )
         ),
       logs: yield* Logs,
+      newProducerId: () => runPromise(producerIds.next.pipe(Effect.orElseSucceed(() => -1))),
       access: yield* Access,
       clock: yield* Clock,
       turn: yield* Turn,

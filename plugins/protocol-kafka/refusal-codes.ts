@@ -15,6 +15,8 @@ import {
   FENCED,
   NOT_AVAILABLE,
   OUT_OF_RANGE,
+  PRODUCER_EPOCH_OLD,
+  PRODUCER_OUT_OF_ORDER,
   READ_ONLY
 } from "../../core/mod.ts"
 import { ErrorCode } from "./wire/error-codes.ts"
@@ -32,6 +34,9 @@ const codes: ReadonlyMap<number, number> = new Map<number, number>([
   [BATCH_CRC, ErrorCode.CORRUPT_MESSAGE],
   [BATCH_CODEC, ErrorCode.UNSUPPORTED_COMPRESSION_TYPE],
   [BATCH_TIMESTAMP, ErrorCode.INVALID_TIMESTAMP],
+  // Idempotent producers. DUPLICATE_SEQUENCE_NUMBER (46) is never given: Apache's brokers have no use for it any more.
+  [PRODUCER_OUT_OF_ORDER, ErrorCode.OUT_OF_ORDER_SEQUENCE_NUMBER],
+  [PRODUCER_EPOCH_OLD, ErrorCode.INVALID_PRODUCER_EPOCH],
   // Java producers answer this code by splitting the batch, which is what helps.
   [COMPRESSION_TOO_LARGE, ErrorCode.MESSAGE_TOO_LARGE]
 ])

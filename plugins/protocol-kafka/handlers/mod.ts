@@ -1,11 +1,22 @@
 /** Which handler answers which API. The request was decoded by the API's own schema, which is what the casts rest on. */
 import type { Broker } from "../Broker.ts"
 import type { Exchange } from "../Exchange.ts"
-import { apiVersions, fetch, findCoordinator, listOffsets, metadata, produce } from "../wire/apis.ts"
+import {
+  apiVersions,
+  describeProducers,
+  fetch,
+  findCoordinator,
+  initProducerId,
+  listOffsets,
+  metadata,
+  produce
+} from "../wire/apis.ts"
 import type { Api, RequestOf } from "../wire/schema.ts"
 import { handleApiVersions } from "./api-versions.ts"
+import { handleDescribeProducers } from "./describe-producers.ts"
 import { handleFetch } from "./fetch.ts"
 import { handleFindCoordinator } from "./find-coordinator.ts"
+import { handleInitProducerId } from "./init-producer-id.ts"
 import { handleListOffsets } from "./list-offsets.ts"
 import { handleMetadata } from "./metadata.ts"
 import { handleProduce } from "./produce.ts"
@@ -23,6 +34,8 @@ serve(listOffsets, handleListOffsets)
 serve(metadata, handleMetadata)
 serve(findCoordinator, handleFindCoordinator)
 serve(apiVersions, handleApiVersions)
+serve(initProducerId, handleInitProducerId)
+serve(describeProducers, handleDescribeProducers)
 
 export function handle(exchange: Exchange, request: unknown, broker: Broker): void {
   const handler = handlers.get(exchange.api.key)

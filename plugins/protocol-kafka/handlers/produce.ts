@@ -10,10 +10,10 @@ import {
   BATCH_MAGIC,
   BATCH_TOO_SHORT,
   CODEC_ZSTD,
-  checkRecords,
-  defaultRecordLimits,
   recordBatch,
+  recordFacts,
   refusalName,
+  settingsOf,
   type TopicInfo,
   WRITE
 } from "../../../core/mod.ts"
@@ -24,6 +24,7 @@ import type { produce } from "../wire/apis.ts"
 import { ErrorCode, errorMessage } from "../wire/error-codes.ts"
 import { PRODUCE_SERVED_FROM } from "../wire/messages/produce.ts"
 import type { ElementOf, RecordsView, RequestOf, ResponseOf } from "../wire/schema.ts"
+import { checkTopicRecords, type RecordFaults } from "./record-rules.ts"
 import { topicFor } from "./topic-access.ts"
 
 type Request = RequestOf<typeof produce>
@@ -55,6 +56,7 @@ export function handleProduce(exchange: Exchange<typeof produce>, request: Reque
           })
         )
       } else if (typeof outcome === "number") partitionResponses.push(refusal(index, broker.counts.error(outcome)))
+      else if ("recordErrors" in outcome) partitionResponses.push(faulty(index, outcome, broker))
       else partitionResponses.push(appended(index, outcome, broker))
     }
   }
@@ -77,34 +79,49 @@ function refusedWhole(version: number, request: Request): number | undefined {
   return undefined
 }
 
-/** The outcome of one partition: the log's, or an error code. */
+/** The outcome of one partition: the log's, an error code, or what is wrong with records. */
 function append(
   topic: TopicInfo,
   partition: number,
   records: RecordsView | null,
   version: number,
   broker: Broker
-): AppendResult | Promise<AppendResult> | number {
+): AppendResult | Promise<AppendResult> | RecordFaults | number {
   if (partition < 0 || partition >= topic.partitions) return ErrorCode.UNKNOWN_TOPIC_OR_PARTITION
   if (records === null) return ErrorCode.INVALID_RECORD
   const { bytes, start, end } = records
-  const error = checkBatches(bytes, start, end, version, broker)
-  if (error !== 0) return error
+  const fault = checkBatch(topic, bytes, start, end, version, broker)
+  if (fault !== 0) return fault
   const count = recordBatch.recordCount(bytes, start)
   broker.counts.producedBatches += 1
   broker.counts.producedRecords += count
   broker.counts.producedBytes += end - start
-  return broker.logs.append(topic, partition, bytes, start, end, count)
+  const { timestampMax } = recordFacts
+  const largest = Number.isFinite(timestampMax) ? timestampMax : -1
+  if (recordBatch.maxTimestamp(bytes, start) === largest) {
+    return broker.logs.append(topic, partition, bytes, start, end, count)
+  }
+  // Who looks for records by their time goes by what the batch says of them all.
+  const corrected = bytes.slice(start, end)
+  recordBatch.writeTimestampType(corrected, 0, corrected.length, false, largest)
+  return broker.logs.append(topic, partition, corrected, 0, corrected.length, count)
 }
 
-/** 0 where `bytes[start, end)` is exactly one record batch that may be stored; else the error code. */
-function checkBatches(bytes: Uint8Array, start: number, end: number, version: number, broker: Broker): number {
+/** 0 where `bytes[start, end)` is exactly one record batch that may be stored; else the error code, or what is wrong with its records. */
+function checkBatch(
+  topic: TopicInfo,
+  bytes: Uint8Array,
+  start: number,
+  end: number,
+  version: number,
+  broker: Broker
+): RecordFaults | number {
   // What is there is looked at in Apache's order: is it one batch of magic 2, is it small enough, is it whole.
   let refusal = oneBatch(bytes, start, end)
   if (refusal === 0) {
     if (recordBatch.codec(bytes, start) === CODEC_ZSTD && version < ZSTD_FROM)
       return ErrorCode.UNSUPPORTED_COMPRESSION_TYPE
-    if (end - start > broker.settings.message_size_max) return ErrorCode.MESSAGE_TOO_LARGE
+    if (end - start > sizeMaxOf(topic, broker)) return ErrorCode.MESSAGE_TOO_LARGE
     refusal = recordBatch.checkProducedBatch(bytes, start, end)
   }
   if (refusal === 0) {
@@ -112,11 +129,20 @@ function checkBatches(bytes: Uint8Array, start: number, end: number, version: nu
     if ((recordBatch.attributes(bytes, start) & recordBatch.TRANSACTIONAL) !== 0) {
       return ErrorCode.TRANSACTIONAL_ID_AUTHORIZATION_FAILED
     }
-    refusal = checkRecords(bytes, start, end, defaultRecordLimits)
+    const checked = checkTopicRecords(topic, bytes, start, end, broker.clock.nowMs())
+    if (typeof checked !== "number") return checked
+    refusal = checked
   }
   if (refusal === 0) return ErrorCode.NONE
   broker.counts.refusedBatch(refusalName(refusal))
   return errorOfRefusal(refusal)
+}
+
+/** Bytes of one batch of a topic: as it says, else as the plugin's options do. */
+function sizeMaxOf(topic: TopicInfo, broker: Broker): number {
+  return topic.configs?.["max.message.bytes"] === undefined
+    ? broker.settings.message_size_max
+    : settingsOf(topic).messageBytesMax
 }
 
 /** 0 where the bytes begin with a whole batch of magic 2 and end with it. */
@@ -135,7 +161,13 @@ function appended(index: number, result: AppendResult, broker: Broker): Partitio
     broker.counts.refusedBatch(refusalName(result.refusal))
     return refusal(index, broker.counts.error(errorOfRefusal(result.refusal)))
   }
-  return { index, errorCode: ErrorCode.NONE, baseOffset: result.baseOffset, logStartOffset: result.logStartOffset }
+  const { baseOffset, logStartOffset, appendTimeMs: logAppendTimeMs } = result
+  return { index, errorCode: ErrorCode.NONE, baseOffset, logStartOffset, logAppendTimeMs }
+}
+
+function faulty(index: number, { errorCode, recordErrors }: RecordFaults, broker: Broker): PartitionAnswer {
+  broker.counts.refusedBatch("record_rules")
+  return { ...refusal(index, broker.counts.error(errorCode)), recordErrors }
 }
 
 function refusal(index: number, errorCode: number): PartitionAnswer {

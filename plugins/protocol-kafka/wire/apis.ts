@@ -3,17 +3,28 @@
  * more line here, one more file in messages/ and one more handler.
  */
 import { apiVersions } from "./messages/api-versions.ts"
+import { describeProducers } from "./messages/describe-producers.ts"
 import { fetch } from "./messages/fetch.ts"
 import { findCoordinator } from "./messages/find-coordinator.ts"
+import { initProducerId } from "./messages/init-producer-id.ts"
 import { listOffsets } from "./messages/list-offsets.ts"
 import { metadata } from "./messages/metadata.ts"
 import { produce } from "./messages/produce.ts"
 import type { Api } from "./schema.ts"
 
-export { apiVersions, fetch, findCoordinator, listOffsets, metadata, produce }
+export { apiVersions, describeProducers, fetch, findCoordinator, initProducerId, listOffsets, metadata, produce }
 
 /** In the order of their keys. */
-export const APIS: ReadonlyArray<Api> = [produce, fetch, listOffsets, metadata, findCoordinator, apiVersions]
+export const APIS: ReadonlyArray<Api> = [
+  produce,
+  fetch,
+  listOffsets,
+  metadata,
+  findCoordinator,
+  apiVersions,
+  initProducerId,
+  describeProducers
+]
 
 const byKey = new Map(APIS.map((api) => [api.key, api]))
 

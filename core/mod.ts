@@ -26,6 +26,7 @@ export type { Mailbox, MailReceiver } from "./link/Mailboxes.ts"
 export * from "./log/Engines.ts"
 export {
   type AppendResult,
+  type EpochEnd,
   Logs,
   type LogsShape,
   type LogWaiter,

@@ -21,8 +21,9 @@ import { BatchCompressor } from "./BatchCompressor.ts"
 import { Commits } from "./Commits.ts"
 import { deliveryHeaders, deliveryHeadersCount } from "./delivery-headers.ts"
 import { BACKLOG, DISK_FULL, FAILED, type Partition } from "./Engines.ts"
-import { RecordBatchBuilder } from "./RecordBatchBuilder.ts"
+import type { RecordBatchBuilder } from "./RecordBatchBuilder.ts"
 import type { OffsetReservation } from "./ReservedOffsets.ts"
+import { giveBack, takeBuilder } from "./spare-builders.ts"
 
 /** A gathered batch is sealed at this size. */
 export const GATHERED_BYTES_MAX = 32_768
@@ -31,13 +32,7 @@ export const GATHERED_RECORDS_MAX = 250
 /** How long a reader that waits at the end lets a batch grow. */
 export const LINGER_MS = 10
 
-/** One message may be as large as a packet may be; a batch with such a record is sealed at once. */
-export const RECORD_BYTES_MAX = 536_870_912
-/** Builders kept for the next batch, whichever partition it is for: a partition that gathers nothing holds none. */
-const SPARE_BUILDERS_MAX = 64
-const spareBuilders: Array<RecordBatchBuilder> = []
-
-/** Told when records became readable, and when none will be any more. */
+/** Told when records became readable, and when none will be any more, or none under this leader epoch. */
 export interface PartitionWaiter {
   partitionAdvanced(log: PartitionLog): void
   partitionClosed?(): void
@@ -159,7 +154,7 @@ export class PartitionLog implements TurnTask {
   takeUnsafe(message: Message): number {
     const full = this.#room?.refusal ?? 0
     if (full !== 0) return full
-    const builder = (this.#builder ??= spareBuilders.pop() ?? new RecordBatchBuilder(RECORD_BYTES_MAX))
+    const builder = (this.#builder ??= takeBuilder())
     const offset = this.#endOffset + builder.recordCount
     if (offset >= this.#askAt && !this.#mayEndAt(offset + 1)) return BACKLOG
     const extra = deliveryHeaders(message.qos, message.retain)
@@ -270,9 +265,8 @@ export class PartitionLog implements TurnTask {
     this.seal()
     this.isClosed = true
     this.#linger?.cancel()
-    const waiters = [...(this.#waiters ?? [])]
+    this.#wake()
     this.#waiters = undefined
-    for (const waiter of waiters) waiter.partitionClosed?.()
     this.#commits?.lost(FAILED, this.#engine.highWatermark)
     if (this.#reservation === undefined) return
     this.#reservation.ended({ offset: this.#endOffset, leaderEpoch: this.#engine.leaderEpoch })
@@ -293,6 +287,8 @@ export class PartitionLog implements TurnTask {
     }
     this.#endOffset = this.#engine.logEndOffset
     this.#commits?.lost(refusal === DISK_FULL ? DISK_FULL : FAILED, this.#engine.highWatermark)
+    // The epoch has risen: a reader that named the old one is told so at once.
+    this.#wake()
   }
 
   /** Asks to be told of every advance until {@link PartitionLog.unwatch}. */
@@ -387,13 +383,12 @@ export class PartitionLog implements TurnTask {
     this.#advance()
   }
 
+  #wake(): void {
+    for (const waiter of [...(this.#waiters ?? [])]) waiter.partitionClosed?.()
+  }
+
   #advance(): void {
     const waiters = this.#waiters
     if (waiters !== undefined) for (const waiter of waiters) waiter.partitionAdvanced(this)
   }
-}
-
-function giveBack(builder: RecordBatchBuilder): void {
-  builder.reset()
-  if (spareBuilders.length < SPARE_BUILDERS_MAX) spareBuilders.push(builder)
 }

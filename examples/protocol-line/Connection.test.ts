@@ -65,7 +65,15 @@ function connect(given: v.InferInput<typeof options> = {}, replaced: Partial<Ser
       replayRetained: () => {},
       walkRetained: () => ({ isDone: true, next: (_room, _visit, done) => done(), close: () => {} })
     },
-    logs: { append: never, state: never, leader: never, read: never, offsetForTimestamp: never, watch: never },
+    logs: {
+      append: never,
+      state: never,
+      leader: never,
+      read: never,
+      offsetForTimestamp: never,
+      epochEnd: never,
+      watch: never
+    },
     router: {
       subscribeUnsafe: (subscription) => {
         subscriptions.push(subscription)
@@ -336,7 +344,7 @@ test("a read that fails is answered, and the next command is taken", async () =>
     mode: "memory",
     origin: "kafka"
   } as const
-  const logs = { append: never, state: never, leader: never, offsetForTimestamp: never, watch: never }
+  const logs = { append: never, state: never, leader: never, offsetForTimestamp: never, epochEnd: never, watch: never }
   const client = connect(
     {},
     {

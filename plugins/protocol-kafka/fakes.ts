@@ -201,6 +201,15 @@ export class FakeLogs implements LogsShape {
     }
     return undefined
   }
+  epochEnd(topic: TopicInfo, partition: number, epoch: number) {
+    const log = this.of(topic, partition)
+    const isKnown = log.refusal === 0 && epoch >= 0 && epoch <= log.leaderEpoch
+    const next = log.batches.find(({ bytes }) => recordBatch.partitionLeaderEpoch(bytes, 0) > epoch)
+    const found = isKnown
+      ? { epoch, epochEndOffset: next?.baseOffset ?? log.highWatermark }
+      : { epoch: -1, epochEndOffset: -1 }
+    return this.#late({ ...log.state, ...found })
+  }
   watch(topic: TopicInfo, partition: number, offset: number, waiter: LogWaiter): () => void {
     const entry = { offset, waiter }
     const { waiters } = this.of(topic, partition)

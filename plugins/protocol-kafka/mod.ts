@@ -11,6 +11,7 @@ import {
   NodeFacts,
   PluginError,
   type ProtocolPlugin,
+  Random,
   Telemetry,
   type TopicError,
   type TopicInfo,
@@ -21,10 +22,11 @@ import { advertisedOf, brokerIdOf } from "./advertised.ts"
 import type { Advertised, Broker } from "./Broker.ts"
 import { Connection } from "./Connection.ts"
 import { Counts } from "./Counts.ts"
+import { FetchSessions } from "./fetch-sessions/FetchSessions.ts"
 import { registerMetrics } from "./metrics.ts"
 import { options, type Settings } from "./options.ts"
 import { ErrorCode } from "./wire/error-codes.ts"
-import { Writer } from "./wire/writer.ts"
+import { ResponseWriter } from "./wire/ResponseWriter.ts"
 
 const NAME = "protocol-kafka"
 /** How often idle and stalled connections are looked for. */
@@ -55,7 +57,7 @@ const start = (settings: Settings) =>
     const net = yield* Net
     const listeners = yield* Listeners
     const broker = yield* makeBroker(settings)
-    yield* registerMetrics(yield* Telemetry, broker.counts)
+    yield* registerMetrics(yield* Telemetry, broker)
     // Before the listeners, so that it runs after they are gone: nobody comes while the last ones leave.
     yield* Effect.addFinalizer(() => stopConnections(broker))
     yield* sweepForEver(broker)
@@ -84,6 +86,7 @@ const makeBroker = (settings: Settings) =>
     const services = yield* Effect.context<never>()
     const runPromise = Effect.runPromiseWith(services)
     const log = yield* Log
+    const clock = yield* Clock
     const broker: Broker = {
       topics,
       createTopic: (tenant, name) =>
@@ -99,7 +102,7 @@ const makeBroker = (settings: Settings) =>
         ),
       logs: yield* Logs,
       access: yield* Access,
-      clock: yield* Clock,
+      clock,
       turn: yield* Turn,
       settings,
       counts: new Counts(),
@@ -107,7 +110,14 @@ const makeBroker = (settings: Settings) =>
       clusterId: `manifold-${facts.id}`,
       connections: new Set(),
       heldBytes: 0,
-      output: new Writer(),
+      fetchesHeldBytes: 0,
+      fetchSessions: new FetchSessions({
+        clock,
+        random: yield* Random,
+        sessionsMax: settings.fetch_sessions_max,
+        partitionsMax: settings.fetch_session_partitions_max
+      }),
+      output: new ResponseWriter(),
       log: (message) => log.warn("kafka", message)
     }
     return broker

@@ -121,14 +121,13 @@ export class FakeLogs implements LogsShape {
     }
     return undefined
   }
-  epochEnd(topic: TopicInfo, partition: number, epoch: number) {
+  epochEnd(topic: TopicInfo, partition: number, asked: number) {
     const log = this.of(topic, partition)
-    const isKnown = log.refusal === 0 && epoch >= 0 && epoch <= log.leaderEpoch
-    const next = log.batches.find(({ bytes }) => recordBatch.partitionLeaderEpoch(bytes, 0) > epoch)
-    const found = isKnown
-      ? { epoch, epochEndOffset: next?.baseOffset ?? log.highWatermark }
-      : { epoch: -1, epochEndOffset: -1 }
-    return this.#late({ ...log.state, ...found })
+    const epochs = log.batches.map(({ bytes }) => recordBatch.partitionLeaderEpoch(bytes, 0))
+    const isKnown = log.refusal === 0 && asked >= 0 && asked <= log.leaderEpoch
+    const epoch = asked === log.leaderEpoch ? asked : (epochs.findLast((one) => one <= asked) ?? asked)
+    const next = log.batches[epochs.findIndex((one) => one > asked)]?.baseOffset ?? log.highWatermark
+    return this.#late({ ...log.state, epoch: isKnown ? epoch : -1, epochEndOffset: isKnown ? next : -1 })
   }
   watch(topic: TopicInfo, partition: number, offset: number, waiter: LogWaiter): () => void {
     const entry = { offset, waiter }

@@ -3,7 +3,13 @@
  *
  * Source: apache/kafka ReplicaManager.fetchOffset, UnifiedLog.fetchOffsetByTimestamp; KIP-734, KIP-405, KIP-1005, KIP-1023.
  */
-import { type OffsetAndTimestamp, type PartitionState, READ, recordBatch, type TopicInfo } from "../../../core/mod.ts"
+import {
+  DESCRIBE,
+  type OffsetAndTimestamp,
+  type PartitionState,
+  recordBatch,
+  type TopicInfo
+} from "../../../core/mod.ts"
 import type { Broker } from "../Broker.ts"
 import type { Exchange } from "../Exchange.ts"
 import { errorOfRefusal } from "../refusal-codes.ts"
@@ -36,7 +42,7 @@ const NOWHERE: Omit<PartitionAnswer, "partitionIndex"> = { errorCode: ErrorCode.
 
 export function handleListOffsets(exchange: Exchange<typeof listOffsets>, request: Request, broker: Broker): void {
   const topics = request.topics.map(async ({ name, partitions }): Promise<TopicAnswer> => {
-    const topic = topicFor(broker, exchange.caller, READ, name, "", false)
+    const topic = topicFor(broker, exchange.caller, DESCRIBE, name, "", false)
     const twice = repeated(partitions)
     const once = partitions.filter((asked, index) => !twice.has(asked.partitionIndex) || isFirst(partitions, index))
     const answers = once.map(async (asked): Promise<PartitionAnswer> => {

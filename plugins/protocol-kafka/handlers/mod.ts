@@ -1,13 +1,22 @@
 /** Which handler answers which API. The request was decoded by the API's own schema, which is what the casts rest on. */
 import type { Broker } from "../Broker.ts"
 import type { Exchange } from "../Exchange.ts"
-import { apiVersions, fetch, findCoordinator, listOffsets, metadata, produce } from "../wire/apis.ts"
+import {
+  apiVersions,
+  fetch,
+  findCoordinator,
+  listOffsets,
+  metadata,
+  offsetForLeaderEpoch,
+  produce
+} from "../wire/apis.ts"
 import type { Api, RequestOf } from "../wire/schema.ts"
 import { handleApiVersions } from "./api-versions.ts"
 import { handleFetch } from "./fetch.ts"
 import { handleFindCoordinator } from "./find-coordinator.ts"
 import { handleListOffsets } from "./list-offsets.ts"
 import { handleMetadata } from "./metadata.ts"
+import { handleOffsetForLeaderEpoch } from "./offset-for-leader-epoch.ts"
 import { handleProduce } from "./produce.ts"
 
 /** Answers a request by completing its exchange, at once or later. Borrows the request's bytes until it returns. */
@@ -23,6 +32,7 @@ serve(listOffsets, handleListOffsets)
 serve(metadata, handleMetadata)
 serve(findCoordinator, handleFindCoordinator)
 serve(apiVersions, handleApiVersions)
+serve(offsetForLeaderEpoch, handleOffsetForLeaderEpoch)
 
 export function handle(exchange: Exchange, request: unknown, broker: Broker): void {
   const handler = handlers.get(exchange.api.key)

@@ -7,13 +7,22 @@ import { fetch } from "./messages/fetch.ts"
 import { findCoordinator } from "./messages/find-coordinator.ts"
 import { listOffsets } from "./messages/list-offsets.ts"
 import { metadata } from "./messages/metadata.ts"
+import { offsetForLeaderEpoch } from "./messages/offset-for-leader-epoch.ts"
 import { produce } from "./messages/produce.ts"
 import type { Api } from "./schema.ts"
 
-export { apiVersions, fetch, findCoordinator, listOffsets, metadata, produce }
+export { apiVersions, fetch, findCoordinator, listOffsets, metadata, offsetForLeaderEpoch, produce }
 
 /** In the order of their keys. */
-export const APIS: ReadonlyArray<Api> = [produce, fetch, listOffsets, metadata, findCoordinator, apiVersions]
+export const APIS: ReadonlyArray<Api> = [
+  produce,
+  fetch,
+  listOffsets,
+  metadata,
+  findCoordinator,
+  apiVersions,
+  offsetForLeaderEpoch
+]
 
 const byKey = new Map(APIS.map((api) => [api.key, api]))
 

@@ -42,8 +42,8 @@ export class FetchPartition {
   toldHighWatermark = -1
   toldLogStartOffset = -1
   errorCode = 0
-  /** The log could not be read: it, and not what the request names, is why there is an error. */
-  isReadError = false
+  /** The answer has a list of aborted transactions, if an empty one, for who wants none of what they wrote; else null. */
+  hasAborted = true
   state: PartitionState | undefined
   /** Where the client's log parts from this one; undefined where it does not. */
   diverging: EpochEnd | undefined

@@ -11,7 +11,7 @@
  * Source: apache/kafka ReplicaManager.fetchMessages, readFromLog, DelayedFetch.tryComplete; KIP-74, KIP-320, KIP-595.
  */
 import type { EpochEnd, LogWaiter, ReadResult, Timer, TopicInfo, TurnTask } from "../../../core/mod.ts"
-import { OUT_OF_RANGE } from "../../../core/mod.ts"
+import { NOT_AVAILABLE, OUT_OF_RANGE } from "../../../core/mod.ts"
 import type { Broker } from "../Broker.ts"
 import type { Exchange, Waiting } from "../Exchange.ts"
 import type { FetchPartition } from "../fetch-sessions/FetchList.ts"
@@ -32,6 +32,8 @@ export interface FetchPlan {
   readonly context: FetchContext
   readonly readable: ReadonlyArray<FetchPartition>
   readonly refused: ReadonlyArray<FetchPartition>
+  /** Another broker asks, for its copy: no other broker keeps copies of what is here. */
+  readonly isReplica: boolean
 }
 
 /** A reading, or that the client's log and this one part. */
@@ -163,6 +165,7 @@ export class FetchPoll implements LogWaiter, TurnTask, Waiting {
   #reading(wanted: FetchPartition, room: number): Reading | Promise<Reading> {
     const { partition, lastFetchedEpoch } = wanted
     const topic = wanted.topic.info as TopicInfo
+    if (this.#plan.isReplica) return this.#stateOf(topic, wanted, NOT_AVAILABLE)
     if (lastFetchedEpoch < 0) return this.#readLog(topic, wanted, room)
     const end = this.#broker.logs.epochEnd(topic, partition, lastFetchedEpoch)
     return end instanceof Promise
@@ -179,14 +182,20 @@ export class FetchPoll implements LogWaiter, TurnTask, Waiting {
     return isDiverging ? { ...end, bytes: EMPTY, diverging: end } : this.#readLog(topic, wanted, room)
   }
 
-  #readLog(topic: TopicInfo, { partition, offset }: FetchPartition, room: number): ReadResult | Promise<ReadResult> {
-    const { logs } = this.#broker
+  #readLog(topic: TopicInfo, wanted: FetchPartition, room: number): ReadResult | Promise<ReadResult> {
     // The first batch is given whole, whatever room there is; behind others only how far the log goes is told.
-    if (room > 0 || this.#taken === 0) return logs.read(topic, partition, offset, room)
-    const state = logs.state(topic, partition)
+    if (room > 0 || this.#taken === 0) {
+      return this.#broker.logs.read(topic, wanted.partition, wanted.offset, room)
+    }
+    return this.#stateOf(topic, wanted, 0)
+  }
+
+  /** How far the log goes, and that nothing is read of it; `refusal` where it is not read at all. */
+  #stateOf(topic: TopicInfo, { partition, offset }: FetchPartition, refusal: number): ReadResult | Promise<ReadResult> {
+    const state = this.#broker.logs.state(topic, partition)
     const told = (known: Awaited<typeof state>): ReadResult => {
-      const isWithin = offset >= known.logStartOffset && offset <= known.endOffset
-      return { ...known, refusal: known.refusal !== 0 || isWithin ? known.refusal : OUT_OF_RANGE, bytes: EMPTY }
+      const isOutside = offset < known.logStartOffset || offset > known.endOffset
+      return { ...known, refusal: known.refusal || refusal || (isOutside ? OUT_OF_RANGE : 0), bytes: EMPTY }
     }
     return state instanceof Promise ? state.then(told) : told(state)
   }
@@ -201,8 +210,8 @@ export class FetchPoll implements LogWaiter, TurnTask, Waiting {
     if (wanted.errorCode === 0 && found.bytes.length > 0 && reading.bytes.length === 0) {
       wanted.errorCode = ErrorCode.UNSUPPORTED_COMPRESSION_TYPE
     }
-    wanted.isReadError = wanted.errorCode !== 0
-    if (wanted.isReadError) {
+    wanted.hasAborted = wanted.errorCode === 0 && found.diverging === undefined
+    if (wanted.errorCode !== 0) {
       this.#hasNews = true
       return
     }
@@ -222,6 +231,8 @@ export class FetchPoll implements LogWaiter, TurnTask, Waiting {
     }
     const taken = takeBatches(wanted, reading, room, this.#taken === 0, more)
     this.#taken += taken.size
+    // Apache puts an empty reading of its own where the first batch does not fit.
+    if (taken.size === 0 && room > 0) wanted.hasAborted = false
     // What did not fit is there all the same: nobody waits for it.
     this.#counted += taken.isAll ? taken.size : Math.max(taken.size, room)
   }

@@ -51,7 +51,7 @@ export function answerOf(
 }
 
 function partitionAnswer(wanted: FetchPartition, isReadCommitted: boolean): PartitionAnswer {
-  const { partition, errorCode, state, views, diverging, isReadError } = wanted
+  const { partition, errorCode, state, views, diverging, hasAborted } = wanted
   const isRead = errorCode === 0 && state !== undefined
   const highWatermark = isRead ? state.highWatermark : -1
   const answer: PartitionAnswer = {
@@ -61,8 +61,7 @@ function partitionAnswer(wanted: FetchPartition, isReadCommitted: boolean): Part
     // Without transactions every record below the high watermark is stable.
     lastStableOffset: highWatermark,
     logStartOffset: isRead ? state.logStartOffset : -1,
-    // As Kafka has it: none where nothing was looked for, empty where nothing was found or the partition was refused unread.
-    abortedTransactions: isReadError || diverging !== undefined || (isRead && !isReadCommitted) ? null : [],
+    abortedTransactions: hasAborted && (isReadCommitted || !isRead) ? [] : null,
     records: views
   }
   if (diverging === undefined) return answer

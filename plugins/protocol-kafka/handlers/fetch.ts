@@ -31,16 +31,20 @@ export function handleFetch(exchange: Exchange<typeof fetch>, request: RequestOf
   lookUp(context.list, caller, broker)
   const readable: Array<FetchPartition> = []
   const refused: Array<FetchPartition> = []
+  const unknown: Array<FetchPartition> = []
   for (const partition of context.list.partitions) {
-    partition.errorCode = refusalOf(partition, replicaId)
+    partition.errorCode = refusalOf(partition)
     partition.state = undefined
     partition.diverging = undefined
-    partition.isReadError = replicaId >= 0
+    partition.hasAborted = true
     partition.views = NO_VIEWS
     if (partition.errorCode === 0) readable.push(partition)
+    else if (partition.errorCode === ErrorCode.UNKNOWN_TOPIC_ID) unknown.push(partition)
     else refused.push(partition)
   }
-  new FetchPoll(exchange, request, { context, readable, refused }, broker).begin()
+  // An id that is none comes before a partition that is none, as Apache has it.
+  const plan = { context, readable, refused: [...unknown, ...refused], isReplica: replicaId >= 0 }
+  new FetchPoll(exchange, request, plan, broker).begin()
 }
 
 const NO_VIEWS: FetchPartition["views"] = []
@@ -54,9 +58,8 @@ function lookUp(list: FetchList, caller: Caller, broker: Broker): void {
 }
 
 /** Why a partition is not read at all; 0 = it is. */
-function refusalOf({ topic, partition }: FetchPartition, replicaId: number): number {
+function refusalOf({ topic, partition }: FetchPartition): number {
   if (topic.info === undefined) return topic.errorCode
-  if (partition < 0 || partition >= topic.info.partitions) return ErrorCode.UNKNOWN_TOPIC_OR_PARTITION
-  // No other broker keeps copies of what is here.
-  return replicaId >= 0 ? ErrorCode.NOT_LEADER_OR_FOLLOWER : ErrorCode.NONE
+  const isThere = partition >= 0 && partition < topic.info.partitions
+  return isThere ? ErrorCode.NONE : ErrorCode.UNKNOWN_TOPIC_OR_PARTITION
 }

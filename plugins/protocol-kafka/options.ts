@@ -26,7 +26,7 @@ const settings = v.strictObject({
     v.description("bytes of one answer to Fetch, beyond its first batch")
   ),
   fetches_held_max: v.pipe(
-    v.optional(positive, 268_435_456),
+    v.optional(positive, 67_108_864),
     v.description("bytes of answers to Fetch that clients have not taken yet, on one shard; then each gets one batch")
   ),
   fetch_sessions_max: v.pipe(

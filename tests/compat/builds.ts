@@ -5,6 +5,7 @@
 import { spawnSync } from "node:child_process"
 import { existsSync, readdirSync, statSync } from "node:fs"
 import { join } from "node:path"
+import { kafkaLibraries, kafkaMissing } from "../../bench/brokers/kafka/libraries.ts"
 import { ROOT } from "../support/broker.ts"
 import { programPath } from "../support/runtime.ts"
 import type { Tool } from "../support/tools.ts"
@@ -56,6 +57,19 @@ export const javaArguments: ReadonlyArray<string> = [
   [join(CACHE, "java/classes"), join(CACHE, "java/libraries/*")].join(process.platform === "win32" ? ";" : ":"),
   "compat.Suite"
 ]
+
+/** Apache Kafka's own client, where its jars are; a program of `java-kafka/` is compiled as it is run. */
+export function kafkaJava(): Tool {
+  const missing = kafkaMissing()
+  const java = programPath("java")
+  if (missing !== undefined || java === undefined) return { missing: missing ?? "java is not installed" }
+  return { path: java }
+}
+
+export function kafkaJavaArguments(program: string): ReadonlyArray<string> {
+  // A short program is over before the better compiler is done.
+  return ["-XX:TieredStopAtLevel=1", "-cp", join(kafkaLibraries() ?? "", "*"), join(ROOT, "tests/compat/java-kafka", `${program}.java`)]
+}
 
 /** Whether the file is there and no file of the folder was changed since. */
 function isNewerThan(path: string, folder: string): boolean {

@@ -20,7 +20,7 @@ export function kafkaLibraries(): string | undefined {
 export function kafkaMissing(): string | undefined {
   if (Bun.which("java") === null) return "java is not installed"
   return kafkaLibraries() === undefined
-    ? "Apache Kafka is not installed (bun bench/kafka/main.ts --install does it)"
+    ? "Apache Kafka is not installed (npm run bench -- kafka --install does it)"
     : undefined
 }
 

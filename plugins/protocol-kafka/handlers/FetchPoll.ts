@@ -26,6 +26,11 @@ import { checkLeaderEpoch } from "./topic-access.ts"
 import { readableBy } from "./zstd-for-old-clients.ts"
 
 const EMPTY = new Uint8Array(0)
+/**
+ * An answer holds no more where its client does not wait for more: a larger one is no cheaper a byte, holds memory for longer, and leaves
+ * the client and the broker waiting for each other.
+ */
+const ANSWER_BYTES_MAX = 2_097_152
 
 /** What a Fetch is about: what is read in its order, and what was refused before. */
 export interface FetchPlan {
@@ -71,7 +76,8 @@ export class FetchPoll implements LogWaiter, TurnTask, Waiting {
     this.#broker = broker
     this.#request = request
     this.#plan = plan
-    this.#sizeMax = Math.min(Math.max(0, request.maxBytes), fetch_size_max, room)
+    const wished = Math.max(ANSWER_BYTES_MAX, request.minBytes)
+    this.#sizeMax = Math.min(Math.max(0, request.maxBytes), fetch_size_max, wished, room)
     this.#sizeMin = Math.min(request.minBytes, this.#sizeMax)
     this.#startedMs = broker.clock.monotonicMs()
     exchange.waiting = this

@@ -5,7 +5,7 @@
  *
  * A run is a sequence on topics of its own; half way through all runs both brokers start anew, so that later epochs have history. Prints
  * each difference with the command that repeats it, and ends with 1 where there is one. Apache Kafka's jars have to be there
- * (`bun bench/kafka/main.ts --install`, or KAFKA_LIBS).
+ * (`npm run bench -- kafka --install`, or KAFKA_LIBS).
  */
 import { type ChildProcess, spawn } from "node:child_process"
 import { mkdirSync, mkdtempSync, rmSync } from "node:fs"

@@ -35,6 +35,7 @@ const { values, positionals } = parseArgs({
     json: { type: "string" },
     markdown: { type: "boolean", default: false },
     list: { type: "boolean", default: false },
+    install: { type: "boolean", default: false },
     help: { type: "boolean", default: false }
   }
 })
@@ -42,6 +43,7 @@ const { values, positionals } = parseArgs({
 const HELP = `npm run bench -- [SCENARIO...] [options]      (no scenario: all; a prefix such as "q0" or "latency" will do)
 npm run bench -- micro [NAME...]               micro benchmarks
 npm run bench -- storage [append|compression|read|recovery|topics]  the engines without a protocol in front of them
+npm run bench -- kafka [SCENARIO...]           Produce and Fetch beside Apache Kafka; --install gets its jars by Maven
   --brokers LIST   ${BROKERS_BY_DEFAULT.join()};
                    where durability is measured ${DURABLE_BY_DEFAULT.join()};
                    also mosquitto-default, floor, and the peers that npm run bench:compare installs
@@ -67,6 +69,16 @@ if (values.help) {
   const build = (values.build ?? "auto") as Build
   await runStorage(positionals.slice(1), { directory: values.directory, seconds, isQuick: values.quick, build })
   process.exit(0)
+} else if (positionals[0] === "kafka") {
+  const { runKafka } = await import("./kafka/main.ts")
+  const { rounds, directory, quick: isQuick } = values
+  const names = positionals.slice(1)
+  const build = (values.build ?? "auto") as Build
+  const times = { rounds: Number(rounds), seconds: Number(values.seconds ?? 6), warmUp: Number(values["warm-up"] ?? 4) }
+  if (values.cache !== undefined) useCacheFolder(values.cache)
+  process.exit(
+    await runKafka(names, { brokers: values.brokers, directory, build, isQuick, install: values.install, ...times })
+  )
 } else if (positionals[0] === "micro") {
   const { runMicro } = await import("./micro/main.ts")
   await runMicro(positionals.slice(1), values.quick)

@@ -27,6 +27,7 @@ export * from "./log/Engines.ts"
 export {
   type ActiveProducer,
   type AppendResult,
+  type EpochEnd,
   Logs,
   type LogsShape,
   type LogWaiter,

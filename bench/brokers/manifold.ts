@@ -102,12 +102,12 @@ function broker({ build, set, isDeclared = false, ...facts }: Variant): Broker {
       return options.length === 0 ? ["# the default manifest"] : options
     },
     missing: () => {
-      if (command(build) !== undefined) return undefined
+      if (commandOf(build) !== undefined) return undefined
       return build === "executable" ? "dist/ holds no executable for this machine" : "cli/main.ts is not there"
     },
-    about: () => (command(build) ?? []).join(" ").replace(ROOT, ""),
+    about: () => (commandOf(build) ?? []).join(" ").replace(ROOT, ""),
     start: async (folder, topicNames = [], certificate) => {
-      const program = command(build)
+      const program = commandOf(build)
       if (program === undefined) throw new Error("there is nothing to start")
       const options = [...PORTS, ...set, ...tlsSettings(certificate)].flatMap((setting) => ["--set", setting])
       if (isDeclared) {
@@ -151,14 +151,14 @@ function portIn(ready: string, listener: string): number | undefined {
 
 /** Whether that build accepts `settings`. */
 function knows(build: Build, settings: readonly string[]): boolean {
-  const [program, ...rest] = command(build) ?? []
+  const [program, ...rest] = commandOf(build) ?? []
   if (program === undefined) return false
   const set = settings.flatMap((setting) => ["--set", setting])
   return spawnSync(program, [...rest, "check-config", ...set], { stdio: "ignore" }).status === 0
 }
 
 /** The command line up to the verb, or undefined where that build does not exist. */
-function command(build: Build): string[] | undefined {
+export function commandOf(build: Build): string[] | undefined {
   if (build === "deno") return [denoPath(), "run", "-A", "--quiet", PROGRAM]
   const executable = build === "source" ? undefined : hostExecutable()
   if (executable !== undefined) return [executable]

@@ -12,7 +12,7 @@ import type { OffsetAndTimestamp } from "./Engines.ts"
 
 /** The partition has no open log at its owner: unknown, or its engine refused. */
 export const NOT_AVAILABLE = -5
-/** The offset is below the log start or above the high watermark. */
+/** The offset is below the log start or above the log end. */
 export const OUT_OF_RANGE = -6
 
 export interface PartitionState {
@@ -34,9 +34,17 @@ export interface PartitionLeader {
   readonly leaderEpoch: number
 }
 
-/** `bytes` holds whole stored batches, the first one that holds the offset asked for; empty at the high watermark. They never change. */
+/** `bytes` holds whole stored batches, the first one that holds the offset asked for; empty from the high watermark on. They never change. */
 export interface ReadResult extends PartitionState {
   readonly bytes: Uint8Array
+}
+
+/** Where a leader epoch ends, as OffsetForLeaderEpoch answers it; with the state of the log it was found in. */
+export interface EpochEnd extends PartitionState {
+  /** The latest epoch of the log that is not after the one asked for; -1 where the log has not seen it. */
+  readonly epoch: number
+  /** One past the last offset of that epoch; -1 likewise. */
+  readonly epochEndOffset: number
 }
 
 export interface AppendResult {
@@ -63,7 +71,7 @@ export interface ProducersResult {
   readonly producers: ReadonlyArray<ActiveProducer>
 }
 
-/** Told once that a partition has records at or after the offset that was named, or that its log is gone: look again. */
+/** Told once that a partition has records at or after the offset that was named, or that its log is another or gone: look again. */
 export interface LogWaiter {
   logAdvanced(): void
 }
@@ -89,7 +97,9 @@ export interface LogsShape {
   /** The idempotent producers that are known of a partition. */
   producers(topic: TopicInfo, partition: number): Promise<ProducersResult>
   offsetForTimestamp(topic: TopicInfo, partition: number, timestamp: number): Promise<OffsetAndTimestamp | undefined>
-  /** Tells `waiter` once when the high watermark is above `offset` or the log is closed, in a turn of its own; the result takes it back. */
+  /** Where leader epoch `epoch` ends. */
+  epochEnd(topic: TopicInfo, partition: number, epoch: number): EpochEnd | Promise<EpochEnd>
+  /** Tells `waiter` once when the high watermark is above `offset`, the leader epoch rises or the log is closed, in a turn of its own; the result takes it back. */
   watch(topic: TopicInfo, partition: number, offset: number, waiter: LogWaiter): () => void
 }
 

@@ -233,3 +233,18 @@ test("a log in memory takes what comes, however full the disk is", () => {
   const batch = clientBatch(3)
   assert.deepEqual([take(log, "1"), log.appendUnsafe(batch, 0, batch.length, 3)], [0, 1])
 })
+
+test("whoever waits for records is told when the epoch rises", () => {
+  const { engine, log } = make()
+  let told = 0
+  const waiter = {
+    partitionAdvanced: () => assert.fail("nothing is to be read"),
+    partitionClosed: () => void (told += 1)
+  }
+  log.watch(waiter)
+  log.appendUnsafe(clientBatch(2), 0, clientBatch(2).length, 2)
+  assert.equal(told, 0)
+  engine.fail()
+  assert.equal(told, 1)
+  log.unwatch(waiter)
+})

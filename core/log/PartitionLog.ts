@@ -271,9 +271,8 @@ export class PartitionLog implements TurnTask {
     this.seal()
     this.isClosed = true
     this.#linger?.cancel()
-    const waiters = [...(this.#waiters ?? [])]
+    this.#wake()
     this.#waiters = undefined
-    for (const waiter of waiters) waiter.partitionClosed?.()
     this.#commits?.lost(FAILED, this.#engine.highWatermark)
     this.producers?.close()
     if (this.#reservation === undefined) return
@@ -296,6 +295,8 @@ export class PartitionLog implements TurnTask {
     this.#endOffset = this.#engine.logEndOffset
     this.producers?.rewound(this.#endOffset)
     this.#commits?.lost(refusal === DISK_FULL ? DISK_FULL : FAILED, this.#engine.highWatermark)
+    // The epoch has risen: a reader that named the old one is told so at once.
+    this.#wake()
   }
 
   /** Asks to be told of every advance until {@link PartitionLog.unwatch}. */
@@ -396,6 +397,10 @@ export class PartitionLog implements TurnTask {
       if (highWatermark < this.#endOffset) return
     }
     this.#advance()
+  }
+
+  #wake(): void {
+    for (const waiter of [...(this.#waiters ?? [])]) waiter.partitionClosed?.()
   }
 
   #advance(): void {

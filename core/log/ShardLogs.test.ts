@@ -105,6 +105,21 @@ test("what is asked for while a log is being opened is answered when it is, in o
   assert.deepEqual(appended.slice(0, 3), [1, 2, 3])
 })
 
+test("where a leader epoch ends is told here and elsewhere", async () => {
+  const { simulation, logs } = make()
+  const ask = async (which: TopicInfo, epoch: number) => {
+    const asked = logs.flatMap((each) => [0, 1].map((partition) => each.epochEnd(which, partition, epoch)))
+    await simulation.runAsync(simulation.clock.monotonicMs() + 10)
+    const found = await Promise.all(asked)
+    return found.map(({ refusal, leaderEpoch, ...end }) => [refusal, leaderEpoch, end.epoch, end.epochEndOffset])
+  }
+  const four = (one: ReadonlyArray<number>) => [one, one, one, one]
+  assert.deepEqual(await ask(topic, 3), four([0, 3, 3, 0]))
+  assert.deepEqual(await ask(topic, 4), four([0, 3, -1, -1]))
+  assert.deepEqual(await ask(topic, 1), four([0, 3, 1, 0]))
+  assert.deepEqual(await ask({ ...topic, id: "gone" }, 3), four([NOT_AVAILABLE, -1, -1, -1]))
+})
+
 test("whether a partition is served is told without opening it", async () => {
   const simulation = new Simulation(1)
   const meta = [{ key: topicKey(topic), value: encodeTopic(topic), version: 1 }]

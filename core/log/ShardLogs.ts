@@ -8,9 +8,11 @@ import type { ShardTopics } from "../topics/ShardTopics.ts"
 import type { TopicInfo } from "../topics/TopicInfo.ts"
 import { AppendLine } from "./AppendLine.ts"
 import type { OffsetAndTimestamp } from "./Engines.ts"
+import { epochEndOf } from "./epoch-ends.ts"
 import { HeldAppends } from "./HeldAppends.ts"
 import {
   type AppendResult,
+  type EpochEnd,
   type LogsShape,
   type LogWaiter,
   NOT_AVAILABLE,
@@ -61,7 +63,7 @@ class Watch implements PartitionWaiter {
     if (this.#isOver || log.highWatermark() <= this.offset) return
     this.partitionClosed()
   }
-  /** Whoever waits looks again, and finds the log gone. */
+  /** Whoever waits looks again, and finds the log gone, or under another epoch. */
   partitionClosed(): void {
     if (this.#isOver) return
     this.cancel()
@@ -131,6 +133,10 @@ export class ShardLogs implements LogsShape {
     port.answer("partition.producers", async (_from, { facts }) => ({
       facts: await this.#withLogOf(facts as PartitionFacts, producersOf)
     }))
+    port.answer("partition.epoch", async (_from, { facts }) => {
+      const { value } = facts as PartitionFacts
+      return { facts: await this.#withLogOf(facts as PartitionFacts, (log) => epochEndOf(log, value)) }
+    })
     port.handle(CHANNEL_PARTITION, (from, reader) => {
       const kind = reader.uint8()
       const id = reader.uint53()
@@ -207,6 +213,13 @@ export class ShardLogs implements LogsShape {
     const facts: PartitionFacts = { topicId: topic.id, partition, offset: 0, value: timestamp }
     const answer = await this.#port.call(owner, "partition.time", { facts })
     return (answer.facts as OffsetAndTimestamp | null) ?? undefined
+  }
+
+  epochEnd(topic: TopicInfo, partition: number, epoch: number): EpochEnd | Promise<EpochEnd> {
+    const owner = this.#topics.ownerOf(topic, partition)
+    if (owner === this.#port.shard) return this.#withLog(topic, partition, (log) => epochEndOf(log, epoch))
+    const facts: PartitionFacts = { topicId: topic.id, partition, offset: 0, value: epoch }
+    return this.#port.call(owner, "partition.epoch", { facts }).then((answer) => answer.facts as EpochEnd)
   }
 
   watch(topic: TopicInfo, partition: number, offset: number, waiter: LogWaiter): () => void {

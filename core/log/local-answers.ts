@@ -66,7 +66,13 @@ export function whenCommitted<Result>(
   })
 }
 
-export function stateOf(log: PartitionLog | undefined): PartitionState {
+/** What of a log is needed to tell its state and to read it. */
+export type ReadableLog = Pick<
+  PartitionLog,
+  "logStartOffset" | "leaderEpoch" | "nextOffset" | "incarnation" | "highWatermark" | "readUnsafe" | "read"
+>
+
+export function stateOf(log: ReadableLog | undefined): PartitionState {
   if (log === undefined) return UNKNOWN
   const highWatermark = log.highWatermark()
   const { logStartOffset, nextOffset: endOffset, leaderEpoch, incarnation } = log
@@ -118,9 +124,11 @@ export function readFrom(
 ): ReadResult | Promise<ReadResult> {
   const state = stateOf(log)
   if (log === undefined) return { ...state, bytes: EMPTY }
-  if (offset < state.logStartOffset || offset > state.highWatermark) {
+  if (offset < state.logStartOffset || offset > state.endOffset) {
     return { ...state, refusal: OUT_OF_RANGE, bytes: EMPTY }
   }
+  // Not committed yet, which is no fault of who asks: he may have been told of it before a restart or a cut.
+  if (offset > state.highWatermark) return { ...state, bytes: EMPTY }
   const bytes = log.readUnsafe(offset, maxBytes)
   if (bytes !== undefined) return { ...state, bytes }
   return log.read(offset, maxBytes).then(

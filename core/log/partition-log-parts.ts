@@ -7,7 +7,7 @@ import type { BatchCompressor } from "./BatchCompressor.ts"
 import type { PartitionLog } from "./PartitionLog.ts"
 import type { OffsetReservation } from "./ReservedOffsets.ts"
 
-/** Told when records became readable, and when none will be any more. */
+/** Told when records became readable, and when none will be any more, or none under this leader epoch. */
 export interface PartitionWaiter {
   partitionAdvanced(log: PartitionLog): void
   partitionClosed?(): void

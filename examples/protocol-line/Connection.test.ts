@@ -72,6 +72,7 @@ function connect(given: v.InferInput<typeof options> = {}, replaced: Partial<Ser
       read: never,
       producers: never,
       offsetForTimestamp: never,
+      epochEnd: never,
       watch: never
     },
     router: {
@@ -350,6 +351,7 @@ test("a read that fails is answered, and the next command is taken", async () =>
     leader: never,
     producers: never,
     offsetForTimestamp: never,
+    epochEnd: never,
     watch: never
   }
   const client = connect(

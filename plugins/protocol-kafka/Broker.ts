@@ -14,8 +14,9 @@ import type {
 } from "../../core/mod.ts"
 import type { Connection } from "./Connection.ts"
 import type { Counts } from "./Counts.ts"
+import type { FetchSessions } from "./fetch-sessions/FetchSessions.ts"
 import type { Settings } from "./options.ts"
-import type { Writer } from "./wire/writer.ts"
+import type { ResponseWriter } from "./wire/ResponseWriter.ts"
 
 /** Where clients find this node when they came through one listener. */
 export interface Advertised {
@@ -41,8 +42,11 @@ export interface Broker {
   readonly connections: Set<Connection>
   /** Bytes that all connections hold of frames that are not whole; bounded by `requests_held_max`. */
   heldBytes: number
+  /** Bytes of stored batches in answers that are not written yet, of all connections; bounded by `fetches_held_max`. */
+  fetchesHeldBytes: number
+  readonly fetchSessions: FetchSessions
   /** Where responses are built before they are written; its content is nobody's after the write. */
-  output: Writer
+  output: ResponseWriter
   /** One line for the operator. */
   readonly log: (message: string) => void
 }

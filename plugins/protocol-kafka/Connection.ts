@@ -23,10 +23,11 @@ import type { CloseCause } from "./Counts.ts"
 import { Exchange, type ExchangeOwner } from "./Exchange.ts"
 import { unsupportedVersion } from "./handlers/api-versions.ts"
 import { handle } from "./handlers/mod.ts"
+import { OutputQueue } from "./OutputQueue.ts"
 import { apiOf, apiVersions, fetch } from "./wire/apis.ts"
 import { decodeRequest, encodeResponse, MalformedMessage, Reader } from "./wire/codec.ts"
 import { beginResponse, decodeRequestHeader, endFrame, FrameReader, type RequestHeader } from "./wire/framing.ts"
-import { Writer } from "./wire/writer.ts"
+import { ResponseWriter } from "./wire/ResponseWriter.ts"
 
 /** Answers are written when this much is gathered, or nothing more is ready. */
 const GATHER_SIZE = 262_144
@@ -58,9 +59,10 @@ export class Connection implements SocketReceiver, TurnTask, ExchangeOwner {
   #chunks: Array<Uint8Array> = []
   #exchanges: Array<Exchange> = []
   #heldBytes = 0
-  /** What the socket did not take yet: `#unsent[#unsentStart, ...)`. */
-  #unsent: Uint8Array | undefined
-  #unsentStart = 0
+  /** What the socket did not take yet. */
+  readonly #output = new OutputQueue()
+  /** Bytes of stored batches in `#output`, as they count in the sum of the shard until all of it is sent. */
+  #fetchesHeldBytes = 0
   /** When the peer last sent something, last took something, and when we ended the stream; ms on the monotonic clock. */
   #lastReceivedMs: number
   #stalledSinceMs = 0
@@ -96,18 +98,9 @@ export class Connection implements SocketReceiver, TurnTask, ExchangeOwner {
   }
 
   drain(): void {
-    const unsent = this.#unsent
-    if (unsent === undefined) return
-    const taken = this.#socket.write(unsent, this.#unsentStart, unsent.length)
-    if (taken === CLOSED) return
-    this.#broker.counts.sentBytes += taken
-    this.#unsentStart += taken
-    if (this.#unsentStart < unsent.length) {
-      if (taken > 0) this.#stalledSinceMs = this.#broker.clock.monotonicMs()
-      return
-    }
-    this.#unsent = undefined
-    this.#flush()
+    if (this.#output.isEmpty) return
+    this.#send()
+    if (this.#output.isEmpty) this.#flush()
   }
 
   closed(): void {
@@ -115,10 +108,14 @@ export class Connection implements SocketReceiver, TurnTask, ExchangeOwner {
     const broker = this.#broker
     broker.connections.delete(this)
     broker.counts.connectionsOpen -= 1
-    for (const exchange of this.#exchanges) exchange.waiting?.cancel()
+    for (const exchange of this.#exchanges) {
+      exchange.waiting?.cancel()
+      this.#fetchesHeldBytes += exchange.heldBytes
+    }
     this.#exchanges = []
     this.#chunks = []
-    this.#unsent = undefined
+    this.#output.clear()
+    this.#letGo()
     broker.heldBytes -= this.#heldBytes
     this.#heldBytes = 0
   }
@@ -150,9 +147,13 @@ export class Connection implements SocketReceiver, TurnTask, ExchangeOwner {
     const { idle_timeout_ms, stall_timeout_ms } = this.#broker.settings
     if (this.#endedMs !== undefined) {
       if (nowMs - this.#endedMs > stall_timeout_ms) this.#socket.terminate()
-    } else if (this.#unsent !== undefined) {
+    } else if (!this.#output.isEmpty) {
       if (nowMs - this.#stalledSinceMs > stall_timeout_ms) this.terminate("stalled")
     } else if (this.#exchanges.length === 0 && nowMs - this.#lastReceivedMs > idle_timeout_ms) this.terminate("idle")
+  }
+
+  exchangeHolds(bytes: number): void {
+    this.#broker.fetchesHeldBytes += bytes
   }
 
   exchangeDone(): void {
@@ -184,7 +185,7 @@ export class Connection implements SocketReceiver, TurnTask, ExchangeOwner {
       while (this.#state === OPEN) {
         if (this.#isFull) {
           // Answers that are ready make room without a stop.
-          if (this.#unsent === undefined && this.#exchanges[0]?.isDone === true) {
+          if (this.#output.isEmpty && this.#exchanges[0]?.isDone === true) {
             this.#gather()
             continue
           }
@@ -212,7 +213,7 @@ export class Connection implements SocketReceiver, TurnTask, ExchangeOwner {
 
   get #isFull(): boolean {
     const exchanges = this.#exchanges
-    if (this.#unsent !== undefined || exchanges.length >= this.#broker.settings.requests_in_flight_max) return true
+    if (!this.#output.isEmpty || exchanges.length >= this.#broker.settings.requests_in_flight_max) return true
     return exchanges.length >= FETCHES_OPEN_MAX && exchanges.filter(isFetch).length >= FETCHES_OPEN_MAX
   }
 
@@ -310,9 +311,9 @@ export class Connection implements SocketReceiver, TurnTask, ExchangeOwner {
 
   /** Writes the answers that are ready and in order, then goes on reading. */
   #flush(): void {
-    while (this.#state !== ENDED && this.#unsent === undefined && this.#exchanges[0]?.isDone === true) this.#gather()
+    while (this.#state !== ENDED && this.#output.isEmpty && this.#exchanges[0]?.isDone === true) this.#gather()
     if (this.#state === CLOSING) {
-      if (this.#exchanges.length > 0 || this.#unsent !== undefined) return
+      if (this.#exchanges.length > 0 || !this.#output.isEmpty) return
       this.#state = ENDED
       this.#endedMs = this.#broker.clock.monotonicMs()
       this.#socket.end()
@@ -326,33 +327,48 @@ export class Connection implements SocketReceiver, TurnTask, ExchangeOwner {
   #gather(): void {
     const broker = this.#broker
     const writer = broker.output
-    writer.position = 0
+    writer.clear()
     try {
       do {
         const exchange = this.#exchanges.shift()
         const response = exchange?.response
         if (exchange === undefined || response === undefined) continue
+        this.#fetchesHeldBytes += exchange.heldBytes
+        const { viewBytes } = writer
         const start = beginResponse(writer, exchange.api, exchange.version, exchange.correlationId)
         encodeResponse(exchange.api, exchange.version, writer, response)
-        endFrame(writer, start)
-      } while (writer.position < GATHER_SIZE && this.#exchanges[0]?.isDone === true)
+        endFrame(writer, start, writer.viewBytes - viewBytes)
+      } while (writer.byteLength < GATHER_SIZE && this.#exchanges[0]?.isDone === true)
     } catch (error) {
       this.exchangeFailed(error)
       return
     }
-    if (writer.position > 0) this.#write(writer.bytes, 0, writer.position)
-    if (writer.bytes.length > OUTPUT_SIZE_KEPT) broker.output = new Writer(GATHER_SIZE)
+    let position = 0
+    for (const { bytes, start, end, at } of writer.views) {
+      this.#output.pushBorrowed(writer.bytes, position, at)
+      this.#output.push(bytes, start, end)
+      position = at
+    }
+    this.#output.pushBorrowed(writer.bytes, position, writer.position)
+    writer.clear()
+    this.#send()
+    if (writer.bytes.length > OUTPUT_SIZE_KEPT) broker.output = new ResponseWriter(GATHER_SIZE)
   }
 
-  /** Writes bytes that are borrowed; what the socket does not take is copied and kept. */
-  #write(bytes: Uint8Array, start: number, end: number): void {
-    const taken = this.#socket.write(bytes, start, end)
+  /** Writes what the socket takes; the rest stays. */
+  #send(): void {
+    const taken = this.#output.write(this.#socket)
     if (taken === CLOSED) return
     this.#broker.counts.sentBytes += taken
-    if (start + taken === end) return
-    this.#unsent = bytes.slice(start + taken, end)
-    this.#unsentStart = 0
-    this.#stalledSinceMs = this.#broker.clock.monotonicMs()
+    if (this.#output.isEmpty) this.#letGo()
+    else if (taken > 0 || this.#stalledSinceMs === 0) this.#stalledSinceMs = this.#broker.clock.monotonicMs()
+  }
+
+  /** Nothing of stored batches is held any more. */
+  #letGo(): void {
+    this.#broker.fetchesHeldBytes -= this.#fetchesHeldBytes
+    this.#fetchesHeldBytes = 0
+    this.#stalledSinceMs = 0
   }
 }
 

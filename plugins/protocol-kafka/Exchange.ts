@@ -16,6 +16,8 @@ export interface Waiting {
 
 /** Told when an exchange is over. */
 export interface ExchangeOwner {
+  /** The exchange's answer holds that many bytes of stored batches. */
+  exchangeHolds(bytes: number): void
   exchangeDone(): void
   /** The request ends its connection, as Apache does where no answer fits. */
   exchangeRefused(cause: CloseCause): void
@@ -30,6 +32,8 @@ export class Exchange<A extends Api = Api> {
   readonly correlationId: number
   readonly caller: Caller
   waiting: Waiting | undefined
+  /** Bytes of stored batches that the answer holds until it is written. */
+  heldBytes = 0
   #response: ResponseOf<A> | undefined
   #done = false
   readonly #owner: ExchangeOwner
@@ -49,6 +53,12 @@ export class Exchange<A extends Api = Api> {
   /** What to write; undefined where nothing is. */
   get response(): ResponseOf<A> | undefined {
     return this.#response
+  }
+
+  /** The answer will hold `bytes` of stored batches: they count until it is written, or its connection is gone. */
+  hold(bytes: number): void {
+    this.heldBytes += bytes
+    this.#owner.exchangeHolds(bytes)
   }
 
   complete(response: ResponseOf<A>): void {

@@ -8,7 +8,6 @@ import {
   type ActiveProducer,
   ALLOW,
   type AppendResult,
-  type ClockShape,
   isKafkaTopicName,
   type LogsShape,
   type LogWaiter,
@@ -19,102 +18,23 @@ import {
   RecordBatchBuilder,
   RecordCursor,
   recordBatch,
-  type Socket,
   type SocketReceiver,
-  type TopicInfo,
-  type TurnShape,
-  type TurnTask
+  type TopicInfo
 } from "../../core/mod.ts"
 import type { Broker } from "./Broker.ts"
 import { Connection } from "./Connection.ts"
 import { Counts } from "./Counts.ts"
+import { FakeSocket, FakeTime } from "./fake-platform.ts"
+import { FetchSessions } from "./fetch-sessions/FetchSessions.ts"
 import { options, type Settings } from "./options.ts"
 import { codecFor, isFlexible, Reader } from "./wire/codec.ts"
 import { endFrame, FrameReader, requestHeaderVersion, responseHeaderVersion } from "./wire/framing.ts"
 import { requestHeader, responseHeader } from "./wire/messages/headers.ts"
+import { ResponseWriter } from "./wire/ResponseWriter.ts"
 import type { Api, Decoded, Encodable, Fields } from "./wire/schema.ts"
 import { Writer } from "./wire/writer.ts"
 
-export class FakeSocket implements Socket {
-  readonly peerAddress = "127.0.0.1"
-  /** How many bytes the next writes take, one number a write; all where there is none. */
-  takes: Array<number> = []
-  sent: Array<Uint8Array> = []
-  writes = 0
-  paused = false
-  ended = false
-  terminated = false
-  receiver: SocketReceiver | undefined
-
-  write(bytes: Uint8Array, start: number, end: number): number {
-    if (this.terminated) return -1
-    this.writes += 1
-    const taken = Math.min(this.takes.shift() ?? end - start, end - start)
-    if (taken > 0) this.sent.push(bytes.slice(start, start + taken))
-    return taken
-  }
-  pause(): void {
-    this.paused = true
-  }
-  resume(): void {
-    this.paused = false
-  }
-  end(): void {
-    this.ended = true
-  }
-  terminate(): void {
-    if (this.terminated) return
-    this.terminated = true
-    this.receiver?.closed()
-  }
-}
-
-/** Time and turns that go on when they are told to. */
-export class FakeTime implements ClockShape, TurnShape {
-  #now = 1_000
-  #timers: Array<{ at: number; task: () => void }> = []
-  #work: Array<TurnTask> = []
-  #output: Array<TurnTask> = []
-  nowMs = (): number => 1_700_000_000_000 + this.#now
-  monotonicMs = (): number => this.#now
-  after = (delayMs: number, task: () => void): { cancel(): void } => {
-    const timer = { at: this.#now + delayMs, task }
-    this.#timers.push(timer)
-    const cancel = (): void => {
-      this.#timers = this.#timers.filter((one) => one !== timer)
-    }
-    return { cancel }
-  }
-  microtask = (task: () => void): void => void Promise.resolve().then(task)
-  immediate = (task: () => void): void => void Promise.resolve().then(task)
-  deferFlush = (task: TurnTask): void => void this.#work.push(task)
-  deferWork = (task: TurnTask): void => void this.#work.push(task)
-  deferOutput = (task: TurnTask): void => void this.#output.push(task)
-  get timers(): number {
-    return this.#timers.length
-  }
-
-  /** Ends the turn: work until there is none, then output, until neither is left; promises in between. */
-  async settle(): Promise<void> {
-    for (let round = 0; round < 20; round++) {
-      for (let hop = 0; hop < 10; hop++) await Promise.resolve()
-      const task = this.#work.shift() ?? this.#output.shift()
-      if (task !== undefined) {
-        round = 0
-        task.endTurn()
-      }
-    }
-  }
-
-  /** Lets `delayMs` pass. */
-  async pass(delayMs: number): Promise<void> {
-    this.#now += delayMs
-    const due = this.#timers.filter((timer) => timer.at <= this.#now)
-    this.#timers = this.#timers.filter((timer) => timer.at > this.#now)
-    for (const timer of due.sort((left, right) => left.at - right.at)) timer.task()
-    await this.settle()
-  }
-}
+export { FakeSocket, FakeTime }
 
 interface StoredBatch {
   readonly baseOffset: number
@@ -208,6 +128,14 @@ export class FakeLogs implements LogsShape {
     }
     return undefined
   }
+  epochEnd(topic: TopicInfo, partition: number, asked: number) {
+    const log = this.of(topic, partition)
+    const epochs = log.batches.map(({ bytes }) => recordBatch.partitionLeaderEpoch(bytes, 0))
+    const isKnown = log.refusal === 0 && asked >= 0 && asked <= log.leaderEpoch
+    const epoch = asked === log.leaderEpoch ? asked : (epochs.findLast((one) => one <= asked) ?? asked)
+    const next = log.batches[epochs.findIndex((one) => one > asked)]?.baseOffset ?? log.highWatermark
+    return this.#late({ ...log.state, epoch: isKnown ? epoch : -1, epochEndOffset: isKnown ? next : -1 })
+  }
   watch(topic: TopicInfo, partition: number, offset: number, waiter: LogWaiter): () => void {
     const entry = { offset, waiter }
     const { waiters } = this.of(topic, partition)
@@ -236,6 +164,7 @@ export function makeTestBroker(
   const time = new FakeTime()
   const known = new Map<string, TopicInfo>()
   const logged: Array<string> = []
+  let chance = 0
   const make = (name: string, id: string, partitions: number, tenant = 0): TopicInfo => {
     const topic: TopicInfo = { tenant, name, id, partitions, engine: "memory", mode: "memory", origin: "kafka" }
     known.set(`${tenant}/${name}`, topic)
@@ -268,7 +197,14 @@ export function makeTestBroker(
     clusterId: "test-cluster",
     connections: new Set(),
     heldBytes: 0,
-    output: new Writer(),
+    fetchesHeldBytes: 0,
+    fetchSessions: new FetchSessions({
+      clock: time,
+      random: { uint32: () => ++chance },
+      sessionsMax: settings.fetch_sessions_max,
+      partitionsMax: settings.fetch_session_partitions_max
+    }),
+    output: new ResponseWriter(),
     log: (message) => void logged.push(message)
   }
 }

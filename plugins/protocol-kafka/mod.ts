@@ -12,6 +12,7 @@ import {
   PluginError,
   ProducerIds,
   type ProtocolPlugin,
+  Random,
   Telemetry,
   type TopicError,
   type TopicInfo,
@@ -22,10 +23,11 @@ import { advertisedOf, brokerIdOf } from "./advertised.ts"
 import type { Advertised, Broker } from "./Broker.ts"
 import { Connection } from "./Connection.ts"
 import { Counts } from "./Counts.ts"
+import { FetchSessions } from "./fetch-sessions/FetchSessions.ts"
 import { registerMetrics } from "./metrics.ts"
 import { options, type Settings } from "./options.ts"
 import { ErrorCode } from "./wire/error-codes.ts"
-import { Writer } from "./wire/writer.ts"
+import { ResponseWriter } from "./wire/ResponseWriter.ts"
 
 const NAME = "protocol-kafka"
 /** How often idle and stalled connections are looked for. */
@@ -56,7 +58,7 @@ const start = (settings: Settings) =>
     const net = yield* Net
     const listeners = yield* Listeners
     const broker = yield* makeBroker(settings)
-    yield* registerMetrics(yield* Telemetry, broker.counts)
+    yield* registerMetrics(yield* Telemetry, broker)
     // Before the listeners, so that it runs after they are gone: nobody comes while the last ones leave.
     yield* Effect.addFinalizer(() => stopConnections(broker))
     yield* sweepForEver(broker)
@@ -86,6 +88,7 @@ const makeBroker = (settings: Settings) =>
     const runPromise = Effect.runPromiseWith(services)
     const log = yield* Log
     const producerIds = yield* ProducerIds
+    const clock = yield* Clock
     const broker: Broker = {
       topics,
       createTopic: (tenant, name) =>
@@ -102,7 +105,7 @@ const makeBroker = (settings: Settings) =>
       logs: yield* Logs,
       newProducerId: () => runPromise(producerIds.next.pipe(Effect.orElseSucceed(() => -1))),
       access: yield* Access,
-      clock: yield* Clock,
+      clock,
       turn: yield* Turn,
       settings,
       counts: new Counts(),
@@ -110,7 +113,14 @@ const makeBroker = (settings: Settings) =>
       clusterId: `manifold-${facts.id}`,
       connections: new Set(),
       heldBytes: 0,
-      output: new Writer(),
+      fetchesHeldBytes: 0,
+      fetchSessions: new FetchSessions({
+        clock,
+        random: yield* Random,
+        sessionsMax: settings.fetch_sessions_max,
+        partitionsMax: settings.fetch_session_partitions_max
+      }),
+      output: new ResponseWriter(),
       log: (message) => log.warn("kafka", message)
     }
     return broker

@@ -22,8 +22,20 @@ const settings = v.strictObject({
   requests_in_flight_max: v.pipe(v.optional(positive, 64), v.description("unanswered requests of one connection")),
   message_size_max: v.pipe(v.optional(positive, 1_048_588), v.description("bytes of one record batch")),
   fetch_size_max: v.pipe(
-    v.optional(positive, 16_777_216),
+    v.optional(positive, 57_671_680),
     v.description("bytes of one answer to Fetch, beyond its first batch")
+  ),
+  fetches_held_max: v.pipe(
+    v.optional(positive, 67_108_864),
+    v.description("bytes of answers to Fetch that clients have not taken yet, on one shard; then each gets one batch")
+  ),
+  fetch_sessions_max: v.pipe(
+    v.optional(v.pipe(v.number(), v.integer(), v.minValue(0), v.maxValue(10_000)), 1_000),
+    v.description("fetch sessions that are kept, on one shard; 0 = none")
+  ),
+  fetch_session_partitions_max: v.pipe(
+    v.optional(positive, 500_000),
+    v.description("partitions of all fetch sessions that are kept, on one shard")
   ),
   idle_timeout_ms: v.pipe(
     v.optional(positive, 600_000),

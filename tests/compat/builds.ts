@@ -5,6 +5,7 @@
 import { spawnSync } from "node:child_process"
 import { existsSync, readdirSync, statSync } from "node:fs"
 import { join } from "node:path"
+import { kafkaLibraries, kafkaMissing } from "../../bench/brokers/kafka/libraries.ts"
 import { ROOT } from "../support/broker.ts"
 import { programPath } from "../support/runtime.ts"
 import type { Tool } from "../support/tools.ts"
@@ -54,6 +55,19 @@ export function javaClient(): Tool {
 export function javaArguments(program: "Suite" | "KafkaSuite", what: string): ReadonlyArray<string> {
   const path = [join(CACHE, "java/classes"), join(CACHE, "java/libraries/*")]
   return ["-cp", path.join(process.platform === "win32" ? ";" : ":"), `compat.${program}`, what]
+}
+
+/** Apache Kafka's own client, where its jars are; a program of `java-kafka/` is compiled as it is run. */
+export function kafkaJava(): Tool {
+  const missing = kafkaMissing()
+  const java = programPath("java")
+  if (missing !== undefined || java === undefined) return { missing: missing ?? "java is not installed" }
+  return { path: java }
+}
+
+export function kafkaJavaArguments(program: string): ReadonlyArray<string> {
+  // A short program is over before the better compiler is done.
+  return ["-XX:TieredStopAtLevel=1", "-cp", join(kafkaLibraries() ?? "", "*"), join(ROOT, "tests/compat/java-kafka", `${program}.java`)]
 }
 
 /** Whether the file is there and no file of the folder was changed since. */

@@ -1,6 +1,6 @@
 /** Every real client that is found here; the rest is skipped with the reason. */
 import { tools } from "../support/tools.ts"
-import { goClient, goTests, javaArguments, javaClient } from "./builds.ts"
+import { goClient, goTests, javaArguments, javaClient, kafkaJava, kafkaJavaArguments } from "./builds.ts"
 import { compatSuite } from "./compat.ts"
 
 const bun = { path: process.execPath }
@@ -27,6 +27,7 @@ compatSuite([
   { name: "paho-go5", runner: goClient("paho-golang") },
   { name: "paho", runner: tools.pythonPaho, script: "paho_suite.py" },
   { name: "mosquitto", runner: bun, script: "mosquitto.ts", needs: mosquitto },
+  { name: "kafka-java", runner: kafkaJava(), args: kafkaJavaArguments("ConsumerCases") },
   { name: "kcat", runner: bun, script: "kcat.ts", needs: [tools.kcat] },
   { name: "mqttjs", runner: tools.node, script: "mqttjs.mjs" },
   { name: "kafka-python", runner: tools.pythonKafka, script: "kafka_python_suite.py" },

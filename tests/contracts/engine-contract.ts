@@ -12,6 +12,8 @@
 import assert from "node:assert/strict"
 import { after, before, describe, test } from "node:test"
 import { Effect, Exit, Scope } from "effect"
+import { epochEndOf } from "../../core/log/epoch-ends.ts"
+import type { ReadableLog } from "../../core/log/local-answers.ts"
 import {
   CODEC_GZIP,
   CODEC_LZ4,
@@ -326,6 +328,29 @@ function suite(makeEngine: MakeEngine, givenMode: Mode | undefined, options: Eng
     assert.deepEqual(view, copy)
   })
 
+  test("epochs never fall along a log, and where each of them ends is found in it", async () => {
+    const partition = await open()
+    const ends: Array<readonly [epoch: number, end: number]> = []
+    for (let round = 0; round < 4; round++) {
+      await append(partition, makeBatch([1, 2, 3]))
+      await append(partition, makeBatch([4, 5]))
+      ends.push([partition.leaderEpoch, partition.logEndOffset])
+      await partition.truncateTo(partition.logEndOffset)
+    }
+    const log = readableLog(partition)
+    for (const [epoch, end] of ends) {
+      const { refusal, epoch: found, epochEndOffset } = await epochEndOf(log, epoch)
+      assert.deepEqual([refusal, found, epochEndOffset], [0, epoch, end])
+    }
+    const current = await epochEndOf(log, partition.leaderEpoch)
+    assert.deepEqual([current.epoch, current.epochEndOffset], [partition.leaderEpoch, partition.logEndOffset])
+    // What is forgotten takes its epochs with it.
+    await partition.deleteBefore(ends[1]?.[1] ?? 0)
+    const [first] = ends
+    const early = await epochEndOf(log, first?.[0] ?? 0)
+    assert.deepEqual([early.epoch, early.epochEndOffset], [first?.[0], ends[1]?.[1]])
+  })
+
   test("truncation at or past the end cuts nothing; at or before the start it empties the log", async () => {
     const partition = await open()
     const base = await append(partition, makeBatch([1, 2, 3]))
@@ -505,4 +530,23 @@ function suite(makeEngine: MakeEngine, givenMode: Mode | undefined, options: Eng
     options: () => ({ limits: UNLIMITED, mode: mode(), events: NO_EVENTS }),
     modelRuns: Math.ceil(modelRuns / 3)
   })
+}
+
+/** A partition as the core reads it, without what core gathers before it. */
+function readableLog(partition: Partition): ReadableLog {
+  return {
+    get logStartOffset() {
+      return partition.logStartOffset
+    },
+    get leaderEpoch() {
+      return partition.leaderEpoch
+    },
+    get nextOffset() {
+      return partition.logEndOffset
+    },
+    incarnation: 0,
+    highWatermark: () => partition.highWatermark,
+    readUnsafe: (offset, maxBytes) => partition.readUnsafe(offset, maxBytes),
+    read: (offset, maxBytes) => partition.read(offset, maxBytes)
+  }
 }

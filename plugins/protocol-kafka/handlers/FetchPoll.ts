@@ -2,69 +2,58 @@
  * One Fetch on its way: reads what is wanted, and waits for more until there is enough, an error, or the time is up.
  *
  * Invariants
- *  - It answers exactly once: at once where at least `min_bytes` are there, a partition has an error, or nothing may be waited for;
- *    else when enough came, or after `max_wait_ms` with what there is.
- *  - The first partition that has records gives at least its first batch, whatever the bounds; every other batch fits within the
- *    partition's and the request's bounds. Batches are never cut. A partition without records gives zero bytes, not null.
- *  - Nobody sees past the high watermark (the logs see to it).
+ *  - It answers exactly once: at once where at least `min_bytes` are there, a log could not be read or parts from the client's, or nothing
+ *    may be waited for; else when enough came, or after `max_wait_ms` with what there is. What the request names in vain (an unknown
+ *    topic, say) does not end the wait for the rest of it.
+ *  - Partitions are read in their order, each with the room that those before it left, so that what is read at once is bounded by
+ *    the request and by the room that is left for answers of all connections.
  *
- * Source: apache/kafka ReplicaManager.fetchMessages, readFromLog, DelayedFetch; KIP-74.
+ * Source: apache/kafka ReplicaManager.fetchMessages, readFromLog, DelayedFetch.tryComplete; KIP-74, KIP-320, KIP-595.
  */
-import {
-  type LogWaiter,
-  type PartitionState,
-  type ReadResult,
-  recordBatch,
-  type Timer,
-  type TopicInfo,
-  type TurnTask
-} from "../../../core/mod.ts"
+import type { EpochEnd, LogWaiter, ReadResult, Timer, TopicInfo, TurnTask } from "../../../core/mod.ts"
+import { NOT_AVAILABLE, OUT_OF_RANGE } from "../../../core/mod.ts"
 import type { Broker } from "../Broker.ts"
 import type { Exchange, Waiting } from "../Exchange.ts"
+import type { FetchPartition } from "../fetch-sessions/FetchList.ts"
+import type { FetchContext } from "../fetch-sessions/fetch-context.ts"
 import { errorOfRefusal } from "../refusal-codes.ts"
 import type { fetch } from "../wire/apis.ts"
 import { ErrorCode } from "../wire/error-codes.ts"
-import type { ElementOf, RecordsView, RequestOf, ResponseOf } from "../wire/schema.ts"
+import type { RequestOf } from "../wire/schema.ts"
+import { answerOf } from "./fetch-answer.ts"
+import { takeBatches } from "./take-batches.ts"
 import { checkLeaderEpoch } from "./topic-access.ts"
-import { bytesWithoutZstd, ZSTD_FROM } from "./zstd-for-old-clients.ts"
+import { readableBy } from "./zstd-for-old-clients.ts"
 
-type Response = ResponseOf<typeof fetch>
-type TopicAnswer = ElementOf<Response, "responses">
-type PartitionAnswer = ElementOf<TopicAnswer, "partitions">
+const EMPTY = new Uint8Array(0)
+/**
+ * An answer holds no more where its client does not wait for more: a larger one is no cheaper a byte, holds memory for longer, and leaves
+ * the client and the broker waiting for each other.
+ */
+const ANSWER_BYTES_MAX = 2_097_152
 
-/** The isolation level that hides what a transaction has not committed. */
-const READ_COMMITTED = 1
-const NONE: ReadResult | undefined = undefined
+/** What a Fetch is about: what is read in its order, and what was refused before. */
+export interface FetchPlan {
+  readonly context: FetchContext
+  readonly readable: ReadonlyArray<FetchPartition>
+  readonly refused: ReadonlyArray<FetchPartition>
+  /** Another broker asks, for its copy: no other broker keeps copies of what is here. */
+  readonly isReplica: boolean
+}
 
-/** What is wanted of one partition, and what was found. */
-export interface Wanted {
-  /** The topic as the request names it; the same object for all its partitions. */
-  readonly group: { readonly topic: string; readonly topicId: string }
-  /** Undefined where `knownError` says why. */
-  readonly topic: TopicInfo | undefined
-  readonly partition: number
-  readonly offset: number
-  readonly sizeMax: number
-  /** The leader epoch that the client believes in, or -1. */
-  readonly leaderEpoch: number
-  /** An error that no reading can change; 0 = none. */
-  readonly knownError: number
-  errorCode: number
-  state: PartitionState | undefined
-  views: Array<RecordsView>
-  /** Another shard, or a disk, answered for it. */
-  isElsewhere: boolean
+/** A reading, or that the client's log and this one part. */
+interface Reading extends ReadResult {
+  readonly diverging?: EpochEnd
 }
 
 export class FetchPoll implements LogWaiter, TurnTask, Waiting {
   readonly #exchange: Exchange<typeof fetch>
   readonly #broker: Broker
-  readonly #wanted: ReadonlyArray<Wanted>
+  readonly #request: RequestOf<typeof fetch>
+  readonly #plan: FetchPlan
   readonly #sizeMin: number
   readonly #sizeMax: number
-  readonly #waitMsMax: number
   readonly #startedMs: number
-  readonly #isReadCommitted: boolean
   #watches: Array<() => void> = []
   #timer: Timer | undefined
   #isWaiting = false
@@ -75,26 +64,27 @@ export class FetchPoll implements LogWaiter, TurnTask, Waiting {
   /** No more waiting: answer with what the next reading finds. */
   #isLast = false
   #isOver = false
+  /** Of the current reading: bytes taken, bytes that count for `min_bytes`, and whether something ends the wait. */
+  #taken = 0
+  #counted = 0
+  #hasNews = false
 
-  constructor(
-    exchange: Exchange<typeof fetch>,
-    request: RequestOf<typeof fetch>,
-    wanted: ReadonlyArray<Wanted>,
-    broker: Broker
-  ) {
+  constructor(exchange: Exchange<typeof fetch>, request: RequestOf<typeof fetch>, plan: FetchPlan, broker: Broker) {
+    const { fetch_size_max, fetches_held_max } = broker.settings
+    const room = Math.max(0, fetches_held_max - broker.fetchesHeldBytes)
     this.#exchange = exchange
     this.#broker = broker
-    this.#wanted = wanted
-    this.#sizeMin = request.minBytes
-    this.#sizeMax = Math.min(Math.max(0, request.maxBytes), broker.settings.fetch_size_max)
-    this.#waitMsMax = request.maxWaitMs
+    this.#request = request
+    this.#plan = plan
+    const wished = Math.max(ANSWER_BYTES_MAX, request.minBytes)
+    this.#sizeMax = Math.min(Math.max(0, request.maxBytes), fetch_size_max, wished, room)
+    this.#sizeMin = Math.min(request.minBytes, this.#sizeMax)
     this.#startedMs = broker.clock.monotonicMs()
-    this.#isReadCommitted = request.isolationLevel === READ_COMMITTED
     exchange.waiting = this
   }
 
   begin(): void {
-    if (this.#waitMsMax <= 0 || this.#wanted.length === 0) this.#isLast = true
+    if (this.#request.maxWaitMs <= 0 || this.#plan.readable.length === 0) this.#isLast = true
     this.#read()
   }
 
@@ -124,26 +114,52 @@ export class FetchPoll implements LogWaiter, TurnTask, Waiting {
   #read(): void {
     if (this.#isOver || this.#isReading) return
     this.#stopWaiting()
-    const { logs } = this.#broker
-    let isLate = false
-    const results = this.#wanted.map((wanted) => {
-      const { topic, partition, offset, sizeMax } = wanted
-      if (topic === undefined) return NONE
-      const result = logs.read(topic, partition, offset, Math.min(sizeMax, this.#sizeMax))
-      wanted.isElsewhere = result instanceof Promise
-      isLate ||= wanted.isElsewhere
-      return result
-    })
-    this.#wasLate = isLate
-    if (!isLate) {
-      this.#settle(results as ReadonlyArray<ReadResult | undefined>)
-      return
+    this.#taken = 0
+    this.#counted = 0
+    this.#hasNews = false
+    this.#wasLate = false
+    this.#readFrom(0)
+  }
+
+  /**
+   * Reads from the partition at `index` on. What does not answer at once is asked together, as far as there is room for all of it, and
+   * taken in the order of the partitions.
+   */
+  #readFrom(index: number): void {
+    const { readable } = this.#plan
+    let late: Array<Reading | Promise<Reading>> | undefined
+    let asked = 0
+    let next = index
+    for (; next < readable.length; next++) {
+      const wanted = readable[next] as FetchPartition
+      const room = Math.min(wanted.sizeMax, this.#sizeMax - this.#taken - asked)
+      if (late !== undefined && room <= 0) break
+      const reading = this.#reading(wanted, room)
+      wanted.isElsewhere = reading instanceof Promise
+      if (late === undefined && !(reading instanceof Promise)) {
+        this.#settle(wanted, reading)
+        continue
+      }
+      late ??= []
+      late.push(reading)
+      asked += reading instanceof Promise ? Math.max(0, room) : reading.bytes.length
     }
+    if (late === undefined) this.#decide()
+    else this.#settleLate(next, late)
+  }
+
+  #settleLate(next: number, late: ReadonlyArray<Reading | Promise<Reading>>): void {
+    this.#wasLate = true
     this.#isReading = true
-    Promise.all(results).then(
-      (found) => {
+    Promise.all(late).then(
+      (readings) => {
         this.#isReading = false
-        if (!this.#isOver) this.#settle(found)
+        if (this.#isOver) return
+        const { readable } = this.#plan
+        const first = next - readings.length
+        for (const [at, reading] of readings.entries()) this.#settle(readable[first + at] as FetchPartition, reading)
+        if (next < readable.length) this.#readFrom(next)
+        else this.#decide()
       },
       (error) => {
         this.cancel()
@@ -152,73 +168,94 @@ export class FetchPoll implements LogWaiter, TurnTask, Waiting {
     )
   }
 
-  #settle(results: ReadonlyArray<ReadResult | undefined>): void {
-    let total = 0
-    let hasError = false
-    for (let index = 0; index < this.#wanted.length; index++) {
-      const wanted = this.#wanted[index]
-      if (wanted === undefined) continue
-      wanted.views = []
-      const found = results[index]
-      const result = found === undefined ? undefined : this.#readable(found)
-      wanted.state = result
-      wanted.errorCode = wanted.knownError
-      if (result !== undefined && wanted.errorCode === 0) wanted.errorCode = this.#errorOf(wanted, result)
-      const isBarred = found !== undefined && found.bytes.length > 0 && result?.bytes.length === 0
-      if (isBarred && wanted.errorCode === 0) wanted.errorCode = ErrorCode.UNSUPPORTED_COMPRESSION_TYPE
-      if (wanted.errorCode !== 0) hasError = true
-      else if (result !== undefined) total += this.#take(wanted, result, total)
+  #reading(wanted: FetchPartition, room: number): Reading | Promise<Reading> {
+    const { partition, lastFetchedEpoch } = wanted
+    const topic = wanted.topic.info as TopicInfo
+    if (this.#plan.isReplica) return this.#stateOf(topic, wanted, NOT_AVAILABLE)
+    if (lastFetchedEpoch < 0) return this.#readLog(topic, wanted, room)
+    const end = this.#broker.logs.epochEnd(topic, partition, lastFetchedEpoch)
+    return end instanceof Promise
+      ? end.then((known) => this.#readBehind(topic, wanted, room, known))
+      : this.#readBehind(topic, wanted, room, end)
+  }
+
+  /** Reads on where the client's log has the same epochs as this one up to its offset. */
+  #readBehind(topic: TopicInfo, wanted: FetchPartition, room: number, end: EpochEnd): Reading | Promise<Reading> {
+    const { offset, lastFetchedEpoch } = wanted
+    if (end.refusal !== 0) return { ...end, bytes: EMPTY }
+    if (end.epochEndOffset < 0 || offset < end.logStartOffset) return { ...end, refusal: OUT_OF_RANGE, bytes: EMPTY }
+    const isDiverging = end.epoch < lastFetchedEpoch || end.epochEndOffset < offset
+    return isDiverging ? { ...end, bytes: EMPTY, diverging: end } : this.#readLog(topic, wanted, room)
+  }
+
+  #readLog(topic: TopicInfo, wanted: FetchPartition, room: number): ReadResult | Promise<ReadResult> {
+    // The first batch is given whole, whatever room there is; behind others only how far the log goes is told.
+    if (room > 0 || this.#taken === 0) {
+      return this.#broker.logs.read(topic, wanted.partition, wanted.offset, room)
     }
-    if (hasError || this.#isLast || total >= this.#sizeMin) this.#answer(total)
-    else this.#wait()
+    return this.#stateOf(topic, wanted, 0)
   }
 
-  /** What of a reading this client can read. */
-  #readable(result: ReadResult): ReadResult {
-    if (this.#exchange.version >= ZSTD_FROM) return result
-    const size = bytesWithoutZstd(result.bytes)
-    return size === result.bytes.length ? result : { ...result, bytes: result.bytes.subarray(0, size) }
+  /** How far the log goes, and that nothing is read of it; `refusal` where it is not read at all. */
+  #stateOf(topic: TopicInfo, { partition, offset }: FetchPartition, refusal: number): ReadResult | Promise<ReadResult> {
+    const state = this.#broker.logs.state(topic, partition)
+    const told = (known: Awaited<typeof state>): ReadResult => {
+      const isOutside = offset < known.logStartOffset || offset > known.endOffset
+      return { ...known, refusal: known.refusal || refusal || (isOutside ? OUT_OF_RANGE : 0), bytes: EMPTY }
+    }
+    return state instanceof Promise ? state.then(told) : told(state)
   }
 
-  #errorOf(wanted: Wanted, result: ReadResult): number {
+  /** Takes a reading into the answer. */
+  #settle(wanted: FetchPartition, found: Reading): void {
+    const reading = readableBy(this.#exchange.version, found)
+    wanted.views = []
+    wanted.state = reading
+    wanted.diverging = undefined
+    wanted.errorCode = this.#errorOf(wanted, reading)
+    if (wanted.errorCode === 0 && found.bytes.length > 0 && reading.bytes.length === 0) {
+      wanted.errorCode = ErrorCode.UNSUPPORTED_COMPRESSION_TYPE
+    }
+    wanted.hasAborted = wanted.errorCode === 0 && found.diverging === undefined
+    if (wanted.errorCode !== 0) {
+      this.#hasNews = true
+      return
+    }
+    wanted.diverging = found.diverging
+    // Above what is committed there is nothing to wait for: the client's log, or this one, was cut.
+    if (found.diverging !== undefined || wanted.offset > reading.highWatermark) this.#hasNews = true
+    else if (reading.bytes.length > 0) this.#take(wanted, reading)
+  }
+
+  #take(wanted: FetchPartition, reading: ReadResult): void {
+    const room = Math.min(wanted.sizeMax, this.#sizeMax - this.#taken)
+    const more = (offset: number, sizeMax: number): ReadResult | undefined => {
+      const piece = this.#broker.logs.read(wanted.topic.info as TopicInfo, wanted.partition, offset, sizeMax)
+      if (!(piece instanceof Promise)) return readableBy(this.#exchange.version, piece)
+      piece.catch(() => {})
+      return undefined
+    }
+    const taken = takeBatches(wanted, reading, room, this.#taken === 0, more)
+    this.#taken += taken.size
+    // Apache puts an empty reading of its own where the first batch does not fit.
+    if (taken.size === 0 && room > 0) wanted.hasAborted = false
+    // What did not fit is there all the same: nobody waits for it.
+    this.#counted += taken.isAll ? taken.size : Math.max(taken.size, room)
+  }
+
+  #errorOf({ topic, leaderEpoch }: FetchPartition, result: ReadResult): number {
     // A log that is gone because its topic is: the client must ask for the topic anew.
-    if (wanted.topic !== undefined && this.#broker.topics.findById(wanted.topic.id) === undefined) {
-      return wanted.group.topic === "" ? ErrorCode.UNKNOWN_TOPIC_ID : ErrorCode.UNKNOWN_TOPIC_OR_PARTITION
+    if (result.refusal !== 0 && topic.info !== undefined && this.#broker.topics.findById(topic.info.id) === undefined) {
+      return topic.topic === "" ? ErrorCode.UNKNOWN_TOPIC_ID : ErrorCode.UNKNOWN_TOPIC_OR_PARTITION
     }
     // Before the offset: under another epoch it may mean another record.
-    const epochError = result.leaderEpoch < 0 ? 0 : checkLeaderEpoch(wanted.leaderEpoch, result.leaderEpoch)
+    const epochError = result.leaderEpoch < 0 ? 0 : checkLeaderEpoch(leaderEpoch, result.leaderEpoch)
     return epochError === 0 ? errorOfRefusal(result.refusal) : epochError
   }
 
-  /** Takes what fits of one partition; returns its size. `before` bytes were taken of the partitions before it. */
-  #take(wanted: Wanted, result: ReadResult, before: number): number {
-    const { topic, partition } = wanted
-    const { bytes } = result
-    if (topic === undefined || bytes.length === 0) return 0
-    const room = Math.min(wanted.sizeMax, this.#sizeMax - before)
-    let size = wholeBatches(bytes, room)
-    if (size === 0 && before === 0) size = Math.max(0, recordBatch.batchSize(bytes, 0, bytes.length))
-    if (size === 0) return 0
-    wanted.views.push({ bytes, start: 0, end: size })
-    // One reading ends where the engine's piece of memory does; what lies in the next piece is as near.
-    for (let last = wanted.views[0]; last !== undefined && last.end === last.bytes.length && size < room; ) {
-      const next = nextOffset(last)
-      if (next >= result.highWatermark) break
-      const more = this.#broker.logs.read(topic, partition, next, room - size)
-      if (more instanceof Promise) {
-        more.catch(() => {})
-        break
-      }
-      const { bytes: piece } = this.#readable(more)
-      const end = wholeBatches(piece, room - size)
-      if (end === 0) break
-      last = { bytes: piece, start: 0, end }
-      wanted.views.push(last)
-      size += end
-      // The log may have gone on since the first reading: the high watermark that is told covers all that is given.
-      wanted.state = more
-    }
-    return size
+  #decide(): void {
+    if (this.#isLast || this.#hasNews || this.#counted >= this.#sizeMin) this.#answer()
+    else this.#wait()
   }
 
   #wait(): void {
@@ -228,13 +265,16 @@ export class FetchPoll implements LogWaiter, TurnTask, Waiting {
       counts.fetchesWaiting += 1
     }
     // Counted from the request: the first reading may have taken its time.
-    this.#timer ??= clock.after(this.#startedMs + this.#waitMsMax - clock.monotonicMs(), () => this.finish())
-    for (const { topic, partition, state, isElsewhere } of this.#wanted) {
-      if (topic === undefined || state === undefined) continue
-      this.#watches.push(logs.watch(topic, partition, state.highWatermark, this))
+    this.#timer ??= clock.after(this.#startedMs + this.#request.maxWaitMs - clock.monotonicMs(), () => this.finish())
+    for (const wanted of this.#plan.readable) {
+      const { topic, partition, state, isElsewhere } = wanted
+      if (topic.info === undefined || state === undefined) continue
+      // What was found is read again: meanwhile nobody's memory is held.
+      wanted.views = []
+      this.#watches.push(logs.watch(topic.info, partition, state.highWatermark, this))
       // A log of this shard is watched from now on only; the owner of another looks at once.
       if (!this.#wasLate || isElsewhere) continue
-      const now = logs.state(topic, partition)
+      const now = logs.state(topic.info, partition)
       if (now instanceof Promise) now.catch(() => {})
       else if (now.highWatermark > state.highWatermark) this.logAdvanced()
     }
@@ -248,59 +288,15 @@ export class FetchPoll implements LogWaiter, TurnTask, Waiting {
     this.#watches = []
   }
 
-  #answer(total: number): void {
+  #answer(): void {
     this.cancel()
-    const { counts } = this.#broker
-    counts.fetchedBytes += total
-    const responses: Array<TopicAnswer & { partitions: Array<PartitionAnswer> }> = []
-    let group: Wanted["group"] | undefined
-    for (const wanted of this.#wanted) {
-      if (wanted.group !== group) {
-        group = wanted.group
-        responses.push({ ...group, partitions: [] })
-      }
-      counts.error(wanted.errorCode)
-      responses[responses.length - 1]?.partitions.push(this.#answerOf(wanted))
-    }
-    this.#exchange.complete({ responses })
+    const { context, readable, refused } = this.#plan
+    const outcome = context.finish(refused.length === 0 ? readable : [...readable, ...refused])
+    // A session that has gone on meanwhile is told of nothing.
+    const taken = outcome.partitions.length === 0 ? 0 : this.#taken
+    this.#broker.counts.fetchedBytes += taken
+    this.#exchange.hold(taken)
+    this.#exchange.complete(answerOf(outcome, this.#request, this.#exchange, this.#broker))
+    for (const wanted of readable) wanted.views = []
   }
-
-  #answerOf({ partition, errorCode, state, views }: Wanted): PartitionAnswer {
-    const isRead = errorCode === 0 && state !== undefined
-    const highWatermark = isRead ? state.highWatermark : -1
-    return {
-      partitionIndex: partition,
-      errorCode,
-      highWatermark,
-      // Without transactions every record below the high watermark is stable.
-      lastStableOffset: highWatermark,
-      logStartOffset: isRead ? state.logStartOffset : -1,
-      abortedTransactions: this.#isReadCommitted ? [] : null,
-      records: views
-    }
-  }
-}
-
-/** Bytes of the whole batches at the front of `bytes` that fit in `sizeMax`. */
-function wholeBatches(bytes: Uint8Array, sizeMax: number): number {
-  if (bytes.length <= sizeMax) return bytes.length
-  let size = 0
-  while (size < bytes.length) {
-    const batch = recordBatch.batchSize(bytes, size, bytes.length)
-    if (batch < 0 || size + batch > sizeMax) break
-    size += batch
-  }
-  return size
-}
-
-/** The offset after the last record of a view. */
-function nextOffset({ bytes, start, end }: RecordsView): number {
-  let last = start
-  for (let position = start; position < end; ) {
-    last = position
-    const size = recordBatch.batchSize(bytes, position, end)
-    if (size < 0) break
-    position += size
-  }
-  return recordBatch.baseOffset(bytes, last) + recordBatch.lastOffsetDelta(bytes, last) + 1
 }

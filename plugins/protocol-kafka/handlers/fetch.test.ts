@@ -206,8 +206,36 @@ for (const isRemote of [false, true]) {
       equal(recordsHex(await client.call(fetch, 11, requestOf([{}], { maxWaitMs: 0 }))), "")
       equal(recordsHex(await client.call(fetch, 11, requestOf([{}], { minBytes: 0 }))), "")
       equal((await client.call(fetch, 11, requestOf([], { topics: [] }))).responses.length, 0)
-      const answer = await client.call(fetch, 11, requestOf([{}, { partition: 9 }]))
+      const answer = await client.call(fetch, 11, requestOf([{ partition: 8 }, { partition: 9 }]))
       equal(answer.responses[0]?.partitions[1]?.errorCode, 3)
+      equal((await client.call(fetch, 11, requestOf([{}, { partition: 1, offset: 9 }]))).responses.length, 1)
+    })
+    test("what is named in vain does not end the wait for the rest, and is told last", async () => {
+      const { broker, client } = make()
+      client.send(client.frame(fetch, 11, requestOf([{ partition: 9 }, {}])))
+      await broker.time.pass(499)
+      deepStrictEqual(client.received(), [])
+      await broker.time.pass(1)
+      const [frame = fail()] = client.received()
+      const found = decodeAnswer(fetch, 11, frame).body.responses[0]?.partitions
+      deepStrictEqual(
+        found?.map(({ partitionIndex, errorCode, abortedTransactions }) => [
+          partitionIndex,
+          errorCode,
+          abortedTransactions
+        ]),
+        [
+          [0, 0, null],
+          [9, 3, []]
+        ]
+      )
+    })
+    test("bytes that do not fit count: a request whose bound is its minimum is answered at once", async () => {
+      const { broker, client } = make()
+      const stored = [append(broker, 0, "a"), append(broker, 0, "b"), append(broker, 0, "c")]
+      const size = (stored[0]?.length ?? 0) * 2 + 10
+      const answer = await client.call(fetch, 11, requestOf([{ sizeMax: size }], { minBytes: size, maxWaitMs: 10_000 }))
+      equal(recordsHex(answer), hex(...stored.slice(0, isRemote ? 1 : 2)))
     })
     test("a log that closes or goes on to another epoch while it waits", async () => {
       const { broker, client } = make()
@@ -358,14 +386,14 @@ test("the high watermark covers what a later piece brought while another shard w
   // Two pieces when it is read; the second one has grown when it is taken.
   const first = append(broker, 0, "a")
   append(broker, 0, "b")
-  client.send(client.frame(fetch, 11, requestOf([{}, { partition: 1 }])))
+  client.send(client.frame(fetch, 11, requestOf([{ partition: 1 }, {}])))
   partitionOf(broker).isJoined = true
   append(broker, 0, "c")
   await broker.time.settle()
   const [frame] = client.received()
   ok(frame !== undefined)
   const answer = decodeAnswer(fetch, 11, frame).body
-  const found = answer.responses[0]?.partitions[0]
+  const found = answer.responses[0]?.partitions[1]
   equal((found?.records?.end ?? 0) - (found?.records?.start ?? 0), first.length * 3)
   deepStrictEqual([found?.highWatermark, found?.lastStableOffset], [3, 3])
 })

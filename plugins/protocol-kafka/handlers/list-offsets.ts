@@ -3,7 +3,13 @@
  *
  * Source: apache/kafka ReplicaManager.fetchOffset, UnifiedLog.fetchOffsetByTimestamp; KIP-734, KIP-405, KIP-1005, KIP-1023.
  */
-import { type OffsetAndTimestamp, type PartitionState, READ, recordBatch, type TopicInfo } from "../../../core/mod.ts"
+import {
+  DESCRIBE,
+  type OffsetAndTimestamp,
+  type PartitionState,
+  recordBatch,
+  type TopicInfo
+} from "../../../core/mod.ts"
 import type { Broker } from "../Broker.ts"
 import type { Exchange } from "../Exchange.ts"
 import { errorOfRefusal } from "../refusal-codes.ts"
@@ -36,15 +42,13 @@ const NOWHERE: Omit<PartitionAnswer, "partitionIndex"> = { errorCode: ErrorCode.
 
 export function handleListOffsets(exchange: Exchange<typeof listOffsets>, request: Request, broker: Broker): void {
   const topics = request.topics.map(async ({ name, partitions }): Promise<TopicAnswer> => {
-    const topic = topicFor(broker, exchange.caller, READ, name, "", false)
+    const topic = topicFor(broker, exchange.caller, DESCRIBE, name, "", false)
     const twice = repeated(partitions)
     const once = partitions.filter((asked, index) => !twice.has(asked.partitionIndex) || isFirst(partitions, index))
     const answers = once.map(async (asked): Promise<PartitionAnswer> => {
       const found = twice.has(asked.partitionIndex)
         ? ErrorCode.INVALID_REQUEST
-        : typeof topic === "number"
-          ? topic
-          : await find(topic, asked, exchange.version, broker)
+        : await find(topic, asked, exchange.version, broker)
       if (typeof found !== "number") return { ...found, partitionIndex: asked.partitionIndex }
       return { ...NOWHERE, partitionIndex: asked.partitionIndex, errorCode: broker.counts.error(found) }
     })
@@ -73,18 +77,20 @@ function isFirst(partitions: ReadonlyArray<PartitionRequest>, index: number): bo
   return partitions.findIndex((other) => other.partitionIndex === partitionIndex) === index
 }
 
-/** Where the point in time lies, or an error code. */
+/** Where the point in time lies, or an error code: that there is no right to the topic first, that it is not there after what is asked. */
 async function find(
-  topic: TopicInfo,
+  topic: TopicInfo | number,
   asked: PartitionRequest,
   version: number,
   broker: Broker
 ): Promise<Omit<PartitionAnswer, "partitionIndex"> | number> {
   const { partitionIndex: partition, timestamp } = asked
-  if (partition < 0 || partition >= topic.partitions) return ErrorCode.UNKNOWN_TOPIC_OR_PARTITION
+  if (topic === ErrorCode.TOPIC_AUTHORIZATION_FAILED) return topic
   if (timestamp < 0 && version < (SPECIAL_FROM.get(timestamp) ?? Number.POSITIVE_INFINITY)) {
     return ErrorCode.UNSUPPORTED_VERSION
   }
+  if (typeof topic === "number") return topic
+  if (partition < 0 || partition >= topic.partitions) return ErrorCode.UNKNOWN_TOPIC_OR_PARTITION
   const state = await broker.logs.state(topic, partition)
   if (state.refusal !== 0) return errorOfRefusal(state.refusal)
   const epochError = checkLeaderEpoch(asked.currentLeaderEpoch, state.leaderEpoch)
@@ -94,8 +100,10 @@ async function find(
     case LATEST:
       return { ...NOWHERE, offset: state.highWatermark, leaderEpoch }
     case EARLIEST:
-    case EARLIEST_LOCAL:
-      return { ...NOWHERE, offset: state.logStartOffset, leaderEpoch }
+    case EARLIEST_LOCAL: {
+      const offset = state.logStartOffset
+      return { ...NOWHERE, offset, leaderEpoch: await epochAt(topic, partition, offset, state, broker) }
+    }
     case LATEST_TIERED:
     case EARLIEST_PENDING_UPLOAD:
       return NOWHERE

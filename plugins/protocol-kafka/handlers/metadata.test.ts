@@ -188,6 +188,8 @@ describe("ListOffsets", () => {
       [11, -7]
     ] as const) {
       deepStrictEqual(await offsetOf(client, version, timestamp), [35, -1, -1])
+      // What is asked is looked at before where.
+      deepStrictEqual(await offsetOf(client, version, timestamp, { partitionIndex: 9 }), [35, -1, -1])
     }
   })
   test("epochs, unknown topics and partitions, rights, a partition asked for twice", async () => {
@@ -229,10 +231,20 @@ describe("ListOffsets", () => {
     log.leaderEpoch = 1
     log.append(makeBatch(["a"], { timestamps: [10] }), 1)
     log.leaderEpoch = 4
+    // A partition stands once in a request: what is asked of the first one's start and end is asked apart.
     const partitions = [
       { partitionIndex: 0, timestamp: 10 },
       { partitionIndex: 1, timestamp: -1 }
     ]
+    const epochOf = async (timestamp: number, version = 11) => {
+      const asked = { replicaId: -1, topics: [{ name: "t", partitions: [{ partitionIndex: 0, timestamp }] }] }
+      return (await new TestClient(broker).call(listOffsets, version, asked)).topics[0]?.partitions[0]?.leaderEpoch
+    }
+    deepStrictEqual([await epochOf(-1), await epochOf(-2), await epochOf(-3), await epochOf(-4)], [4, 1, 1, 1])
+    // Of a log without records: its own.
+    log.logStartOffset = 1
+    deepStrictEqual([await epochOf(-2), await epochOf(-5), await epochOf(-6)], [4, -1, -1])
+    log.logStartOffset = 0
     const request = { replicaId: -1, topics: [{ name: "t", partitions }] }
     const answer = await new TestClient(broker).call(listOffsets, 4, request)
     deepStrictEqual(

@@ -9,6 +9,7 @@ import {
   initProducerId,
   listOffsets,
   metadata,
+  offsetForLeaderEpoch,
   produce
 } from "../wire/apis.ts"
 import type { Api, RequestOf } from "../wire/schema.ts"
@@ -19,6 +20,7 @@ import { handleFindCoordinator } from "./find-coordinator.ts"
 import { handleInitProducerId } from "./init-producer-id.ts"
 import { handleListOffsets } from "./list-offsets.ts"
 import { handleMetadata } from "./metadata.ts"
+import { handleOffsetForLeaderEpoch } from "./offset-for-leader-epoch.ts"
 import { handleProduce } from "./produce.ts"
 
 /** Answers a request by completing its exchange, at once or later. Borrows the request's bytes until it returns. */
@@ -36,6 +38,7 @@ serve(findCoordinator, handleFindCoordinator)
 serve(apiVersions, handleApiVersions)
 serve(initProducerId, handleInitProducerId)
 serve(describeProducers, handleDescribeProducers)
+serve(offsetForLeaderEpoch, handleOffsetForLeaderEpoch)
 
 export function handle(exchange: Exchange, request: unknown, broker: Broker): void {
   const handler = handlers.get(exchange.api.key)

@@ -4,10 +4,17 @@
  *
  * Source: KIP-110; apache/kafka KafkaApis.handleFetchRequest.
  */
-import { CODEC_ZSTD, recordBatch } from "../../../core/mod.ts"
+import { CODEC_ZSTD, type ReadResult, recordBatch } from "../../../core/mod.ts"
 
 /** The first version of Fetch whose client is sure to know zstd. */
 export const ZSTD_FROM = 10
+
+/** What of a reading a client of that version can read. */
+export function readableBy<Reading extends ReadResult>(version: number, reading: Reading): Reading {
+  if (version >= ZSTD_FROM) return reading
+  const size = bytesWithoutZstd(reading.bytes)
+  return size === reading.bytes.length ? reading : { ...reading, bytes: reading.bytes.subarray(0, size) }
+}
 
 /** Bytes of the whole batches at the front of `bytes` before the first that this broker gathered and compressed. */
 export function bytesWithoutZstd(bytes: Uint8Array): number {

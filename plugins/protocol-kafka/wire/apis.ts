@@ -9,10 +9,21 @@ import { findCoordinator } from "./messages/find-coordinator.ts"
 import { initProducerId } from "./messages/init-producer-id.ts"
 import { listOffsets } from "./messages/list-offsets.ts"
 import { metadata } from "./messages/metadata.ts"
+import { offsetForLeaderEpoch } from "./messages/offset-for-leader-epoch.ts"
 import { produce } from "./messages/produce.ts"
 import type { Api } from "./schema.ts"
 
-export { apiVersions, describeProducers, fetch, findCoordinator, initProducerId, listOffsets, metadata, produce }
+export {
+  apiVersions,
+  describeProducers,
+  fetch,
+  findCoordinator,
+  initProducerId,
+  listOffsets,
+  metadata,
+  offsetForLeaderEpoch,
+  produce
+}
 
 /** In the order of their keys. */
 export const APIS: ReadonlyArray<Api> = [
@@ -23,6 +34,7 @@ export const APIS: ReadonlyArray<Api> = [
   findCoordinator,
   apiVersions,
   initProducerId,
+  offsetForLeaderEpoch,
   describeProducers
 ]
 

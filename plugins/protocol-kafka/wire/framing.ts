@@ -170,7 +170,7 @@ export function beginResponse(writer: Writer, api: Api, apiVersion: number, corr
   return start
 }
 
-/** Fills in the size of the frame that was opened at `start`. */
-export function endFrame(writer: Writer, start: number): void {
-  writer.setInt32(start, writer.position - start - SIZE_BYTES)
+/** Fills in the size of the frame that was opened at `start`; `viewBytes` of it do not stand in the writer's own buffer. */
+export function endFrame(writer: Writer, start: number, viewBytes = 0): void {
+  writer.setInt32(start, writer.position - start - SIZE_BYTES + viewBytes)
 }

@@ -128,16 +128,17 @@ export class Writer {
   recordsSized(source: RecordsSource, compact: boolean): void {
     if ("bytes" in source) {
       this.size(source.end - source.start, compact)
-      this.#copy(source)
+      this.view(source)
       return
     }
     let size = 0
     for (const view of source) size += view.end - view.start
     this.size(size, compact)
-    for (const view of source) this.#copy(view)
+    for (const view of source) this.view(view)
   }
 
-  #copy(view: RecordsView): void {
+  /** Puts stored batches where the writer stands. */
+  protected view(view: RecordsView): void {
     const at = this.reserve(view.end - view.start)
     this.bytes.set(view.bytes.subarray(view.start, view.end), at)
   }

@@ -30,6 +30,10 @@ export const BRIDGE_PREFIX = encoder.encode("br")
 /** From where on the log of a partition in memory begins the next time: tenant (4 bytes), topic id, a zero byte, partition (4 bytes). */
 export const LOG_OFFSET_PREFIX = encoder.encode("lo")
 
+/** Kafka's consumer groups: tenant (4 bytes), group id; and what they have committed: the same with the id's length before it, topic id, partition. */
+export const KAFKA_GROUP_PREFIX = encoder.encode("kg")
+export const KAFKA_OFFSET_PREFIX = encoder.encode("ko")
+
 /** Every prefix that core uses or has kept. */
 export const KEY_PREFIXES: ReadonlyArray<Uint8Array> = [
   RETAINED_PREFIX,
@@ -44,7 +48,9 @@ export const KEY_PREFIXES: ReadonlyArray<Uint8Array> = [
   TOKEN_PREFIX,
   BAN_LOG_PREFIX,
   BRIDGE_PREFIX,
-  LOG_OFFSET_PREFIX
+  LOG_OFFSET_PREFIX,
+  KAFKA_GROUP_PREFIX,
+  KAFKA_OFFSET_PREFIX
 ]
 
 /** The first key behind all that begin with `prefix`, whose last byte is below 255. */

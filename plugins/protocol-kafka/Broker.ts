@@ -14,6 +14,7 @@ import type {
 } from "../../core/mod.ts"
 import type { Connection } from "./Connection.ts"
 import type { Counts } from "./Counts.ts"
+import type { GroupLink } from "./groups/GroupLink.ts"
 import type { Settings } from "./options.ts"
 import type { Writer } from "./wire/writer.ts"
 
@@ -31,6 +32,8 @@ export interface Broker {
   readonly access: AccessShape
   readonly clock: ClockShape
   readonly turn: TurnShape
+  /** Consumer groups, wherever their owner is. */
+  readonly groups: GroupLink
   readonly settings: Settings
   readonly counts: Counts
   /** The one broker that Metadata names. */

@@ -118,8 +118,18 @@ describe("ApiVersions", () => {
         [1, 4, 18],
         [2, 1, 11],
         [3, 0, 13],
+        [8, 2, 10],
+        [9, 1, 10],
         [10, 0, 6],
-        [18, 0, 4]
+        [11, 0, 9],
+        [12, 0, 4],
+        [13, 0, 5],
+        [14, 0, 5],
+        [15, 0, 6],
+        [16, 0, 5],
+        [18, 0, 4],
+        [42, 0, 2],
+        [47, 0, 0]
       ]
     )
   })
@@ -147,7 +157,7 @@ describe("output", () => {
     await quick.call(metadata, 5, { topics: [{ name: "t" }] })
     slow.connection.drain()
     const [frame = new Uint8Array(0)] = slow.received()
-    equal(decodeAnswer(apiVersions, 0, frame).body.apiKeys.length, 6)
+    equal(decodeAnswer(apiVersions, 0, frame).body.apiKeys.length, 16)
   })
   test("while the peer takes nothing no further request is begun, and reading stops", async () => {
     const broker = makeTestBroker()
@@ -217,7 +227,7 @@ describe("ends", () => {
     ["a frame above the bound", Uint8Array.fromHex("7fffffff"), "frame_size"],
     ["a frame smaller than a header", Uint8Array.fromHex("00000004"), "frame_size"],
     ["an unknown API", rawFrame(999, 0, "ffff"), "unknown_api"],
-    ["an API that is not served", rawFrame(11, 5, "ffff"), "unknown_api"],
+    ["an API that is not served", rawFrame(24, 3, "ffff"), "unknown_api"],
     ["a version that is not served", rawFrame(1, 3, "ffff"), "unsupported_version"],
     ["a header cut short", rawFrame(3, 9, "0010 61"), "malformed_header"],
     ["a body cut short", rawFrame(3, 5, "ffff 00000001 0005"), "malformed_body"],

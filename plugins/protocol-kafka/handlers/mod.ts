@@ -2,10 +2,14 @@
 import type { Broker } from "../Broker.ts"
 import type { Exchange } from "../Exchange.ts"
 import { apiVersions, fetch, findCoordinator, listOffsets, metadata, produce } from "../wire/apis.ts"
+import * as groupApis from "../wire/group-apis.ts"
 import type { Api, RequestOf } from "../wire/schema.ts"
 import { handleApiVersions } from "./api-versions.ts"
 import { handleFetch } from "./fetch.ts"
 import { handleFindCoordinator } from "./find-coordinator.ts"
+import { handleDeleteGroups, handleDescribeGroups, handleListGroups } from "./group-admin.ts"
+import { handleHeartbeat, handleJoinGroup, handleLeaveGroup, handleSyncGroup } from "./group-members.ts"
+import { handleOffsetCommit, handleOffsetDelete, handleOffsetFetch } from "./group-offsets.ts"
 import { handleListOffsets } from "./list-offsets.ts"
 import { handleMetadata } from "./metadata.ts"
 import { handleProduce } from "./produce.ts"
@@ -23,6 +27,16 @@ serve(listOffsets, handleListOffsets)
 serve(metadata, handleMetadata)
 serve(findCoordinator, handleFindCoordinator)
 serve(apiVersions, handleApiVersions)
+serve(groupApis.offsetCommit, handleOffsetCommit)
+serve(groupApis.offsetFetch, handleOffsetFetch)
+serve(groupApis.joinGroup, handleJoinGroup)
+serve(groupApis.heartbeat, handleHeartbeat)
+serve(groupApis.leaveGroup, handleLeaveGroup)
+serve(groupApis.syncGroup, handleSyncGroup)
+serve(groupApis.describeGroups, handleDescribeGroups)
+serve(groupApis.listGroups, handleListGroups)
+serve(groupApis.deleteGroups, handleDeleteGroups)
+serve(groupApis.offsetDelete, handleOffsetDelete)
 
 export function handle(exchange: Exchange, request: unknown, broker: Broker): void {
   const handler = handlers.get(exchange.api.key)

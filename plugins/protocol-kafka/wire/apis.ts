@@ -2,6 +2,7 @@
  * The table of APIs that this broker speaks: what ApiVersions advertises and what a request is looked up in. Another API is one
  * more line here, one more file in messages/ and one more handler.
  */
+import { GROUP_APIS } from "./group-apis.ts"
 import { apiVersions } from "./messages/api-versions.ts"
 import { fetch } from "./messages/fetch.ts"
 import { findCoordinator } from "./messages/find-coordinator.ts"
@@ -13,7 +14,15 @@ import type { Api } from "./schema.ts"
 export { apiVersions, fetch, findCoordinator, listOffsets, metadata, produce }
 
 /** In the order of their keys. */
-export const APIS: ReadonlyArray<Api> = [produce, fetch, listOffsets, metadata, findCoordinator, apiVersions]
+export const APIS: ReadonlyArray<Api> = [
+  produce,
+  fetch,
+  listOffsets,
+  metadata,
+  findCoordinator,
+  apiVersions,
+  ...GROUP_APIS
+].toSorted((left, right) => left.key - right.key)
 
 const byKey = new Map(APIS.map((api) => [api.key, api]))
 

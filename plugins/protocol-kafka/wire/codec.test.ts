@@ -215,6 +215,12 @@ test("text that is not UTF-8 becomes U+FFFD, a byte order mark stays", () => {
   equal(encodeHex(fields, 0, false, { a: "a\ud800" }), "000461efbfbd")
 })
 
+test("bytes that do not fit into what a writer has are written all the same", () => {
+  const writer = new Writer(1)
+  writer.bytesSized(new Uint8Array(300).fill(7), false)
+  equal(writer.bytes.subarray(0, writer.position).toHex(), `0000012c${"07".repeat(300)}`)
+})
+
 describe("round trips at every version of every message", () => {
   const messages = [
     ...APIS.flatMap((api) =>
@@ -238,7 +244,8 @@ describe("round trips at every version of every message", () => {
       flexible: version >= 1
     }))
   ]
-  test("there are all of them", () => equal(messages.length, 2 * (14 + 15 + 11 + 14 + 7 + 5) + 5))
+  test("there are all of them", () =>
+    equal(messages.length, 2 * (14 + 15 + 11 + 14 + 7 + 5 + 9 + 10 + 10 + 5 + 6 + 6 + 7 + 6 + 3 + 1) + 5))
   for (const { name, fields, version, flexible } of messages) {
     test(name, () => {
       const codec = codecFor<Fields>(fields, version, flexible)

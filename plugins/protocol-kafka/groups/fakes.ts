@@ -28,7 +28,10 @@ const ALONE: Pick<ShardShape, "index" | "count" | "ownerOfGroup" | "mailbox"> = 
 
 /** Chance that counts: ids differ, and a run is the same every time. */
 export class CountingRandom implements RandomShape {
-  #count = 0
+  #count: number
+  constructor(seed = 0) {
+    this.#count = seed * 1_000_000
+  }
   uint32(): number {
     return ++this.#count
   }
@@ -45,10 +48,11 @@ export function makeTestGroups(
   topics: Pick<TopicsShape, "find" | "findById">,
   changes: Partial<CoordinatorSettings> = {},
   store = new OrderedStore(),
-  journal: Pick<JournalShape, "submit" | "tickets"> = new MemoryJournal(time, store)
+  journal: Pick<JournalShape, "submit" | "tickets"> = new MemoryJournal(time, store),
+  seed = 0
 ): TestGroups {
   const settings = { ...v.parse(options, {}), ...changes }
-  const random = new CountingRandom()
+  const random = new CountingRandom(seed)
   const coordinator = new GroupCoordinator({ journal, store, clock: time, turn: time, random, topics }, settings)
   return { coordinator, link: new GroupLink(coordinator, ALONE), store }
 }

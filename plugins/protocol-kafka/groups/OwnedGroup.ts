@@ -99,7 +99,8 @@ export class OwnedGroup implements GroupHost, WheelTask {
       counts.refuse("group_bytes")
       return false
     }
-    if (hasRoom(bytes)) return true
+    // With what it has taken since the sum was told: a new group has not been counted at all.
+    if (hasRoom(this.bytes - this.countedBytes + bytes)) return true
     counts.refuse("total_bytes")
     return false
   }

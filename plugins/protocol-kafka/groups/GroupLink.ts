@@ -3,7 +3,7 @@
  *
  * What crosses is the request itself in the form of its API's newest version, and the answer in the same.
  */
-import type { ByteReader, Mailbox, ShardShape } from "../../../core/mod.ts"
+import { ByteReader, type Mailbox, type ShardShape } from "../../../core/mod.ts"
 import { codecFor, decodeRequest, encodeResponse, isFlexible, Reader } from "../wire/codec.ts"
 import {
   deleteGroups,
@@ -69,7 +69,15 @@ export class GroupLink {
   constructor(coordinator: GroupCoordinator, shard: Pick<ShardShape, "index" | "count" | "ownerOfGroup" | "mailbox">) {
     this.#coordinator = coordinator
     this.#shard = shard
-    this.#mailbox = shard.mailbox("protocol-kafka.groups", (from, reader) => this.#receive(from, reader))
+    // What has come before is read out within the call that opens the mailbox: it can be answered when there is one.
+    const early: Array<readonly [from: number, bytes: Uint8Array]> = []
+    let isOpen = false
+    this.#mailbox = shard.mailbox("protocol-kafka.groups", (from, reader) => {
+      if (isOpen) this.#receive(from, reader)
+      else early.push([from, reader.bytes.slice(reader.position, reader.end)])
+    })
+    isOpen = true
+    for (const [from, bytes] of early) this.#receive(from, new ByteReader().reset(bytes, 0, bytes.length))
   }
 
   get shards(): number {

@@ -148,7 +148,7 @@ for (const shards of SHARD_COUNTS) {
       const { bootstrap } = await begin(shards)
       const topic = uniqueLevel("j")
       if (broker !== undefined) await produce(broker, topic, 0, 20)
-      const one = member(bootstrap, "goes-on", topic)
+      const one = member(bootstrap, "goes-on", topic, "session.timeout.ms=30000")
       await until("all read", () => one.read().length === 20, LONG_MS)
       await until(
         "committed",

@@ -9,7 +9,7 @@
  *  - A value is sent once for all its subscribers; with nobody to hear it nothing is made but the texts, once in an interval.
  *  - What a client does is put into words only where somebody subscribes to a filter that begins with `$`.
  */
-import { type ByteReader, type Mailbox, Message, matches, type Principal, type WheelTask } from "../../../core/mod.ts"
+import { ByteReader, type Mailbox, Message, matches, type Principal, type WheelTask } from "../../../core/mod.ts"
 import type { Broker } from "../Broker.ts"
 import type { Session } from "../Session.ts"
 import { countsOf, GAUGE_NAMES } from "./broker-counts.ts"
@@ -42,7 +42,15 @@ export class SystemTopics implements WheelTask {
     this.#facts = facts
     this.#intervalMs = intervalMs
     const { shard, wheel, clock } = broker.services
-    this.#mailbox = shard.mailbox("protocol-mqtt.system", (from, reader) => this.#receive(from, reader))
+    // A start that takes long: another shard may have asked already, and is answered when there is a mailbox to answer with.
+    const early: Array<readonly [from: number, bytes: Uint8Array]> = []
+    let isOpen = false
+    this.#mailbox = shard.mailbox("protocol-mqtt.system", (from, reader) => {
+      if (isOpen) this.#receive(from, reader)
+      else early.push([from, reader.bytes.slice(reader.position, reader.end)])
+    })
+    isOpen = true
+    for (const [from, bytes] of early) this.#receive(from, new ByteReader().reset(bytes, 0, bytes.length))
     if (shard.index === 0) wheel.set(this, clock.monotonicMs() + Math.min(intervalMs, FIRST_MS))
   }
 

@@ -15,7 +15,7 @@ import { pathOf, run, type Started, start, type Tool, testWith, tools } from "..
 import { until } from "../support/until.ts"
 
 const PARTITIONS = 4
-const LONG_MS = 60_000
+const LONG_MS = 120_000
 const libraries = process.env.KAFKA_LIBS ?? ""
 const javaPath = programPath("java")
 const java: Tool =
@@ -127,7 +127,7 @@ for (const shards of SHARD_COUNTS) {
       const { bootstrap } = await begin(shards)
       const topic = uniqueLevel("j")
       if (broker !== undefined) await produce(broker, topic, 0, 8)
-      const settings = (name: string) => [`group.instance.id=${name}`, "session.timeout.ms=30000"]
+      const settings = (name: string) => [`group.instance.id=${name}`, "session.timeout.ms=120000"]
       const one = member(bootstrap, "static", topic, ...settings("a"))
       const two = member(bootstrap, "static", topic, ...settings("b"))
       await until("two each", () => one.own().length === 2 && two.own().length === 2, LONG_MS)
@@ -148,7 +148,7 @@ for (const shards of SHARD_COUNTS) {
       const { bootstrap } = await begin(shards)
       const topic = uniqueLevel("j")
       if (broker !== undefined) await produce(broker, topic, 0, 20)
-      const one = member(bootstrap, "goes-on", topic, "session.timeout.ms=30000")
+      const one = member(bootstrap, "goes-on", topic, "session.timeout.ms=120000")
       await until("all read", () => one.read().length === 20, LONG_MS)
       await until(
         "committed",

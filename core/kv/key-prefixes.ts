@@ -32,6 +32,10 @@ export const LOG_OFFSET_PREFIX = encoder.encode("lo")
 /** Idempotent producers of a partition that is kept: tenant (4 bytes), topic id, a zero byte, partition (4 bytes). */
 export const PRODUCERS_PREFIX = encoder.encode("lp")
 
+/** Kafka's consumer groups: tenant (4 bytes), group id; and what they have committed: the same with the id's length before it, topic id, partition. */
+export const KAFKA_GROUP_PREFIX = encoder.encode("kg")
+export const KAFKA_OFFSET_PREFIX = encoder.encode("ko")
+
 /** Every prefix that core uses or has kept. */
 export const KEY_PREFIXES: ReadonlyArray<Uint8Array> = [
   RETAINED_PREFIX,
@@ -47,7 +51,9 @@ export const KEY_PREFIXES: ReadonlyArray<Uint8Array> = [
   BAN_LOG_PREFIX,
   BRIDGE_PREFIX,
   LOG_OFFSET_PREFIX,
-  PRODUCERS_PREFIX
+  PRODUCERS_PREFIX,
+  KAFKA_GROUP_PREFIX,
+  KAFKA_OFFSET_PREFIX
 ]
 
 /** The first key behind all that begin with `prefix`, whose last byte is below 255. */

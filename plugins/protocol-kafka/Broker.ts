@@ -15,6 +15,7 @@ import type {
 import type { Connection } from "./Connection.ts"
 import type { Counts } from "./Counts.ts"
 import type { FetchSessions } from "./fetch-sessions/FetchSessions.ts"
+import type { GroupLink } from "./groups/GroupLink.ts"
 import type { Settings } from "./options.ts"
 import type { ResponseWriter } from "./wire/ResponseWriter.ts"
 
@@ -34,6 +35,8 @@ export interface Broker {
   readonly access: AccessShape
   readonly clock: ClockShape
   readonly turn: TurnShape
+  /** Consumer groups, wherever their owner is. */
+  readonly groups: GroupLink
   readonly settings: Settings
   readonly counts: Counts
   /** The one broker that Metadata names. */

@@ -26,6 +26,8 @@ import { Connection } from "./Connection.ts"
 import { Counts } from "./Counts.ts"
 import { FakeSocket, FakeTime } from "./fake-platform.ts"
 import { FetchSessions } from "./fetch-sessions/FetchSessions.ts"
+import { makeTestGroups } from "./groups/fakes.ts"
+import type { GroupCoordinator } from "./groups/GroupCoordinator.ts"
 import { options, type Settings } from "./options.ts"
 import { codecFor, isFlexible, Reader } from "./wire/codec.ts"
 import { endFrame, FrameReader, requestHeaderVersion, responseHeaderVersion } from "./wire/framing.ts"
@@ -152,6 +154,7 @@ export interface TestBroker extends Broker {
   readonly logs: FakeLogs
   readonly known: Map<string, TopicInfo>
   readonly logged: Array<string>
+  readonly coordinator: GroupCoordinator
 }
 
 export const TOPIC_ID = "aaaaaaaa-0000-4000-8000-000000000001"
@@ -172,13 +175,18 @@ export function makeTestBroker(
   }
   make("t", TOPIC_ID, 2)
   make("other", "bbbbbbbb-0000-4000-8000-000000000002", 1, 1)
+  const find = (tenant: number, name: string) => known.get(`${tenant}/${name}`)
+  const findById = (id: string) => [...known.values()].find((topic) => topic.id === id)
+  const { coordinator, link } = makeTestGroups(time, { find, findById }, settings)
   return {
     time,
     known,
     logged,
+    coordinator,
+    groups: link,
     topics: {
-      find: (tenant, name) => known.get(`${tenant}/${name}`),
-      findById: (id) => [...known.values()].find((topic) => topic.id === id),
+      find,
+      findById,
       list: (tenant) => [...known.values()].filter((topic) => topic.tenant === tenant),
       autoCreate: changes.autoCreate ?? true
     },
@@ -214,7 +222,7 @@ export class TestClient {
   readonly socket: FakeSocket
   readonly #receiver: SocketReceiver
   readonly broker: TestBroker
-  readonly #frames = new FrameReader(2 ** 30)
+  readonly #frames = new FrameReader(2 ** 30, 4)
   #nextCorrelation = 1
 
   constructor(broker: TestBroker, socket = new FakeSocket(), receiver?: SocketReceiver) {

@@ -3,6 +3,7 @@ import { deepStrictEqual, equal, ok } from "node:assert"
 import { describe, test } from "node:test"
 import { Context, Effect, Exit, Layer, Scope } from "effect"
 import * as v from "valibot"
+import { MemoryJournal } from "../../core/journal/MemoryJournal.ts"
 import {
   type Accept,
   Access,
@@ -30,12 +31,16 @@ import {
   Router,
   Shard,
   type ShardServices,
+  type ShardShape,
   Telemetry,
   TopicError,
   Topics,
   Turn
 } from "../../core/mod.ts"
+import { OrderedStore } from "../../core/queue/fakes.ts"
+import { makeResources } from "../../core/resources/Resources.ts"
 import { decodeAnswer, FakeSocket, makeBatch, makeTestBroker, type TestBroker, TestClient } from "./fakes.ts"
+import { CountingRandom } from "./groups/fakes.ts"
 import { plugin } from "./mod.ts"
 import { fetch, metadata, produce } from "./wire/apis.ts"
 
@@ -58,6 +63,7 @@ async function build(options: object, listen?: NetShape["listenTcp"]): Promise<B
   const announced: Array<ListenerFact> = []
   const telemetry = new MetricsRegistry()
   const unused = {} as never
+  const store = new OrderedStore()
   const listenTcp: NetShape["listenTcp"] = (address, accept) =>
     Effect.sync(() => {
       accepts.push(accept)
@@ -67,19 +73,19 @@ async function build(options: object, listen?: NetShape["listenTcp"]): Promise<B
     Context.add(Clock, broker.time),
     Context.add(Log, QUIET_LOG),
     Context.add(Turn, broker.time),
-    Context.add(Random, unused),
+    Context.add(Random, new CountingRandom()),
     Context.add(Files, unused),
     Context.add(Telemetry, telemetry),
-    Context.add(Resources, unused),
+    Context.add(Resources, makeResources().forPlugin("protocol-kafka", 0)),
     Context.add(Listeners, {
       announce: (fact) => Effect.sync(() => void announced.push(fact)),
       all: () => announced
     }),
     Context.add(NodeFacts, { id: "node-7" } as typeof NodeFacts.Service),
     Context.add(Engines, unused),
-    Context.add(KeyValueStore, unused),
+    Context.add(KeyValueStore, store),
     Context.add(MetaStore, unused),
-    Context.add(Journal, unused),
+    Context.add(Journal, new MemoryJournal(broker.time, store)),
     Context.add(Topics, {
       ...broker.topics,
       page: unused,
@@ -95,7 +101,7 @@ async function build(options: object, listen?: NetShape["listenTcp"]): Promise<B
     Context.add(Router, unused),
     Context.add(Ingress, unused),
     Context.add(Access, broker.access),
-    Context.add(Shard, unused)
+    Context.add(Shard, { index: 0, count: 1, ownerOfGroup: () => 0, mailbox: () => unused } as unknown as ShardShape)
   ) as Context.Context<ShardServices>
   const scope = Scope.makeUnsafe()
   const layer = plugin.layer(v.parse(plugin.options, options)) as Layer.Layer<never, PluginError, ShardServices>

@@ -1,9 +1,11 @@
-/** Kafka clients: produce and consume without groups, over the same logs as every other protocol. */
+/** Kafka clients: produce, consume, and share the work in groups, over the same logs as every other protocol. */
 import { Effect, Layer } from "effect"
 import {
   Access,
   Clock,
   CONTRACT_VERSION,
+  Journal,
+  KeyValueStore,
   Listeners,
   Log,
   Logs,
@@ -13,6 +15,8 @@ import {
   ProducerIds,
   type ProtocolPlugin,
   Random,
+  Resources,
+  Shard,
   Telemetry,
   type TopicError,
   type TopicInfo,
@@ -24,6 +28,10 @@ import type { Advertised, Broker } from "./Broker.ts"
 import { Connection } from "./Connection.ts"
 import { Counts } from "./Counts.ts"
 import { FetchSessions } from "./fetch-sessions/FetchSessions.ts"
+import { GroupCoordinator } from "./groups/GroupCoordinator.ts"
+import { GroupLink } from "./groups/GroupLink.ts"
+import { registerGroupMetrics } from "./groups/group-metrics.ts"
+import { groupResource } from "./groups/group-resource.ts"
 import { registerMetrics } from "./metrics.ts"
 import { options, type Settings } from "./options.ts"
 import { ErrorCode } from "./wire/error-codes.ts"
@@ -57,7 +65,8 @@ const start = (settings: Settings) =>
   Effect.gen(function* () {
     const net = yield* Net
     const listeners = yield* Listeners
-    const broker = yield* makeBroker(settings)
+    const groups = yield* startGroups(settings)
+    const broker = yield* makeBroker(settings, groups)
     yield* registerMetrics(yield* Telemetry, broker)
     // Before the listeners, so that it runs after they are gone: nobody comes while the last ones leave.
     yield* Effect.addFinalizer(() => stopConnections(broker))
@@ -80,7 +89,31 @@ const start = (settings: Settings) =>
     }
   })
 
-const makeBroker = (settings: Settings) =>
+/** Takes up the groups of this shard, and opens the way to those of the others. */
+const startGroups = (settings: Settings) =>
+  Effect.gen(function* () {
+    const topics = yield* Topics
+    const services = {
+      journal: yield* Journal,
+      store: yield* KeyValueStore,
+      clock: yield* Clock,
+      turn: yield* Turn,
+      random: yield* Random,
+      topics
+    }
+    const coordinator = new GroupCoordinator(services, settings)
+    yield* Effect.tryPromise({
+      try: () => coordinator.start(),
+      catch: (error) => new PluginError({ plugin: NAME, message: `cannot take up its consumer groups: ${error}` })
+    })
+    yield* Effect.addFinalizer(() => Effect.sync(() => coordinator.stop()))
+    yield* registerGroupMetrics(yield* Telemetry, coordinator)
+    const resources = yield* Resources
+    yield* resources.register(groupResource(coordinator, yield* Logs))
+    return new GroupLink(coordinator, yield* Shard)
+  })
+
+const makeBroker = (settings: Settings, groups: GroupLink) =>
   Effect.gen(function* () {
     const topics = yield* Topics
     const facts = yield* NodeFacts
@@ -107,6 +140,7 @@ const makeBroker = (settings: Settings) =>
       access: yield* Access,
       clock,
       turn: yield* Turn,
+      groups,
       settings,
       counts: new Counts(),
       nodeId: brokerIdOf(facts.id),

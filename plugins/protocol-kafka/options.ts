@@ -3,6 +3,7 @@ import * as v from "valibot"
 import { addressList } from "../../core/mod.ts"
 import { REQUEST_SIZE_MAX_DEFAULT } from "./wire/framing.ts"
 
+const natural = v.pipe(v.number(), v.integer(), v.minValue(0))
 const positive = v.pipe(v.number(), v.integer(), v.minValue(1))
 
 const settings = v.strictObject({
@@ -44,11 +45,34 @@ const settings = v.strictObject({
   stall_timeout_ms: v.pipe(
     v.optional(positive, 60_000),
     v.description("a connection that takes no answers for so long is closed")
+  ),
+  group_initial_rebalance_delay_ms: v.pipe(
+    v.optional(natural, 3_000),
+    v.description("how long the first members of an empty group wait for others")
+  ),
+  group_session_timeout_min_ms: v.pipe(
+    v.optional(positive, 6_000),
+    v.description("the shortest session timeout of a group's member")
+  ),
+  group_session_timeout_max_ms: v.pipe(v.optional(positive, 1_800_000), v.description("the longest one")),
+  group_size_max: v.pipe(v.optional(positive, 1_000), v.description("members of one group")),
+  group_bytes_max: v.pipe(
+    v.optional(positive, 8_388_608),
+    v.description("bytes of one group: what its members say and get, and its committed offsets")
+  ),
+  groups_bytes_max: v.pipe(v.optional(positive, 134_217_728), v.description("bytes of all groups of one shard")),
+  offsets_retention_ms: v.pipe(
+    v.optional(positive, 604_800_000),
+    v.description("committed offsets of a group that has been empty for so long are forgotten")
   )
 })
 
 export const options = v.pipe(
   settings,
+  v.check(
+    (given) => given.group_session_timeout_min_ms <= given.group_session_timeout_max_ms,
+    "group_session_timeout_min_ms: expected no more than group_session_timeout_max_ms"
+  ),
   v.check(
     ({ tcp, advertised }) => advertised === undefined || advertised.length === tcp.length,
     "advertised: expected one address for each of tcp"

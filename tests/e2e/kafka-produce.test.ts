@@ -277,9 +277,9 @@ brokerSuite("kafka produce", { config: "[topics]\npartitions = 2\n" }, (broker) 
     await client.response(77)
   })
 
-  test("FindCoordinator says honestly that there is none: 15", async () => {
+  test("FindCoordinator says honestly that there is none for transactions: 15", async () => {
     const client = await open()
-    const reader = await client.call(API.findCoordinator, 2, new Writer().text("group").int8(0).end())
+    const reader = await client.call(API.findCoordinator, 2, new Writer().text("transaction").int8(1).end())
     reader.int32()
     expect(reader.int16()).toBe(ERROR.coordinatorNotAvailable)
     reader.text()

@@ -1,4 +1,4 @@
-/** FindCoordinator: there is no coordinator of groups or transactions here yet, and the answer says so. */
+/** FindCoordinator: this node coordinates every group; there is no coordinator of transactions here yet, and the answer says so. */
 import type { Broker } from "../Broker.ts"
 import type { Exchange } from "../Exchange.ts"
 import type { findCoordinator } from "../wire/apis.ts"
@@ -14,7 +14,6 @@ const SHARE_FROM = 6
 const BATCHED_FROM = 4
 
 const MESSAGES: ReadonlyMap<number, string> = new Map([
-  [GROUP, "consumer groups are not served yet: assign partitions instead of subscribing"],
   [TRANSACTION, "transactions are not served yet: produce without a transactional id"],
   [SHARE, "share groups are not served yet"]
 ])
@@ -24,12 +23,19 @@ export function handleFindCoordinator(
   request: RequestOf<typeof findCoordinator>,
   broker: Broker
 ): void {
-  const message = MESSAGES.get(request.keyType)
-  const isValid = message !== undefined && (request.keyType !== SHARE || exchange.version >= SHARE_FROM)
-  const errorCode = isValid ? ErrorCode.COORDINATOR_NOT_AVAILABLE : ErrorCode.INVALID_REQUEST
-  const errorMessage = isValid ? message : `key type ${request.keyType} is none of this version`
-  const none = { errorCode, errorMessage, nodeId: -1, host: "", port: -1 }
+  const { keyType } = request
   const keys = exchange.version >= BATCHED_FROM ? request.coordinatorKeys : [request.key]
+  if (keyType === GROUP) {
+    const { host, port } = exchange.caller.advertised
+    const found = { errorCode: ErrorCode.NONE, errorMessage: null, nodeId: broker.nodeId, host, port }
+    exchange.complete({ ...found, coordinators: keys.map((key) => ({ ...found, key })) })
+    return
+  }
+  const message = MESSAGES.get(keyType)
+  const isValid = message !== undefined && (keyType !== SHARE || exchange.version >= SHARE_FROM)
+  const errorCode = isValid ? ErrorCode.COORDINATOR_NOT_AVAILABLE : ErrorCode.INVALID_REQUEST
+  const errorMessage = isValid ? message : `key type ${keyType} is none of this version`
+  const none = { errorCode, errorMessage, nodeId: -1, host: "", port: -1 }
   for (const _ of keys) broker.counts.error(errorCode)
   exchange.complete({ ...none, coordinators: keys.map((key) => ({ ...none, key })) })
 }

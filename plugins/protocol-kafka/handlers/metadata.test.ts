@@ -255,23 +255,40 @@ describe("ListOffsets", () => {
 })
 
 describe("FindCoordinator", () => {
-  test("there is none, for one key and for many, with a message where the version has one", async () => {
+  test("this node keeps every group, where the client's listener is announced", async () => {
     const client = new TestClient(makeTestBroker())
+    const here = [0, 1, "broker.example", 19_092]
     for (let version = 0; version <= 3; version++) {
       const answer = await client.call(findCoordinator, version, { key: "g" })
-      deepStrictEqual([answer.errorCode, answer.nodeId, answer.host, answer.port], [15, -1, "", -1])
-      equal(typeof answer.errorMessage === "string" && answer.errorMessage.length > 20, version >= 1)
+      deepStrictEqual([answer.errorCode, answer.nodeId, answer.host, answer.port], here)
+      equal(answer.errorMessage, version >= 1 ? null : "")
     }
     for (let version = 4; version <= 6; version++) {
-      const answer = await client.call(findCoordinator, version, { keyType: 1, coordinatorKeys: ["a", "b"] })
+      const answer = await client.call(findCoordinator, version, { keyType: 0, coordinatorKeys: ["a", "b"] })
       deepStrictEqual(
-        answer.coordinators.map(({ key, errorCode }) => [key, errorCode]),
+        answer.coordinators.map(({ key, errorCode, nodeId, host, port }) => [key, errorCode, nodeId, host, port]),
         [
-          ["a", 15],
-          ["b", 15]
+          ["a", ...here],
+          ["b", ...here]
         ]
       )
     }
+  })
+  test("nobody keeps transactions, and a message says so where the version has one", async () => {
+    const client = new TestClient(makeTestBroker())
+    for (let version = 1; version <= 3; version++) {
+      const answer = await client.call(findCoordinator, version, { key: "t", keyType: 1 })
+      deepStrictEqual([answer.errorCode, answer.nodeId, answer.host, answer.port], [15, -1, "", -1])
+      equal(typeof answer.errorMessage === "string" && answer.errorMessage.length > 20, true)
+    }
+    const { coordinators } = await client.call(findCoordinator, 6, { keyType: 1, coordinatorKeys: ["a", "b"] })
+    deepStrictEqual(
+      coordinators.map(({ key, errorCode }) => [key, errorCode]),
+      [
+        ["a", 15],
+        ["b", 15]
+      ]
+    )
   })
   test("a key type that is none of the version's", async () => {
     const client = new TestClient(makeTestBroker())

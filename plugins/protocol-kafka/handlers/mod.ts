@@ -12,11 +12,15 @@ import {
   offsetForLeaderEpoch,
   produce
 } from "../wire/apis.ts"
+import * as groupApis from "../wire/group-apis.ts"
 import type { Api, RequestOf } from "../wire/schema.ts"
 import { handleApiVersions } from "./api-versions.ts"
 import { handleDescribeProducers } from "./describe-producers.ts"
 import { handleFetch } from "./fetch.ts"
 import { handleFindCoordinator } from "./find-coordinator.ts"
+import { handleDeleteGroups, handleDescribeGroups, handleListGroups } from "./group-admin.ts"
+import { handleHeartbeat, handleJoinGroup, handleLeaveGroup, handleSyncGroup } from "./group-members.ts"
+import { handleOffsetCommit, handleOffsetDelete, handleOffsetFetch } from "./group-offsets.ts"
 import { handleInitProducerId } from "./init-producer-id.ts"
 import { handleListOffsets } from "./list-offsets.ts"
 import { handleMetadata } from "./metadata.ts"
@@ -39,6 +43,16 @@ serve(apiVersions, handleApiVersions)
 serve(initProducerId, handleInitProducerId)
 serve(describeProducers, handleDescribeProducers)
 serve(offsetForLeaderEpoch, handleOffsetForLeaderEpoch)
+serve(groupApis.offsetCommit, handleOffsetCommit)
+serve(groupApis.offsetFetch, handleOffsetFetch)
+serve(groupApis.joinGroup, handleJoinGroup)
+serve(groupApis.heartbeat, handleHeartbeat)
+serve(groupApis.leaveGroup, handleLeaveGroup)
+serve(groupApis.syncGroup, handleSyncGroup)
+serve(groupApis.describeGroups, handleDescribeGroups)
+serve(groupApis.listGroups, handleListGroups)
+serve(groupApis.deleteGroups, handleDeleteGroups)
+serve(groupApis.offsetDelete, handleOffsetDelete)
 
 export function handle(exchange: Exchange, request: unknown, broker: Broker): void {
   const handler = handlers.get(exchange.api.key)

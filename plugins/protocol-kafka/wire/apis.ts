@@ -2,6 +2,7 @@
  * The table of APIs that this broker speaks: what ApiVersions advertises and what a request is looked up in. Another API is one
  * more line here, one more file in messages/ and one more handler.
  */
+import { GROUP_APIS } from "./group-apis.ts"
 import { apiVersions } from "./messages/api-versions.ts"
 import { describeProducers } from "./messages/describe-producers.ts"
 import { fetch } from "./messages/fetch.ts"
@@ -35,8 +36,9 @@ export const APIS: ReadonlyArray<Api> = [
   apiVersions,
   initProducerId,
   offsetForLeaderEpoch,
-  describeProducers
-]
+  describeProducers,
+  ...GROUP_APIS
+].toSorted((left, right) => left.key - right.key)
 
 const byKey = new Map(APIS.map((api) => [api.key, api]))
 

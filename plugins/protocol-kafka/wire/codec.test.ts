@@ -215,6 +215,12 @@ test("text that is not UTF-8 becomes U+FFFD, a byte order mark stays", () => {
   equal(encodeHex(fields, 0, false, { a: "a\ud800" }), "000461efbfbd")
 })
 
+test("bytes that do not fit into what a writer has are written all the same", () => {
+  const writer = new Writer(1)
+  writer.bytesSized(new Uint8Array(300).fill(7), false)
+  equal(writer.bytes.subarray(0, writer.position).toHex(), `0000012c${"07".repeat(300)}`)
+})
+
 describe("round trips at every version of every message", () => {
   const messages = [
     ...APIS.flatMap((api) =>

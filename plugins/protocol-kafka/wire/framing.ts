@@ -33,6 +33,7 @@ export class FrameReader {
   start = 0
   end = 0
 
+  readonly #sizeMin: number
   readonly #sizeMax: number
   #chunk: Uint8Array = NOTHING
   #position = 0
@@ -43,7 +44,9 @@ export class FrameReader {
   readonly #prefix = new Uint8Array(SIZE_BYTES)
   #prefixEnd = 0
 
-  constructor(requestSizeMax: number) {
+  /** Frames of `sizeMin` to `requestSizeMax` bytes; the least is a request. */
+  constructor(requestSizeMax: number, sizeMin = HEADER_SIZE_MIN) {
+    this.#sizeMin = sizeMin
     this.#sizeMax = requestSizeMax
   }
 
@@ -85,7 +88,7 @@ export class FrameReader {
   }
 
   #checked(size: number): number {
-    if (size < HEADER_SIZE_MIN || size > this.#sizeMax) throw new MalformedMessage("a frame of impossible size")
+    if (size < this.#sizeMin || size > this.#sizeMax) throw new MalformedMessage("a frame of impossible size")
     return size
   }
 

@@ -1,7 +1,7 @@
 /**
  * Bytes that are not ours: requests recorded from real clients (tests/support/record-kafka-requests.ts), and every message at every
- * version as kafka-python reads it by Apache's own descriptions (tests/support/record-kafka-vectors.ts), or Apache's own classes do
- * (tests/support/record-kafka-producer-vectors.ts).
+ * version as kafka-python reads it by Apache's own descriptions (tests/support/record-kafka-vectors.ts), or as Apache's own classes do
+ * (tests/support/record-kafka-producer-vectors.ts, record-group-vectors.ts, record-group-requests.ts).
  */
 import { deepStrictEqual, equal, ok } from "node:assert"
 import { describe, test } from "node:test"
@@ -9,6 +9,8 @@ import { APIS, apiOf } from "./apis.ts"
 import { codecFor, isFlexible } from "./codec.ts"
 import { decodeRequestHeader, requestHeaderVersion } from "./framing.ts"
 import vectors from "./golden/apache-schemas.golden.json" with { type: "json" }
+import groupClients from "./golden/group-clients.golden.json" with { type: "json" }
+import groups from "./golden/group-schemas.golden.json" with { type: "json" }
 import producers from "./golden/producers.golden.json" with { type: "json" }
 import clients from "./golden/real-clients.golden.json" with { type: "json" }
 import { comparable } from "./message-arbitrary.ts"
@@ -25,7 +27,7 @@ interface Row {
 }
 
 describe("requests of real clients", () => {
-  const rows: ReadonlyArray<Row & { readonly client: string }> = clients
+  const rows: ReadonlyArray<Row & { readonly client: string }> = [...clients, ...groupClients]
   rows.forEach((row, index) => {
     test(`${index}: ${row.client} ${row.message} ${row.version}`, () => {
       const bytes = Uint8Array.fromHex(row.hex)
@@ -47,13 +49,20 @@ describe("requests of real clients", () => {
     })
   })
   test("three clients, six APIs", () => {
-    equal(new Set(rows.map((row) => row.client)).size, 3)
-    equal(new Set(rows.map((row) => row.message)).size, 6)
+    equal(new Set(clients.map((row) => row.client)).size, 3)
+    equal(new Set(clients.map((row) => row.message)).size, 6)
+  })
+})
+
+describe("requests of groups", () => {
+  test("three clients, ten APIs", () => {
+    equal(new Set(groupClients.map((row) => row.client)).size, 3)
+    equal(new Set(groupClients.map((row) => row.message)).size, 10)
   })
 })
 
 describe("messages as Apache describes them", () => {
-  const rows: ReadonlyArray<Row> = [...vectors, ...producers]
+  const rows: ReadonlyArray<Row> = [...vectors, ...producers, ...groups]
   for (const api of APIS) {
     for (const side of ["request", "response"] as const) {
       const name = `${api.name}${side === "request" ? "Request" : "Response"}`

@@ -122,7 +122,9 @@ export class Writer {
 
   bytesSized(value: Uint8Array, compact: boolean): void {
     this.size(value.length, compact)
-    this.bytes.set(value, this.reserve(value.length))
+    // The room first: it may lie in a new buffer.
+    const at = this.reserve(value.length)
+    this.bytes.set(value, at)
   }
 
   recordsSized(source: RecordsSource, compact: boolean): void {

@@ -26,11 +26,14 @@ export type { Mailbox, MailReceiver } from "./link/Mailboxes.ts"
 export * from "./log/Engines.ts"
 export {
   type AppendResult,
+  type DeleteResult,
+  HIGH_WATERMARK,
   Logs,
   type LogsShape,
   type LogWaiter,
   NOT_AVAILABLE,
   OUT_OF_RANGE,
+  type PartitionSize,
   type PartitionState,
   type ReadResult
 } from "./log/Logs.ts"
@@ -66,7 +69,9 @@ export { isWellFormedUtf8 } from "./router/utf8.ts"
 export { HOSTED_PREFIX, type HostedClient, HostedClients, type HostedClientsShape } from "./shard/HostedClients.ts"
 export { Shard, type ShardShape } from "./shard/Shard.ts"
 export * from "./telemetry/mod.ts"
+export type { ConfigType } from "./topics/config-values.ts"
 export { isKafkaTopicName, nameOfTopic, topicOfName } from "./topics/default-binding.ts"
+export { type ConfigSynonym, type DescribedConfig, describedConfigs } from "./topics/described-configs.ts"
 export {
   type FilterLevels,
   filterCovers,
@@ -75,6 +80,15 @@ export {
   levelsCover,
   levelsOverlap
 } from "./topics/filter-relations.ts"
-export type { TopicInfo, TopicOrigin } from "./topics/TopicInfo.ts"
-export { TopicError, Topics, type TopicsShape } from "./topics/Topics.ts"
+export type { TopicDefault, TopicInfo, TopicOrigin } from "./topics/TopicInfo.ts"
+export {
+  type ConfigOperation,
+  type NewTopic,
+  type TopicAlteration,
+  TopicError,
+  Topics,
+  type TopicsShape
+} from "./topics/Topics.ts"
+export { configsOfRule, PARTITIONS_MAX } from "./topics/topic-alteration.ts"
+export { TOPIC_CONFIGS, topicConfigOf } from "./topics/topic-configs.ts"
 export { settingsOf, type TopicConfigs, type TopicSettings } from "./topics/topic-settings.ts"

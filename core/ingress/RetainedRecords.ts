@@ -1,9 +1,9 @@
 /** The stored form of a retained message: one record batch of one record, with the topic name as its key. */
 import { assert } from "../assert.ts"
 import { deliveryHeaders, deliveryHeadersCount } from "../log/delivery-headers.ts"
-import { RECORD_BYTES_MAX } from "../log/PartitionLog.ts"
 import { RecordBatchBuilder } from "../log/RecordBatchBuilder.ts"
 import { RecordCursor } from "../log/RecordCursor.ts"
+import { RECORD_BYTES_MAX } from "../log/spare-builders.ts"
 import type { Message } from "./Message.ts"
 import { fillFromRecord } from "./record-message.ts"
 

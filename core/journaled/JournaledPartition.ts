@@ -13,6 +13,7 @@ import {
   type OffsetAndTimestamp,
   type Partition,
   type PartitionKey,
+  type PartitionLimits,
   type PartitionOptions,
   READ_ONLY
 } from "../log/Engines.ts"
@@ -199,6 +200,11 @@ export class JournaledPartition implements Partition {
     this.storedBytes = Math.max(0, this.storedBytes - bytes)
     await committed
     return this.logStartOffset
+  }
+
+  /** The next checkpoint applies them. */
+  relimit(limits: PartitionLimits): void {
+    if (this.options !== undefined) this.options = { ...this.options, limits }
   }
 
   async truncateTo(offset: number): Promise<number> {

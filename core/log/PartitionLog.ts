@@ -20,9 +20,10 @@ import type { TopicInfo } from "../topics/TopicInfo.ts"
 import { BatchCompressor } from "./BatchCompressor.ts"
 import { Commits } from "./Commits.ts"
 import { deliveryHeaders, deliveryHeadersCount } from "./delivery-headers.ts"
-import { BACKLOG, DISK_FULL, FAILED, type Partition } from "./Engines.ts"
-import { RecordBatchBuilder } from "./RecordBatchBuilder.ts"
+import { BACKLOG, DISK_FULL, FAILED, type Partition, type PartitionLimits } from "./Engines.ts"
+import type { RecordBatchBuilder } from "./RecordBatchBuilder.ts"
 import type { OffsetReservation } from "./ReservedOffsets.ts"
+import { giveBuilderBack, takeBuilder } from "./spare-builders.ts"
 
 /** A gathered batch is sealed at this size. */
 export const GATHERED_BYTES_MAX = 32_768
@@ -30,12 +31,6 @@ export const GATHERED_BYTES_MAX = 32_768
 export const GATHERED_RECORDS_MAX = 250
 /** How long a reader that waits at the end lets a batch grow. */
 export const LINGER_MS = 10
-
-/** One message may be as large as a packet may be; a batch with such a record is sealed at once. */
-export const RECORD_BYTES_MAX = 536_870_912
-/** Builders kept for the next batch, whichever partition it is for: a partition that gathers nothing holds none. */
-const SPARE_BUILDERS_MAX = 64
-const spareBuilders: Array<RecordBatchBuilder> = []
 
 /** Told when records became readable, and when none will be any more. */
 export interface PartitionWaiter {
@@ -60,7 +55,7 @@ export interface PartitionLogParts {
 let writes = 0
 
 export class PartitionLog implements TurnTask {
-  readonly topic: TopicInfo
+  topic: TopicInfo
   readonly partition: number
   readonly isJournaled: boolean
   /**
@@ -95,10 +90,9 @@ export class PartitionLog implements TurnTask {
   #askAt = Number.POSITIVE_INFINITY
   /** Undefined in mode memory. */
   readonly #commits: Commits | undefined
-  /** Undefined where gathered batches stay as they are. */
-  readonly #compressor: BatchCompressor | undefined
-  /** Undefined in mode memory. */
   readonly #room: Pick<StorageBudgetShape, "refusal"> | undefined
+  /** Undefined where gathered batches stay as they are. */
+  #compressor: BatchCompressor | undefined
   #endOffset: number
   #isSealDue = false
   /** How often the engine has lost what it had not committed. */
@@ -159,7 +153,7 @@ export class PartitionLog implements TurnTask {
   takeUnsafe(message: Message): number {
     const full = this.#room?.refusal ?? 0
     if (full !== 0) return full
-    const builder = (this.#builder ??= spareBuilders.pop() ?? new RecordBatchBuilder(RECORD_BYTES_MAX))
+    const builder = (this.#builder ??= takeBuilder())
     const offset = this.#endOffset + builder.recordCount
     if (offset >= this.#askAt && !this.#mayEndAt(offset + 1)) return BACKLOG
     const extra = deliveryHeaders(message.qos, message.retain)
@@ -208,6 +202,18 @@ export class PartitionLog implements TurnTask {
     this.seal()
   }
 
+  /** Its topic is kept as this says from now on, within these bounds; `compressor` as in {@link PartitionLogParts}. */
+  alter(topic: TopicInfo, limits: PartitionLimits, compressor: BatchCompressor): void {
+    this.topic = topic
+    this.#compressor = topic.compression === "zstd" ? compressor : undefined
+    this.#engine.relimit?.(limits)
+  }
+
+  /** See {@link Partition.deleteBefore}. */
+  deleteBefore(offset: number): Promise<number> {
+    return this.#counted(this.#engine.deleteBefore(offset))
+  }
+
   /** Appends a client's batch as it was sent; returns its base offset, or why not. */
   appendUnsafe(bytes: Uint8Array, start: number, end: number, recordCount: number): number {
     const refusal = this.seal()
@@ -235,7 +241,7 @@ export class PartitionLog implements TurnTask {
     this.#builder = undefined
     const length = this.#compressor === undefined ? builder.finish() : this.#compressor.finish(builder)
     const baseOffset = this.#append(builder.bytes, 0, length, records)
-    giveBack(builder)
+    giveBuilderBack(builder)
     if (baseOffset < 0) {
       this.refusedRecords += records
       this.#commits?.refused(baseOffset, this.#engine.highWatermark)
@@ -289,7 +295,7 @@ export class PartitionLog implements TurnTask {
     if (builder !== undefined) {
       this.refusedRecords += builder.recordCount
       this.#builder = undefined
-      giveBack(builder)
+      giveBuilderBack(builder)
     }
     this.#endOffset = this.#engine.logEndOffset
     this.#commits?.lost(refusal === DISK_FULL ? DISK_FULL : FAILED, this.#engine.highWatermark)
@@ -391,9 +397,4 @@ export class PartitionLog implements TurnTask {
     const waiters = this.#waiters
     if (waiters !== undefined) for (const waiter of waiters) waiter.partitionAdvanced(this)
   }
-}
-
-function giveBack(builder: RecordBatchBuilder): void {
-  builder.reset()
-  if (spareBuilders.length < SPARE_BUILDERS_MAX) spareBuilders.push(builder)
 }

@@ -8,14 +8,16 @@ import type { TopicInfo } from "../topics/TopicInfo.ts"
 import type { OffsetAndTimestamp } from "./Engines.ts"
 import {
   type AppendResult,
+  type DeleteResult,
   type LogsShape,
   type LogWaiter,
   NOT_AVAILABLE,
   type PartitionLeader,
+  type PartitionSize,
   type PartitionState,
   type ReadResult
 } from "./Logs.ts"
-import { appendResult, readFrom, readPieces, stateOf, whenCommitted } from "./local-answers.ts"
+import { appendResult, deletedBefore, readFrom, readPieces, sizeOf, stateOf, whenCommitted } from "./local-answers.ts"
 import type { PartitionLog, PartitionWaiter } from "./PartitionLog.ts"
 
 const EMPTY = new Uint8Array(0)
@@ -104,6 +106,13 @@ export class ShardLogs implements LogsShape {
       const found = await this.#withLogOf(facts as PartitionFacts, (log) => log?.offsetForTimestamp(value))
       return { facts: found ?? null }
     })
+    port.answer("partition.delete", async (_from, { facts }) => {
+      const { offset } = facts as PartitionFacts
+      return { facts: await this.#withLogOf(facts as PartitionFacts, (log) => deletedBefore(log, offset)) }
+    })
+    port.answer("partition.size", async (_from, { facts }) => ({
+      facts: await this.#withLogOf(facts as PartitionFacts, sizeOf)
+    }))
     port.handle(CHANNEL_PARTITION, (from, reader) => {
       const kind = reader.uint8()
       const id = reader.uint53()
@@ -173,6 +182,20 @@ export class ShardLogs implements LogsShape {
     const facts: PartitionFacts = { topicId: topic.id, partition, offset: 0, value: timestamp }
     const answer = await this.#port.call(owner, "partition.time", { facts })
     return (answer.facts as OffsetAndTimestamp | null) ?? undefined
+  }
+
+  async deleteBefore(topic: TopicInfo, partition: number, offset: number): Promise<DeleteResult> {
+    const owner = this.#topics.ownerOf(topic, partition)
+    if (owner === this.#port.shard) return this.#withLog(topic, partition, (log) => deletedBefore(log, offset))
+    const facts: PartitionFacts = { topicId: topic.id, partition, offset, value: 0 }
+    return (await this.#port.call(owner, "partition.delete", { facts })).facts as DeleteResult
+  }
+
+  size(topic: TopicInfo, partition: number): PartitionSize | Promise<PartitionSize> {
+    const owner = this.#topics.ownerOf(topic, partition)
+    if (owner === this.#port.shard) return this.#withLog(topic, partition, sizeOf)
+    const facts: PartitionFacts = { topicId: topic.id, partition, offset: 0, value: 0 }
+    return this.#port.call(owner, "partition.size", { facts }).then((answer) => answer.facts as PartitionSize)
   }
 
   watch(topic: TopicInfo, partition: number, offset: number, waiter: LogWaiter): () => void {

@@ -86,6 +86,9 @@ const REFUSALS = {
   moving: ["conflict", "topic-moving"],
   "not-moving": ["conflict", "topic-not-moving"],
   "move-refused": ["refused", "topic-move-refused"],
+  "invalid-config": ["invalid", "topic-config-invalid"],
+  "invalid-partitions": ["invalid", "topic-partitions-invalid"],
+  "alter-refused": ["refused", "topic-alter-refused"],
   "meta-store": ["unavailable", "meta-store-unavailable"]
 } as const satisfies Record<TopicError["reason"], readonly [ResourceError["reason"], string]>
 

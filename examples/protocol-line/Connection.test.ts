@@ -65,7 +65,16 @@ function connect(given: v.InferInput<typeof options> = {}, replaced: Partial<Ser
       replayRetained: () => {},
       walkRetained: () => ({ isDone: true, next: (_room, _visit, done) => done(), close: () => {} })
     },
-    logs: { append: never, state: never, leader: never, read: never, offsetForTimestamp: never, watch: never },
+    logs: {
+      append: never,
+      state: never,
+      leader: never,
+      read: never,
+      offsetForTimestamp: never,
+      deleteBefore: never,
+      size: never,
+      watch: never
+    },
     router: {
       subscribeUnsafe: (subscription) => {
         subscriptions.push(subscription)
@@ -103,6 +112,9 @@ function connect(given: v.InferInput<typeof options> = {}, replaced: Partial<Ser
       list: () => [],
       page: () => [],
       create: never,
+      plan: never,
+      alter: never,
+      defaultsOf: never,
       delete: never,
       ensure: never,
       autoCreate: true
@@ -336,7 +348,8 @@ test("a read that fails is answered, and the next command is taken", async () =>
     mode: "memory",
     origin: "kafka"
   } as const
-  const logs = { append: never, state: never, leader: never, offsetForTimestamp: never, watch: never }
+  const questions = { state: never, leader: never, offsetForTimestamp: never, size: never, watch: never }
+  const logs = { ...questions, append: never, deleteBefore: never }
   const client = connect(
     {},
     {
@@ -346,6 +359,9 @@ test("a read that fails is answered, and the next command is taken", async () =>
         list: never,
         page: never,
         create: never,
+        plan: never,
+        alter: never,
+        defaultsOf: never,
         delete: never,
         ensure: never,
         autoCreate: true

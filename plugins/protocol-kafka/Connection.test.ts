@@ -2,7 +2,7 @@
 import { deepStrictEqual, equal, ok } from "node:assert"
 import { describe, test } from "node:test"
 import { decodeAnswer, makeBatch, makeTestBroker, recordsOf, TestClient } from "./fakes.ts"
-import { apiVersions, fetch, listOffsets, metadata, produce } from "./wire/apis.ts"
+import { APIS, apiVersions, fetch, listOffsets, metadata, produce } from "./wire/apis.ts"
 import { Writer } from "./wire/writer.ts"
 
 const software = { clientSoftwareName: "test", clientSoftwareVersion: "1.0" }
@@ -119,7 +119,22 @@ describe("ApiVersions", () => {
         [2, 1, 11],
         [3, 0, 13],
         [10, 0, 6],
-        [18, 0, 4]
+        [18, 0, 4],
+        [19, 2, 7],
+        [20, 1, 6],
+        [21, 0, 2],
+        [32, 1, 4],
+        [33, 0, 2],
+        [35, 1, 5],
+        [37, 0, 3],
+        [43, 0, 2],
+        [44, 0, 1],
+        [46, 0, 0],
+        [48, 0, 1],
+        [49, 0, 1],
+        [60, 0, 2],
+        [74, 0, 1],
+        [75, 0, 0]
       ]
     )
   })
@@ -147,7 +162,7 @@ describe("output", () => {
     await quick.call(metadata, 5, { topics: [{ name: "t" }] })
     slow.connection.drain()
     const [frame = new Uint8Array(0)] = slow.received()
-    equal(decodeAnswer(apiVersions, 0, frame).body.apiKeys.length, 6)
+    equal(decodeAnswer(apiVersions, 0, frame).body.apiKeys.length, APIS.length)
   })
   test("while the peer takes nothing no further request is begun, and reading stops", async () => {
     const broker = makeTestBroker()

@@ -16,6 +16,7 @@ import {
   type Principal,
   type Socket,
   type SocketReceiver,
+  type Timer,
   type TurnTask
 } from "../../core/mod.ts"
 import type { Advertised, Broker, Caller } from "./Broker.ts"
@@ -23,6 +24,7 @@ import type { CloseCause } from "./Counts.ts"
 import { Exchange, type ExchangeOwner } from "./Exchange.ts"
 import { unsupportedVersion } from "./handlers/api-versions.ts"
 import { handle } from "./handlers/mod.ts"
+import { throttleMsOf } from "./quotas/throttle.ts"
 import { apiOf, apiVersions, fetch } from "./wire/apis.ts"
 import { decodeRequest, encodeResponse, MalformedMessage, Reader } from "./wire/codec.ts"
 import { beginResponse, decodeRequestHeader, endFrame, FrameReader, type RequestHeader } from "./wire/framing.ts"
@@ -58,6 +60,8 @@ export class Connection implements SocketReceiver, TurnTask, ExchangeOwner {
   #chunks: Array<Uint8Array> = []
   #exchanges: Array<Exchange> = []
   #heldBytes = 0
+  /** Until when its client is over its quota. */
+  #muted: Timer | undefined
   /** What the socket did not take yet: `#unsent[#unsentStart, ...)`. */
   #unsent: Uint8Array | undefined
   #unsentStart = 0
@@ -112,6 +116,7 @@ export class Connection implements SocketReceiver, TurnTask, ExchangeOwner {
 
   closed(): void {
     this.#state = ENDED
+    this.#muted?.cancel()
     const broker = this.#broker
     broker.connections.delete(this)
     broker.counts.connectionsOpen -= 1
@@ -152,7 +157,12 @@ export class Connection implements SocketReceiver, TurnTask, ExchangeOwner {
       if (nowMs - this.#endedMs > stall_timeout_ms) this.#socket.terminate()
     } else if (this.#unsent !== undefined) {
       if (nowMs - this.#stalledSinceMs > stall_timeout_ms) this.terminate("stalled")
-    } else if (this.#exchanges.length === 0 && nowMs - this.#lastReceivedMs > idle_timeout_ms) this.terminate("idle")
+    } else if (
+      this.#muted === undefined &&
+      this.#exchanges.length === 0 &&
+      nowMs - this.#lastReceivedMs > idle_timeout_ms
+    )
+      this.terminate("idle")
   }
 
   exchangeDone(): void {
@@ -210,8 +220,22 @@ export class Connection implements SocketReceiver, TurnTask, ExchangeOwner {
     }
   }
 
+  /** Begins no more requests for a while: its client is over its quota. */
+  #mute(throttleMs: number): void {
+    this.#muted?.cancel()
+    this.#broker.counts.throttled += 1
+    this.#muted = this.#broker.clock.after(throttleMs, () => {
+      this.#muted = undefined
+      this.#lastReceivedMs = this.#broker.clock.monotonicMs()
+      if (this.#state !== OPEN) return
+      this.#pump()
+      this.#account()
+    })
+  }
+
   get #isFull(): boolean {
     const exchanges = this.#exchanges
+    if (this.#muted !== undefined) return true
     if (this.#unsent !== undefined || exchanges.length >= this.#broker.settings.requests_in_flight_max) return true
     return exchanges.length >= FETCHES_OPEN_MAX && exchanges.filter(isFetch).length >= FETCHES_OPEN_MAX
   }
@@ -251,6 +275,7 @@ export class Connection implements SocketReceiver, TurnTask, ExchangeOwner {
       return
     }
     const exchange = new Exchange(api, version, header.correlationId, caller, this)
+    exchange.requestBytes = end - start
     this.#exchanges.push(exchange)
     try {
       handle(exchange, request, this.#broker)
@@ -330,8 +355,12 @@ export class Connection implements SocketReceiver, TurnTask, ExchangeOwner {
     try {
       do {
         const exchange = this.#exchanges.shift()
-        const response = exchange?.response
-        if (exchange === undefined || response === undefined) continue
+        if (exchange === undefined) continue
+        const throttleTimeMs = throttleMsOf(exchange, broker)
+        if (throttleTimeMs > 0) this.#mute(throttleTimeMs)
+        let { response } = exchange
+        if (response === undefined) continue
+        if (throttleTimeMs > 0) response = { ...response, throttleTimeMs }
         const start = beginResponse(writer, exchange.api, exchange.version, exchange.correlationId)
         encodeResponse(exchange.api, exchange.version, writer, response)
         endFrame(writer, start)

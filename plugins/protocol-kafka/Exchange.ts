@@ -30,6 +30,8 @@ export class Exchange<A extends Api = Api> {
   readonly correlationId: number
   readonly caller: Caller
   waiting: Waiting | undefined
+  /** Bytes of the request. */
+  requestBytes = 0
   #response: ResponseOf<A> | undefined
   #done = false
   readonly #owner: ExchangeOwner

@@ -74,15 +74,18 @@ async function build(options: object, listen?: NetShape["listenTcp"]): Promise<B
       announce: (fact) => Effect.sync(() => void announced.push(fact)),
       all: () => announced
     }),
-    Context.add(NodeFacts, { id: "node-7" } as typeof NodeFacts.Service),
+    Context.add(NodeFacts, { id: "node-7", dataDirectory: "/data" } as typeof NodeFacts.Service),
     Context.add(Engines, unused),
     Context.add(KeyValueStore, unused),
-    Context.add(MetaStore, unused),
+    Context.add(MetaStore, { watch: () => Effect.void } as never),
     Context.add(Journal, unused),
     Context.add(Topics, {
       ...broker.topics,
       page: unused,
       create: unused,
+      plan: unused,
+      alter: unused,
+      defaultsOf: unused,
       delete: unused,
       ensure: (_, name) =>
         name.startsWith("bad")
@@ -93,7 +96,7 @@ async function build(options: object, listen?: NetShape["listenTcp"]): Promise<B
     Context.add(Router, unused),
     Context.add(Ingress, unused),
     Context.add(Access, broker.access),
-    Context.add(Shard, unused)
+    Context.add(Shard, { count: 1 } as typeof Shard.Service)
   ) as Context.Context<ShardServices>
   const scope = Scope.makeUnsafe()
   const layer = plugin.layer(v.parse(plugin.options, options)) as Layer.Layer<never, PluginError, ShardServices>

@@ -4,26 +4,30 @@ import {
   Access,
   Clock,
   CONTRACT_VERSION,
+  Files,
   Listeners,
   Log,
   Logs,
+  MetaStore,
   Net,
   NodeFacts,
   PluginError,
   type ProtocolPlugin,
+  Shard,
   Telemetry,
-  type TopicError,
   type TopicInfo,
   Topics,
   Turn
 } from "../../core/mod.ts"
+import { makeAdministration, TOPIC_ERRORS } from "./Administration.ts"
 import { advertisedOf, brokerIdOf } from "./advertised.ts"
 import type { Advertised, Broker } from "./Broker.ts"
 import { Connection } from "./Connection.ts"
 import { Counts } from "./Counts.ts"
 import { registerMetrics } from "./metrics.ts"
 import { options, type Settings } from "./options.ts"
-import { ErrorCode } from "./wire/error-codes.ts"
+import { ClientQuotas } from "./quotas/ClientQuotas.ts"
+import { QUOTA_PREFIX } from "./quotas/quota-entity.ts"
 import { Writer } from "./wire/writer.ts"
 
 const NAME = "protocol-kafka"
@@ -32,23 +36,6 @@ const SWEEP_MS = 5_000
 /** How long the graceful stop waits for clients to take their last answers. */
 const STOP_MS_MAX = 2_000
 const STOP_LOOK_MS = 5
-
-const TOPIC_ERRORS: Readonly<Record<TopicError["reason"], number>> = {
-  "invalid-name": ErrorCode.INVALID_TOPIC_EXCEPTION,
-  "invalid-filter": ErrorCode.INVALID_CONFIG,
-  "not-allowed": ErrorCode.UNKNOWN_TOPIC_OR_PARTITION,
-  rate: ErrorCode.THROTTLING_QUOTA_EXCEEDED,
-  exists: ErrorCode.TOPIC_ALREADY_EXISTS,
-  "not-found": ErrorCode.UNKNOWN_TOPIC_OR_PARTITION,
-  "filter-conflict": ErrorCode.INVALID_CONFIG,
-  "engine-missing": ErrorCode.INVALID_CONFIG,
-  "mode-missing": ErrorCode.INVALID_CONFIG,
-  moving: ErrorCode.INVALID_REQUEST,
-  "not-moving": ErrorCode.INVALID_REQUEST,
-  "move-refused": ErrorCode.INVALID_REQUEST,
-  // Clients ask again: the meta store may be there by then.
-  "meta-store": ErrorCode.LEADER_NOT_AVAILABLE
-}
 
 const start = (settings: Settings) =>
   Effect.gen(function* () {
@@ -84,6 +71,17 @@ const makeBroker = (settings: Settings) =>
     const services = yield* Effect.context<never>()
     const runPromise = Effect.runPromiseWith(services)
     const log = yield* Log
+    const files = yield* Files
+    const meta = yield* MetaStore
+    const quotas = new ClientQuotas((yield* Shard).count)
+    yield* meta
+      .watch(QUOTA_PREFIX, (change) => quotas.changed(change))
+      .pipe(Effect.mapError(({ message }) => new PluginError({ plugin: NAME, message: `meta store: ${message}` })))
+    const logDirectory = facts.dataDirectory
+    const usableBytes = Effect.suspend(() => files.freeBytes(logDirectory)).pipe(
+      Effect.map((bytes) => (Number.isFinite(bytes) ? bytes : -1)),
+      Effect.catch(() => Effect.succeed(-1))
+    )
     const broker: Broker = {
       topics,
       createTopic: (tenant, name) =>
@@ -97,6 +95,8 @@ const makeBroker = (settings: Settings) =>
               )
             )
         ),
+      admin: makeAdministration({ topics, logDirectory, usableBytes, meta, quotas }),
+      quotas,
       logs: yield* Logs,
       access: yield* Access,
       clock: yield* Clock,

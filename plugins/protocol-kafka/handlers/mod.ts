@@ -1,12 +1,47 @@
 /** Which handler answers which API. The request was decoded by the API's own schema, which is what the casts rest on. */
 import type { Broker } from "../Broker.ts"
 import type { Exchange } from "../Exchange.ts"
-import { apiVersions, fetch, findCoordinator, listOffsets, metadata, produce } from "../wire/apis.ts"
+import {
+  alterClientQuotas,
+  alterConfigs,
+  apiVersions,
+  createPartitions,
+  createTopics,
+  deleteRecords,
+  deleteTopics,
+  describeClientQuotas,
+  describeCluster,
+  describeConfigs,
+  describeLogDirs,
+  describeTopicPartitions,
+  electLeaders,
+  fetch,
+  findCoordinator,
+  incrementalAlterConfigs,
+  listConfigResources,
+  listOffsets,
+  listPartitionReassignments,
+  metadata,
+  produce
+} from "../wire/apis.ts"
 import type { Api, RequestOf } from "../wire/schema.ts"
+import { handleAlterConfigs, handleIncrementalAlterConfigs } from "./alter-configs.ts"
 import { handleApiVersions } from "./api-versions.ts"
+import { handleAlterClientQuotas, handleDescribeClientQuotas } from "./client-quotas.ts"
+import { handleCreatePartitions } from "./create-partitions.ts"
+import { handleCreateTopics } from "./create-topics.ts"
+import { handleDeleteRecords } from "./delete-records.ts"
+import { handleDeleteTopics } from "./delete-topics.ts"
+import { handleDescribeCluster } from "./describe-cluster.ts"
+import { handleDescribeConfigs } from "./describe-configs.ts"
+import { handleDescribeLogDirs } from "./describe-log-dirs.ts"
+import { handleDescribeTopicPartitions } from "./describe-topic-partitions.ts"
+import { handleElectLeaders } from "./elect-leaders.ts"
 import { handleFetch } from "./fetch.ts"
 import { handleFindCoordinator } from "./find-coordinator.ts"
+import { handleListConfigResources } from "./list-config-resources.ts"
 import { handleListOffsets } from "./list-offsets.ts"
+import { handleListPartitionReassignments } from "./list-partition-reassignments.ts"
 import { handleMetadata } from "./metadata.ts"
 import { handleProduce } from "./produce.ts"
 
@@ -23,6 +58,21 @@ serve(listOffsets, handleListOffsets)
 serve(metadata, handleMetadata)
 serve(findCoordinator, handleFindCoordinator)
 serve(apiVersions, handleApiVersions)
+serve(alterConfigs, handleAlterConfigs)
+serve(incrementalAlterConfigs, handleIncrementalAlterConfigs)
+serve(alterClientQuotas, handleAlterClientQuotas)
+serve(describeClientQuotas, handleDescribeClientQuotas)
+serve(createPartitions, handleCreatePartitions)
+serve(createTopics, handleCreateTopics)
+serve(deleteRecords, handleDeleteRecords)
+serve(deleteTopics, handleDeleteTopics)
+serve(describeCluster, handleDescribeCluster)
+serve(describeConfigs, handleDescribeConfigs)
+serve(describeLogDirs, handleDescribeLogDirs)
+serve(describeTopicPartitions, handleDescribeTopicPartitions)
+serve(electLeaders, handleElectLeaders)
+serve(listConfigResources, handleListConfigResources)
+serve(listPartitionReassignments, handleListPartitionReassignments)
 
 export function handle(exchange: Exchange, request: unknown, broker: Broker): void {
   const handler = handlers.get(exchange.api.key)

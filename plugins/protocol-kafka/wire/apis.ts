@@ -2,18 +2,77 @@
  * The table of APIs that this broker speaks: what ApiVersions advertises and what a request is looked up in. Another API is one
  * more line here, one more file in messages/ and one more handler.
  */
+import { alterClientQuotas } from "./messages/alter-client-quotas.ts"
+import { alterConfigs } from "./messages/alter-configs.ts"
 import { apiVersions } from "./messages/api-versions.ts"
+import { createPartitions } from "./messages/create-partitions.ts"
+import { createTopics } from "./messages/create-topics.ts"
+import { deleteRecords } from "./messages/delete-records.ts"
+import { deleteTopics } from "./messages/delete-topics.ts"
+import { describeClientQuotas } from "./messages/describe-client-quotas.ts"
+import { describeCluster } from "./messages/describe-cluster.ts"
+import { describeConfigs } from "./messages/describe-configs.ts"
+import { describeLogDirs } from "./messages/describe-log-dirs.ts"
+import { describeTopicPartitions } from "./messages/describe-topic-partitions.ts"
+import { electLeaders } from "./messages/elect-leaders.ts"
 import { fetch } from "./messages/fetch.ts"
 import { findCoordinator } from "./messages/find-coordinator.ts"
+import { incrementalAlterConfigs } from "./messages/incremental-alter-configs.ts"
+import { listConfigResources } from "./messages/list-config-resources.ts"
 import { listOffsets } from "./messages/list-offsets.ts"
+import { listPartitionReassignments } from "./messages/list-partition-reassignments.ts"
 import { metadata } from "./messages/metadata.ts"
 import { produce } from "./messages/produce.ts"
 import type { Api } from "./schema.ts"
 
-export { apiVersions, fetch, findCoordinator, listOffsets, metadata, produce }
+export {
+  alterClientQuotas,
+  alterConfigs,
+  apiVersions,
+  createPartitions,
+  createTopics,
+  deleteRecords,
+  deleteTopics,
+  describeClientQuotas,
+  describeCluster,
+  describeConfigs,
+  describeLogDirs,
+  describeTopicPartitions,
+  electLeaders,
+  fetch,
+  findCoordinator,
+  incrementalAlterConfigs,
+  listConfigResources,
+  listOffsets,
+  listPartitionReassignments,
+  metadata,
+  produce
+}
 
 /** In the order of their keys. */
-export const APIS: ReadonlyArray<Api> = [produce, fetch, listOffsets, metadata, findCoordinator, apiVersions]
+export const APIS: ReadonlyArray<Api> = [
+  produce,
+  fetch,
+  listOffsets,
+  metadata,
+  findCoordinator,
+  apiVersions,
+  createTopics,
+  deleteTopics,
+  deleteRecords,
+  describeConfigs,
+  alterConfigs,
+  describeLogDirs,
+  createPartitions,
+  electLeaders,
+  incrementalAlterConfigs,
+  listPartitionReassignments,
+  describeClientQuotas,
+  alterClientQuotas,
+  describeCluster,
+  listConfigResources,
+  describeTopicPartitions
+]
 
 const byKey = new Map(APIS.map((api) => [api.key, api]))
 

@@ -204,7 +204,9 @@ export class JournaledPartition implements Partition {
 
   /** The next checkpoint applies them. */
   relimit(limits: PartitionLimits): void {
-    if (this.options !== undefined) this.options = { ...this.options, limits }
+    if (this.options === undefined) return
+    this.options = { ...this.options, limits }
+    this.#host.relimited(this)
   }
 
   async truncateTo(offset: number): Promise<number> {

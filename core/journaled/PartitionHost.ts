@@ -11,6 +11,8 @@ export interface PartitionHost {
   readonly hot: HotBatches
   /** Too much waits to be put away. */
   readonly isFull: boolean
+  /** The partition has other bounds: they are applied soon. */
+  relimited(partition: JournaledPartition): void
   /** Submits a batch, which has its offset and epoch; `bytes` are the host's from then on. */
   append(partition: JournaledPartition, bytes: Uint8Array, base: number, next: number): Batch
   /**

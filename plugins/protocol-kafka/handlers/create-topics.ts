@@ -85,15 +85,15 @@ function wanted(
   } else if (partitions !== DEFAULT && (partitions < 1 || partitions > PARTITIONS_MAX)) {
     return refused(ErrorCode.INVALID_PARTITIONS, `a topic has 1 to ${PARTITIONS_MAX} partitions, not ${partitions}`)
   }
-  const given: Record<string, string> = {}
+  const given: Array<readonly [string, string]> = []
   for (const { name: config, value } of configs) {
-    if (value === null) return refused(ErrorCode.INVALID_CONFIG, `configuration ${config} has no value`)
-    given[config] = value
+    if (value === null) return refused(ErrorCode.INVALID_CONFIG, `configuration ${config.slice(0, 100)} has no value`)
+    given.push([config, value])
   }
   return {
     name,
     ...(partitions === DEFAULT ? {} : { partitions }),
-    ...(configs.length === 0 ? {} : { configs: given })
+    ...(configs.length === 0 ? {} : { configs: Object.fromEntries(given) })
   }
 }
 

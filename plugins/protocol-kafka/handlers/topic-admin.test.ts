@@ -104,6 +104,7 @@ describe("CreateTopics", () => {
       wish("two-replicas", { numPartitions: 1, replicationFactor: 2 }),
       wish("no-replicas", { numPartitions: 1, replicationFactor: 0 }),
       wish("unknown", config("no.such.thing", "1")),
+      wish("prototype", config("__proto__", "1")),
       wish("mistyped", config("retention.ms", "soon")),
       wish("null", config("retention.ms", null)),
       wish("below", config("segment.bytes", "14"))
@@ -114,7 +115,7 @@ describe("CreateTopics", () => {
     }
     deepStrictEqual(codes, {
       ...{ t: 36, "a/b": 17, zero: 37, less: 37, "two-replicas": 38, "no-replicas": 38 },
-      ...{ unknown: 40, mistyped: 40, null: 40, below: 40 }
+      ...{ unknown: 40, prototype: 40, mistyped: 40, null: 40, below: 40 }
     })
     equal(fixture.broker.topics.list(0).length, 1)
   })

@@ -52,6 +52,8 @@ export interface ShardTopicsOptions extends OpenPartitionsOptions {
   readonly published: PublishedTopicsLimits
   /** Settled when all that the shard's journal has taken is on the disk; absent = nothing is kept over a restart. */
   readonly synced?: (() => Promise<void>) | undefined
+  /** One line of what was done, for the operator. */
+  readonly tell?: (message: string) => void
   /** Of the whole node; absent = there are no backups. */
   readonly gate?: MoveGate
 }
@@ -369,7 +371,7 @@ export class ShardTopics implements TopicsShape {
     this.#changed(info)
     // Names have other partitions then, which other shards may own.
     if (before.partitions !== info.partitions && this.#options.port.shard === 0) {
-      this.#options.log(`topic "${info.name}" has ${info.partitions} partitions now; it had ${before.partitions}`)
+      this.#options.tell?.(`topic "${info.name}" has ${info.partitions} partitions now; it had ${before.partitions}`)
     }
   }
 

@@ -61,7 +61,12 @@ async function describe(request: Request, broker: Broker, caller: Caller): Promi
       name,
       topicId: topic.id,
       isInternal: false,
-      partitions: partitions.map((one) => ({ ...one, offlineReplicas: one.offlineReplicas ?? [] })),
+      // Java clients cannot read null in these two, which the schema allows.
+      partitions: partitions.map(({ offlineReplicas = [], ...one }) => ({
+        ...{ ...one, offlineReplicas },
+        eligibleLeaderReplicas: [],
+        lastKnownElr: []
+      })),
       topicAuthorizedOperations: operationsOnTopic(broker, caller, name)
     })
     if (to < topic.partitions) {

@@ -340,6 +340,10 @@ describe("DescribeTopicPartitions", () => {
       ]
     )
     equal(nextCursor, null)
+    const [partition] = topics[2]?.partitions ?? []
+    deepStrictEqual([partition?.leaderId, partition?.replicaNodes, partition?.isrNodes], [1, [1], [1]])
+    // Null, which the schema allows, ends a Java client with an exception.
+    deepStrictEqual([partition?.eligibleLeaderReplicas, partition?.lastKnownElr], [[], []])
   })
   test("page by page: each partition once, whatever the page", async () => {
     const fixture = makeAdminFixture()

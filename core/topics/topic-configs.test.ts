@@ -1,8 +1,10 @@
 /** The table of Kafka's topic configurations: what each takes, as Kafka's own LogConfig does. */
 import assert from "node:assert/strict"
+import { readFileSync } from "node:fs"
+import { join } from "node:path"
 import { test } from "node:test"
 import { parseConfigValue } from "./config-values.ts"
-import { CONFIG_VALUE_LENGTH_MAX, checkTopicConfigs, TOPIC_CONFIGS, topicConfigOf } from "./topic-configs.ts"
+import { CONFIG_VALUE_LENGTH_MAX, checkTopicConfigs, configRow, TOPIC_CONFIGS, topicConfigOf } from "./topic-configs.ts"
 import { settingsOf } from "./topic-settings.ts"
 
 test("every configuration has a name of its own, in order, and a default that it takes as it is", () => {
@@ -78,4 +80,12 @@ test("the defaults of the table are those that engines and producers are given",
     if (value === Number.MAX_SAFE_INTEGER) assert.ok((given as number) >= Number.MAX_SAFE_INTEGER, name)
     else assert.deepEqual(given, value, name)
   }
+})
+
+test("the page about administration shows the table as it is", () => {
+  const page = readFileSync(join(import.meta.dirname, "../../docs/kafka-admin.md"), "utf8")
+  const [, below = ""] = page.split("<!-- topic configurations -->\n")
+  const rows = below.split("\n").slice(2)
+  assert.deepEqual(rows.slice(0, TOPIC_CONFIGS.length), TOPIC_CONFIGS.map(configRow))
+  assert.equal(rows[TOPIC_CONFIGS.length], "")
 })

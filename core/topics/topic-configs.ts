@@ -214,6 +214,13 @@ export function topicConfigOf(name: string): TopicConfig | undefined {
   return byName.get(name)
 }
 
+/** Its row in docs/kafka-admin.md. */
+export function configRow({ name, type, default: value, range, isApplied, about }: TopicConfig): string {
+  const allowed = rangeText(type, range).replaceAll("|", "\\|")
+  const shown = value === "" ? "" : `\`${value}\``
+  return `| \`${name}\` | ${type} | ${shown} | ${allowed} | ${isApplied ? "in effect" : "kept"} | ${about} |`
+}
+
 /** The configurations as they are kept, each value as Kafka shows it; else what is wrong, for a person. */
 export function checkTopicConfigs(configs: TopicConfigs): TopicConfigs | string {
   const checked: Record<string, string> = {}

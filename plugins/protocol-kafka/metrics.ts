@@ -13,7 +13,8 @@ export function registerMetrics(telemetry: TelemetryShape, counts: Counts): Effe
     ["produced_batches_total", "Record batches taken from Produce", () => counts.producedBatches],
     ["produced_records_total", "Records taken from Produce", () => counts.producedRecords],
     ["produced_bytes_total", "Bytes of record batches taken from Produce", () => counts.producedBytes],
-    ["fetched_bytes_total", "Bytes of record batches sent by Fetch", () => counts.fetchedBytes]
+    ["fetched_bytes_total", "Bytes of record batches sent by Fetch", () => counts.fetchedBytes],
+    ["throttled_total", "Answers whose client was over its quota", () => counts.throttled]
   ]
   const gauges: ReadonlyArray<readonly [string, string, () => number]> = [
     ["connections", "Kafka connections open now", () => counts.connectionsOpen],

@@ -15,7 +15,7 @@ import { codecFor, isFlexible } from "../../plugins/protocol-kafka/wire/codec.ts
 import { comparable, messageArbitrary } from "../../plugins/protocol-kafka/wire/message-arbitrary.ts"
 import { Writer } from "../../plugins/protocol-kafka/wire/writer.ts"
 
-const KEYS: ReadonlySet<number> = new Set([19, 20, 21, 32, 33, 35, 37, 43, 44, 46, 48, 49, 60, 74, 75])
+const KEYS: ReadonlySet<number> = new Set([19, 20, 21, 32, 33, 35, 37, 43, 44, 46, 48, 49, 50, 60, 74, 75])
 const VECTORS_PER_VERSION = 2
 const GOLDEN = new URL("../../plugins/protocol-kafka/wire/golden/java-classes.golden.json", import.meta.url)
 

@@ -3,7 +3,13 @@ import { deepStrictEqual, equal, ok } from "node:assert"
 import { test } from "node:test"
 import { ALLOW, ALTER, DENY, DESCRIBE, NOT_AVAILABLE } from "../../../core/mod.ts"
 import { makeBatch } from "../fakes.ts"
-import { describeCluster, describeLogDirs, electLeaders, listPartitionReassignments } from "../wire/apis.ts"
+import {
+  describeCluster,
+  describeLogDirs,
+  describeUserScramCredentials,
+  electLeaders,
+  listPartitionReassignments
+} from "../wire/apis.ts"
 import { makeAdminFixture } from "./testing.ts"
 
 const denied = (denied: number) => ({ checkUnsafe: (_: unknown, action: number) => (action === denied ? DENY : ALLOW) })
@@ -101,4 +107,23 @@ test("ListPartitionReassignments: none, whatever is asked for", async () => {
   }
   const refused = makeAdminFixture({ access: denied(DESCRIBE) })
   equal((await refused.call(listPartitionReassignments, 0, { topics: null, timeoutMs: 0 })).errorCode, 31)
+})
+
+test("DescribeUserScramCredentials: nobody has any", async () => {
+  const fixture = makeAdminFixture()
+  const ask = (users: ReadonlyArray<{ name: string }> | null) =>
+    fixture.call(describeUserScramCredentials, 0, { users })
+  deepStrictEqual((await ask(null)).results, [])
+  deepStrictEqual((await ask([])).results, [])
+  const { errorCode, results } = await ask([{ name: "a" }, { name: "b" }, { name: "b" }])
+  equal(errorCode, 0)
+  deepStrictEqual(
+    results.map((result) => [result.user, result.errorCode]),
+    [
+      ["a", 91],
+      ["b", 92]
+    ]
+  )
+  const refused = makeAdminFixture({ access: denied(DESCRIBE) })
+  equal((await refused.call(describeUserScramCredentials, 0, { users: null })).errorCode, 31)
 })

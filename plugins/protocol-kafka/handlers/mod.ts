@@ -14,6 +14,7 @@ import {
   describeConfigs,
   describeLogDirs,
   describeTopicPartitions,
+  describeUserScramCredentials,
   electLeaders,
   fetch,
   findCoordinator,
@@ -36,6 +37,7 @@ import { handleDescribeCluster } from "./describe-cluster.ts"
 import { handleDescribeConfigs } from "./describe-configs.ts"
 import { handleDescribeLogDirs } from "./describe-log-dirs.ts"
 import { handleDescribeTopicPartitions } from "./describe-topic-partitions.ts"
+import { handleDescribeUserScramCredentials } from "./describe-user-scram-credentials.ts"
 import { handleElectLeaders } from "./elect-leaders.ts"
 import { handleFetch } from "./fetch.ts"
 import { handleFindCoordinator } from "./find-coordinator.ts"
@@ -70,6 +72,7 @@ serve(describeCluster, handleDescribeCluster)
 serve(describeConfigs, handleDescribeConfigs)
 serve(describeLogDirs, handleDescribeLogDirs)
 serve(describeTopicPartitions, handleDescribeTopicPartitions)
+serve(describeUserScramCredentials, handleDescribeUserScramCredentials)
 serve(electLeaders, handleElectLeaders)
 serve(listConfigResources, handleListConfigResources)
 serve(listPartitionReassignments, handleListPartitionReassignments)

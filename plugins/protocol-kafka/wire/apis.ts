@@ -14,6 +14,7 @@ import { describeCluster } from "./messages/describe-cluster.ts"
 import { describeConfigs } from "./messages/describe-configs.ts"
 import { describeLogDirs } from "./messages/describe-log-dirs.ts"
 import { describeTopicPartitions } from "./messages/describe-topic-partitions.ts"
+import { describeUserScramCredentials } from "./messages/describe-user-scram-credentials.ts"
 import { electLeaders } from "./messages/elect-leaders.ts"
 import { fetch } from "./messages/fetch.ts"
 import { findCoordinator } from "./messages/find-coordinator.ts"
@@ -38,6 +39,7 @@ export {
   describeConfigs,
   describeLogDirs,
   describeTopicPartitions,
+  describeUserScramCredentials,
   electLeaders,
   fetch,
   findCoordinator,
@@ -69,6 +71,7 @@ export const APIS: ReadonlyArray<Api> = [
   listPartitionReassignments,
   describeClientQuotas,
   alterClientQuotas,
+  describeUserScramCredentials,
   describeCluster,
   listConfigResources,
   describeTopicPartitions

@@ -80,7 +80,8 @@ brokerSuite("kafka administration", { config: CONFIG }, (broker) => {
       expect(await admin.createTopics({ topics })).toBe(false)
       expect(await admin.listTopics()).toEqual(expect.arrayContaining([one, two]))
       const { topics: described } = await admin.fetchTopicMetadata({ topics: [one, two] })
-      expect(described.map(({ partitions }) => partitions.length)).toEqual([3, 2])
+      const counts = new Map(described.map(({ name, partitions }) => [name, partitions.length]))
+      expect([counts.get(one), counts.get(two)]).toEqual([3, 2])
       expect((await configsOf(admin, one)).get("retention.ms")?.[0]).toBe("60000")
       expect((await configsOf(admin, two)).get("cleanup.policy")?.[0]).toBe("compact")
       const changed = {
@@ -234,7 +235,12 @@ test.skipIf(IS_EXTERNAL)(
   async () => {
     const directory = mkdtempSync(join(tmpdir(), "manifold-admin-"))
     const start = (): Promise<Broker> =>
-      startBroker({ shards: 2, config: CONFIG, set: { "node.data": directory, "topics.auto_create": "true" } })
+      startBroker({
+        shards: 2,
+        readyMs: 60_000,
+        config: CONFIG,
+        set: { "node.data": directory, "topics.auto_create": "true" }
+      })
     try {
       const first = await start()
       const producer = kafkaOf(first).producer()

@@ -83,6 +83,7 @@ test("the examples in its comments hold", () => {
     retention,
     compression: "none"
   })
+  assert.deepEqual(config.defaults.forName("state.one").configs, { "cleanup.policy": "compact" })
   const telemetry = {
     topic: "telemetry",
     filter: "devices/+/telemetry",

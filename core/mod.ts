@@ -27,12 +27,15 @@ export * from "./log/Engines.ts"
 export {
   type ActiveProducer,
   type AppendResult,
+  type DeleteResult,
   type EpochEnd,
+  HIGH_WATERMARK,
   Logs,
   type LogsShape,
   type LogWaiter,
   NOT_AVAILABLE,
   OUT_OF_RANGE,
+  type PartitionSize,
   type PartitionState,
   type ProducersResult,
   type ReadResult
@@ -71,7 +74,9 @@ export { HOSTED_PREFIX, type HostedClient, HostedClients, type HostedClientsShap
 export { Shard, type ShardShape } from "./shard/Shard.ts"
 export * from "./telemetry/mod.ts"
 export { textOfBytes } from "./text-of-bytes.ts"
+export type { ConfigType } from "./topics/config-values.ts"
 export { isKafkaTopicName, nameOfTopic, topicOfName } from "./topics/default-binding.ts"
+export { type ConfigSynonym, type DescribedConfig, describedConfigs } from "./topics/described-configs.ts"
 export {
   type FilterLevels,
   filterCovers,
@@ -80,6 +85,15 @@ export {
   levelsCover,
   levelsOverlap
 } from "./topics/filter-relations.ts"
-export type { TopicInfo, TopicOrigin } from "./topics/TopicInfo.ts"
-export { TopicError, Topics, type TopicsShape } from "./topics/Topics.ts"
+export type { TopicDefault, TopicInfo, TopicOrigin } from "./topics/TopicInfo.ts"
+export {
+  type ConfigOperation,
+  type NewTopic,
+  type TopicAlteration,
+  TopicError,
+  Topics,
+  type TopicsShape
+} from "./topics/Topics.ts"
+export { configsOfRule, PARTITIONS_MAX } from "./topics/topic-alteration.ts"
+export { TOPIC_CONFIGS, topicConfigOf } from "./topics/topic-configs.ts"
 export { settingsOf, type TopicConfigs, type TopicSettings } from "./topics/topic-settings.ts"

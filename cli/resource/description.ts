@@ -8,6 +8,8 @@ export interface JsonSchema {
   readonly enum?: ReadonlyArray<unknown> | undefined
   readonly items?: JsonSchema | undefined
   readonly properties?: Readonly<Record<string, JsonSchema>> | undefined
+  /** Of the values of a table whose keys are anybody's. */
+  readonly additionalProperties?: JsonSchema | undefined
   readonly required?: ReadonlyArray<string> | undefined
   readonly anyOf?: ReadonlyArray<JsonSchema> | undefined
 }
@@ -22,6 +24,7 @@ const jsonSchema: v.GenericSchema<unknown, JsonSchema> = v.looseObject({
       v.lazy(() => jsonSchema)
     )
   ),
+  additionalProperties: v.fallback(v.optional(v.lazy(() => jsonSchema)), undefined),
   required: v.optional(v.array(v.string())),
   anyOf: v.optional(v.array(v.lazy(() => jsonSchema)))
 })

@@ -63,6 +63,7 @@ const schema: JsonSchema = {
     filters: { type: "array", items: { type: "string" } },
     sizes: { type: "array", items: { type: "integer" } },
     settings: { type: "object" },
+    configs: { type: "object", additionalProperties: { type: "string" } },
     anything: {},
     url: { type: "string" }
   }
@@ -102,6 +103,16 @@ for (const [words, input, ids = []] of inputs) {
     assert.deepEqual(readInput(words, schema, "topic create"), { ids, input })
   })
 }
+
+test("a table of texts is named one by one, or whole as JSON", () => {
+  const read = (...words: ReadonlyArray<string>) => readInput(words, schema, "topic create").input["configs"]
+  assert.deepEqual(read("--configs", "a.b=c,d"), { "a.b": "c,d" })
+  assert.deepEqual(read("--configs=a=1", "--configs", "b="), { a: "1", b: "" })
+  assert.deepEqual(read("--configs", '{ "a": "1" }'), { a: "1" })
+  for (const wrong of ["a", "=1"]) {
+    assert.throws(() => read("--configs", wrong), { name: "UsageError", message: /expected name=value, or JSON/ })
+  }
+})
 
 const refusedInputs: ReadonlyArray<readonly [words: ReadonlyArray<string>, message: RegExp]> = [
   [["--nam", "a"], /^unknown argument of topic create "--nam"; known: --name, .*; did you mean "--name"\?$/],

@@ -2,7 +2,7 @@
  * What is typed behind a resource and its verb: an id, flags that are the verb's input, and the two flags that every call has.
  *
  * `--key value` and `--key=value` are the same; a switch (a boolean) needs no value; of a list each repetition and each comma adds
- * one. `-` in a flag may stand for `_` in a key. A key that is called like a flag of every call is typed `--input.key`. What
+ * one, of a table of texts each `name=value`. `-` in a flag may stand for `_` in a key. A key that is called like a flag of every call is typed `--input.key`. What
  * follows `--` is no flag.
  *
  * Invariant: what is wrong with a word is told with the nearest right one; what only the broker can judge (ranges, patterns) is
@@ -82,8 +82,10 @@ export function readInput(
     const isSwitch = property.type === "boolean" && tied === undefined && next !== "true" && next !== "false"
     const value = isSwitch ? "true" : (tied ?? words[++index])
     if (value === undefined) throw new UsageError(`${name} needs a value`)
-    input[key] =
-      property.type === "array" ? addItems(input[key], name, value, property) : convert(name, value, property)
+    if (property.type === "array") input[key] = addItems(input[key], name, value, property)
+    else if (property.additionalProperties?.type === "string" && !value.trimStart().startsWith("{")) {
+      input[key] = addPair(input[key], name, value)
+    } else input[key] = convert(name, value, property)
   }
   const missing = (schema.required ?? []).filter((key) => !Object.hasOwn(input, key))
   if (missing.length > 0) throw new UsageError(`${verb} needs ${missing.map(flagOf).join(", ")}`)
@@ -104,6 +106,14 @@ function splitFlag(word: string): { readonly name: string; readonly tied: string
 function addItems(before: unknown, flag: string, text: string, schema: JsonSchema): ReadonlyArray<unknown> {
   const items = text === "" ? [] : text.split(",").map((item) => convert(flag, item.trim(), schema.items ?? {}))
   return [...(Array.isArray(before) ? before : []), ...items]
+}
+
+/** Of a table of texts: one name with its value. */
+function addPair(before: unknown, flag: string, text: string): Readonly<Record<string, unknown>> {
+  const equals = text.indexOf("=")
+  if (equals < 1) throw new UsageError(`${flag} is ${quote(text)}; expected name=value, or JSON`)
+  const known = typeof before === "object" && before !== null ? before : {}
+  return { ...known, [text.slice(0, equals).trim()]: text.slice(equals + 1) }
 }
 
 /** The value that `text` stands for in a place of this schema. */

@@ -17,6 +17,8 @@ export const READ = 3
 export const WRITE = 4
 export const CREATE = 5
 export const DESCRIBE = 6
+export const ALTER = 7
+export const DELETE = 8
 
 /** Who acts: resolved once, at login. */
 export interface Principal {

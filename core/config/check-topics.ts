@@ -3,6 +3,9 @@ import type { EngineFact } from "../plugin/Plugin.ts"
 import { checkTopicFilter, parseShared } from "../router/topic-filter.ts"
 import { isKafkaTopicName } from "../topics/default-binding.ts"
 import { compareRank, filtersOverlap } from "../topics/filter-relations.ts"
+import { RETENTION_BYTES, RETENTION_MS } from "../topics/retention-configs.ts"
+import { checkTopicConfigs } from "../topics/topic-configs.ts"
+import type { TopicConfigs } from "../topics/topic-settings.ts"
 import type { Path, Place } from "./check-value.ts"
 import { type Fault, nearestOf, show } from "./faults.ts"
 import type { Bindings, Topics } from "./schema.ts"
@@ -19,6 +22,7 @@ export function checkTopics(
 ): void {
   checkEngine(topics.engine, topics.mode, engines, ["topics"], place, faults)
   for (const [index, rule] of topics.rule.entries()) {
+    checkConfigs(rule.configs ?? {}, ["topics", "rule", String(index), "configs"], place, faults)
     if (rule.engine === undefined && rule.mode === undefined) continue
     const path = ["topics", "rule", String(index)]
     checkEngine(rule.engine ?? topics.engine, rule.mode ?? topics.mode, engines, path, place, faults)
@@ -28,6 +32,24 @@ export function checkTopics(
     const allowed = `default | off, for no engine "${MEMORY_ENGINE}" is loaded`
     faults.push({ key: path.join("."), source: place(path), found: show("memory"), allowed })
   }
+}
+
+/** Each by itself, and what belongs together. What a rule says of retention in its own words it says in these alone. */
+function checkConfigs(configs: TopicConfigs, path: Path, place: Place, faults: Array<Fault>): void {
+  const tell = (key: Path, found: string, allowed: string): void => {
+    faults.push({ key: key.join("."), source: place(key), found: show(found), allowed })
+  }
+  const before = faults.length
+  for (const [name, value] of Object.entries(configs)) {
+    const at = [...path, name]
+    const instead = name === RETENTION_MS ? "retention_time" : name === RETENTION_BYTES ? "retention_bytes" : undefined
+    const checked = checkTopicConfigs({ [name]: value })
+    if (instead !== undefined) tell(at, value, `${instead} of the rule, which says the same`)
+    else if (typeof checked === "string") tell(at, value, checked)
+  }
+  if (faults.length > before) return
+  const whole = checkTopicConfigs(configs)
+  if (typeof whole === "string") tell(path, JSON.stringify(configs), whole)
 }
 
 export function checkBindings(

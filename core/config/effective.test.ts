@@ -110,6 +110,7 @@ options.receive_maximum = 5
     "retention_time = 604800  # topics.retention_time: default",
     "retention_bytes = 0      # topics.retention_bytes: default",
     'compression = "none"     # topics.compression: default',
+    "# configs: not set",
     "",
     "[[binding]]",
     'topic = "ab"             # manifold.toml:9',

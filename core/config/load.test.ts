@@ -447,3 +447,33 @@ test("any text is loaded or refused with lines, never thrown at", () => {
     { numRuns: 3_000 }
   )
 })
+
+test("Kafka's configurations of a rule are for the topics of that rule, declared ones too", () => {
+  const rule = '[[topics.rule]]\nmatch = "state.*"\nconfigs = { "cleanup.policy" = "compact", "segment.ms" = "5" }\n'
+  const config = loaded(`${rule}[[binding]]\ntopic = "state.a"\nfilter = "a/+"\n`)
+  const configs = { "cleanup.policy": "compact", "segment.ms": "5" }
+  assert.deepEqual(config.defaults.forName("state.x").configs, configs)
+  assert.equal(config.defaults.forName("other").configs, undefined)
+  assert.deepEqual(config.declared[0]?.configs, configs)
+})
+
+test("configurations that Kafka does not have, values that they cannot have, and what the rule says in its own words", () => {
+  const faultsOf = (configs: string): ReadonlyArray<string> =>
+    linesOf(`[[topics.rule]]\nmatch = "a"\nconfigs = { ${configs} }\n`)
+  const faults = faultsOf('"no.such" = "1", "segment.ms" = "0", "retention.ms" = "5", "retention.bytes" = "5"')
+  assert.equal(faults.length, 4)
+  for (const expected of [
+    /no topic configuration/,
+    /from 1 on/,
+    /retention_time of the rule/,
+    /retention_bytes of the rule/
+  ]) {
+    assert.ok(
+      faults.some((line) => expected.test(line)),
+      String(expected)
+    )
+  }
+  const together = faultsOf('"min.compaction.lag.ms" = "9", "max.compaction.lag.ms" = "8"')
+  assert.match(together.join(), /min\.compaction\.lag\.ms cannot be more than/)
+  assert.equal(faultsOf('"segment.ms" = 5').length, 1)
+})

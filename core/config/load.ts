@@ -88,7 +88,8 @@ export function loadConfig(source: ConfigSource): Loaded {
       engine: engine ?? byName.engine,
       mode: mode === undefined ? byName.mode : modeOf(mode),
       retention: { ms, bytes: kept.retention_bytes ?? retention.bytes },
-      ...(packed === undefined ? {} : { compression: packed })
+      ...(packed === undefined ? {} : { compression: packed }),
+      ...(byName.configs === undefined ? {} : { configs: byName.configs })
     }
   })
   const { partitions, engine, mode } = topics

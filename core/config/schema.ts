@@ -41,6 +41,10 @@ export const rule = v.strictObject({
   compression: v.pipe(
     v.optional(compression),
     v.description("of batches made of messages: none | zstd; else as in [topics]")
+  ),
+  configs: v.pipe(
+    v.optional(v.record(v.string(), v.string())),
+    v.description("Kafka's topic configurations, by its names: such a topic is made with them; else none")
   )
 })
 

@@ -28,7 +28,8 @@ export function topicDefaults(topics: Topics): TopicDefaults {
           ms: (rule?.retention_time ?? topics.retention_time) * 1_000,
           bytes: rule?.retention_bytes ?? topics.retention_bytes
         },
-        compression: rule?.compression ?? topics.compression
+        compression: rule?.compression ?? topics.compression,
+        ...(rule?.configs === undefined ? {} : { configs: rule.configs })
       }
     }
   }

@@ -13,6 +13,7 @@ import {
   type OffsetAndTimestamp,
   type Partition,
   type PartitionKey,
+  type PartitionLimits,
   type PartitionOptions,
   READ_ONLY
 } from "../log/Engines.ts"
@@ -206,6 +207,13 @@ export class JournaledPartition implements Partition {
     this.storedBytes = Math.max(0, this.storedBytes - bytes)
     await committed
     return this.logStartOffset
+  }
+
+  /** The next checkpoint applies them. */
+  relimit(limits: PartitionLimits): void {
+    if (this.options === undefined) return
+    this.options = { ...this.options, limits }
+    this.#host.relimited(this)
   }
 
   async truncateTo(offset: number): Promise<number> {

@@ -155,6 +155,10 @@ export class JournaledPartitions implements PartitionHost {
     await committed
   }
 
+  relimited(partition: JournaledPartition): void {
+    this.#table.relimited(partition)
+  }
+
   append(partition: JournaledPartition, bytes: Uint8Array, base: number, next: number): Batch {
     const durability = durabilityOf(partition)
     if (partition.id === 0) this.#make(partition, durability)

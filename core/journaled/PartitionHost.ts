@@ -12,6 +12,8 @@ export interface PartitionHost {
   readonly hot: HotBatches
   /** For what waits to be put away. */
   readonly room: BacklogRoom
+  /** The partition has other bounds: they are applied soon. */
+  relimited(partition: JournaledPartition): void
   /** Submits a batch, which has its offset and epoch; `bytes` are the host's from then on. */
   append(partition: JournaledPartition, bytes: Uint8Array, base: number, next: number): Batch
   /**

@@ -31,6 +31,8 @@ export class PartitionTable {
   #aged: Iterator<JournaledPartition> | undefined
   /** Bounds of partitions that nobody holds, for the next checkpoint. */
   #idle: Array<{ readonly id: number; readonly limits: PartitionLimits }> = []
+  /** Partitions that have other bounds than at the last checkpoint. */
+  #relimited = new Set<JournaledPartition>()
 
   constructor(host: PartitionHost, nextId: number) {
     this.#host = host
@@ -41,9 +43,9 @@ export class PartitionTable {
     return this.#byName.size
   }
 
-  /** Some batches are to be forgotten for their age. */
+  /** Some batches are to be forgotten for their age, or for new bounds. */
   get hasAges(): boolean {
-    if (this.#idle.length > 0) return true
+    if (this.#idle.length > 0 || this.#relimited.size > 0) return true
     for (const { options } of this.#byName.values())
       if (options !== undefined && options.limits.ageMsMax > 0) return true
     return false
@@ -125,6 +127,11 @@ export class PartitionTable {
     if (row === undefined || row.logStart < row.logEnd) this.#idle.push({ id, limits })
   }
 
+  /** Has the next checkpoint look after a partition though nothing was done to it. */
+  relimited(partition: JournaledPartition): void {
+    this.#relimited.add(partition)
+  }
+
   /** Bounds of these partitions, of those that were noted, and of some whose batches grow old. */
   trimTasks(touched: Set<JournaledPartition>, nowMs: number): ReadonlyArray<TrimTask> {
     for (let count = 0; count < AGED_PER_CHECKPOINT && count < this.#byName.size; count++) {
@@ -136,6 +143,8 @@ export class PartitionTable {
       }
       if (value.options !== undefined && value.options.limits.ageMsMax > 0) touched.add(value)
     }
+    for (const partition of this.#relimited) touched.add(partition)
+    this.#relimited = new Set()
     const tasks: Array<TrimTask> = []
     const add = (id: number, { sizeBytesMax, recordsMax, ageMsMax }: PartitionLimits, areAgesDue: boolean): void => {
       const isBounded = sizeBytesMax < Number.POSITIVE_INFINITY || recordsMax < Number.POSITIVE_INFINITY

@@ -74,6 +74,11 @@ export interface Partition {
   /** Forgets records below `offset` (at most the high watermark); returns the new log start offset. */
   deleteBefore(offset: number): Promise<number>
   /**
+   * Has other bounds from now on than it was opened with; what goes beyond them is forgotten at the next append, or soon. Absent: they hold
+   * when it is opened the next time.
+   */
+  relimit?(limits: PartitionLimits): void
+  /**
    * Cuts the log so that `offset` is the next to be written, raises the leader epoch; returns the new log end offset. A batch that
    * holds `offset` is cut whole, and the log then ends at its base offset; a log that keeps nothing starts where it ends.
    */

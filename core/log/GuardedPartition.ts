@@ -11,7 +11,14 @@
  * What it cannot hold back: a call that never returns, and what an engine throws outside of a call (its own timers).
  */
 import type { ClockShape } from "../platform/Clock.ts"
-import { FAILED, type OffsetAndTimestamp, type Partition, StorageError, Unusable } from "./Engines.ts"
+import {
+  FAILED,
+  type OffsetAndTimestamp,
+  type Partition,
+  type PartitionLimits,
+  StorageError,
+  Unusable
+} from "./Engines.ts"
 
 /** How long a read or a cut may take. */
 export const ANSWER_TIMEOUT_MS = 30_000
@@ -130,6 +137,14 @@ export class GuardedPartition implements Partition {
 
   deleteBefore(offset: number): Promise<number> {
     return this.#settled("deleteBefore", () => this.#engine.deleteBefore(offset))
+  }
+
+  relimit(limits: PartitionLimits): void {
+    try {
+      this.#engine.relimit?.(limits)
+    } catch (error) {
+      this.#tell(`relimit threw ${lineOf(error)}`)
+    }
   }
 
   truncateTo(offset: number): Promise<number> {

@@ -15,6 +15,23 @@ export const NOT_AVAILABLE = -5
 /** The offset is below the log start or above the log end. */
 export const OUT_OF_RANGE = -6
 
+/** Instead of an offset: all that is committed. */
+export const HIGH_WATERMARK = -1
+
+export interface DeleteResult {
+  /** 0, or why not: {@link NOT_AVAILABLE}, {@link OUT_OF_RANGE} or an engine's refusal. */
+  readonly refusal: number
+  /** Where the log starts now; -1 where nothing was done. */
+  readonly logStartOffset: number
+}
+
+export interface PartitionSize {
+  /** 0, or {@link NOT_AVAILABLE}. */
+  readonly refusal: number
+  /** Bytes that the partition holds now. */
+  readonly sizeBytes: number
+}
+
 export interface PartitionState {
   /** 0, or {@link NOT_AVAILABLE}. */
   readonly refusal: number
@@ -99,6 +116,13 @@ export interface LogsShape {
   offsetForTimestamp(topic: TopicInfo, partition: number, timestamp: number): Promise<OffsetAndTimestamp | undefined>
   /** Where leader epoch `epoch` ends. */
   epochEnd(topic: TopicInfo, partition: number, epoch: number): EpochEnd | Promise<EpochEnd>
+  /**
+   * Forgets records below `offset`, all that are committed where that is {@link HIGH_WATERMARK}; answered when it is committed. An offset
+   * below the start changes nothing, one above the high watermark is refused.
+   */
+  deleteBefore(topic: TopicInfo, partition: number, offset: number): Promise<DeleteResult>
+  /** What a partition takes; one that nobody uses is opened for that. */
+  size(topic: TopicInfo, partition: number): PartitionSize | Promise<PartitionSize>
   /** Tells `waiter` once when the high watermark is above `offset`, the leader epoch rises or the log is closed, in a turn of its own; the result takes it back. */
   watch(topic: TopicInfo, partition: number, offset: number, waiter: LogWaiter): () => void
 }

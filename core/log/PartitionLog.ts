@@ -22,7 +22,7 @@ import type { ShardProducers } from "../producers/ShardProducers.ts"
 import type { TopicInfo } from "../topics/TopicInfo.ts"
 import { BatchCompressor } from "./BatchCompressor.ts"
 import { Commits } from "./Commits.ts"
-import { BACKLOG, DISK_FULL, FAILED, type Partition } from "./Engines.ts"
+import { BACKLOG, DISK_FULL, FAILED, type Partition, type PartitionLimits } from "./Engines.ts"
 import { appendMessage, giveBuilderBack, takeBuilder } from "./gathered-builders.ts"
 import type { PartitionLogParts, PartitionWaiter } from "./partition-log-parts.ts"
 import type { RecordBatchBuilder } from "./RecordBatchBuilder.ts"
@@ -41,7 +41,7 @@ export const LINGER_MS = 10
 let writes = 0
 
 export class PartitionLog implements TurnTask {
-  readonly topic: TopicInfo
+  topic: TopicInfo
   readonly partition: number
   readonly isJournaled: boolean
   /**
@@ -83,10 +83,9 @@ export class PartitionLog implements TurnTask {
   #askAt = Number.POSITIVE_INFINITY
   /** Undefined in mode memory. */
   readonly #commits: Commits | undefined
-  /** Undefined where gathered batches stay as they are. */
-  readonly #compressor: BatchCompressor | undefined
-  /** Undefined in mode memory. */
   readonly #room: Pick<StorageBudgetShape, "refusal"> | undefined
+  /** Undefined where gathered batches stay as they are. */
+  #compressor: BatchCompressor | undefined
   #endOffset: number
   #isSealDue = false
   /** How often the engine has lost what it had not committed. */
@@ -196,6 +195,18 @@ export class PartitionLog implements TurnTask {
   takeProducers(other: LogProducers): void {
     this.producers ??= this.#allProducers?.begin(this, this.#engine)
     this.producers?.takeOver(other)
+  }
+
+  /** Its topic is kept as this says from now on, within these bounds; `compressor` as in {@link PartitionLogParts}. */
+  alter(topic: TopicInfo, limits: PartitionLimits, compressor: BatchCompressor): void {
+    this.topic = topic
+    this.#compressor = topic.compression === "zstd" ? compressor : undefined
+    this.#engine.relimit?.(limits)
+  }
+
+  /** See {@link Partition.deleteBefore}. */
+  deleteBefore(offset: number): Promise<number> {
+    return this.#counted(this.#engine.deleteBefore(offset))
   }
 
   /**

@@ -12,21 +12,25 @@ import { epochEndOf } from "./epoch-ends.ts"
 import { HeldAppends } from "./HeldAppends.ts"
 import {
   type AppendResult,
+  type DeleteResult,
   type EpochEnd,
   type LogsShape,
   type LogWaiter,
   NOT_AVAILABLE,
   type PartitionLeader,
+  type PartitionSize,
   type PartitionState,
   type ProducersResult,
   type ReadResult
 } from "./Logs.ts"
 import {
   appendResult,
+  deletedBefore,
   producersOf,
   readFrom,
   readPieces,
   refusedAppend,
+  sizeOf,
   stateOf,
   whenCommitted
 } from "./local-answers.ts"
@@ -137,6 +141,13 @@ export class ShardLogs implements LogsShape {
       const { value } = facts as PartitionFacts
       return { facts: await this.#withLogOf(facts as PartitionFacts, (log) => epochEndOf(log, value)) }
     })
+    port.answer("partition.delete", async (_from, { facts }) => {
+      const { offset } = facts as PartitionFacts
+      return { facts: await this.#withLogOf(facts as PartitionFacts, (log) => deletedBefore(log, offset)) }
+    })
+    port.answer("partition.size", async (_from, { facts }) => ({
+      facts: await this.#withLogOf(facts as PartitionFacts, sizeOf)
+    }))
     port.handle(CHANNEL_PARTITION, (from, reader) => {
       const kind = reader.uint8()
       const id = reader.uint53()
@@ -220,6 +231,20 @@ export class ShardLogs implements LogsShape {
     if (owner === this.#port.shard) return this.#withLog(topic, partition, (log) => epochEndOf(log, epoch))
     const facts: PartitionFacts = { topicId: topic.id, partition, offset: 0, value: epoch }
     return this.#port.call(owner, "partition.epoch", { facts }).then((answer) => answer.facts as EpochEnd)
+  }
+
+  async deleteBefore(topic: TopicInfo, partition: number, offset: number): Promise<DeleteResult> {
+    const owner = this.#topics.ownerOf(topic, partition)
+    if (owner === this.#port.shard) return this.#withLog(topic, partition, (log) => deletedBefore(log, offset))
+    const facts: PartitionFacts = { topicId: topic.id, partition, offset, value: 0 }
+    return (await this.#port.call(owner, "partition.delete", { facts })).facts as DeleteResult
+  }
+
+  size(topic: TopicInfo, partition: number): PartitionSize | Promise<PartitionSize> {
+    const owner = this.#topics.ownerOf(topic, partition)
+    if (owner === this.#port.shard) return this.#withLog(topic, partition, sizeOf)
+    const facts: PartitionFacts = { topicId: topic.id, partition, offset: 0, value: 0 }
+    return this.#port.call(owner, "partition.size", { facts }).then((answer) => answer.facts as PartitionSize)
   }
 
   watch(topic: TopicInfo, partition: number, offset: number, waiter: LogWaiter): () => void {

@@ -2,7 +2,7 @@
 import { Effect } from "effect"
 import { assert } from "../assert.ts"
 import { checkRecords, defaultRecordLimits } from "./check-records.ts"
-import type { Engine, Partition, PartitionEvents, PartitionKey, PartitionOptions } from "./Engines.ts"
+import type { Engine, Partition, PartitionEvents, PartitionKey, PartitionLimits, PartitionOptions } from "./Engines.ts"
 import { RecordCursor } from "./RecordCursor.ts"
 import { checkBatch, recordCount, writeBaseOffset } from "./record-batch.ts"
 
@@ -45,6 +45,7 @@ export class ArrayPartition implements Partition {
   truncateTo(): Promise<number> {
     return Promise.resolve(0)
   }
+  relimit(_limits: PartitionLimits): void {}
 }
 
 /** One whose appends are committed when the test says so. */

@@ -3,8 +3,11 @@ import type { TicketStream } from "../journal/Journal.ts"
 import { FAILED } from "./Engines.ts"
 import {
   type AppendResult,
+  type DeleteResult,
+  HIGH_WATERMARK,
   NOT_AVAILABLE,
   OUT_OF_RANGE,
+  type PartitionSize,
   type PartitionState,
   type ProducersResult,
   type ReadResult
@@ -77,6 +80,24 @@ export function stateOf(log: ReadableLog | undefined): PartitionState {
   const highWatermark = log.highWatermark()
   const { logStartOffset, nextOffset: endOffset, leaderEpoch, incarnation } = log
   return { refusal: 0, logStartOffset, highWatermark, endOffset, leaderEpoch, incarnation }
+}
+
+export function sizeOf(log: PartitionLog | undefined): PartitionSize {
+  return log === undefined ? { refusal: NOT_AVAILABLE, sizeBytes: -1 } : { refusal: 0, sizeBytes: log.sizeBytes }
+}
+
+export async function deletedBefore(log: PartitionLog | undefined, offset: number): Promise<DeleteResult> {
+  const refused = (refusal: number): DeleteResult => ({ refusal, logStartOffset: -1 })
+  if (log === undefined) return refused(NOT_AVAILABLE)
+  const highWatermark = log.highWatermark()
+  const target = offset === HIGH_WATERMARK ? highWatermark : offset
+  if (target < 0 || target > highWatermark) return refused(OUT_OF_RANGE)
+  try {
+    return { refusal: 0, logStartOffset: await log.deleteBefore(target) }
+  } catch {
+    // The engine's own error; the log was told of it where it is one that nobody expects.
+    return refused(FAILED)
+  }
 }
 
 /**

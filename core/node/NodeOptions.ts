@@ -6,6 +6,7 @@ import type { Mode } from "../log/Engines.ts"
 import type { Plugin } from "../plugin/Plugin.ts"
 import type { Retention } from "../topics/TopicInfo.ts"
 import type { TopicDefaults } from "../topics/Topics.ts"
+import type { TopicConfigs } from "../topics/topic-settings.ts"
 
 /** A topic that the manifest declares, bound to a topic filter. */
 export interface DeclaredTopic {
@@ -16,6 +17,8 @@ export interface DeclaredTopic {
   readonly mode: Mode
   readonly retention?: Retention
   readonly compression?: Compression
+  /** What the rule of its name says. */
+  readonly configs?: TopicConfigs
 }
 
 export interface LoadedPlugin {

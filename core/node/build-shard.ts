@@ -115,7 +115,8 @@ export function buildShard(
       room,
       synced: prepared.disk === undefined ? undefined : () => journal.whenSynced(journal.nextIndex - 1),
       gate: parts.gate,
-      log: (message) => parts.log.warn("topics", message)
+      log: (message) => parts.log.warn("topics", message),
+      tell: (message) => parts.log.info("topics", message)
     })
     const resolutions = new Resolutions(topics, random.uint32())
     /** Of all tables of the filters that clients choose. */

@@ -6,6 +6,7 @@ import type { NewTopic } from "../topics/AgreedTopics.ts"
 import { TopicDirectory } from "../topics/TopicDirectory.ts"
 import { TopicError } from "../topics/TopicError.ts"
 import type { TopicInfo } from "../topics/TopicInfo.ts"
+import type { TopicAlteration } from "../topics/topic-alteration.ts"
 import { makeResources, type Page, type Resource, type ResourceError } from "./Resources.ts"
 import { topicResource } from "./topic.ts"
 
@@ -30,6 +31,10 @@ function make(fault?: TopicError["reason"]) {
     create: (tenant: number, topic: NewTopic) => {
       asked.push([tenant, topic])
       return fault === undefined ? Effect.succeed(info(topic.name, { filter: "a/+" })) : Effect.fail(failing)
+    },
+    alter: (tenant: number, name: string, alteration: TopicAlteration) => {
+      asked.push([tenant, name, alteration])
+      return fault === undefined ? Effect.succeed(info(name)) : Effect.fail(failing)
     },
     delete: (tenant: number, name: string) => {
       asked.push([tenant, name])
@@ -64,6 +69,7 @@ test("the declaration is a resource, and its items are what its schema says", as
     retention_time: 604_800,
     retention_bytes: 0,
     compression: "none",
+    configs: {},
     filter: "a/#",
     origin: "manifest",
     id: "id of a"
@@ -175,4 +181,43 @@ test("a move is asked for as it was wished, and its refusals have codes of their
   ] as const) {
     assert.equal((await refused(verb(make(reason).resource, "move")?.run("t", {}))).code, code)
   }
+})
+
+test("an alteration is of configurations, whatever they are called, and of partitions", async () => {
+  const { asked, resource } = make()
+  const given = {
+    partitions: 4,
+    retention_time: 60,
+    retention_bytes: 0,
+    configs: { "cleanup.policy": "compact", "retention.bytes": "7" },
+    reset: ["segment.ms"]
+  }
+  await run(verb(resource, "alter")?.run("t", given))
+  assert.deepEqual(asked, [
+    [
+      0,
+      "t",
+      {
+        partitions: 4,
+        configs: [
+          { name: "segment.ms", operation: "delete", value: "" },
+          { name: "retention.ms", operation: "set", value: "60000" },
+          { name: "retention.bytes", operation: "set", value: "7" },
+          { name: "cleanup.policy", operation: "set", value: "compact" }
+        ]
+      }
+    ]
+  ])
+  const partitions = await make("invalid-partitions")
+  const { reason, code } = await refused(verb(partitions.resource, "alter")?.run("t", { partitions: 1 }))
+  assert.deepEqual([reason, code], ["invalid", "topic-partitions-invalid"])
+})
+
+test("configurations are handed on and shown", async () => {
+  const { asked, directory, resource } = make()
+  await run(verb(resource, "create")?.run("", { name: "t", configs: { "segment.ms": "5" } }))
+  assert.deepEqual(asked, [[0, { name: "t", configs: { "segment.ms": "5" } }]])
+  directory.add(info("a", { configs: { "cleanup.policy": "compact" } }))
+  const item = (await run(resource.get?.("a"))) as { configs: unknown }
+  assert.deepEqual(item.configs, { "cleanup.policy": "compact" })
 })

@@ -2,20 +2,28 @@
 import { Effect } from "effect"
 import * as v from "valibot"
 import type { NewTopic } from "../topics/AgreedTopics.ts"
+import { RETENTION_BYTES, RETENTION_MS, retentionConfigs } from "../topics/retention-configs.ts"
 import type { TopicError } from "../topics/TopicError.ts"
 import { DEFAULT_RETENTION, type TopicInfo } from "../topics/TopicInfo.ts"
 import type { TopicMovesShape } from "../topics/TopicMoves.ts"
 import type { TopicsShape } from "../topics/Topics.ts"
+import { type ConfigOperation, PARTITIONS_MAX, type TopicAlteration } from "../topics/topic-alteration.ts"
 import { type Resource, ResourceError } from "./Resources.ts"
 
 /** Requests that name no tenant are those of this one. */
 const TENANT = 0
 const MIB = 1_048_576
-const PARTITIONS_MAX = 10_000
 
 const mode = v.picklist(["memory", "hybrid", "persistent"])
 
 const compression = v.picklist(["none", "zstd"])
+
+/** Configurations that one call may name. */
+const CONFIGS_MAX = 100
+const configs = v.pipe(
+  v.record(v.string(), v.string()),
+  v.check((given) => Object.keys(given).length <= CONFIGS_MAX, `at most ${CONFIGS_MAX} configurations`)
+)
 
 const schema = v.strictObject({
   name: v.pipe(v.string(), v.description("what Kafka clients call it")),
@@ -29,6 +37,10 @@ const schema = v.strictObject({
     v.description("bytes of a partition above which its oldest records go; 0 = any")
   ),
   compression: v.pipe(compression, v.description("of batches made of messages")),
+  configs: v.pipe(
+    v.record(v.string(), v.string()),
+    v.description("Kafka's configurations, by its names, that were set for it")
+  ),
   filter: v.pipe(
     v.nullable(v.string()),
     v.description("the topic filter that is bound to it; null = the default binding")
@@ -60,7 +72,31 @@ const input = v.strictObject({
     v.optional(compression),
     v.description("of batches made of messages; else as its rule or [topics] says")
   ),
+  configs: v.pipe(
+    v.optional(configs),
+    v.description("Kafka's configurations, by its names; else as its rule says; they win over the keys above")
+  ),
   filter: v.pipe(v.optional(v.string()), v.description("binds the MQTT topic names that match this topic filter to it"))
+})
+
+const alterInput = v.strictObject({
+  partitions: v.pipe(
+    v.optional(v.pipe(v.number(), v.integer(), v.minValue(1), v.maxValue(PARTITIONS_MAX))),
+    v.description("how many it is to have: more than it has; names and keys go by the new count from then on")
+  ),
+  retention_time: v.pipe(
+    v.optional(v.pipe(v.number(), v.integer(), v.minValue(0), v.maxValue(3_153_600_000))),
+    v.description("seconds that its records are kept; 0 = for ever; else as it is")
+  ),
+  retention_bytes: v.pipe(
+    v.optional(v.pipe(v.number(), v.integer(), v.minValue(0))),
+    v.description("bytes of a partition; 0 = any; else as it is")
+  ),
+  configs: v.pipe(v.optional(configs), v.description("Kafka's configurations that are set, by its names")),
+  reset: v.pipe(
+    v.optional(v.pipe(v.array(v.string()), v.maxLength(CONFIGS_MAX))),
+    v.description("names of configurations that go back to what its rule says, or to Kafka's default")
+  )
 })
 
 const moveInput = v.strictObject({
@@ -86,10 +122,13 @@ const REFUSALS = {
   moving: ["conflict", "topic-moving"],
   "not-moving": ["conflict", "topic-not-moving"],
   "move-refused": ["refused", "topic-move-refused"],
+  "invalid-config": ["invalid", "topic-config-invalid"],
+  "invalid-partitions": ["invalid", "topic-partitions-invalid"],
+  "alter-refused": ["refused", "topic-alter-refused"],
   "meta-store": ["unavailable", "meta-store-unavailable"]
 } as const satisfies Record<TopicError["reason"], readonly [ResourceError["reason"], string]>
 
-type TopicsOfShard = Pick<TopicsShape, "find" | "page" | "create" | "delete">
+type TopicsOfShard = Pick<TopicsShape, "find" | "page" | "create" | "alter" | "delete">
 
 /** `topics`: those of any shard, for each knows all. */
 export function topicResource(topics: TopicsOfShard, moves: TopicMovesShape): Resource {
@@ -121,6 +160,15 @@ export function topicResource(topics: TopicsOfShard, moves: TopicMovesShape): Re
         input,
         run: (_id, given) =>
           topics.create(TENANT, newTopic(v.parse(input, given))).pipe(Effect.map(itemOf), Effect.mapError(refusalOf))
+      },
+      {
+        name: "alter",
+        description: "Changes configurations of a topic, and adds partitions to it, while it is used",
+        input: alterInput,
+        run: (id, given) =>
+          topics
+            .alter(TENANT, id, alterationOf(v.parse(alterInput, given)))
+            .pipe(Effect.map(itemOf), Effect.mapError(refusalOf))
       },
       {
         name: "move",
@@ -163,14 +211,32 @@ function newTopic({ name, ...given }: v.InferOutput<typeof input>): NewTopic {
     ...(engine === undefined ? {} : { engine }),
     ...(mode === undefined ? {} : { mode }),
     ...(compression === undefined ? {} : { compression }),
+    ...(given.configs === undefined ? {} : { configs: given.configs }),
     ...(filter === undefined ? {} : { filter })
   }
 }
 
+/** The same as Kafka's configurations, which are what can be altered. */
+function alterationOf(given: v.InferOutput<typeof alterInput>): TopicAlteration {
+  const { partitions, retention_time: seconds, retention_bytes: bytes, configs = {}, reset = [] } = given
+  const ms = seconds === undefined ? undefined : seconds * 1_000
+  const { [RETENTION_MS]: time, [RETENTION_BYTES]: size } = retentionConfigs({ ms: ms ?? 0, bytes: bytes ?? 0 })
+  const set = {
+    ...(ms === undefined ? {} : { [RETENTION_MS]: time ?? "" }),
+    ...(bytes === undefined ? {} : { [RETENTION_BYTES]: size ?? "" }),
+    ...configs
+  }
+  const operations: Array<ConfigOperation> = [
+    ...reset.map((name) => ({ name, operation: "delete", value: "" }) as const),
+    ...Object.entries(set).map(([name, value]) => ({ name, operation: "set", value }) as const)
+  ]
+  return { ...(partitions === undefined ? {} : { partitions }), configs: operations }
+}
+
 function itemOf({ retention = DEFAULT_RETENTION, ...topic }: TopicInfo): v.InferOutput<typeof schema> {
-  const { name, partitions, engine, mode, compression = "none", filter = null, origin, id } = topic
+  const { name, partitions, engine, mode, compression = "none", configs = {}, filter = null, origin, id } = topic
   const kept = { retention_time: Math.floor(retention.ms / 1_000), retention_bytes: retention.bytes }
-  return { name, partitions, engine, mode, ...kept, compression, filter, origin, id }
+  return { name, partitions, engine, mode, ...kept, compression, configs, filter, origin, id }
 }
 
 function refusalOf({ reason, message }: TopicError): ResourceError {

@@ -1,5 +1,5 @@
 /**
- * Topics as the meta store agrees on them: creation and removal, each one transaction.
+ * Topics as the meta store agrees on them: creation, removal and alteration, each one transaction.
  *
  * Keys: `topics/<tenant>/<name>` holds a topic; `removed-topics/<id>` holds one that is gone and whose records have not all been
  * forgotten yet; `bindings/<tenant>` is written by every creation with a topic filter, so that two that conflict cannot pass each
@@ -18,16 +18,33 @@ import { type RandomShape, randomUuid } from "../platform/Random.ts"
 import { checkTopicFilter, parseShared } from "../router/topic-filter.ts"
 import { agreeMove, leaveMove, noteMove } from "./agreed-moves.ts"
 import { isKafkaTopicName } from "./default-binding.ts"
+import { withRetentionConfigs } from "./retention-configs.ts"
 import { TopicError } from "./TopicError.ts"
 import { DEFAULT_RETENTION, type Retention, type TopicDefault, type TopicInfo, type TopicOrigin } from "./TopicInfo.ts"
 import type { MoveWish } from "./TopicMover.ts"
-import { type AgreedMove, decodeTopic, encodeRemoved, encodeTopic, removedKey, topicKey } from "./topic-codec.ts"
+import { PARTITIONS_MAX, type TopicAlteration, withConfigs, withPartitions } from "./topic-alteration.ts"
+import {
+  type AgreedMove,
+  decodeTopic,
+  encodeRemoved,
+  encodeTopic,
+  moveKey,
+  removedKey,
+  topicKey
+} from "./topic-codec.ts"
+import { checkTopicConfigs } from "./topic-configs.ts"
 import type { TopicConfigs } from "./topic-settings.ts"
 
 /** Creations with a filter that meet another one begin anew so often. */
 const ATTEMPTS_MAX = 20
 
 const encoder = new TextEncoder()
+
+/** A topic, and the revision of the meta store that made it so; 0 = nothing was made. */
+export interface AgreedTopic {
+  readonly info: TopicInfo
+  readonly revision: number
+}
 
 /** What somebody wants a topic to be; what is left out is as the rules for new topics say. */
 export interface NewTopic {
@@ -38,7 +55,7 @@ export interface NewTopic {
   /** What is left out of it is as the rules say, too. */
   readonly retention?: Partial<Retention>
   readonly compression?: Compression
-  /** See {@link TopicInfo.configs}. */
+  /** See {@link TopicInfo.configs}; its retention.ms and retention.bytes win over `retention`. */
   readonly configs?: TopicConfigs
   /** The topic filter that is bound to it. */
   readonly filter?: string
@@ -65,15 +82,29 @@ export class AgreedTopics {
 
   /** A new topic; fails with "exists" where its name is taken. */
   create(tenant: number, topic: NewTopic, origin: TopicOrigin): Effect.Effect<TopicInfo, TopicError> {
+    return this.plan(tenant, topic, origin).pipe(
+      Effect.flatMap((info) =>
+        info.filter === undefined ? this.#put(info) : this.#bind(info, info.filter, ATTEMPTS_MAX)
+      )
+    )
+  }
+
+  /** The topic that would be made, if its name and its filter are free. */
+  plan(tenant: number, topic: NewTopic, origin: TopicOrigin): Effect.Effect<TopicInfo, TopicError> {
     return Effect.suspend(() => {
-      const fault = this.#check(topic)
-      if (fault !== undefined) return Effect.fail(fault)
       const { name, filter } = topic
       const byName = this.#options.forName(name)
+      const configs = checkTopicConfigs({ ...byName.configs, ...topic.configs })
+      const fault = this.#check(topic) ?? (typeof configs === "string" ? invalid(name, configs) : undefined)
+      if (fault !== undefined || typeof configs === "string") return Effect.fail(fault ?? missing(name))
       const { partitions, engine, mode } = { ...byName, ...defined(topic) }
+      if (!Number.isInteger(partitions) || partitions < 1 || partitions > PARTITIONS_MAX) {
+        const message = `a topic has 1 to ${PARTITIONS_MAX} partitions`
+        return Effect.fail(new TopicError({ topic: name, reason: "invalid-partitions", message }))
+      }
       const compression = topic.compression ?? byName.compression ?? "none"
       const retention = { ...DEFAULT_RETENTION, ...byName.retention, ...topic.retention }
-      const info: TopicInfo = {
+      return Effect.succeed<TopicInfo>({
         tenant,
         name,
         id: randomUuid(this.#options.random),
@@ -81,13 +112,50 @@ export class AgreedTopics {
         engine,
         mode,
         origin,
-        retention,
+        retention: withRetentionConfigs(retention, configs),
         ...(compression === "none" ? {} : { compression }),
-        ...(topic.configs === undefined ? {} : { configs: topic.configs }),
+        ...(Object.keys(configs).length === 0 ? {} : { configs }),
         ...(filter === undefined ? {} : { filter })
-      }
-      return filter === undefined ? this.#put(info) : this.#bind(info, filter, ATTEMPTS_MAX)
+      })
     })
+  }
+
+  /**
+   * Alters a topic that is there under this id. Fails with "not-found" where it is not, with "alter-refused" where it is in no meta store,
+   * and with "moving" where partitions are to be added to one that is moved.
+   */
+  alter({ tenant, name, id }: TopicInfo, alteration: TopicAlteration): Effect.Effect<AgreedTopic, TopicError> {
+    const { configs, isWhole, partitions, isTrial = false } = alteration
+    const attempt = (attempts: number): Effect.Effect<AgreedTopic, TopicError> =>
+      this.#getAgreed(tenant, name, "alter-refused").pipe(
+        Effect.flatMap((entry) => {
+          const before = decodeEntry(entry)
+          if (before.id !== id) return Effect.fail(missing(name))
+          let info: TopicInfo | string = before
+          if (partitions !== undefined) info = withPartitions(before, partitions)
+          if (typeof info === "string") {
+            return Effect.fail(new TopicError({ topic: name, reason: "invalid-partitions", message: info }))
+          }
+          if (configs !== undefined || isWhole === true)
+            info = withConfigs(info, alteration, this.#options.forName(name))
+          if (typeof info === "string") return Effect.fail(invalid(name, info))
+          if (isTrial) return Effect.succeed({ info, revision: 0 })
+          const after = info
+          // What a move copies is as many partitions as there were when it began.
+          const unmoved = partitions === undefined ? [] : [{ key: moveKey(before), version: 0 }]
+          const compare = [{ key: entry.key, version: entry.version }, ...unmoved]
+          return this.#options.meta.transact({ compare, writes: [{ key: entry.key, value: encodeTopic(after) }] }).pipe(
+            Effect.mapError(failure(name)),
+            Effect.flatMap(({ committed, revision }) => {
+              if (committed) return Effect.succeed({ info: after, revision })
+              if (attempts > 0) return attempt(attempts - 1)
+              const message = "it is being moved, or changed by others; try again when that is done"
+              return Effect.fail(new TopicError({ topic: name, reason: "moving", message }))
+            })
+          )
+        })
+      )
+    return attempt(ATTEMPTS_MAX)
   }
 
   /** The topic of this name, created by the rules where it is missing. */
@@ -99,11 +167,12 @@ export class AgreedTopics {
     )
   }
 
-  /** Takes the topic out and notes it among those to be forgotten; fails with "not-found" where there is none of this name. */
-  remove(tenant: number, name: string): Effect.Effect<TopicInfo, TopicError> {
+  /** Takes the topic out and notes it among those to be forgotten; fails with "not-found" where there is none of this name, and this id. */
+  remove(tenant: number, name: string, id?: string): Effect.Effect<TopicInfo, TopicError> {
     return this.#get(tenant, name).pipe(
       Effect.flatMap((entry) => {
         const info = decodeEntry(entry)
+        if (id !== undefined && info.id !== id) return Effect.fail(missing(name))
         const compare = [{ key: entry.key, version: entry.version }]
         const writes = [
           { key: entry.key, value: undefined },
@@ -145,7 +214,7 @@ export class AgreedTopics {
         return Effect.fail(refuse("no storage keeps what the node agrees on: the next start would not know of it"))
       }
       return Effect.succeed({ ...from, engine, mode, logId: randomUuid(random) })
-    }).pipe(Effect.tap(() => this.#checkAgreed(from)))
+    }).pipe(Effect.tap(() => this.#getAgreed(from.tenant, from.name, "move-refused")))
   }
 
   /** Notes a move before anything is written for it; fails where the topic is not there as it was. */
@@ -169,13 +238,14 @@ export class AgreedTopics {
   }
 
   /** Fails where the meta store does not have it: one that a PUBLISH made in memory may be evicted at any time. */
-  #checkAgreed({ tenant, name }: TopicInfo): Effect.Effect<void, TopicError> {
+  #getAgreed(
+    tenant: number,
+    name: string,
+    reason: "move-refused" | "alter-refused"
+  ): Effect.Effect<MetaEntry, TopicError> {
     const message = "a message made it, in memory and for as long as there is room; delete it and create it as wished"
-    const own = new TopicError({ topic: name, reason: "move-refused", message })
-    return this.#get(tenant, name).pipe(
-      Effect.mapError((error) => (error.reason === "not-found" ? own : error)),
-      Effect.asVoid
-    )
+    const own = new TopicError({ topic: name, reason, message })
+    return this.#get(tenant, name).pipe(Effect.mapError((error) => (error.reason === "not-found" ? own : error)))
   }
 
   /** Nothing is left of a removed topic, or of a log that a topic has left. */
@@ -268,6 +338,10 @@ function defined({ partitions, engine, mode }: Omit<NewTopic, "name" | "filter">
 
 function failure(topic: string): (error: Pick<MetaStoreError, "message">) => TopicError {
   return ({ message }) => new TopicError({ topic, reason: "meta-store", message })
+}
+
+function invalid(topic: string, message: string): TopicError {
+  return new TopicError({ topic, reason: "invalid-config", message })
 }
 
 export function taken(topic: string): TopicError {

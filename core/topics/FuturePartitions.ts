@@ -14,7 +14,7 @@ import { logIdOf, type TopicInfo } from "./TopicInfo.ts"
 
 /** The open partitions of a topic, by number. */
 export interface OpenTopic {
-  readonly info: TopicInfo
+  info: TopicInfo
   /** Those of a topic that can be opened again are there while they are open. */
   readonly partitions: Array<OpenPartition | undefined>
   readonly reopens: boolean

@@ -67,7 +67,7 @@ export class OpenPartition implements PartitionEvents, GuardedPartitionParts {
   /** The log while nobody gets at it. */
   #held: PartitionLog | undefined
   #isFuture = false
-  readonly #info: TopicInfo
+  #info: TopicInfo
   readonly #partition: number
   readonly #parts: OpenPartitionParts
   /** Where {@link Reopening.tryOpen} gave it. */
@@ -196,6 +196,15 @@ export class OpenPartition implements PartitionEvents, GuardedPartitionParts {
     this.onFailed = undefined
     this.future = undefined
     if (future !== undefined) this.#makeLog(future.partition, future.reservation)
+  }
+
+  /** Its topic is to be kept as `info` says from now on, within these bounds. */
+  alter(info: TopicInfo, limits: PartitionLimits): void {
+    this.#info = info
+    const log = this.log ?? this.#held
+    const { compressor } = this.#parts
+    log?.alter(info, limits, compressor)
+    if (log === undefined && this.isOpening) this.whenSettled(() => this.log?.alter(info, limits, compressor))
   }
 
   /** Closes it; done when its engine has. */

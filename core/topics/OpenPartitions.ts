@@ -180,6 +180,22 @@ export class OpenPartitions {
     this.#parts.opened(info)
   }
 
+  /** The topic is to be kept as `info` says from now on: within other bounds, compressed or not, in more partitions. */
+  alter(info: TopicInfo): void {
+    const topic = this.#topics.get(info.id)
+    if (topic === undefined) return
+    topic.info = info
+    const limits = this.#parts.limitsOf(info)
+    for (const open of openOf(topic)) open.alter(info, limits)
+    const engine = this.#parts.engines.get(info.engine)
+    if (topic.reopens || engine === undefined) return
+    for (let partition = 0; partition < info.partitions; partition++) {
+      if (topic.partitions[partition] === undefined && this.#parts.isOwned(info, partition)) {
+        this.#open(topic, engine, partition)
+      }
+    }
+  }
+
   /** Logs that are open now. */
   *logs(): Iterable<PartitionLog> {
     for (const { partitions } of this.#topics.values()) {

@@ -17,24 +17,27 @@ import type { PartitionLimits } from "../log/Engines.ts"
 import type { PartitionLog } from "../log/PartitionLog.ts"
 import type { MetaChange, MetaStoreError, MetaStoreShape } from "../meta/MetaStore.ts"
 import type { ClockShape } from "../platform/Clock.ts"
-import { type RandomShape, randomUuid } from "../platform/Random.ts"
+import type { RandomShape } from "../platform/Random.ts"
 import { SLOT_NAME, SLOT_TOPIC, slotOf } from "../shard/slots.ts"
-import { AgreedTopics, type NewTopic } from "./AgreedTopics.ts"
+import { AgreedTopics, type NewTopic, taken } from "./AgreedTopics.ts"
 import { ClosedTopics } from "./ClosedTopics.ts"
 import { topicOfName } from "./default-binding.ts"
 import { loadTopics } from "./load-topics.ts"
 import { type LogCounts, OpenPartitions, type OpenPartitionsOptions } from "./OpenPartitions.ts"
+import { PublishCreations } from "./PublishCreations.ts"
 import { PublishedTopics, type PublishedTopicsLimits } from "./PublishedTopics.ts"
 import { Removals } from "./Removals.ts"
 import { retentionLimits } from "./retention-limits.ts"
 import { TopicCoordinator } from "./TopicCoordinator.ts"
 import { TopicDirectory } from "./TopicDirectory.ts"
 import type { TopicError } from "./TopicError.ts"
-import { logIdOf, type TopicInfo } from "./TopicInfo.ts"
+import { logIdOf, type TopicDefault, type TopicInfo } from "./TopicInfo.ts"
 import type { MoveGate } from "./TopicMover.ts"
 import { TopicMoves } from "./TopicMoves.ts"
 import { TopicNews } from "./TopicNews.ts"
+import { TopicRevisions } from "./TopicRevisions.ts"
 import type { TopicDefaults, TopicsListener, TopicsShape } from "./Topics.ts"
+import { isAltered, type TopicAlteration } from "./topic-alteration.ts"
 import { decodeTopic, META_PREFIX, REMOVED_PREFIX } from "./topic-codec.ts"
 
 /** Topics that were removed and are remembered. */
@@ -50,6 +53,8 @@ export interface ShardTopicsOptions extends OpenPartitionsOptions {
   readonly published: PublishedTopicsLimits
   /** Settled when all that the shard's journal has taken is on the disk; absent = nothing is kept over a restart. */
   readonly synced?: (() => Promise<void>) | undefined
+  /** One line of what was done, for the operator. */
+  readonly tell?: (message: string) => void
   /** Of the whole node; absent = there are no backups. */
   readonly gate?: MoveGate
 }
@@ -66,6 +71,9 @@ export class ShardTopics implements TopicsShape {
   readonly #coordinator: TopicCoordinator
   readonly #removals: Removals
   readonly #news: TopicNews
+  readonly #creations: PublishCreations
+  readonly #agreed: AgreedTopics
+  readonly #revisions = new TopicRevisions()
   readonly #listeners: Array<TopicsListener> = []
   readonly #openedListeners: Array<() => void> = []
   /** Ids of topics that were removed lately, in their order: answers about them may be on their way. */
@@ -98,6 +106,7 @@ export class ShardTopics implements TopicsShape {
       forName: (name) => options.defaults.forName(name),
       conflicting: (tenant, filter) => this.directory.conflicting(tenant, filter)
     })
+    this.#agreed = agreed
     this.moves = new TopicMoves({
       ...options,
       open: this.#open,
@@ -115,6 +124,10 @@ export class ShardTopics implements TopicsShape {
       coordinatorOf,
       find: (tenant, name) => this.find(tenant, name),
       add: (info) => this.#learn(info),
+      altered: ({ info, revision }) => {
+        const isKnown = this.findById(info.id) !== undefined
+        if (isKnown && this.#revisions.answered(info.id, revision)) this.#add(info, true)
+      },
       remove: (id) => this.#remove(id),
       removeOwn: (info) => this.#removeOwn(info)
     })
@@ -128,6 +141,14 @@ export class ShardTopics implements TopicsShape {
     this.#news = new TopicNews(options.port, {
       added: (info) => this.#add(info, false),
       removed: (id) => this.#remove(id)
+    })
+    this.#creations = new PublishCreations({
+      ...options,
+      coordinator: this.#coordinator,
+      published: this.published,
+      find: (tenant, name) => this.find(tenant, name),
+      publish: (info) => this.#publish(info),
+      removeOwn: (info) => this.#removeOwn(info)
     })
   }
 
@@ -242,44 +263,14 @@ export class ShardTopics implements TopicsShape {
     return this.#open.settled()
   }
 
-  /**
-   * Creates the home of a plain topic name in memory because of a PUBLISH, on its coordinator. Returns it, or undefined where a bound
-   * or the rate says no: the message is then routed and not stored.
-   */
+  /** See {@link PublishCreations.createUnsafe}. */
   createForPublishUnsafe(tenant: number, name: string): TopicInfo | undefined {
-    const topicName = topicOfName(name)
-    if (topicName === undefined || this.find(tenant, topicName) !== undefined) return undefined
-    // A Kafka client's creation is under way: two topics of one name would cost the records of one.
-    if (this.#coordinator.isCreating(tenant, topicName)) return undefined
-    if (!this.published.admit()) return undefined
-    const id = randomUuid(this.#options.random)
-    const made = { partitions: 1, engine: "memory", mode: "memory" } as const
-    const info: TopicInfo = { tenant, name: topicName, id, ...made, origin: "publish" }
-    const log = this.#publish(info)
-    if (log === undefined) return undefined
-    this.#evict(this.published.add(info, log))
-    return info
+    return this.#creations.createUnsafe(tenant, name)
   }
 
-  /**
-   * Has the home of a plain topic name agreed because of a PUBLISH on this shard; `ended` is called once, later, when it is known here
-   * or will not be. False where there is nothing to create.
-   */
+  /** See {@link PublishCreations.agreeUnsafe}. */
   agreeForPublishUnsafe(tenant: number, name: string, ended: () => void): boolean {
-    const topicName = topicOfName(name)
-    if (topicName === undefined || this.find(tenant, topicName) !== undefined) return false
-    const agreed = this.#coordinator.ask({ verb: "publish", tenant, topic: { name: topicName } }).pipe(
-      Effect.catch((error) =>
-        Effect.sync(() => {
-          // A flood of new names must not become one of lines; the rate's refusals are counted.
-          if (error.reason !== "rate") this.#options.log(`topic "${topicName}" cannot be created: ${error.message}`)
-        })
-      ),
-      Effect.ensuring(Effect.sync(ended))
-    )
-    // Whoever asks may be in the midst of something that its end would call it back for.
-    this.#options.clock.microtask(() => void Effect.runFork(agreed))
-    return true
+    return this.#creations.agreeUnsafe(tenant, name, ended)
   }
 
   /** Seals what lies gathered, and looks after the byte bound of topics made by PUBLISH; called about once a second. */
@@ -287,17 +278,8 @@ export class ShardTopics implements TopicsShape {
     // One that gathered something and then nothing for a second gives its buffer back.
     this.#open.housekeep()
     this.#closed.trimSome()
-    this.#evict(this.published.census())
+    this.#creations.housekeep()
     this.#removals.housekeep()
-  }
-
-  #evict(evicted: ReadonlyArray<TopicInfo>): void {
-    const first = evicted[0]
-    if (first === undefined) return
-    this.#options.log(
-      `${evicted.length} topic(s) made by PUBLISH evicted, "${first.name}" among them: their bounds are reached`
-    )
-    for (const old of evicted) this.#removeOwn(old)
   }
 
   #removeOwn({ id }: TopicInfo): void {
@@ -315,8 +297,21 @@ export class ShardTopics implements TopicsShape {
     return this.#coordinator.ask({ verb: "create", tenant, topic })
   }
 
-  delete(tenant: number, name: string): Effect.Effect<void, TopicError> {
-    return this.#coordinator.ask({ verb: "delete", tenant, topic: { name } }).pipe(Effect.asVoid)
+  plan(tenant: number, topic: NewTopic): Effect.Effect<TopicInfo, TopicError> {
+    if (this.find(tenant, topic.name) !== undefined) return Effect.fail(taken(topic.name))
+    return this.#agreed.plan(tenant, topic, "admin")
+  }
+
+  alter(tenant: number, name: string, alteration: TopicAlteration): Effect.Effect<TopicInfo, TopicError> {
+    return this.#coordinator.ask({ verb: "alter", tenant, topic: { name }, alteration })
+  }
+
+  defaultsOf(name: string): TopicDefault {
+    return this.#options.defaults.forName(name)
+  }
+
+  delete(tenant: number, name: string, id?: string): Effect.Effect<void, TopicError> {
+    return this.#coordinator.ask({ verb: "delete", tenant, topic: { name }, id }).pipe(Effect.asVoid)
   }
 
   /** Takes over what the meta store says. */
@@ -325,7 +320,10 @@ export class ShardTopics implements TopicsShape {
       const [, tenant = "", ...rest] = change.key.split("/")
       const topic = this.find(Number(tenant), rest.join("/"))
       if (topic !== undefined) this.#remove(topic.id)
-    } else this.#add(decodeTopic(change.key, change.value), true)
+      return
+    }
+    const info = decodeTopic(change.key, change.value)
+    if (this.#revisions.watched(info.id, change.revision)) this.#add(info, true)
   }
 
   /** Closes every partition; for the end of the shard. */
@@ -362,7 +360,7 @@ export class ShardTopics implements TopicsShape {
   #add(info: TopicInfo, isAgreed: boolean): void {
     const before = this.find(info.tenant, info.name)
     if (before?.id === info.id) {
-      if (isAgreed) this.#moved(before, info)
+      if (isAgreed) this.#replaced(before, info)
       return
     }
     if (before !== undefined) this.#remove(before.id)
@@ -371,12 +369,18 @@ export class ShardTopics implements TopicsShape {
     this.#changed(info)
   }
 
-  /** Takes over how a topic is kept now. */
-  #moved(before: TopicInfo, info: TopicInfo): void {
-    if (logIdOf(before) === logIdOf(info) && before.mode === info.mode) return
+  /** Takes over how a topic is kept now, and what else was altered of it. */
+  #replaced(before: TopicInfo, info: TopicInfo): void {
+    const isMoved = logIdOf(before) !== logIdOf(info) || before.mode !== info.mode
+    if (!isMoved && !isAltered(before, info)) return
     this.directory.replace(info)
-    this.moves.own.switched(info)
+    if (isMoved) this.moves.own.switched(info)
+    this.#open.alter(info)
     this.#changed(info)
+    // Names have other partitions then, which other shards may own.
+    if (before.partitions !== info.partitions && this.#options.port.shard === 0) {
+      this.#options.tell?.(`topic "${info.name}" has ${info.partitions} partitions now; it had ${before.partitions}`)
+    }
   }
 
   #limits(info: TopicInfo): PartitionLimits {
@@ -387,6 +391,7 @@ export class ShardTopics implements TopicsShape {
     const info = this.directory.remove(id)
     if (info === undefined) return
     this.#removed.add(id)
+    this.#revisions.forget(id)
     this.published.remove(id)
     this.#removals.begin(info)
     this.#changed(info)

@@ -6,23 +6,29 @@
  */
 import { Effect } from "effect"
 import type { LinkPort } from "../link/LinkPort.ts"
-import { type AgreedTopics, missing, type NewTopic, taken } from "./AgreedTopics.ts"
+import { type AgreedTopic, type AgreedTopics, missing, type NewTopic, taken } from "./AgreedTopics.ts"
 import { isKafkaTopicName } from "./default-binding.ts"
 import { TopicError } from "./TopicError.ts"
 import type { TopicInfo, TopicOrigin } from "./TopicInfo.ts"
 import type { TopicMover } from "./TopicMover.ts"
+import type { TopicAlteration } from "./topic-alteration.ts"
 
 /** What one shard asks a topic's coordinator for, and what it gets. */
 export interface TopicRequest {
   /** "publish" ensures it because a message came on its name. */
-  readonly verb: "ensure" | "publish" | "create" | "delete" | "move" | "cancel-move"
+  readonly verb: "ensure" | "publish" | "create" | "delete" | "alter" | "move" | "cancel-move"
   readonly tenant: number
   readonly topic: NewTopic
   /** Of a move; else as it is. */
   readonly bytesPerSecond?: number | undefined
+  readonly alteration?: TopicAlteration
+  /** Of the topic that is to be deleted or altered; absent = whichever has the name. */
+  readonly id?: string | undefined
 }
 interface Answer {
   readonly topic?: TopicInfo
+  /** Of what was altered: see {@link AgreedTopic}. */
+  readonly revision?: number
   readonly refused?: { readonly reason: TopicError["reason"]; readonly message: string }
 }
 
@@ -45,6 +51,8 @@ export interface TopicCoordinatorParts {
   /** What this shard knows. */
   readonly find: (tenant: number, name: string) => TopicInfo | undefined
   readonly add: (topic: TopicInfo) => void
+  /** The topic is another as of that revision of the meta store; of revision 0 nothing came. */
+  readonly altered: (topic: AgreedTopic) => void
   readonly remove: (id: string) => void
   /** Ends a topic that is this coordinator's own, on all shards. */
   readonly removeOwn: (topic: TopicInfo) => void
@@ -59,7 +67,7 @@ export class TopicCoordinator {
     this.#parts = parts
     parts.port.answer("topics.coordinate", async (_from, { facts }) => {
       const answered = this.#coordinate(facts as TopicRequest).pipe(
-        Effect.map((topic): Answer => ({ topic })),
+        Effect.map(({ info: topic, revision }): Answer => ({ topic, revision })),
         Effect.catch(({ reason, message }) => Effect.succeed<Answer>({ refused: { reason, message } }))
       )
       return { facts: await Effect.runPromise(answered) }
@@ -74,9 +82,9 @@ export class TopicCoordinator {
   /** Has the coordinator of the topic's name do it; what comes of it is known here when it is answered. */
   ask(request: TopicRequest): Effect.Effect<TopicInfo, TopicError> {
     const { tenant, topic, verb } = request
-    const { port, coordinatorOf, add, remove } = this.#parts
+    const { port, coordinatorOf, add, altered, remove } = this.#parts
     const coordinator = coordinatorOf(tenant, topic.name)
-    if (coordinator === port.shard) return this.#coordinate(request)
+    if (coordinator === port.shard) return this.#coordinate(request).pipe(Effect.map(({ info }) => info))
     const failed = (error: unknown): TopicError =>
       new TopicError({ topic: topic.name, reason: "meta-store", message: String(error) })
     return Effect.tryPromise({
@@ -84,22 +92,37 @@ export class TopicCoordinator {
       catch: failed
     }).pipe(
       Effect.flatMap(({ facts }) => {
-        const { topic: info, refused } = facts as Answer
+        const { topic: info, revision = 0, refused } = facts as Answer
         if (refused !== undefined) return Effect.fail(new TopicError({ topic: topic.name, ...refused }))
         if (info === undefined) return Effect.fail(failed("the coordinator did not answer"))
         if (verb === "delete") remove(info.id)
+        else if (verb === "alter") altered({ info, revision })
         else add(info)
         return Effect.succeed(info)
       })
     )
   }
 
-  #coordinate({ verb, tenant, topic, bytesPerSecond }: TopicRequest): Effect.Effect<TopicInfo, TopicError> {
+  #coordinate(request: TopicRequest): Effect.Effect<AgreedTopic, TopicError> {
+    if (request.verb !== "alter") {
+      return this.#coordinateWhole(request).pipe(Effect.map((info): AgreedTopic => ({ info, revision: 0 })))
+    }
+    return Effect.suspend(() => {
+      const { tenant, topic, id, alteration = {} } = request
+      const { find, agreed, altered } = this.#parts
+      const known = find(tenant, topic.name)
+      if (known === undefined || (id !== undefined && known.id !== id)) return Effect.fail(missing(topic.name))
+      return agreed.alter(known, alteration).pipe(Effect.tap((done) => Effect.sync(() => altered(done))))
+    })
+  }
+
+  #coordinateWhole(request: TopicRequest): Effect.Effect<TopicInfo, TopicError> {
+    const { verb, tenant, topic, bytesPerSecond, id } = request
     return Effect.suspend(() => {
       const { name } = topic
       const { find, agreed, autoCreate } = this.#parts
       const known = find(tenant, name)
-      if (verb === "delete") return this.#delete(tenant, name, known)
+      if (verb === "delete") return this.#delete(tenant, name, known, id)
       if (verb === "move" || verb === "cancel-move") {
         if (known === undefined) return Effect.fail(missing(name))
         if (verb === "cancel-move") return this.#parts.mover.cancel(known)
@@ -171,9 +194,15 @@ export class TopicCoordinator {
     })
   }
 
-  #delete(tenant: number, name: string, known: TopicInfo | undefined): Effect.Effect<TopicInfo, TopicError> {
+  #delete(
+    tenant: number,
+    name: string,
+    known: TopicInfo | undefined,
+    id?: string
+  ): Effect.Effect<TopicInfo, TopicError> {
     const { agreed, find, remove, removeOwn, mover } = this.#parts
-    const removed = Effect.tap(agreed.remove(tenant, name), (info) => Effect.sync(() => remove(info.id)))
+    if (id !== undefined && known !== undefined && known.id !== id) return Effect.fail(missing(name))
+    const removed = Effect.tap(agreed.remove(tenant, name, id), (info) => Effect.sync(() => remove(info.id)))
     return (known === undefined ? removed : mover.without(known, removed)).pipe(
       Effect.catch((error) => {
         if (error.reason !== "not-found") return Effect.fail(error)

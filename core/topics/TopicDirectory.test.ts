@@ -253,3 +253,16 @@ test("who watches a filter is told of the topics that may be homes of what it ma
   directory.add(topic("sensors.after"))
   assert.equal(told.length, 6)
 })
+
+test("who watches the homes of a filter hears of a topic again when it has more partitions, and of no other change", () => {
+  const directory = directoryOf(topic("sensors.room1"), topic("bound", "a/+"))
+  const told: Array<string> = []
+  directory.watchHomes(0, "#", ({ name, partitions }) => told.push(`${name} ${partitions}`))
+  directory.replace(topic("sensors.room1", undefined, { configs: { "segment.ms": "5" } }))
+  directory.replace(topic("bound", "a/+", { mode: "persistent" }))
+  assert.deepEqual(told, [])
+  directory.replace(topic("sensors.room1", undefined, { partitions: 3 }))
+  directory.replace(topic("bound", "a/+", { partitions: 2 }))
+  assert.deepEqual(told, ["sensors.room1 3", "bound 2"])
+  assert.equal(directory.findById("id of bound")?.partitions, 2)
+})

@@ -210,8 +210,9 @@ export class TopicDirectory {
     return this.findById(this.#moved.get(logId) ?? logId)
   }
 
-  /** A topic is kept otherwise than before; its names stay its own. */
+  /** A topic is kept otherwise than before; its names stay its own. Of one that has more partitions those hear who read all that it has. */
   replace(topic: TopicInfo): void {
+    const before = this.findById(topic.id)
     const { removals } = this
     const watchers = [...this.#watchers]
     this.#watchers.clear()
@@ -219,6 +220,7 @@ export class TopicDirectory {
     this.add(topic)
     for (const watcher of watchers) this.#watchers.add(watcher)
     this.removals = removals
+    if (before !== undefined && before.partitions < topic.partitions) this.#tell(topic)
   }
 
   /** Takes a topic out; undefined where it was not there. */

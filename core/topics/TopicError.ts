@@ -1,4 +1,4 @@
-/** Why a topic was not created, deleted or moved. */
+/** Why a topic was not created, deleted, moved or altered. */
 import { Schema } from "effect"
 
 export class TopicError extends Schema.TaggedError<TopicError>()("TopicError", {
@@ -21,6 +21,12 @@ export class TopicError extends Schema.TaggedError<TopicError>()("TopicError", {
     "not-moving",
     /** It cannot be moved like that. */
     "move-refused",
+    /** Kafka has no such configuration, or not with that value. */
+    "invalid-config",
+    /** It cannot have so many partitions. */
+    "invalid-partitions",
+    /** It cannot be altered. */
+    "alter-refused",
     /** It could not be agreed; nothing was changed, as far as can be known. */
     "meta-store"
   ]),

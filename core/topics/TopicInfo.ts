@@ -33,7 +33,10 @@ export interface TopicInfo {
   readonly retention?: Retention
   /** Of batches that are gathered from messages; what a producer sends is kept as it is. Absent = none. */
   readonly compression?: Compression
-  /** Kafka's configurations that were set for it, but for what the fields above say; {@link settingsOf} reads them. Absent = none. */
+  /**
+   * Kafka's configurations that its rule gave it, or that were set for it; {@link settingsOf} reads them. What retention.ms and
+   * retention.bytes come to stands in `retention`. Absent = none.
+   */
   readonly configs?: TopicConfigs
   /** The topic filter of an explicit binding; undefined = the default binding of its name, if that has one. */
   readonly filter?: string
@@ -46,6 +49,8 @@ export interface TopicDefault {
   readonly mode: Mode
   readonly retention?: Retention
   readonly compression?: Compression
+  /** Without retention.ms and retention.bytes, which `retention` says. */
+  readonly configs?: TopicConfigs
 }
 
 /** What the topic's partitions are called where they are stored. */

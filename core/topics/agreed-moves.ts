@@ -110,10 +110,10 @@ export function settleMoves(meta: MetaStoreShape, log: Pick<LogShape, "warn">): 
   }).pipe(Effect.mapError((error) => new StartError({ message: `meta store: ${error.message}` })))
 }
 
+/** Whether a move has of the one what it was begun with of the other: partitions that came meanwhile would be left behind. */
 function isSame(one: TopicInfo, other: TopicInfo): boolean {
-  return (
-    one.id === other.id && logIdOf(one) === logIdOf(other) && one.engine === other.engine && one.mode === other.mode
-  )
+  if (one.id !== other.id || logIdOf(one) !== logIdOf(other) || one.partitions !== other.partitions) return false
+  return one.engine === other.engine && one.mode === other.mode
 }
 
 function decodeEntry({ key, value }: MetaEntry): TopicInfo {

@@ -152,3 +152,16 @@ test("a filter that shares names with one that was bound at run time keeps the n
   )
   assert.deepEqual(start(declared("a", "x/y"), declared("b", "x/+/#")), [])
 })
+
+test("what was set for a declared topic at run time outlives the next start; what was not follows the manifest", () => {
+  const { start, stored, put } = make()
+  const topic = declared("a", "a/+", { retention: { ms: 60_000, bytes: 7 }, configs: { "segment.ms": "5" } })
+  start(topic)
+  const made = stored("a")
+  assert.ok(made !== undefined)
+  assert.deepEqual(made.configs, { "segment.ms": "5" })
+  put({ ...made, retention: { ms: 1_000, bytes: 7 }, configs: { "retention.ms": "1000" } })
+  start({ ...topic, retention: { ms: 60_000, bytes: 9 } })
+  assert.deepEqual(stored("a")?.retention, { ms: 1_000, bytes: 9 })
+  assert.deepEqual(stored("a")?.configs, { "retention.ms": "1000" })
+})

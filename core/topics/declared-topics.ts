@@ -3,7 +3,7 @@
  *
  * Invariants
  *  - A topic that is there already is left as it is: where the manifest says otherwise, one line of the log tells what and what to do.
- *    Only how long it keeps records and how it compresses them follow the manifest.
+ *    Only how long it keeps records, where that was not set for it at run time, and how it compresses them follow the manifest.
  *  - One that is no longer declared stays, with all that it holds. That is said at the first start without it; from then on it is a
  *    topic like those that were created at run time.
  *  - Where nothing has changed nothing is written.
@@ -16,6 +16,7 @@ import { StartError } from "../node/StartError.ts"
 import { type RandomShape, randomUuid, uuidText } from "../platform/Random.ts"
 import type { LogShape } from "../telemetry/Log.ts"
 import { compareRank, filtersOverlap } from "./filter-relations.ts"
+import { withRetentionConfigs } from "./retention-configs.ts"
 import { DEFAULT_RETENTION, type Retention, type TopicInfo } from "./TopicInfo.ts"
 import { decodeTopic, encodeTopic, META_PREFIX, removedKey, storedKind, topicKey } from "./topic-codec.ts"
 
@@ -95,7 +96,7 @@ function readTopics(
 
 function create(
   { meta, random }: DeclareTopicsOptions,
-  { topic: name, filter, partitions, engine, mode, retention, compression = "none" }: DeclaredTopic,
+  { topic: name, filter, partitions, engine, mode, retention, compression = "none", configs }: DeclaredTopic,
   names: ReadonlySet<string>,
   known: ReadonlyMap<string, Known>
 ): Effect.Effect<void, StartError | MetaStoreError> {
@@ -122,6 +123,7 @@ function create(
       origin: "manifest",
       ...(retention === undefined ? {} : { retention }),
       ...(compression === "none" ? {} : { compression }),
+      ...(configs === undefined ? {} : { configs }),
       filter
     }
     const key = topicKey(info)
@@ -154,9 +156,11 @@ function changesOf(
   info: TopicInfo,
   { retention, compression }: DeclaredTopic
 ): Pick<TopicInfo, "retention" | "compression"> {
-  const isKeptOtherwise = retention !== undefined && !isSame(info.retention ?? DEFAULT_RETENTION, retention)
+  // What was set at run time is the topic's own, and wins.
+  const wanted = retention === undefined ? undefined : withRetentionConfigs(retention, info.configs ?? {})
+  const isKeptOtherwise = wanted !== undefined && !isSame(info.retention ?? DEFAULT_RETENTION, wanted)
   const isCompressedOtherwise = compression !== undefined && (info.compression ?? "none") !== compression
-  return { ...(isKeptOtherwise ? { retention } : {}), ...(isCompressedOtherwise ? { compression } : {}) }
+  return { ...(isKeptOtherwise ? { retention: wanted } : {}), ...(isCompressedOtherwise ? { compression } : {}) }
 }
 
 function isSame(one: Retention, other: Retention): boolean {

@@ -151,7 +151,8 @@ export function joinTopics(simulation: Simulation, options: JoinTopicsOptions = 
       random: simulation.random,
       defaults: { ...DEFAULTS, ...options.defaults },
       published: { ...PUBLISHED_TOPICS_LIMITS, ...options.published },
-      log: (message) => void logged.push(message)
+      log: (message) => void logged.push(message),
+      tell: (message) => void logged.push(message)
     })
     Effect.runSync(Effect.ignore(Scope.provide(topics.follow(), Scope.makeUnsafe())))
     return { topics, engine }

@@ -73,6 +73,8 @@ function connect(given: v.InferInput<typeof options> = {}, replaced: Partial<Ser
       producers: never,
       offsetForTimestamp: never,
       epochEnd: never,
+      deleteBefore: never,
+      size: never,
       watch: never
     },
     router: {
@@ -112,6 +114,9 @@ function connect(given: v.InferInput<typeof options> = {}, replaced: Partial<Ser
       list: () => [],
       page: () => [],
       create: never,
+      plan: never,
+      alter: never,
+      defaultsOf: never,
       delete: never,
       ensure: never,
       autoCreate: true
@@ -345,15 +350,8 @@ test("a read that fails is answered, and the next command is taken", async () =>
     mode: "memory",
     origin: "kafka"
   } as const
-  const logs = {
-    append: never,
-    state: never,
-    leader: never,
-    producers: never,
-    offsetForTimestamp: never,
-    epochEnd: never,
-    watch: never
-  }
+  const questions = { state: never, leader: never, offsetForTimestamp: never, size: never, watch: never }
+  const logs = { ...questions, append: never, deleteBefore: never, producers: never, epochEnd: never }
   const client = connect(
     {},
     {
@@ -363,6 +361,9 @@ test("a read that fails is answered, and the next command is taken", async () =>
         list: never,
         page: never,
         create: never,
+        plan: never,
+        alter: never,
+        defaultsOf: never,
         delete: never,
         ensure: never,
         autoCreate: true

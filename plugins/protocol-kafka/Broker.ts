@@ -12,11 +12,13 @@ import type {
   TopicsShape,
   TurnShape
 } from "../../core/mod.ts"
+import type { Administration } from "./Administration.ts"
 import type { Connection } from "./Connection.ts"
 import type { Counts } from "./Counts.ts"
 import type { FetchSessions } from "./fetch-sessions/FetchSessions.ts"
 import type { GroupLink } from "./groups/GroupLink.ts"
 import type { Settings } from "./options.ts"
+import type { ClientQuotas } from "./quotas/ClientQuotas.ts"
 import type { ResponseWriter } from "./wire/ResponseWriter.ts"
 
 /** Where clients find this node when they came through one listener. */
@@ -26,9 +28,11 @@ export interface Advertised {
 }
 
 export interface Broker {
-  readonly topics: Pick<TopicsShape, "find" | "findById" | "list" | "autoCreate">
+  readonly topics: Pick<TopicsShape, "find" | "findById" | "list" | "page" | "autoCreate">
   /** Creates a topic for a Kafka client where the rules allow it; else the error code to answer with. */
   readonly createTopic: (tenant: number, name: string) => Promise<TopicInfo | number>
+  readonly admin: Administration
+  readonly quotas: ClientQuotas
   readonly logs: LogsShape
   /** A producer id that nobody else has; -1 where none can be had now. */
   readonly newProducerId: () => Promise<number>

@@ -16,6 +16,7 @@ import {
   type Principal,
   type Socket,
   type SocketReceiver,
+  type Timer,
   type TurnTask
 } from "../../core/mod.ts"
 import type { Advertised, Broker, Caller } from "./Broker.ts"
@@ -24,6 +25,7 @@ import { Exchange, type ExchangeOwner } from "./Exchange.ts"
 import { unsupportedVersion } from "./handlers/api-versions.ts"
 import { handle } from "./handlers/mod.ts"
 import { OutputQueue } from "./OutputQueue.ts"
+import { throttleMsOf } from "./quotas/throttle.ts"
 import { apiOf, apiVersions, fetch } from "./wire/apis.ts"
 import { decodeRequest, encodeResponse, MalformedMessage, Reader } from "./wire/codec.ts"
 import { beginResponse, decodeRequestHeader, endFrame, FrameReader, type RequestHeader } from "./wire/framing.ts"
@@ -59,6 +61,8 @@ export class Connection implements SocketReceiver, TurnTask, ExchangeOwner {
   #chunks: Array<Uint8Array> = []
   #exchanges: Array<Exchange> = []
   #heldBytes = 0
+  /** Until when its client is over its quota. */
+  #muted: Timer | undefined
   /** What the socket did not take yet. */
   readonly #output = new OutputQueue()
   /** Bytes of stored batches in `#output`, as they count in the sum of the shard until all of it is sent. */
@@ -105,6 +109,7 @@ export class Connection implements SocketReceiver, TurnTask, ExchangeOwner {
 
   closed(): void {
     this.#state = ENDED
+    this.#muted?.cancel()
     const broker = this.#broker
     broker.connections.delete(this)
     broker.counts.connectionsOpen -= 1
@@ -149,7 +154,12 @@ export class Connection implements SocketReceiver, TurnTask, ExchangeOwner {
       if (nowMs - this.#endedMs > stall_timeout_ms) this.#socket.terminate()
     } else if (!this.#output.isEmpty) {
       if (nowMs - this.#stalledSinceMs > stall_timeout_ms) this.terminate("stalled")
-    } else if (this.#exchanges.length === 0 && nowMs - this.#lastReceivedMs > idle_timeout_ms) this.terminate("idle")
+    } else if (
+      this.#muted === undefined &&
+      this.#exchanges.length === 0 &&
+      nowMs - this.#lastReceivedMs > idle_timeout_ms
+    )
+      this.terminate("idle")
   }
 
   exchangeHolds(bytes: number): void {
@@ -211,8 +221,22 @@ export class Connection implements SocketReceiver, TurnTask, ExchangeOwner {
     }
   }
 
+  /** Begins no more requests for a while: its client is over its quota. */
+  #mute(throttleMs: number): void {
+    this.#muted?.cancel()
+    this.#broker.counts.throttled += 1
+    this.#muted = this.#broker.clock.after(throttleMs, () => {
+      this.#muted = undefined
+      this.#lastReceivedMs = this.#broker.clock.monotonicMs()
+      if (this.#state !== OPEN) return
+      this.#pump()
+      this.#account()
+    })
+  }
+
   get #isFull(): boolean {
     const exchanges = this.#exchanges
+    if (this.#muted !== undefined) return true
     if (!this.#output.isEmpty || exchanges.length >= this.#broker.settings.requests_in_flight_max) return true
     return exchanges.length >= FETCHES_OPEN_MAX && exchanges.filter(isFetch).length >= FETCHES_OPEN_MAX
   }
@@ -252,6 +276,7 @@ export class Connection implements SocketReceiver, TurnTask, ExchangeOwner {
       return
     }
     const exchange = new Exchange(api, version, header.correlationId, caller, this)
+    exchange.requestBytes = end - start
     this.#exchanges.push(exchange)
     try {
       handle(exchange, request, this.#broker)
@@ -331,8 +356,12 @@ export class Connection implements SocketReceiver, TurnTask, ExchangeOwner {
     try {
       do {
         const exchange = this.#exchanges.shift()
-        const response = exchange?.response
-        if (exchange === undefined || response === undefined) continue
+        if (exchange === undefined) continue
+        const throttleTimeMs = throttleMsOf(exchange, broker)
+        if (throttleTimeMs > 0) this.#mute(throttleTimeMs)
+        let { response } = exchange
+        if (response === undefined) continue
+        if (throttleTimeMs > 0) response = { ...response, throttleTimeMs }
         this.#fetchesHeldBytes += exchange.heldBytes
         const { viewBytes } = writer
         const start = beginResponse(writer, exchange.api, exchange.version, exchange.correlationId)

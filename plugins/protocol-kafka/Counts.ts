@@ -26,6 +26,8 @@ export class Counts {
   fetchedBytes = 0
   /** Fetch requests that wait for records now. */
   fetchesWaiting = 0
+  /** Answers after which a connection was not read for a while, for its client is over its quota. */
+  throttled = 0
   /** Requests by API key. */
   readonly requests = new Map<number, number>()
   /** Error codes in answers, by code. */

@@ -34,6 +34,8 @@ export class Exchange<A extends Api = Api> {
   waiting: Waiting | undefined
   /** Bytes of stored batches that the answer holds until it is written. */
   heldBytes = 0
+  /** Bytes of the request. */
+  requestBytes = 0
   #response: ResponseOf<A> | undefined
   #done = false
   readonly #owner: ExchangeOwner

@@ -6,7 +6,8 @@
  */
 import fc from "fast-check"
 import { fuzzOptions } from "../../tests/support/fuzz-options.ts"
-import { makeTestBroker, TestClient } from "./fakes.ts"
+import { TestClient } from "./fakes.ts"
+import { makeAdminFixture } from "./handlers/testing.ts"
 import { streamArbitrary } from "./wire/wire.fuzz.ts"
 
 /** How connections ended, by cause; "" = still open at the end of the stream. */
@@ -18,7 +19,8 @@ async function feed(
   takes: ReadonlyArray<number>,
   isRemote: boolean
 ): Promise<string> {
-  const broker = makeTestBroker({ settings: { request_size_max: 65_536, requests_in_flight_max: 3 } })
+  const settings = { request_size_max: 65_536, requests_in_flight_max: 3 }
+  const { broker } = makeAdminFixture({ settings, shards: 1 })
   broker.logs.isRemote = isRemote
   const client = new TestClient(broker)
   client.socket.takes = [...takes]

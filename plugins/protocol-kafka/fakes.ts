@@ -8,6 +8,8 @@ import {
   type ActiveProducer,
   ALLOW,
   type AppendResult,
+  type DeleteResult,
+  HIGH_WATERMARK,
   isKafkaTopicName,
   type LogsShape,
   type LogWaiter,
@@ -15,7 +17,6 @@ import {
   OUT_OF_RANGE,
   type PartitionState,
   type ReadResult,
-  RecordBatchBuilder,
   RecordCursor,
   recordBatch,
   type SocketReceiver,
@@ -29,6 +30,8 @@ import { FetchSessions } from "./fetch-sessions/FetchSessions.ts"
 import { makeTestGroups } from "./groups/fakes.ts"
 import type { GroupCoordinator } from "./groups/GroupCoordinator.ts"
 import { options, type Settings } from "./options.ts"
+import { ClientQuotas } from "./quotas/ClientQuotas.ts"
+import { recordsOf } from "./testing.ts"
 import { codecFor, isFlexible, Reader } from "./wire/codec.ts"
 import { endFrame, FrameReader, requestHeaderVersion, responseHeaderVersion } from "./wire/framing.ts"
 import { requestHeader, responseHeader } from "./wire/messages/headers.ts"
@@ -36,6 +39,7 @@ import { ResponseWriter } from "./wire/ResponseWriter.ts"
 import type { Api, Decoded, Encodable, Fields } from "./wire/schema.ts"
 import { Writer } from "./wire/writer.ts"
 
+export { makeBatch, recordsOf, withCrc } from "./testing.ts"
 export { FakeSocket, FakeTime }
 
 interface StoredBatch {
@@ -120,6 +124,18 @@ export class FakeLogs implements LogsShape {
     const { refusal, producers } = this.of(topic, partition)
     return { refusal, producers }
   }
+  async deleteBefore(topic: TopicInfo, partition: number, offset: number): Promise<DeleteResult> {
+    const log = this.of(topic, partition)
+    const target = offset === HIGH_WATERMARK ? log.highWatermark : offset
+    if (log.refusal !== 0) return { refusal: log.refusal, logStartOffset: -1 }
+    if (target < 0 || target > log.highWatermark) return { refusal: OUT_OF_RANGE, logStartOffset: -1 }
+    log.logStartOffset = Math.max(log.logStartOffset, target)
+    return { refusal: 0, logStartOffset: log.logStartOffset }
+  }
+  size(topic: TopicInfo, partition: number) {
+    const { refusal, batches } = this.of(topic, partition)
+    return this.#late({ refusal, sizeBytes: batches.reduce((sum, { bytes }) => sum + bytes.length, 0) })
+  }
   async offsetForTimestamp(topic: TopicInfo, partition: number, timestamp: number) {
     const cursor = new RecordCursor()
     for (const { bytes } of this.of(topic, partition).batches) {
@@ -188,12 +204,20 @@ export function makeTestBroker(
       find,
       findById,
       list: (tenant) => [...known.values()].filter((topic) => topic.tenant === tenant),
+      page: (tenant, cursor, part, limit) =>
+        [...known.values()]
+          .filter((topic) => topic.tenant === tenant && topic.name > cursor && topic.name.includes(part))
+          .toSorted((one, other) => (one.name < other.name ? -1 : 1))
+          .slice(0, limit),
       autoCreate: changes.autoCreate ?? true
     },
     createTopic: async (tenant, name) =>
       isKafkaTopicName(name)
         ? make(name, `cccccccc-0000-4000-8000-${String(known.size).padStart(12, "0")}`, 1, tenant)
         : 17,
+    // Those who need it bring topics that can be altered: handlers/testing.ts.
+    admin: {} as Broker["admin"],
+    quotas: new ClientQuotas(1),
     logs: new FakeLogs(),
     newProducerId: async () => changes.producerId ?? 4_000,
     access: changes.access ?? { checkUnsafe: () => ALLOW },
@@ -273,6 +297,11 @@ export class TestClient {
     return found
   }
 
+  /** The answers that were sent since the last call, all of one API and version. */
+  takeAnswers<A extends Api>(api: A, version: number): Array<Decoded<A["response"]>> {
+    return this.received().map((answer) => decodeAnswer(api, version, answer).body)
+  }
+
   /** Sends one request, lets the turn end, and decodes its one answer. */
   async call<A extends Api>(
     api: A,
@@ -300,48 +329,4 @@ export function decodeAnswer<A extends Api>(
   const body = codec.decode(reader) as Decoded<A["response"]>
   if (reader.position !== frame.length) throw new Error("bytes are left in an answer")
   return { correlationId, body }
-}
-
-/** A record batch as a Kafka client would send it; `attributes` and `timestamps` as given, the CRC true. */
-export function makeBatch(
-  values: ReadonlyArray<string>,
-  changes: { attributes?: number; timestamps?: ReadonlyArray<number> } = {}
-): Uint8Array {
-  const builder = new RecordBatchBuilder(2 ** 26)
-  values.forEach((value, index) => {
-    const bytes = new TextEncoder().encode(value)
-    const timestamp = changes.timestamps?.[index] ?? 1_700_000_000_000 + index
-    builder.append(timestamp, undefined, 0, 0, bytes, 0, bytes.length)
-  })
-  const length = builder.finish()
-  const batch = builder.bytes.slice(0, length)
-  recordBatch.writeInt16(batch, recordBatch.ATTRIBUTES_POSITION, changes.attributes ?? 0)
-  return withCrc(batch)
-}
-
-/** The batch with a true CRC again, in place. */
-export function withCrc(batch: Uint8Array): Uint8Array {
-  recordBatch.writeInt32(batch, recordBatch.CRC_POSITION, crc(batch))
-  return batch
-}
-
-/** CRC-32C bit by bit, apart from the product's. */
-function crc(batch: Uint8Array): number {
-  let value = 0xffff_ffff
-  for (const byte of batch.subarray(recordBatch.ATTRIBUTES_POSITION)) {
-    value ^= byte
-    for (let bit = 0; bit < 8; bit++) value = (value & 1) === 1 ? (value >>> 1) ^ 0x82f6_3b78 : value >>> 1
-  }
-  return (value ^ 0xffff_ffff) >>> 0
-}
-
-/** A records field that holds `bytes`. */
-export function recordsOf(...batches: ReadonlyArray<Uint8Array>): { bytes: Uint8Array; start: number; end: number } {
-  const bytes = new Uint8Array(batches.reduce((size, batch) => size + batch.length, 0))
-  let position = 0
-  for (const batch of batches) {
-    bytes.set(batch, position)
-    position += batch.length
-  }
-  return { bytes, start: 0, end: bytes.length }
 }

@@ -15,7 +15,8 @@ export function registerMetrics(telemetry: TelemetryShape, broker: Broker): Effe
     ["produced_records_total", "Records taken from Produce", () => counts.producedRecords],
     ["produced_bytes_total", "Bytes of record batches taken from Produce", () => counts.producedBytes],
     ["fetched_bytes_total", "Bytes of record batches sent by Fetch", () => counts.fetchedBytes],
-    ["fetch_session_evictions_total", "Fetch sessions that made place for others", () => fetchSessions.evictions]
+    ["fetch_session_evictions_total", "Fetch sessions that made place for others", () => fetchSessions.evictions],
+    ["throttled_total", "Answers whose client was over its quota", () => counts.throttled]
   ]
   const gauges: ReadonlyArray<readonly [string, string, () => number]> = [
     ["connections", "Kafka connections open now", () => counts.connectionsOpen],

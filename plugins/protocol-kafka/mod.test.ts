@@ -81,15 +81,18 @@ async function build(options: object, listen?: NetShape["listenTcp"]): Promise<B
       announce: (fact) => Effect.sync(() => void announced.push(fact)),
       all: () => announced
     }),
-    Context.add(NodeFacts, { id: "node-7" } as typeof NodeFacts.Service),
+    Context.add(NodeFacts, { id: "node-7", dataDirectory: "/data" } as typeof NodeFacts.Service),
     Context.add(Engines, unused),
     Context.add(KeyValueStore, store),
-    Context.add(MetaStore, unused),
+    Context.add(MetaStore, { watch: () => Effect.void } as never),
     Context.add(Journal, new MemoryJournal(broker.time, store)),
     Context.add(Topics, {
       ...broker.topics,
       page: unused,
       create: unused,
+      plan: unused,
+      alter: unused,
+      defaultsOf: unused,
       delete: unused,
       ensure: (_, name) =>
         name.startsWith("bad")

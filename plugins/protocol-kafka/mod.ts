@@ -4,11 +4,13 @@ import {
   Access,
   Clock,
   CONTRACT_VERSION,
+  Files,
   Journal,
   KeyValueStore,
   Listeners,
   Log,
   Logs,
+  MetaStore,
   Net,
   NodeFacts,
   PluginError,
@@ -18,11 +20,11 @@ import {
   Resources,
   Shard,
   Telemetry,
-  type TopicError,
   type TopicInfo,
   Topics,
   Turn
 } from "../../core/mod.ts"
+import { makeAdministration, TOPIC_ERRORS } from "./Administration.ts"
 import { advertisedOf, brokerIdOf } from "./advertised.ts"
 import type { Advertised, Broker } from "./Broker.ts"
 import { Connection } from "./Connection.ts"
@@ -34,7 +36,8 @@ import { registerGroupMetrics } from "./groups/group-metrics.ts"
 import { groupResource } from "./groups/group-resource.ts"
 import { registerMetrics } from "./metrics.ts"
 import { options, type Settings } from "./options.ts"
-import { ErrorCode } from "./wire/error-codes.ts"
+import { ClientQuotas } from "./quotas/ClientQuotas.ts"
+import { QUOTA_PREFIX } from "./quotas/quota-entity.ts"
 import { ResponseWriter } from "./wire/ResponseWriter.ts"
 
 const NAME = "protocol-kafka"
@@ -43,23 +46,6 @@ const SWEEP_MS = 5_000
 /** How long the graceful stop waits for clients to take their last answers. */
 const STOP_MS_MAX = 2_000
 const STOP_LOOK_MS = 5
-
-const TOPIC_ERRORS: Readonly<Record<TopicError["reason"], number>> = {
-  "invalid-name": ErrorCode.INVALID_TOPIC_EXCEPTION,
-  "invalid-filter": ErrorCode.INVALID_CONFIG,
-  "not-allowed": ErrorCode.UNKNOWN_TOPIC_OR_PARTITION,
-  rate: ErrorCode.THROTTLING_QUOTA_EXCEEDED,
-  exists: ErrorCode.TOPIC_ALREADY_EXISTS,
-  "not-found": ErrorCode.UNKNOWN_TOPIC_OR_PARTITION,
-  "filter-conflict": ErrorCode.INVALID_CONFIG,
-  "engine-missing": ErrorCode.INVALID_CONFIG,
-  "mode-missing": ErrorCode.INVALID_CONFIG,
-  moving: ErrorCode.INVALID_REQUEST,
-  "not-moving": ErrorCode.INVALID_REQUEST,
-  "move-refused": ErrorCode.INVALID_REQUEST,
-  // Clients ask again: the meta store may be there by then.
-  "meta-store": ErrorCode.LEADER_NOT_AVAILABLE
-}
 
 const start = (settings: Settings) =>
   Effect.gen(function* () {
@@ -122,6 +108,17 @@ const makeBroker = (settings: Settings, groups: GroupLink) =>
     const log = yield* Log
     const producerIds = yield* ProducerIds
     const clock = yield* Clock
+    const files = yield* Files
+    const meta = yield* MetaStore
+    const quotas = new ClientQuotas((yield* Shard).count)
+    yield* meta
+      .watch(QUOTA_PREFIX, (change) => quotas.changed(change))
+      .pipe(Effect.mapError(({ message }) => new PluginError({ plugin: NAME, message: `meta store: ${message}` })))
+    const logDirectory = facts.dataDirectory
+    const usableBytes = Effect.suspend(() => files.freeBytes(logDirectory)).pipe(
+      Effect.map((bytes) => (Number.isFinite(bytes) ? bytes : -1)),
+      Effect.catch(() => Effect.succeed(-1))
+    )
     const broker: Broker = {
       topics,
       createTopic: (tenant, name) =>
@@ -135,6 +132,8 @@ const makeBroker = (settings: Settings, groups: GroupLink) =>
               )
             )
         ),
+      admin: makeAdministration({ topics, logDirectory, usableBytes, meta, quotas }),
+      quotas,
       logs: yield* Logs,
       newProducerId: () => runPromise(producerIds.next.pipe(Effect.orElseSucceed(() => -1))),
       access: yield* Access,

@@ -54,6 +54,8 @@ export interface MemoryPartitionParts {
   readonly ages: Ages
   /** Milliseconds that never go back; ages are told by them. */
   readonly monotonicMs: () => number
+  /** Bytes of a partition at most, whatever its topic says; absent = any. */
+  readonly sizeBytesMax?: number
 }
 
 /** Where a log begins that holds nothing. */
@@ -83,13 +85,15 @@ export class MemoryPartition implements Partition, BudgetMember, AgedMember {
   #head = 0
   #chunk: Chunk | undefined
   #closed = false
-  readonly #limits: PartitionLimits
+  #limits: PartitionLimits
+  readonly #sizeBytesMax: number
   readonly #budget: MemoryBudget
   readonly #ages: Ages
   readonly #monotonicMs: () => number
 
   constructor(limits: PartitionLimits, parts: MemoryPartitionParts, start: MemoryPartitionStart) {
-    this.#limits = limits
+    this.#sizeBytesMax = parts.sizeBytesMax ?? Number.POSITIVE_INFINITY
+    this.#limits = { ...limits, sizeBytesMax: Math.min(limits.sizeBytesMax, this.#sizeBytesMax) }
     this.#budget = parts.budget
     this.#ages = parts.ages
     this.#monotonicMs = parts.monotonicMs
@@ -137,7 +141,8 @@ export class MemoryPartition implements Partition, BudgetMember, AgedMember {
   ): number {
     const length = end - start
     const { ageMsMax } = this.#limits
-    const nowMs = ageMsMax === 0 ? 0 : this.#monotonicMs()
+    // Also where nothing grows too old: it may have to later.
+    const nowMs = this.#monotonicMs()
     const chunk = this.#room(length)
     const at = chunk.used
     chunk.bytes.set(bytes.subarray(start, end), at)
@@ -224,6 +229,15 @@ export class MemoryPartition implements Partition, BudgetMember, AgedMember {
     this.logStartOffset = Math.min(this.logStartOffset, this.logEndOffset)
     this.leaderEpoch += 1
     return Promise.resolve(this.logEndOffset)
+  }
+
+  relimit(limits: PartitionLimits): void {
+    this.#ages.remove(this)
+    this.#limits = { ...limits, sizeBytesMax: Math.min(limits.sizeBytesMax, this.#sizeBytesMax) }
+    const { ageMsMax } = this.#limits
+    this.#trim(this.#monotonicMs() - ageMsMax)
+    const oldest = this.#batches[this.#head]
+    if (oldest !== undefined && ageMsMax !== 0) this.#ages.add(this, oldest.appendedAtMs + ageMsMax)
   }
 
   /** Refuses everything from now on and gives its bytes back to the budget. */

@@ -23,7 +23,8 @@ export interface MemoryEngine extends Engine {
 export function makeMemoryEngine(settings: Settings, clock: Pick<ClockShape, "monotonicMs" | "after">): MemoryEngine {
   const budget = new MemoryBudget(settings.total_bytes_max)
   const ages = new Ages(clock)
-  const parts = { budget, ages, monotonicMs: () => clock.monotonicMs() }
+  const sizeBytesMax = settings.partition_bytes_max
+  const parts = { budget, ages, monotonicMs: () => clock.monotonicMs(), sizeBytesMax }
   const partitions = new Map<string, MemoryPartition>()
   const nameOf = (key: PartitionKey): string => `${key.tenant}/${key.topicId}/${key.partition}`
   return {
@@ -37,8 +38,7 @@ export function makeMemoryEngine(settings: Settings, clock: Pick<ClockShape, "mo
         const name = nameOf(key)
         const known = partitions.get(name)
         if (known !== undefined) return known
-        const sizeBytesMax = Math.min(limits.sizeBytesMax, settings.partition_bytes_max)
-        const partition = new MemoryPartition({ ...limits, sizeBytesMax }, parts, start ?? AT_ZERO)
+        const partition = new MemoryPartition(limits, parts, start ?? AT_ZERO)
         partitions.set(name, partition)
         return partition
       }),

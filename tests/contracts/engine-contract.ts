@@ -65,6 +65,8 @@ export const UNLIMITED: PartitionLimits = {
 
 const NO_EVENTS: PartitionEvents = { committed: () => {}, failed: () => {} }
 const NOW_MS = 1_700_000_000_000
+/** How long bounds may take that are applied later. */
+const RELIMIT_MS_MAX = 20_000
 
 /** Runs the whole suite under `name`. */
 export function engineContract(name: string, makeEngine: MakeEngine, options: EngineContractOptions = {}): void {
@@ -475,6 +477,40 @@ function suite(makeEngine: MakeEngine, givenMode: Mode | undefined, options: Eng
       assert.equal(partition.logStartOffset, partition.logEndOffset - 1, "records of the future age like others")
     })
   }
+
+  test("other bounds than it was opened with hold from the next append on, or soon; wider ones keep what is there", async () => {
+    const partition = await open()
+    if (partition.relimit === undefined) return
+    const first = partition.logEndOffset
+    for (let count = 0; count < 40; count++) await append(partition, makeBatch([1, 2], 400))
+    assert.equal(partition.logStartOffset, first)
+    partition.relimit({ ...UNLIMITED, sizeBytesMax: 4_000 })
+    const startMs = performance.now()
+    // Late engines forget by larger pieces, when they have put away what was appended.
+    while (partition.logStartOffset <= first + 20) {
+      assert.ok(performance.now() - startMs < RELIMIT_MS_MAX, `it still starts at ${partition.logStartOffset}`)
+      await append(partition, makeBatch([1, 2], 400))
+      await options.trimmed?.()
+    }
+    partition.relimit(UNLIMITED)
+    const { logStartOffset } = partition
+    for (let count = 0; count < 20; count++) await append(partition, makeBatch([1, 2], 400))
+    await options.trimmed?.()
+    assert.equal(partition.logStartOffset, logStartOffset)
+    // What was appended while nothing grew too old has the age that it has.
+    nowMs += 60_000
+    partition.relimit({ ...UNLIMITED, ageMsMax: 30_000 })
+    await append(partition, makeBatch([1]))
+    while (partition.logEndOffset - partition.logStartOffset > 40) {
+      assert.ok(
+        performance.now() - startMs < RELIMIT_MS_MAX,
+        `${partition.logEndOffset - partition.logStartOffset} are left`
+      )
+      await append(partition, makeBatch([1]))
+      await options.trimmed?.()
+    }
+    assertInvariants(partition)
+  })
 
   const modelRuns = options.modelRuns ?? 60
   engineModel((key) => open(key), freshKey, modelRuns)

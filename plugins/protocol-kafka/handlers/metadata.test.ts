@@ -117,7 +117,7 @@ describe("Metadata", () => {
     const client = new TestClient(makeTestBroker({ access }))
     const flags = { includeTopicAuthorizedOperations: true, includeClusterAuthorizedOperations: true }
     const asked = await client.call(metadata, 8, { ...named("t"), ...flags })
-    deepStrictEqual([asked.topics[0]?.topicAuthorizedOperations, asked.clusterAuthorizedOperations], [256, 256])
+    deepStrictEqual([asked.topics[0]?.topicAuthorizedOperations, asked.clusterAuthorizedOperations], [1280, 1280])
     const plain = await client.call(metadata, 8, named("t"))
     equal(plain.topics[0]?.topicAuthorizedOperations, -2147483648)
   })

@@ -3,30 +3,23 @@
  *
  * Source: apache/kafka KafkaApis.handleTopicMetadataRequest; KAFKA notes, section 2, "Metadata".
  */
-import { CREATE, DESCRIBE, isKafkaTopicName, READ, type TopicInfo, WRITE } from "../../../core/mod.ts"
+import { CREATE, DESCRIBE, isKafkaTopicName, type TopicInfo } from "../../../core/mod.ts"
 import type { Broker, Caller } from "../Broker.ts"
 import type { Exchange } from "../Exchange.ts"
 import type { metadata } from "../wire/apis.ts"
 import { ErrorCode } from "../wire/error-codes.ts"
 import { type ElementOf, type RequestOf, type ResponseOf, UUID_ZERO } from "../wire/schema.ts"
+import { OPERATIONS_UNKNOWN, operationsOnCluster, operationsOnTopic } from "./authorized-operations.ts"
+import { describePartitions } from "./described-partitions.ts"
 import { mayDo, ownTopic } from "./topic-access.ts"
 
 type Request = RequestOf<typeof metadata>
 type TopicAnswer = ElementOf<ResponseOf<typeof metadata>, "topics">
-type PartitionAnswer = ElementOf<TopicAnswer, "partitions">
 
 /** From here on null means all topics and no topics means none; before, no topics means all. */
 const NULL_IS_ALL_FROM = 1
 /** From here on topics are looked up by id; 10 and 11 carry ids that must stay unused. */
 const BY_ID_FROM = 12
-/** Bits of the authorized operations, as AclOperation numbers them. */
-const OPERATIONS: ReadonlyArray<readonly [action: number, bit: number]> = [
-  [READ, 3],
-  [WRITE, 4],
-  [CREATE, 5],
-  [DESCRIBE, 8]
-]
-const OPERATIONS_UNKNOWN = -2147483648
 
 export function handleMetadata(exchange: Exchange<typeof metadata>, request: Request, broker: Broker): void {
   answer(exchange, request, broker).then(
@@ -50,7 +43,7 @@ async function answer(
     controllerId: broker.nodeId,
     topics,
     clusterAuthorizedOperations: request.includeClusterAuthorizedOperations
-      ? operationsOn(broker, caller, "kafka-cluster")
+      ? operationsOnCluster(broker, caller)
       : OPERATIONS_UNKNOWN
   }
 }
@@ -117,33 +110,12 @@ async function describeTopic(
   caller: Caller,
   withOperations: boolean
 ): Promise<TopicAnswer> {
-  const states = await Promise.all(
-    Array.from({ length: topic.partitions }, (_, partition) => broker.logs.leader(topic, partition))
-  )
-  const partitions = states.map((state, partitionIndex): PartitionAnswer => {
-    // One whose log cannot be opened has nobody who could serve it. The epoch of one that nobody uses is not known: -1 says so.
-    const isServed = state.refusal === 0
-    return {
-      errorCode: isServed ? ErrorCode.NONE : broker.counts.error(ErrorCode.LEADER_NOT_AVAILABLE),
-      partitionIndex,
-      leaderId: isServed ? broker.nodeId : -1,
-      leaderEpoch: isServed ? state.leaderEpoch : -1,
-      replicaNodes: [broker.nodeId],
-      isrNodes: isServed ? [broker.nodeId] : [],
-      offlineReplicas: isServed ? [] : [broker.nodeId]
-    }
-  })
+  const partitions = await describePartitions(topic, 0, topic.partitions, broker)
   return {
     errorCode: ErrorCode.NONE,
     name: topic.name,
     topicId: topic.id,
     partitions,
-    topicAuthorizedOperations: withOperations ? operationsOn(broker, caller, topic.name) : OPERATIONS_UNKNOWN
+    topicAuthorizedOperations: withOperations ? operationsOnTopic(broker, caller, topic.name) : OPERATIONS_UNKNOWN
   }
-}
-
-function operationsOn(broker: Broker, caller: Caller, name: string): number {
-  let bits = 0
-  for (const [action, bit] of OPERATIONS) if (mayDo(broker, caller, action, name)) bits |= 1 << bit
-  return bits
 }

@@ -177,7 +177,20 @@ function fieldPair(field: Field, version: number, flexible: boolean): Pair {
   const type: FieldType = field.type
   if (typeof type === "string") return primitivePair(type, compact, nullable)
   if ("array" in type) return arrayPair(type, version, flexible, nullable)
-  return structPair(type.struct, version, flexible)
+  const pair = structPair(type.struct, version, flexible)
+  return nullable ? nullablePair(pair) : pair
+}
+
+/** A struct that may be null: a byte of 1 before it, or of -1 instead of it. */
+function nullablePair(pair: Pair): Pair {
+  return {
+    read: (reader) => (reader.int8() < 0 ? null : pair.read(reader)),
+    write: (writer, value) => {
+      writer.int8(value === null ? -1 : 1)
+      if (value !== null) pair.write(writer, value)
+    },
+    sizeMin: 1
+  }
 }
 
 function arrayPair(type: ArrayType, version: number, flexible: boolean, nullable: boolean): Pair {

@@ -1,0 +1,59 @@
+/**
+ * IncrementalAlterConfigs (44): sets (0), deletes (1), appends to (2) and subtracts from (3) single configurations.
+ *
+ * Source: IncrementalAlterConfigsRequest/Response of Apache Kafka 4.3; KIP-339.
+ */
+import type { Api } from "../schema.ts"
+
+export const incrementalAlterConfigs = {
+  key: 44,
+  name: "IncrementalAlterConfigs",
+  versionMin: 0,
+  versionMax: 1,
+  flexibleFrom: 1,
+  request: [
+    {
+      name: "resources",
+      type: {
+        array: {
+          struct: [
+            { name: "resourceType", type: "int8", versions: "0+" },
+            { name: "resourceName", type: "string", versions: "0+" },
+            {
+              name: "configs",
+              type: {
+                array: {
+                  struct: [
+                    { name: "name", type: "string", versions: "0+" },
+                    { name: "configOperation", type: "int8", versions: "0+" },
+                    { name: "value", type: "string", versions: "0+", nullable: "0+" }
+                  ]
+                }
+              },
+              versions: "0+"
+            }
+          ]
+        }
+      },
+      versions: "0+"
+    },
+    { name: "validateOnly", type: "bool", versions: "0+" }
+  ],
+  response: [
+    { name: "throttleTimeMs", type: "int32", versions: "0+", default: 0 },
+    {
+      name: "responses",
+      type: {
+        array: {
+          struct: [
+            { name: "errorCode", type: "int16", versions: "0+" },
+            { name: "errorMessage", type: "string", versions: "0+", nullable: "0+" },
+            { name: "resourceType", type: "int8", versions: "0+" },
+            { name: "resourceName", type: "string", versions: "0+" }
+          ]
+        }
+      },
+      versions: "0+"
+    }
+  ]
+} as const satisfies Api

@@ -6,6 +6,7 @@
  *  - Offsets of a partition rise by exactly the record count of each batch; no repeat within a leader epoch, gaps only where a
  *    mode lost data. A log whose records go with the process begins above those that were given out before, where core says so
  *    ({@link PartitionOptions.start}).
+ *  - The leader epochs of stored batches never fall along a log: where each of them ends is read out of it (epoch-ends.ts).
  *  - What is stored is record batches (magic 2) as they came; an engine rewrites base offset and leader epoch only, both outside
  *    the CRC.
  *

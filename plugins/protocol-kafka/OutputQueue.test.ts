@@ -18,13 +18,13 @@ test("any pieces and any takes: each byte once, in order", () => {
       const queue = new OutputQueue()
       const socket = new FakeSocket()
       socket.takes = [...taken]
-      const borrowed = filled(90_000, 0)
+      const borrowed = filled(90_002, 0)
       const expected: Array<Uint8Array> = []
       let total = 0
       given.forEach(({ size, isBorrowed }, index) => {
         const bytes = isBorrowed ? borrowed : filled(size + 2, index + 1)
         expected.push(bytes.slice(1, 1 + size))
-        if (isBorrowed) queue.pushBorrowed(bytes, 1, Math.min(1 + size, bytes.length))
+        if (isBorrowed) queue.pushBorrowed(bytes, 1, 1 + size)
         else queue.push(bytes, 1, 1 + size)
       })
       for (let round = 0; round < 40; round++) {
@@ -33,7 +33,7 @@ test("any pieces and any takes: each byte once, in order", () => {
         borrowed.fill(255)
       }
       equal(queue.isEmpty, true)
-      const all = Buffer.concat(expected.map((bytes) => bytes.subarray(0, Math.min(bytes.length, 89_999))))
+      const all = Buffer.concat(expected)
       equal(total, all.length)
       equal(sentBy(socket), all.toString("hex"))
     }),

@@ -67,7 +67,12 @@ export function kafkaJava(): Tool {
 
 export function kafkaJavaArguments(program: string): ReadonlyArray<string> {
   // A short program is over before the better compiler is done.
-  return ["-XX:TieredStopAtLevel=1", "-cp", join(kafkaLibraries() ?? "", "*"), join(ROOT, "tests/compat/java-kafka", `${program}.java`)]
+  return [
+    "-XX:TieredStopAtLevel=1",
+    "-cp",
+    join(kafkaLibraries() ?? "", "*"),
+    join(ROOT, "tests/compat/java-kafka", `${program}.java`)
+  ]
 }
 
 /** Whether the file is there and no file of the folder was changed since. */

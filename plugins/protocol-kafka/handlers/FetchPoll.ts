@@ -27,8 +27,8 @@ import { readableBy } from "./zstd-for-old-clients.ts"
 
 const EMPTY = new Uint8Array(0)
 /**
- * An answer holds no more where its client does not wait for more: a larger one is no cheaper a byte, holds memory for longer, and leaves
- * the client and the broker waiting for each other.
+ * An answer holds no more where its client does not wait for more: a larger one was not measured to be cheaper a byte, and what it holds is
+ * held until the client has taken it.
  */
 const ANSWER_BYTES_MAX = 2_097_152
 

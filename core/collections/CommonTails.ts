@@ -1,7 +1,7 @@
 /**
  * Ends that many values have alike, kept once: what follows an id in a million records is mostly one of a few texts.
  *
- * What several values in a row of those that have no tail yet end with becomes one. A value keeps the number of its tail; one that no
+ * What makes up most of several values, of those that have no tail yet, becomes one. A value keeps the number of its tail; one that no
  * value has any more makes room for another.
  *
  * Invariants
@@ -72,7 +72,8 @@ export class CommonTails {
   /** Looks whether the value ends as others did; returns the number of what becomes a tail by it. */
   #learn(bytes: Uint8Array, start: number, end: number): number {
     let best: Candidate | undefined
-    let bestLength = Math.max(TAIL_BYTES_MIN, (end - start) >>> 1) - 1
+    // Less than most of a value is what different kinds of values end with.
+    let bestLength = Math.max(TAIL_BYTES_MIN, Math.ceil(((end - start) * 3) / 4)) - 1
     for (const candidate of this.#candidates) {
       const length = alikeAtEnd(candidate.bytes, bytes, start, end)
       if (length <= bestLength) continue

@@ -10,9 +10,13 @@ class Model {
   readonly pages = new OrderedPages()
   readonly #entries = new Map<string, Uint8Array>()
 
-  set(key: string, value: Uint8Array): void {
-    this.pages.set(key, value)
-    this.#entries.set(key, value.slice())
+  set(key: string, value: Uint8Array, isOfBytes = false): void {
+    if (isOfBytes) {
+      const around = Buffer.concat([Buffer.from("::"), Buffer.from(key), value, Buffer.from("::")])
+      const end = around.length - 2
+      this.pages.setBytes(around, 2, end - value.length, around, end - value.length, end)
+    } else this.pages.set(key, value)
+    this.#entries.set(key, new Uint8Array(value))
   }
 
   delete(key: string): void {
@@ -28,6 +32,12 @@ class Model {
         .filter((key) => byBytes(key, start) >= 0)
         .map((key) => [key, Buffer.from(this.#entries.get(key) ?? []).toString("hex")])
       assert.deepEqual(found, expected)
+      const visited: Array<ReadonlyArray<string>> = []
+      this.pages.visit(start, (each, bytes, from, end) => {
+        visited.push([each, Buffer.from(bytes.subarray(from, end)).toString("hex")])
+        return visited.length < 9
+      })
+      assert.deepEqual(visited, expected.slice(0, 9))
       assert.deepEqual(this.pages.get(start)?.slice(), this.#entries.get(start))
     }
   }
@@ -48,7 +58,7 @@ test("it agrees with a map that is sorted, whatever is set and deleted", () =>
         const model = new Model()
         for (const [what, each, bytes] of steps) {
           if (what === 0) model.delete(each)
-          else model.set(each, new Uint8Array(bytes).fill(bytes))
+          else model.set(each, new Uint8Array(bytes).fill(bytes), what === 1)
         }
         model.check([start])
       }
@@ -80,6 +90,46 @@ test("many pages come and go, in any order; what is gone gives its memory back",
     model.check([])
     assert.ok(model.pages.sizeBytes < 1_000, `${model.pages.sizeBytes} bytes of nothing`)
   }
+})
+
+const TAILS = ["one", "other", "third"].map((kind) =>
+  Buffer.from(`{"partitions":1,"engine":"${kind}","mode":"persistent","origin":"admin","retention":{"ms":604800000}}`)
+)
+
+test("ends that values have alike are kept once, also where those of several kinds come mixed", () => {
+  const chance = Xoshiro128.seeded(3)
+  const model = new Model()
+  const nameOf = (index: number): string => `topics/0/agents.${String(index).padStart(6, "0")}`
+  const valueWith = (tail: Uint8Array): Uint8Array =>
+    Buffer.concat([Buffer.from(Array.from({ length: 17 }, () => chance.below(256))), tail])
+  const set = (index: number): void =>
+    model.set(nameOf(index), valueWith(TAILS[chance.below(TAILS.length)] ?? Buffer.alloc(0)), chance.chance(1, 2))
+  for (let index = 0; index < 4_000; index++) set(index)
+  model.check([nameOf(1_999)])
+  const ownBytes = 6 + nameOf(0).length + 17 + 4
+  assert.ok(model.pages.sizeBytes < 4_000 * ownBytes * 1.25, `${model.pages.sizeBytes} bytes`)
+  // What nobody has any more makes room for what comes.
+  for (let round = 0; round < 40; round++) {
+    const tail = Buffer.from(`what all values of round ${round} end with, and no others do`)
+    for (let index = 0; index < 200; index++) model.set(nameOf(index), valueWith(tail))
+  }
+  model.check([nameOf(0), nameOf(150), nameOf(201)])
+  for (let index = 0; index < 4_000; index++) if (chance.chance(1, 2)) model.delete(nameOf(index))
+  for (let index = 0; index < 4_000; index++) if (chance.chance(1, 3)) set(index)
+  model.check([nameOf(0), nameOf(2_345)])
+  const grown = model.pages.sizeBytes
+  assert.ok(grown < model.pages.size * ownBytes * 2, `${grown} bytes of ${model.pages.size}`)
+})
+
+test("what comes nearly in order fills its pages", () => {
+  const model = new Model()
+  const count = 8_000
+  // As creations do that are under way at the same time.
+  for (let index = 0; index < count; index += 4) {
+    for (const each of [2, 0, 3, 1]) model.set(`key ${String(index + each).padStart(6, "0")}`, Buffer.alloc(30, each))
+  }
+  model.check([])
+  assert.ok(model.pages.sizeBytes < count * (6 + 10 + 30 + 4) * 1.2, `${model.pages.sizeBytes} bytes`)
 })
 
 test("a value that is written over again and again takes no more than it is", () => {

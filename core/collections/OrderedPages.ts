@@ -189,7 +189,9 @@ export class OrderedPages {
       else this.#pages.splice(at + 1, 0, added, page.splitAt(slot))
       return
     }
-    const half = page.count >>> 1
+    // Near the end of all, what comes is nearly in order: what is before it stays together.
+    const isNearEnd = at === this.#pages.length - 1 && slot > (page.count >>> 2) * 3
+    const half = isNearEnd ? slot : page.count >>> 1
     this.#pages.splice(at + 1, 0, page.splitAt(half))
     if (slot <= half) this.#insert(at, slot, tail, bytes, start, end)
     else this.#insert(at + 1, slot - half, tail, bytes, start, end)

@@ -22,6 +22,7 @@ import { SLOT_NAME, SLOT_TOPIC, slotOf } from "../shard/slots.ts"
 import { AgreedTopics, type NewTopic } from "./AgreedTopics.ts"
 import { ClosedTopics } from "./ClosedTopics.ts"
 import { topicOfName } from "./default-binding.ts"
+import { loadTopics } from "./load-topics.ts"
 import { type LogCounts, OpenPartitions, type OpenPartitionsOptions } from "./OpenPartitions.ts"
 import { PublishedTopics, type PublishedTopicsLimits } from "./PublishedTopics.ts"
 import { Removals } from "./Removals.ts"
@@ -131,9 +132,15 @@ export class ShardTopics implements TopicsShape {
 
   /** Takes over what the meta store says, now and for the life of the scope. */
   follow(): Effect.Effect<void, MetaStoreError, Scope.Scope> {
-    const { meta } = this.#options
+    const { meta, engines } = this.#options
+    const changed = (change: MetaChange): void => this.metaChanged(change)
+    const loaded = Effect.sync(() => {
+      this.version += 1
+      for (const listener of this.#listeners) listener(undefined)
+    })
     const removed = meta.watch(REMOVED_PREFIX, (change) => this.#removals.metaChanged(change))
-    return meta.watch(META_PREFIX, (change) => this.metaChanged(change)).pipe(Effect.andThen(removed))
+    const found = loadTopics({ directory: this.directory, engines, changed })
+    return meta.watch(META_PREFIX, changed, found).pipe(Effect.andThen(loaded), Effect.andThen(removed))
   }
 
   get autoCreate(): boolean {

@@ -179,7 +179,7 @@ export class TopicCoordinator {
       Effect.catch((error) => {
         if (error.reason !== "not-found") return Effect.fail(error)
         // A topic that a PUBLISH made in memory is in no meta store.
-        if (known === undefined || find(tenant, name) !== known) return Effect.fail(missing(name))
+        if (known === undefined || find(tenant, name)?.id !== known.id) return Effect.fail(missing(name))
         return Effect.sync(() => {
           removeOwn(known)
           return known

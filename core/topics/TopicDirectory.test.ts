@@ -1,4 +1,5 @@
 import assert from "node:assert/strict"
+import { randomUUID } from "node:crypto"
 import { test } from "node:test"
 import fc from "fast-check"
 import { topicFilter, topicName } from "../router/topic-arbitraries.ts"
@@ -12,6 +13,11 @@ function topic(name: string, filter?: string, facts: Partial<TopicInfo> = {}): T
   const bound = filter === undefined ? {} : { filter }
   const plain = { tenant: 0, name, id: `id of ${name}`, partitions: 1, engine: "memory", mode: "memory" } as const
   return { ...plain, origin: "manifest", ...bound, ...facts }
+}
+
+/** As {@link topic}, with an id as the meta store gives it. */
+function agreed(name: string, facts: Partial<TopicInfo> = {}): TopicInfo {
+  return topic(name, undefined, { id: randomUUID(), ...facts })
 }
 
 function directoryOf(...topics: ReadonlyArray<TopicInfo>): TopicDirectory {
@@ -90,6 +96,40 @@ test("adding twice under one id changes nothing; under another id it replaces, f
   assert.equal(directory.find(0, "t")?.id, "second")
 })
 
+test("topics are listed in the order of names, in pages, whole or those that hold a part", () => {
+  const names = Array.from(
+    { length: 1_500 },
+    (_, index) => `t.${(index * 7) % 1_500}.${index % 2 === 0 ? "even" : "odd"}`
+  )
+  const directory = directoryOf(...names.map((name) => agreed(name)))
+  const sorted = names.toSorted()
+  const listed = (part: string): ReadonlyArray<string> => {
+    const found: Array<string> = []
+    for (let cursor = ""; ; ) {
+      const page = directory.page(0, cursor, part, 100)
+      found.push(...page.map(({ name }) => name))
+      if (page.length < 100) return found
+      cursor = page.at(-1)?.name ?? ""
+    }
+  }
+  assert.deepEqual(listed(""), sorted)
+  assert.deepEqual(
+    listed("even"),
+    sorted.filter((name) => name.includes("even"))
+  )
+  assert.deepEqual(
+    directory.list(0).map(({ name }) => name),
+    sorted
+  )
+  for (const name of names) {
+    const found = directory.find(0, name)
+    assert.deepEqual(directory.findById(found?.id ?? ""), found)
+    if (name.includes("odd")) assert.deepEqual(directory.remove(found?.id ?? ""), found)
+  }
+  assert.deepEqual(listed(""), listed("even"))
+  assert.equal([...{ [Symbol.iterator]: () => directory.all() }].length, 750)
+})
+
 test("removal takes name, id and binding away; what is not there is undefined", () => {
   const directory = directoryOf(topic("t", "x/+"), topic("u"))
   assert.equal(directory.remove("id of t")?.name, "t")
@@ -148,11 +188,11 @@ test("any bindings without conflicts: the home is the best of all that match, fo
 
 test("the homes of what a filter matches are those of all its names, page by page", () => {
   const directory = directoryOf(
-    topic("sensors.room1"),
+    agreed("sensors.room1"),
     topic("sensors.room2"),
-    topic("sensorsx"),
-    topic("sensors.room1.temp"),
-    topic("__internal"),
+    agreed("sensorsx"),
+    agreed("sensors.room1.temp"),
+    agreed("__internal"),
     topic("wide", "d/+/t"),
     topic("exact", "d/1/t"),
     topic("system", "$SYS/x")
@@ -184,7 +224,8 @@ test("the homes of what a filter matches are those of all its names, page by pag
     fc.property(topicFilter, topicName, (filter, name) => {
       const home = directory.homeOf(0, name)
       if (home === undefined || !matches(filter, name)) return
-      assert.ok(all(filter).includes(home), `${filter} ${name}`)
+      const ids = all(filter).map(({ id }) => id)
+      assert.ok(ids.includes(home.id), `${filter} ${name}`)
     })
   )
 })

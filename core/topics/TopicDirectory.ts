@@ -1,16 +1,19 @@
 /**
  * The topics that a shard knows, by name, id and binding. A replica: it is told of changes, it decides nothing.
  *
+ * They are records, not objects: what is found is made anew with each question, and two answers are compared by their ids.
+ *
  * Invariant: a topic name has at most one home: exact name, then the filter with the longest literal prefix, then fewest
  * wildcards, then the default binding. Two filters that overlap with equal rank are refused at creation.
  */
-import { OrderedValues } from "../collections/OrderedValues.ts"
+import { OrderedPlaces } from "../collections/OrderedPlaces.ts"
 import { FilterIndex } from "../router/FilterIndex.ts"
 import { hasWildcard, literalPrefix, matches } from "../router/topic-filter.ts"
 import { nameOfTopic, topicOfName } from "./default-binding.ts"
 import { compareRank, filtersOverlap } from "./filter-relations.ts"
-import { TopicIds } from "./TopicIds.ts"
 import { logIdOf, type TopicInfo } from "./TopicInfo.ts"
+import type { TopicKind } from "./TopicKinds.ts"
+import { TopicTable } from "./TopicTable.ts"
 
 /** No filter has more levels. */
 const LEVELS_MAX = 128
@@ -30,7 +33,8 @@ interface HomesWatcher {
 }
 
 interface TenantTopics {
-  readonly byName: OrderedValues<TopicInfo>
+  /** Places in the table. */
+  readonly byName: OrderedPlaces
   /** Those with a filter. */
   readonly bound: Set<TopicInfo>
   readonly bindings: FilterIndex<TopicInfo>
@@ -40,31 +44,34 @@ export class TopicDirectory {
   /** Rises when a topic is removed: names of its own have another home then, or none. */
   removals = 0
   readonly #tenants = new Map<number, TenantTopics>()
-  readonly #byId = new TopicIds()
+  readonly #table = new TopicTable()
+  readonly #compare = (place: number): number => this.#table.compare(place)
   /** Ids of topics that were moved, by those of their logs. */
   readonly #moved = new Map<string, string>()
   readonly #matched: Array<TopicInfo> = []
   readonly #watchers = new Set<HomesWatcher>()
 
   get size(): number {
-    return this.#byId.size
+    return this.#table.size
   }
 
   find(tenant: number, name: string): TopicInfo | undefined {
-    return this.#tenants.get(tenant)?.byName.get(name)
+    const topics = this.#tenants.get(tenant)
+    return topics === undefined ? undefined : this.#named(topics, name)
   }
 
   findById(id: string): TopicInfo | undefined {
-    return this.#byId.get(id)
+    const place = this.#table.placeOf(id)
+    return place < 0 ? undefined : this.#table.topicAt(place)
   }
 
   /** All topics; they may come and go meanwhile. */
   all(): Iterator<TopicInfo> {
-    return this.#byId.values()
+    return this.#table.topics()
   }
 
   list(tenant: number): ReadonlyArray<TopicInfo> {
-    return [...(this.#tenants.get(tenant)?.byName.from("") ?? [])]
+    return this.page(tenant, "", "", Number.POSITIVE_INFINITY)
   }
 
   /** Topics whose name comes after `cursor` and holds `part`, in the order of names, at most `limit`. */
@@ -72,8 +79,8 @@ export class TopicDirectory {
     const topics = this.#tenants.get(tenant)
     const found: Array<TopicInfo> = []
     if (topics === undefined || limit <= 0) return found
-    for (const topic of topics.byName.page("", cursor)) {
-      if (topic.name.includes(part)) found.push(topic)
+    for (const place of this.#places(topics, "", cursor)) {
+      if (part === "" || this.#table.nameAt(place).includes(part)) found.push(this.#table.topicAt(place))
       if (found.length === limit) break
     }
     return found
@@ -96,7 +103,7 @@ export class TopicDirectory {
     }
     const plain = topicOfName(name)
     if (plain === undefined) return undefined
-    const topic = topics.byName.get(plain)
+    const topic = this.#named(topics, plain)
     return topic?.filter === undefined ? topic : undefined
   }
 
@@ -120,11 +127,15 @@ export class TopicDirectory {
     // What begins otherwise than plain names do is bound to no topic by default.
     if (prefix === undefined) return { homes, next: undefined }
     let left = namesMax
-    for (const topic of topics.byName.page(prefix, cursor)) {
-      const own = topic.filter === undefined ? nameOfTopic(topic.name) : undefined
-      if (own !== undefined && matches(filter, own)) homes.push(topic)
+    for (const place of this.#places(topics, prefix, cursor)) {
+      const name = this.#table.nameAt(place)
+      const own = nameOfTopic(name)
+      if (own !== undefined && matches(filter, own)) {
+        const topic = this.#table.topicAt(place)
+        if (topic.filter === undefined) homes.push(topic)
+      }
       left -= 1
-      if (left <= 0) return { homes, next: topic.name }
+      if (left <= 0) return { homes, next: name }
     }
     return { homes, next: undefined }
   }
@@ -165,21 +176,13 @@ export class TopicDirectory {
 
   /** Takes a topic in; false where it is there already under this id. */
   add(topic: TopicInfo): boolean {
-    if (this.#byId.get(topic.id) !== undefined) return false
+    if (this.#table.placeOf(topic.id) >= 0) return false
     const before = this.find(topic.tenant, topic.name)
     if (before !== undefined) this.remove(before.id)
-    let topics = this.#tenants.get(topic.tenant)
-    if (topics === undefined) {
-      topics = {
-        byName: new OrderedValues(({ name }) => name),
-        bound: new Set(),
-        // Its filters are chosen by who may bind topics, and by no client.
-        bindings: new FilterIndex<TopicInfo>(0)
-      }
-      this.#tenants.set(topic.tenant, topics)
-    }
-    topics.byName.add(topic)
-    this.#byId.add(topic)
+    const topics = this.#topicsOf(topic.tenant)
+    const place = this.#table.add(topic)
+    this.#table.seek(topic.name)
+    topics.byName.add(place)
     if (topic.logId !== undefined) this.#moved.set(topic.logId, topic.id)
     if (topic.filter !== undefined) {
       topics.bindings.add(topic.filter, topic)
@@ -189,9 +192,22 @@ export class TopicDirectory {
     return true
   }
 
+  /**
+   * Takes in one of very many without an object for it: its id is the 16 bytes at `start`, and it has no filter and no log of another id.
+   * False where its name or its id is there already, or somebody wants to hear of it: then it is one to be added.
+   */
+  load(tenant: number, name: string, kind: TopicKind, bytes: Uint8Array, start: number): boolean {
+    if (this.#watchers.size > 0) return false
+    const { byName } = this.#topicsOf(tenant)
+    this.#table.seek(name)
+    if (byName.find() !== undefined) return false
+    const place = this.#table.addPlain(tenant, kind, bytes, start)
+    return place >= 0 && byName.add(place)
+  }
+
   /** The topic whose partitions are stored under that id. */
   findByLog(logId: string): TopicInfo | undefined {
-    return this.#byId.get(this.#moved.get(logId) ?? logId)
+    return this.findById(this.#moved.get(logId) ?? logId)
   }
 
   /** A topic is kept otherwise than before; its names stay its own. */
@@ -207,15 +223,47 @@ export class TopicDirectory {
 
   /** Takes a topic out; undefined where it was not there. */
   remove(id: string): TopicInfo | undefined {
-    const topic = this.#byId.get(id)
-    if (topic === undefined) return undefined
+    const place = this.#table.placeOf(id)
+    if (place < 0) return undefined
+    const topic = this.#table.topicAt(place)
     this.removals += 1
-    this.#byId.delete(id)
     this.#moved.delete(logIdOf(topic))
     const topics = this.#tenants.get(topic.tenant)
-    topics?.byName.delete(topic.name)
+    this.#table.seek(topic.name)
+    topics?.byName.delete()
+    this.#table.remove(place)
     topics?.bound.delete(topic)
     if (topic.filter !== undefined) topics?.bindings.remove(topic.filter, topic)
     return topic
+  }
+  #topicsOf(tenant: number): TenantTopics {
+    let topics = this.#tenants.get(tenant)
+    if (topics === undefined) {
+      topics = {
+        byName: new OrderedPlaces(this.#compare),
+        bound: new Set(),
+        // Its filters are chosen by who may bind topics, and by no client.
+        bindings: new FilterIndex<TopicInfo>(0)
+      }
+      this.#tenants.set(tenant, topics)
+    }
+    return topics
+  }
+
+  #named({ byName }: TenantTopics, name: string): TopicInfo | undefined {
+    this.#table.seek(name)
+    const place = byName.find()
+    return place === undefined ? undefined : this.#table.topicAt(place)
+  }
+
+  /** Places of topics whose names begin with `prefix` and come after `cursor`, in order; "" = no cursor. As long as nothing changes. */
+  *#places({ byName }: TenantTopics, prefix: string, cursor: string): Generator<number, void> {
+    // No name lies between the cursor and the same with a zero behind it.
+    const after = cursor === "" ? "" : `${cursor}\0`
+    this.#table.seek(after > prefix ? after : prefix)
+    for (const place of byName.from()) {
+      if (prefix !== "" && !this.#table.nameAt(place).startsWith(prefix)) return
+      yield place
+    }
   }
 }

@@ -10,17 +10,15 @@
  */
 import { createHash } from "node:crypto"
 import { Effect } from "effect"
-import type { MetaStoreError, MetaStoreShape } from "../meta/MetaStore.ts"
+import type { MetaChange, MetaFound, MetaStoreError, MetaStoreShape } from "../meta/MetaStore.ts"
 import type { DeclaredTopic } from "../node/NodeOptions.ts"
 import { StartError } from "../node/StartError.ts"
 import { type RandomShape, randomUuid, uuidText } from "../platform/Random.ts"
 import type { LogShape } from "../telemetry/Log.ts"
 import { compareRank, filtersOverlap } from "./filter-relations.ts"
 import { DEFAULT_RETENTION, type Retention, type TopicInfo } from "./TopicInfo.ts"
-import { decodeTopic, encodeTopic, META_PREFIX, removedKey, topicKey } from "./topic-codec.ts"
+import { decodeTopic, encodeTopic, META_PREFIX, removedKey, storedKind, topicKey } from "./topic-codec.ts"
 
-/** Topics that are read at a time. */
-const PAGE = 1_000
 const TENANT = 0
 
 export interface DeclareTopicsOptions {
@@ -72,26 +70,26 @@ export function declareTopics(options: DeclareTopicsOptions): Effect.Effect<void
   )
 }
 
-/** The topics that are declared or were, and those that a declared one may conflict with. */
+/** The topics that are declared or were, and those that a declared one may conflict with. There may be a million others. */
 function readTopics(
   meta: MetaStoreShape,
   declared: ReadonlySet<string>
 ): Effect.Effect<Map<string, Known>, MetaStoreError> {
-  return Effect.gen(function* () {
+  return Effect.suspend(() => {
     const known = new Map<string, Known>()
     const prefix = `${META_PREFIX}${TENANT}/`
-    for (let cursor = ""; ; ) {
-      const page = yield* meta.range(prefix, cursor, PAGE)
-      for (const { key, value, version } of page) {
-        const info = decodeTopic(key, value)
-        // There may be a million others.
-        const isOfUse = declared.has(info.name) || info.origin === "manifest" || info.filter !== undefined
-        if (isOfUse) known.set(info.name, { info, version })
-      }
-      const last = page.at(-1)
-      if (last === undefined || page.length < PAGE) return known
-      cursor = last.key
+    const found: MetaFound = (key, bytes, start, end, version) => {
+      const kind = storedKind(bytes, start, end)
+      const isOther = kind !== undefined && kind.origin !== "manifest" && kind.filter === undefined
+      if (isOther && !declared.has(key.slice(prefix.length))) return
+      const info = decodeTopic(key, bytes.slice(start, end))
+      const isOfUse = declared.has(info.name) || info.origin === "manifest" || info.filter !== undefined
+      if (isOfUse) known.set(info.name, { info, version })
     }
+    const changed = ({ key, value, revision }: MetaChange): void => {
+      if (value !== undefined) found(key, value, 0, value.length, revision)
+    }
+    return Effect.scoped(meta.watch(prefix, changed, found)).pipe(Effect.as(known))
   })
 }
 

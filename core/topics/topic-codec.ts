@@ -5,6 +5,8 @@
  */
 import { textOfBytes } from "../text-of-bytes.ts"
 import { logIdOf, type TopicInfo } from "./TopicInfo.ts"
+import type { TopicKind } from "./TopicKinds.ts"
+import { putUuid, UUID_BYTES, uuidAt } from "./topic-uuid.ts"
 
 /** Where topics stand in the meta store: `topics/<tenant>/<name>`. */
 export const META_PREFIX = "topics/"
@@ -15,25 +17,23 @@ export const MOVES_PREFIX = "topic-moves/"
 
 /** First byte of a value; one that is whole JSON, as older releases wrote it, begins with "{". */
 const FORM = 1
-const UUID_BYTES = 16
-const HEAD_BYTES = 1 + UUID_BYTES
-const UUID = /^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$/
+/** Where a value of {@link FORM} has the topic's id. */
+export const ID_AT = 1
+const HEAD_BYTES = ID_AT + UUID_BYTES
 /** Kinds of topics that are remembered. */
 const KINDS_MAX = 4_096
 
-/** All of a topic but what is its own. */
-type TopicKind = Omit<TopicInfo, "tenant" | "name" | "id">
+/** All of a topic but its tenant, name and id, as a value of {@link FORM} has it behind the id. */
+export type StoredKind = TopicKind & Pick<TopicInfo, "logId" | "filter">
 
 const encoder = new TextEncoder()
 const decoder = new TextDecoder()
-const kinds = new Map<string, TopicKind>()
+const kinds = new Map<string, StoredKind>()
 /** The last one, and the value that it was in. */
-let last: { readonly bytes: Uint8Array; readonly kind: TopicKind | undefined } = {
+let last: { readonly bytes: Uint8Array; readonly kind: StoredKind | undefined } = {
   bytes: new Uint8Array(0),
   kind: undefined
 }
-const DIGITS = encoder.encode("0123456789abcdef")
-const uuidText = new Uint8Array(36)
 const nameText = new Uint8Array(249)
 
 export function topicKey(topic: { readonly tenant: number; readonly name: string }): string {
@@ -66,12 +66,10 @@ export function decodeMove(value: Uint8Array): AgreedMove {
 /** The value of {@link topicKey}: without what the key says. */
 export function encodeTopic(topic: TopicInfo): Uint8Array {
   const { tenant: _tenant, name: _name, id, ...kind } = topic
-  if (!UUID.test(id)) return encodeRemoved(topic)
   const text = encoder.encode(JSON.stringify(kind))
   const bytes = new Uint8Array(HEAD_BYTES + text.length)
+  if (!putUuid(id, bytes, ID_AT)) return encodeRemoved(topic)
   bytes[0] = FORM
-  const digits = id.replaceAll("-", "")
-  for (let at = 0; at < UUID_BYTES; at++) bytes[1 + at] = Number.parseInt(digits.slice(2 * at, 2 * at + 2), 16)
   bytes.set(text, HEAD_BYTES)
   return bytes
 }
@@ -87,8 +85,8 @@ export function decodeTopic(key: string, value: Uint8Array): TopicInfo {
   const slash = key.indexOf("/", META_PREFIX.length)
   const tenant = Number(key.slice(META_PREFIX.length, slash))
   const name = ownText(key.slice(slash + 1))
-  const id = uuidAt(value, 1)
-  const kind = kindOf(value)
+  const id = uuidAt(value, ID_AT)
+  const kind = kindOf(value, 0, value.length)
   const { partitions, engine, mode, origin, retention, compression, configs, filter, logId } = kind
   // Objects of one shape and without room to grow: the usual ones.
   const isUsual = retention !== undefined && configs === undefined && filter === undefined && logId === undefined
@@ -97,35 +95,29 @@ export function decodeTopic(key: string, value: Uint8Array): TopicInfo {
   return { tenant, name, id, partitions, engine, mode, origin, retention, compression }
 }
 
-function kindOf(value: Uint8Array): TopicKind {
+/** The kind that the value `bytes[start, end)` says; undefined where it is of the older form, whole JSON. One object for those alike. */
+export function storedKind(bytes: Uint8Array, start: number, end: number): StoredKind | undefined {
+  return bytes[start] === FORM ? kindOf(bytes, start, end) : undefined
+}
+
+function kindOf(bytes: Uint8Array, start: number, end: number): StoredKind {
   // Mostly that of the topic before.
-  if (last.kind !== undefined && value.length === last.bytes.length && isAlike(value, last.bytes)) return last.kind
-  const text = textOfBytes(value, HEAD_BYTES, value.length)
+  if (last.kind !== undefined && end - start === last.bytes.length && isAlike(bytes, start, last.bytes))
+    return last.kind
+  const text = textOfBytes(bytes, start + HEAD_BYTES, end)
   let kind = kinds.get(text)
   if (kind === undefined) {
     if (kinds.size >= KINDS_MAX) kinds.clear()
-    kind = JSON.parse(text) as TopicKind
+    kind = JSON.parse(text) as StoredKind
     kinds.set(text, kind)
   }
-  last = { bytes: value.slice(), kind }
+  last = { bytes: bytes.slice(start, end), kind }
   return kind
 }
 
-function isAlike(left: Uint8Array, right: Uint8Array): boolean {
-  for (let at = HEAD_BYTES; at < left.length; at++) if (left[at] !== right[at]) return false
+function isAlike(bytes: Uint8Array, start: number, other: Uint8Array): boolean {
+  for (let at = HEAD_BYTES; at < other.length; at++) if (bytes[start + at] !== other[at]) return false
   return true
-}
-
-/** Flat text, as {@link ownText}: one that is put together piece by piece is kept as its pieces. */
-function uuidAt(bytes: Uint8Array, start: number): string {
-  let position = 0
-  for (let at = 0; at < UUID_BYTES; at++) {
-    if (at === 4 || at === 6 || at === 8 || at === 10) uuidText[position++] = 0x2d
-    const byte = bytes[start + at] ?? 0
-    uuidText[position++] = DIGITS[byte >>> 4] ?? 0
-    uuidText[position++] = DIGITS[byte & 15] ?? 0
-  }
-  return textOfBytes(uuidText, 0, uuidText.length)
 }
 
 /** The same text with memory of its own: a part of a text keeps the whole of it. */

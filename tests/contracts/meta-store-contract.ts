@@ -8,7 +8,7 @@ import assert from "node:assert/strict"
 import { describe, test } from "node:test"
 import { Effect, Exit, Scope } from "effect"
 import fc from "fast-check"
-import type { MetaChange, MetaStoreShape, MetaTransaction } from "../../core/mod.ts"
+import type { MetaChange, MetaFound, MetaStoreShape, MetaTransaction } from "../../core/mod.ts"
 
 export interface MetaStoreUnderTest {
   readonly store: MetaStoreShape
@@ -214,6 +214,25 @@ export function metaStoreContract(name: string, makeStore: MakeMetaStore): void 
       await subject.write("t/absent")
       await subject.pass(0)
       assert.deepEqual(seen, [`${first + 1} t/c=1`, `${first + 1} t/a`, `${first + 3} t/c=2`])
+    })
+
+    contract("what is there may be told as bytes, once; what changes is told as ever", async (subject) => {
+      const value = "x".repeat(40)
+      const items = ["a/2", "a/1", "b/1", "a/3", "a", "c"].map((key) => `${key}=${key} ${value}`)
+      const first = await subject.write(...items)
+      const told: Array<string> = []
+      const note = (change: MetaChange): void => void told.push(describeChange(change))
+      const found: MetaFound = (key, around, start, end, revision) =>
+        note({ key, value: around.slice(start, end), revision })
+      await subject.run(Scope.provide(subject.store.watch("a/", note, found), subject.scope))
+      await subject.pass(0)
+      const expected = items.filter((item) => item.startsWith("a/")).map((item) => `${first} ${item}`)
+      assert.deepEqual(told.toSorted(), expected.toSorted())
+      told.length = 0
+      await subject.write("a/2=new", "b/1=new")
+      await subject.write("a/1")
+      await subject.pass(0)
+      assert.deepEqual(told, [`${first + 1} a/2=new`, `${first + 2} a/1`])
     })
 
     contract("a watch ends with its scope, and only that one", async (subject) => {

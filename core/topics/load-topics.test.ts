@@ -1,0 +1,97 @@
+import assert from "node:assert/strict"
+import { test } from "node:test"
+import type { Engine } from "../log/Engines.ts"
+import { loadTopics } from "./load-topics.ts"
+import { TopicDirectory } from "./TopicDirectory.ts"
+import type { TopicInfo } from "./TopicInfo.ts"
+import { decodeTopic, encodeRemoved, encodeTopic, topicKey } from "./topic-codec.ts"
+
+const retention = { ms: 604_800_000, bytes: 0 }
+const topicOf = (index: number, facts: Partial<TopicInfo> = {}): TopicInfo => ({
+  tenant: 0,
+  name: `topic.${String(index).padStart(3, "0")}`,
+  id: `01234567-89ab-4def-8123-${String(index).padStart(12, "0")}`,
+  partitions: 1,
+  engine: "sqlite",
+  mode: "persistent",
+  origin: "admin",
+  retention,
+  ...facts
+})
+
+/** Only sqlite opens partitions by use. */
+const engines = {
+  get: (name: string): Engine | undefined =>
+    name === "missing" ? undefined : ({ ...(name === "sqlite" && { reopens: true }) } as unknown as Engine)
+}
+
+/** A directory of what is stored, and the names of topics that were one by themselves. */
+function loaded(topics: ReadonlyArray<TopicInfo>, encode = encodeTopic) {
+  const directory = new TopicDirectory()
+  const single: Array<string> = []
+  const found = loadTopics({
+    directory,
+    engines,
+    changed: ({ key, value = new Uint8Array(0) }) => {
+      const topic = decodeTopic(key, value)
+      single.push(topic.name)
+      directory.add(topic)
+    }
+  })
+  for (const topic of topics) {
+    const value = encode(topic)
+    const around = Buffer.concat([Buffer.from("xyz"), value, Buffer.from("}")])
+    found(topicKey(topic), around, 3, 3 + value.length, 1)
+    around.fill(0)
+  }
+  return { directory, single }
+}
+
+const TOPICS = [
+  ...Array.from({ length: 50 }, (_, index) => topicOf(index)),
+  topicOf(50, { compression: "zstd" }),
+  topicOf(51, { configs: { "segment.ms": "5" } }),
+  topicOf(52, { filter: "a/+" }),
+  topicOf(53, { logId: "01234567-89ab-4def-8123-999999999999" }),
+  topicOf(54, { engine: "memory", mode: "memory" }),
+  topicOf(55, { engine: "missing" }),
+  topicOf(56, { id: "no uuid" }),
+  topicOf(0, { tenant: 12, id: "11234567-89ab-4def-8123-000000000000" })
+]
+
+test("what is loaded is what would be added one by one", () => {
+  const { directory, single } = loaded(TOPICS)
+  assert.equal(directory.size, TOPICS.length)
+  for (const topic of TOPICS) {
+    assert.deepEqual(directory.findById(topic.id), topic)
+    assert.deepEqual(directory.find(topic.tenant, topic.name), topic)
+  }
+  assert.deepEqual(directory.list(0), TOPICS.slice(0, -1))
+  assert.equal(directory.homeOf(0, "topic/007")?.id, topicOf(7).id)
+  assert.equal(directory.homeOf(0, "a/b")?.name, "topic.052")
+  assert.equal(directory.findByLog("01234567-89ab-4def-8123-999999999999")?.name, "topic.053")
+  // Those of which more is to be known, or where something has to be opened or told.
+  assert.deepEqual(single, ["topic.052", "topic.053", "topic.054", "topic.055", "topic.056"])
+})
+
+test("what older releases wrote is one by itself", () => {
+  const { directory, single } = loaded(TOPICS, encodeRemoved)
+  assert.equal(single.length, TOPICS.length)
+  assert.deepEqual(directory.list(0), TOPICS.slice(0, -1))
+})
+
+test("a name or an id that is there already is told of, and who waits for a topic hears of it", () => {
+  const { directory, single } = loaded([
+    topicOf(1),
+    topicOf(1, { id: topicOf(2).id }),
+    topicOf(3, { id: topicOf(2).id })
+  ])
+  assert.deepEqual(single, ["topic.001", "topic.003"])
+  assert.deepEqual(
+    directory.list(0).map(({ name, id }) => [name, id]),
+    [["topic.001", topicOf(2).id]]
+  )
+  directory.watchHomes(0, "topic/#", () => {})
+  const { retention: _retention, tenant, name, id: _id, ...kind } = topicOf(9)
+  assert.equal(directory.load(tenant, name, kind, new Uint8Array(16), 0), false)
+})

@@ -21,6 +21,8 @@ import type { PartitionFigures, TrimTask } from "./Shelf.ts"
 const RETRY_MS = 1_000
 /** How often batches are forgotten for their age where nothing else is to be done. */
 const AGE_INTERVAL_MS = 30_000
+/** What was replayed stays in memory for so long where nobody asks for its room: who reads the store to start would wait behind it. */
+export const REPLAYED_REST_MS = 5_000
 
 /** What a checkpoint puts away. */
 export interface Checkpoint extends EpochState {
@@ -102,6 +104,8 @@ export class Checkpoints implements JournalConsumer {
   #isStopped = false
   /** The journal has been recovered: before, nothing is written, so that a start that fails leaves the files as they are. */
   #isLive = false
+  /** Nothing of what was replayed is put away yet. */
+  #isResting = false
   #prepared: Promise<void> | undefined
   /** Told when no checkpoint is under way. */
   #idle: Array<() => void> = []
@@ -141,6 +145,9 @@ export class Checkpoints implements JournalConsumer {
       this.#isLive = true
       // So that nobody has to wait for it; who opens a partition sees to it where it failed.
       this.prepare().catch(() => {})
+      this.#isResting = this.#index > this.appliedIndex
+      this.#timer?.cancel()
+      this.#timer = undefined
     }
     // Key-value writes are applied when what this node asks for its state is committed; what is synced is applied in any case.
     if (durability === "persistent" || journal.tickets === journal.ticketsOf(durability)) {
@@ -278,12 +285,13 @@ export class Checkpoints implements JournalConsumer {
       if (this.#index > this.appliedIndex) this.#later()
       return
     }
-    if (this.pendingBytes >= this.#parts.bytes && !this.#isFailing) this.#begin()
+    if (this.pendingBytes >= this.#parts.bytes && !this.#isFailing && !this.#isResting) this.#begin()
     else this.#later()
   }
 
   #later(): void {
-    this.#timer ??= this.#parts.clock.after(this.#parts.intervalMs, () => {
+    const { clock, intervalMs } = this.#parts
+    this.#timer ??= clock.after(this.#isResting ? Math.max(intervalMs, REPLAYED_REST_MS) : intervalMs, () => {
       this.#timer = undefined
       this.#begin()
     })
@@ -297,6 +305,7 @@ export class Checkpoints implements JournalConsumer {
     if (index === this.appliedIndex && !isAsked && !isFinal) return
     this.#isAgeDue = false
     this.#isWanted = false
+    this.#isResting = false
     target.freeze()
     const underWay: UnderWay = { index, isFinal, deletions: this.#deletions }
     this.#deletions = []

@@ -359,7 +359,9 @@ export class JournaledPartitions implements PartitionHost {
   }
 
   #replayedPartition(body: ReplayedOperation): JournaledPartition | undefined {
-    const known = this.#table.ofRow(body.id)
+    // No row of the shelf has a number that was given out later.
+    const isOnShelf = body.id < this.#parts.nextPartition
+    const known = isOnShelf ? this.#table.ofRow(body.id) : this.#table.resident(body.id)
     if (known !== undefined || body.kind !== "made") return known
     const made = this.#table.add(body.key)
     this.#table.giveRow(made, body.id)

@@ -19,22 +19,19 @@ export class TopicKinds {
   readonly #numbers = new Map<string, number>()
   readonly #kinds: Array<Counted | undefined> = []
   readonly #free: Array<number> = []
-  /** The last one that was taken, and the object that said so: who reads many topics has one object for those that are alike. */
-  #last = 0
-  #lastKind: TopicKind | undefined
+  /** By the object that said so first: who reads many topics has one object for those that are alike. */
+  readonly #byObject = new Map<TopicKind, number>()
 
   /** The number of a kind; given back by {@link TopicKinds.release}. */
   take(tenant: number, kind: TopicKind): number {
-    const known = this.#kinds[this.#last]
-    if (kind === this.#lastKind && known?.tenant === tenant) {
-      known.count += 1
-      return this.#last
+    const known = this.#byObject.get(kind)
+    if (known !== undefined && this.of(known).tenant === tenant) {
+      this.of(known).count += 1
+      return known
     }
     const text = `${tenant} ${JSON.stringify(kind)}`
     const number = this.#numbers.get(text) ?? this.#add({ tenant, kind, text, count: 0 })
     this.of(number).count += 1
-    this.#last = number
-    this.#lastKind = kind
     return number
   }
 
@@ -51,13 +48,14 @@ export class TopicKinds {
     this.#numbers.delete(kind.text)
     this.#kinds[number] = undefined
     this.#free.push(number)
-    if (number === this.#last) this.#lastKind = undefined
+    if (this.#byObject.get(kind.kind) === number) this.#byObject.delete(kind.kind)
   }
 
   #add(kind: Counted): number {
     const number = this.#free.pop() ?? this.#kinds.length
     this.#kinds[number] = kind
     this.#numbers.set(kind.text, number)
+    this.#byObject.set(kind.kind, number)
     return number
   }
 }

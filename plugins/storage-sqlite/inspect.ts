@@ -7,8 +7,8 @@ import { join } from "node:path"
 import { Effect } from "effect"
 import {
   checkStoredBatch,
-  endOffsetOf,
   type Damage,
+  endOffsetOf,
   type FilesShape,
   type Inspect,
   type InspectionRequest,

@@ -32,7 +32,8 @@ class Stores {
       },
       read: async ({ topicId }: { topicId: string }, ...rest: [number, number, number]) =>
         (await this.logs.get(topicId)?.read(undefined, ...rest)) ?? new Uint8Array(0),
-      replace: async ({ topicId }: { topicId: string }, from: number) => this.logs.get(topicId)?.replace(undefined, from)
+      replace: async ({ topicId }: { topicId: string }, from: number) =>
+        this.logs.get(topicId)?.replace(undefined, from)
     }
   } as unknown as Engine
 }
@@ -117,7 +118,10 @@ test("the one that needs it most comes first; one that is late before all", asyn
   const order = lines.map((line) => /"topic":"(\w+)"/.exec(line)?.[1])
   assert.deepEqual(order, ["late", "most", "some"])
   assert.match(lines[1] ?? "", /a log was compacted \{"topic":"most","partition":0,"from":10,"to":40,"keys":2,/)
-  assert.ok(stores.limits.some(({ ageMsMax }) => ageMsMax === 1_000), "a segment ends in time")
+  assert.ok(
+    stores.limits.some(({ ageMsMax }) => ageMsMax === 1_000),
+    "a segment ends in time"
+  )
 })
 
 test("settings count as they are when a round begins: a topic that is not compacted any more is left alone", async () => {
@@ -135,7 +139,10 @@ test("settings count as they are when a round begins: a topic that is not compac
   await housekeep()
   assert.ok(log.commits > 0)
   const { commits } = log
-  log.batches = [...log.batches, keyedBatch(endOffsetOf(log.batches.at(-1) as Uint8Array, 0), [{ key: "0", value: "v", timestamp: 1 }])]
+  log.batches = [
+    ...log.batches,
+    keyedBatch(endOffsetOf(log.batches.at(-1) as Uint8Array, 0), [{ key: "0", value: "v", timestamp: 1 }])
+  ]
   log.activeFrom += 1
   log.cleanedTo = 0
   set("t", { "cleanup.policy": "delete" })

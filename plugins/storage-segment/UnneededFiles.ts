@@ -59,7 +59,10 @@ export class UnneededFiles {
     this.#removing = Promise.all([this.#removing, this.#held, told]).then(() => this.#remove(segments, partitions))
   }
 
-  /** Removes what compactions of a partition left behind that a crash cut off. Rejects with `FileError`. */
+  /**
+   * Removes what a crash left behind: segments that a compaction was writing, and those before the last that the manifest names and which are
+   * none of these. What lies behind may be about to be named. Rejects with `FileError`.
+   */
   async removeLeavings(id: number): Promise<void> {
     await this.#held
     await this.#removing
@@ -69,9 +72,13 @@ export class UnneededFiles {
       if (listed.failure.code === "not-found") return
       throw listed.failure
     }
-    const named = new Set(catalogue.get(id)?.segments.flatMap((segment) => [logName(segment), indexName(segment)]))
+    const segments = catalogue.get(id)?.segments ?? []
+    const named = new Set(segments.flatMap((segment) => [logName(segment), indexName(segment)]))
+    const last = segments.at(-1)?.base ?? 0
     for (const name of listed.success) {
-      if (segmentOfName(name)?.generation === undefined || named.has(name)) continue
+      const found = segmentOfName(name)
+      if (found === undefined || named.has(name)) continue
+      if (found.generation === undefined && found.base >= last) continue
       await this.#tolerated(files.files.remove(files.pathOf(id, name)))
     }
   }

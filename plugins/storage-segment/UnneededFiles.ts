@@ -60,8 +60,8 @@ export class UnneededFiles {
   }
 
   /**
-   * Removes what a crash left behind: segments that a compaction was writing, and those before the last that the manifest names and which are
-   * none of these. What lies behind may be about to be named. Rejects with `FileError`.
+   * Removes what a crash left behind: segments that a compaction was writing, and those that begin before the end of the last one that the
+   * manifest names and are none of these. What begins behind may be about to be named. Rejects with `FileError`.
    */
   async removeLeavings(id: number): Promise<void> {
     await this.#held
@@ -74,11 +74,11 @@ export class UnneededFiles {
     }
     const segments = catalogue.get(id)?.segments ?? []
     const named = new Set(segments.flatMap((segment) => [logName(segment), indexName(segment)]))
-    const last = segments.at(-1)?.base ?? 0
+    const end = segments.at(-1)?.end ?? 0
     for (const name of listed.success) {
       const found = segmentOfName(name)
       if (found === undefined || named.has(name)) continue
-      if (found.generation === undefined && found.base >= last) continue
+      if (found.generation === undefined && found.base >= end) continue
       await this.#tolerated(files.files.remove(files.pathOf(id, name)))
     }
   }

@@ -94,8 +94,8 @@ test("the comments of the default manifest say the same in the same words", () =
   }
   const faces = builtins.filter(({ kind }) => kind === "protocol" || kind === "http")
   const options = faces.flatMap(({ name }) => Object.keys(tables.get(name) ?? {}))
-  // The eight of [topics] beside its rules, and the seven of [node].
-  assert.equal(count, options.length + 15)
+  // The eight of [topics] beside its rules, and the ten of [node].
+  assert.equal(count, options.length + 18)
 })
 
 const CONFIGURATION = `${read("docs/configuration.md")}\n`

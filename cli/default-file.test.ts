@@ -52,7 +52,10 @@ test("the file shows every key that there is", () => {
     "retained_messages_max",
     "retained_bytes_max",
     "data_bytes_max",
-    "tenant_bytes_max"
+    "tenant_bytes_max",
+    "compaction_map_bytes",
+    "compaction_rate",
+    "compaction_interval"
   ])
   assert.deepEqual(Object.keys(topics), [
     "auto_create",

@@ -8,6 +8,7 @@ export { StorageBudget, type StorageBudgetShape } from "./budget/StorageBudget.t
 export { KEY_BYTES_MAX, OrderedPages } from "./collections/OrderedPages.ts"
 export { OrderedValues } from "./collections/OrderedValues.ts"
 export { textHash } from "./collections/text-hash.ts"
+export * from "./compaction/mod.ts"
 export { address, addressList } from "./config/address-list.ts"
 export * from "./ingress/History.ts"
 export * from "./ingress/Ingress.ts"
@@ -23,6 +24,7 @@ export * from "./kv/key-prefixes.ts"
 export { ByteReader, ByteWriter } from "./link/bytes.ts"
 export { GrowingBytes } from "./link/GrowingBytes.ts"
 export type { Mailbox, MailReceiver } from "./link/Mailboxes.ts"
+export type * from "./log/CompactionStore.ts"
 export * from "./log/Engines.ts"
 export {
   type ActiveProducer,

@@ -50,7 +50,7 @@ export function loadConfiguration(
   const values = { ...configuration, plugin: entries }
   const loaded = loadConfig({ text: undefined, values, file: SOURCE, environment, sets: [], builtins: own, external })
   if (loaded.config === undefined) return errorOf(isKept ? loaded.faults : loaded.faults.map(withDirectory))
-  const { node, topics, defaults, retained, budget, declared, plugins } = loaded.config
+  const { node, topics, defaults, retained, budget, compaction, declared, plugins } = loaded.config
   const durable = plugins.find(({ plugin }) => isDurable(plugin))?.plugin.name
   if (durable !== undefined && !isKept) {
     return errorOf([
@@ -69,6 +69,7 @@ export function loadConfiguration(
     shards: node.shards,
     retained,
     budget,
+    compaction,
     defaults,
     defaultTopic: topics,
     declared,

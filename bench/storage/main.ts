@@ -1,11 +1,13 @@
-/** `npm run bench -- storage [append|compression|read|recovery|topics]`: what the engines do without a protocol in front of them. */
+/** `npm run bench -- storage [append|compaction|compression|read|recovery|topics]`: what the engines do without a protocol in front of them. */
 import { mkdtempSync, rmSync } from "node:fs"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
+import { CODEC_GZIP, CODEC_NONE, CODEC_ZSTD, codecNames } from "../../core/mod.ts"
 import type { Build } from "../brokers/manifold.ts"
 import { machineLines } from "../machine.ts"
 import { medianOf, spreadOf } from "../statistics.ts"
 import { type AppendScenario, runAppends } from "./appends.ts"
+import { runCompaction } from "./compaction.ts"
 import { type CompressionReport, type CompressionScenario, runCompression } from "./compression.ts"
 import { ENGINES } from "./open-engine.ts"
 import { runReads } from "./reads.ts"
@@ -25,6 +27,7 @@ export async function runStorage(names: ReadonlyArray<string>, options: StorageB
   for (const line of machineLines()) console.log(line)
   const isWanted = (name: string): boolean => names.length === 0 || names.some((wanted) => name.startsWith(wanted))
   if (isWanted("append")) await appends(options)
+  if (isWanted("compaction")) await compaction(options)
   if (isWanted("compression")) await compressions(options)
   if (isWanted("read")) await reads(options)
   if (isWanted("recovery")) await recovery(options)
@@ -72,6 +75,42 @@ async function appends({ directory, seconds, isQuick }: StorageBenchOptions): Pr
             ].join(" ")
           )
         }
+      }
+    }
+  }
+}
+
+async function compaction({ directory, isQuick }: StorageBenchOptions): Promise<void> {
+  const mib = isQuick ? 8 : 128
+  console.log(
+    `\ncompaction: a log of ${mib} MiB, records of 125 B, five of each key; a batch every 2 ms beside it, persistent`
+  )
+  console.log(
+    "engine   codec  bound MiB/s  round s  MiB/s of the log  left  keys       commit p50, p99 ms  late p99, max ms  MiB a CPU s"
+  )
+  const rates = [0, 33_554_432, Number.POSITIVE_INFINITY]
+  const codecs = isQuick ? [CODEC_NONE] : [CODEC_NONE, CODEC_ZSTD, CODEC_GZIP]
+  for (const codec of codecs) {
+    for (const bytesPerSecond of codec === CODEC_NONE ? rates : rates.slice(-1)) {
+      for (const engine of ENGINES) {
+        const report = await withFolder(directory, (folder) =>
+          runCompaction({ engine, mib, codec, bytesPerSecond }, folder)
+        )
+        const bound = bytesPerSecond === 0 ? "no round" : (bytesPerSecond / 1_048_576).toFixed(0)
+        console.log(
+          [
+            engine.padEnd(8),
+            (codecNames[codec] ?? "").padEnd(5),
+            bound.padStart(12),
+            report.seconds.toFixed(1).padStart(8),
+            report.mibPerSecond.toFixed(1).padStart(17),
+            report.leftShare.toFixed(2).padStart(5),
+            report.keys.toLocaleString("en").padStart(9),
+            `${report.commitP50Ms.toFixed(2)}, ${report.commitP99Ms.toFixed(1)}`.padStart(20),
+            `${report.lateP99Ms.toFixed(1)}, ${report.lateMaxMs.toFixed(1)}`.padStart(17),
+            (report.mibPerSecond / (report.cpuPercent / 100)).toFixed(0).padStart(12)
+          ].join(" ")
+        )
       }
     }
   }

@@ -91,6 +91,9 @@ options.receive_maximum = 5
     "retained_bytes_max = 536870912   # default",
     "data_bytes_max = 0               # default",
     "tenant_bytes_max = 0             # default",
+    "compaction_map_bytes = 33554432  # default",
+    "compaction_rate = 33554432       # default",
+    "compaction_interval = 15         # default",
     "",
     "[topics]",
     "auto_create = true           # default",
@@ -232,7 +235,10 @@ options = 5
     retained_messages_max: 1_000_000,
     retained_bytes_max: 536_870_912,
     data_bytes_max: 0,
-    tenant_bytes_max: 0
+    tenant_bytes_max: 0,
+    compaction_map_bytes: 33_554_432,
+    compaction_rate: 33_554_432,
+    compaction_interval: 15
   })
   assert.deepEqual(values["binding"], [
     {

@@ -41,7 +41,10 @@ test("no file: the defaults", () => {
     retained_messages_max: 1_000_000,
     retained_bytes_max: 536_870_912,
     data_bytes_max: 0,
-    tenant_bytes_max: 0
+    tenant_bytes_max: 0,
+    compaction_map_bytes: 33_554_432,
+    compaction_rate: 33_554_432,
+    compaction_interval: 15
   })
   assert.deepEqual(config.topics, { partitions: 1, engine: "memory", mode: "memory" })
   assert.deepEqual([config.defaults.autoCreate, config.defaults.autoCreateMqtt], [true, "memory"])
@@ -80,6 +83,9 @@ const settings: ReadonlyArray<readonly [section: string, key: string, text: stri
   ["node", "retained_bytes_max", "1048576", 1_048_576],
   ["node", "data_bytes_max", "402653184", 402_653_184],
   ["node", "tenant_bytes_max", "1048576", 1_048_576],
+  ["node", "compaction_map_bytes", "1048576", 1_048_576],
+  ["node", "compaction_rate", "65536", 65_536],
+  ["node", "compaction_interval", "1", 1],
   ["topics", "auto_create", "false", false],
   ["topics", "auto_create_mqtt", "off", "off"],
   ["topics", "partitions", "4", 4],

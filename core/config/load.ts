@@ -4,6 +4,7 @@
  */
 import type * as v from "valibot"
 import type { BudgetLimits } from "../budget/StorageBudget.ts"
+import type { CompactionLimits } from "../compaction/Compactions.ts"
 import type { RetainedLimits } from "../ingress/retained-limits.ts"
 import type { Mode } from "../log/Engines.ts"
 import type { DeclaredTopic, LoadedPlugin } from "../node/NodeOptions.ts"
@@ -46,6 +47,7 @@ export interface Config {
   readonly defaults: TopicDefaults
   readonly retained: RetainedLimits
   readonly budget: BudgetLimits
+  readonly compaction: CompactionLimits
   readonly declared: ReadonlyArray<DeclaredTopic>
   readonly plugins: ReadonlyArray<LoadedPlugin>
 }
@@ -99,6 +101,11 @@ export function loadConfig(source: ConfigSource): Loaded {
     defaults,
     retained: { messagesMax: node.retained_messages_max, bytesMax: node.retained_bytes_max },
     budget: { dataBytesMax: node.data_bytes_max, tenantBytesMax: node.tenant_bytes_max },
+    compaction: {
+      offsetMapBytes: node.compaction_map_bytes,
+      bytesPerSecond: node.compaction_rate,
+      intervalMs: node.compaction_interval * 1_000
+    },
     declared,
     plugins
   }

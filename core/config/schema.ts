@@ -1,5 +1,6 @@
 /** The shape of `manifold.toml`: its keys are a contract that scripts rely on; more may be added, none renamed. */
 import * as v from "valibot"
+import { COMPACTION_LIMITS } from "../compaction/Compactions.ts"
 import { RETAINED_LIMITS } from "../ingress/retained-limits.ts"
 import { DIGEST_FORM } from "../plugin/plugin-digest.ts"
 
@@ -130,6 +131,24 @@ export const node = v.strictObject({
   tenant_bytes_max: v.pipe(
     v.optional(v.pipe(v.number(), v.integer(), v.minValue(0)), 0),
     v.description("bytes of one tenant's stored topics, above which its oldest records go; 0 = any")
+  ),
+  compaction_map_bytes: v.pipe(
+    v.optional(
+      v.pipe(v.number(), v.integer(), v.minValue(1_048_576), v.maxValue(17_179_869_184)),
+      COMPACTION_LIMITS.offsetMapBytes
+    ),
+    v.description("bytes of memory for the keys of a round of compaction; what has more keys takes more rounds")
+  ),
+  compaction_rate: v.pipe(
+    v.optional(v.pipe(v.number(), v.integer(), v.minValue(65_536)), COMPACTION_LIMITS.bytesPerSecond),
+    v.description("bytes a second that compaction reads and writes, at most")
+  ),
+  compaction_interval: v.pipe(
+    v.optional(
+      v.pipe(v.number(), v.integer(), v.minValue(1), v.maxValue(86_400)),
+      COMPACTION_LIMITS.intervalMs / 1_000
+    ),
+    v.description("seconds between two looks at whether a compacted topic is due")
   )
 })
 

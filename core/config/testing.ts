@@ -8,8 +8,8 @@ export const refused: ReadonlyArray<readonly [string, string, ReadonlyArray<stri
     [],
     [
       'manifold.toml:4: nodes: found unknown "nodes"; allowed: node, topics, binding, plugin; did you mean "node"?',
-      'manifold.toml:2: node.shardz: found unknown "shardz"; allowed: id, data, shards, retained_messages_max, retained_bytes_max, data_bytes_max, tenant_bytes_max; did you mean "shards"?',
-      'manifold.toml:3: node.idd: found unknown "idd"; allowed: id, data, shards, retained_messages_max, retained_bytes_max, data_bytes_max, tenant_bytes_max; did you mean "id"?'
+      'manifold.toml:2: node.shardz: found unknown "shardz"; allowed: id, data, shards, retained_messages_max, retained_bytes_max, data_bytes_max, tenant_bytes_max, compaction_map_bytes, compaction_rate, compaction_interval; did you mean "shards"?',
+      'manifold.toml:3: node.idd: found unknown "idd"; allowed: id, data, shards, retained_messages_max, retained_bytes_max, data_bytes_max, tenant_bytes_max, compaction_map_bytes, compaction_rate, compaction_interval; did you mean "id"?'
     ]
   ],
   [

@@ -304,6 +304,15 @@ export class JournaledPartition implements Partition {
     this.#cutEnd = Number.POSITIVE_INFINITY
   }
 
+  /** What begins below `end` lies on the shelf otherwise than it came: what is kept of it for readers goes. */
+  compacted(logStart: number, bytes: number, end: number): void {
+    this.stored(logStart, bytes)
+    const isReplaced = ({ isCounted, base }: Batch): boolean => !isCounted && base < end
+    for (const batch of this.#batches ?? NO_BATCHES) if (isReplaced(batch)) this.#host.hot.remove(batch)
+    this.#batches = this.#batches?.filter((batch) => !isReplaced(batch))
+    this.#trimArray()
+  }
+
   /** The batch is not kept in memory any more. */
   evicted(batch: Batch): void {
     const batches = this.#batches

@@ -323,6 +323,12 @@ export class JournaledPartitions implements PartitionHost {
     for (const { partition } of operations) this.#table.forgetIdle(partition)
   }
 
+  /** A compaction has left a log so; what begins below `end` of it is another. Not while a checkpoint is put away. */
+  compacted({ id, logStart, bytes }: PartitionFigures, end: number): void {
+    const partition = this.#table.resident(id)
+    if (partition !== undefined && !partition.isRemoved) partition.compacted(logStart, bytes, end)
+  }
+
   #make(partition: JournaledPartition, durability: Durability): void {
     const { tenant, topicId, partition: place } = partition.key
     this.#table.giveRow(partition)

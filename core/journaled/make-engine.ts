@@ -1,5 +1,6 @@
 /** The engine that partitions fed from the journal make: opened for the life of a scope. */
 import { Effect } from "effect"
+import type { CompactionStore } from "../log/CompactionStore.ts"
 import { type Engine, StorageError, Unusable } from "../log/Engines.ts"
 import type { Checkpoints } from "./Checkpoints.ts"
 import type { JournaledPartition } from "./JournaledPartition.ts"
@@ -12,9 +13,16 @@ export interface JournaledEngineParts {
   readonly checkpoints: Checkpoints
   /** What an error of the engine's own files says, for a person; undefined for one that nobody foresaw. */
   readonly explain: (error: unknown) => string | undefined
+  readonly compaction: CompactionStore
 }
 
-export function makeJournaledEngine({ name, partitions, checkpoints, explain }: JournaledEngineParts): Engine {
+export function makeJournaledEngine({
+  name,
+  partitions,
+  checkpoints,
+  explain,
+  compaction
+}: JournaledEngineParts): Engine {
   const asStorageError = (error: unknown): StorageError => {
     if (error instanceof StorageError) return error
     const message = explain(error)
@@ -25,6 +33,7 @@ export function makeJournaledEngine({ name, partitions, checkpoints, explain }: 
     modes: ["hybrid", "persistent"],
     isJournaled: true,
     isCopyTarget: true,
+    compaction,
     reopens: {
       tryOpen: (key, options) => {
         if (!checkpoints.isPrepared) return undefined

@@ -8,11 +8,12 @@
  *    ({@link PartitionOptions.start}).
  *  - The leader epochs of stored batches never fall along a log: where each of them ends is read out of it (epoch-ends.ts).
  *  - What is stored is record batches (magic 2) as they came; an engine rewrites base offset and leader epoch only, both outside
- *    the CRC.
+ *    the CRC. Compaction replaces batches (`CompactionStore.ts`): they keep their offsets, and may have fewer records than offsets.
  *
  * Every engine, ours or a third party's, passes `engineContract` in tests/contracts/engine-contract.ts.
  */
 import { Context, type Effect, Schema, type Scope } from "effect"
+import type { CompactionStore } from "./CompactionStore.ts"
 
 export class DiskFull extends Schema.TaggedError<DiskFull>()("DiskFull", { pathname: Schema.String }) {}
 export class ChecksumMismatch extends Schema.TaggedError<ChecksumMismatch>()("ChecksumMismatch", {
@@ -184,6 +185,8 @@ export interface Engine {
    * what was appended to it first.
    */
   readonly isCopyTarget?: boolean
+  /** There where topics can be compacted (cleanup.policy of Kafka). Absent: such topics are refused. */
+  readonly compaction?: CompactionStore
   /** Opens a partition for the life of the surrounding scope; the same key gives the same log again. */
   open(key: PartitionKey, options: PartitionOptions): Effect.Effect<Partition, StorageError, Scope.Scope>
   /**

@@ -122,6 +122,11 @@ export class RecordCursor {
     this.refusal = 0
   }
 
+  /** Where the record begins, with its length; it ends at {@link RecordCursor.headersEnd}. */
+  get recordStart(): number {
+    return this.before
+  }
+
   /** The record to which the cursor stepped last. */
   get mark(): RecordMark {
     return { position: this.before, index: this.index - 1 }

@@ -3,12 +3,13 @@
  *
  * Source: Kafka, "Message Format" (Record); KAFKA notes, "broken compressed payload refused, nothing stored".
  * Invariants
- *  - Passing means: every length fits, offset deltas are 0, 1, 2, ..., headers fill their region, nothing is left over,
+ *  - Passing means: every length fits, offset deltas are 0, 1, 2, ... (of a stored batch they rise), headers fill their region, nothing is left over,
  *    every timestamp is exact. A reader of the stored batch can rely on it.
  *  - Memory is bounded by `decompressedSizeMax`, whatever the bytes declare.
  */
 import { HeaderCursor } from "./HeaderCursor.ts"
 import { DECOMPRESSED_SIZE_MAX, RecordCursor } from "./RecordCursor.ts"
+import { lastOffsetDelta } from "./record-batch.ts"
 import { BATCH_TIMESTAMP, RECORD_HEADER_COUNT, RECORD_OFFSET_DELTA } from "./refusals.ts"
 
 /** What one batch may cost. */
@@ -48,21 +49,39 @@ export function checkRecords(
   limits: RecordLimits,
   cursor: RecordCursor = ownCursor
 ): number {
+  return check(bytes, start, end, limits, cursor, false)
+}
+
+/** The same of a batch that lies stored: compaction may have left offsets out. */
+export function checkStoredRecords(bytes: Uint8Array, start: number, end: number, limits: RecordLimits): number {
+  return check(bytes, start, end, limits, ownCursor, true)
+}
+
+function check(
+  bytes: Uint8Array,
+  start: number,
+  end: number,
+  limits: RecordLimits,
+  cursor: RecordCursor,
+  isStored: boolean
+): number {
   let refusal = cursor.reset(bytes, start, end, limits.decompressedSizeMax)
-  if (refusal === 0) refusal = walk(cursor, limits)
+  if (refusal === 0) refusal = walk(cursor, limits, isStored ? lastOffsetDelta(bytes, start) : -1)
   if (cursor === ownCursor || refusal !== 0) cursor.release()
   else cursor.rewind()
   return refusal
 }
 
-function walk(cursor: RecordCursor, limits: RecordLimits): number {
-  let index = 0
+/** `lastDelta` is negative where no offset may be left out. */
+function walk(cursor: RecordCursor, limits: RecordLimits, lastDelta: number): number {
+  let next = 0
   let unkeyed = 0
   let min = Number.POSITIVE_INFINITY
   let max = Number.NEGATIVE_INFINITY
   while (cursor.next()) {
-    if (cursor.offsetDelta !== index++) return RECORD_OFFSET_DELTA
-    const { timestamp } = cursor
+    const { offsetDelta, timestamp } = cursor
+    if (lastDelta < 0 ? offsetDelta !== next : offsetDelta < next || offsetDelta > lastDelta) return RECORD_OFFSET_DELTA
+    next = offsetDelta + 1
     if (!Number.isSafeInteger(timestamp)) return BATCH_TIMESTAMP
     if (timestamp !== -1) {
       if (timestamp < min) min = timestamp

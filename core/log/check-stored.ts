@@ -2,7 +2,7 @@
  * The check of a batch that lies stored, for whoever looks after what is stored: deeper than what a batch passes each time it leaves the
  * disk, which is its checksum over the bytes as they lie there.
  */
-import { checkRecords, defaultRecordLimits } from "./check-records.ts"
+import { checkStoredRecords, defaultRecordLimits } from "./check-records.ts"
 import { attributes, CODEC_MASK, checkBatch, GATHERED } from "./record-batch.ts"
 
 /**
@@ -14,5 +14,5 @@ export function checkStoredBatch(bytes: Uint8Array, start: number, end: number):
   if (refusal !== 0) return refusal
   const bits = attributes(bytes, start)
   const isOurs = (bits & GATHERED) !== 0 && (bits & CODEC_MASK) !== 0
-  return isOurs ? checkRecords(bytes, start, end, defaultRecordLimits) : 0
+  return isOurs ? checkStoredRecords(bytes, start, end, defaultRecordLimits) : 0
 }

@@ -113,7 +113,7 @@ export function readPartitionOperation(bytes: Uint8Array, start: number, end: nu
   }
 }
 
-/** One past the offset of the last record of the batch at `start`. */
+/** One past the last offset of the batch at `start`, whether or not compaction has left a record there. */
 export function endOffsetOf(bytes: Uint8Array, start: number): number {
-  return recordBatch.baseOffset(bytes, start) + recordBatch.recordCount(bytes, start)
+  return recordBatch.baseOffset(bytes, start) + recordBatch.lastOffsetDelta(bytes, start) + 1
 }

@@ -172,7 +172,9 @@ const lies: ReadonlyArray<readonly [name: string, change: (bytes: Uint8Array) =>
   ["a count of 3", (bytes) => seal(bytes.fill(3, 60, 61)), refusals.BATCH_COUNT],
   ["a count of 0", (bytes) => seal(bytes.fill(0, 60, 61).fill(255, 23, 27)), refusals.BATCH_COUNT],
   ["a count of -1", (bytes) => seal(bytes.fill(255, 57, 61)), refusals.BATCH_COUNT],
-  ["last offset delta 2", (bytes) => seal(bytes.fill(2, 26, 27)), refusals.BATCH_COUNT],
+  ["last offset delta -2", (bytes) => seal(bytes.fill(255, 23, 26).fill(254, 26, 27)), refusals.BATCH_COUNT],
+  ["last offset delta 2, as compaction leaves it", (bytes) => seal(bytes.fill(2, 26, 27)), 0],
+  ["a count of 0 over two offsets, the same", (bytes) => seal(bytes.fill(0, 60, 61)), 0],
   ["a base timestamp of 2^62", (bytes) => seal(bytes.fill(0x40, 27, 28)), refusals.BATCH_TIMESTAMP],
   ["a maximum timestamp of -2^60", (bytes) => seal(bytes.fill(0xf0, 35, 36)), refusals.BATCH_TIMESTAMP]
 ]
@@ -182,6 +184,18 @@ for (const [name, change, refusal] of lies) {
     assert.strictEqual(batch.checkBatch(bytes, 0, bytes.length), refusal)
   })
 }
+
+test("a client may not leave offsets out: only compaction does", () => {
+  for (const change of [
+    (bytes: Uint8Array) => bytes.fill(2, 26, 27),
+    (bytes: Uint8Array) => bytes.fill(1, 60, 61),
+    (bytes: Uint8Array) => bytes.fill(0, 60, 61)
+  ]) {
+    const bytes = seal(change(build(two).fill(0, 21, 23)))
+    assert.strictEqual(batch.checkBatch(bytes, 0, bytes.length), 0)
+    assert.strictEqual(batch.checkProducedBatch(bytes, 0, bytes.length), refusals.BATCH_COUNT)
+  }
+})
 
 test("a client may not send our mark, a control batch or a delete horizon", () => {
   const withAttributes = (bits: number): number => {

@@ -159,8 +159,17 @@ export function baseSequence(bytes: Uint8Array, start: number): number {
   return readInt32(bytes, start + BASE_SEQUENCE_POSITION)
 }
 
+/** Records in the batch: fewer than it has offsets where it was compacted, and none where all of them went. */
 export function recordCount(bytes: Uint8Array, start: number): number {
   return readInt32(bytes, start + RECORD_COUNT_POSITION)
+}
+
+/**
+ * Until when (ms since 1970) the batch's tombstones stay, where compaction has set it; else undefined. The records' times count from it
+ * then. Source: KIP-534.
+ */
+export function deleteHorizon(bytes: Uint8Array, start: number): number | undefined {
+  return (attributes(bytes, start) & DELETE_HORIZON) === 0 ? undefined : baseTimestamp(bytes, start)
 }
 
 /** The compression codec, 0 to 7; see `compression.ts`. */
@@ -221,8 +230,10 @@ export function checkBatch(bytes: Uint8Array, start: number, end: number): numbe
   if (crc32c(bytes, start + ATTRIBUTES_POSITION, end) !== crc(bytes, start)) return BATCH_CRC
   if ((attributes(bytes, start) & RESERVED) !== 0) return BATCH_ATTRIBUTES
   if (codec(bytes, start) > CODEC_LAST) return BATCH_CODEC
+  // Compaction leaves offsets out, and may leave nothing but the header.
   const count = recordCount(bytes, start)
-  if (count < 1 || lastOffsetDelta(bytes, start) !== count - 1) return BATCH_COUNT
+  const lastDelta = lastOffsetDelta(bytes, start)
+  if (count < 0 || lastDelta < 0 || count - 1 > lastDelta) return BATCH_COUNT
   if (!isExact(bytes, start + BASE_TIMESTAMP_POSITION) || !isExact(bytes, start + MAX_TIMESTAMP_POSITION)) {
     return BATCH_TIMESTAMP
   }
@@ -230,8 +241,8 @@ export function checkBatch(bytes: Uint8Array, start: number, end: number): numbe
 }
 
 /**
- * {@link checkBatch} for a batch that a client produced: it may not carry our gatherer's mark, be a control batch, or
- * claim a delete horizon, which only compaction sets; with a producer id it has an epoch and a sequence number.
+ * {@link checkBatch} for a batch that a client produced: it may not carry our gatherer's mark, be a control batch, leave offsets out or
+ * claim a delete horizon, which only compaction does; with a producer id it has an epoch and a sequence number.
  */
 export function checkProducedBatch(bytes: Uint8Array, start: number, end: number): number {
   const refusal = checkBatch(bytes, start, end)
@@ -239,6 +250,8 @@ export function checkProducedBatch(bytes: Uint8Array, start: number, end: number
   const bits = attributes(bytes, start)
   if ((bits & GATHERED) !== 0) return BATCH_FORGED
   if ((bits & CONTROL) !== 0) return BATCH_CONTROL
+  const count = recordCount(bytes, start)
+  if (count < 1 || lastOffsetDelta(bytes, start) !== count - 1) return BATCH_COUNT
   const id = producerId(bytes, start)
   if (id >= 0 && (id > PRODUCER_ID_MAX || producerEpoch(bytes, start) < 0 || baseSequence(bytes, start) < 0)) {
     return BATCH_SEQUENCE

@@ -1,5 +1,6 @@
 /** What a node is built from: plain values, checked and resolved by the configuration. */
 import type { BudgetLimits } from "../budget/StorageBudget.ts"
+import type { CompactionLimits } from "../compaction/Compactions.ts"
 import type { RetainedLimits } from "../ingress/retained-limits.ts"
 import type { Compression } from "../log/BatchCompressor.ts"
 import type { Mode } from "../log/Engines.ts"
@@ -38,6 +39,8 @@ export interface NodeOptions {
   readonly retained: RetainedLimits
   /** Of the whole node, where it keeps anything on disk. */
   readonly budget: BudgetLimits
+  /** Of the whole node; absent = the defaults. */
+  readonly compaction?: CompactionLimits
   readonly defaults: TopicDefaults
   /** For cluster/info and the ready line. */
   readonly defaultTopic: { readonly engine: string; readonly mode: Mode; readonly partitions: number }

@@ -5,6 +5,8 @@
 import { Context, Effect, Scope } from "effect"
 import { Access, allowAll } from "../access/Access.ts"
 import { StorageBudget, type StorageRoom } from "../budget/StorageBudget.ts"
+import { COMPACTION_LIMITS, Compactions, shareOfCompaction } from "../compaction/Compactions.ts"
+import { registerCompactionMetrics } from "../compaction/compaction-metrics.ts"
 import { History, ShardHistory } from "../ingress/History.ts"
 import { Ingress } from "../ingress/Ingress.ts"
 import { ProducedBatches } from "../ingress/ProducedBatches.ts"
@@ -189,7 +191,23 @@ export function buildShard(
       catch: (error) => new StartError({ message: `the retained messages of shard ${index} cannot be read: ${error}` })
     })
     yield* queueLog.open().pipe(Effect.mapError(({ message }) => new StartError({ message: `queue log: ${message}` })))
-    yield* housekeeping([topics, ingress, queueLog, producers], queueLog, clock, scope)
+    const compactions = new Compactions({
+      engines,
+      topics: () => topics.directory.all(),
+      findById: (id) => topics.findById(id),
+      isOwned: (info, partition) => topics.ownerOf(info, partition) === index,
+      clock,
+      random,
+      log: parts.log,
+      limits: shareOfCompaction(options.compaction ?? COMPACTION_LIMITS, options.shards)
+    })
+    const labels = { shard: String(index) }
+    yield* registerCompactionMetrics(parts.telemetry, compactions, clock, labels).pipe(Scope.provide(scope))
+    yield* Scope.addFinalizer(
+      scope,
+      Effect.promise(() => compactions.close())
+    )
+    yield* housekeeping([topics, ingress, queueLog, producers, compactions], () => queueLog.close(), clock, scope)
     const { disk } = prepared
     const producerIds = new ShardProducerIds({ meta: parts.meta, random, isKept: disk !== undefined })
     const history = new ShardHistory(logs, topics.directory, clock)
@@ -257,13 +275,13 @@ function labelOf(engine: string, { plugins }: NodeOptions): string {
 }
 
 function housekeeping(
-  all: ReadonlyArray<{ housekeep(): void }>,
-  queueLog: QueueLog,
+  kept: ReadonlyArray<{ housekeep(): void }>,
+  close: () => void,
   clock: ClockShape,
   scope: Scope.Scope
 ): Effect.Effect<void> {
   const turn = (): void => {
-    for (const each of all) each.housekeep()
+    for (const each of kept) each.housekeep()
     timer = clock.after(HOUSEKEEPING_MS, turn)
   }
   let timer = clock.after(HOUSEKEEPING_MS, turn)
@@ -271,7 +289,7 @@ function housekeeping(
     scope,
     Effect.sync(() => {
       timer.cancel()
-      queueLog.close()
+      close()
     })
   )
 }

@@ -151,6 +151,7 @@ test("each refusal has a code of its own", async () => {
     ["filter-conflict", "conflict", "topic-filter-conflict"],
     ["engine-missing", "invalid", "engine-not-available"],
     ["mode-missing", "invalid", "mode-not-available"],
+    ["compaction-missing", "invalid", "compaction-not-available"],
     ["meta-store", "unavailable", "meta-store-unavailable"]
   ]
   for (const [fault, reason, code] of rows) {

@@ -119,6 +119,7 @@ const REFUSALS = {
   "filter-conflict": ["conflict", "topic-filter-conflict"],
   "engine-missing": ["invalid", "engine-not-available"],
   "mode-missing": ["invalid", "mode-not-available"],
+  "compaction-missing": ["invalid", "compaction-not-available"],
   moving: ["conflict", "topic-moving"],
   "not-moving": ["conflict", "topic-not-moving"],
   "move-refused": ["refused", "topic-move-refused"],

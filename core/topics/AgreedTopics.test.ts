@@ -58,6 +58,8 @@ test("what cannot be created is refused with its reason, on either shard, and le
     assert.equal(await reason(topics.create(0, { name, engine: "none" })), "engine-missing")
     assert.equal(await reason(topics.create(0, { name, mode: "persistent", engine: "none" })), "engine-missing")
     assert.equal(await reason(topics.create(0, { name, filter: "x/+" })), "filter-conflict")
+    const configs = { "cleanup.policy": "compact,delete" }
+    assert.equal(await reason(topics.create(0, { name, configs })), "compaction-missing")
     assert.equal(await reason(topics.delete(0, name)), "not-found")
     assert.equal(topics.find(0, name), undefined)
   }

@@ -17,6 +17,7 @@ import type { ClockShape } from "../platform/Clock.ts"
 import { type RandomShape, randomUuid } from "../platform/Random.ts"
 import { checkTopicFilter, parseShared } from "../router/topic-filter.ts"
 import { agreeMove, leaveMove, noteMove } from "./agreed-moves.ts"
+import { compactionFault } from "./check-compaction.ts"
 import { isKafkaTopicName } from "./default-binding.ts"
 import { withRetentionConfigs } from "./retention-configs.ts"
 import { TopicError } from "./TopicError.ts"
@@ -196,7 +197,8 @@ export class AgreedTopics {
     const { name } = from
     const refuse = (message: string) => new TopicError({ topic: name, reason: "move-refused", message })
     return Effect.suspend(() => {
-      const fault = this.#check({ name, engine, mode })
+      const { configs } = from
+      const fault = this.#check({ name, engine, mode, ...(configs === undefined ? {} : { configs }) })
       if (fault !== undefined) return Effect.fail(fault)
       if (engine === from.engine && mode === from.mode) {
         return Effect.fail(refuse(`its engine is "${engine}" and its mode "${mode}" already`))
@@ -269,6 +271,8 @@ export class AgreedTopics {
       const known = this.#options.engines.names().join(", ")
       return fault("engine-missing", `no engine "${engine}" is loaded; there is ${known || "none"}`)
     }
+    const uncompacted = compactionFault(this.#options.engines, engine, wanted.configs)
+    if (uncompacted !== undefined) return fault("compaction-missing", uncompacted)
     if (found.modes.includes(mode)) return undefined
     return fault("mode-missing", `engine "${engine}" does not promise "${mode}", but ${found.modes.join(", ")}`)
   }

@@ -16,6 +16,8 @@ export class TopicError extends Schema.TaggedError<TopicError>()("TopicError", {
     "filter-conflict",
     "engine-missing",
     "mode-missing",
+    /** Its engine cannot compact topics. */
+    "compaction-missing",
     /** A move of it is under way. */
     "moving",
     "not-moving",

@@ -53,6 +53,7 @@ export const TOPIC_ERRORS: Readonly<Record<TopicError["reason"], number>> = {
   "filter-conflict": ErrorCode.INVALID_CONFIG,
   "engine-missing": ErrorCode.INVALID_CONFIG,
   "mode-missing": ErrorCode.INVALID_CONFIG,
+  "compaction-missing": ErrorCode.INVALID_CONFIG,
   moving: ErrorCode.REASSIGNMENT_IN_PROGRESS,
   "not-moving": ErrorCode.INVALID_REQUEST,
   "move-refused": ErrorCode.INVALID_REQUEST,

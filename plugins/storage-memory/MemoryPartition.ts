@@ -118,7 +118,8 @@ export class MemoryPartition implements Partition, BudgetMember, AgedMember {
     if (this.#batches.length === this.#head) this.logStartOffset = base
     this.logEndOffset = base
     const epoch = recordBatch.partitionLeaderEpoch(bytes, start)
-    return this.#append(bytes, start, end, base, epoch, recordBatch.recordCount(bytes, start))
+    // A compacted batch has more offsets than records.
+    return this.#append(bytes, start, end, base, epoch, recordBatch.lastOffsetDelta(bytes, start) + 1)
   }
 
   truncateFullyAndStartAt(offset: number, leaderEpoch: number): Promise<void> {

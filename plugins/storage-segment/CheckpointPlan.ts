@@ -193,6 +193,11 @@ export function planWrites(
   return writes
 }
 
+/** Ends a segment where it is: a footer, and what its index lacks. */
+export function planSeal(last: Segment): SegmentWrite {
+  return WriteBuilder.behind(last).finish(true)
+}
+
 /** Where among the batches that are written the first one lies that ends behind `offset`. */
 export function positionWithin(write: SegmentWrite | undefined, offset: number): number {
   let at = write?.position ?? HEADER_BYTES
@@ -282,7 +287,9 @@ class WriteBuilder {
       indexCrc: crc32cUpdate(this.#before?.indexCrc ?? 0, entries, 0, entries.length),
       indexedBytes: this.#entries.position,
       indexedEnd: isOpen ? this.#base + this.#entries.relativeOffset : this.#end,
-      tailMaxTimestamp: isOpen ? this.#entries.maxTimestamp : 0
+      tailMaxTimestamp: isOpen ? this.#entries.maxTimestamp : 0,
+      // A compacted segment of which the end was cut off goes on, in its own file.
+      ...(this.#before?.generation === undefined ? {} : { generation: this.#before.generation })
     }
     return {
       before: this.#before,

@@ -49,7 +49,7 @@ export class ColdReads {
     const found = this.#window(id, segment, index, run)
     // Who reads on from the window before will want the next one, too.
     const next = (place + 1) * WINDOW_BYTES
-    if (next < index.end && this.#windows.has(`${id}/${segment.base}/${place - 1}`)) {
+    if (next < index.end && this.#windows.has(`${prefixOf(id, segment)}${place - 1}`)) {
       const ahead = index.runOfPosition(next)
       if (index.position(ahead) >= next) this.#window(id, segment, index, ahead).catch(() => {})
     }
@@ -58,7 +58,7 @@ export class ColdReads {
 
   #window(id: number, segment: Segment, index: SegmentIndex, run: number): Promise<Window> {
     const place = Math.floor(index.position(run) / WINDOW_BYTES)
-    const key = `${id}/${segment.base}/${place}`
+    const key = `${prefixOf(id, segment)}${place}`
     const known = this.#windows.get(key)
     if (known !== undefined && holds(known, index, run)) {
       this.#windows.delete(key)
@@ -78,13 +78,14 @@ export class ColdReads {
   }
 
   /** What is kept of a segment goes: it was cut, or is gone. */
-  forget(id: number, base: number): void {
+  forget(id: number, segment: Segment): void {
     this.#generation += 1
-    for (const key of [...this.#windows.keys()]) if (key.startsWith(`${id}/${base}/`)) this.#drop(key)
+    const prefix = prefixOf(id, segment)
+    for (const key of [...this.#windows.keys()]) if (key.startsWith(prefix)) this.#drop(key)
   }
 
   async #read(id: number, segment: Segment, from: number, to: number): Promise<Window> {
-    const pathname = this.#files.pathOf(id, logName(segment.base))
+    const pathname = this.#files.pathOf(id, logName(segment))
     const bytes = new Uint8Array(to - from)
     const count = await this.#files.use(pathname, "read", (file) => file.read(bytes, 0, bytes.length, from))
     this.reads += 1
@@ -110,6 +111,11 @@ export class ColdReads {
     this.#windows.delete(key)
     this.bytes -= window.bytes.length
   }
+}
+
+/** Of the windows of a segment: a compacted one that begins where the former did is another. */
+function prefixOf(id: number, { base, generation = 0 }: Segment): string {
+  return `${id}/${base}.${generation}/`
 }
 
 /** One that was read before the segment grew may end too early; an index that was made anew has other runs. */

@@ -43,10 +43,10 @@ export class Indexes {
   loadUnsafe(id: number, segment: Segment): SegmentIndex {
     const known = this.#used(segment)
     if (known !== undefined) return known
-    const pathname = this.#files.pathOf(id, indexName(segment.base))
+    const pathname = this.#files.pathOf(id, indexName(segment))
     const index = indexFrom(this.#bytesUnsafe(pathname), segment)
     if (index !== undefined) return this.#keep(segment, index)
-    const log = this.#files.pathOf(id, logName(segment.base))
+    const log = this.#files.pathOf(id, logName(segment))
     const scan = this.#files.useUnsafe(log, (file) => scanUnsafe(file, new BatchScan(segment, log)))
     this.rewrites.want(pathname, id, segment, scan)
     return this.#keep(segment, indexOf(scan))
@@ -70,10 +70,10 @@ export class Indexes {
   }
 
   async #load(id: number, segment: Segment): Promise<SegmentIndex> {
-    const pathname = this.#files.pathOf(id, indexName(segment.base))
+    const pathname = this.#files.pathOf(id, indexName(segment))
     const index = indexFrom(await this.#bytesLater(pathname), segment)
     if (index !== undefined) return this.#keep(segment, index)
-    const log = this.#files.pathOf(id, logName(segment.base))
+    const log = this.#files.pathOf(id, logName(segment))
     const scan = await this.#files.use(log, "read", (file) => scanLater(file, new BatchScan(segment, log)))
     // One that went with its segment is not told.
     this.rewrites.want(pathname, id, segment, scan)

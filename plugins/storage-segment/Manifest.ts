@@ -19,7 +19,8 @@ import {
   readWhole,
   replaceFile
 } from "../../core/mod.ts"
-import { findSegment, type Segment, type StoredPartition } from "./Segment.ts"
+import { readGroup, VERSION, VERSION_COMPACTED, writeChange } from "./manifest-records.ts"
+import type { StoredPartition } from "./Segment.ts"
 import { SegmentFault } from "./SegmentFault.ts"
 import { ensureMark } from "./store-mark.ts"
 
@@ -27,17 +28,10 @@ export const MANIFEST_NAME = "manifest"
 /** "MFMG" */
 const GROUP_MAGIC = 0x4d464d47
 const GROUP_HEADER_BYTES = 16
-const VERSION = 1
 /** A manifest is written anew when it is larger than this and than four times what it would be then. */
 const REWRITE_BYTES = 1_048_576
 const REWRITE_FACTOR = 4
 const SIZE_MAX = 1_073_741_824
-
-const PARTITION = 1
-const SEGMENT = 2
-const SEGMENTS_CUT = 3
-const PARTITION_REMOVED = 4
-const STATE = 5
 
 export interface ManifestState extends EpochState {
   /** Entries of the journal up to this one are in it. */
@@ -57,7 +51,12 @@ export const FRESH_STATE: ManifestState = {
 
 /** What a checkpoint changed: partitions as they are now, with what they were, and partitions that are gone. */
 export interface ManifestChange {
-  readonly changed: ReadonlyArray<{ readonly before: StoredPartition | undefined; readonly after: StoredPartition }>
+  readonly changed: ReadonlyArray<{
+    readonly before: StoredPartition | undefined
+    readonly after: StoredPartition
+    /** Segments of `before` from one offset on and below another that are no more. Absent = those that go are at either end. */
+    readonly replaced?: { readonly from: number; readonly below: number }
+  }>
   readonly removed: ReadonlyArray<number>
   readonly state: ManifestState
 }
@@ -108,6 +107,11 @@ export class Manifest {
     return { manifest: new Manifest(files, directory, end), content }
   }
 
+  /** What the file holds is not known: it is written anew by the next {@link Manifest.add}. */
+  get isSuspect(): boolean {
+    return this.#isSuspect
+  }
+
   /** The file is there. */
   get isThere(): boolean {
     return this.bytes > 0
@@ -151,7 +155,7 @@ export class Manifest {
   static async write(files: FilesShape, directory: string, { partitions, state }: ManifestContent): Promise<number> {
     const group = encodeGroup((writer) => {
       const changed = [...partitions.values()].map((after) => ({ before: undefined, after }))
-      writeChange(writer, { changed, removed: [], state })
+      return writeChange(writer, { changed, removed: [], state })
     })
     await Effect.runPromise(replaceFile(files, directory, MANIFEST_NAME, group))
     return group.length
@@ -172,83 +176,17 @@ async function makeDirectory(files: FilesShape, directory: string): Promise<void
   await Effect.runPromise(files.makeDirectory(directory).pipe(Effect.andThen(files.syncDirectory(dirname(directory)))))
 }
 
-function encodeGroup(write: (writer: ByteWriter) => void): Uint8Array {
+/** `write` returns the version of what it wrote. */
+function encodeGroup(write: (writer: ByteWriter) => number): Uint8Array {
   const writer = new ByteWriter()
   writer.uint32(GROUP_MAGIC)
-  writer.uint32(VERSION)
   writer.uint32(0)
   writer.uint32(0)
-  write(writer)
+  writer.uint32(0)
+  writer.setUint32(4, write(writer))
   writer.setUint32(8, writer.length - GROUP_HEADER_BYTES)
   writer.setUint32(12, crc32c(writer.bytes, GROUP_HEADER_BYTES, writer.length))
   return writer.bytes.slice(0, writer.length)
-}
-
-function writeChange(writer: ByteWriter, { changed, removed, state }: ManifestChange): void {
-  for (const id of removed) {
-    writer.uint8(PARTITION_REMOVED)
-    writer.uint53(id)
-  }
-  for (const { before, after } of changed) {
-    writePartition(writer, after)
-    const [first] = after.segments
-    // Segments go from either end: what is not among those that follow, and lies outside of them, is gone.
-    writer.uint8(SEGMENTS_CUT)
-    writer.uint53(after.id)
-    writer.uint53(first?.base ?? 0)
-    writer.uint53(after.segments.at(-1)?.base ?? 0)
-    writer.uint8(first === undefined ? 1 : 0)
-    const known = new Set(before?.segments)
-    for (const segment of after.segments) if (!known.has(segment)) writeSegment(writer, after.id, segment)
-  }
-  writer.uint8(STATE)
-  writer.uint53(state.applied)
-  writer.uint53(state.nextId)
-  writer.uint8(state.isClean ? 1 : 0)
-  writer.uint53(state.epochBase)
-  writer.uint53(state.epochLast)
-  writer.uint53(state.epochLimit)
-}
-
-function writePartition(writer: ByteWriter, partition: StoredPartition): void {
-  const { id, key, logStart, logEnd, leaderEpoch, startPosition } = partition
-  writer.uint8(PARTITION)
-  writer.uint53(id)
-  writer.uint53(key.tenant)
-  writer.uint53(key.partition)
-  writer.text(key.topicId)
-  writer.uint53(logStart)
-  writer.uint53(logEnd)
-  writer.uint53(leaderEpoch)
-  writer.uint53(startPosition)
-}
-
-function writeSegment(writer: ByteWriter, id: number, segment: Segment): void {
-  writer.uint8(SEGMENT)
-  writer.uint53(id)
-  writer.uint8(segment.isSealed ? 1 : 0)
-  for (const value of numbersOf(segment)) writer.int64(value)
-}
-
-/** The numbers of a segment in the order of their bytes. */
-function numbersOf(segment: Segment): ReadonlyArray<number> {
-  return [
-    segment.base,
-    segment.end,
-    segment.bytes,
-    segment.firstTimestamp,
-    segment.maxTimestamp,
-    segment.firstAppendedMs,
-    segment.lastAppendedMs,
-    segment.batches,
-    segment.records,
-    segment.headersCrc,
-    segment.indexEntries,
-    segment.indexCrc,
-    segment.indexedBytes,
-    segment.indexedEnd,
-    segment.tailMaxTimestamp
-  ]
 }
 
 /** What the bytes of a manifest say, up to the first group that is not whole. Throws {@link SegmentFault}. */
@@ -282,90 +220,10 @@ function groupEnd(bytes: Uint8Array, start: number, pathname: string): number | 
   const end = start + GROUP_HEADER_BYTES + reader.uint32()
   const checksum = reader.uint32()
   if (end > bytes.length || crc32c(bytes, start + GROUP_HEADER_BYTES, end) !== checksum) return undefined
-  if (version === VERSION) return end
-  throw new SegmentFault(pathname, start, `it has version ${version}; this program knows ${VERSION}`)
-}
-
-function readGroup(
-  bytes: Uint8Array,
-  start: number,
-  end: number,
-  partitions: Map<number, StoredPartition>
-): ManifestState | undefined {
-  const reader = new ByteReader().reset(bytes, start, end)
-  let state: ManifestState | undefined
-  while (reader.position < end) {
-    const kind = reader.uint8()
-    if (kind === PARTITION) readPartition(reader, partitions)
-    else if (kind === SEGMENT) readSegment(reader, partitions)
-    else if (kind === SEGMENTS_CUT) readCut(reader, partitions)
-    else if (kind === PARTITION_REMOVED) partitions.delete(reader.uint53())
-    else state = readState(reader)
-  }
-  return state
-}
-
-function readPartition(reader: ByteReader, partitions: Map<number, StoredPartition>): void {
-  const id = reader.uint53()
-  const tenant = reader.uint53()
-  const partition = reader.uint53()
-  const key = { tenant, topicId: reader.text(), partition }
-  const logStart = reader.uint53()
-  const logEnd = reader.uint53()
-  const leaderEpoch = reader.uint53()
-  const startPosition = reader.uint53()
-  const segments = partitions.get(id)?.segments ?? []
-  partitions.set(id, { id, key, logStart, logEnd, leaderEpoch, startPosition, segments })
-}
-
-function readCut(reader: ByteReader, partitions: Map<number, StoredPartition>): void {
-  const id = reader.uint53()
-  const first = reader.uint53()
-  const last = reader.uint53()
-  const isEmpty = reader.uint8() === 1
-  const partition = partitions.get(id)
-  if (partition === undefined) return
-  const segments = isEmpty ? [] : partition.segments.filter(({ base }) => base >= first && base <= last)
-  partitions.set(id, { ...partition, segments })
-}
-
-function readSegment(reader: ByteReader, partitions: Map<number, StoredPartition>): void {
-  const id = reader.uint53()
-  const isSealed = reader.uint8() === 1
-  const number = (): number => reader.int64()
-  const segment: Segment = {
-    base: number(),
-    end: number(),
-    bytes: number(),
-    isSealed,
-    firstTimestamp: number(),
-    maxTimestamp: number(),
-    firstAppendedMs: number(),
-    lastAppendedMs: number(),
-    batches: number(),
-    records: number(),
-    headersCrc: number(),
-    indexEntries: number(),
-    indexCrc: number(),
-    indexedBytes: number(),
-    indexedEnd: number(),
-    tailMaxTimestamp: number()
-  }
-  // While it is read a partition's list is its reader's own.
-  const segments = partitions.get(id)?.segments as Array<Segment> | undefined
-  if (segments === undefined) return
-  const at = findSegment(segments, segment.base)
-  if (segments[at]?.base === segment.base) segments[at] = segment
-  else segments.splice(at, 0, segment)
-}
-
-function readState(reader: ByteReader): ManifestState {
-  return {
-    applied: reader.uint53(),
-    nextId: reader.uint53(),
-    isClean: reader.uint8() === 1,
-    epochBase: reader.uint53(),
-    epochLast: reader.uint53(),
-    epochLimit: reader.uint53()
-  }
+  if (version === VERSION || version === VERSION_COMPACTED) return end
+  throw new SegmentFault(
+    pathname,
+    start,
+    `it has version ${version}; this program knows ${VERSION} and ${VERSION_COMPACTED}`
+  )
 }

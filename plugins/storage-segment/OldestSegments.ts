@@ -51,6 +51,20 @@ export class OldestSegments {
   /** A partition has changed: segments that were its newest, or came since, and are not so any more. */
   changed(before: StoredPartition | undefined, after: StoredPartition): void {
     this.#add(after, before?.segments.at(-1)?.base ?? -1)
+    this.#addCompacted(before, after)
+  }
+
+  /** A compacted segment may begin at another offset than what it replaces: it takes its place in the order. */
+  #addCompacted(before: StoredPartition | undefined, { id, key, segments }: StoredPartition): void {
+    const queue = this.#byTenant.get(key.tenant)
+    if (before === undefined || queue === undefined) return
+    const known = new Set(before.segments.map(({ base }) => base))
+    const bound = before.segments.at(-1)?.base ?? -1
+    for (const { base, generation, lastAppendedMs: appendedMs } of segments.slice(0, -1)) {
+      if (generation === undefined || base >= bound || known.has(base)) continue
+      const at = queue.entries.findIndex((entry, index) => index >= queue.head && entry.appendedMs > appendedMs)
+      queue.entries.splice(at < 0 ? queue.entries.length : at, 0, { id, base, appendedMs })
+    }
   }
 
   /** Those of a tenant, or of all, oldest first. What goes is gone when the catalogue says so. */

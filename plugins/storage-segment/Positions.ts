@@ -37,7 +37,7 @@ export class Positions {
     if (offset <= base) return { position: HEADER_BYTES, base }
     if (offset >= segment.end) return { position: bytes, base: segment.end }
     const index = this.#indexes.loadUnsafe(id, segment)
-    const pathname = this.#files.pathOf(id, logName(base))
+    const pathname = this.#files.pathOf(id, logName(segment))
     return this.#files.useUnsafe(pathname, (file) => {
       const header = new Uint8Array(BATCH_HEADER_BYTES)
       for (let at = index.position(index.runOfOffset(offset - base)); at < bytes; ) {

@@ -28,6 +28,8 @@ export interface Segment {
   readonly indexedBytes: number
   readonly indexedEnd: number
   readonly tailMaxTimestamp: number
+  /** Which compaction of its partition wrote it, part of its files' names; absent = none did. */
+  readonly generation?: number
 }
 
 /** A partition and its segments, oldest first: what the last checkpoint left. Never changed. */
@@ -40,6 +42,8 @@ export interface StoredPartition {
   readonly segments: ReadonlyArray<Segment>
   /** Where in the first segment the first batch lies that ends behind the log's start. */
   readonly startPosition: number
+  /** Up to where the log is compacted; absent = it never was. */
+  readonly cleanedTo?: number
 }
 
 /** Bytes of all batches that end behind the log's start. */

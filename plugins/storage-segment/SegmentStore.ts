@@ -27,6 +27,7 @@ import { Manifest, type ManifestContent } from "./Manifest.ts"
 import { Positions } from "./Positions.ts"
 import type { Segment } from "./Segment.ts"
 import { SegmentAccount } from "./SegmentAccount.ts"
+import { SegmentCompaction } from "./SegmentCompaction.ts"
 import { SegmentFault } from "./SegmentFault.ts"
 import { SegmentFiles } from "./SegmentFiles.ts"
 import { SegmentShelf } from "./SegmentShelf.ts"
@@ -34,6 +35,7 @@ import { SegmentWriter } from "./SegmentWriter.ts"
 import type { Settings } from "./Settings.ts"
 import { logName } from "./segment-format.ts"
 import { LOST_MANIFEST_REMEDY, whyNotNew } from "./store-mark.ts"
+import { UnneededFiles } from "./UnneededFiles.ts"
 
 /** The name of the segments' directory in the store's. */
 export const DIRECTORY_NAME = "segments"
@@ -60,12 +62,14 @@ export class SegmentStore {
   readonly catalogue: Catalogue
   readonly indexes: Indexes
   readonly reads: ColdReads
+  readonly unneeded: UnneededFiles
   readonly writer: SegmentWriter
   readonly partitions: JournaledPartitions
   readonly checkpoints: Checkpoints
   readonly hot: HotBatches
   readonly retention: RetentionTally
   readonly account: SegmentAccount
+  readonly compaction: SegmentCompaction
   /** Times that something damaged was met. */
   damages = 0
   readonly #log: LogShape
@@ -103,12 +107,14 @@ export class SegmentStore {
     this.hot = new HotBatches(settings.hot_bytes_max)
     this.retention = new RetentionTally({ engine: ENGINE, log, topicName })
     const positions = new Positions(this.files, this.indexes)
+    this.unneeded = new UnneededFiles({ files: this.files, catalogue: this.catalogue, clock, log })
     const shared = {
       catalogue: this.catalogue,
       indexes: this.indexes,
       reads: this.reads,
+      unneeded: this.unneeded,
       positions,
-      pathOf: (id: number, { base }: Segment) => this.files.pathOf(id, logName(base)),
+      pathOf: (id: number, segment: Segment) => this.files.pathOf(id, logName(segment)),
       damaged: (fault: SegmentFault) => this.#damaged(fault)
     }
     this.writer = new SegmentWriter({
@@ -125,11 +131,12 @@ export class SegmentStore {
       },
       state
     })
+    const shelf = new SegmentShelf(shared)
     this.partitions = new JournaledPartitions({
       engine: ENGINE,
       kind: KIND_SEGMENT,
       journal,
-      shelf: new SegmentShelf(shared),
+      shelf,
       epochs,
       hot: this.hot,
       nextPartition: state.nextId,
@@ -153,6 +160,11 @@ export class SegmentStore {
       intervalMs: settings.checkpoint_interval_ms,
       bytes: settings.checkpoint_bytes
     })
+    const { writer, partitions: fed, checkpoints } = this
+    const segmentBytes = settings.segment_bytes
+    this.compaction = new SegmentCompaction({
+      ...{ ...shared, files: this.files, shelf, manifest, writer, partitions: fed, checkpoints, clock, segmentBytes }
+    })
     this.account = new SegmentAccount(this.catalogue, manifest, this.checkpoints)
     this.checkpoints.start()
   }
@@ -161,7 +173,7 @@ export class SegmentStore {
   hold(): Promise<{ readonly content: ManifestContent; readonly release: () => void }> {
     return this.checkpoints.between(async () => {
       const content = { partitions: new Map(this.catalogue.all), state: this.writer.state }
-      return { content, release: this.writer.hold() }
+      return { content, release: this.unneeded.hold() }
     })
   }
 
@@ -180,7 +192,7 @@ export class SegmentStore {
 
   async #close(): Promise<void> {
     await this.checkpoints.stop()
-    await this.writer.whenIdle()
+    await this.unneeded.whenIdle()
     await this.indexes.rewrites.whenIdle()
     this.manifest.close()
     this.files.close()

@@ -26,6 +26,7 @@ import {
   boundsOf,
   chooseOldest,
   PlannedPartition,
+  planSeal,
   planWrites,
   positionWithin,
   type SegmentBounds,
@@ -40,6 +41,7 @@ import { faultOf, type SegmentFault } from "./SegmentFault.ts"
 import type { SegmentFiles } from "./SegmentFiles.ts"
 import { encodeHeader, HEADER_BYTES, indexName, logName } from "./segment-format.ts"
 import { shortened } from "./shortened.ts"
+import type { UnneededFiles, UnneededSegment } from "./UnneededFiles.ts"
 import { writeIndex, writeLog } from "./write-segment.ts"
 
 /** Partitions that are written at a time. */
@@ -49,6 +51,7 @@ export interface SegmentWriterParts {
   readonly files: SegmentFiles
   readonly manifest: Manifest
   readonly catalogue: Catalogue
+  readonly unneeded: UnneededFiles
   readonly indexes: Indexes
   readonly reads: ColdReads
   readonly positions: Positions
@@ -68,6 +71,14 @@ interface Prepared {
   readonly planned: PlannedPartition
   readonly writes: ReadonlyArray<SegmentWrite>
   readonly after: StoredPartition
+  /** Set where segments that a compaction has written take the place of others. */
+  readonly replaced?: Replaced
+}
+
+/** Offsets from one on and below another whose segments are replaced. */
+export interface Replaced {
+  readonly from: number
+  readonly below: number
 }
 
 export class SegmentWriter implements CheckpointTarget {
@@ -85,10 +96,6 @@ export class SegmentWriter implements CheckpointTarget {
   readonly #directories = new Set<number>()
   /** Segments whose files cannot be written, `id/base`: what comes goes to a new one. */
   readonly #broken = new Set<string>()
-  /** Settled when nobody copies what is there. */
-  #held: Promise<void> = Promise.resolve()
-  /** What is removed when the loop turns. */
-  #removing: Promise<void> = Promise.resolve()
 
   constructor(parts: SegmentWriterParts) {
     this.#parts = parts
@@ -99,14 +106,6 @@ export class SegmentWriter implements CheckpointTarget {
   replayed(): void {}
 
   freeze(): void {}
-
-  /** Until what this returns is called nothing that is there now is removed or written over. */
-  hold(): () => void {
-    const { promise, resolve } = Promise.withResolvers<void>()
-    const before = this.#held
-    this.#held = Promise.all([before, promise]).then(() => {})
-    return resolve
-  }
 
   async put(checkpoint: Checkpoint): Promise<ReadonlyArray<PartitionFigures>> {
     const { operations, trims, deletions, isClean, epochBase, epochLast, epochLimit, applied } = checkpoint
@@ -137,7 +136,33 @@ export class SegmentWriter implements CheckpointTarget {
 
   /** Settled when all that was to be removed is gone, or could not be. */
   whenIdle(): Promise<void> {
-    return this.#removing
+    return this.#parts.unneeded.whenIdle()
+  }
+
+  /**
+   * Puts a partition as it is now in the place of what it was; nothing of the journal is put away. While no checkpoint is under way. Rejects
+   * with `FileError`.
+   */
+  async replace(before: StoredPartition, after: StoredPartition, replaced: Replaced): Promise<void> {
+    const { id, key } = after
+    await this.#say([{ planned: new PlannedPartition(id, key, before), writes: [], after, replaced }], [], this.state)
+  }
+
+  /** Has the manifest say what it says. Under the same terms. */
+  restate(): Promise<void> {
+    return this.#say([], [], this.state)
+  }
+
+  /** Ends the last segment of a partition where it is. Under the same terms. */
+  async seal(before: StoredPartition): Promise<void> {
+    const { id, key, segments } = before
+    const last = segments.at(-1)
+    if (last === undefined || last.isSealed || this.#broken.has(`${id}/${last.base}`)) return
+    const write = planSeal(last)
+    const after = { ...before, segments: [...segments.slice(0, -1), write.after] }
+    const prepared = [{ planned: new PlannedPartition(id, key, before), writes: [write], after }]
+    await this.#write(prepared)
+    await this.#say(prepared, [], this.state)
   }
 
   /** What the operations make of the partitions that they touch. */
@@ -199,11 +224,11 @@ export class SegmentWriter implements CheckpointTarget {
       prepared.push({ planned: partition, writes: [], after })
     }
     if (prepared.length === 0) return planned
-    await this.#held
+    await this.#parts.unneeded.whenFree()
     const { epochBase, epochLast, epochLimit, operations } = checkpoint
     await this.#say(prepared, [], { applied: this.state.applied, isClean: false, epochBase, epochLast, epochLimit })
     // Names that go may be needed anew.
-    await this.#removing
+    await this.#parts.unneeded.whenIdle()
     return this.#plan(operations)
   }
 
@@ -215,7 +240,9 @@ export class SegmentWriter implements CheckpointTarget {
   ): Promise<void> {
     const { catalogue, manifest } = this.#parts
     const state: ManifestState = { ...about, nextId: this.#nextId }
-    const changed = prepared.map(({ planned: { before }, after }) => ({ before, after }))
+    const changed = prepared.map(({ planned: { before }, after, replaced }) => {
+      return { before, after, ...(replaced === undefined ? {} : { replaced }) }
+    })
     await manifest.add({ changed, removed: gone, state }, () => {
       const partitions = new Map(catalogue.all)
       for (const id of gone) partitions.delete(id)
@@ -246,7 +273,8 @@ export class SegmentWriter implements CheckpointTarget {
     const [first] = left
     const kept = writes.filter(({ after }) => left.includes(after))
     const startPosition = first === undefined ? HEADER_BYTES : this.#startPosition(planned, first, kept)
-    return { planned, writes: kept, after: { id, key, logStart, logEnd, leaderEpoch, segments: left, startPosition } }
+    const facts = { id, key, logStart, logEnd, leaderEpoch, startPosition, segments: left }
+    return { planned, writes: kept, after: withCleanedTo(facts, planned) }
   }
 
   /** Where in its first segment the log's start lies; where it lay before, or the beginning, where that segment is damaged. */
@@ -298,8 +326,8 @@ export class SegmentWriter implements CheckpointTarget {
     if (isNew) await Effect.runPromise(files.files.makeDirectory(directory))
     for (const write of writes) {
       const { base } = write.after
-      const log = files.pathOf(id, logName(base))
-      const index = files.pathOf(id, indexName(base))
+      const log = files.pathOf(id, logName(write.after))
+      const index = files.pathOf(id, indexName(write.after))
       try {
         const mode = write.position === HEADER_BYTES ? "create" : "write"
         await files.use(log, mode, (file) => writeLog(file, write, encodeHeader(id, key, base)))
@@ -329,30 +357,30 @@ export class SegmentWriter implements CheckpointTarget {
   /** The manifest has it: the catalogue, the indexes and the windows follow, files go. */
   #settle(prepared: ReadonlyArray<Prepared>, gone: ReadonlyArray<number>): void {
     const { catalogue, indexes, reads } = this.#parts
-    const unwanted: Array<{ readonly id: number; readonly base: number }> = []
-    for (const { planned, writes, after } of prepared) {
-      const kept = new Map(after.segments.map((segment) => [segment.base, segment]))
+    const unwanted: Array<UnneededSegment> = []
+    for (const { planned, writes, after, replaced } of prepared) {
+      const kept = new Map(after.segments.map((segment) => [logName(segment), segment]))
       for (const write of writes) {
         this.writtenBytes += write.after.bytes - write.position
         if (write.after.isSealed) this.sealed += 1
         if (write.before !== undefined) indexes.grown(write.before, write.after, write.runs)
       }
       for (const segment of planned.before?.segments ?? []) {
-        const now = kept.get(segment.base)
+        const now = kept.get(logName(segment))
         if (now === segment) continue
         indexes.forget(segment)
         // It grew, and what was read of it holds; else something of it is gone.
         if (now !== undefined && writes.some(({ before }) => before === segment)) continue
-        reads.forget(after.id, segment.base)
-        if (now === undefined) unwanted.push({ id: after.id, base: segment.base })
+        reads.forget(after.id, segment)
+        if (now === undefined) unwanted.push({ id: after.id, segment })
       }
-      if (planned.isCut) catalogue.setCut(after)
+      if (planned.isCut || replaced !== undefined) catalogue.setCut(after)
       else catalogue.set(after)
     }
     for (const id of gone) {
       for (const segment of catalogue.get(id)?.segments ?? []) {
         indexes.forget(segment)
-        reads.forget(id, segment.base)
+        reads.forget(id, segment)
         this.removed += 1
       }
       catalogue.remove(id)
@@ -360,38 +388,12 @@ export class SegmentWriter implements CheckpointTarget {
     }
     this.removed += unwanted.length
     this.#parts.retention.add(prepared.flatMap(({ planned }) => planned.deleted))
-    if (unwanted.length + gone.length === 0) return
-    // Only when the partitions know where they start now.
-    const told = new Promise<void>((resolve) => this.#parts.clock.immediate(resolve))
-    this.#removing = Promise.all([this.#removing, this.#held, told]).then(() => this.#remove(unwanted, gone))
+    this.#parts.unneeded.remove(unwanted, gone)
   }
+}
 
-  async #remove(
-    unwanted: ReadonlyArray<{ readonly id: number; readonly base: number }>,
-    gone: ReadonlyArray<number>
-  ): Promise<void> {
-    const { files, catalogue } = this.#parts
-    for (const { id, base } of unwanted) {
-      // Another segment may have begun at the same offset since.
-      if (catalogue.get(id)?.segments.some((segment) => segment.base === base) === true) continue
-      for (const name of [logName(base), indexName(base)]) {
-        const pathname = files.pathOf(id, name)
-        files.drop(pathname)
-        await this.#tolerated(files.files.remove(pathname))
-      }
-    }
-    for (const id of gone) {
-      const directory = files.directoryOf(id)
-      files.dropWithin(directory)
-      await this.#tolerated(files.files.removeDirectory(directory))
-    }
-  }
-
-  /** What could not be removed takes space, and harms nobody. */
-  async #tolerated(removal: Effect.Effect<void, FileError>): Promise<void> {
-    const failure = await Effect.runPromise(Effect.result(removal))
-    if (failure._tag === "Success") return
-    const { pathname: path, reason } = failure.failure
-    this.#parts.log.warn("storage-segment", "what is not needed any more could not be removed", { path, reason })
-  }
+/** A log that was cut, or begun anew, is compacted no further than to its end. */
+function withCleanedTo(after: StoredPartition, { before, keptEnd }: PlannedPartition): StoredPartition {
+  const cleanedTo = Math.min(before?.cleanedTo ?? 0, keptEnd)
+  return cleanedTo === 0 ? after : { ...after, cleanedTo }
 }

@@ -49,8 +49,8 @@ async function rewriteFile(
   own: string
 ): Promise<void> {
   if (what === "index") {
-    const entries = await entriesOf(files, segment, `${own}/${logName(segment.base)}`)
-    await written(files, `${own}/${indexName(segment.base)}`, async (file) => {
+    const entries = await entriesOf(files, segment, `${own}/${logName(segment)}`)
+    await written(files, `${own}/${indexName(segment)}`, async (file) => {
       await file.write(entries, 0, entries.length, 0)
       file.truncateUnsafe(entries.length)
     })

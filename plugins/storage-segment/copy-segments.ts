@@ -47,9 +47,10 @@ async function copyPartition(
         to.close()
       }
     })
-  for (const { base, bytes, isSealed, indexEntries } of segments) {
-    await copy(logName(base), bytes + (isSealed ? FOOTER_BYTES : 0))
-    await copy(indexName(base), indexEntries * INDEX_ENTRY_BYTES).catch((error: unknown) => {
+  for (const segment of segments) {
+    const { bytes, isSealed, indexEntries } = segment
+    await copy(logName(segment), bytes + (isSealed ? FOOTER_BYTES : 0))
+    await copy(indexName(segment), indexEntries * INDEX_ENTRY_BYTES).catch((error: unknown) => {
       // It is made anew from the segment, here and there.
       if (!(error instanceof FileError) || error.code !== "not-found") throw error
     })

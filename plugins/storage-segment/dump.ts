@@ -91,10 +91,16 @@ async function dumpSegment(file: OpenFile, { say, withRecords }: DumpRequest): P
 
 function lineOf(batch: Uint8Array, position: number, isWhole: boolean): string {
   const codec = codecNames[recordBatch.codec(batch, 0)] ?? "unknown"
-  const times = `${timeOf(recordBatch.baseTimestamp(batch, 0))} to ${timeOf(recordBatch.maxTimestamp(batch, 0))}`
+  // With a horizon the base timestamp is that, and says nothing of the records.
+  const first = recordBatch.deleteHorizon(batch, 0) === undefined ? recordBatch.baseTimestamp(batch, 0) : -1
+  const times = `${timeOf(first)} to ${timeOf(recordBatch.maxTimestamp(batch, 0))}`
   const offsets = `offsets ${recordBatch.baseOffset(batch, 0)} to ${endOffsetOf(batch, 0) - 1}`
+  const horizon = recordBatch.deleteHorizon(batch, 0)
+  const left = endOffsetOf(batch, 0) - recordBatch.baseOffset(batch, 0) - recordBatch.recordCount(batch, 0)
+  const compacted = left === 0 ? "" : `, ${left} of them compacted away`
+  const until = horizon === undefined ? "" : `, tombstones until ${timeOf(horizon)}`
   const facts = `${batch.length} bytes, epoch ${recordBatch.partitionLeaderEpoch(batch, 0)}, ${codec}, ${times}`
-  return `byte ${position}: ${offsets}, ${facts}${isWhole ? "" : ", DAMAGED"}`
+  return `byte ${position}: ${offsets}${compacted}, ${facts}${until}${isWhole ? "" : ", DAMAGED"}`
 }
 
 function sayRecords(batch: Uint8Array, say: (line: string) => void): void {
@@ -130,13 +136,14 @@ async function dumpManifest(file: OpenFile, { say }: DumpRequest): Promise<strin
     say(
       `up to entry ${applied} of the journal; ${isClean ? "closed in good order" : "in use, or killed"}; leader epochs up to ${epochLast}; next number ${nextId}`
     )
-    for (const { id, key, logStart, logEnd, leaderEpoch, segments } of content.partitions.values()) {
+    for (const { id, key, logStart, logEnd, leaderEpoch, segments, cleanedTo = 0 } of content.partitions.values()) {
       const name = `${JSON.stringify(key.topicId)}/${key.partition}`
       say(
-        `partition ${id}: ${name} of tenant ${key.tenant}, offsets ${logStart} to ${logEnd}, epoch ${leaderEpoch}, ${segments.length} segments`
+        `partition ${id}: ${name} of tenant ${key.tenant}, offsets ${logStart} to ${logEnd}, epoch ${leaderEpoch}, ${segments.length} segments${cleanedTo === 0 ? "" : `, compacted up to ${cleanedTo}`}`
       )
-      for (const { base, end: last, bytes: size, batches, isSealed } of segments) {
-        say(`  segment ${base} to ${last}: ${size} bytes, ${batches} batches${isSealed ? ", sealed" : ""}`)
+      for (const { base, end: last, bytes: size, batches, isSealed, generation } of segments) {
+        const compacted = generation === undefined ? "" : `, compaction ${generation}`
+        say(`  segment ${base} to ${last}: ${size} bytes, ${batches} batches${isSealed ? ", sealed" : ""}${compacted}`)
       }
     }
     return end === bytes.length ? "" : `byte ${end}: what follows is no whole group: a crash cut it off`

@@ -7,6 +7,7 @@ export function makeSegmentEngine(store: SegmentStore): Engine {
     name: ENGINE,
     partitions: store.partitions,
     checkpoints: store.checkpoints,
+    compaction: store.compaction,
     explain: (error) => (error instanceof FileError ? error.message : undefined)
   })
 }

@@ -5,7 +5,7 @@
  */
 import { type ExamineParts, examineSegment, type SegmentFindings } from "./examine-segment.ts"
 import type { ManifestContent } from "./Manifest.ts"
-import type { StoredPartition } from "./Segment.ts"
+import type { Segment, StoredPartition } from "./Segment.ts"
 import { HEADER_BYTES } from "./segment-format.ts"
 
 export interface PartitionFindings {
@@ -85,16 +85,22 @@ function faultOfSegments({ logStart, logEnd, segments, startPosition }: StoredPa
   return `it begins at byte ${startPosition} of a segment that has ${first.bytes}`
 }
 
-/** Offsets between the log's start and its end that no segment has: a mode lost them, or a repair took them away. A line each. */
+/**
+ * Offsets between the log's start and its end that no segment has: a mode lost them, or a repair took them away. A line each. What is
+ * missing where the log is compacted is as it should be.
+ */
 export function gapsOf(partition: StoredPartition): ReadonlyArray<string> {
-  const { logStart, logEnd, segments } = partition
+  const { logStart, logEnd, segments, cleanedTo = 0 } = partition
   const gaps: Array<string> = []
   if (segments.length === 0) return gaps
   let next = logStart
-  for (const { base, end, records } of [...segments, { base: logEnd, end: logEnd, records: 0 }]) {
+  for (const { base, end, records, generation } of [
+    ...segments,
+    { base: logEnd, end: logEnd, records: 0 }
+  ] as ReadonlyArray<Pick<Segment, "base" | "end" | "records" | "generation">>) {
     const name = nameOf(partition)
-    if (base > next) gaps.push(`${name}: offsets ${next} to ${base - 1} are missing`)
-    if (records < end - base) {
+    if (base > next && next >= cleanedTo) gaps.push(`${name}: offsets ${next} to ${base - 1} are missing`)
+    if (generation === undefined && records < end - base) {
       gaps.push(`${name}: ${end - base - records} of the offsets ${base} to ${end - 1} are missing`)
     }
     next = end

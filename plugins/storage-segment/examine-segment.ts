@@ -61,8 +61,8 @@ export async function examineSegment(
   epoch: number
 ): Promise<SegmentFindings> {
   const own = join(directory, String(partition.id))
-  const pathname = join(own, logName(segment.base))
-  const indexPathname = join(own, indexName(segment.base))
+  const pathname = join(own, logName(segment))
+  const indexPathname = join(own, indexName(segment))
   const nothing = { header: undefined, footer: undefined, truth: undefined, lies: [], startPosition: HEADER_BYTES }
   const index = await faultOfIndex(files, indexPathname, segment, pace)
   const base = { segment, pathname, indexPathname, index, unreadable: undefined, broken: undefined, lastEpoch: epoch }

@@ -23,6 +23,7 @@ import { SegmentFault } from "./SegmentFault.ts"
 import { DIRECTORY_NAME, ENGINE } from "./SegmentStore.ts"
 import { FOOTER_BYTES, HEADER_BYTES, INDEX_ENTRY_BYTES } from "./segment-format.ts"
 import { LOST_MANIFEST_REMEDY, MARK_NAMES, whyNotNew } from "./store-mark.ts"
+import { isSame } from "./UnneededFiles.ts"
 
 /** Damaged places that are told one by one. */
 const DAMAGE_MAX = 100
@@ -145,7 +146,9 @@ async function verify({ request, directory, tell }: Verifying, wanted: StoredPar
     if (damaged.length === 0 && found.lies.length === 0) return
     const now = await partitionNow(files, directory, partition)
     if (now === undefined) return
-    if (now.leaderEpoch !== partition.leaderEpoch && attempt < ATTEMPTS) {
+    // Cut, or compacted.
+    const isOther = now.leaderEpoch !== partition.leaderEpoch || !damaged.every(({ segment }) => isStill(now, segment))
+    if (isOther && attempt < ATTEMPTS) {
       partition = now
       continue
     }
@@ -172,5 +175,5 @@ async function partitionNow(
 /** Whether a partition has that segment, as it was or grown. */
 function isStill({ segments }: StoredPartition, segment: Segment): boolean {
   const found = segments[findSegment(segments, segment.base)]
-  return found?.base === segment.base && found.bytes >= segment.bytes
+  return found !== undefined && isSame(found, segment) && found.bytes >= segment.bytes
 }

@@ -4,7 +4,14 @@ import type { FilesShape, OpenFile, PartitionKey } from "../../core/mod.ts"
 import { BatchScan, scanLater } from "./BatchScan.ts"
 import { isDamage } from "./examine-segment.ts"
 import type { Segment } from "./Segment.ts"
-import { describeFooter, describeHeader, FOOTER_BYTES, HEADER_BYTES, logName } from "./segment-format.ts"
+import {
+  describeFooter,
+  describeHeader,
+  FOOTER_BYTES,
+  HEADER_BYTES,
+  logName,
+  type SegmentName
+} from "./segment-format.ts"
 import { segmentOf } from "./segment-of.ts"
 import { walkBatches } from "./walk-batches.ts"
 
@@ -34,19 +41,19 @@ export interface ReadSegmentParts {
   pace(bytes: number): Promise<void>
 }
 
-/** Reads the segment that begins at `base`, up to the batch that goes beyond `endMax`. Rejects with `FileError` as `examineSegment` does. */
+/** Reads a segment up to the batch that goes beyond `endMax`. Rejects with `FileError` as `examineSegment` does. */
 export async function readSegment(
   parts: ReadSegmentParts,
   id: number,
-  base: number,
+  name: SegmentName,
   endMax: number
 ): Promise<ReadSegment> {
-  const pathname = join(parts.directory, String(id), logName(base))
+  const pathname = join(parts.directory, String(id), logName(name))
   const nothing = { pathname, key: undefined, segment: undefined, rest: 0, firstEpoch: -1, lastEpoch: -1 }
   try {
     const file = parts.files.openUnsafe(pathname, "read")
     try {
-      return await read(parts, file, id, base, endMax)
+      return await read(parts, file, id, name, endMax)
     } finally {
       file.close()
     }
@@ -60,7 +67,7 @@ async function read(
   { nowMs, pace }: ReadSegmentParts,
   file: OpenFile,
   id: number,
-  base: number,
+  { base, generation }: SegmentName,
   endMax: number
 ): Promise<ReadSegment> {
   const { pathname } = file
@@ -82,7 +89,8 @@ async function read(
   }
   const appended = isSealed ? footer : { firstAppendedMs: nowMs, lastAppendedMs: nowMs }
   const { firstAppendedMs, lastAppendedMs } = appended
-  const segment = segmentOf({ ...NONE, base, isSealed, firstAppendedMs, lastAppendedMs }, scan, offset)
+  const named = { ...NONE, base, ...(generation === undefined ? {} : { generation }) }
+  const segment = segmentOf({ ...named, isSealed, firstAppendedMs, lastAppendedMs }, scan, offset)
   const rest = size - position - (isSealed ? FOOTER_BYTES : 0)
   return { ...found, segment, rest: Math.max(0, rest), message: "" }
 }

@@ -12,7 +12,7 @@ import type { ManifestContent, ManifestState } from "./Manifest.ts"
 import { QUARANTINE_NAME } from "./Quarantine.ts"
 import { readSegment, type SeenSegment } from "./read-segment.ts"
 import type { StoredPartition } from "./Segment.ts"
-import { baseOfName, HEADER_BYTES, indexName, logName } from "./segment-format.ts"
+import { HEADER_BYTES, indexName, logName, type SegmentName, segmentOfName } from "./segment-format.ts"
 
 /** Leader epochs that may have been given out above the highest that a batch has. */
 const UNSEEN_EPOCHS = 1_000_000
@@ -60,7 +60,7 @@ export async function rebuildManifest(parts: RebuildParts): Promise<Rebuilt> {
       byKey.set(name, id)
       continue
     }
-    const pathnames = partition.segments.flatMap(({ base }) => filesOf(directory, id, base))
+    const pathnames = partition.segments.flatMap((segment) => filesOf(directory, id, segment))
     aside.push({ pathnames, how: "move", message: `partition ${id} was made anew as partition ${newer}` })
   }
   const known = (await namesIn(files, join(directory, QUARANTINE_NAME))).filter((name) => NUMBER.test(name))
@@ -83,20 +83,26 @@ async function rebuildPartition(
 ): Promise<{ readonly partition: StoredPartition | undefined; readonly aside: ReadonlyArray<Aside> }> {
   const { files, directory } = parts
   const aside: Array<Aside> = []
-  const move = (base: number, message: string): void =>
-    void aside.push({ pathnames: filesOf(directory, id, base), how: "move", message })
+  const move = (name: SegmentName, message: string): void =>
+    void aside.push({ pathnames: filesOf(directory, id, name), how: "move", message })
   let seen: Array<SeenSegment> = []
   let key: PartitionKey | undefined
-  for (const base of await basesIn(files, join(directory, String(id)))) {
-    const found = await readSegment(parts, id, base, Number.MAX_SAFE_INTEGER)
+  for (const name of await namesOfSegments(files, join(directory, String(id)))) {
+    const found = await readSegment(parts, id, name, Number.MAX_SAFE_INTEGER)
     key ??= found.key
-    if (found.segment === undefined) move(base, found.message)
+    if (found.segment === undefined) move(name, found.message)
     else seen.push(found as SeenSegment)
   }
   if (key === undefined) {
-    for (const { segment } of seen) move(segment.base, "no header says whose it is")
+    for (const { segment } of seen) move(segment, "no header says whose it is")
     return { partition: undefined, aside }
   }
+  const unended = seen.filter((each) => isUnended(each) && seen.some((other) => other !== each && overlap(other, each)))
+  for (const { segment } of unended) move(segment, "a compaction had not ended it")
+  seen = seen.filter((each) => !unended.includes(each))
+  const replaced = seen.filter((each) => seen.some((other) => replaces(other, each)))
+  for (const { segment } of replaced) move(segment, "a compaction has put another one in its place")
+  seen = seen.filter((each) => !replaced.includes(each))
   const ordered: Array<SeenSegment> = []
   for (const next of seen.toSorted((one, other) => one.segment.base - other.segment.base)) {
     const last = ordered.at(-1)
@@ -105,13 +111,13 @@ async function rebuildPartition(
       continue
     }
     if (next.firstEpoch <= last.lastEpoch) {
-      move(next.segment.base, `it goes on where the segment before it does, with leader epoch ${next.firstEpoch}`)
+      move(next.segment, `it goes on where the segment before it does, with leader epoch ${next.firstEpoch}`)
       continue
     }
     // The one before was cut there, and not written over.
-    const cut = await readSegment(parts, id, last.segment.base, next.segment.base)
+    const cut = await readSegment(parts, id, last.segment, next.segment.base)
     ordered.pop()
-    if (cut.segment === undefined) move(last.segment.base, "all of it was cut off")
+    if (cut.segment === undefined) move(last.segment, "all of it was cut off")
     else ordered.push(cut as SeenSegment)
     ordered.push(next)
   }
@@ -127,6 +133,7 @@ async function rebuildPartition(
   if (first === undefined || last === undefined) return { partition: undefined, aside }
   const leaderEpoch = Math.max(...seen.map(({ lastEpoch }) => lastEpoch))
   const bounds = { logStart: first.base, logEnd: last.end, startPosition: HEADER_BYTES }
+  // How far the last compaction went nobody says: the next one begins with the first offset.
   return { partition: { id, key, ...bounds, leaderEpoch, segments }, aside }
 }
 
@@ -135,13 +142,31 @@ function fits(last: SeenSegment, next: SeenSegment): boolean {
   return next.segment.base >= last.segment.end && next.firstEpoch >= last.lastEpoch
 }
 
-function filesOf(directory: string, id: number, base: number): ReadonlyArray<string> {
-  return [logName(base), indexName(base)].map((name) => join(directory, String(id), name))
+/**
+ * Whether a compaction has written `one` in the place of `other`: it is of a later generation and has offsets of it, and these were not
+ * written anew since.
+ */
+function replaces(one: SeenSegment, other: SeenSegment): boolean {
+  const isLater = (one.segment.generation ?? 0) > (other.segment.generation ?? 0)
+  return isLater && overlap(one, other) && other.firstEpoch <= one.lastEpoch
 }
 
-async function basesIn(files: FilesShape, directory: string): Promise<ReadonlyArray<number>> {
+function overlap({ segment: one }: SeenSegment, { segment: other }: SeenSegment): boolean {
+  return one.base < other.end && other.base < one.end
+}
+
+/** A compaction was writing it; or it was ended, cut, and goes on: then there is no other with its offsets. */
+function isUnended({ segment }: SeenSegment): boolean {
+  return segment.generation !== undefined && !segment.isSealed
+}
+
+function filesOf(directory: string, id: number, segment: SegmentName): ReadonlyArray<string> {
+  return [logName(segment), indexName(segment)].map((name) => join(directory, String(id), name))
+}
+
+async function namesOfSegments(files: FilesShape, directory: string): Promise<ReadonlyArray<SegmentName>> {
   const logs = (await namesIn(files, directory)).filter((name) => name.endsWith(".log"))
-  return logs.flatMap((name) => baseOfName(name) ?? []).toSorted((one, other) => one - other)
+  return logs.flatMap((name) => segmentOfName(name) ?? []).toSorted((one, other) => one.base - other.base)
 }
 
 async function namesIn(files: FilesShape, directory: string): Promise<ReadonlyArray<string>> {

@@ -134,11 +134,17 @@ test("a header or a footer that is another's, of another version, or cut short s
 })
 
 test("names order as offsets do", () => {
-  assert.equal(logName(0), "00000000000000000000.log")
-  assert.equal(indexName(1_234), "00000000000000001234.index")
-  assert.equal(logName(Number.MAX_SAFE_INTEGER), "00009007199254740991.log")
+  assert.equal(logName({ base: 0 }), "00000000000000000000.log")
+  assert.equal(indexName({ base: 1_234 }), "00000000000000001234.index")
+  assert.equal(logName({ base: Number.MAX_SAFE_INTEGER }), "00009007199254740991.log")
   const bases = [0, 9, 10, 99, 100, 12_345_678_901, Number.MAX_SAFE_INTEGER]
-  assert.deepEqual(bases.map(logName).sort().map(baseOfName), bases)
+  assert.deepEqual(
+    bases
+      .map((base) => logName({ base }))
+      .sort()
+      .map(baseOfName),
+    bases
+  )
   for (const name of ["manifest", "1.log", "00000000000000000000.log.new", "0000000000000000000x.log"]) {
     assert.equal(baseOfName(name), undefined, name)
   }

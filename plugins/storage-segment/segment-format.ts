@@ -24,19 +24,33 @@ const FOOTER_MAGIC = new TextEncoder().encode("MFSEGEND")
 /** Bytes of a batch's own header: what the checksum over a segment covers of each batch, whose own checksum covers the rest. */
 export const BATCH_HEADER_BYTES = recordBatch.RECORDS_POSITION
 
-/** `<base offset>.log`, twenty digits, so that names order as offsets do. */
-export function logName(base: number): string {
-  return `${String(base).padStart(20, "0")}.log`
+/** What a segment's files are called by. */
+export type SegmentName = Pick<Segment, "base" | "generation">
+
+/** `<base offset>.log`, twenty digits, so that names order as offsets do; with the generation behind that where a compaction wrote it. */
+export function logName(segment: SegmentName): string {
+  return `${stemOf(segment)}.log`
 }
 
-export function indexName(base: number): string {
-  return `${String(base).padStart(20, "0")}.index`
+export function indexName(segment: SegmentName): string {
+  return `${stemOf(segment)}.index`
 }
 
-/** The base offset of a segment's file, or undefined where a name is none. */
+function stemOf({ base, generation = 0 }: SegmentName): string {
+  const digits = String(base).padStart(20, "0")
+  return generation === 0 ? digits : `${digits}.${generation}`
+}
+
+/** Base offset and generation of a segment's file, or undefined where a name is none. */
+export function segmentOfName(name: string): SegmentName | undefined {
+  const [, digits, generation] = /^(\d{20})(?:\.([1-9]\d{0,14}))?\.(?:log|index)$/.exec(name) ?? []
+  if (digits === undefined) return undefined
+  return { base: Number(digits), ...(generation === undefined ? {} : { generation: Number(generation) }) }
+}
+
+/** The base offset alone. */
 export function baseOfName(name: string): number | undefined {
-  const [, digits] = /^(\d{20})\.(?:log|index)$/.exec(name) ?? []
-  return digits === undefined ? undefined : Number(digits)
+  return segmentOfName(name)?.base
 }
 
 /** Names the partition, so that a file that lies elsewhere says whose it is. A topic id of more than 79 bytes is cut there. */
@@ -83,7 +97,10 @@ export function describeHeader(
 export function describeFooter(
   bytes: Uint8Array
 ):
-  | Omit<Segment, "isSealed" | "indexEntries" | "indexCrc" | "indexedBytes" | "indexedEnd" | "tailMaxTimestamp">
+  | Omit<
+      Segment,
+      "isSealed" | "generation" | "indexEntries" | "indexCrc" | "indexedBytes" | "indexedEnd" | "tailMaxTimestamp"
+    >
   | undefined {
   if (checkFrame(bytes, FOOTER_BYTES, FOOTER_MAGIC, "footer") !== undefined) return undefined
   const reader = new ByteReader().reset(bytes, COVERED_FROM, FOOTER_BYTES)

@@ -28,7 +28,10 @@ export async function shortened(parts: ShortenedParts, before: StoredPartition, 
     }
   }
   const startPosition = kept[0]?.base === segments[0]?.base ? before.startPosition : HEADER_BYTES
-  return { ...before, logStart, logEnd: end, segments: logStart < end ? kept : [], startPosition }
+  const { cleanedTo = 0, ...rest } = before
+  const compacted = Math.min(cleanedTo, end)
+  const cleaned = compacted === 0 ? {} : { cleanedTo: compacted }
+  return { ...rest, ...cleaned, logStart, logEnd: end, segments: logStart < end ? kept : [], startPosition }
 }
 
 /** The batches of a segment that end up to `end`; undefined where none does: of one that was deleted a part may lie before. */

@@ -128,7 +128,7 @@ export async function readAll(partition: Partition, offset = partition.logStartO
     let last = 0
     for (let at = 0; at < piece.length; at += recordBatch.batchSize(piece, at, piece.length)) {
       assert.ok(recordBatch.batchSize(piece, at, piece.length) > 0, "a read gives whole batches")
-      last = recordBatch.baseOffset(piece, at) + recordBatch.recordCount(piece, at)
+      last = recordBatch.baseOffset(piece, at) + recordBatch.lastOffsetDelta(piece, at) + 1
     }
     assert.ok(last > next, `a read from offset ${next} leads on`)
     pieces.push(piece)
@@ -173,7 +173,7 @@ export class LogModel {
 }
 
 export function endOf(batch: Uint8Array): number {
-  return recordBatch.baseOffset(batch, 0) + recordBatch.recordCount(batch, 0)
+  return recordBatch.baseOffset(batch, 0) + recordBatch.lastOffsetDelta(batch, 0) + 1
 }
 
 /** Paths of the files of a partition's segments, oldest first. */

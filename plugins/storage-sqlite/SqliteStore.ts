@@ -26,6 +26,7 @@ import { CheckpointWriter } from "./CheckpointWriter.ts"
 import type { StoreState, StoreStats } from "./database/messages.ts"
 import type { Settings } from "./Settings.ts"
 import { SqliteAccount } from "./SqliteAccount.ts"
+import { SqliteCompaction } from "./SqliteCompaction.ts"
 import { SqliteKeyValueStore } from "./SqliteKeyValueStore.ts"
 import { SqliteShelf } from "./SqliteShelf.ts"
 import type { StoreThread } from "./StoreThread.ts"
@@ -57,6 +58,7 @@ export class SqliteStore {
   readonly hot: HotBatches
   readonly retention: RetentionTally
   readonly account: SqliteAccount
+  readonly compaction: SqliteCompaction
   readonly #thread: StoreThread
   readonly #reading: SqliteDatabase
   #closed: Promise<void> | undefined
@@ -97,11 +99,12 @@ export class SqliteStore {
     this.keyValue = new SqliteKeyValueStore(thread, reading, found.keys)
     this.retention = new RetentionTally({ engine: "sqlite", log, topicName })
     this.writer = new CheckpointWriter(thread, this.keyValue, clock, this.retention)
+    const shelf = new SqliteShelf(thread, reading)
     this.partitions = new JournaledPartitions({
       engine: "sqlite",
       kind: KIND_SQLITE,
       journal,
-      shelf: new SqliteShelf(thread, reading),
+      shelf,
       epochs,
       hot: this.hot,
       nextPartition: found.nextPartition,
@@ -124,6 +127,8 @@ export class SqliteStore {
       intervalMs: settings.checkpoint_interval_ms,
       bytes: settings.checkpoint_bytes
     })
+    const { partitions, checkpoints } = this
+    this.compaction = new SqliteCompaction({ thread, shelf, partitions, checkpoints })
     this.account = new SqliteAccount({ thread, checkpoints: this.checkpoints, files, pathname })
     this.checkpoints.start()
   }

@@ -9,6 +9,7 @@ export function makeSqliteEngine(store: SqliteStore): Engine {
     name: ENGINE,
     partitions: store.partitions,
     checkpoints: store.checkpoints,
+    compaction: store.compaction,
     explain: (error) => (error instanceof SqliteError ? error.message : undefined)
   })
 }

@@ -8,6 +8,7 @@ import { Effect } from "effect"
 import {
   checkStoredBatch,
   type Damage,
+  endOffsetOf,
   type FilesShape,
   type Inspect,
   type InspectionRequest,
@@ -181,7 +182,7 @@ async function checkBatches(
 function isWhole(bytes: Uint8Array, row: SqliteRow): boolean {
   if (bytes.length !== number(row, "size") || checkStoredBatch(bytes, 0, bytes.length) !== 0) return false
   const base = recordBatch.baseOffset(bytes, 0)
-  return base === number(row, "base") && base + recordBatch.recordCount(bytes, 0) === number(row, "next")
+  return base === number(row, "base") && endOffsetOf(bytes, 0) === number(row, "next")
 }
 
 function sizeOf(files: FilesShape, pathname: string): number {

@@ -31,6 +31,7 @@ import {
   recordBatch
 } from "../../core/mod.ts"
 import { compressed, makeBatch, recordsOf, splitBatches, withoutRewritten } from "./batches.ts"
+import { compactionContract } from "./compaction-contract.ts"
 import { copyContract } from "./copy-contract.ts"
 import { durableContract, type Restarted } from "./durable-contract.ts"
 import { engineModel } from "./engine-model.ts"
@@ -50,6 +51,8 @@ export interface EngineContractOptions {
   readonly trimmed?: () => Promise<void>
   /** Of an engine that is a target of copies ({@link Engine.isCopyTarget}): then the clauses of `copy-contract.ts` are tried too. */
   readonly takesCopies?: boolean
+  /** Of an engine that offers compaction: has all that is committed lie where that finds it. Then `compaction-contract.ts` is tried too. */
+  readonly putAway?: (engine: Engine) => Promise<void>
   /** Runs of the model; each is some dozens of operations. */
   readonly modelRuns?: number
 }
@@ -558,6 +561,13 @@ function suite(makeEngine: MakeEngine, givenMode: Mode | undefined, options: Eng
     copyContract({ engine: () => engine, restarted, nowMs: () => nowMs, freshKey, options: copyOptions })
   }
   if (restarted === undefined) return
+  const { putAway } = options
+  if (putAway !== undefined) {
+    test("it says that it offers compaction", () => assert.ok(engine.compaction !== undefined))
+    const compactionOptions = (): PartitionOptions => ({ limits: UNLIMITED, mode: mode(), events: NO_EVENTS })
+    const now = (): number => nowMs
+    compactionContract({ engine: () => engine, putAway, restarted, nowMs: now, freshKey, options: compactionOptions })
+  }
   durableContract({
     engine: () => engine,
     restarted,

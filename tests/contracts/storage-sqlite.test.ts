@@ -35,6 +35,7 @@ engineContract("storage-sqlite", (nowMs) => open(freshFolder(), nowMs), {
   takesCopies: true,
   limits: "late",
   modelRuns: 15,
+  putAway: async (engine) => opened.get(engine)?.store.checkpoints.flush(),
   trimmed: async () => {
     for (const { store } of opened.values()) await store.checkpoints.flush()
   },

@@ -259,6 +259,7 @@ export class PartitionRows {
     facts.records -= gone.records
     this.#addTo(facts.key.tenant, -gone.bytes)
     this.rows += this.sql("DELETE FROM batch WHERE partition = ? AND base >= ?").run(id, end)
+    this.sql("UPDATE compaction SET cleaned_to = ? WHERE partition = ? AND cleaned_to > ?").run(end, id, end)
     facts.end = end
     facts.start = Math.min(facts.start, end)
   }
@@ -279,6 +280,13 @@ export class PartitionRows {
     this.#addTo(facts.key.tenant, -bytes)
     this.#dueAdded += bytes
     this.#due.add(facts.id)
+  }
+
+  /** Batches of a log have so many bytes and offsets more. */
+  resized(facts: Facts, bytes: number, records: number): void {
+    facts.bytes += bytes
+    facts.records += records
+    this.#addTo(facts.key.tenant, bytes)
   }
 
   /** Bytes and records of the batches of a log that end up to `end`. */

@@ -7,7 +7,9 @@
  *  - After a part that failed the transaction is undone, and the commit tells why.
  */
 import { ByteWriter } from "../../../core/link/mod.ts"
+import type { PartitionFigures } from "../../../core/mod.ts"
 import { type SqliteDatabase, SqliteError, type SqliteRow, type SqliteStatement } from "../../../core/platform/mod.ts"
+import { CompactionRows } from "./CompactionRows.ts"
 import type { Answer, Answers, CommitAnswer, Failure, RangeAnswer, Request, RequestOf } from "./messages.ts"
 import { type OperationTarget, readOperation } from "./operations.ts"
 import { PartitionRows } from "./PartitionRows.ts"
@@ -36,6 +38,7 @@ export class StoreServer implements OperationTarget {
   #pathname = ""
   #partitions: PartitionRows | undefined
   #retention: RowRetention | undefined
+  #compaction: CompactionRows | undefined
   #statements: Statements | undefined
   #isInTransaction = false
   #failure: Failure | undefined
@@ -137,6 +140,12 @@ export class StoreServer implements OperationTarget {
         return { pieces: this.#retained().oldest(request.bytesMax, request.tenant) }
       case "sweep":
         return this.#sweep()
+      case "survey":
+        return { found: this.#compacted().survey(request.id) }
+      case "piece":
+        return { piece: this.#compacted().piece(request.id, request.from) }
+      case "replace":
+        return { figures: this.#replace(request) }
       case "backup":
         this.#opened().prepare("VACUUM INTO ?").run(request.pathname)
         return { applied: Number(this.#prepared().state.get()?.["applied"]) }
@@ -267,6 +276,23 @@ export class StoreServer implements OperationTarget {
     return { isSweepDue: rows.isSweepDue }
   }
 
+  /** A transaction of its own: within one of a checkpoint it could be undone with that. */
+  #replace(request: RequestOf<"replace">): PartitionFigures | undefined {
+    if (this.#isInTransaction) throw new SqliteError("busy", "a checkpoint is under way")
+    try {
+      this.#begin()
+      const isDone = this.#compacted().replace(request)
+      const [figures] = this.#rows().flush()
+      this.#opened().exec("COMMIT")
+      this.#isInTransaction = false
+      this.#rows().committed()
+      return isDone ? figures : undefined
+    } catch (error) {
+      this.#undo()
+      throw error
+    }
+  }
+
   #begin(): void {
     if (this.#isInTransaction) return
     this.#opened().exec("BEGIN IMMEDIATE")
@@ -307,6 +333,11 @@ export class StoreServer implements OperationTarget {
       throw new SqliteError("failed", "the database is closed")
     }
     return this.#statements
+  }
+
+  #compacted(): CompactionRows {
+    this.#compaction ??= new CompactionRows(this.#rows())
+    return this.#compaction
   }
 
   #retained(): RowRetention {

@@ -4,6 +4,7 @@
  */
 import type {
   BatchBounds,
+  CompactionSurvey,
   DeletedRange,
   Deletion,
   EpochState,
@@ -57,6 +58,20 @@ export type Request =
     }
   /** Bytes of the batches within the bounds. */
   | { readonly kind: "sum"; readonly id: number; readonly bounds: BatchBounds }
+  /** What may be compacted of a partition. */
+  | { readonly kind: "survey"; readonly id: number }
+  /** How many batches from the one on that ends behind `from` are replaced at a time. */
+  | { readonly kind: "piece"; readonly id: number; readonly from: number }
+  /** Replaces a piece, in a transaction of its own: while no checkpoint is under way. */
+  | {
+      readonly kind: "replace"
+      readonly id: number
+      readonly piece: CompactionPiece
+      /** The batches that are other ones now, and the base offsets of all that stay. */
+      readonly changed: ReadonlyArray<Uint8Array>
+      readonly kept: ReadonlyArray<number>
+      readonly cleanedTo: number
+    }
   | { readonly kind: "backup"; readonly pathname: string }
   | { readonly kind: "stats" }
   /** What is taken of the disk. */
@@ -66,6 +81,13 @@ export type Request =
   /** Forgets rows of what was removed or deleted, some at a time. */
   | { readonly kind: "sweep" }
   | { readonly kind: "close" }
+
+/** Batches that lie behind one another: the base offset of the first, one past the last, and what tells whether they are as they were. */
+export interface CompactionPiece {
+  readonly from: number
+  readonly end: number
+  readonly fingerprint: string
+}
 
 export interface Failure {
   readonly fault: SqliteFault
@@ -120,6 +142,10 @@ export interface Answers {
   readonly read: { readonly bytes: Uint8Array }
   readonly time: { readonly bytes: Uint8Array }
   readonly sum: { readonly bytes: number }
+  readonly survey: { readonly found: CompactionSurvey | undefined }
+  readonly piece: { readonly piece: CompactionPiece | undefined }
+  /** The figures that the partition has now; undefined where the log is not as it was, and nothing was done. */
+  readonly replace: { readonly figures: PartitionFigures | undefined }
   readonly backup: { readonly applied: number }
   readonly stats: StoreStats
   readonly use: StoreUse

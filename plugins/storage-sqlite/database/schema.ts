@@ -10,6 +10,8 @@
 import { openSqlite, type SqliteDatabase, SqliteError } from "../../../core/platform/mod.ts"
 
 export const FORMAT_VERSION = 1
+/** That of a database in which something was compacted: an older build would take such batches for damaged. */
+export const FORMAT_COMPACTED = 2
 /** "MFLD": tells our databases from other programs'. */
 export const APPLICATION_ID = 0x4d464c44
 const PAGE_BYTES = 4_096
@@ -58,6 +60,14 @@ const TABLES = `
   PRAGMA application_id = ${APPLICATION_ID};
 `
 
+/** Up to where logs were compacted; made where it is missing, and of no concern to builds that do not know it. */
+const COMPACTION = `
+  CREATE TABLE IF NOT EXISTS compaction (partition INTEGER PRIMARY KEY, cleaned_to INTEGER NOT NULL);
+  CREATE TRIGGER IF NOT EXISTS compaction_removed AFTER DELETE ON partition BEGIN
+    DELETE FROM compaction WHERE partition = OLD.id;
+  END;
+`
+
 export interface DatabaseSettings {
   /** Bytes of pages that the connection may keep. */
   readonly cacheBytes: number
@@ -84,6 +94,7 @@ export function openDatabase(pathname: string, { cacheBytes, walBytes }: Databas
       database.exec(TABLES)
       database.exec("COMMIT")
     }
+    database.exec(COMPACTION)
     const pages = Number(database.prepare("PRAGMA page_count").get()?.["page_count"])
     if (pages * PAGE_BYTES <= CHECK_BYTES_MAX) quickCheck(database)
   })
@@ -145,8 +156,8 @@ function checkFormat(database: SqliteDatabase, pathname: string): void {
     throw new SqliteError("failed", `${pathname}: a database of another program; move it away`)
   }
   const version = Number(database.prepare("SELECT version FROM format").get()?.["version"])
-  if (version !== FORMAT_VERSION) {
-    const known = `this build knows ${FORMAT_VERSION}`
+  if (version !== FORMAT_VERSION && version !== FORMAT_COMPACTED) {
+    const known = `this build knows ${FORMAT_VERSION} and ${FORMAT_COMPACTED}`
     throw new SqliteError("failed", `${pathname}: format ${version}, ${known}: start the version that wrote it`)
   }
 }

@@ -20,7 +20,6 @@ import {
   APPEND_HEAD_BYTES,
   BATCH_APPENDED,
   endOffsetOf,
-  writeAppendHead,
   writeBegun,
   writeCut,
   writeDeleted,
@@ -390,15 +389,6 @@ export class JournaledPartitions implements PartitionHost {
   #settle(): void {
     if (this.#settling.length > 0) this.#settling = this.#settling.filter((isDone) => !isDone())
   }
-}
-
-/** Appends an operation to the pieces of a checkpoint. */
-export function writePiece(writer: ByteWriter, operation: Operation): void {
-  if (isBatch(operation)) {
-    const { partition, appendedAtMs, bytes } = operation
-    writeAppendHead(writer, partition.id, appendedAtMs)
-    writer.raw(bytes, 0, bytes.length)
-  } else writer.raw(operation.body, 0, operation.body.length)
 }
 
 function durabilityOf({ options }: JournaledPartition): Durability {

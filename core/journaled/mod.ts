@@ -5,7 +5,7 @@ export { type Checkpoint, Checkpoints, type CheckpointTarget } from "./Checkpoin
 export { type EpochState, Epochs } from "./Epochs.ts"
 export { HotBatches } from "./HotBatches.ts"
 export { JournaledPartition } from "./JournaledPartition.ts"
-export { JournaledPartitions, writePiece } from "./JournaledPartitions.ts"
+export { JournaledPartitions } from "./JournaledPartitions.ts"
 export { makeJournaledEngine } from "./make-engine.ts"
 export {
   addRange,
@@ -15,3 +15,4 @@ export {
   registerRetention
 } from "./RetentionTally.ts"
 export type { BatchBounds, PartitionFigures, PartitionRow, Shelf, TrimTask } from "./Shelf.ts"
+export { writePiece } from "./write-piece.ts"

@@ -33,6 +33,13 @@ export class Commits {
     this.#push(endOffset, 0)
   }
 
+  /** A ticket for records that were appended before and end at `endOffset`; 0 where they are committed. */
+  again(endOffset: number, highWatermark: number): number {
+    const ticket = endOffset > highWatermark ? this.tickets.issue() : 0
+    this.appended(endOffset)
+    return ticket
+  }
+
   /** The records of all tickets issued since the last `appended` were refused. */
   refused(outcome: number, highWatermark: number): void {
     this.#push(0, outcome)

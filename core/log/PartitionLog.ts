@@ -23,19 +23,21 @@ import type { TopicInfo } from "../topics/TopicInfo.ts"
 import { BatchCompressor } from "./BatchCompressor.ts"
 import { Commits } from "./Commits.ts"
 import { BACKLOG, DISK_FULL, FAILED, type Partition, type PartitionLimits } from "./Engines.ts"
-import { appendMessage, giveBuilderBack, takeBuilder } from "./gathered-builders.ts"
+import {
+  appendMessage,
+  GATHERED_BYTES_MAX,
+  GATHERED_RECORDS_MAX,
+  giveBuilderBack,
+  LINGER_MS,
+  takeBuilder
+} from "./gathered-builders.ts"
+import { LogWaiters } from "./LogWaiters.ts"
 import type { PartitionLogParts, PartitionWaiter } from "./partition-log-parts.ts"
 import type { RecordBatchBuilder } from "./RecordBatchBuilder.ts"
-import type { OffsetReservation } from "./ReservedOffsets.ts"
+import { type OffsetGate, UNRESERVED } from "./ReservedOffsets.ts"
 
+export { GATHERED_BYTES_MAX, GATHERED_RECORDS_MAX, LINGER_MS } from "./gathered-builders.ts"
 export type { PartitionLogParts, PartitionWaiter } from "./partition-log-parts.ts"
-
-/** A gathered batch is sealed at this size. */
-export const GATHERED_BYTES_MAX = 32_768
-/** A gathered batch is sealed at this many records: a quarter of what an auto-created topic keeps. */
-export const GATHERED_RECORDS_MAX = 250
-/** How long a reader that waits at the end lets a batch grow. */
-export const LINGER_MS = 10
 
 /** Of all logs of this thread. */
 let writes = 0
@@ -51,14 +53,13 @@ export class PartitionLog implements TurnTask {
   readonly incarnation: number
   /** Higher than that of every log that something was taken by before; 0 = nothing was. Counted, for the clock costs more than a record. */
   lastWrite = 0
-  /** `lastWrite` as the last {@link PartitionLog.sealIdle} found it. */
+  /** `lastWrite` as the last {@link PartitionLog.sealIdle} and {@link PartitionLog.takeIsUnused} found it. */
   #seenWrite = 0
+  #sweptWrite = 0
   /** Somebody has asked for the log since {@link PartitionLog.takeIsUnused}. */
   isUsed = true
   /** Nothing can be done with it any more: its partition was closed. */
   isClosed = false
-  /** `lastWrite` as the last {@link PartitionLog.takeIsUnused} found it. */
-  #sweptWrite = 0
   /** Reads that the engine has not answered. */
   #reads = 0
   /** Records and batches taken since the partition was opened, for metrics. */
@@ -78,9 +79,7 @@ export class PartitionLog implements TurnTask {
   readonly #engine: Partition
   readonly #clock: ClockShape
   readonly #turn: TurnShape
-  readonly #reservation: OffsetReservation | undefined
-  /** Below it offsets are given out without asking {@link PartitionLogParts.reservation}. */
-  #askAt = Number.POSITIVE_INFINITY
+  readonly #reservation: OffsetGate
   /** Undefined in mode memory. */
   readonly #commits: Commits | undefined
   readonly #room: Pick<StorageBudgetShape, "refusal"> | undefined
@@ -90,7 +89,7 @@ export class PartitionLog implements TurnTask {
   #isSealDue = false
   /** How often the engine has lost what it had not committed. */
   #failures = 0
-  #waiters: Set<PartitionWaiter> | undefined
+  #waiters: LogWaiters | undefined
   #builder: RecordBatchBuilder | undefined
   #linger: Timer | undefined
 
@@ -100,8 +99,7 @@ export class PartitionLog implements TurnTask {
     this.partition = partition
     this.isJournaled = isJournaled === true
     this.incarnation = topic.mode === "memory" && reservation === undefined ? clock.nowMs() : 0
-    this.#reservation = reservation
-    if (reservation !== undefined) this.#askAt = reservation.askAt
+    this.#reservation = reservation ?? UNRESERVED
     this.#engine = engine
     this.#clock = clock
     this.#turn = turn
@@ -155,9 +153,8 @@ export class PartitionLog implements TurnTask {
     if (full !== 0) return full
     const builder = (this.#builder ??= takeBuilder())
     const offset = this.#endOffset + builder.recordCount
-    if (offset >= this.#askAt && !this.#mayEndAt(offset + 1)) return BACKLOG
-    const refusal = appendMessage(builder, message)
-    if (refusal !== 0) return BACKLOG
+    if (!this.#mayEndAt(offset + 1)) return BACKLOG
+    if (appendMessage(builder, message) !== 0) return BACKLOG
     this.lastWrite = ++writes
     const isFull = builder.byteLength >= GATHERED_BYTES_MAX || builder.recordCount >= GATHERED_RECORDS_MAX
     if (this.#commits !== undefined) {
@@ -223,7 +220,7 @@ export class PartitionLog implements TurnTask {
     if (known > 0 && producers !== undefined) return this.#repeated(producers)
     const full = this.#room?.refusal ?? 0
     const endOffset = this.#endOffset + recordCount
-    const isAdmitted = full === 0 && (endOffset <= this.#askAt || this.#mayEndAt(endOffset))
+    const isAdmitted = full === 0 && this.#mayEndAt(endOffset)
     const baseOffset = isAdmitted ? this.#append(bytes, start, end, recordCount) : full === 0 ? BACKLOG : full
     if (baseOffset < 0) {
       producers?.refused(bytes, start)
@@ -268,7 +265,7 @@ export class PartitionLog implements TurnTask {
   /** The engine's high watermark has risen. */
   committed(): void {
     this.#commits?.settle(this.#engine.highWatermark)
-    this.#advance()
+    this.#waiters?.advanced(this)
   }
 
   /** Takes nothing while it is held, as if it were closed; what it has is committed or lost in time. */
@@ -282,13 +279,11 @@ export class PartitionLog implements TurnTask {
     this.seal()
     this.isClosed = true
     this.#linger?.cancel()
-    this.#wake()
+    this.#waiters?.closed()
     this.#waiters = undefined
     this.#commits?.lost(FAILED, this.#engine.highWatermark)
     this.producers?.close()
-    if (this.#reservation === undefined) return
     this.#reservation.ended({ offset: this.#endOffset, leaderEpoch: this.#engine.leaderEpoch })
-    this.#askAt = this.#reservation.askAt
   }
 
   /**
@@ -307,18 +302,17 @@ export class PartitionLog implements TurnTask {
     this.producers?.rewound(this.#endOffset)
     this.#commits?.lost(refusal === DISK_FULL ? DISK_FULL : FAILED, this.#engine.highWatermark)
     // The epoch has risen: a reader that named the old one is told so at once.
-    this.#wake()
+    this.#waiters?.closed()
   }
 
   /** Asks to be told of every advance until {@link PartitionLog.unwatch}. */
   watch(waiter: PartitionWaiter): void {
-    this.#waiters ??= new Set()
+    this.#waiters ??= new LogWaiters()
     this.#waiters.add(waiter)
   }
 
   unwatch(waiter: PartitionWaiter): void {
-    this.#waiters?.delete(waiter)
-    if (this.#waiters?.size === 0) this.#waiters = undefined
+    if (this.#waiters?.remove(waiter) === true) this.#waiters = undefined
   }
 
   /** See {@link Partition.readUnsafe}. */
@@ -349,9 +343,9 @@ export class PartitionLog implements TurnTask {
   /** All that was taken is committed or lost, and whoever waited for that knows. */
   get isSettled(): boolean {
     const { tickets } = this
-    if ((this.#builder?.recordCount ?? 0) > 0 || (tickets !== undefined && tickets.committed < tickets.issued))
-      return false
-    return this.#engine.highWatermark === this.#engine.logEndOffset
+    const isEmpty =
+      (this.#builder?.recordCount ?? 0) === 0 && (tickets === undefined || tickets.committed === tickets.issued)
+    return isEmpty && this.#engine.highWatermark === this.#engine.logEndOffset
   }
 
   #counted<Answer>(answer: Promise<Answer>): Promise<Answer> {
@@ -362,19 +356,13 @@ export class PartitionLog implements TurnTask {
   /** The batch is there: its producer is told so when it is committed. */
   #repeated({ state: { repeat } }: LogProducers): number {
     this.isRepeat = true
-    this.producedTicket = 0
-    if (repeat.endOffset > this.#engine.highWatermark) this.producedTicket = this.#commits?.tickets.issue() ?? 0
-    this.#commits?.appended(repeat.endOffset)
+    this.producedTicket = this.#commits?.again(repeat.endOffset, this.#engine.highWatermark) ?? 0
     return repeat.baseOffset
   }
 
   /** Whether offsets below `endOffset` may be given out. */
   #mayEndAt(endOffset: number): boolean {
-    const reservation = this.#reservation
-    if (reservation === undefined) return true
-    const isAdmitted = reservation.admits(endOffset, this.#engine.leaderEpoch)
-    this.#askAt = reservation.askAt
-    return isAdmitted
+    return endOffset <= this.#reservation.askAt || this.#reservation.admits(endOffset, this.#engine.leaderEpoch)
   }
 
   /** In mode memory what was acknowledged can lie gathered; in the others it is committed, and more is not to be seen. */
@@ -407,15 +395,6 @@ export class PartitionLog implements TurnTask {
       // The rest is told of when it is committed.
       if (highWatermark < this.#endOffset) return
     }
-    this.#advance()
-  }
-
-  #wake(): void {
-    for (const waiter of [...(this.#waiters ?? [])]) waiter.partitionClosed?.()
-  }
-
-  #advance(): void {
-    const waiters = this.#waiters
-    if (waiters !== undefined) for (const waiter of waiters) waiter.partitionAdvanced(this)
+    this.#waiters?.advanced(this)
   }
 }

@@ -94,6 +94,15 @@ export class ReservedOffsets {
   }
 }
 
+/** Says of a log which offsets it may give out. */
+export type OffsetGate = Pick<OffsetReservation, "askAt" | "admits" | "ended">
+/** Of a log that is kept: its offsets are given once by themselves. */
+export const UNRESERVED: OffsetGate = {
+  askAt: Number.POSITIVE_INFINITY,
+  admits: () => true,
+  ended: () => {}
+}
+
 /** The offsets of one partition, while its log is open. */
 export class OffsetReservation {
   /** Where the log begins. */

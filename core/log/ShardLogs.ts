@@ -23,6 +23,7 @@ import {
   type ProducersResult,
   type ReadResult
 } from "./Logs.ts"
+import { LogWatch } from "./LogWatch.ts"
 import {
   appendResult,
   deletedBefore,
@@ -34,7 +35,7 @@ import {
   stateOf,
   whenCommitted
 } from "./local-answers.ts"
-import type { PartitionLog, PartitionWaiter } from "./PartitionLog.ts"
+import type { PartitionLog } from "./PartitionLog.ts"
 
 const EMPTY = new Uint8Array(0)
 const NO_LEADER: PartitionLeader = { refusal: NOT_AVAILABLE, leaderEpoch: -1 }
@@ -53,32 +54,6 @@ interface PartitionFacts {
   readonly value: number
 }
 
-class Watch implements PartitionWaiter {
-  readonly log: PartitionLog
-  readonly offset: number
-  readonly advanced: () => void
-  #isOver = false
-  constructor(log: PartitionLog, offset: number, advanced: () => void) {
-    this.log = log
-    this.offset = offset
-    this.advanced = advanced
-  }
-  partitionAdvanced(log: PartitionLog): void {
-    if (this.#isOver || log.highWatermark() <= this.offset) return
-    this.partitionClosed()
-  }
-  /** Whoever waits looks again, and finds the log gone, or under another epoch. */
-  partitionClosed(): void {
-    if (this.#isOver) return
-    this.cancel()
-    this.advanced()
-  }
-  cancel(): void {
-    this.#isOver = true
-    this.log.unwatch(this)
-  }
-}
-
 export class ShardLogs implements LogsShape {
   readonly #port: LinkPort
   readonly #turn: TurnShape
@@ -88,7 +63,7 @@ export class ShardLogs implements LogsShape {
   /** Watches that this shard asked others for, by number. */
   readonly #asked = new Map<number, LogWaiter>()
   /** Watches that others asked this shard for, by shard and number. */
-  readonly #served = new Map<string, Watch>()
+  readonly #served = new Map<string, LogWatch>()
   #nextWatch = 1
   /** Batches that wait for room. */
   readonly #held: HeldAppends
@@ -252,7 +227,7 @@ export class ShardLogs implements LogsShape {
     if (owner === this.#port.shard) {
       const log = this.#topics.logUnsafe(topic, partition)
       if (log === undefined) return this.#tellLater(waiter)
-      const watch = new Watch(log, offset, () => waiter.logAdvanced())
+      const watch = new LogWatch(log, offset, () => waiter.logAdvanced())
       log.watch(watch)
       // Told in a turn of its own, so that the caller has what `watch` returns before `waiter` is called.
       if (log.nextOffset > offset) this.#turn.deferWork({ endTurn: () => watch.partitionAdvanced(log) })
@@ -298,7 +273,7 @@ export class ShardLogs implements LogsShape {
       return
     }
     const key = `${from}/${id}`
-    const watch = new Watch(log, offset, () => {
+    const watch = new LogWatch(log, offset, () => {
       this.#served.delete(key)
       this.#tell(from, ADVANCED, id)
     })

@@ -3,6 +3,12 @@ import type { Message } from "../ingress/Message.ts"
 import { deliveryHeaders, deliveryHeadersCount } from "./delivery-headers.ts"
 import { RecordBatchBuilder } from "./RecordBatchBuilder.ts"
 
+/** A gathered batch is sealed at this size. */
+export const GATHERED_BYTES_MAX = 32_768
+/** A gathered batch is sealed at this many records: a quarter of what an auto-created topic keeps. */
+export const GATHERED_RECORDS_MAX = 250
+/** How long a reader that waits at the end lets a batch grow. */
+export const LINGER_MS = 10
 /** One message may be as large as a packet may be; a batch with such a record is sealed at once. */
 export const RECORD_BYTES_MAX = 536_870_912
 /** Bytes of the buffers of those that are kept: one turn may gather for thousands of partitions. */

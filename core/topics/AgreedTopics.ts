@@ -140,6 +140,8 @@ export class AgreedTopics {
           if (configs !== undefined || isWhole === true)
             info = withConfigs(info, alteration, this.#options.forName(name))
           if (typeof info === "string") return Effect.fail(invalid(name, info))
+          const uncompacted = compactionFault(this.#options.engines, info.engine, info.configs)
+          if (uncompacted !== undefined) return Effect.fail(invalid(name, uncompacted))
           if (isTrial) return Effect.succeed({ info, revision: 0 })
           const after = info
           // What a move copies is as many partitions as there were when it began.

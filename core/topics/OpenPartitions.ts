@@ -9,8 +9,6 @@
  */
 import { Cause, Effect } from "effect"
 import type { StorageBudgetShape } from "../budget/StorageBudget.ts"
-import { BatchCompressor } from "../log/BatchCompressor.ts"
-import { CompressionBudget } from "../log/CompressionBudget.ts"
 import type { Engine, Engines, PartitionLimits, StorageError } from "../log/Engines.ts"
 import { lineOf } from "../log/GuardedPartition.ts"
 import type { PartitionLog } from "../log/PartitionLog.ts"
@@ -20,8 +18,9 @@ import type { ClockShape } from "../platform/Clock.ts"
 import type { TurnShape } from "../platform/Turn.ts"
 import type { ShardProducers } from "../producers/ShardProducers.ts"
 import { Closings } from "./Closings.ts"
+import { EngineParts } from "./EngineParts.ts"
 import { FuturePartitions, type OpenTopic, openOf } from "./FuturePartitions.ts"
-import { keyOf, OpenPartition, type OpenPartitionParts } from "./OpenPartition.ts"
+import { keyOf, OpenPartition } from "./OpenPartition.ts"
 import { logIdOf, type TopicInfo } from "./TopicInfo.ts"
 
 /** A partition that has not closed after this long is left to itself. */
@@ -66,10 +65,7 @@ const COUNTED = ["gatheredBatches", "gatheredRecords", "refusedRecords"] as cons
 export type LogCounts = Record<(typeof COUNTED)[number], number>
 
 export class OpenPartitions {
-  /** Of topics that are compressed, by their engine; they count on when a topic is gone. */
-  readonly compressors = new Map<string, BatchCompressor>()
-  readonly #budget: CompressionBudget
-  readonly #engines = new Map<string, OpenPartitionParts>()
+  readonly engines: EngineParts
   readonly #parts: OpenPartitionsParts
   readonly #topics = new Map<string, OpenTopic>()
   /** Logs of topics that are moved, as they are to be. */
@@ -87,9 +83,9 @@ export class OpenPartitions {
 
   constructor(parts: OpenPartitionsParts) {
     this.#parts = parts
-    this.#budget = new CompressionBudget(parts.turn)
+    this.engines = new EngineParts(parts)
     this.#closings = new Closings(parts.clock, CLOSE_TIMEOUT_MS)
-    this.futures = new FuturePartitions({ ...parts, partsOf: (name, engine) => this.#partsOf(name, engine) })
+    this.futures = new FuturePartitions({ ...parts, partsOf: (name, engine) => this.engines.of(name, engine) })
   }
 
   /**
@@ -287,7 +283,7 @@ export class OpenPartitions {
   }
 
   #open(topic: OpenTopic, engine: Engine, partition: number): OpenPartition {
-    const open = new OpenPartition(topic.info, partition, this.#partsOf(topic.info.engine, engine))
+    const open = new OpenPartition(topic.info, partition, this.engines.of(topic.info.engine, engine))
     topic.partitions[partition] = open
     if (topic.reopens) this.#idleCandidates += 1
     this.#begin(topic, open)
@@ -310,18 +306,6 @@ export class OpenPartitions {
       }
     })
     this.#opening.add(opening)
-  }
-
-  /** What all partitions of an engine have alike is one object. */
-  #partsOf(name: string, engine: Engine): OpenPartitionParts {
-    const known = this.#engines.get(name)
-    if (known?.engine === engine) return known
-    const { engineLabel, clock, turn, log, room, producers } = this.#parts
-    const compressor = this.#compressorOf(name)
-    const engineName = engineLabel(name)
-    const parts: OpenPartitionParts = { engine, engineName, compressor, room, producers, clock, turn, log }
-    this.#engines.set(name, parts)
-    return parts
   }
 
   /** Goes on through the open topics and closes what was not used since the hand came by the last time. */
@@ -362,12 +346,6 @@ export class OpenPartitions {
         () => this.#tellLate(info, partition)
       )
     }
-  }
-
-  #compressorOf(engine: string): BatchCompressor {
-    const compressor = this.compressors.get(engine) ?? new BatchCompressor({ budget: this.#budget })
-    this.compressors.set(engine, compressor)
-    return compressor
   }
 
   #close(id: string): Effect.Effect<void> {

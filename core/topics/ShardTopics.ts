@@ -11,53 +11,36 @@
  */
 import { Effect, type Scope } from "effect"
 import { RecentSet } from "../collections/RecentSet.ts"
-import type { LinkPort } from "../link/LinkPort.ts"
 import type { CompressionCounts } from "../log/BatchCompressor.ts"
 import type { PartitionLimits } from "../log/Engines.ts"
 import type { PartitionLog } from "../log/PartitionLog.ts"
-import type { MetaChange, MetaStoreError, MetaStoreShape } from "../meta/MetaStore.ts"
-import type { ClockShape } from "../platform/Clock.ts"
-import type { RandomShape } from "../platform/Random.ts"
+import type { MetaChange, MetaStoreError } from "../meta/MetaStore.ts"
 import { SLOT_NAME, SLOT_TOPIC, slotOf } from "../shard/slots.ts"
 import { AgreedTopics, type NewTopic, taken } from "./AgreedTopics.ts"
 import { ClosedTopics } from "./ClosedTopics.ts"
 import { topicOfName } from "./default-binding.ts"
 import { loadTopics } from "./load-topics.ts"
-import { type LogCounts, OpenPartitions, type OpenPartitionsOptions } from "./OpenPartitions.ts"
+import { type LogCounts, OpenPartitions } from "./OpenPartitions.ts"
 import { PublishCreations } from "./PublishCreations.ts"
-import { PublishedTopics, type PublishedTopicsLimits } from "./PublishedTopics.ts"
+import { PublishedTopics } from "./PublishedTopics.ts"
 import { Removals } from "./Removals.ts"
 import { retentionLimits } from "./retention-limits.ts"
+import type { ShardTopicsOptions } from "./shard-topics-options.ts"
 import { TopicCoordinator } from "./TopicCoordinator.ts"
 import { TopicDirectory } from "./TopicDirectory.ts"
 import type { TopicError } from "./TopicError.ts"
 import { logIdOf, type TopicDefault, type TopicInfo } from "./TopicInfo.ts"
-import type { MoveGate } from "./TopicMover.ts"
 import { TopicMoves } from "./TopicMoves.ts"
 import { TopicNews } from "./TopicNews.ts"
 import { TopicRevisions } from "./TopicRevisions.ts"
-import type { TopicDefaults, TopicsListener, TopicsShape } from "./Topics.ts"
+import type { TopicsListener, TopicsShape } from "./Topics.ts"
 import { isAltered, type TopicAlteration } from "./topic-alteration.ts"
 import { decodeTopic, META_PREFIX, REMOVED_PREFIX } from "./topic-codec.ts"
 
 /** Topics that were removed and are remembered. */
 const REMOVED_MAX = 1_000
 
-export interface ShardTopicsOptions extends OpenPartitionsOptions {
-  readonly port: LinkPort
-  readonly slotOwners: Uint16Array
-  readonly meta: MetaStoreShape
-  readonly clock: ClockShape
-  readonly random: RandomShape
-  readonly defaults: TopicDefaults
-  readonly published: PublishedTopicsLimits
-  /** Settled when all that the shard's journal has taken is on the disk; absent = nothing is kept over a restart. */
-  readonly synced?: (() => Promise<void>) | undefined
-  /** One line of what was done, for the operator. */
-  readonly tell?: (message: string) => void
-  /** Of the whole node; absent = there are no backups. */
-  readonly gate?: MoveGate
-}
+export type { ShardTopicsOptions } from "./shard-topics-options.ts"
 
 export class ShardTopics implements TopicsShape {
   readonly directory = new TopicDirectory()
@@ -255,7 +238,7 @@ export class ShardTopics implements TopicsShape {
 
   /** What became of gathered batches of topics that are compressed, by engine; for metrics. */
   *compressionCounts(): Iterable<readonly [engine: string, counts: CompressionCounts]> {
-    for (const [engine, { counts }] of this.#open.compressors) yield [engine, counts]
+    for (const [engine, { counts }] of this.#open.engines.compressors) yield [engine, counts]
   }
 
   /** Done when every partition that is being opened now is open, or will not be for a while. */

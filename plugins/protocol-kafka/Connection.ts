@@ -24,7 +24,7 @@ import type { CloseCause } from "./Counts.ts"
 import { Exchange, type ExchangeOwner } from "./Exchange.ts"
 import { unsupportedVersion } from "./handlers/api-versions.ts"
 import { handle } from "./handlers/mod.ts"
-import { OutputQueue } from "./OutputQueue.ts"
+import { bytesOf, OutputQueue } from "./OutputQueue.ts"
 import { throttleMsOf } from "./quotas/throttle.ts"
 import { apiOf, apiVersions, fetch } from "./wire/apis.ts"
 import { decodeRequest, encodeResponse, MalformedMessage, Reader } from "./wire/codec.ts"
@@ -323,7 +323,7 @@ export class Connection implements SocketReceiver, TurnTask, ExchangeOwner {
   #account(): void {
     const broker = this.#broker
     const before = this.#heldBytes
-    this.#heldBytes = this.#state === OPEN ? this.#frames.heldBytes + sizeOf(this.#chunks) : 0
+    this.#heldBytes = this.#state === OPEN ? this.#frames.heldBytes + bytesOf(this.#chunks) : 0
     broker.heldBytes += this.#heldBytes - before
     if (broker.heldBytes > broker.settings.requests_held_max && this.#heldBytes > before) this.terminate("held_bytes")
   }
@@ -372,13 +372,7 @@ export class Connection implements SocketReceiver, TurnTask, ExchangeOwner {
       this.exchangeFailed(error)
       return
     }
-    let position = 0
-    for (const { bytes, start, end, at } of writer.views) {
-      this.#output.pushBorrowed(writer.bytes, position, at)
-      this.#output.push(bytes, start, end)
-      position = at
-    }
-    this.#output.pushBorrowed(writer.bytes, position, writer.position)
+    this.#output.pushWritten(writer)
     writer.clear()
     this.#send()
     if (writer.bytes.length > OUTPUT_SIZE_KEPT) broker.output = new ResponseWriter(GATHER_SIZE)
@@ -399,12 +393,6 @@ export class Connection implements SocketReceiver, TurnTask, ExchangeOwner {
     this.#fetchesHeldBytes = 0
     this.#stalledSinceMs = 0
   }
-}
-
-function sizeOf(chunks: ReadonlyArray<Uint8Array>): number {
-  let size = 0
-  for (const chunk of chunks) size += chunk.length
-  return size
 }
 
 function isFetch(exchange: Exchange): boolean {

@@ -7,6 +7,7 @@
  *  - What lies in borrowed memory is sent or copied before {@link OutputQueue.write} returns ({@link OutputQueue.pushBorrowed}).
  */
 import { CLOSED, type Socket } from "../../core/mod.ts"
+import type { ResponseWriter } from "./wire/ResponseWriter.ts"
 
 /** A piece of this size is worth a write of its own: below it, copying costs less than the call. */
 const ALONE_BYTES_MIN = 32_768
@@ -39,6 +40,17 @@ export class OutputQueue {
   /** Adds bytes that stay as they are until the next {@link OutputQueue.write} has returned. */
   pushBorrowed(bytes: Uint8Array, start: number, end: number): void {
     if (start < end) this.#pieces.push({ bytes, start, end, isBorrowed: true })
+  }
+
+  /** Adds what was written: its own bytes as borrowed ones, stored batches as they lie. */
+  pushWritten(writer: ResponseWriter): void {
+    let position = 0
+    for (const { bytes, start, end, at } of writer.views) {
+      this.pushBorrowed(writer.bytes, position, at)
+      this.push(bytes, start, end)
+      position = at
+    }
+    this.pushBorrowed(writer.bytes, position, writer.position)
   }
 
   /** Writes what the socket takes; returns how many bytes that were, or {@link CLOSED}. Whether more is owed says `isEmpty`. */
@@ -117,4 +129,11 @@ function keep(piece: Piece): void {
   piece.end -= piece.start
   piece.start = 0
   piece.isBorrowed = false
+}
+
+/** Bytes of all chunks together. */
+export function bytesOf(chunks: ReadonlyArray<Uint8Array>): number {
+  let size = 0
+  for (const chunk of chunks) size += chunk.length
+  return size
 }

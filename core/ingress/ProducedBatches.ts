@@ -2,9 +2,11 @@
  * Batches that a Kafka client produced: stored as sent, then, record by record, on their way to MQTT subscribers. A record that has no topic
  * name ({@link RecordNames}) is stored, not delivered, and counted.
  */
+import type { JournalShape } from "../journal/Journal.ts"
 import type { PartitionLog } from "../log/PartitionLog.ts"
 import { RecordCursor } from "../log/RecordCursor.ts"
 import { writeTimestampType } from "../log/record-batch.ts"
+import type { QueuedBesides } from "../log/ShardLogs.ts"
 import type { ClockShape } from "../platform/Clock.ts"
 import type { Resolutions } from "../router/Resolutions.ts"
 import type { ShardRouter } from "../router/Router.ts"
@@ -23,6 +25,8 @@ export class ProducedBatches {
   unqueuedCount = 0
   /** Batches stored whose records could not be read for delivery. */
   unreadableCount = 0
+  /** See {@link LocalAppend.queued}. */
+  readonly queued: QueuedBesides
   readonly #router: ShardRouter
   readonly #resolutions: Resolutions
   readonly #cursor = new RecordCursor()
@@ -37,8 +41,10 @@ export class ProducedBatches {
     router: ShardRouter,
     resolutions: Resolutions,
     queueLog: QueueAppender,
+    journal: Pick<JournalShape, "tickets">,
     clock: ClockShape
   ) {
+    this.queued = { tickets: journal.tickets, ticket: 0 }
     this.#queueLog = queueLog
     this.#router = router
     this.#resolutions = resolutions
@@ -71,6 +77,8 @@ export class ProducedBatches {
 
   #append(log: PartitionLog, bytes: Uint8Array, start: number, end: number, recordCount: number): number {
     const baseOffset = log.appendUnsafe(bytes, start, end, recordCount)
+    // What came with the first of them may be on its way still.
+    this.queued.ticket = log.isRepeat ? this.queued.tickets.issued : 0
     if (baseOffset < 0 || log.isRepeat || this.#router.isEmpty) return baseOffset
     const cursor = this.#cursor
     if (cursor.reset(bytes, start, end) !== 0) this.unreadableCount += 1
@@ -97,9 +105,13 @@ export class ProducedBatches {
       message.partition = log.partition
       message.offset = baseOffset + cursor.offsetDelta
       // The batch is stored: what durable sessions want of it cannot be refused any more, only missed, and is counted.
-      if (resolution.queued && this.#queueLog.appendUnsafe(message) < 0) this.unqueuedCount += 1
+      if (resolution.queued) this.#queue(message)
       this.#router.dispatchUnsafe(message, resolution)
     }
     if (cursor.refusal !== 0) this.unreadableCount += 1
+  }
+  #queue(message: Message): void {
+    if (this.#queueLog.appendUnsafe(message) < 0) this.unqueuedCount += 1
+    else this.queued.ticket = this.queued.tickets.issued
   }
 }

@@ -190,7 +190,7 @@ export function joinIngress(
     const room = new StorageRoom()
     const parts = { port, router, resolutions, topics, retained, queueLog, tokens, journal, room, access, clock }
     const ingress = new ShardIngress(parts)
-    const produced = new ProducedBatches(topics, router, resolutions, queueLog, clock)
+    const produced = new ProducedBatches(topics, router, resolutions, queueLog, journal, clock)
     return {
       topics,
       engine,

@@ -1,12 +1,16 @@
 import assert from "node:assert/strict"
 import { test } from "node:test"
 import { Effect } from "effect"
+import { TicketStream } from "../journal/Journal.ts"
 import { Simulation } from "../platform/simulated.ts"
 import { joinTopics, NotingEngine } from "../topics/fakes.ts"
 import type { TopicInfo } from "../topics/TopicInfo.ts"
 import { encodeTopic, topicKey } from "../topics/topic-codec.ts"
-import { ArrayPartition } from "./fakes.ts"
+import { FAILED } from "./Engines.ts"
+import { ArrayPartition, LatePartition } from "./fakes.ts"
 import { NOT_AVAILABLE } from "./Logs.ts"
+import type { PartitionLog } from "./PartitionLog.ts"
+import { RecordBatchBuilder } from "./RecordBatchBuilder.ts"
 import { type LocalAppend, ShardLogs } from "./ShardLogs.ts"
 
 const topic: TopicInfo = {
@@ -151,3 +155,59 @@ test("whether a partition is served is told without opening it", async () => {
   const none = { refusal: NOT_AVAILABLE, leaderEpoch: -1 }
   assert.deepEqual(await ask({ ...topic, id: "gone", engine: "none" }), [none, none, none, none])
 })
+
+for (const isJournaled of [false, true]) {
+  const what = isJournaled
+    ? "is in the entry of the batch itself"
+    : "is committed, too, where the engine commits by itself"
+  test(`a batch is acknowledged when what sessions want of it ${what}`, async () => {
+    const simulation = new Simulation(1)
+    const kept: TopicInfo = { ...topic, mode: "persistent", partitions: 1 }
+    const meta = [{ key: topicKey(kept), value: encodeTopic(kept), version: 1 }]
+    const engine = new NotingEngine()
+    const partition = new LatePartition()
+    engine.open = (_key, { events }) =>
+      Effect.sync(() => {
+        partition.events = events
+        return partition
+      })
+    Object.assign(engine, { isJournaled })
+    const { joined, shards } = joinTopics(simulation, { meta, engine })
+    const owner = shards.findIndex(({ topics }, index) => topics.ownerOf(kept, 0) === index)
+    const [shard, link] = [shards[owner], joined.all[owner]]
+    assert.ok(shard !== undefined && link !== undefined)
+    const queued = { tickets: new TicketStream(), ticket: 0 }
+    const append = Object.assign(
+      (log: PartitionLog, bytes: Uint8Array, start: number, end: number, records: number) => {
+        queued.ticket = queued.tickets.issue()
+        return log.appendUnsafe(bytes, start, end, records)
+      },
+      { queued }
+    )
+    const logs = new ShardLogs(link.port, link.turn, shard.topics, append, simulation.clock)
+    const builder = new RecordBatchBuilder()
+    builder.append(1, undefined, 0, 0, new Uint8Array(3), 0, 3)
+    const bytes = builder.bytes.slice(0, builder.finish())
+    const answers: Array<number> = []
+    const ask = (): void => {
+      const answer = Promise.resolve(logs.append(kept, 0, bytes, 0, bytes.length, 1))
+      void answer.then(({ refusal }) => answers.push(refusal))
+    }
+    ask()
+    await simulation.runAsync(10)
+    assert.deepEqual(answers, [])
+    partition.commit()
+    await simulation.runAsync(20)
+    assert.deepEqual(answers, isJournaled ? [0] : [])
+    queued.tickets.commit(1)
+    await simulation.runAsync(30)
+    assert.deepEqual(answers, [0])
+    // What sessions want of it is lost: whoever sent it is told, and sends it again.
+    ask()
+    partition.commit()
+    queued.tickets.setOutcome(2, FAILED)
+    queued.tickets.commit(2)
+    await simulation.runAsync(40)
+    assert.deepEqual(answers, [0, isJournaled ? 0 : FAILED])
+  })
+}

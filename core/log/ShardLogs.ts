@@ -1,6 +1,8 @@
 /**
  * {@link Logs} of one shard: what it owns is asked at once, what another owns by one question over the Link.
  */
+
+import type { TicketStream } from "../journal/Journal.ts"
 import { CHANNEL_PARTITION, type LinkPort } from "../link/LinkPort.ts"
 import type { ClockShape } from "../platform/Clock.ts"
 import type { TurnShape } from "../platform/Turn.ts"
@@ -45,7 +47,16 @@ const WATCH = 1
 const UNWATCH = 2
 
 /** Appends to a log that this shard owns and routes the records. */
-export type LocalAppend = (log: PartitionLog, bytes: Uint8Array, start: number, end: number, records: number) => number
+export interface LocalAppend {
+  (log: PartitionLog, bytes: Uint8Array, start: number, end: number, records: number): number
+  /** Where the journal keeps what sessions that are away want of the last batch; ticket 0 = they want nothing. Absent = nobody does. */
+  readonly queued?: QueuedBesides
+}
+
+export interface QueuedBesides {
+  readonly tickets: TicketStream
+  ticket: number
+}
 
 interface PartitionFacts {
   readonly topicId: string
@@ -373,8 +384,14 @@ export class ShardLogs implements LogsShape {
     const baseOffset = this.#append(log, bytes, start, end, recordCount)
     const { tickets, producedTimeMs } = log
     if (baseOffset < 0 || tickets === undefined) return appendResult(log, baseOffset, 0, producedTimeMs)
-    return whenCommitted(tickets, log.producedTicket, (outcome) =>
-      appendResult(log, baseOffset, outcome, producedTimeMs)
-    )
+    const { queued } = this.#append
+    const result = (outcome: number): AppendResult => appendResult(log, baseOffset, outcome, producedTimeMs)
+    // What is in the journal's own entry is committed with it; an engine that commits by itself says nothing of that entry.
+    if (queued === undefined || queued.ticket === 0 || log.isJournaled) {
+      return whenCommitted(tickets, log.producedTicket, result)
+    }
+    const kept = whenCommitted(queued.tickets, queued.ticket, (outcome) => outcome)
+    const stored = whenCommitted(tickets, log.producedTicket, (outcome) => outcome)
+    return Promise.all([stored, kept]).then((outcomes) => result(Math.min(...outcomes)))
   }
 }

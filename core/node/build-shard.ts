@@ -2,6 +2,7 @@
  * Builds one shard whose storage stands and whose journal has been replayed: what core adds (link, topics, router, queue log,
  * ingress), then the protocols. Its scope closes in the reverse order: clients are told while everything behind them still stands.
  */
+
 import { Context, Effect, Scope } from "effect"
 import { Access, allowAll } from "../access/Access.ts"
 import { StorageBudget, type StorageRoom } from "../budget/StorageBudget.ts"
@@ -23,6 +24,7 @@ import { LinkPort } from "../link/LinkPort.ts"
 import { Mailboxes } from "../link/Mailboxes.ts"
 import { Engines } from "../log/Engines.ts"
 import { Logs } from "../log/Logs.ts"
+import type { PartitionLog } from "../log/PartitionLog.ts"
 import { ReservedOffsets } from "../log/ReservedOffsets.ts"
 import { type LocalAppend, ShardLogs } from "../log/ShardLogs.ts"
 import { MetaStore, type MetaStoreShape } from "../meta/MetaStore.ts"
@@ -154,9 +156,12 @@ export function buildShard(
     const ownerOf = (tenant: number, name: string): number => resolutions.ownerOf(tenant, name)
     const retainedParts: RetainedOfShard = { port, retained, store, journal, ownerOf, clock }
     const removals = new RetainedRemovals(retainedParts)
-    const produced = new ProducedBatches(topics, router, resolutions, queueLog, clock)
-    const append: LocalAppend = (log, bytes, start, end, records) =>
-      produced.appendUnsafe(log, bytes, start, end, records)
+    const produced = new ProducedBatches(topics, router, resolutions, queueLog, journal, clock)
+    const append: LocalAppend = Object.assign(
+      (log: PartitionLog, bytes: Uint8Array, start: number, end: number, records: number) =>
+        produced.appendUnsafe(log, bytes, start, end, records),
+      { queued: produced.queued }
+    )
     const logs = new ShardLogs(port, turn, topics, append, clock)
     const connections = new Connections(port)
     const mailboxes = new Mailboxes(port, clock)

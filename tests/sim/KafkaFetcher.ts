@@ -135,6 +135,7 @@ export class KafkaFetcher {
           () => `fetch of ${wishes.length} partitions: ${answers.length} answers`
         )
         let size = 0
+        let isMoreThere = false
         for (const [index, answer] of answers.entries()) {
           const wish = wishes[index]
           if (wish === undefined || nameOf(wish) !== nameOf(answer))
@@ -144,12 +145,17 @@ export class KafkaFetcher {
           if (answer.error === 1)
             this.#positions.set(nameOf(wish), answer.logStartOffset < 0 ? 0 : answer.logStartOffset)
           else this.#answered(wish, answer, askedAt, floors[index] ?? 0)
+          isMoreThere ||= (this.#positions.get(nameOf(wish)) ?? 0) < answer.highWatermark
         }
         if (size <= SMALL_BYTES_MAX && isAlone) this.#checkWait(wishes, bounds, askedAt, askedMs)
-        // An answer that is not full enough comes only when the time is up.
+        // An answer that is not full enough comes only when the time is up; what is there and has no room in it counts, and no client can
+        // want more than it takes.
         const isEarly = world.nowMs - askedMs < bounds.waitMsMax && !world.isSettling
         world.check(
-          !isEarly || size >= bounds.sizeMin || answers.some((each) => each.error !== 0),
+          !isEarly ||
+            size >= Math.min(bounds.sizeMin, bounds.sizeMax) ||
+            isMoreThere ||
+            answers.some((each) => each.error !== 0),
           () => `fetch: ${size} bytes before the time was up`
         )
       }

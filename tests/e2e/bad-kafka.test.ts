@@ -28,7 +28,7 @@ const MALFORMED: ReadonlyArray<readonly [string, Buffer]> = [
   ["size 7, shorter than a header", hexBytes("00000007 0003 0004 000000")],
   ["an unknown API key", request(9_999, 0, Buffer.alloc(4))],
   ["a negative API key", request(-1, 0, Buffer.alloc(4))],
-  ["an API that is not offered yet", request(11, 2, Buffer.alloc(40))],
+  ["an API that is not offered yet: AddPartitionsToTxn", request(24, 2, Buffer.alloc(40))],
   ["an unsupported version of Metadata", request(API.metadata, 99, Buffer.alloc(8))],
   ["a negative version of Metadata", request(API.metadata, -1, Buffer.alloc(8))],
   ["a client identifier past the end", hexBytes("0000000a 0003 0004 00000001 7fff")],

@@ -250,7 +250,7 @@ test.skipIf(IS_EXTERNAL)(
         await admin.createTopics({ topics: [{ topic: "kept", numPartitions: 2, configEntries }] })
         await admin.createPartitions({ topicPartitions: [{ topic: "kept", count: 3 }] })
         for (let index = 0; index < 10; index++) {
-          await producer.send({ topic: "kept", messages: [{ value: String(index), partition: 2 }] })
+          await producer.send({ topic: "kept", messages: [{ key: `k${index}`, value: String(index), partition: 2 }] })
         }
         await admin.fetchTopicOffsets("kept")
         await admin.deleteTopicRecords({ topic: "kept", partitions: [{ partition: 2, offset: "7" }] })

@@ -3,11 +3,12 @@
  * begin with Test_ are run, all that need a broker among them. They expect port 1883, so a loopback address of their own passes on to
  * the broker's.
  */
-import { connect, createServer } from "node:net"
+
+import { spawn } from "node:child_process"
 import { mkdtempSync, rmSync } from "node:fs"
+import { connect, createServer } from "node:net"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
-import { spawn } from "node:child_process"
 
 const [program = ""] = process.argv.slice(2)
 const [host, port] = (process.env.MANIFOLD_MQTT ?? "").split(":")

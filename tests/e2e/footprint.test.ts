@@ -21,8 +21,8 @@ const READY_MS_MAX = { durable: 250, "in memory": 150 }
  * The storage thread and the database's pages are the difference. Most of it are pages of the executable's file, which the system
  * takes back when it needs room; what is the process's own is bounded by itself.
  */
-const IDLE_MIB_MAX = { durable: 74, "in memory": 64 }
-const IDLE_OWN_MIB_MAX = { durable: 25, "in memory": 19 }
+const IDLE_MIB_MAX = { durable: 76, "in memory": 64 }
+const IDLE_OWN_MIB_MAX = { durable: 27, "in memory": 20 }
 const CONNECTION_KIB_MAX = 3.5
 const CONNECTIONS = 5_000
 const STARTS = 20

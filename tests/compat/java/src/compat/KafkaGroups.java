@@ -26,6 +26,7 @@ import org.apache.kafka.clients.consumer.ConsumerRebalanceListener;
 import org.apache.kafka.clients.consumer.KafkaConsumer;
 import org.apache.kafka.clients.consumer.OffsetAndMetadata;
 import org.apache.kafka.common.TopicPartition;
+import org.apache.kafka.common.errors.RebalanceInProgressException;
 
 /** The consumer for Java in groups of the classic protocol, and what the administrator sees and does of them. */
 final class KafkaGroups {
@@ -64,7 +65,11 @@ final class KafkaGroups {
                 });
                 while (isOn.get()) {
                     for (var record : consumer.poll(Duration.ofMillis(100))) seen.add(record.partition() + "/" + record.offset());
-                    consumer.commitSync();
+                    try {
+                        consumer.commitSync();
+                    } catch (RebalanceInProgressException inProgress) {
+                        // Of the cooperative protocol: what was read is committed when the next poll has ended it.
+                    }
                 }
             } catch (Throwable thrown) {
                 failure = thrown;

@@ -75,6 +75,6 @@ export {
   levelsCover,
   levelsOverlap
 } from "./topics/filter-relations.ts"
-export type { TopicInfo, TopicOrigin } from "./topics/TopicInfo.ts"
+export { boundFromOf, type TopicInfo, type TopicOrigin } from "./topics/TopicInfo.ts"
 export { TopicError, Topics, type TopicsShape } from "./topics/Topics.ts"
 export { settingsOf, type TopicConfigs, type TopicSettings } from "./topics/topic-settings.ts"

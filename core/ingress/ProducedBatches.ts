@@ -20,6 +20,7 @@ export class ProducedBatches {
   unqueuedCount = 0
   /** Batches stored whose records could not be read for delivery. */
   unreadableCount = 0
+  readonly #topics: Pick<ShardTopics, "findById">
   readonly #router: ShardRouter
   readonly #resolutions: Resolutions
   readonly #cursor = new RecordCursor()
@@ -35,6 +36,7 @@ export class ProducedBatches {
     queueLog: QueueAppender,
     clock: ClockShape
   ) {
+    this.#topics = topics
     this.#queueLog = queueLog
     this.#router = router
     this.#resolutions = resolutions
@@ -59,12 +61,14 @@ export class ProducedBatches {
   #route(log: PartitionLog, baseOffset: number): void {
     const cursor = this.#cursor
     const message = this.#message
+    // The log may have been opened before the topic was bound as it is now.
+    const topic = this.#topics.findById(log.topic.id) ?? log.topic
     while (cursor.next()) {
       fillFromRecord(message, cursor, false)
-      message.tenant = log.topic.tenant
+      message.tenant = topic.tenant
       // A producer's timestamp may lie anywhere; what travels on is a time that can be written as one.
       if (!(message.timestamp >= 0)) message.timestamp = this.#clock.nowMs()
-      if (!this.#names.name(log.topic, cursor, message)) {
+      if (!this.#names.name(topic, cursor, message)) {
         this.unnamedCount += 1
         continue
       }

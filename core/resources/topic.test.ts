@@ -41,7 +41,7 @@ function make(fault?: TopicError["reason"]) {
     return fault === undefined ? Effect.succeed(info(String(given[1]))) : Effect.fail(failing)
   }
   const moves = { move: moved, cancel: moved, all: () => Effect.succeed([]) }
-  return { directory, asked, resource: topicResource(topics, moves) }
+  return { directory, asked, resource: topicResource(topics, moves, { bind: moved }) }
 }
 
 const run = <A>(effect: Effect.Effect<A, ResourceError> | undefined): Promise<A> =>

@@ -2,6 +2,7 @@
 import { Effect } from "effect"
 import * as v from "valibot"
 import type { NewTopic } from "../topics/AgreedTopics.ts"
+import type { TopicBindingsShape } from "../topics/TopicBindings.ts"
 import type { TopicError } from "../topics/TopicError.ts"
 import { DEFAULT_RETENTION, type TopicInfo } from "../topics/TopicInfo.ts"
 import type { TopicMovesShape } from "../topics/TopicMoves.ts"
@@ -63,6 +64,10 @@ const input = v.strictObject({
   filter: v.pipe(v.optional(v.string()), v.description("binds the MQTT topic names that match this topic filter to it"))
 })
 
+const bindInput = v.strictObject({
+  filter: v.pipe(v.string(), v.description("the MQTT topic names that match this topic filter, and no others, are its"))
+})
+
 const moveInput = v.strictObject({
   engine: v.pipe(v.optional(v.string()), v.description("where its partitions are to be kept; else where they are")),
   mode: v.pipe(v.optional(mode), v.description("what an acknowledgement is to promise; else what it does")),
@@ -83,6 +88,7 @@ const REFUSALS = {
   "filter-conflict": ["conflict", "topic-filter-conflict"],
   "engine-missing": ["invalid", "engine-not-available"],
   "mode-missing": ["invalid", "mode-not-available"],
+  busy: ["unavailable", "topic-busy"],
   moving: ["conflict", "topic-moving"],
   "not-moving": ["conflict", "topic-not-moving"],
   "move-refused": ["refused", "topic-move-refused"],
@@ -92,7 +98,7 @@ const REFUSALS = {
 type TopicsOfShard = Pick<TopicsShape, "find" | "page" | "create" | "delete">
 
 /** `topics`: those of any shard, for each knows all. */
-export function topicResource(topics: TopicsOfShard, moves: TopicMovesShape): Resource {
+export function topicResource(topics: TopicsOfShard, moves: TopicMovesShape, bindings: TopicBindingsShape): Resource {
   return {
     name: "topic",
     plural: "topics",
@@ -121,6 +127,21 @@ export function topicResource(topics: TopicsOfShard, moves: TopicMovesShape): Re
         input,
         run: (_id, given) =>
           topics.create(TENANT, newTopic(v.parse(input, given))).pipe(Effect.map(itemOf), Effect.mapError(refusalOf))
+      },
+      {
+        name: "bind",
+        description: "Makes a topic the home of other topic names, while messages are published on them",
+        input: bindInput,
+        run: (id, given) =>
+          bindings
+            .bind(TENANT, id, v.parse(bindInput, given).filter)
+            .pipe(Effect.map(itemOf), Effect.mapError(refusalOf))
+      },
+      {
+        name: "unbind",
+        description: "Takes its topic filter off a topic: it is the home of its own name, where that is a plain one",
+        input: v.strictObject({}),
+        run: (id) => bindings.bind(TENANT, id, undefined).pipe(Effect.map(itemOf), Effect.mapError(refusalOf))
       },
       {
         name: "move",

@@ -16,6 +16,7 @@ import type { MetaEntry, MetaStoreError, MetaStoreShape, MetaTransaction } from 
 import type { ClockShape } from "../platform/Clock.ts"
 import { type RandomShape, randomUuid } from "../platform/Random.ts"
 import { checkTopicFilter, parseShared } from "../router/topic-filter.ts"
+import { type AgreedBindingsParts, agreeBinding, conflict, guardKey, type NewBinding } from "./agreed-bindings.ts"
 import { agreeMove, leaveMove, noteMove } from "./agreed-moves.ts"
 import { isKafkaTopicName } from "./default-binding.ts"
 import { TopicError } from "./TopicError.ts"
@@ -52,8 +53,7 @@ export interface AgreedTopicsOptions {
   /** Whether what the meta store has outlives the process. */
   readonly isKept?: boolean
   readonly forName: (name: string) => TopicDefault
-  /** A known topic whose filter shares names with this one at the same rank. */
-  readonly conflicting: (tenant: number, filter: string) => TopicInfo | undefined
+  readonly conflicting: AgreedBindingsParts["conflicting"]
 }
 
 export class AgreedTopics {
@@ -97,6 +97,11 @@ export class AgreedTopics {
         error.reason === "exists" ? this.#get(tenant, name).pipe(Effect.map(decodeEntry)) : Effect.fail(error)
       )
     )
+  }
+
+  /** See {@link agreeBinding}. */
+  bind(topic: TopicInfo, binding: NewBinding): Effect.Effect<TopicInfo, TopicError> {
+    return agreeBinding(this.#options, topic, binding)
   }
 
   /** Takes the topic out and notes it among those to be forgotten; fails with "not-found" where there is none of this name. */
@@ -190,7 +195,7 @@ export class AgreedTopics {
     if (!isKafkaTopicName(name)) {
       return fault("invalid-name", "not a valid topic name: 1 to 249 of A-Z a-z 0-9 . _ -, and neither . nor ..")
     }
-    if (filter !== undefined && (checkTopicFilter(filter) !== 0 || parseShared(filter) !== undefined)) {
+    if (filter !== undefined && !isBindable(filter)) {
       return fault("invalid-filter", "not a valid topic filter: + stands for one level, # for all at the end")
     }
     const { engine, mode } = { ...this.#options.forName(name), ...defined(wanted) }
@@ -213,18 +218,15 @@ export class AgreedTopics {
 
   /** As {@link AgreedTopics.#put}, while nobody else binds a filter. */
   #bind(info: TopicInfo, filter: string, attempts: number): Effect.Effect<TopicInfo, TopicError> {
-    const guard = `bindings/${info.tenant}`
+    const guard = guardKey(info.tenant)
     const key = topicKey(info)
     return Effect.gen({ self: this }, function* () {
       const { meta, conflicting } = this.#options
       const failed = failure(info.name)
       const version = (yield* meta.get(guard).pipe(Effect.mapError(failed)))?.version ?? 0
       // All that was bound until then has been told of.
-      const rival = conflicting(info.tenant, filter)
-      if (rival !== undefined) {
-        const message = `filter "${filter}" has names in common with "${rival.filter}" of topic "${rival.name}", which has the same rank`
-        return yield* new TopicError({ topic: info.name, reason: "filter-conflict", message })
-      }
+      const rival = conflicting(info.tenant, filter, info.id)
+      if (rival !== undefined) return yield* conflict(info.name, filter, rival)
       const isDone = yield* this.#transact(info.name, {
         compare: [
           { key, version: 0 },
@@ -256,6 +258,11 @@ export class AgreedTopics {
       Effect.mapError(failure(name))
     )
   }
+}
+
+/** Whether a topic may be bound to it. */
+export function isBindable(filter: string): boolean {
+  return checkTopicFilter(filter) === 0 && parseShared(filter) === undefined
 }
 
 function defined({ partitions, engine, mode }: Omit<NewTopic, "name" | "filter">): Partial<NewTopic> {

@@ -18,7 +18,6 @@ import type { PartitionLog } from "../log/PartitionLog.ts"
 import type { MetaChange, MetaStoreError, MetaStoreShape } from "../meta/MetaStore.ts"
 import type { ClockShape } from "../platform/Clock.ts"
 import { type RandomShape, randomUuid } from "../platform/Random.ts"
-import { SLOT_NAME, SLOT_TOPIC, slotOf } from "../shard/slots.ts"
 import { AgreedTopics, type NewTopic } from "./AgreedTopics.ts"
 import { ClosedTopics } from "./ClosedTopics.ts"
 import { topicOfName } from "./default-binding.ts"
@@ -26,6 +25,7 @@ import { type LogCounts, OpenPartitions, type OpenPartitionsOptions } from "./Op
 import { PublishedTopics, type PublishedTopicsLimits } from "./PublishedTopics.ts"
 import { Removals } from "./Removals.ts"
 import { retentionLimits } from "./retention-limits.ts"
+import { TopicBindings } from "./TopicBindings.ts"
 import { TopicCoordinator } from "./TopicCoordinator.ts"
 import { TopicDirectory } from "./TopicDirectory.ts"
 import type { TopicError } from "./TopicError.ts"
@@ -33,8 +33,9 @@ import { logIdOf, type TopicInfo } from "./TopicInfo.ts"
 import type { MoveGate } from "./TopicMover.ts"
 import { TopicMoves } from "./TopicMoves.ts"
 import { TopicNews } from "./TopicNews.ts"
+import { TopicOwners } from "./TopicOwners.ts"
 import type { TopicDefaults, TopicsListener, TopicsShape } from "./Topics.ts"
-import { decodeTopic, META_PREFIX, REMOVED_PREFIX } from "./topic-codec.ts"
+import { decodeTopic, META_PREFIX, REMOVED_PREFIX, topicOfKey } from "./topic-codec.ts"
 
 /** Topics that were removed and are remembered. */
 const REMOVED_MAX = 1_000
@@ -57,6 +58,7 @@ export class ShardTopics implements TopicsShape {
   readonly directory = new TopicDirectory()
   readonly published: PublishedTopics
   readonly moves: TopicMoves
+  readonly bindings: TopicBindings
   /** Rises with every change that can move the home of names other than the one it names. */
   version = 0
   readonly #options: ShardTopicsOptions
@@ -65,6 +67,7 @@ export class ShardTopics implements TopicsShape {
   readonly #coordinator: TopicCoordinator
   readonly #removals: Removals
   readonly #news: TopicNews
+  readonly #owners: TopicOwners
   readonly #listeners: Array<TopicsListener> = []
   readonly #openedListeners: Array<() => void> = []
   /** Ids of topics that were removed lately, in their order: answers about them may be on their way. */
@@ -72,8 +75,8 @@ export class ShardTopics implements TopicsShape {
 
   constructor(options: ShardTopicsOptions) {
     this.#options = options
-    const isOwned = (info: TopicInfo, partition: number): boolean =>
-      this.ownerOf(info, partition) === options.port.shard
+    const { shard } = options.port
+    const isOwned = (info: TopicInfo, partition: number): boolean => this.ownerOf(info, partition) === shard
     this.#open = new OpenPartitions({
       ...options,
       isOwned,
@@ -90,12 +93,12 @@ export class ShardTopics implements TopicsShape {
       isClosed: (info, partition) => isOwned(info, partition) && this.isClosed(info, partition),
       limitsOf: (info) => this.#limits(info)
     })
-    const coordinatorOf = (tenant: number, name: string): number => this.#owner(slotOf(tenant, SLOT_TOPIC, name, 0))
+    this.#owners = new TopicOwners(options.slotOwners)
     const agreed = new AgreedTopics({
       ...options,
       isKept: options.synced !== undefined,
       forName: (name) => options.defaults.forName(name),
-      conflicting: (tenant, filter) => this.directory.conflicting(tenant, filter)
+      conflicting: (tenant, filter, exceptId) => this.directory.conflicting(tenant, filter, exceptId)
     })
     this.moves = new TopicMoves({
       ...options,
@@ -105,13 +108,23 @@ export class ShardTopics implements TopicsShape {
       switchTo: (info) => this.#add(info, true),
       ask: (request) => this.#coordinator.ask(request)
     })
+    this.bindings = new TopicBindings({
+      ...options,
+      agreed,
+      isOwned,
+      open: this.#open,
+      findById: (id) => this.findById(id),
+      isRemoved: (id) => this.#removed.has(id),
+      ask: (request) => this.#coordinator.ask(request)
+    })
     this.#coordinator = new TopicCoordinator({
       port: options.port,
       agreed,
       mover: this.moves.mover,
+      bindings: this.bindings,
       autoCreate: options.defaults.autoCreate,
       admit: () => this.published.admit(),
-      coordinatorOf,
+      coordinatorOf: (tenant, name) => this.#owners.coordinatorOf(tenant, name),
       find: (tenant, name) => this.find(tenant, name),
       add: (info) => this.#learn(info),
       remove: (id) => this.#remove(id),
@@ -121,7 +134,7 @@ export class ShardTopics implements TopicsShape {
       port: options.port,
       open: this.#open,
       agreed,
-      isCoordinated: ({ tenant, name }) => coordinatorOf(tenant, name) === options.port.shard
+      isCoordinated: ({ tenant, name }) => this.#owners.coordinatorOf(tenant, name) === shard
     })
     this.published = new PublishedTopics(options.published, options.port.shards, options.clock)
     this.#news = new TopicNews(options.port, {
@@ -172,14 +185,12 @@ export class ShardTopics implements TopicsShape {
 
   /** The shard that owns a partition. */
   ownerOf(topic: TopicInfo, partition: number): number {
-    return this.#owner(slotOf(topic.tenant, SLOT_TOPIC, topic.name, partition))
+    return this.#owners.ownerOf(topic, partition)
   }
 
   /** The shard that sequences a topic name that has no home; for a plain name, where its default topic would live. */
   ownerOfName(tenant: number, name: string): number {
-    const topic = topicOfName(name)
-    if (topic !== undefined) return this.#owner(slotOf(tenant, SLOT_TOPIC, topic, 0))
-    return this.#owner(slotOf(tenant, SLOT_NAME, name))
+    return this.#owners.ownerOfName(tenant, name)
   }
 
   /** Whether a PUBLISH on this name may create its home. */
@@ -210,7 +221,6 @@ export class ShardTopics implements TopicsShape {
     return this.#open.isClosed(topic, partition)
   }
 
-  /** Calls `done` when a log that is being opened is there, or will not be: at once where none is. */
   whenSettled(topic: TopicInfo, partition: number, done: () => void): void {
     this.#open.whenSettled(topic, partition, done)
   }
@@ -243,8 +253,7 @@ export class ShardTopics implements TopicsShape {
     const topicName = topicOfName(name)
     if (topicName === undefined || this.find(tenant, topicName) !== undefined) return undefined
     // A Kafka client's creation is under way: two topics of one name would cost the records of one.
-    if (this.#coordinator.isCreating(tenant, topicName)) return undefined
-    if (!this.published.admit()) return undefined
+    if (this.#coordinator.isCreating(tenant, topicName) || !this.published.admit()) return undefined
     const id = randomUuid(this.#options.random)
     const made = { partitions: 1, engine: "memory", mode: "memory" } as const
     const info: TopicInfo = { tenant, name: topicName, id, ...made, origin: "publish" }
@@ -285,11 +294,10 @@ export class ShardTopics implements TopicsShape {
   }
 
   #evict(evicted: ReadonlyArray<TopicInfo>): void {
-    const first = evicted[0]
+    const [first] = evicted
     if (first === undefined) return
-    this.#options.log(
-      `${evicted.length} topic(s) made by PUBLISH evicted, "${first.name}" among them: their bounds are reached`
-    )
+    const which = `${evicted.length} topic(s) made by PUBLISH evicted, "${first.name}" among them`
+    this.#options.log(`${which}: their bounds are reached`)
     for (const old of evicted) this.#removeOwn(old)
   }
 
@@ -300,8 +308,9 @@ export class ShardTopics implements TopicsShape {
 
   ensure(tenant: number, name: string): Effect.Effect<TopicInfo, TopicError> {
     const known = this.find(tenant, name)
-    if (known !== undefined) return Effect.succeed(known)
-    return this.#coordinator.ask({ verb: "ensure", tenant, topic: { name } })
+    return known !== undefined
+      ? Effect.succeed(known)
+      : this.#coordinator.ask({ verb: "ensure", tenant, topic: { name } })
   }
 
   create(tenant: number, topic: NewTopic): Effect.Effect<TopicInfo, TopicError> {
@@ -314,23 +323,19 @@ export class ShardTopics implements TopicsShape {
 
   /** Takes over what the meta store says. */
   metaChanged(change: MetaChange): void {
-    if (change.value === undefined) {
-      const [, tenant = "", ...rest] = change.key.split("/")
-      const topic = this.find(Number(tenant), rest.join("/"))
-      if (topic !== undefined) this.#remove(topic.id)
-    } else this.#add(decodeTopic(change.key, change.value), true)
+    if (change.value !== undefined) this.#add(decodeTopic(change.key, change.value), true)
+    else {
+      const { tenant, name } = topicOfKey(change.key)
+      this.#remove(this.find(tenant, name)?.id ?? "")
+    }
   }
 
   /** Closes every partition; for the end of the shard. */
   closeAll(): Effect.Effect<void> {
-    return Effect.suspend(() => {
-      this.moves.close()
-      return this.#open.closeAll()
-    })
-  }
-
-  #owner(slot: number): number {
-    return this.#options.slotOwners[slot] ?? 0
+    return Effect.andThen(
+      Effect.sync(() => this.moves.close()),
+      this.#open.closeAll()
+    )
   }
 
   /** Makes a topic known here first, then elsewhere; undefined where its engine refuses at once. */
@@ -347,8 +352,7 @@ export class ShardTopics implements TopicsShape {
 
   /** Takes over what an answer says, which may be late: it brings no topic back, and takes no other one's place. */
   #learn(info: TopicInfo): void {
-    const known = this.find(info.tenant, info.name)
-    if (known === undefined && !this.#removed.has(info.id)) this.#add(info, true)
+    if (this.find(info.tenant, info.name) === undefined && !this.#removed.has(info.id)) this.#add(info, true)
   }
 
   /** `isAgreed`: the meta store has it, so that it comes back under its id; one that a PUBLISH made in memory comes back as another. */
@@ -366,6 +370,10 @@ export class ShardTopics implements TopicsShape {
 
   /** Takes over how a topic is kept now. */
   #moved(before: TopicInfo, info: TopicInfo): void {
+    if (before.filter !== info.filter) {
+      this.directory.rebind(info)
+      this.#changed(info, true)
+    }
     if (logIdOf(before) === logIdOf(info) && before.mode === info.mode) return
     this.directory.replace(info)
     this.moves.own.switched(info)
@@ -385,9 +393,11 @@ export class ShardTopics implements TopicsShape {
     this.#changed(info)
   }
 
-  #changed(info: TopicInfo): void {
-    const name = info.filter === undefined ? this.directory.ownName(info) : undefined
-    if (info.filter !== undefined) this.version += 1
-    for (const listener of this.#listeners) listener(info.filter === undefined ? (name ?? "") : undefined)
+  /** Names have another home than before: its own one, or where it is bound or was, any. */
+  #changed(info: TopicInfo, isBinding = info.filter !== undefined): void {
+    if (isBinding) this.version += 1
+    const name = isBinding ? undefined : (this.directory.ownName(info) ?? "")
+    for (const listener of this.#listeners) listener(name)
+    this.bindings.changed()
   }
 }

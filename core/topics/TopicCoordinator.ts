@@ -6,8 +6,9 @@
  */
 import { Effect } from "effect"
 import type { LinkPort } from "../link/LinkPort.ts"
-import { type AgreedTopics, missing, type NewTopic, taken } from "./AgreedTopics.ts"
+import { type AgreedTopics, isBindable, missing, type NewTopic, taken } from "./AgreedTopics.ts"
 import { isKafkaTopicName } from "./default-binding.ts"
+import { namesOf, type TopicBindings } from "./TopicBindings.ts"
 import { TopicError } from "./TopicError.ts"
 import type { TopicInfo, TopicOrigin } from "./TopicInfo.ts"
 import type { TopicMover } from "./TopicMover.ts"
@@ -15,7 +16,7 @@ import type { TopicMover } from "./TopicMover.ts"
 /** What one shard asks a topic's coordinator for, and what it gets. */
 export interface TopicRequest {
   /** "publish" ensures it because a message came on its name. */
-  readonly verb: "ensure" | "publish" | "create" | "delete" | "move" | "cancel-move"
+  readonly verb: "ensure" | "publish" | "create" | "delete" | "move" | "cancel-move" | "bind"
   readonly tenant: number
   readonly topic: NewTopic
   /** Of a move; else as it is. */
@@ -37,6 +38,7 @@ export interface TopicCoordinatorParts {
   readonly port: LinkPort
   readonly agreed: AgreedTopics
   readonly mover: TopicMover
+  readonly bindings: TopicBindings
   /** Whether a topic may be created because a Kafka client asks for it. */
   readonly autoCreate: boolean
   /** Whether messages may cause one more creation now; takes one from the rate. */
@@ -107,9 +109,18 @@ export class TopicCoordinator {
         const rate = bytesPerSecond === undefined ? {} : { bytesPerSecond }
         return this.#parts.mover.begin(known, { ...(engine && { engine }), ...(mode && { mode }), ...rate })
       }
+      const { bindings } = this.#parts
+      if (verb === "bind")
+        return known === undefined ? Effect.fail(missing(name)) : bindings.rebind(known, topic.filter)
       if (verb === "create") {
         if (known !== undefined) return Effect.fail(taken(name))
-        return this.#create(tenant, name, agreed.create(tenant, topic, "admin"))
+        const created = this.#create(tenant, name, agreed.create(tenant, topic, "admin"))
+        if (topic.filter === undefined || !isBindable(topic.filter)) return created
+        return bindings.during(
+          () => ({ tenant, filters: namesOf(topic) }),
+          created,
+          () => ({ isGone: false })
+        )
       }
       if (known !== undefined) return Effect.succeed(known)
       if (verb === "publish") return this.#ensureForPublish(tenant, name)
@@ -173,7 +184,16 @@ export class TopicCoordinator {
 
   #delete(tenant: number, name: string, known: TopicInfo | undefined): Effect.Effect<TopicInfo, TopicError> {
     const { agreed, find, remove, removeOwn, mover } = this.#parts
-    const removed = Effect.tap(agreed.remove(tenant, name), (info) => Effect.sync(() => remove(info.id)))
+    const forgotten = Effect.tap(agreed.remove(tenant, name), (info) => Effect.sync(() => remove(info.id)))
+    const isBound = known?.filter !== undefined
+    const names = { tenant, filters: known === undefined ? [] : namesOf(known) }
+    const removed = isBound
+      ? this.#parts.bindings.during(
+          () => names,
+          forgotten,
+          () => ({ isGone: true })
+        )
+      : forgotten
     return (known === undefined ? removed : mover.without(known, removed)).pipe(
       Effect.catch((error) => {
         if (error.reason !== "not-found") return Effect.fail(error)

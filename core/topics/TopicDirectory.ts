@@ -154,10 +154,10 @@ export class TopicDirectory {
     return /[+#]/.test(topic.filter) ? undefined : topic.filter
   }
 
-  /** An existing topic whose filter overlaps `filter` with equal rank, so that a name would have two homes. */
-  conflicting(tenant: number, filter: string): TopicInfo | undefined {
+  /** An existing topic, but the one of this id, whose filter overlaps `filter` with equal rank, so that a name would have two homes. */
+  conflicting(tenant: number, filter: string, exceptId = ""): TopicInfo | undefined {
     for (const topic of this.#tenants.get(tenant)?.bound ?? []) {
-      if (topic.filter === undefined) continue
+      if (topic.filter === undefined || topic.id === exceptId) continue
       if (compareRank(topic.filter, filter) === 0 && filtersOverlap(topic.filter, filter)) return topic
     }
     return undefined
@@ -203,6 +203,12 @@ export class TopicDirectory {
     this.add(topic)
     for (const watcher of watchers) this.#watchers.add(watcher)
     this.removals = removals
+  }
+
+  /** A topic is the home of other names than before; who watches for homes is told. */
+  rebind(topic: TopicInfo): void {
+    this.remove(topic.id)
+    this.add(topic)
   }
 
   /** Takes a topic out; undefined where it was not there. */

@@ -16,6 +16,8 @@ export class TopicError extends Schema.TaggedError<TopicError>()("TopicError", {
     "filter-conflict",
     "engine-missing",
     "mode-missing",
+    /** What is published on the names of its binding does not come to its end. */
+    "busy",
     /** A move of it is under way. */
     "moving",
     "not-moving",

@@ -37,6 +37,8 @@ export interface TopicInfo {
   readonly configs?: TopicConfigs
   /** The topic filter of an explicit binding; undefined = the default binding of its name, if that has one. */
   readonly filter?: string
+  /** The offset in each partition from which on that binding holds, since it was changed; absent, and of later partitions = from the beginning. */
+  readonly boundFrom?: ReadonlyArray<number>
 }
 
 /** What a created topic is where nobody says otherwise. */
@@ -46,6 +48,11 @@ export interface TopicDefault {
   readonly mode: Mode
   readonly retention?: Retention
   readonly compression?: Compression
+}
+
+/** The first offset of a partition that the topic's binding, as it is now, was there for. */
+export function boundFromOf({ boundFrom }: Pick<TopicInfo, "boundFrom">, partition: number): number {
+  return boundFrom?.[partition] ?? 0
 }
 
 /** What the topic's partitions are called where they are stored. */

@@ -63,6 +63,12 @@ export function decodeMove(value: Uint8Array): AgreedMove {
   return JSON.parse(decoder.decode(value)) as AgreedMove
 }
 
+/** What {@link topicKey} was made of. */
+export function topicOfKey(key: string): { readonly tenant: number; readonly name: string } {
+  const slash = key.indexOf("/", META_PREFIX.length)
+  return { tenant: Number(key.slice(META_PREFIX.length, slash)), name: key.slice(slash + 1) }
+}
+
 /** The value of {@link topicKey}: without what the key says. */
 export function encodeTopic(topic: TopicInfo): Uint8Array {
   const { tenant: _tenant, name: _name, id, ...kind } = topic
@@ -84,14 +90,14 @@ export function encodeRemoved(topic: TopicInfo): Uint8Array {
 /** What stands under a topic's key, or under that of a removed one. */
 export function decodeTopic(key: string, value: Uint8Array): TopicInfo {
   if (value[0] !== FORM) return JSON.parse(decoder.decode(value)) as TopicInfo
-  const slash = key.indexOf("/", META_PREFIX.length)
-  const tenant = Number(key.slice(META_PREFIX.length, slash))
-  const name = ownText(key.slice(slash + 1))
+  const { tenant, name: keyed } = topicOfKey(key)
+  const name = ownText(keyed)
   const id = uuidAt(value, 1)
   const kind = kindOf(value)
-  const { partitions, engine, mode, origin, retention, compression, configs, filter, logId } = kind
+  const { partitions, engine, mode, origin, retention, compression, configs, filter, boundFrom, logId } = kind
   // Objects of one shape and without room to grow: the usual ones.
-  const isUsual = retention !== undefined && configs === undefined && filter === undefined && logId === undefined
+  const isBound = filter !== undefined || boundFrom !== undefined
+  const isUsual = retention !== undefined && configs === undefined && !isBound && logId === undefined
   if (!isUsual) return { tenant, name, id, ...kind }
   if (compression === undefined) return { tenant, name, id, partitions, engine, mode, origin, retention }
   return { tenant, name, id, partitions, engine, mode, origin, retention, compression }

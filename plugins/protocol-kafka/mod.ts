@@ -43,6 +43,7 @@ const TOPIC_ERRORS: Readonly<Record<TopicError["reason"], number>> = {
   "filter-conflict": ErrorCode.INVALID_CONFIG,
   "engine-missing": ErrorCode.INVALID_CONFIG,
   "mode-missing": ErrorCode.INVALID_CONFIG,
+  busy: ErrorCode.REQUEST_TIMED_OUT,
   moving: ErrorCode.INVALID_REQUEST,
   "not-moving": ErrorCode.INVALID_REQUEST,
   "move-refused": ErrorCode.INVALID_REQUEST,

@@ -9,10 +9,11 @@
  *  - Nothing is read while there is no room at all, and none is dropped for want of room. Few messages are read ahead of their turn, so that a
  *    small window does not read a batch again for each of them; they count against what sessions may keep, and are forgotten with the connection.
  *  - It is where the last message that left says, not where it has read to.
- *  - A topic that came to be since is read from its beginning, also where this shard hears of it later than of its first messages.
+ *  - A topic that came to be since is read from its beginning, one that was bound since from there, whenever this shard hears of its messages.
  *  - At the end of a log it reads again when the router has told of a message that matches, not at each append: {@link LogTail}.
  */
 import {
+  boundFromOf,
   type Delivery,
   type HistoryRead,
   type Message,
@@ -149,13 +150,13 @@ export class Replay implements Subscriber {
     return PARTITIONS_MAX - others - this.#partitions
   }
 
-  /** A topic came to be since: all that it has is new. */
+  /** A topic came to be since, or to be the home of these names: all that it has from there on is new. */
   #came(topic: TopicInfo): void {
     this.#forgetGone()
     let room = this.#room
     for (let partition = 0; partition < topic.partitions; partition++) {
       if (this.#cursors.has(keyOf(topic, partition))) continue
-      if (room > 0) this.#add({ topic, partition, offset: 0, incarnation: undefined })
+      if (room > 0) this.#add({ topic, partition, offset: boundFromOf(topic, partition), incarnation: undefined })
       else this.#session.broker.counts.replayLeftOut += 1
       room -= 1
     }
@@ -223,7 +224,7 @@ export class Replay implements Subscriber {
     // Where there is no room for one more its messages come as they are published.
     if (this.#room <= 0) this.#send(message)
     else {
-      const offset = this.#newTopics.isLooking ? 0 : message.offset
+      const offset = this.#newTopics.isLooking ? boundFromOf(topic, message.partition) : message.offset
       this.#add({ topic, partition: message.partition, offset, incarnation: undefined })
       this.#session.replayMoved()
       this.go()
@@ -371,7 +372,7 @@ export class Replay implements Subscriber {
       this.#remove(cursor)
       return
     }
-    const isNew = cursor.next === 0 && cursor.incarnation === undefined
+    const isNew = cursor.incarnation === undefined
     const timer = clock.after(isNew ? RETRY_NEW_MS : RETRY_MS, () => this.#again(cursor))
     cursor.stopWaiting = () => timer.cancel()
   }

@@ -183,7 +183,6 @@ export class ShardTopics implements TopicsShape {
     this.#openedListeners.push(listener)
   }
 
-  /** The shard that owns a partition. */
   ownerOf(topic: TopicInfo, partition: number): number {
     return this.#owners.ownerOf(topic, partition)
   }
@@ -225,7 +224,6 @@ export class ShardTopics implements TopicsShape {
     this.#open.whenSettled(topic, partition, done)
   }
 
-  /** All open logs. */
   logs(): Iterable<PartitionLog> {
     return this.#open.logs()
   }
@@ -321,7 +319,6 @@ export class ShardTopics implements TopicsShape {
     return this.#coordinator.ask({ verb: "delete", tenant, topic: { name } }).pipe(Effect.asVoid)
   }
 
-  /** Takes over what the meta store says. */
   metaChanged(change: MetaChange): void {
     if (change.value !== undefined) this.#add(decodeTopic(change.key, change.value), true)
     else {

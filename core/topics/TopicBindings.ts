@@ -185,6 +185,8 @@ export class TopicBindings implements TopicBindingsShape {
   /** Where the partitions end that this shard owns, those that can be opened. */
   async #ends(topic: TopicInfo): Promise<Ends> {
     const { open, isOwned } = this.#parts
+    // It may have been created a moment ago, through another shard.
+    await this.#known({ id: topic.id, isGone: false, ...(topic.filter === undefined ? {} : { filter: topic.filter }) })
     const ends: Array<readonly [number, number]> = []
     for (let partition = 0; partition < topic.partitions; partition++) {
       if (!isOwned(topic, partition)) continue

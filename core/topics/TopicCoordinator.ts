@@ -113,8 +113,13 @@ export class TopicCoordinator {
       if (verb === "bind")
         return known === undefined ? Effect.fail(missing(name)) : bindings.rebind(known, topic.filter)
       if (verb === "create") {
+        // Asked again when its turn has come: a message may have made one meanwhile.
+        const created = Effect.suspend(() =>
+          find(tenant, name) === undefined
+            ? this.#create(tenant, name, agreed.create(tenant, topic, "admin"))
+            : Effect.fail(taken(name))
+        )
         if (known !== undefined) return Effect.fail(taken(name))
-        const created = this.#create(tenant, name, agreed.create(tenant, topic, "admin"))
         if (topic.filter === undefined || !isBindable(topic.filter)) return created
         return bindings.during(
           () => ({ tenant, filters: namesOf(topic) }),

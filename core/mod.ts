@@ -75,6 +75,7 @@ export {
   levelsCover,
   levelsOverlap
 } from "./topics/filter-relations.ts"
-export { boundFromOf, type TopicInfo, type TopicOrigin } from "./topics/TopicInfo.ts"
+export { homeFrom } from "./topics/former-bindings.ts"
+export type { TopicInfo, TopicOrigin } from "./topics/TopicInfo.ts"
 export { TopicError, Topics, type TopicsShape } from "./topics/Topics.ts"
 export { settingsOf, type TopicConfigs, type TopicSettings } from "./topics/topic-settings.ts"

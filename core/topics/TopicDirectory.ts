@@ -9,6 +9,7 @@ import { FilterIndex } from "../router/FilterIndex.ts"
 import { hasWildcard, literalPrefix, matches } from "../router/topic-filter.ts"
 import { nameOfTopic, topicOfName } from "./default-binding.ts"
 import { compareRank, filtersOverlap } from "./filter-relations.ts"
+import { wasHomeOf } from "./former-bindings.ts"
 import { TopicIds } from "./TopicIds.ts"
 import { logIdOf, type TopicInfo } from "./TopicInfo.ts"
 
@@ -31,8 +32,9 @@ interface HomesWatcher {
 
 interface TenantTopics {
   readonly byName: OrderedValues<TopicInfo>
-  /** Those with a filter. */
+  /** Those with a filter, and those that were bound otherwise before. */
   readonly bound: Set<TopicInfo>
+  readonly rebound: Set<TopicInfo>
   readonly bindings: FilterIndex<TopicInfo>
 }
 
@@ -129,6 +131,11 @@ export class TopicDirectory {
     return { homes, next: undefined }
   }
 
+  /** The topics that were homes of names which match a filter, by bindings that were changed since. */
+  formerHomes(tenant: number, filter: string): ReadonlyArray<TopicInfo> {
+    return [...(this.#tenants.get(tenant)?.rebound ?? [])].filter((topic) => wasHomeOf(topic, filter))
+  }
+
   /** Tells of each topic that comes to be and may be the home of names that match a filter, until what it returns is called. */
   watchHomes(tenant: number, filter: string, came: (topic: TopicInfo) => void): () => void {
     const watcher = { tenant, filter, came }
@@ -173,6 +180,7 @@ export class TopicDirectory {
       topics = {
         byName: new OrderedValues(({ name }) => name),
         bound: new Set(),
+        rebound: new Set(),
         // Its filters are chosen by who may bind topics, and by no client.
         bindings: new FilterIndex<TopicInfo>(0)
       }
@@ -185,6 +193,7 @@ export class TopicDirectory {
       topics.bindings.add(topic.filter, topic)
       topics.bound.add(topic)
     }
+    if (topic.formerly !== undefined) topics.rebound.add(topic)
     this.#tell(topic)
     return true
   }
@@ -221,6 +230,7 @@ export class TopicDirectory {
     const topics = this.#tenants.get(topic.tenant)
     topics?.byName.delete(topic.name)
     topics?.bound.delete(topic)
+    topics?.rebound.delete(topic)
     if (topic.filter !== undefined) topics?.bindings.remove(topic.filter, topic)
     return topic
   }

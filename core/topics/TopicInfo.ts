@@ -39,6 +39,15 @@ export interface TopicInfo {
   readonly filter?: string
   /** The offset in each partition from which on that binding holds, since it was changed; absent, and of later partitions = from the beginning. */
   readonly boundFrom?: ReadonlyArray<number>
+  /** What it was bound to before, the oldest first; absent = nothing else. */
+  readonly formerly?: ReadonlyArray<FormerBinding>
+}
+
+/** What a topic was bound to from these offsets on, by partition. */
+export interface FormerBinding {
+  /** As {@link TopicInfo.filter}. */
+  readonly filter?: string
+  readonly from: ReadonlyArray<number>
 }
 
 /** What a created topic is where nobody says otherwise. */
@@ -48,11 +57,6 @@ export interface TopicDefault {
   readonly mode: Mode
   readonly retention?: Retention
   readonly compression?: Compression
-}
-
-/** The first offset of a partition that the topic's binding, as it is now, was there for. */
-export function boundFromOf({ boundFrom }: Pick<TopicInfo, "boundFrom">, partition: number): number {
-  return boundFrom?.[partition] ?? 0
 }
 
 /** What the topic's partitions are called where they are stored. */

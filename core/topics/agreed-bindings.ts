@@ -6,6 +6,7 @@
  */
 import { Effect } from "effect"
 import type { MetaStoreError, MetaStoreShape, MetaTransaction } from "../meta/MetaStore.ts"
+import { formerlyWith } from "./former-bindings.ts"
 import { TopicError } from "./TopicError.ts"
 import type { TopicInfo } from "./TopicInfo.ts"
 import { decodeTopic, encodeTopic, topicKey } from "./topic-codec.ts"
@@ -54,7 +55,12 @@ export function agreeBinding(
     const rival = filter === undefined ? undefined : parts.conflicting(tenant, filter, id)
     if (rival !== undefined) return yield* conflict(name, filter, rival)
     const { filter: _filter, boundFrom: _boundFrom, ...rest } = now
-    const changed: TopicInfo = { ...rest, boundFrom, ...(filter === undefined ? {} : { filter }) }
+    const changed: TopicInfo = {
+      ...rest,
+      boundFrom,
+      formerly: formerlyWith(now),
+      ...(filter === undefined ? {} : { filter })
+    }
     const transaction: MetaTransaction = {
       compare: [
         { key, version: entry.version },

@@ -2,8 +2,7 @@
  * One subscription that reads what is stored of its topic names, from a place on and without end: what comes new is read as what was there is.
  * So there is no seam between history and what is live, and neither a gap nor a message twice.
  *
- * Of names that no topic stores the queue logs are read, as if each were a partition; QoS 0 of those comes live from the router, as to any subscription.
- *
+ * Of names that no topic stores the queue logs are read, as if each were a partition; QoS 0 of those comes live from the router.
  * Invariants
  *  - Messages of one partition come in the order of their offsets, each that matches once.
  *  - Nothing is read while there is no room at all, and none is dropped for want of room. Few messages are read ahead of their turn, so that a
@@ -13,9 +12,9 @@
  *  - At the end of a log it reads again when the router has told of a message that matches, not at each append: {@link LogTail}.
  */
 import {
-  boundFromOf,
   type Delivery,
   type HistoryRead,
+  homeFrom,
   type Message,
   OUT_OF_RANGE,
   type QueueSelection,
@@ -156,7 +155,8 @@ export class Replay implements Subscriber {
     let room = this.#room
     for (let partition = 0; partition < topic.partitions; partition++) {
       if (this.#cursors.has(keyOf(topic, partition))) continue
-      if (room > 0) this.#add({ topic, partition, offset: boundFromOf(topic, partition), incarnation: undefined })
+      const offset = homeFrom(topic, partition, this.#options.filter)
+      if (room > 0) this.#add({ topic, partition, offset, incarnation: undefined })
       else this.#session.broker.counts.replayLeftOut += 1
       room -= 1
     }
@@ -221,11 +221,12 @@ export class Replay implements Subscriber {
   /** The first message of a partition that it does not read: its topic is not known yet, or was left out and there may be room now. */
   #meet(topic: TopicInfo, message: Message): void {
     this.#forgetGone()
+    const { partition } = message
     // Where there is no room for one more its messages come as they are published.
     if (this.#room <= 0) this.#send(message)
     else {
-      const offset = this.#newTopics.isLooking ? boundFromOf(topic, message.partition) : message.offset
-      this.#add({ topic, partition: message.partition, offset, incarnation: undefined })
+      const offset = this.#newTopics.isLooking ? homeFrom(topic, partition, this.#options.filter) : message.offset
+      this.#add({ topic, partition, offset, incarnation: undefined })
       this.#session.replayMoved()
       this.go()
     }

@@ -8,8 +8,8 @@
  *  - A partition has its number as long as the group is there; one whose log has begun anew is another one, with another number.
  */
 import {
-  boundFromOf,
   type HistoryRead,
+  homeFrom,
   type Message,
   OUT_OF_RANGE,
   type PartitionState,
@@ -134,7 +134,7 @@ export class GroupReplay {
     for (let partition = 0; partition < topic.partitions; partition++) {
       if (this.#byPartition.has(keyOf(topic, partition))) continue
       if (this.#hasRoomForOne()) {
-        this.#add({ topic, partition, offset: boundFromOf(topic, partition), incarnation: undefined })
+        this.#add({ topic, partition, offset: homeFrom(topic, partition, this.#filter), incarnation: undefined })
         isMore = true
       } else counts.replayLeftOut += 1
     }
@@ -156,7 +156,7 @@ export class GroupReplay {
       return true
     }
     if (!this.#hasRoomForOne()) return false
-    const offset = this.#newTopics.isLooking ? boundFromOf(home, message.partition) : message.offset
+    const offset = this.#newTopics.isLooking ? homeFrom(home, message.partition, this.#filter) : message.offset
     this.#add({ topic: home, partition: message.partition, offset, incarnation: undefined })
     this.#host.moved()
     this.drain()

@@ -9,6 +9,7 @@ import type { ClockShape } from "../platform/Clock.ts"
 import { LANES, type Resolution } from "../router/Resolution.ts"
 import type { Resolutions } from "../router/Resolutions.ts"
 import type { ShardRouter } from "../router/Router.ts"
+import { partitionOfClient } from "../topics/partition-by.ts"
 import type { ShardTopics } from "../topics/ShardTopics.ts"
 import { BindingHold } from "./BindingHold.ts"
 import { Forwards } from "./Forwards.ts"
@@ -203,6 +204,10 @@ export class ShardIngress implements IngressShape {
       if (created !== undefined) this.#parts.resolutions.refresh(resolution, message.tenant)
       if (resolution.owner !== port.shard) return this.#forward(message, resolution)
     }
+    if (resolution.home !== undefined && resolution.isByClient) {
+      resolution.partition = partitionOfClient(resolution.home, message.publisher)
+      resolution.log = undefined
+    }
     if (resolution.home !== undefined && (resolution.log === undefined || resolution.log.isClosed)) {
       resolution.log = topics.logUnsafe(resolution.home, resolution.partition)
       if (resolution.log === undefined) {
@@ -288,10 +293,13 @@ export class ShardIngress implements IngressShape {
   /** Whether a name's home is being agreed on, or its log is being opened, so that its messages wait. */
   #isMaking(tenant: number, name: string): boolean {
     const { topics, resolutions, port } = this.#parts
-    const { home, owner, partition } = resolutions.homeOf(tenant, name)
+    const { home, owner, partition, isByClient } = resolutions.homeOf(tenant, name)
     // Where it was deleted while its log was opened nobody makes it: the next message sees to it.
     if (home === undefined) return this.#making.has(`${tenant}/${name}`)
-    return owner === port.shard && topics.isOpening(home, partition)
+    if (owner !== port.shard) return false
+    // Of a topic that is partitioned by client its messages may wait for any of them.
+    if (!isByClient) return topics.isOpening(home, partition)
+    return Array.from({ length: home.partitions }, (_, each) => each).some((each) => topics.isOpening(home, each))
   }
 
   /** Sets what a message waits for: its partition's commit, the journal's, or both. */

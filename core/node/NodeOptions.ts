@@ -4,7 +4,7 @@ import type { RetainedLimits } from "../ingress/retained-limits.ts"
 import type { Compression } from "../log/BatchCompressor.ts"
 import type { Mode } from "../log/Engines.ts"
 import type { Plugin } from "../plugin/Plugin.ts"
-import type { Retention } from "../topics/TopicInfo.ts"
+import type { PartitionBy, Retention } from "../topics/TopicInfo.ts"
 import type { TopicDefaults } from "../topics/Topics.ts"
 
 /** A topic that the manifest declares, bound to a topic filter. */
@@ -16,6 +16,7 @@ export interface DeclaredTopic {
   readonly mode: Mode
   readonly retention?: Retention
   readonly compression?: Compression
+  readonly partitionBy?: PartitionBy
 }
 
 export interface LoadedPlugin {

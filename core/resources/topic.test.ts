@@ -65,6 +65,7 @@ test("the declaration is a resource, and its items are what its schema says", as
     retention_bytes: 0,
     compression: "none",
     filter: "a/#",
+    partition_by: "name",
     origin: "manifest",
     id: "id of a"
   })

@@ -2,6 +2,7 @@
 import { Effect } from "effect"
 import * as v from "valibot"
 import type { NewTopic } from "../topics/AgreedTopics.ts"
+import { isPartitionBy } from "../topics/partition-by.ts"
 import type { TopicBindingsShape } from "../topics/TopicBindings.ts"
 import type { TopicError } from "../topics/TopicError.ts"
 import { DEFAULT_RETENTION, type TopicInfo } from "../topics/TopicInfo.ts"
@@ -34,6 +35,7 @@ const schema = v.strictObject({
     v.nullable(v.string()),
     v.description("the topic filter that is bound to it; null = the default binding")
   ),
+  partition_by: v.pipe(v.string(), v.description("what of a message chooses its partition: name | level:N | client")),
   origin: v.pipe(v.picklist(["manifest", "kafka", "publish", "admin"]), v.description("who made it")),
   id: v.pipe(v.string(), v.description("a UUID; a topic that is made anew has a new one"))
 })
@@ -61,7 +63,14 @@ const input = v.strictObject({
     v.optional(compression),
     v.description("of batches made of messages; else as its rule or [topics] says")
   ),
-  filter: v.pipe(v.optional(v.string()), v.description("binds the MQTT topic names that match this topic filter to it"))
+  filter: v.pipe(
+    v.optional(v.string()),
+    v.description("binds the MQTT topic names that match this topic filter to it")
+  ),
+  partition_by: v.pipe(
+    v.optional(v.pipe(v.string(), v.check(isPartitionBy, "name | level:N | client"))),
+    v.description("what of a message chooses its partition: name | level:N | client; else its name")
+  )
 })
 
 const bindInput = v.strictObject({
@@ -86,6 +95,7 @@ const REFUSALS = {
   exists: ["conflict", "topic-exists"],
   "not-found": ["not-found", "topic-not-found"],
   "filter-conflict": ["conflict", "topic-filter-conflict"],
+  "not-compactable": ["invalid", "topic-not-compactable"],
   "engine-missing": ["invalid", "engine-not-available"],
   "mode-missing": ["invalid", "mode-not-available"],
   busy: ["unavailable", "topic-busy"],
@@ -172,7 +182,8 @@ export function topicResource(topics: TopicsOfShard, moves: TopicMovesShape, bin
 }
 
 function newTopic({ name, ...given }: v.InferOutput<typeof input>): NewTopic {
-  const { partitions, engine, mode, compression, filter, retention_time: seconds, retention_bytes: bytes } = given
+  const { partitions, engine, mode, compression, filter, partition_by: by } = given
+  const { retention_time: seconds, retention_bytes: bytes } = given
   const retention = {
     ...(seconds === undefined ? {} : { ms: seconds * 1_000 }),
     ...(bytes === undefined ? {} : { bytes })
@@ -184,14 +195,25 @@ function newTopic({ name, ...given }: v.InferOutput<typeof input>): NewTopic {
     ...(engine === undefined ? {} : { engine }),
     ...(mode === undefined ? {} : { mode }),
     ...(compression === undefined ? {} : { compression }),
-    ...(filter === undefined ? {} : { filter })
+    ...(filter === undefined ? {} : { filter }),
+    ...(by === undefined || !isPartitionBy(by) ? {} : { partitionBy: by })
   }
 }
 
 function itemOf({ retention = DEFAULT_RETENTION, ...topic }: TopicInfo): v.InferOutput<typeof schema> {
-  const { name, partitions, engine, mode, compression = "none", filter = null, origin, id } = topic
+  const {
+    name,
+    partitions,
+    engine,
+    mode,
+    compression = "none",
+    filter = null,
+    partitionBy = "name",
+    origin,
+    id
+  } = topic
   const kept = { retention_time: Math.floor(retention.ms / 1_000), retention_bytes: retention.bytes }
-  return { name, partitions, engine, mode, ...kept, compression, filter, origin, id }
+  return { name, partitions, engine, mode, ...kept, compression, filter, partition_by: partitionBy, origin, id }
 }
 
 function refusalOf({ reason, message }: TopicError): ResourceError {

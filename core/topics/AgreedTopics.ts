@@ -20,10 +20,17 @@ import { type AgreedBindingsParts, agreeBinding, conflict, guardKey, type NewBin
 import { agreeMove, leaveMove, noteMove } from "./agreed-moves.ts"
 import { isKafkaTopicName } from "./default-binding.ts"
 import { TopicError } from "./TopicError.ts"
-import { DEFAULT_RETENTION, type Retention, type TopicDefault, type TopicInfo, type TopicOrigin } from "./TopicInfo.ts"
+import {
+  DEFAULT_RETENTION,
+  type PartitionBy,
+  type Retention,
+  type TopicDefault,
+  type TopicInfo,
+  type TopicOrigin
+} from "./TopicInfo.ts"
 import type { MoveWish } from "./TopicMover.ts"
 import { type AgreedMove, decodeTopic, encodeRemoved, encodeTopic, removedKey, topicKey } from "./topic-codec.ts"
-import type { TopicConfigs } from "./topic-settings.ts"
+import { settingsOf, type TopicConfigs } from "./topic-settings.ts"
 
 /** Creations with a filter that meet another one begin anew so often. */
 const ATTEMPTS_MAX = 20
@@ -43,6 +50,8 @@ export interface NewTopic {
   readonly configs?: TopicConfigs
   /** The topic filter that is bound to it. */
   readonly filter?: string
+  /** See {@link TopicInfo.partitionBy}. */
+  readonly partitionBy?: PartitionBy
 }
 
 export interface AgreedTopicsOptions {
@@ -84,6 +93,7 @@ export class AgreedTopics {
         retention,
         ...(compression === "none" ? {} : { compression }),
         ...(topic.configs === undefined ? {} : { configs: topic.configs }),
+        ...(topic.partitionBy === undefined || topic.partitionBy === "name" ? {} : { partitionBy: topic.partitionBy }),
         ...(filter === undefined ? {} : { filter })
       }
       return filter === undefined ? this.#put(info) : this.#bind(info, filter, ATTEMPTS_MAX)
@@ -197,6 +207,10 @@ export class AgreedTopics {
     }
     if (filter !== undefined && !isBindable(filter)) {
       return fault("invalid-filter", "not a valid topic filter: + stands for one level, # for all at the end")
+    }
+    if (wanted.partitionBy !== undefined && wanted.partitionBy !== "name" && settingsOf(wanted).isCompacted) {
+      const message = `partitioned by ${wanted.partitionBy}: the records of a key would be in several partitions, and compacted in each`
+      return fault("not-compactable", message)
     }
     const { engine, mode } = { ...this.#options.forName(name), ...defined(wanted) }
     const found = this.#options.engines.get(engine)

@@ -10,8 +10,12 @@ export class TopicOwners {
     this.#slotOwners = slotOwners
   }
 
-  /** The shard that owns a partition. */
-  ownerOf(topic: Pick<TopicInfo, "tenant" | "name">, partition: number): number {
+  /**
+   * The shard that owns a partition. One has all those of a topic that is partitioned by client: a topic name of it is sequenced by one shard, and
+   * its messages are in any of them.
+   */
+  ownerOf(topic: Pick<TopicInfo, "tenant" | "name" | "partitionBy">, partition: number): number {
+    if (topic.partitionBy === "client") return this.coordinatorOf(topic.tenant, topic.name)
     return this.#owner(slotOf(topic.tenant, SLOT_TOPIC, topic.name, partition))
   }
 

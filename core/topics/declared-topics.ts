@@ -97,7 +97,7 @@ function readTopics(
 
 function create(
   { meta, random }: DeclareTopicsOptions,
-  { topic: name, filter, partitions, engine, mode, retention, compression = "none" }: DeclaredTopic,
+  { topic: name, filter, partitions, engine, mode, retention, compression = "none", partitionBy }: DeclaredTopic,
   names: ReadonlySet<string>,
   known: ReadonlyMap<string, Known>
 ): Effect.Effect<void, StartError | MetaStoreError> {
@@ -124,6 +124,7 @@ function create(
       origin: "manifest",
       ...(retention === undefined ? {} : { retention }),
       ...(compression === "none" ? {} : { compression }),
+      ...(partitionBy === undefined ? {} : { partitionBy }),
       filter
     }
     const key = topicKey(info)
@@ -142,13 +143,20 @@ function rewrite(
 }
 
 function differencesOf(info: TopicInfo, declared: DeclaredTopic): ReadonlyArray<string> {
-  const keys = ["partitions", "engine", "mode", "filter"] as const
-  return keys
-    .filter((key) => info[key] !== declared[key])
-    .map(
-      (key) =>
-        `with ${key} ${JSON.stringify(info[key] ?? "none")} where the manifest says ${JSON.stringify(declared[key])}`
-    )
+  const of = ({ partitions, engine, mode, filter, partitionBy = "name" }: TopicInfo | DeclaredTopic) => [
+    ["partitions", partitions] as const,
+    ["engine", engine] as const,
+    ["mode", mode] as const,
+    ["filter", filter ?? "none"] as const,
+    ["partition_by", partitionBy] as const
+  ]
+  const wanted = of(declared)
+  return of(info).flatMap(([key, value], index) => {
+    const wish = wanted[index]?.[1]
+    return value === wish
+      ? []
+      : [`with ${key} ${JSON.stringify(value)} where the manifest says ${JSON.stringify(wish)}`]
+  })
 }
 
 /** What a topic that is there takes over from the manifest. */

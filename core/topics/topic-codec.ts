@@ -94,9 +94,10 @@ export function decodeTopic(key: string, value: Uint8Array): TopicInfo {
   const name = ownText(keyed)
   const id = uuidAt(value, 1)
   const kind = kindOf(value)
-  const { partitions, engine, mode, origin, retention, compression, configs, filter, boundFrom, logId } = kind
+  const { partitions, engine, mode, origin, retention, compression, configs, filter, boundFrom, partitionBy, logId } =
+    kind
   // Objects of one shape and without room to grow: the usual ones.
-  const isBound = filter !== undefined || boundFrom !== undefined
+  const isBound = filter !== undefined || boundFrom !== undefined || partitionBy !== undefined
   const isUsual = retention !== undefined && configs === undefined && !isBound && logId === undefined
   if (!isUsual) return { tenant, name, id, ...kind }
   if (compression === undefined) return { tenant, name, id, partitions, engine, mode, origin, retention }

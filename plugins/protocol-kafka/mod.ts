@@ -41,6 +41,7 @@ const TOPIC_ERRORS: Readonly<Record<TopicError["reason"], number>> = {
   exists: ErrorCode.TOPIC_ALREADY_EXISTS,
   "not-found": ErrorCode.UNKNOWN_TOPIC_OR_PARTITION,
   "filter-conflict": ErrorCode.INVALID_CONFIG,
+  "not-compactable": ErrorCode.INVALID_CONFIG,
   "engine-missing": ErrorCode.INVALID_CONFIG,
   "mode-missing": ErrorCode.INVALID_CONFIG,
   busy: ErrorCode.REQUEST_TIMED_OUT,

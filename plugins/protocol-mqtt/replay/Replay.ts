@@ -1,13 +1,14 @@
 /**
- * One subscription that reads what is stored of its topic names, from a place on and without end: what comes new is read as what was there is.
- * So there is no seam between history and what is live, and neither a gap nor a message twice.
+ * One subscription that reads what is stored of its topic names, from a place on and without end. What comes new is read as what was there is:
+ * no seam between history and what is live, no gap, no message twice.
  *
  * Of names that no topic stores the queue logs are read, as if each were a partition; QoS 0 of those comes live from the router.
+ *
  * Invariants
  *  - Messages of one partition come in the order of their offsets, each that matches once.
  *  - Nothing is read while there is no room at all, and none is dropped for want of room. Few messages are read ahead of their turn, so that a
  *    small window does not read a batch again for each of them; they count against what sessions may keep, and are forgotten with the connection.
- *  - It is where the last message that left says, not where it has read to.
+ *  - It is where the last message that left says.
  *  - A topic that came to be since is read from its beginning, one that was bound since from there, whenever this shard hears of its messages.
  *  - At the end of a log it reads again when the router has told of a message that matches, not at each append: {@link LogTail}.
  */
@@ -69,7 +70,7 @@ export class Replay implements Subscriber {
     for (const place of places) this.#add(place)
   }
 
-  /** Partitions that it reads; one where no topic has its names, for it reads the queue logs. */
+  /** Partitions that it reads; 1 where no topic has its names. */
   get partitionCount(): number {
     return Math.max(this.#partitions, 1)
   }
@@ -106,7 +107,6 @@ export class Replay implements Subscriber {
     }
   }
 
-  /** Where it is, in all partitions. */
   *places(): Iterable<ReplayPlace> {
     for (const cursor of this.#cursors.values()) yield placeOf(cursor)
   }
@@ -165,7 +165,6 @@ export class Replay implements Subscriber {
     this.#session.broker.services.clock.immediate(() => this.go())
   }
 
-  /** The connection has ended. */
   detach(): void {
     this.#newTopics.stop()
     this.#attachment += 1

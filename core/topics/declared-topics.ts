@@ -41,16 +41,20 @@ export function declareTopics(options: DeclareTopicsOptions): Effect.Effect<void
   const { declared, log } = options
   return Effect.gen(function* () {
     const known = yield* readTopics(options.meta, new Set(declared.map(({ topic }) => topic)))
-    const names = new Set(declared.map(({ topic }) => topic))
+    const filters = new Map(declared.map(({ topic, filter }) => [topic, filter]))
     for (const topic of declared) {
       const found = known.get(topic.topic)
-      if (found === undefined) yield* create(options, topic, names, known)
+      if (found === undefined) yield* create(options, topic, filters, known)
       else {
         const differences = differencesOf(found.info, topic)
         if (differences.length > 0) {
           const isMovable = found.info.engine !== topic.engine || found.info.mode !== topic.mode
-          const anew = "to have it made anew, without what it holds, delete it and start again"
-          const advice = isMovable ? `engine and mode are changed by "manifold topic move"; ${anew}` : anew
+          const isBound = found.info.filter === topic.filter
+          const advice = [
+            ...(isMovable ? ['engine and mode are changed by "manifold topic move"'] : []),
+            ...(isBound ? [] : ['the filter is changed by "manifold topic bind"']),
+            "to have it made anew, without what it holds, delete it and start again"
+          ].join("; ")
           log.warn("topics", `topic "${topic.topic}" stays as it is, ${differences.join(", ")}; ${advice}`)
         }
         const changed = changesOf(found.info, topic)
@@ -61,7 +65,7 @@ export function declareTopics(options: DeclareTopicsOptions): Effect.Effect<void
     }
     for (const found of known.values()) {
       const { name, origin } = found.info
-      if (origin !== "manifest" || names.has(name)) continue
+      if (origin !== "manifest" || filters.has(name)) continue
       log.warn("topics", `topic "${name}" is no longer declared: it stays, with what it holds, until it is deleted`)
       yield* rewrite(options.meta, found, { origin: "admin" })
     }
@@ -98,15 +102,15 @@ function readTopics(
 function create(
   { meta, random }: DeclareTopicsOptions,
   { topic: name, filter, partitions, engine, mode, retention, compression = "none", partitionBy }: DeclaredTopic,
-  names: ReadonlySet<string>,
+  filters: ReadonlyMap<string, string>,
   known: ReadonlyMap<string, Known>
 ): Effect.Effect<void, StartError | MetaStoreError> {
   return Effect.gen(function* () {
     for (const { info } of known.values()) {
-      // Those that are declared were checked against each other with the manifest.
-      if (info.filter === undefined || names.has(info.name)) continue
+      // Those that are bound as declared were checked against each other with the manifest.
+      if (info.filter === undefined || filters.get(info.name) === info.filter) continue
       if (compareRank(info.filter, filter) !== 0 || !filtersOverlap(info.filter, filter)) continue
-      const rival = `"${info.filter}" of topic "${info.name}", which was created at run time and has the same rank`
+      const rival = `"${info.filter}" of topic "${info.name}", which was bound at run time and has the same rank`
       return yield* new StartError({
         message: `binding of topic "${name}": filter "${filter}" has names in common with ${rival}: a name has one home`
       })

@@ -275,6 +275,8 @@ for (const shards of IS_EXTERNAL ? [] : SHARD_COUNTS) {
     await kafka.produce("three", 0, batch([{ key: "l/1/t", value: "before" }]))
     const replay = new Listener(await RawMqtt.connect(broker.mqtt))
     await replay.begin("$replay/latest/l/#")
+    const live = new Listener(await RawMqtt.connect(broker.mqtt))
+    await live.begin("l/#")
     await bind(broker, "three", "l/+/t")
     await kafka.produce("three", 0, batch([{ key: "l/1/t", value: "bound" }]))
     const client = await RawMqtt.connect(broker.mqtt)
@@ -288,6 +290,15 @@ for (const shards of IS_EXTERNAL ? [] : SHARD_COUNTS) {
     await client.publishWhole({ topic: "l/1/t", qos: 1, payload: "again" })
     await until("it is read", async () => replay.heard.includes("l/1/t=again"))
     expect(replay.heard.slice(0, 3)).toEqual(["l/1/t=bound", "l/1/t=published", "l/1/t=nowhere"])
+    // Live by what is bound at that moment, also where the log was opened before.
+    await until("it came live", async () => live.heard.includes("l/1/t=again"))
+    expect(live.heard).toEqual(["l/1/t=bound", "l/1/t=published", "l/1/t=nowhere", "l/1/t=again"])
+    // One that was not there finds in its home what is its home's, by what each record was bound to, and the rest in the queue log.
+    const late = new Listener(await RawMqtt.connect(broker.mqtt))
+    await late.begin("$replay/earliest/l/1/t")
+    await until("all is read", async () => late.heard.length >= 4)
+    const inTopic = late.heard.filter((line) => line !== "l/1/t=nowhere")
+    expect([inTopic, late.heard.length]).toEqual([["l/1/t=bound", "l/1/t=published", "l/1/t=again"], 4])
     await broker.stop()
   }, 60_000)
 

@@ -12,7 +12,7 @@ import { decodeTopic, encodeMove, moveKey, topicKey } from "./topic-codec.ts"
 
 function make(options: JoinTopicsOptions = {}) {
   const simulation = new Simulation(1)
-  const parts = joinTopics(simulation, options)
+  const parts = joinTopics(simulation, { compacts: true, ...options })
   const [here, there] = parts.shards
   assert.ok(here !== undefined && there !== undefined)
   const run = async <A>(effect: Effect.Effect<A, TopicError>): Promise<A> => {

@@ -1,6 +1,7 @@
 /** For tests: the topics of several shards in one simulation, over array engines and a meta store in a Map. */
 import { Effect, Scope } from "effect"
 import { type JoinedShards, joinShards } from "../link/fakes.ts"
+import type { CompactionStore } from "../log/CompactionStore.ts"
 import type { Engine, Engines, PartitionKey } from "../log/Engines.ts"
 import { ArrayEngine } from "../log/fakes.ts"
 import type { ReservedOffsets } from "../log/ReservedOffsets.ts"
@@ -96,6 +97,12 @@ export class NotingEngine extends ArrayEngine {
   }
 }
 
+const NOTHING_STORED: CompactionStore = {
+  survey: () => Promise.resolve(undefined),
+  read: () => Promise.resolve(new Uint8Array(0)),
+  replace: () => Promise.resolve(undefined)
+}
+
 export interface TopicsShard {
   readonly topics: ShardTopics
   readonly engine: NotingEngine
@@ -118,6 +125,8 @@ export interface JoinTopicsOptions {
   readonly engine?: NotingEngine
   /** What is kept of offsets, of all shards. */
   readonly offsets?: ReservedOffsets
+  /** Its topics may be such that are compacted, which nothing does. */
+  readonly compacts?: boolean
   /** Engines beside that one, of all shards, by name. */
   readonly others?: Readonly<Record<string, Engine>>
   /** There where the meta store outlives the process. */
@@ -133,6 +142,7 @@ export function joinTopics(simulation: Simulation, options: JoinTopicsOptions = 
   const logged: Array<string> = []
   const shards = joined.all.map(({ port, turn }) => {
     const engine = options.engine ?? new NotingEngine()
+    if (options.compacts === true) Object.assign(engine, { compaction: NOTHING_STORED })
     const engines: typeof Engines.Service = {
       register: () => Effect.void,
       get: (name) => (name === "memory" ? engine : options.others?.[name]),

@@ -39,7 +39,7 @@ export function makeAdminFixture(options: AdminFixtureOptions = {}): AdminFixtur
   const simulation = new Simulation(1)
   const topic: TopicInfo = { ...T, tenant: 0, name: "t", id: TOPIC_ID, partitions: 2 }
   const meta = [{ key: topicKey(topic), value: encodeTopic(topic), version: 1 }, ...(options.meta ?? [])]
-  const joined = joinTopics(simulation, { ...options, meta })
+  const joined = joinTopics(simulation, { ...options, meta, compacts: true })
   const topics = joined.shards[options.shard ?? 0]?.topics
   if (topics === undefined) throw new RangeError("no such shard")
   const quotas = new ClientQuotas(1)

@@ -87,6 +87,7 @@ export {
   levelsCover,
   levelsOverlap
 } from "./topics/filter-relations.ts"
+export { homeFrom } from "./topics/former-bindings.ts"
 export type { TopicDefault, TopicInfo, TopicOrigin } from "./topics/TopicInfo.ts"
 export {
   type ConfigOperation,

@@ -1,8 +1,10 @@
 /** What the shape of the manifest cannot say: engines that are there, modes that they promise, bindings that fit together. */
 import type { EngineFact } from "../plugin/Plugin.ts"
 import { checkTopicFilter, parseShared } from "../router/topic-filter.ts"
+import { partitioningFault } from "../topics/check-compaction.ts"
 import { isKafkaTopicName } from "../topics/default-binding.ts"
 import { compareRank, filtersOverlap } from "../topics/filter-relations.ts"
+import { isPartitionBy } from "../topics/partition-by.ts"
 import { RETENTION_BYTES, RETENTION_MS } from "../topics/retention-configs.ts"
 import { checkTopicConfigs } from "../topics/topic-configs.ts"
 import type { TopicConfigs } from "../topics/topic-settings.ts"
@@ -75,6 +77,10 @@ export function checkBindings(
       const engine = binding.engine ?? rule?.engine ?? topics.engine
       checkEngine(engine, binding.mode ?? rule?.mode ?? topics.mode, engines, path, place, faults)
     }
+    const ruled = topics.rule.find(({ match }) => matchesPattern(match, topic))?.configs
+    if (isUncompactable(binding.partition_by, ruled)) {
+      fault("partition_by", binding.partition_by ?? "", 'name, for the rule of its name says cleanup.policy "compact"')
+    }
     if (checkTopicFilter(filter) !== 0 || parseShared(filter) !== undefined) {
       fault("filter", filter, "an MQTT topic filter, + for one level, # at the end")
       continue
@@ -85,6 +91,11 @@ export function checkBindings(
       fault("filter", filter, `no overlap with "${rival}", which has the same rank: a name has one home`)
     }
   }
+}
+
+function isUncompactable(by: string | undefined, configs: TopicConfigs | undefined): boolean {
+  if (configs === undefined || by === undefined || !isPartitionBy(by)) return false
+  return partitioningFault({ partitionBy: by, configs }) !== undefined
 }
 
 function checkEngine(

@@ -124,6 +124,7 @@ options.receive_maximum = 5
     "retention_time = 604800  # topics.retention_time: default",
     "retention_bytes = 0      # topics.retention_bytes: default",
     'compression = "none"     # topics.compression: default',
+    'partition_by = "name"    # default',
     "",
     "[[binding]]",
     'topic = "x"              # manifold.toml:12',
@@ -134,6 +135,7 @@ options.receive_maximum = 5
     "retention_time = 604800  # topics.retention_time: default",
     "retention_bytes = 0      # topics.retention_bytes: default",
     'compression = "none"     # topics.compression: default',
+    'partition_by = "name"    # default',
     "",
     "[[plugin]]",
     'use = "./mine.ts"  # manifold.toml:16',
@@ -248,7 +250,8 @@ options = 5
       mode: "persistent",
       retention_time: 604_800,
       retention_bytes: 0,
-      compression: "none"
+      compression: "none",
+      partition_by: "name"
     }
   ])
   const list = values["plugin"] as ReadonlyArray<Record<string, unknown>>

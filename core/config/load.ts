@@ -10,6 +10,7 @@ import type { Mode } from "../log/Engines.ts"
 import type { DeclaredTopic, LoadedPlugin } from "../node/NodeOptions.ts"
 import type { PluginFile } from "../plugin/load-plugin.ts"
 import type { Plugin } from "../plugin/Plugin.ts"
+import { isPartitionBy } from "../topics/partition-by.ts"
 import { DEFAULT_RETENTION } from "../topics/TopicInfo.ts"
 import type { TopicDefaults } from "../topics/Topics.ts"
 import { checkBudget } from "./check-budget.ts"
@@ -78,22 +79,25 @@ export function loadConfig(source: ConfigSource): Loaded {
   checkBudget(node, judged, bindings, place, faults)
   if (faults.length > 0 || node === undefined || topics === undefined) return { config: undefined, faults }
   const defaults = topicDefaults(topics)
-  const declared = [...bindings.values()].map(({ topic, filter, partitions, engine, mode, compression, ...kept }) => {
-    const byName = defaults.forName(topic)
-    const { retention = DEFAULT_RETENTION } = byName
-    const packed = compression ?? byName.compression
-    const ms = kept.retention_time === undefined ? retention.ms : kept.retention_time * 1_000
-    return {
-      topic,
-      filter,
-      partitions: partitions ?? byName.partitions,
-      engine: engine ?? byName.engine,
-      mode: mode === undefined ? byName.mode : modeOf(mode),
-      retention: { ms, bytes: kept.retention_bytes ?? retention.bytes },
-      ...(packed === undefined ? {} : { compression: packed }),
-      ...(byName.configs === undefined ? {} : { configs: byName.configs })
+  const declared = [...bindings.values()].map(
+    ({ topic, filter, partitions, engine, mode, compression, partition_by, ...kept }) => {
+      const byName = defaults.forName(topic)
+      const { retention = DEFAULT_RETENTION } = byName
+      const packed = compression ?? byName.compression
+      const ms = kept.retention_time === undefined ? retention.ms : kept.retention_time * 1_000
+      return {
+        topic,
+        filter,
+        partitions: partitions ?? byName.partitions,
+        engine: engine ?? byName.engine,
+        mode: mode === undefined ? byName.mode : modeOf(mode),
+        retention: { ms, bytes: kept.retention_bytes ?? retention.bytes },
+        ...(packed === undefined ? {} : { compression: packed }),
+        ...(byName.configs === undefined ? {} : { configs: byName.configs }),
+        ...(partition_by === "name" || !isPartitionBy(partition_by) ? {} : { partitionBy: partition_by })
+      }
     }
-  })
+  )
   const { partitions, engine, mode } = topics
   const config: Config = {
     node,

@@ -19,6 +19,9 @@ const name = v.pipe(v.string(), v.minLength(1), v.maxLength(NAME_LENGTH_MAX))
 const engine = v.string()
 const mode = v.string()
 
+/** What `partition-by.ts` takes. */
+const PARTITION_BY = /^(?:name|client|level:(?:[1-9]|[1-9][0-9]|1[01][0-9]|12[0-8]))$/
+
 const retentionTime = v.pipe(v.number(), v.integer(), v.minValue(0), v.maxValue(3_153_600_000))
 const retentionBytes = v.pipe(v.number(), v.integer(), v.minValue(0))
 const compression = v.picklist(["none", "zstd"])
@@ -81,6 +84,10 @@ export const binding = v.strictObject({
   compression: v.pipe(
     v.optional(compression),
     v.description("of batches made of messages: none | zstd; else as its rule or [topics] says")
+  ),
+  partition_by: v.pipe(
+    v.optional(v.pipe(v.string(), v.regex(PARTITION_BY, "name | level:N | client")), "name"),
+    v.description("what of a message chooses its partition: name | level:N, from 1 | client")
   )
 })
 

@@ -321,6 +321,43 @@ test("what storage has no room for waits: with its publisher, where that can, el
   assert.deepEqual(outcomes.toSorted(), ["1 0", "2 0", "3 0", "4 0"])
 })
 
+test("what waited for a binding and finds no room afterwards waits on, and what comes then waits behind it; so do later changes", async () => {
+  const { simulation, here, there, name, publish, outcomes, stored } = make()
+  publish(there, "1")
+  await simulation.runAsync(1_000)
+  const { gate } = there.topics.bindings
+  assert.ok(gate !== undefined)
+  gate.hold("change", { tenant: 0, filters: [name] })
+  publish(there, "2")
+  publish(there, "3")
+  let isFull = true
+  for (const log of there.topics.logs()) Object.assign(log, { admits: () => !isFull })
+  gate.release("change")
+  const { published } = there.ingress.counts
+  assert.equal(published, 3)
+  publish(there, "4")
+  // One that could wait with its publisher is taken: those before it are.
+  const patient = messageOf(name, "5", { publisher: "p", qos: 1 })
+  patient.canWait = true
+  assert.equal(there.ingress.publishUnsafe(patient, PRINCIPAL), ACCEPTED_PENDING)
+  await simulation.runAsync(2_000)
+  gate.hold("next", { tenant: 0, filters: [name] })
+  isFull = false
+  await simulation.runAsync(3_000)
+  const payloads = (): ReadonlyArray<string | undefined> => stored().map((each) => each.split("=")[1])
+  assert.deepEqual([payloads(), outcomes], [["1"], ["1 0"]])
+  isFull = true
+  gate.release("next")
+  // From another shard, which holds nothing: what waits here goes on behind it, or before.
+  publish(here, "other")
+  await simulation.runAsync(4_000)
+  isFull = false
+  await simulation.runAsync(5_000)
+  const own = payloads().filter((payload) => payload !== "other")
+  assert.deepEqual([own, payloads().length], [["1", "2", "3", "4", "5"], 6])
+  assert.deepEqual(outcomes.toSorted(), ["1 0", "2 0", "3 0", "4 0", "other 0"])
+})
+
 test("where there is room for some of what waits the rest goes on waiting, in its order", () => {
   const { here } = make()
   const soon: Array<() => void> = []

@@ -68,6 +68,12 @@ export class HeldMessages {
     return this.#lines.size > 0 && this.#lines.has(`${tenant}/${name}`)
   }
 
+  /** Whether messages of some name wait that is as asked for. */
+  holdsSome(isMeant: (tenant: number, name: string) => boolean): boolean {
+    for (const { tenant, name } of this.#lines.values()) if (isMeant(tenant, name)) return true
+    return false
+  }
+
   /** Has a message (copied) wait. Returns `ACCEPTED_PENDING`, and says where in `stream` and `ticket`; or a refusal. */
   hold(message: Message, name: string): number {
     const copy = message.owned()

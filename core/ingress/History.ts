@@ -70,6 +70,8 @@ export interface HistoryShape {
    * comes to be by then may be among them or not.
    */
   homesOf(tenant: number, filter: string, max: number): Promise<ReadonlyArray<TopicInfo> | undefined>
+  /** The topics that were homes of such names, by bindings that were changed since: what they have of them is below the change. */
+  formerHomesOf(tenant: number, filter: string): ReadonlyArray<TopicInfo>
   /**
    * Tells of topics that come to be and may be homes of names that match a filter, until what it returns is called. Each is told of before anybody
    * knows it as a home, and its partitions are opened in a later turn.
@@ -150,6 +152,10 @@ export class ShardHistory implements HistoryShape {
     }
   }
 
+  formerHomesOf(tenant: number, filter: string): ReadonlyArray<TopicInfo> {
+    return this.#directory.formerHomes(tenant, filter)
+  }
+
   watchHomes(tenant: number, filter: string, came: (topic: TopicInfo) => void): () => void {
     return this.#directory.watchHomes(tenant, filter, came)
   }
@@ -169,7 +175,9 @@ export class ShardHistory implements HistoryShape {
     const refusal = isOther ? OUT_OF_RANGE : result.refusal
     if (refusal !== 0) return { refusal, next: offset, isAtEnd: false, ...state }
     const progress: Progress = { next: offset, messages: room.messages, bytes: room.bytes }
-    this.#visitAll(topic, partition, result, filter, progress, visit)
+    // A reader may have heard of the topic before it was bound as it is now.
+    const now = this.#directory.findById(topic.id) ?? topic
+    this.#visitAll(now, partition, result, filter, progress, visit)
     const { next } = progress
     return { refusal: 0, next, isAtEnd: next >= highWatermark, ...state }
   }
@@ -223,7 +231,7 @@ export class ShardHistory implements HistoryShape {
       if (offset < progress.next) continue
       fillFromRecord(message, cursor, cursor.isGathered)
       message.tenant = topic.tenant
-      if (!cursor.isGathered && !this.#names.name(topic, cursor, message)) continue
+      if (!cursor.isGathered && !this.#names.nameAt(topic, partition, offset, cursor, message)) continue
       message.begin()
       if (!matches(filter, message.name)) continue
       if (progress.messages <= 0 || progress.bytes <= 0) {

@@ -12,6 +12,7 @@ import type { Resolutions } from "../router/Resolutions.ts"
 import type { ShardRouter } from "../router/Router.ts"
 import type { ShardTopics } from "../topics/ShardTopics.ts"
 import type { TopicDirectory } from "../topics/TopicDirectory.ts"
+import type { TopicInfo } from "../topics/TopicInfo.ts"
 import { settingsOf } from "../topics/topic-settings.ts"
 import { Message } from "./Message.ts"
 import { RecordNames } from "./RecordNames.ts"
@@ -61,41 +62,49 @@ export class ProducedBatches {
    * it is stored with that. One that was appended before is where it was, and was routed then.
    */
   appendUnsafe(log: PartitionLog, bytes: Uint8Array, start: number, end: number, recordCount: number): number {
+    // Not that of the log, which may have been opened before the topic was bound as it is now.
     const topic = this.#directory.findById(log.topic.id) ?? log.topic
     if (settingsOf(topic).timestampType === "create") {
       log.producedTimeMs = -1
-      return this.#append(log, bytes, start, end, recordCount)
+      return this.#append(log, topic, bytes, start, end, recordCount)
     }
     const nowMs = this.#clock.nowMs()
     // The bytes are the connection's.
     const stamped = bytes.slice(start, end)
     writeTimestampType(stamped, 0, stamped.length, true, nowMs)
-    const baseOffset = this.#append(log, stamped, 0, stamped.length, recordCount)
+    const baseOffset = this.#append(log, topic, stamped, 0, stamped.length, recordCount)
     log.producedTimeMs = log.isRepeat ? (log.producers?.state.repeat.timestamp ?? -1) : nowMs
     return baseOffset
   }
 
-  #append(log: PartitionLog, bytes: Uint8Array, start: number, end: number, recordCount: number): number {
+  #append(
+    log: PartitionLog,
+    topic: TopicInfo,
+    bytes: Uint8Array,
+    start: number,
+    end: number,
+    recordCount: number
+  ): number {
     const baseOffset = log.appendUnsafe(bytes, start, end, recordCount)
     // What came with the first of them may be on its way still.
     this.queued.ticket = log.isRepeat ? this.queued.tickets.issued : 0
     if (baseOffset < 0 || log.isRepeat || this.#router.isEmpty) return baseOffset
     const cursor = this.#cursor
     if (cursor.reset(bytes, start, end) !== 0) this.unreadableCount += 1
-    else if (!cursor.isControl) this.#route(log, baseOffset)
+    else if (!cursor.isControl) this.#route(log, topic, baseOffset)
     cursor.release()
     return baseOffset
   }
 
-  #route(log: PartitionLog, baseOffset: number): void {
+  #route(log: PartitionLog, topic: TopicInfo, baseOffset: number): void {
     const cursor = this.#cursor
     const message = this.#message
     while (cursor.next()) {
       fillFromRecord(message, cursor, false)
-      message.tenant = log.topic.tenant
+      message.tenant = topic.tenant
       // A producer's timestamp may lie anywhere; what travels on is a time that can be written as one.
       if (!(message.timestamp >= 0)) message.timestamp = this.#clock.nowMs()
-      if (!this.#names.name(log.topic, cursor, message)) {
+      if (!this.#names.name(topic, cursor, message)) {
         this.unnamedCount += 1
         continue
       }

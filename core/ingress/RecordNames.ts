@@ -3,9 +3,10 @@
  * where that has no wildcard (the key then travels as `manifold-key`); else it has none.
  */
 import type { RecordCursor } from "../log/RecordCursor.ts"
-import { checkTopicNameBytes } from "../router/topic-filter.ts"
+import { checkTopicNameBytes, matches } from "../router/topic-filter.ts"
+import { bindingAt } from "../topics/former-bindings.ts"
 import type { TopicDirectory } from "../topics/TopicDirectory.ts"
-import type { TopicInfo } from "../topics/TopicInfo.ts"
+import type { FormerBinding, TopicInfo } from "../topics/TopicInfo.ts"
 import type { Message } from "./Message.ts"
 
 const encoder = new TextEncoder()
@@ -16,9 +17,12 @@ export type IsHome = (message: Message, topic: TopicInfo) => boolean
 export class RecordNames {
   readonly #directory: TopicDirectory
   readonly #isHome: IsHome
-  /** The own name of the topic that was last asked for, as bytes. */
+  /** The own name of the topic that was last asked for, as bytes; an answer of the directory is made anew, and says its id and filter. */
   #ownTopic: TopicInfo | undefined
   #ownName: Uint8Array | undefined
+  /** The former binding that was last asked for, and the topic as it was then. */
+  #former: FormerBinding | undefined
+  #formerTopic: TopicInfo | undefined
 
   constructor(directory: TopicDirectory, isHome: IsHome) {
     this.#directory = directory
@@ -26,9 +30,9 @@ export class RecordNames {
   }
 
   /** Gives the message of the record at the cursor its topic name; false where it has none. Ranges point into the cursor's bytes. */
-  name(topic: TopicInfo, cursor: RecordCursor, message: Message): boolean {
+  name(topic: TopicInfo, cursor: RecordCursor, message: Message, former?: FormerBinding): boolean {
     const ownName = this.#nameOf(topic)
-    if (cursor.keyStart >= 0 && this.#isNameOf(topic, ownName, cursor, message)) {
+    if (cursor.keyStart >= 0 && this.#isNameOf(topic, ownName, cursor, message, former)) {
       message.topic = cursor.bytes
       message.topicStart = cursor.keyStart
       message.topicEnd = cursor.keyEnd
@@ -45,8 +49,27 @@ export class RecordNames {
     return true
   }
 
+  /** The same of a record that is stored, by what its topic was bound to when it was. */
+  nameAt(topic: TopicInfo, partition: number, offset: number, cursor: RecordCursor, message: Message): boolean {
+    const former = bindingAt(topic, partition, offset)
+    if (former === undefined) return this.name(topic, cursor, message)
+    // Topics that are alike may share what they were bound to.
+    if (this.#former !== former || this.#formerTopic?.id !== topic.id) {
+      const { filter: _present, ...rest } = topic
+      this.#former = former
+      this.#formerTopic = { ...rest, ...(former.filter === undefined ? {} : { filter: former.filter }) }
+    }
+    return this.#formerTopic !== undefined && this.name(this.#formerTopic, cursor, message, former)
+  }
+
   /** Whether the key at the cursor is a topic name whose home this topic is. */
-  #isNameOf(topic: TopicInfo, ownName: Uint8Array | undefined, cursor: RecordCursor, message: Message): boolean {
+  #isNameOf(
+    topic: TopicInfo,
+    ownName: Uint8Array | undefined,
+    cursor: RecordCursor,
+    message: Message,
+    former: FormerBinding | undefined
+  ): boolean {
     const { bytes, keyStart, keyEnd } = cursor
     // Without a wildcard in the binding there is one such name only.
     if (ownName !== undefined) return sameBytes(bytes, keyStart, keyEnd, ownName)
@@ -55,11 +78,12 @@ export class RecordNames {
     message.topicStart = keyStart
     message.topicEnd = keyEnd
     message.begin()
-    return this.#isHome(message, topic)
+    // Which topics had filters of a higher rank then is not known any more.
+    return former === undefined ? this.#isHome(message, topic) : matches(former.filter ?? "", message.name)
   }
 
   #nameOf(topic: TopicInfo): Uint8Array | undefined {
-    if (this.#ownTopic !== topic) {
+    if (this.#ownTopic?.id !== topic.id || this.#ownTopic.filter !== topic.filter) {
       const name = this.#directory.ownName(topic)
       this.#ownTopic = topic
       this.#ownName = name === undefined ? undefined : encoder.encode(name)

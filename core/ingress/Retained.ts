@@ -11,6 +11,7 @@ import type { KeyValueStoreShape } from "../kv/KeyValueStore.ts"
 import { prefixEnd, RETAINED_PREFIX } from "../kv/key-prefixes.ts"
 import { type NamedValue, type TopicNameCursor, TopicNameIndex } from "../router/TopicNameIndex.ts"
 import { Message } from "./Message.ts"
+import { RetainedArrivals } from "./RetainedArrivals.ts"
 import { RetainedRecords } from "./RetainedRecords.ts"
 import type { RetainedLimits } from "./retained-limits.ts"
 import {
@@ -64,6 +65,7 @@ export class Retained implements TicketWaiter {
   sizeBytes = 0
   /** Whether a name that is cleared is noted. */
   notesCleared = false
+  readonly arrivals = new RetainedArrivals()
   readonly #journal: JournalShape
   readonly #limits: RetainedLimits
   readonly #seed: number

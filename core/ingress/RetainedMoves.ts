@@ -17,6 +17,9 @@ import type { Clearing, Retained } from "./Retained.ts"
 const MOVE = "retained.move"
 /** Asks a shard whether it has anything left to move. */
 export const ARE_MOVING = "retained.are-moving"
+/** Asks a shard how many names it has begun to move since the start; {@link MOVING} while it has any left. */
+export const MOVES_BEGUN = "retained.moves-begun"
+export const MOVING = -1
 const NO_BYTES = new Uint8Array(0)
 /** Moves under way at once. */
 const MOVES_MAX = 64
@@ -47,6 +50,7 @@ export class RetainedMoves {
   #retry: Timer | undefined
   #retryMs = RETRY_MS
   #movedAtMs = 0
+  #begun = 0
   #lookedAtMs = 0
   /** Noted before the last look; forgotten at the next one where nothing is left to move. */
   #clearings: ReadonlyArray<Clearing> = []
@@ -56,6 +60,7 @@ export class RetainedMoves {
     this.#parts = parts
     parts.port.answer(MOVE, (_from, { bytes = NO_BYTES }) => this.#take(bytes))
     parts.port.answer(ARE_MOVING, () => ({ facts: this.#isMoving }))
+    parts.port.answer(MOVES_BEGUN, () => ({ facts: this.#isMoving ? MOVING : this.#begun }))
   }
 
   get #isMoving(): boolean {
@@ -96,6 +101,7 @@ export class RetainedMoves {
     const found = retained.find(TENANT, name)
     if (owner === port.shard || found === undefined) return
     const { entry } = found
+    this.#begun += 1
     const writer = new ByteWriter()
     found.message.encode(writer)
     const body = { facts: null, bytes: writer.bytes.subarray(0, writer.length) }
@@ -137,7 +143,12 @@ export class RetainedMoves {
     const { tenant, name } = message
     // This shard may not have heard of the binding yet, or of a later one.
     if (ownerOf(tenant, name) !== port.shard || this.#underWay.has(name)) return { facts: false }
-    return new Promise((resolve) => retained.setIfNewer(message, (isKept) => resolve({ facts: isKept })))
+    return new Promise((resolve) => {
+      retained.setIfNewer(message, (isKept) => {
+        if (isKept) retained.arrivals.note(tenant, name)
+        resolve({ facts: isKept })
+      })
+    })
   }
 
   /** Looks after clearings that are noted, now and then; called about once a second. */
@@ -164,7 +175,10 @@ export class RetainedMoves {
         this.#clearings = due
         return
       }
-      if (now - this.#movedAtMs >= UNSETTLED_MS) retained.notesCleared = false
+      if (now - this.#movedAtMs >= UNSETTLED_MS) {
+        retained.notesCleared = false
+        retained.arrivals.forget()
+      }
       // One that cannot be forgotten now is noted again, and met at a later look.
       for (const { tenant, name, entry } of due) retained.forget(tenant, name, entry, () => {})
     }

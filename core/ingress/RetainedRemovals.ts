@@ -9,7 +9,7 @@
  *  - A removal of many goes in paces, and has a bounded number under way: nobody waits for it.
  */
 import type { TopicNameCursor } from "../router/TopicNameIndex.ts"
-import { ARE_MOVING } from "./RetainedMoves.ts"
+import { MOVES_BEGUN, MOVING } from "./RetainedMoves.ts"
 import type { RetainedOfShard } from "./RetainedPages.ts"
 import type { RetainedValue } from "./retained-values.ts"
 
@@ -120,7 +120,7 @@ interface Wish {
 
 /**
  * One removal of many on one shard. A name that moves may leave a shard that has not come to it for one that has passed it: all is walked
- * again until no shard had anything to move before a walk nor after it.
+ * again until no shard had anything to move before a walk nor after it, nor had begun to meanwhile.
  */
 class Sweep {
   readonly #parts: RetainedOfShard
@@ -128,8 +128,8 @@ class Sweep {
   #walk: TopicNameCursor<RetainedValue> | undefined
   #removed = 0
   #underWay = 0
-  /** Whether no name moved before this walk. */
-  #isQuiet = false
+  /** Names that had moved before this walk, on all shards; {@link MOVING} where some still did. */
+  #moves = MOVING
   #isRefused = false
   #isStopped = false
   /** The next pace comes by itself. */
@@ -148,20 +148,23 @@ class Sweep {
   begin(): void {
     if (this.#parts.port.shards === 1) this.#open()
     else {
-      this.#whenMoving((isMoving) => {
-        this.#isQuiet = !isMoving
+      this.#askMoves((moves) => {
+        this.#moves = moves
         this.#open()
       })
     }
   }
 
-  /** Asks all shards whether one has anything to move. */
-  #whenMoving(answered: (isMoving: boolean) => void): void {
+  /** Asks all shards how many names they have moved; {@link MOVING} where one has any left. */
+  #askMoves(answered: (moves: number) => void): void {
     const { port } = this.#parts
-    const asked = Array.from({ length: port.shards }, (_, shard) => port.call(shard, ARE_MOVING, { facts: null }))
+    const asked = Array.from({ length: port.shards }, (_, shard) => port.call(shard, MOVES_BEGUN, { facts: null }))
     Promise.all(asked).then(
-      (answers) => answered(answers.some(({ facts }) => facts === true)),
-      () => answered(true)
+      (answers) => {
+        const counts = answers.map(({ facts }) => Number(facts))
+        answered(counts.includes(MOVING) ? MOVING : counts.reduce((sum, count) => sum + count, 0))
+      },
+      () => answered(MOVING)
     )
   }
 
@@ -216,11 +219,11 @@ class Sweep {
       this.#end()
       return
     }
-    this.#whenMoving((isMoving) => {
+    this.#askMoves((moves) => {
       if (this.#isStopped) return
-      if (this.#isQuiet && !isMoving) this.#end()
+      if (this.#moves !== MOVING && moves === this.#moves) this.#end()
       else {
-        this.#isQuiet = !isMoving
+        this.#moves = moves
         clock.after(AGAIN_MS, () => this.#open())
       }
     })

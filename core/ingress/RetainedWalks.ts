@@ -2,7 +2,8 @@
  * Walks over the retained messages of all shards that match a filter, taken a little at a time by whoever wants them.
  *
  * While names move between shards (see `RetainedMoves.ts`) a message may be found where its name was sequenced before. Such a one is
- * visited last, and only where its owner has none and has not cleared it; instead of it the owner's own is, once more as like as not.
+ * visited last, and only where its owner has none and has not cleared it; instead of it the owner's own is, once more as like as not. One that
+ * went to a shard which the walk had passed, from one that it had yet to come to, is asked for at the end.
  *
  * Invariants
  *  - What is visited is what its shard has then, in its place among the live messages from there: no page waits to be taken.
@@ -11,6 +12,7 @@
 import { ByteReader, ByteWriter } from "../link/bytes.ts"
 import type { CallBody } from "../link/LinkPort.ts"
 import type { TopicNameCursor } from "../router/TopicNameIndex.ts"
+import { matches } from "../router/topic-filter.ts"
 import type { RetainedRoom, RetainedVisitor, RetainedWalk } from "./Ingress.ts"
 import { Message } from "./Message.ts"
 import type { RetainedParts } from "./RetainedMoves.ts"
@@ -18,6 +20,7 @@ import type { RetainedValue } from "./retained-values.ts"
 
 const NEXT = "retained.next"
 const FIND = "retained.find"
+const ARRIVED = "retained.arrived"
 const NO_BYTES = new Uint8Array(0)
 
 /**
@@ -48,6 +51,14 @@ interface AskedPart extends Asked, RetainedRoom {
 interface Part {
   readonly count: number
   readonly walk: number
+  /** Of {@link RetainedArrivals}, and whether names move or did a moment ago. */
+  readonly arrivals: number
+  readonly isAstir: boolean
+}
+
+/** What came to a shard since. */
+interface AskedArrivals extends Asked {
+  readonly since: number
 }
 
 export class RetainedWalks {
@@ -60,6 +71,7 @@ export class RetainedWalks {
   constructor(parts: RetainedParts) {
     this.#parts = parts
     parts.port.answer(NEXT, (_from, { facts }) => this.#part(facts as AskedPart))
+    parts.port.answer(ARRIVED, (_from, { facts }) => ({ facts: this.arrivedSince(facts as AskedArrivals) }))
     parts.port.answer(FIND, (_from, { facts }) => {
       const { tenant, filter } = facts as Asked
       const writer = new ByteWriter()
@@ -103,6 +115,7 @@ export class RetainedWalks {
   #part({ tenant, filter, walk: number, messages, bytes }: AskedPart): CallBody {
     const walk = number === 0 ? this.#parts.retained.walk(tenant, filter) : this.#walks.get(number)
     this.#walks.delete(number)
+    const begun = this.#parts.retained.arrivals.count
     const writer = new ByteWriter()
     let count = 0
     // No room is asked for where nothing is wanted any more.
@@ -120,24 +133,46 @@ export class RetainedWalks {
       next = this.#lastWalk
       this.#walks.set(next, walk)
     }
-    return { facts: { count, walk: next }, bytes: writer.bytes.subarray(0, writer.length) }
+    const { notesCleared: isAstir } = this.#parts.retained
+    const facts: Part = { count, walk: next, arrivals: begun, isAstir }
+    return { facts, bytes: writer.bytes.subarray(0, writer.length) }
+  }
+
+  /** Names that match a filter and came to this shard since, which may have been when it was walked. */
+  arrivedSince({ tenant, filter, since }: AskedArrivals): ReadonlyArray<string> {
+    const names = new Set<string>()
+    for (const arrival of this.#parts.retained.arrivals.since(since)) {
+      if (arrival.tenant === tenant && matches(filter, arrival.name)) names.add(arrival.name)
+    }
+    return [...names]
+  }
+
+  /** The same of any shard. */
+  askArrivals(shard: number, asked: AskedArrivals, answered: (names: ReadonlyArray<string>) => void): void {
+    const { port } = this.#parts
+    if (shard === port.shard) answered(this.arrivedSince(asked))
+    else {
+      const resolve = ({ facts }: CallBody): void => answered(facts as ReadonlyArray<string>)
+      port.ask(shard, ARRIVED, { facts: asked }, { resolve, reject: () => answered([]) })
+    }
   }
 
   /** Asks another shard for the next part of a walk; `answered` gets the walk to go on with, 0 = done. */
-  ask(shard: number, asked: AskedPart, visit: Visit, answered: (walk: number) => void): void {
+  ask(shard: number, asked: AskedPart, visit: Visit, answered: (part: Part) => void): void {
     const resolve = ({ facts, bytes = NO_BYTES }: CallBody): void => {
-      const { count, walk } = facts as Part
+      const part = facts as Part
       const reader = new ByteReader().reset(bytes, 0, bytes.length)
       const message = new Message()
-      for (let left = count; left > 0; left--) {
+      for (let left = part.count; left > 0; left--) {
         const isOwned = reader.uint8() === 1
         message.decode(reader)
         visit(message, isOwned)
       }
-      answered(walk)
+      answered(part)
     }
     // The other shard's own fault, told there; the messages of the others are visited.
-    this.#parts.port.ask(shard, NEXT, { facts: asked }, { resolve, reject: () => answered(0) })
+    const reject = (): void => answered({ count: 0, walk: 0, arrivals: 0, isAstir: false })
+    this.#parts.port.ask(shard, NEXT, { facts: asked }, { resolve, reject })
   }
 
   #isOwned({ tenant, name }: Message): boolean {
@@ -159,13 +194,20 @@ export class RetainedWalks {
 
   /** A message that was not with its owner: what that one knows is newer. */
   visitStray(stray: Message, visit: RetainedVisitor, visited: () => void): void {
-    const { port, ownerOf } = this.#parts
-    const { tenant, name } = stray
-    const owner = ownerOf(tenant, name)
-    const answered = (state: number): void => {
+    this.#visitAtOwner(stray.tenant, stray.name, visit, (state) => {
       if (state === NOTHING) visit(stray)
       visited()
-    }
+    })
+  }
+
+  /** What its owner has of a name. */
+  visitNamed(tenant: number, name: string, visit: RetainedVisitor, visited: () => void): void {
+    this.#visitAtOwner(tenant, name, visit, visited)
+  }
+
+  #visitAtOwner(tenant: number, name: string, visit: RetainedVisitor, answered: (state: number) => void): void {
+    const { port, ownerOf } = this.#parts
+    const owner = ownerOf(tenant, name)
     if (owner === port.shard) {
       answered(this.find(tenant, name, visit))
       return
@@ -185,7 +227,7 @@ export class RetainedWalks {
 
 type Visit = (message: Message, isOwned: boolean) => void
 
-/** This shard first, then the others in turn, then what was astray. */
+/** This shard first, then the others in turn, then what came to one of them behind the walk's back, then what was astray. */
 class ShardsWalk implements RetainedWalk {
   readonly #walks: RetainedWalks
   readonly #parts: RetainedParts
@@ -196,6 +238,12 @@ class ShardsWalk implements RetainedWalk {
   #shard = 0
   #walk = 0
   readonly #strays: Array<Message> = []
+  /** What had come to each shard when it was begun with; where one says that names move they are asked for what has come since. */
+  readonly #arrivals: Array<number> = []
+  #isAstir = false
+  #asked = 0
+  /** Names that have come since. */
+  readonly #late: Array<string> = []
   #isClosed = false
 
   constructor(walks: RetainedWalks, parts: RetainedParts, tenant: number, filter: string) {
@@ -204,12 +252,15 @@ class ShardsWalk implements RetainedWalk {
     this.#tenant = tenant
     this.#filter = filter
     this.#own = parts.retained.walk(tenant, filter)
+    this.#arrivals[parts.port.shard] = parts.retained.arrivals.count
     this.#skipOwn()
   }
 
   get isDone(): boolean {
     if (this.#isClosed) return true
-    return this.#own.isDone && this.#shard >= this.#parts.port.shards && this.#strays.length === 0
+    const { shards } = this.#parts.port
+    if (!this.#own.isDone || this.#shard < shards || this.#late.length > 0 || this.#strays.length > 0) return false
+    return shards === 1 || this.#asked >= shards || !(this.#isAstir || this.#parts.retained.notesCleared)
   }
 
   next(room: RetainedRoom, visit: RetainedVisitor, done: () => void): void {
@@ -223,7 +274,9 @@ class ShardsWalk implements RetainedWalk {
       done()
     } else if (this.#shard < this.#parts.port.shards) {
       const asked = { tenant: this.#tenant, filter: this.#filter, walk: this.#walk, ...room }
-      this.#walks.ask(this.#shard, asked, found, (walk) => {
+      this.#walks.ask(this.#shard, asked, found, ({ walk, arrivals, isAstir }) => {
+        if (this.#walk === 0) this.#arrivals[this.#shard] = arrivals
+        this.#isAstir ||= isAstir
         this.#walk = walk
         if (walk === 0) {
           this.#shard += 1
@@ -232,7 +285,16 @@ class ShardsWalk implements RetainedWalk {
         if (this.#isClosed) this.#giveUp()
         done()
       })
-    } else {
+    } else if (this.#asked < this.#parts.port.shards && (this.#isAstir || this.#parts.retained.notesCleared)) {
+      const shard = this.#asked
+      this.#asked += 1
+      const since = this.#arrivals[shard] ?? 0
+      this.#walks.askArrivals(shard, { tenant: this.#tenant, filter: this.#filter, since }, (names) => {
+        if (!this.#isClosed) this.#late.push(...names)
+        done()
+      })
+    } else if (this.#late.length > 0) this.#walks.visitNamed(this.#tenant, this.#late.pop() ?? "", visit, done)
+    else {
       const stray = this.#strays.pop()
       if (stray === undefined) done()
       else this.#walks.visitStray(stray, visit, done)
@@ -244,6 +306,7 @@ class ShardsWalk implements RetainedWalk {
     this.#isClosed = true
     this.#own.close()
     this.#strays.length = 0
+    this.#late.length = 0
     this.#giveUp()
   }
 

@@ -2,11 +2,12 @@
 import { ALLOW, type Principal, PUBLISH } from "../access/Access.ts"
 import { assert } from "../assert.ts"
 import { JointTickets } from "../journal/JointTickets.ts"
-import { TicketStream } from "../journal/Journal.ts"
-import { TicketFifo } from "../journal/TicketFifo.ts"
-import type { ByteReader } from "../link/bytes.ts"
-import { CHANNEL_DELIVER, CHANNEL_PUBLISH, CHANNEL_PUBLISHED } from "../link/LinkPort.ts"
+import type { TicketStream } from "../journal/TicketStream.ts"
+import { CHANNEL_DELIVER } from "../link/LinkPort.ts"
 import { LANES, type Resolution } from "../router/Resolution.ts"
+import { partitionOfClient } from "../topics/partition-by.ts"
+import { BindingHold } from "./BindingHold.ts"
+import { Forwards } from "./Forwards.ts"
 import { answerGiveBacks, giveBackEverywhere } from "./give-back.ts"
 import { HeldMessages } from "./HeldMessages.ts"
 import {
@@ -44,14 +45,14 @@ export class ShardIngress implements IngressShape {
   pendingOwner: number
   pendingIsJournaled = false
   readonly #parts: ShardIngressParts
-  /** Of messages handed to other shards, and of answers owed to them: by shard and lane. */
-  readonly #forwards: ReadonlyArray<TicketStream>
-  readonly #answers: ReadonlyArray<TicketFifo>
+  readonly #forwards: Forwards
   /** Of messages whose topic and whose other state are committed apart, by lane. */
   readonly #joints: ReadonlyArray<JointTickets>
   readonly #received = new Message()
   /** Messages whose topic is being made. */
   readonly #held: HeldMessages
+  /** Messages whose name may be another topic's in a moment. */
+  readonly #bindings: BindingHold
   readonly #moves: RetainedMoves
   readonly #walks: RetainedWalks
   /** Names whose home the meta store is asked for, as `tenant/name`. */
@@ -63,15 +64,9 @@ export class ShardIngress implements IngressShape {
     this.pendingStream = parts.journal.tickets
     this.pendingOwner = port.shard
     this.#joints = Array.from({ length: LANES }, () => new JointTickets())
-    this.#forwards = Array.from({ length: port.shards * LANES }, () => new TicketStream())
-    this.#answers = Array.from({ length: port.shards * LANES }, (_, line) => this.#answersTo(line))
-    port.handle(CHANNEL_PUBLISH, (from, reader) => this.#receive(from, reader))
-    port.handle(CHANNEL_PUBLISHED, (from, reader) => {
-      const stream = this.#forwards[from * LANES + reader.uint8()]
-      const ticket = reader.uint53()
-      stream?.setOutcome(ticket, reader.uint32() - OUTCOME_BIAS)
-      stream?.commit(ticket)
-    })
+    const sequence = (message: Message): number =>
+      message.token === "" ? this.#take(message) : this.#takeOnce(message)
+    this.#forwards = new Forwards({ port, take: sequence, pending: this })
     port.handle(CHANNEL_DELIVER, (_from, reader) => {
       this.#received.decode(reader)
       const resolution = parts.resolutions.resolveUnsafe(this.#received)
@@ -82,13 +77,18 @@ export class ShardIngress implements IngressShape {
     const retainedParts = { port, retained: parts.retained, ownerOf, clock: parts.clock }
     this.#moves = new RetainedMoves(retainedParts)
     this.#walks = new RetainedWalks(retainedParts)
+    const soon = (task: () => void): void => void parts.clock.after(ROOM_INTERVAL_MS, task)
     this.#held = new HeldMessages({
       mustWait: (tenant, name) => this.#isMaking(tenant, name),
-      sequence: (message) => (message.token === "" ? this.#take(message) : this.#takeOnce(message)),
+      sequence,
       pending: this,
       later: (task) => parts.clock.immediate(task),
-      soon: (task) => void parts.clock.after(ROOM_INTERVAL_MS, task)
+      soon
     })
+    const settling = (): (() => boolean) => this.#forwards.settling()
+    const { clock } = parts
+    this.#bindings = new BindingHold({ sequence, pending: this, soon, clock, opening: this.#held, settling })
+    parts.topics.bindings.gate = this.#bindings
     parts.topics.onOpened(() => this.#held.reviewSoon())
     parts.topics.onChange((name) => {
       if (name !== "") this.#moves.review(name)
@@ -105,6 +105,8 @@ export class ShardIngress implements IngressShape {
     }
     this.counts.published += 1
     if (message.token !== "" && this.#isStoredLater(message.token)) return ACCEPTED_PENDING
+    const bindings = this.#bindings
+    if (bindings.holds(message.tenant, resolution.name)) return this.#hold(message, resolution, bindings.held)
     const outcome = this.#sequence(message, resolution)
     // It comes again.
     if (outcome === HELD_UP) this.counts.published -= 1
@@ -172,6 +174,10 @@ export class ShardIngress implements IngressShape {
       const created = topics.createForPublishUnsafe(message.tenant, resolution.name)
       if (created !== undefined) this.#parts.resolutions.refresh(resolution, message.tenant)
       if (resolution.owner !== port.shard) return this.#forward(message, resolution)
+    }
+    if (resolution.home !== undefined && resolution.isByClient) {
+      resolution.partition = partitionOfClient(resolution.home, message.publisher)
+      resolution.log = undefined
     }
     if (resolution.home !== undefined && (resolution.log === undefined || resolution.log.isClosed)) {
       resolution.log = topics.logUnsafe(resolution.home, resolution.partition)
@@ -260,10 +266,10 @@ export class ShardIngress implements IngressShape {
   }
 
   /** Has the message wait until its topic is there; it is stored in a later turn than that which took it. */
-  #hold(message: Message, resolution: Resolution): number {
-    if (this.#held.hold(message, resolution.name) !== ACCEPTED_PENDING) return this.#refuseStorage()
-    this.pendingStream = this.#held.stream
-    this.pendingTicket = this.#held.ticket
+  #hold(message: Message, resolution: Resolution, held = this.#held): number {
+    if (held.hold(message, resolution.name) !== ACCEPTED_PENDING) return this.#refuseStorage()
+    this.pendingStream = held.stream
+    this.pendingTicket = held.ticket
     this.pendingOwner = OWNER_LATER + this.#parts.port.shard
     this.pendingIsJournaled = false
     return ACCEPTED_PENDING
@@ -272,10 +278,13 @@ export class ShardIngress implements IngressShape {
   /** Whether a name's home is being agreed on, or its log is being opened, so that its messages wait. */
   #isMaking(tenant: number, name: string): boolean {
     const { topics, resolutions, port } = this.#parts
-    const { home, owner, partition } = resolutions.homeOf(tenant, name)
+    const { home, owner, partition, isByClient } = resolutions.homeOf(tenant, name)
     // Where it was deleted while its log was opened nobody makes it: the next message sees to it.
     if (home === undefined) return this.#making.has(`${tenant}/${name}`)
-    return owner === port.shard && topics.isOpening(home, partition)
+    if (owner !== port.shard) return false
+    // Of a topic that is partitioned by client its messages may wait for any of them.
+    if (!isByClient) return topics.isOpening(home, partition)
+    return Array.from({ length: home.partitions }, (_, each) => each).some((each) => topics.isOpening(home, each))
   }
 
   /** Sets what a message waits for: its partition's commit, the journal's, or both. */
@@ -294,37 +303,14 @@ export class ShardIngress implements IngressShape {
   }
 
   #forward(message: Message, { owner, lane }: Resolution): number {
-    const { port } = this.#parts
-    const stream = this.#forwards[owner * LANES + lane]
+    const stream = this.#forwards.send(message, owner, lane)
     if (stream === undefined) return REFUSED_QUOTA
-    const ticket = stream.issue()
-    const outbox = port.begin(owner, CHANNEL_PUBLISH)
-    outbox.uint8(lane)
-    outbox.uint53(ticket)
-    outbox.text(message.token)
-    message.encode(outbox)
-    port.end(outbox)
     this.counts.forwarded += 1
     this.pendingStream = stream
-    this.pendingTicket = ticket
+    this.pendingTicket = stream.issued
     this.pendingOwner = owner
     this.pendingIsJournaled = false
     return ACCEPTED_PENDING
-  }
-
-  #receive(from: number, reader: ByteReader): void {
-    const line = from * LANES + reader.uint8()
-    const ticket = reader.uint53()
-    const message = this.#received
-    const token = reader.text()
-    message.decode(reader)
-    message.token = token
-    const outcome = message.token === "" ? this.#take(message) : this.#takeOnce(message)
-    const answers = this.#answers[line]
-    if (answers === undefined) return
-    if (outcome === ACCEPTED_PENDING) answers.push(this.pendingStream, this.pendingTicket, ticket, message.qos)
-    else if (answers.length > 0) answers.pushDone(outcome, ticket, message.qos)
-    else this.#published(line, ticket, message.qos, outcome)
   }
 
   #take(message: Message): number {
@@ -359,22 +345,6 @@ export class ShardIngress implements IngressShape {
     }
     return ACCEPTED_PENDING
   }
-
-  #answersTo(line: number): TicketFifo {
-    return new TicketFifo({
-      released: (outcome, ticket, qos) => this.#published(line, ticket, qos, outcome),
-      releasedAll: () => {}
-    })
-  }
-
-  #published(line: number, ticket: number, qos: number, outcome: number): void {
-    const outbox = this.#parts.port.begin(Math.floor(line / LANES), CHANNEL_PUBLISHED)
-    outbox.uint8(line % LANES)
-    outbox.uint53(ticket)
-    // Nobody asks how a message of QoS 0 ended: what is noted of it would stay for ever.
-    outbox.uint32((qos === 0 ? ACCEPTED : outcome) + OUTCOME_BIAS)
-    this.#parts.port.end(outbox)
-  }
 }
 
 /** Between two looks whether storage has room again. */
@@ -383,5 +353,3 @@ const ROOM_INTERVAL_MS = 10
 const OWNER_LATER = 65_536
 /** Of somebody who takes whatever comes. */
 const ALL: RetainedRoom = { messages: 1_000, bytes: 1_048_576 }
-/** Outcomes travel as unsigned numbers. */
-const OUTCOME_BIAS = 1_000

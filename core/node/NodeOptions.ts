@@ -5,7 +5,7 @@ import type { RetainedLimits } from "../ingress/retained-limits.ts"
 import type { Compression } from "../log/BatchCompressor.ts"
 import type { Mode } from "../log/Engines.ts"
 import type { Plugin } from "../plugin/Plugin.ts"
-import type { Retention } from "../topics/TopicInfo.ts"
+import type { PartitionBy, Retention } from "../topics/TopicInfo.ts"
 import type { TopicDefaults } from "../topics/Topics.ts"
 import type { TopicConfigs } from "../topics/topic-settings.ts"
 
@@ -20,6 +20,7 @@ export interface DeclaredTopic {
   readonly compression?: Compression
   /** What the rule of its name says. */
   readonly configs?: TopicConfigs
+  readonly partitionBy?: PartitionBy
 }
 
 export interface LoadedPlugin {

@@ -74,6 +74,19 @@ export function registerShardMetrics(
     ["topic_moves_held_seconds", "How long appends waited for the last switch", () => moves.own.lastHoldMs / 1_000],
     ["topic_moves_held_seconds_max", "The longest of these since the start", () => moves.own.longestHoldMs / 1_000]
   )
+  const { bindings } = facts.topics
+  counters.push(
+    ["binding_changes_total", "Changes of bindings that were carried out", () => bindings.changeCount],
+    [
+      "binding_changes_postponed_total",
+      "Times that a change waited for messages on their way and was tried again",
+      () => bindings.givenUpCount
+    ]
+  )
+  gauges.push(
+    ["binding_changes_held_seconds", "How long names were held for the last change", () => bindings.lastHoldMs / 1_000],
+    ["binding_changes_held_seconds_max", "The longest of these", () => bindings.longestHoldMs / 1_000]
+  )
   const { journal, queueLog } = facts
   const queued = queueLog.counts
   counters.push(

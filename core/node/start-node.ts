@@ -128,7 +128,7 @@ export function startNode(
     for (const shard of shards) yield* shard.topics.settled()
     const [first] = shards
     if (first !== undefined) {
-      yield* resources.register(topicResource(first.topics, first.topics.moves))
+      yield* resources.register(topicResource(first.topics, first.topics.moves, first.topics.bindings))
       yield* resources.register(topicMoveResource(first.topics.moves))
     }
     yield* registerBackups({ options, shards: prepared, files, clock, log, resources, gate })

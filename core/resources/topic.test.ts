@@ -46,7 +46,7 @@ function make(fault?: TopicError["reason"]) {
     return fault === undefined ? Effect.succeed(info(String(given[1]))) : Effect.fail(failing)
   }
   const moves = { move: moved, cancel: moved, all: () => Effect.succeed([]) }
-  return { directory, asked, resource: topicResource(topics, moves) }
+  return { directory, asked, resource: topicResource(topics, moves, { bind: moved }) }
 }
 
 const run = <A>(effect: Effect.Effect<A, ResourceError> | undefined): Promise<A> =>
@@ -71,6 +71,7 @@ test("the declaration is a resource, and its items are what its schema says", as
     compression: "none",
     configs: {},
     filter: "a/#",
+    partition_by: "name",
     origin: "manifest",
     id: "id of a"
   })

@@ -2,7 +2,9 @@
 import { Effect } from "effect"
 import * as v from "valibot"
 import type { NewTopic } from "../topics/AgreedTopics.ts"
+import { isPartitionBy } from "../topics/partition-by.ts"
 import { RETENTION_BYTES, RETENTION_MS, retentionConfigs } from "../topics/retention-configs.ts"
+import type { TopicBindingsShape } from "../topics/TopicBindings.ts"
 import type { TopicError } from "../topics/TopicError.ts"
 import { DEFAULT_RETENTION, type TopicInfo } from "../topics/TopicInfo.ts"
 import type { TopicMovesShape } from "../topics/TopicMoves.ts"
@@ -45,6 +47,7 @@ const schema = v.strictObject({
     v.nullable(v.string()),
     v.description("the topic filter that is bound to it; null = the default binding")
   ),
+  partition_by: v.pipe(v.string(), v.description("what of a message chooses its partition: name | level:N | client")),
   origin: v.pipe(v.picklist(["manifest", "kafka", "publish", "admin"]), v.description("who made it")),
   id: v.pipe(v.string(), v.description("a UUID; a topic that is made anew has a new one"))
 })
@@ -76,7 +79,18 @@ const input = v.strictObject({
     v.optional(configs),
     v.description("Kafka's configurations, by its names; else as its rule says; they win over the keys above")
   ),
-  filter: v.pipe(v.optional(v.string()), v.description("binds the MQTT topic names that match this topic filter to it"))
+  filter: v.pipe(
+    v.optional(v.string()),
+    v.description("binds the MQTT topic names that match this topic filter to it")
+  ),
+  partition_by: v.pipe(
+    v.optional(v.pipe(v.string(), v.check(isPartitionBy, "name | level:N | client"))),
+    v.description("what of a message chooses its partition: name | level:N | client; else its name")
+  )
+})
+
+const bindInput = v.strictObject({
+  filter: v.pipe(v.string(), v.description("the MQTT topic names that match this topic filter, and no others, are its"))
 })
 
 const alterInput = v.strictObject({
@@ -117,9 +131,11 @@ const REFUSALS = {
   exists: ["conflict", "topic-exists"],
   "not-found": ["not-found", "topic-not-found"],
   "filter-conflict": ["conflict", "topic-filter-conflict"],
+  "not-compactable": ["invalid", "topic-not-compactable"],
   "engine-missing": ["invalid", "engine-not-available"],
   "mode-missing": ["invalid", "mode-not-available"],
   "compaction-missing": ["invalid", "compaction-not-available"],
+  busy: ["unavailable", "topic-busy"],
   moving: ["conflict", "topic-moving"],
   "not-moving": ["conflict", "topic-not-moving"],
   "move-refused": ["refused", "topic-move-refused"],
@@ -132,7 +148,7 @@ const REFUSALS = {
 type TopicsOfShard = Pick<TopicsShape, "find" | "page" | "create" | "alter" | "delete">
 
 /** `topics`: those of any shard, for each knows all. */
-export function topicResource(topics: TopicsOfShard, moves: TopicMovesShape): Resource {
+export function topicResource(topics: TopicsOfShard, moves: TopicMovesShape, bindings: TopicBindingsShape): Resource {
   return {
     name: "topic",
     plural: "topics",
@@ -172,6 +188,21 @@ export function topicResource(topics: TopicsOfShard, moves: TopicMovesShape): Re
             .pipe(Effect.map(itemOf), Effect.mapError(refusalOf))
       },
       {
+        name: "bind",
+        description: "Makes a topic the home of other topic names, while messages are published on them",
+        input: bindInput,
+        run: (id, given) =>
+          bindings
+            .bind(TENANT, id, v.parse(bindInput, given).filter)
+            .pipe(Effect.map(itemOf), Effect.mapError(refusalOf))
+      },
+      {
+        name: "unbind",
+        description: "Takes its topic filter off a topic: it is the home of its own name, where that is a plain one",
+        input: v.strictObject({}),
+        run: (id) => bindings.bind(TENANT, id, undefined).pipe(Effect.map(itemOf), Effect.mapError(refusalOf))
+      },
+      {
         name: "move",
         description: "Begins to move a topic to another engine or mode while it is used; topic-move tells how it goes",
         input: moveInput,
@@ -200,7 +231,8 @@ export function topicResource(topics: TopicsOfShard, moves: TopicMovesShape): Re
 }
 
 function newTopic({ name, ...given }: v.InferOutput<typeof input>): NewTopic {
-  const { partitions, engine, mode, compression, filter, retention_time: seconds, retention_bytes: bytes } = given
+  const { partitions, engine, mode, compression, filter, partition_by: by } = given
+  const { retention_time: seconds, retention_bytes: bytes } = given
   const retention = {
     ...(seconds === undefined ? {} : { ms: seconds * 1_000 }),
     ...(bytes === undefined ? {} : { bytes })
@@ -213,7 +245,8 @@ function newTopic({ name, ...given }: v.InferOutput<typeof input>): NewTopic {
     ...(mode === undefined ? {} : { mode }),
     ...(compression === undefined ? {} : { compression }),
     ...(given.configs === undefined ? {} : { configs: given.configs }),
-    ...(filter === undefined ? {} : { filter })
+    ...(filter === undefined ? {} : { filter }),
+    ...(by === undefined || !isPartitionBy(by) ? {} : { partitionBy: by })
   }
 }
 
@@ -235,9 +268,11 @@ function alterationOf(given: v.InferOutput<typeof alterInput>): TopicAlteration 
 }
 
 function itemOf({ retention = DEFAULT_RETENTION, ...topic }: TopicInfo): v.InferOutput<typeof schema> {
-  const { name, partitions, engine, mode, compression = "none", configs = {}, filter = null, origin, id } = topic
+  const { name, partitions, engine, mode, compression = "none", configs = {} } = topic
+  const { filter = null, partitionBy = "name", origin, id } = topic
   const kept = { retention_time: Math.floor(retention.ms / 1_000), retention_bytes: retention.bytes }
-  return { name, partitions, engine, mode, ...kept, compression, configs, filter, origin, id }
+  const bound = { filter, partition_by: partitionBy }
+  return { name, partitions, engine, mode, ...kept, compression, configs, ...bound, origin, id }
 }
 
 function refusalOf({ reason, message }: TopicError): ResourceError {

@@ -22,6 +22,8 @@ export class Resolution {
   /** The topic that is this name's home; undefined = none. */
   home: TopicInfo | undefined
   partition = 0
+  /** Whether the partition is another for each publisher: then the one above says who owns them all. */
+  isByClient = false
   /** The home partition where this shard owns it. */
   log: PartitionLog | undefined
   /** The shard that sequences the name: owner of its home partition, or of the name itself. */

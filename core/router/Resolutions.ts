@@ -3,7 +3,7 @@
  * worked out again when it comes.
  */
 import type { Message } from "../ingress/Message.ts"
-import { partitionForKey } from "../log/murmur2.ts"
+import { partitionOfName } from "../topics/partition-by.ts"
 import type { ShardTopics } from "../topics/ShardTopics.ts"
 import { NO_DELIVERIES } from "./Delivery.ts"
 import { LANES, Resolution } from "./Resolution.ts"
@@ -164,6 +164,7 @@ export class Resolutions {
     const home = topics.directory.homeOf(tenant, resolution.name)
     resolution.home = home
     resolution.log = undefined
+    resolution.isByClient = false
     resolution.partition = 0
     resolution.lane = home === undefined || home.mode === "memory" ? 0 : laneOf(home.id)
     if (home === undefined) {
@@ -172,10 +173,8 @@ export class Resolutions {
       return
     }
     resolution.creatable = false
-    if (home.partitions > 1) {
-      const { written } = encoder.encodeInto(resolution.name, scratch)
-      resolution.partition = partitionForKey(scratch, 0, written, home.partitions)
-    }
+    resolution.partition = partitionOfName(home, resolution.name)
+    resolution.isByClient = home.partitionBy === "client" && home.partitions > 1
     resolution.owner = topics.ownerOf(home, resolution.partition)
   }
 }

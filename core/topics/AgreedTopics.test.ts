@@ -136,3 +136,26 @@ test("a topic that a PUBLISH made in memory can be deleted, wherever it is asked
     for (const { topics } of [here, there]) assert.equal(topics.find(0, name), undefined)
   }
 })
+
+test("what is not partitioned by its names cannot be compacted; else it is made so, and stays so", async () => {
+  const { here, reason, run, nameOn } = make({ compacts: true })
+  const configs = { "cleanup.policy": "compact,delete" }
+  for (const partitionBy of ["client", "level:2"] as const) {
+    assert.equal(await reason(here.topics.create(0, { name: nameOn(0), partitionBy, configs })), "not-compactable")
+    const info = await run(here.topics.create(0, { name: `by-${partitionBy.slice(0, 5)}`, partitions: 4, partitionBy }))
+    assert.equal(info.partitionBy, partitionBy)
+    const owners = new Set([0, 1, 2, 3].map((partition) => here.topics.ownerOf(info, partition)))
+    if (partitionBy === "client") assert.equal(owners.size, 1)
+    const bound = await run(here.topics.bindings.bind(0, info.name, `${info.name}/#`))
+    assert.equal(bound.partitionBy, partitionBy)
+    const operation = { name: "cleanup.policy", operation: "set", value: "compact" } as const
+    assert.equal(await reason(here.topics.alter(0, info.name, { configs: [operation] })), "not-compactable")
+    const more = await run(here.topics.alter(0, info.name, { partitions: 9 }))
+    assert.deepEqual([more.partitions, more.partitionBy, more.filter], [9, partitionBy, `${info.name}/#`])
+    assert.deepEqual([more.boundFrom, more.formerly], [bound.boundFrom, bound.formerly])
+    const all = new Set(Array.from({ length: 9 }, (_, partition) => here.topics.ownerOf(more, partition)))
+    assert.equal(all.size, partitionBy === "client" ? 1 : 2)
+  }
+  const info = await run(here.topics.create(0, { name: nameOn(1), partitionBy: "name", configs }))
+  assert.equal(info.partitionBy, undefined)
+})

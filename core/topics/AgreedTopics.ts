@@ -16,23 +16,24 @@ import type { MetaEntry, MetaStoreError, MetaStoreShape, MetaTransaction } from 
 import type { ClockShape } from "../platform/Clock.ts"
 import { type RandomShape, randomUuid } from "../platform/Random.ts"
 import { checkTopicFilter, parseShared } from "../router/topic-filter.ts"
+import { type AgreedTopic, agreeAlteration } from "./agreed-alteration.ts"
+import { type AgreedBindingsParts, agreeBinding, conflict, guardKey, type NewBinding } from "./agreed-bindings.ts"
 import { agreeMove, leaveMove, noteMove } from "./agreed-moves.ts"
-import { compactionFault } from "./check-compaction.ts"
+import { compactionFault, partitioningFault } from "./check-compaction.ts"
 import { isKafkaTopicName } from "./default-binding.ts"
 import { withRetentionConfigs } from "./retention-configs.ts"
 import { TopicError } from "./TopicError.ts"
-import { DEFAULT_RETENTION, type Retention, type TopicDefault, type TopicInfo, type TopicOrigin } from "./TopicInfo.ts"
-import type { MoveWish } from "./TopicMover.ts"
-import { PARTITIONS_MAX, type TopicAlteration, withConfigs, withPartitions } from "./topic-alteration.ts"
 import {
-  type AgreedMove,
-  decodeTopic,
-  encodeRemoved,
-  encodeTopic,
-  moveKey,
-  removedKey,
-  topicKey
-} from "./topic-codec.ts"
+  DEFAULT_RETENTION,
+  type PartitionBy,
+  type Retention,
+  type TopicDefault,
+  type TopicInfo,
+  type TopicOrigin
+} from "./TopicInfo.ts"
+import type { MoveWish } from "./TopicMover.ts"
+import { PARTITIONS_MAX, type TopicAlteration } from "./topic-alteration.ts"
+import { type AgreedMove, decodeTopic, encodeRemoved, encodeTopic, removedKey, topicKey } from "./topic-codec.ts"
 import { checkTopicConfigs } from "./topic-configs.ts"
 import type { TopicConfigs } from "./topic-settings.ts"
 
@@ -40,12 +41,6 @@ import type { TopicConfigs } from "./topic-settings.ts"
 const ATTEMPTS_MAX = 20
 
 const encoder = new TextEncoder()
-
-/** A topic, and the revision of the meta store that made it so; 0 = nothing was made. */
-export interface AgreedTopic {
-  readonly info: TopicInfo
-  readonly revision: number
-}
 
 /** What somebody wants a topic to be; what is left out is as the rules for new topics say. */
 export interface NewTopic {
@@ -60,6 +55,8 @@ export interface NewTopic {
   readonly configs?: TopicConfigs
   /** The topic filter that is bound to it. */
   readonly filter?: string
+  /** See {@link TopicInfo.partitionBy}. */
+  readonly partitionBy?: PartitionBy
 }
 
 export interface AgreedTopicsOptions {
@@ -70,8 +67,7 @@ export interface AgreedTopicsOptions {
   /** Whether what the meta store has outlives the process. */
   readonly isKept?: boolean
   readonly forName: (name: string) => TopicDefault
-  /** A known topic whose filter shares names with this one at the same rank. */
-  readonly conflicting: (tenant: number, filter: string) => TopicInfo | undefined
+  readonly conflicting: AgreedBindingsParts["conflicting"]
 }
 
 export class AgreedTopics {
@@ -98,6 +94,10 @@ export class AgreedTopics {
       const configs = checkTopicConfigs({ ...byName.configs, ...topic.configs })
       const fault = this.#check(topic) ?? (typeof configs === "string" ? invalid(name, configs) : undefined)
       if (fault !== undefined || typeof configs === "string") return Effect.fail(fault ?? missing(name))
+      const partitioned = partitioningFault({ ...topic, configs })
+      if (partitioned !== undefined) {
+        return Effect.fail(new TopicError({ topic: name, reason: "not-compactable", message: partitioned }))
+      }
       const { partitions, engine, mode } = { ...byName, ...defined(topic) }
       if (!Number.isInteger(partitions) || partitions < 1 || partitions > PARTITIONS_MAX) {
         const message = `a topic has 1 to ${PARTITIONS_MAX} partitions`
@@ -116,49 +116,16 @@ export class AgreedTopics {
         retention: withRetentionConfigs(retention, configs),
         ...(compression === "none" ? {} : { compression }),
         ...(Object.keys(configs).length === 0 ? {} : { configs }),
+        ...(topic.partitionBy === undefined || topic.partitionBy === "name" ? {} : { partitionBy: topic.partitionBy }),
         ...(filter === undefined ? {} : { filter })
       })
     })
   }
 
-  /**
-   * Alters a topic that is there under this id. Fails with "not-found" where it is not, with "alter-refused" where it is in no meta store,
-   * and with "moving" where partitions are to be added to one that is moved.
-   */
-  alter({ tenant, name, id }: TopicInfo, alteration: TopicAlteration): Effect.Effect<AgreedTopic, TopicError> {
-    const { configs, isWhole, partitions, isTrial = false } = alteration
-    const attempt = (attempts: number): Effect.Effect<AgreedTopic, TopicError> =>
-      this.#getAgreed(tenant, name, "alter-refused").pipe(
-        Effect.flatMap((entry) => {
-          const before = decodeEntry(entry)
-          if (before.id !== id) return Effect.fail(missing(name))
-          let info: TopicInfo | string = before
-          if (partitions !== undefined) info = withPartitions(before, partitions)
-          if (typeof info === "string") {
-            return Effect.fail(new TopicError({ topic: name, reason: "invalid-partitions", message: info }))
-          }
-          if (configs !== undefined || isWhole === true)
-            info = withConfigs(info, alteration, this.#options.forName(name))
-          if (typeof info === "string") return Effect.fail(invalid(name, info))
-          const uncompacted = compactionFault(this.#options.engines, info.engine, info.configs)
-          if (uncompacted !== undefined) return Effect.fail(invalid(name, uncompacted))
-          if (isTrial) return Effect.succeed({ info, revision: 0 })
-          const after = info
-          // What a move copies is as many partitions as there were when it began.
-          const unmoved = partitions === undefined ? [] : [{ key: moveKey(before), version: 0 }]
-          const compare = [{ key: entry.key, version: entry.version }, ...unmoved]
-          return this.#options.meta.transact({ compare, writes: [{ key: entry.key, value: encodeTopic(after) }] }).pipe(
-            Effect.mapError(failure(name)),
-            Effect.flatMap(({ committed, revision }) => {
-              if (committed) return Effect.succeed({ info: after, revision })
-              if (attempts > 0) return attempt(attempts - 1)
-              const message = "it is being moved, or changed by others; try again when that is done"
-              return Effect.fail(new TopicError({ topic: name, reason: "moving", message }))
-            })
-          )
-        })
-      )
-    return attempt(ATTEMPTS_MAX)
+  /** See {@link agreeAlteration}; fails with "alter-refused" where it is in no meta store. */
+  alter(topic: TopicInfo, alteration: TopicAlteration): Effect.Effect<AgreedTopic, TopicError> {
+    const get = (tenant: number, name: string) => this.#getAgreed(tenant, name, "alter-refused")
+    return agreeAlteration({ ...this.#options, get }, topic, alteration)
   }
 
   /** The topic of this name, created by the rules where it is missing. */
@@ -168,6 +135,11 @@ export class AgreedTopics {
         error.reason === "exists" ? this.#get(tenant, name).pipe(Effect.map(decodeEntry)) : Effect.fail(error)
       )
     )
+  }
+
+  /** See {@link agreeBinding}. */
+  bind(topic: TopicInfo, binding: NewBinding): Effect.Effect<TopicInfo, TopicError> {
+    return agreeBinding(this.#options, topic, binding)
   }
 
   /** Takes the topic out and notes it among those to be forgotten; fails with "not-found" where there is none of this name, and this id. */
@@ -232,7 +204,7 @@ export class AgreedTopics {
   }
 
   /** See {@link agreeMove}. */
-  agreeMove(move: AgreedMove, isOver: () => boolean): Effect.Effect<TopicInfo | undefined> {
+  agreeMove(move: AgreedMove, isOver: () => boolean): Effect.Effect<AgreedTopic | undefined> {
     return agreeMove(this.#options.meta, this.#options.clock, move, isOver)
   }
 
@@ -264,7 +236,7 @@ export class AgreedTopics {
     if (!isKafkaTopicName(name)) {
       return fault("invalid-name", "not a valid topic name: 1 to 249 of A-Z a-z 0-9 . _ -, and neither . nor ..")
     }
-    if (filter !== undefined && (checkTopicFilter(filter) !== 0 || parseShared(filter) !== undefined)) {
+    if (filter !== undefined && !isBindable(filter)) {
       return fault("invalid-filter", "not a valid topic filter: + stands for one level, # for all at the end")
     }
     const { engine, mode } = { ...this.#options.forName(name), ...defined(wanted) }
@@ -289,18 +261,15 @@ export class AgreedTopics {
 
   /** As {@link AgreedTopics.#put}, while nobody else binds a filter. */
   #bind(info: TopicInfo, filter: string, attempts: number): Effect.Effect<TopicInfo, TopicError> {
-    const guard = `bindings/${info.tenant}`
+    const guard = guardKey(info.tenant)
     const key = topicKey(info)
     return Effect.gen({ self: this }, function* () {
       const { meta, conflicting } = this.#options
       const failed = failure(info.name)
       const version = (yield* meta.get(guard).pipe(Effect.mapError(failed)))?.version ?? 0
       // All that was bound until then has been told of.
-      const rival = conflicting(info.tenant, filter)
-      if (rival !== undefined) {
-        const message = `filter "${filter}" has names in common with "${rival.filter}" of topic "${rival.name}", which has the same rank`
-        return yield* new TopicError({ topic: info.name, reason: "filter-conflict", message })
-      }
+      const rival = conflicting(info.tenant, filter, info.id)
+      if (rival !== undefined) return yield* conflict(info.name, filter, rival)
       const isDone = yield* this.#transact(info.name, {
         compare: [
           { key, version: 0 },
@@ -332,6 +301,11 @@ export class AgreedTopics {
       Effect.mapError(failure(name))
     )
   }
+}
+
+/** Whether a topic may be bound to it. */
+export function isBindable(filter: string): boolean {
+  return checkTopicFilter(filter) === 0 && parseShared(filter) === undefined
 }
 
 function defined({ partitions, engine, mode }: Omit<NewTopic, "name" | "filter">): Partial<NewTopic> {

@@ -9,6 +9,7 @@ import { assert } from "../assert.ts"
 import type { LinkPort } from "../link/LinkPort.ts"
 import type { PartitionLog } from "../log/PartitionLog.ts"
 import type { ClockShape } from "../platform/Clock.ts"
+import type { AgreedTopic } from "./agreed-alteration.ts"
 import { keyOf } from "./OpenPartition.ts"
 import type { OpenPartitions } from "./OpenPartitions.ts"
 import { PartitionCopy } from "./PartitionCopy.ts"
@@ -48,7 +49,7 @@ export interface ShardMovesParts {
   readonly clock: ClockShape
   readonly isOwned: (info: TopicInfo, partition: number) => boolean
   /** Takes over what the topic is now, as when the meta store tells of it. */
-  readonly switchTo: (info: TopicInfo) => void
+  readonly switchTo: (agreed: AgreedTopic) => void
   /** Settled when all that this shard's journal has taken is synced. */
   readonly synced: () => Promise<void>
 }
@@ -72,7 +73,7 @@ export class ShardMoves {
     port.answer("topics.move.release", (_from, { facts }) => ({ facts: this.#release(facts as TopicInfo) }))
     port.answer("topics.move.drop", async (_from, { facts }) => ({ facts: await this.#drop(facts as TopicInfo) }))
     port.answer("topics.move.switched", (_from, { facts }) => {
-      parts.switchTo(facts as TopicInfo)
+      parts.switchTo(facts as AgreedTopic)
       return { facts: null }
     })
     port.answer("topics.move.synced", async () => {

@@ -15,10 +15,11 @@ import type { CompressionCounts } from "../log/BatchCompressor.ts"
 import type { PartitionLimits } from "../log/Engines.ts"
 import type { PartitionLog } from "../log/PartitionLog.ts"
 import type { MetaChange, MetaStoreError } from "../meta/MetaStore.ts"
-import { SLOT_NAME, SLOT_TOPIC, slotOf } from "../shard/slots.ts"
 import { AgreedTopics, type NewTopic, taken } from "./AgreedTopics.ts"
+import type { AgreedTopic } from "./agreed-alteration.ts"
 import { ClosedTopics } from "./ClosedTopics.ts"
 import { topicOfName } from "./default-binding.ts"
+import { isBoundOtherwise } from "./former-bindings.ts"
 import { loadTopics } from "./load-topics.ts"
 import { type LogCounts, OpenPartitions } from "./OpenPartitions.ts"
 import { PublishCreations } from "./PublishCreations.ts"
@@ -26,16 +27,19 @@ import { PublishedTopics } from "./PublishedTopics.ts"
 import { Removals } from "./Removals.ts"
 import { retentionLimits } from "./retention-limits.ts"
 import type { ShardTopicsOptions } from "./shard-topics-options.ts"
-import { TopicCoordinator } from "./TopicCoordinator.ts"
+import { TopicBindings } from "./TopicBindings.ts"
+import { TopicCoordinator, type TopicRequest } from "./TopicCoordinator.ts"
 import { TopicDirectory } from "./TopicDirectory.ts"
 import type { TopicError } from "./TopicError.ts"
 import { logIdOf, type TopicDefault, type TopicInfo } from "./TopicInfo.ts"
 import { TopicMoves } from "./TopicMoves.ts"
 import { TopicNews } from "./TopicNews.ts"
+import { TopicOwners } from "./TopicOwners.ts"
 import { TopicRevisions } from "./TopicRevisions.ts"
 import type { TopicsListener, TopicsShape } from "./Topics.ts"
+import { TopicTurns } from "./TopicTurns.ts"
 import { isAltered, type TopicAlteration } from "./topic-alteration.ts"
-import { decodeTopic, META_PREFIX, REMOVED_PREFIX } from "./topic-codec.ts"
+import { decodeTopic, META_PREFIX, REMOVED_PREFIX, topicOfKey } from "./topic-codec.ts"
 
 /** Topics that were removed and are remembered. */
 const REMOVED_MAX = 1_000
@@ -46,6 +50,7 @@ export class ShardTopics implements TopicsShape {
   readonly directory = new TopicDirectory()
   readonly published: PublishedTopics
   readonly moves: TopicMoves
+  readonly bindings: TopicBindings
   /** Rises with every change that can move the home of names other than the one it names. */
   version = 0
   readonly #options: ShardTopicsOptions
@@ -57,6 +62,7 @@ export class ShardTopics implements TopicsShape {
   readonly #creations: PublishCreations
   readonly #agreed: AgreedTopics
   readonly #revisions = new TopicRevisions()
+  readonly #owners: TopicOwners
   readonly #listeners: Array<TopicsListener> = []
   readonly #openedListeners: Array<() => void> = []
   /** Ids of topics that were removed lately, in their order: answers about them may be on their way. */
@@ -64,8 +70,8 @@ export class ShardTopics implements TopicsShape {
 
   constructor(options: ShardTopicsOptions) {
     this.#options = options
-    const isOwned = (info: TopicInfo, partition: number): boolean =>
-      this.ownerOf(info, partition) === options.port.shard
+    const { shard } = options.port
+    const isOwned = (info: TopicInfo, partition: number): boolean => this.ownerOf(info, partition) === shard
     this.#open = new OpenPartitions({
       ...options,
       isOwned,
@@ -82,35 +88,35 @@ export class ShardTopics implements TopicsShape {
       isClosed: (info, partition) => isOwned(info, partition) && this.isClosed(info, partition),
       limitsOf: (info) => this.#limits(info)
     })
-    const coordinatorOf = (tenant: number, name: string): number => this.#owner(slotOf(tenant, SLOT_TOPIC, name, 0))
+    this.#owners = new TopicOwners(options.slotOwners)
     const agreed = new AgreedTopics({
       ...options,
       isKept: options.synced !== undefined,
       forName: (name) => options.defaults.forName(name),
-      conflicting: (tenant, filter) => this.directory.conflicting(tenant, filter)
+      conflicting: (tenant, filter, exceptId) => this.directory.conflicting(tenant, filter, exceptId)
     })
     this.#agreed = agreed
-    this.moves = new TopicMoves({
-      ...options,
-      open: this.#open,
-      agreed,
-      isOwned,
-      switchTo: (info) => this.#add(info, true),
-      ask: (request) => this.#coordinator.ask(request)
+    const turns = new TopicTurns()
+    const ask = (request: TopicRequest) => this.#coordinator.ask(request)
+    const changing = { ...options, agreed, isOwned, open: this.#open, turns, ask }
+    this.moves = new TopicMoves({ ...changing, switchTo: (changed) => this.#altered(changed) })
+    this.bindings = new TopicBindings({
+      ...changing,
+      findById: (id) => this.findById(id),
+      isRemoved: (id) => this.#removed.has(id)
     })
     this.#coordinator = new TopicCoordinator({
       port: options.port,
       agreed,
       mover: this.moves.mover,
+      bindings: this.bindings,
       autoCreate: options.defaults.autoCreate,
       admit: () => this.published.admit(),
-      coordinatorOf,
+      coordinatorOf: (tenant, name) => this.#owners.coordinatorOf(tenant, name),
       find: (tenant, name) => this.find(tenant, name),
       add: (info) => this.#learn(info),
-      altered: ({ info, revision }) => {
-        const isKnown = this.findById(info.id) !== undefined
-        if (isKnown && this.#revisions.answered(info.id, revision)) this.#add(info, true)
-      },
+      turns,
+      altered: (changed) => this.#altered(changed),
       remove: (id) => this.#remove(id),
       removeOwn: (info) => this.#removeOwn(info)
     })
@@ -118,7 +124,7 @@ export class ShardTopics implements TopicsShape {
       port: options.port,
       open: this.#open,
       agreed,
-      isCoordinated: ({ tenant, name }) => coordinatorOf(tenant, name) === options.port.shard
+      isCoordinated: ({ tenant, name }) => this.#owners.coordinatorOf(tenant, name) === shard
     })
     this.published = new PublishedTopics(options.published, options.port.shards, options.clock)
     this.#news = new TopicNews(options.port, {
@@ -181,16 +187,13 @@ export class ShardTopics implements TopicsShape {
     this.#openedListeners.push(listener)
   }
 
-  /** The shard that owns a partition. */
   ownerOf(topic: TopicInfo, partition: number): number {
-    return this.#owner(slotOf(topic.tenant, SLOT_TOPIC, topic.name, partition))
+    return this.#owners.ownerOf(topic, partition)
   }
 
   /** The shard that sequences a topic name that has no home; for a plain name, where its default topic would live. */
   ownerOfName(tenant: number, name: string): number {
-    const topic = topicOfName(name)
-    if (topic !== undefined) return this.#owner(slotOf(tenant, SLOT_TOPIC, topic, 0))
-    return this.#owner(slotOf(tenant, SLOT_NAME, name))
+    return this.#owners.ownerOfName(tenant, name)
   }
 
   /** Whether a PUBLISH on this name may create its home. */
@@ -221,12 +224,10 @@ export class ShardTopics implements TopicsShape {
     return this.#open.isClosed(topic, partition)
   }
 
-  /** Calls `done` when a log that is being opened is there, or will not be: at once where none is. */
   whenSettled(topic: TopicInfo, partition: number, done: () => void): void {
     this.#open.whenSettled(topic, partition, done)
   }
 
-  /** All open logs. */
   logs(): Iterable<PartitionLog> {
     return this.#open.logs()
   }
@@ -272,8 +273,9 @@ export class ShardTopics implements TopicsShape {
 
   ensure(tenant: number, name: string): Effect.Effect<TopicInfo, TopicError> {
     const known = this.find(tenant, name)
-    if (known !== undefined) return Effect.succeed(known)
-    return this.#coordinator.ask({ verb: "ensure", tenant, topic: { name } })
+    return known !== undefined
+      ? Effect.succeed(known)
+      : this.#coordinator.ask({ verb: "ensure", tenant, topic: { name } })
   }
 
   create(tenant: number, topic: NewTopic): Effect.Effect<TopicInfo, TopicError> {
@@ -297,12 +299,10 @@ export class ShardTopics implements TopicsShape {
     return this.#coordinator.ask({ verb: "delete", tenant, topic: { name }, id }).pipe(Effect.asVoid)
   }
 
-  /** Takes over what the meta store says. */
   metaChanged(change: MetaChange): void {
     if (change.value === undefined) {
-      const [, tenant = "", ...rest] = change.key.split("/")
-      const topic = this.find(Number(tenant), rest.join("/"))
-      if (topic !== undefined) this.#remove(topic.id)
+      const { tenant, name } = topicOfKey(change.key)
+      this.#remove(this.find(tenant, name)?.id ?? "")
       return
     }
     const info = decodeTopic(change.key, change.value)
@@ -311,14 +311,10 @@ export class ShardTopics implements TopicsShape {
 
   /** Closes every partition; for the end of the shard. */
   closeAll(): Effect.Effect<void> {
-    return Effect.suspend(() => {
-      this.moves.close()
-      return this.#open.closeAll()
-    })
-  }
-
-  #owner(slot: number): number {
-    return this.#options.slotOwners[slot] ?? 0
+    return Effect.andThen(
+      Effect.sync(() => this.moves.close()),
+      this.#open.closeAll()
+    )
   }
 
   /** Makes a topic known here first, then elsewhere; undefined where its engine refuses at once. */
@@ -335,8 +331,13 @@ export class ShardTopics implements TopicsShape {
 
   /** Takes over what an answer says, which may be late: it brings no topic back, and takes no other one's place. */
   #learn(info: TopicInfo): void {
-    const known = this.find(info.tenant, info.name)
-    if (known === undefined && !this.#removed.has(info.id)) this.#add(info, true)
+    if (this.find(info.tenant, info.name) === undefined && !this.#removed.has(info.id)) this.#add(info, true)
+  }
+
+  /** Takes over what was made of a topic, where the meta store's watch has not told of it or of something later. */
+  #altered({ info, revision }: AgreedTopic): void {
+    const isKnown = this.findById(info.id) !== undefined
+    if (isKnown && this.#revisions.answered(info.id, revision)) this.#add(info, true)
   }
 
   /** `isAgreed`: the meta store has it, so that it comes back under its id; one that a PUBLISH made in memory comes back as another. */
@@ -355,11 +356,13 @@ export class ShardTopics implements TopicsShape {
   /** Takes over how a topic is kept now, and what else was altered of it. */
   #replaced(before: TopicInfo, info: TopicInfo): void {
     const isMoved = logIdOf(before) !== logIdOf(info) || before.mode !== info.mode
-    if (!isMoved && !isAltered(before, info)) return
-    this.directory.replace(info)
+    const isBinding = isBoundOtherwise(before, info)
+    if (!isMoved && !isBinding && !isAltered(before, info)) return
+    if (isBinding) this.directory.rebind(info)
+    else this.directory.replace(info)
     if (isMoved) this.moves.own.switched(info)
     this.#open.alter(info)
-    this.#changed(info)
+    this.#changed(info, isBinding || info.filter !== undefined)
     // Names have other partitions then, which other shards may own.
     if (before.partitions !== info.partitions && this.#options.port.shard === 0) {
       this.#options.tell?.(`topic "${info.name}" has ${info.partitions} partitions now; it had ${before.partitions}`)
@@ -380,9 +383,11 @@ export class ShardTopics implements TopicsShape {
     this.#changed(info)
   }
 
-  #changed(info: TopicInfo): void {
-    const name = info.filter === undefined ? this.directory.ownName(info) : undefined
-    if (info.filter !== undefined) this.version += 1
-    for (const listener of this.#listeners) listener(info.filter === undefined ? (name ?? "") : undefined)
+  /** Names have another home than before: its own one, or where it is bound or was, any. */
+  #changed(info: TopicInfo, isBinding = info.filter !== undefined): void {
+    if (isBinding) this.version += 1
+    const name = isBinding ? undefined : (this.directory.ownName(info) ?? "")
+    for (const listener of this.#listeners) listener(name)
+    this.bindings.changed()
   }
 }

@@ -6,17 +6,20 @@
  */
 import { Effect } from "effect"
 import type { LinkPort } from "../link/LinkPort.ts"
-import { type AgreedTopic, type AgreedTopics, missing, type NewTopic, taken } from "./AgreedTopics.ts"
+import { type AgreedTopics, isBindable, missing, type NewTopic, taken } from "./AgreedTopics.ts"
+import type { AgreedTopic } from "./agreed-alteration.ts"
 import { isKafkaTopicName } from "./default-binding.ts"
+import { namesOf, type TopicBindings } from "./TopicBindings.ts"
 import { TopicError } from "./TopicError.ts"
 import type { TopicInfo, TopicOrigin } from "./TopicInfo.ts"
 import type { TopicMover } from "./TopicMover.ts"
+import type { TopicTurns } from "./TopicTurns.ts"
 import type { TopicAlteration } from "./topic-alteration.ts"
 
 /** What one shard asks a topic's coordinator for, and what it gets. */
 export interface TopicRequest {
   /** "publish" ensures it because a message came on its name. */
-  readonly verb: "ensure" | "publish" | "create" | "delete" | "alter" | "move" | "cancel-move"
+  readonly verb: "ensure" | "publish" | "create" | "delete" | "alter" | "move" | "cancel-move" | "bind"
   readonly tenant: number
   readonly topic: NewTopic
   /** Of a move; else as it is. */
@@ -25,6 +28,7 @@ export interface TopicRequest {
   /** Of the topic that is to be deleted or altered; absent = whichever has the name. */
   readonly id?: string | undefined
 }
+
 interface Answer {
   readonly topic?: TopicInfo
   /** Of what was altered: see {@link AgreedTopic}. */
@@ -43,6 +47,8 @@ export interface TopicCoordinatorParts {
   readonly port: LinkPort
   readonly agreed: AgreedTopics
   readonly mover: TopicMover
+  readonly bindings: TopicBindings
+  readonly turns: TopicTurns
   /** Whether a topic may be created because a Kafka client asks for it. */
   readonly autoCreate: boolean
   /** Whether messages may cause one more creation now; takes one from the rate. */
@@ -107,13 +113,26 @@ export class TopicCoordinator {
     if (request.verb !== "alter") {
       return this.#coordinateWhole(request).pipe(Effect.map((info): AgreedTopic => ({ info, revision: 0 })))
     }
-    return Effect.suspend(() => {
-      const { tenant, topic, id, alteration = {} } = request
-      const { find, agreed, altered } = this.#parts
-      const known = find(tenant, topic.name)
-      if (known === undefined || (id !== undefined && known.id !== id)) return Effect.fail(missing(topic.name))
+    const { tenant, topic, id, alteration = {} } = request
+    return this.#inTurn(tenant, topic.name, (known) => {
+      const { agreed, altered } = this.#parts
+      if (id !== undefined && known.id !== id) return Effect.fail(missing(topic.name))
       return agreed.alter(known, alteration).pipe(Effect.tap((done) => Effect.sync(() => altered(done))))
     })
+  }
+
+  /** Changes a topic, as it is when its turn has come; fails with "not-found" where there is none by then. */
+  #inTurn<A>(
+    tenant: number,
+    name: string,
+    change: (known: TopicInfo) => Effect.Effect<A, TopicError>
+  ): Effect.Effect<A, TopicError> {
+    const { turns, find } = this.#parts
+    const changed = Effect.suspend(() => {
+      const known = find(tenant, name)
+      return known === undefined ? Effect.fail(missing(name)) : change(known)
+    })
+    return turns.take({ tenant, name }, changed)
   }
 
   #coordinateWhole(request: TopicRequest): Effect.Effect<TopicInfo, TopicError> {
@@ -123,16 +142,30 @@ export class TopicCoordinator {
       const { find, agreed, autoCreate } = this.#parts
       const known = find(tenant, name)
       if (verb === "delete") return this.#delete(tenant, name, known, id)
-      if (verb === "move" || verb === "cancel-move") {
-        if (known === undefined) return Effect.fail(missing(name))
-        if (verb === "cancel-move") return this.#parts.mover.cancel(known)
+      const { bindings, mover } = this.#parts
+      if (verb === "move") {
         const { engine, mode } = topic
         const rate = bytesPerSecond === undefined ? {} : { bytesPerSecond }
-        return this.#parts.mover.begin(known, { ...(engine && { engine }), ...(mode && { mode }), ...rate })
+        const wish = { ...(engine && { engine }), ...(mode && { mode }), ...rate }
+        return this.#inTurn(tenant, name, (now) => mover.begin(now, wish))
       }
+      // That waits for nobody: who has the turn may wait for the move's end.
+      if (verb === "cancel-move") return known === undefined ? Effect.fail(missing(name)) : mover.cancel(known)
+      if (verb === "bind") return this.#inTurn(tenant, name, (now) => bindings.rebind(now, topic.filter))
       if (verb === "create") {
+        // Asked again when its turn has come: a message may have made one meanwhile.
+        const created = Effect.suspend(() =>
+          find(tenant, name) === undefined
+            ? this.#create(tenant, name, agreed.create(tenant, topic, "admin"))
+            : Effect.fail(taken(name))
+        )
         if (known !== undefined) return Effect.fail(taken(name))
-        return this.#create(tenant, name, agreed.create(tenant, topic, "admin"))
+        if (topic.filter === undefined || !isBindable(topic.filter)) return created
+        return bindings.during(
+          () => ({ tenant, filters: namesOf(topic) }),
+          created,
+          () => ({ isGone: false })
+        )
       }
       if (known !== undefined) return Effect.succeed(known)
       if (verb === "publish") return this.#ensureForPublish(tenant, name)
@@ -200,10 +233,21 @@ export class TopicCoordinator {
     known: TopicInfo | undefined,
     id?: string
   ): Effect.Effect<TopicInfo, TopicError> {
-    const { agreed, find, remove, removeOwn, mover } = this.#parts
+    const { agreed, find, remove, removeOwn, mover, bindings, turns } = this.#parts
     if (id !== undefined && known !== undefined && known.id !== id) return Effect.fail(missing(name))
-    const removed = Effect.tap(agreed.remove(tenant, name, id), (info) => Effect.sync(() => remove(info.id)))
-    return (known === undefined ? removed : mover.without(known, removed)).pipe(
+    const forgotten = Effect.tap(agreed.remove(tenant, name, id), (info) => Effect.sync(() => remove(info.id)))
+    const removed = Effect.suspend(() => {
+      const now = find(tenant, name)
+      if (now?.filter === undefined) return forgotten
+      const names = { tenant, filters: namesOf(now) }
+      return bindings.during(
+        () => names,
+        forgotten,
+        () => ({ isGone: true })
+      )
+    })
+    const inTurn = turns.take({ tenant, name }, removed)
+    return (known === undefined ? inTurn : mover.without(known, inTurn)).pipe(
       Effect.catch((error) => {
         if (error.reason !== "not-found") return Effect.fail(error)
         // A topic that a PUBLISH made in memory is in no meta store.

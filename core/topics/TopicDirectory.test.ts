@@ -266,3 +266,21 @@ test("who watches the homes of a filter hears of a topic again when it has more 
   assert.deepEqual(told, ["sensors.room1 3", "bound 2"])
   assert.equal(directory.findById("id of bound")?.partitions, 2)
 })
+
+test("a topic that is bound otherwise: names have another home at once, who watches is told, and what it was is remembered", () => {
+  const directory = directoryOf(topic("one", "a/+"), topic("two"))
+  const told: Array<string> = []
+  directory.watchHomes(0, "b/#", ({ name }) => void told.push(name))
+  const { removals } = directory
+  directory.rebind(topic("one", "b/+", { boundFrom: [7], formerly: [{ filter: "a/+", from: [] }] }))
+  assert.deepEqual([homeOf(directory, "a/1"), homeOf(directory, "b/1"), told], [undefined, "one", ["one"]])
+  assert.ok(directory.removals > removals, "names that others had may be another's now")
+  assert.deepEqual(
+    [directory.formerHomes(0, "a/1"), directory.formerHomes(0, "b/1"), directory.formerHomes(1, "a/1")].map((homes) =>
+      homes.map(({ name }) => name)
+    ),
+    [["one"], [], []]
+  )
+  directory.remove("id of one")
+  assert.deepEqual(directory.formerHomes(0, "#"), [])
+})

@@ -11,6 +11,7 @@ import { FilterIndex } from "../router/FilterIndex.ts"
 import { hasWildcard, literalPrefix, matches } from "../router/topic-filter.ts"
 import { nameOfTopic, topicOfName } from "./default-binding.ts"
 import { compareRank, filtersOverlap } from "./filter-relations.ts"
+import { wasHomeOf } from "./former-bindings.ts"
 import { logIdOf, type TopicInfo } from "./TopicInfo.ts"
 import type { TopicKind } from "./TopicKinds.ts"
 import { TopicTable } from "./TopicTable.ts"
@@ -35,8 +36,9 @@ interface HomesWatcher {
 interface TenantTopics {
   /** Places in the table. */
   readonly byName: OrderedPlaces
-  /** Those with a filter. */
+  /** Those with a filter, and those that were bound otherwise before. */
   readonly bound: Set<TopicInfo>
+  readonly rebound: Set<TopicInfo>
   readonly bindings: FilterIndex<TopicInfo>
 }
 
@@ -140,6 +142,11 @@ export class TopicDirectory {
     return { homes, next: undefined }
   }
 
+  /** The topics that were homes of names which match a filter, by bindings that were changed since. */
+  formerHomes(tenant: number, filter: string): ReadonlyArray<TopicInfo> {
+    return [...(this.#tenants.get(tenant)?.rebound ?? [])].filter((topic) => wasHomeOf(topic, filter))
+  }
+
   /** Tells of each topic that comes to be and may be the home of names that match a filter, until what it returns is called. */
   watchHomes(tenant: number, filter: string, came: (topic: TopicInfo) => void): () => void {
     const watcher = { tenant, filter, came }
@@ -165,10 +172,10 @@ export class TopicDirectory {
     return /[+#]/.test(topic.filter) ? undefined : topic.filter
   }
 
-  /** An existing topic whose filter overlaps `filter` with equal rank, so that a name would have two homes. */
-  conflicting(tenant: number, filter: string): TopicInfo | undefined {
+  /** An existing topic, but the one of this id, whose filter overlaps `filter` with equal rank, so that a name would have two homes. */
+  conflicting(tenant: number, filter: string, exceptId = ""): TopicInfo | undefined {
     for (const topic of this.#tenants.get(tenant)?.bound ?? []) {
-      if (topic.filter === undefined) continue
+      if (topic.filter === undefined || topic.id === exceptId) continue
       if (compareRank(topic.filter, filter) === 0 && filtersOverlap(topic.filter, filter)) return topic
     }
     return undefined
@@ -188,6 +195,7 @@ export class TopicDirectory {
       topics.bindings.add(topic.filter, topic)
       topics.bound.add(topic)
     }
+    if (topic.formerly !== undefined) topics.rebound.add(topic)
     this.#tell(topic)
     return true
   }
@@ -223,6 +231,12 @@ export class TopicDirectory {
     if (before !== undefined && before.partitions < topic.partitions) this.#tell(topic)
   }
 
+  /** A topic is the home of other names than before; who watches for homes is told. */
+  rebind(topic: TopicInfo): void {
+    this.remove(topic.id)
+    this.add(topic)
+  }
+
   /** Takes a topic out; undefined where it was not there. */
   remove(id: string): TopicInfo | undefined {
     const place = this.#table.placeOf(id)
@@ -235,15 +249,18 @@ export class TopicDirectory {
     topics?.byName.delete()
     this.#table.remove(place)
     topics?.bound.delete(topic)
+    topics?.rebound.delete(topic)
     if (topic.filter !== undefined) topics?.bindings.remove(topic.filter, topic)
     return topic
   }
+
   #topicsOf(tenant: number): TenantTopics {
     let topics = this.#tenants.get(tenant)
     if (topics === undefined) {
       topics = {
         byName: new OrderedPlaces(this.#compare),
         bound: new Set(),
+        rebound: new Set(),
         // Its filters are chosen by who may bind topics, and by no client.
         bindings: new FilterIndex<TopicInfo>(0)
       }

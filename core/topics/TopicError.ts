@@ -14,10 +14,14 @@ export class TopicError extends Schema.TaggedError<TopicError>()("TopicError", {
     "not-found",
     /** Another topic's filter has the same rank and shares names with this one: a name would have two homes. */
     "filter-conflict",
+    /** Its records are not partitioned by their keys. */
+    "not-compactable",
     "engine-missing",
     "mode-missing",
     /** Its engine cannot compact topics. */
     "compaction-missing",
+    /** What is published on the names of its binding does not come to its end. */
+    "busy",
     /** A move of it is under way. */
     "moving",
     "not-moving",

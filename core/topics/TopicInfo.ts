@@ -3,6 +3,12 @@ import type { Compression } from "../log/BatchCompressor.ts"
 import type { Mode } from "../log/Engines.ts"
 import type { TopicConfigs } from "./topic-settings.ts"
 
+/**
+ * What of a message on a topic name decides its partition: the name, as Kafka's producers do whose key it is; one of its levels, counted from 1, of
+ * names that have so many; or its publisher's Client Identifier.
+ */
+export type PartitionBy = "name" | `level:${number}` | "client"
+
 /** Where a topic came from; only "publish" ones may be evicted. */
 export type TopicOrigin = "manifest" | "kafka" | "publish" | "admin"
 
@@ -38,8 +44,21 @@ export interface TopicInfo {
    * retention.bytes come to stands in `retention`. Absent = none.
    */
   readonly configs?: TopicConfigs
+  /** Given once, when it is made: it says where its partitions are, too. Absent = by the name. */
+  readonly partitionBy?: PartitionBy
   /** The topic filter of an explicit binding; undefined = the default binding of its name, if that has one. */
   readonly filter?: string
+  /** The offset in each partition from which on that binding holds, since it was changed; absent, and of later partitions = from the beginning. */
+  readonly boundFrom?: ReadonlyArray<number>
+  /** What it was bound to before, the oldest first; absent = nothing else. */
+  readonly formerly?: ReadonlyArray<FormerBinding>
+}
+
+/** What a topic was bound to from these offsets on, by partition. */
+export interface FormerBinding {
+  /** As {@link TopicInfo.filter}. */
+  readonly filter?: string
+  readonly from: ReadonlyArray<number>
 }
 
 /** What a created topic is where nobody says otherwise. */

@@ -2,8 +2,16 @@
 import { assert } from "../assert.ts"
 import type { TopicInfo } from "./TopicInfo.ts"
 
+/** What topics have alone, beside their ids and names: one that has any of it is an object. */
+export type OwnOfTopic = Pick<TopicInfo, "logId" | "filter" | "boundFrom" | "formerly">
+
 /** All of a topic but its tenant and what is its own. */
-export type TopicKind = Omit<TopicInfo, "tenant" | "name" | "id" | "logId" | "filter">
+export type TopicKind = Omit<TopicInfo, "tenant" | "name" | "id" | keyof OwnOfTopic>
+
+/** Whether nothing of it is a topic's own. */
+export function isPlain({ logId, filter, boundFrom, formerly }: OwnOfTopic): boolean {
+  return logId === undefined && filter === undefined && boundFrom === undefined && formerly === undefined
+}
 
 export interface TenantKind {
   readonly tenant: number

@@ -6,6 +6,7 @@
  *  - The meta store's one transaction decides which log is the topic's. Before it the former one is whole and in use; after it the new
  *    one is whole and committed; held partitions go on when it is known which.
  *  - The former log is forgotten when what was agreed is synced.
+ *  - From the hold to the switch it is the topic's turn: nothing else is changed of it meanwhile.
  */
 import { Effect } from "effect"
 import type { LinkPort } from "../link/LinkPort.ts"
@@ -15,6 +16,7 @@ import type { AgreedTopics } from "./AgreedTopics.ts"
 import { type CopyState, isCopied, type MoveTask } from "./ShardMoves.ts"
 import { TopicError } from "./TopicError.ts"
 import type { TopicInfo } from "./TopicInfo.ts"
+import type { TopicTurns } from "./TopicTurns.ts"
 import type { AgreedMove } from "./topic-codec.ts"
 
 /** Of one topic, where nobody says otherwise. */
@@ -55,6 +57,7 @@ export interface TopicMoverParts {
   readonly gate: MoveGate
   readonly port: LinkPort
   readonly agreed: AgreedTopics
+  readonly turns: TopicTurns
   readonly clock: ClockShape
   readonly log: (message: string) => void
 }
@@ -208,7 +211,14 @@ export class TopicMover {
     const words = `topic ${from.name}: engine ${from.engine}, mode ${from.mode} to engine ${to.engine}, mode ${to.mode}`
     try {
       if (isCopied(move)) await this.#copied(move)
-      while (!(await this.#switched(move))) {
+      while (
+        !(await Effect.runPromise(
+          this.#parts.turns.take(
+            from,
+            Effect.promise(() => this.#switched(move))
+          )
+        ))
+      ) {
         await this.#wait(AGAIN_MS)
         if (isCopied(move)) await this.#copied(move)
       }

@@ -27,6 +27,8 @@ const facts: fc.Arbitrary<Partial<TopicInfo>> = fc.constantFrom<Partial<TopicInf
   { configs: { "cleanup.policy": "compact" } },
   { retention: RETENTION, configs: { "segment.ms": "1" } },
   { filter: "a/+", retention: RETENTION },
+  { retention: RETENTION, partitionBy: "level:2" },
+  { retention: RETENTION, boundFrom: [3], formerly: [{ filter: "a/+", from: [] }] },
   { logId: "01234567-89ab-4def-8123-000000000000" },
   { tenant: 7, retention: RETENTION }
 )

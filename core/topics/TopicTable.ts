@@ -5,7 +5,7 @@
  * A record: 4 bytes number of the kind, 16 id, 2 length of the name, the name in UTF-8. It lies within one page and begins at a multiple of
  * 8 bytes; which one is the topic's place. Room that a topic leaves goes to the next of its size.
  *
- * Topics with a filter, with a log of another id, or with an id that is no UUID are few, and kept as the objects they are.
+ * Topics that are or were bound to a filter, with a log of another id, or with an id that is no UUID are few, and kept as the objects they are.
  *
  * Invariant: a place stands for one topic as long as that is there.
  */
@@ -15,7 +15,7 @@ import { textHash } from "../collections/text-hash.ts"
 import { copyBytes } from "../copy-bytes.ts"
 import { textOfBytes } from "../text-of-bytes.ts"
 import type { TopicInfo } from "./TopicInfo.ts"
-import { type TopicKind, TopicKinds } from "./TopicKinds.ts"
+import { isPlain, type TopicKind, TopicKinds } from "./TopicKinds.ts"
 import { putUuid, UUID_BYTES, uuidAt } from "./topic-uuid.ts"
 
 const PAGE_SHIFT = 13
@@ -90,9 +90,10 @@ export class TopicTable {
     const { tenant, kind } = this.#kinds.of(number)
     const name = this.nameAt(place)
     const id = uuidAt(bytes, at + ID_AT)
-    const { partitions, engine, mode, origin, retention, compression, configs } = kind
+    const { partitions, engine, mode, origin, retention, compression, configs, partitionBy } = kind
     // Objects of one shape and without room to grow: the usual ones.
-    if (retention === undefined || configs !== undefined) return { tenant, name, id, ...kind }
+    const isUsual = retention !== undefined && configs === undefined && partitionBy === undefined
+    if (!isUsual) return { tenant, name, id, ...kind }
     if (compression === undefined) return { tenant, name, id, partitions, engine, mode, origin, retention }
     return { tenant, name, id, partitions, engine, mode, origin, retention, compression }
   }
@@ -104,11 +105,13 @@ export class TopicTable {
 
   /** Takes in a topic whose id is not there; returns its place. */
   add(topic: TopicInfo): number {
-    const { tenant, name, id, logId, filter, ...kind } = topic
+    const { tenant, name, id } = topic
     const isUuid = putUuid(id, this.#id, 0)
     this.seek(name)
-    if (isUuid && logId === undefined && filter === undefined)
+    if (isUuid && isPlain(topic)) {
+      const { tenant: _tenant, name: _name, id: _id, ...kind } = topic
       return this.#add(this.#kinds.take(tenant, kind), this.#id, 0)
+    }
     if (!isUuid) this.#id.fill(0)
     const place = this.#add(OBJECT, this.#id, 0, isUuid ? undefined : textHash(id))
     this.#objects.set(place, topic)

@@ -4,6 +4,7 @@ import type { MetaEntry, MetaStoreError, MetaStoreShape } from "../meta/MetaStor
 import { StartError } from "../node/StartError.ts"
 import type { ClockShape } from "../platform/Clock.ts"
 import type { LogShape } from "../telemetry/Log.ts"
+import type { AgreedTopic } from "./agreed-alteration.ts"
 import { logIdOf, type TopicInfo } from "./TopicInfo.ts"
 import {
   type AgreedMove,
@@ -47,19 +48,20 @@ export function agreeMove(
   clock: Pick<ClockShape, "after">,
   { from, to }: AgreedMove,
   isOver: () => boolean
-): Effect.Effect<TopicInfo | undefined> {
+): Effect.Effect<AgreedTopic | undefined> {
   const attempt = Effect.gen(function* () {
     const entry = yield* meta.get(topicKey(from))
     if (entry === undefined) return undefined
     const now = decodeEntry(entry)
     // An attempt whose answer was lost.
-    if (isSame(now, to)) return now
+    if (isSame(now, to)) return { info: now, revision: entry.version }
     if (!isSame(now, from)) return undefined
     const { engine, mode, logId } = to
     const changed: TopicInfo = { ...now, engine, mode, ...(logId === undefined ? {} : { logId }) }
     const compare = [{ key: entry.key, version: entry.version }]
-    const { committed } = yield* meta.transact({ compare, writes: [{ key: entry.key, value: encodeTopic(changed) }] })
-    return committed ? changed : yield* Effect.fail(undefined)
+    const writes = [{ key: entry.key, value: encodeTopic(changed) }]
+    const { committed, revision } = yield* meta.transact({ compare, writes })
+    return committed ? { info: changed, revision } : yield* Effect.fail(undefined)
   })
   const later = Effect.callback<void>((resume) => void clock.after(RETRY_MS, () => resume(Effect.void)))
   return attempt.pipe(

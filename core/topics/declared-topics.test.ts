@@ -114,7 +114,7 @@ test("what the manifest says otherwise is told in one line, and changes nothing"
   const before = stored("a")
   const changed = declared("a", "b/#", { partitions: 4, engine: "sqlite", mode: "persistent" })
   assert.deepEqual(start(changed), [
-    'topic "a" stays as it is, with partitions 1 where the manifest says 4, with engine "memory" where the manifest says "sqlite", with mode "memory" where the manifest says "persistent", with filter "a/#" where the manifest says "b/#"; engine and mode are changed by "manifold topic move"; to have it made anew, without what it holds, delete it and start again'
+    'topic "a" stays as it is, with partitions 1 where the manifest says 4, with engine "memory" where the manifest says "sqlite", with mode "memory" where the manifest says "persistent", with filter "a/#" where the manifest says "b/#"; engine and mode are changed by "manifold topic move"; the filter is changed by "manifold topic bind"; to have it made anew, without what it holds, delete it and start again'
   ])
   assert.deepEqual(stored("a"), before)
   assert.equal(start(changed).length, 1)
@@ -148,7 +148,7 @@ test("a filter that shares names with one that was bound at run time keeps the n
   put(created("rival", "x/+"))
   assert.equal(
     refusal(declared("a", "x/+")),
-    'binding of topic "a": filter "x/+" has names in common with "x/+" of topic "rival", which was created at run time and has the same rank: a name has one home'
+    'binding of topic "a": filter "x/+" has names in common with "x/+" of topic "rival", which was bound at run time and has the same rank: a name has one home'
   )
   assert.deepEqual(start(declared("a", "x/y"), declared("b", "x/+/#")), [])
 })
@@ -164,4 +164,18 @@ test("what was set for a declared topic at run time outlives the next start; wha
   start({ ...topic, retention: { ms: 60_000, bytes: 9 } })
   assert.deepEqual(stored("a")?.retention, { ms: 1_000, bytes: 9 })
   assert.deepEqual(stored("a")?.configs, { "retention.ms": "1000" })
+})
+
+test("a declared topic that was bound otherwise at run time stays so, and is a rival where another one is declared with its filter", () => {
+  const { start, refusal, stored, put } = make()
+  start(declared("a", "a/+"))
+  const before = stored("a") ?? assert.fail("it is there")
+  put({ ...before, filter: "b/+", boundFrom: [3], formerly: [{ filter: "a/+", from: [] }] })
+  const [line = ""] = start(declared("a", "a/+"))
+  assert.match(
+    line,
+    /with filter "b\/\+" where the manifest says "a\/\+"; the filter is changed by "manifold topic bind"/
+  )
+  assert.deepEqual([stored("a")?.filter, stored("a")?.boundFrom], ["b/+", [3]])
+  assert.match(refusal(declared("a", "a/+"), declared("c", "b/+")), /"b\/\+" of topic "a", which was bound at run time/)
 })

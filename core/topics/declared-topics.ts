@@ -40,16 +40,20 @@ export function declareTopics(options: DeclareTopicsOptions): Effect.Effect<void
   const { declared, log } = options
   return Effect.gen(function* () {
     const known = yield* readTopics(options.meta, new Set(declared.map(({ topic }) => topic)))
-    const names = new Set(declared.map(({ topic }) => topic))
+    const filters = new Map(declared.map(({ topic, filter }) => [topic, filter]))
     for (const topic of declared) {
       const found = known.get(topic.topic)
-      if (found === undefined) yield* create(options, topic, names, known)
+      if (found === undefined) yield* create(options, topic, filters, known)
       else {
         const differences = differencesOf(found.info, topic)
         if (differences.length > 0) {
           const isMovable = found.info.engine !== topic.engine || found.info.mode !== topic.mode
-          const anew = "to have it made anew, without what it holds, delete it and start again"
-          const advice = isMovable ? `engine and mode are changed by "manifold topic move"; ${anew}` : anew
+          const isBound = found.info.filter === topic.filter
+          const advice = [
+            ...(isMovable ? ['engine and mode are changed by "manifold topic move"'] : []),
+            ...(isBound ? [] : ['the filter is changed by "manifold topic bind"']),
+            "to have it made anew, without what it holds, delete it and start again"
+          ].join("; ")
           log.warn("topics", `topic "${topic.topic}" stays as it is, ${differences.join(", ")}; ${advice}`)
         }
         const changed = changesOf(found.info, topic)
@@ -60,7 +64,7 @@ export function declareTopics(options: DeclareTopicsOptions): Effect.Effect<void
     }
     for (const found of known.values()) {
       const { name, origin } = found.info
-      if (origin !== "manifest" || names.has(name)) continue
+      if (origin !== "manifest" || filters.has(name)) continue
       log.warn("topics", `topic "${name}" is no longer declared: it stays, with what it holds, until it is deleted`)
       yield* rewrite(options.meta, found, { origin: "admin" })
     }
@@ -96,16 +100,16 @@ function readTopics(
 
 function create(
   { meta, random }: DeclareTopicsOptions,
-  { topic: name, filter, partitions, engine, mode, retention, compression = "none", configs }: DeclaredTopic,
-  names: ReadonlySet<string>,
+  { topic: name, filter, partitions, engine, mode, retention, compression = "none", ...kept }: DeclaredTopic,
+  filters: ReadonlyMap<string, string>,
   known: ReadonlyMap<string, Known>
 ): Effect.Effect<void, StartError | MetaStoreError> {
   return Effect.gen(function* () {
     for (const { info } of known.values()) {
-      // Those that are declared were checked against each other with the manifest.
-      if (info.filter === undefined || names.has(info.name)) continue
+      // Those that are bound as declared were checked against each other with the manifest.
+      if (info.filter === undefined || filters.get(info.name) === info.filter) continue
       if (compareRank(info.filter, filter) !== 0 || !filtersOverlap(info.filter, filter)) continue
-      const rival = `"${info.filter}" of topic "${info.name}", which was created at run time and has the same rank`
+      const rival = `"${info.filter}" of topic "${info.name}", which was bound at run time and has the same rank`
       return yield* new StartError({
         message: `binding of topic "${name}": filter "${filter}" has names in common with ${rival}: a name has one home`
       })
@@ -123,7 +127,8 @@ function create(
       origin: "manifest",
       ...(retention === undefined ? {} : { retention }),
       ...(compression === "none" ? {} : { compression }),
-      ...(configs === undefined ? {} : { configs }),
+      ...(kept.configs === undefined ? {} : { configs: kept.configs }),
+      ...(kept.partitionBy === undefined ? {} : { partitionBy: kept.partitionBy }),
       filter
     }
     const key = topicKey(info)
@@ -142,13 +147,20 @@ function rewrite(
 }
 
 function differencesOf(info: TopicInfo, declared: DeclaredTopic): ReadonlyArray<string> {
-  const keys = ["partitions", "engine", "mode", "filter"] as const
-  return keys
-    .filter((key) => info[key] !== declared[key])
-    .map(
-      (key) =>
-        `with ${key} ${JSON.stringify(info[key] ?? "none")} where the manifest says ${JSON.stringify(declared[key])}`
-    )
+  const of = ({ partitions, engine, mode, filter, partitionBy = "name" }: TopicInfo | DeclaredTopic) => [
+    ["partitions", partitions] as const,
+    ["engine", engine] as const,
+    ["mode", mode] as const,
+    ["filter", filter ?? "none"] as const,
+    ["partition_by", partitionBy] as const
+  ]
+  const wanted = of(declared)
+  return of(info).flatMap(([key, value], index) => {
+    const wish = wanted[index]?.[1]
+    return value === wish
+      ? []
+      : [`with ${key} ${JSON.stringify(value)} where the manifest says ${JSON.stringify(wish)}`]
+  })
 }
 
 /** What a topic that is there takes over from the manifest. */

@@ -56,6 +56,11 @@ const TOPICS = [
   topicOf(54, { engine: "memory", mode: "memory" }),
   topicOf(55, { engine: "missing" }),
   topicOf(56, { id: "no uuid" }),
+  topicOf(57, { partitionBy: "level:2", partitions: 3 }),
+  topicOf(58, { partitionBy: "client", partitions: 3, filter: "c/+" }),
+  // Bound before, and not any more.
+  topicOf(59, { boundFrom: [7], formerly: [{ from: [] }, { filter: "d/+", from: [3] }] }),
+  topicOf(60, { filter: "e/+", boundFrom: [7], formerly: [{ filter: "d/#", from: [] }] }),
   // The same kinds of another tenant, and in turn.
   ...Array.from({ length: 6 }, (_, index) =>
     topicOf(index, {
@@ -83,7 +88,15 @@ test("what is loaded is what would be added one by one", () => {
   assert.equal(directory.homeOf(0, "a/b")?.name, "topic.052")
   assert.equal(directory.findByLog("01234567-89ab-4def-8123-999999999999")?.name, "topic.053")
   // Those of which more is to be known, or where something has to be opened or told.
-  assert.deepEqual(single, ["topic.052", "topic.053", "topic.054", "topic.055", "topic.056"])
+  const own = ["052", "053", "054", "055", "056", "058", "059", "060"]
+  assert.deepEqual(
+    single,
+    own.map((number) => `topic.${number}`)
+  )
+  const former = (filter: string) => directory.formerHomes(0, filter).map(({ name }) => name)
+  assert.deepEqual([former("d/1"), former("topic/059"), former("c/1")], [["topic.059", "topic.060"], ["topic.059"], []])
+  directory.remove(topicOf(59).id)
+  assert.deepEqual(former("d/1"), ["topic.060"])
 })
 
 test("what older releases wrote is one by itself", () => {

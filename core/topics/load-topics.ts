@@ -5,6 +5,7 @@
 import type { Engines } from "../log/Engines.ts"
 import type { MetaChange, MetaFound } from "../meta/MetaStore.ts"
 import type { TopicDirectory } from "./TopicDirectory.ts"
+import { isPlain } from "./TopicKinds.ts"
 import { ID_AT, META_PREFIX, storedKind } from "./topic-codec.ts"
 
 export interface LoadTopicsParts {
@@ -24,9 +25,8 @@ export function loadTopics({ directory, engines, changed }: LoadTopicsParts): Me
       tenant = Number(prefix.slice(META_PREFIX.length, -1))
     }
     const kind = storedKind(bytes, start, end)
-    const isPlain = kind !== undefined && kind.filter === undefined && kind.logId === undefined
     // Of an engine that does not open its partitions by use, or is not there, something is to be done for each.
-    if (isPlain && engines.get(kind.engine)?.reopens !== undefined) {
+    if (kind !== undefined && isPlain(kind) && engines.get(kind.engine)?.reopens !== undefined) {
       if (directory.load(tenant, key.slice(prefix.length), kind, bytes, start + ID_AT)) return
     }
     changed({ key, value: bytes.slice(start, end), revision: version })

@@ -1,4 +1,4 @@
-/** Whole moves of topics on several shards in virtual time: whatever fails, waits, is cancelled or deleted meanwhile. */
+/** Whole moves of topics on several shards in virtual time: whatever fails, waits, is cancelled, altered, bound otherwise or deleted meanwhile. */
 import assert from "node:assert/strict"
 import { test } from "node:test"
 import { Effect, Exit } from "effect"
@@ -10,9 +10,10 @@ import { Xoshiro128 } from "../platform/Xoshiro128.ts"
 import { joinTopics } from "./fakes.ts"
 import { ObedientEngine, ObedientPartition } from "./ObedientPartition.ts"
 import { HOLD_MS_MAX } from "./ShardMoves.ts"
+import type { TopicError } from "./TopicError.ts"
 import { logIdOf, type TopicInfo } from "./TopicInfo.ts"
 import type { MoveProgress } from "./TopicMover.ts"
-import type { AgreedMove } from "./topic-codec.ts"
+import { type AgreedMove, decodeTopic, topicKey } from "./topic-codec.ts"
 
 const PARTITIONS = 3
 const ENGINES = ["a", "b"] as const
@@ -140,6 +141,8 @@ class Story {
     }
     const now = this.topics.map((topics) => topics.find(0, "t"))
     assert.deepEqual(now[1], now[0])
+    const entry = this.world.meta.entries.get(topicKey({ tenant: 0, name: "t" }))
+    assert.deepEqual(now[0], entry && decodeTopic(entry.key, entry.value))
     const info = now[0]
     const names = info === undefined ? [] : [0, 1, 2].map((partition) => `${logIdOf(info)}/${partition}`)
     for (const [engine, { partitions }] of Object.entries(this.engines)) {
@@ -147,7 +150,7 @@ class Story {
       const found = [...partitions.keys()].filter((name) => !expected.includes(name))
       assert.deepEqual(found, [], `left in engine ${engine}`)
     }
-    const left = [...this.world.meta.entries.keys()].filter((key) => !key.startsWith("topics/"))
+    const left = [...this.world.meta.entries.keys()].filter((key) => !/^(?:topics|bindings)\//.test(key))
     assert.deepEqual(left, [])
     if (info === undefined) return
     const { partitions } = this.engines[info.engine as "a" | "b"]
@@ -174,11 +177,23 @@ class Story {
 test("moves of topics while they are used, over what engines and the meta store do: nothing acknowledged is lost or repeated", async () => {
   const stages = new Map<string, number>()
   let acknowledged = 0
+  let changed = 0
+  const refusals = new Set<string>()
+  const change = (effect: Effect.Effect<unknown, TopicError> | undefined): void => {
+    const counted = Effect.match(effect ?? Effect.void, {
+      onSuccess: () => void (changed += 1),
+      onFailure: (error) => void refusals.add((error as TopicError).reason)
+    })
+    void Effect.runPromiseExit(counted)
+  }
   for (let seed = 1; seed <= 60; seed++) {
     const story = new Story(seed, [0, 5, 60][seed % 3] ?? 0)
     try {
       await story.create()
       const { chance, world } = story
+      // Each shard hears later of what was agreed, and one later than the other.
+      const watchMs = [0, 1].map(() => chance.below(2) * chance.below(400))
+      world.meta.watchDelayMs = (watcher) => watchMs[watcher >> 1] ?? 0
       let isDeleted = false
       for (let step = 0; step < 150; step++) {
         const what = chance.below(100)
@@ -195,6 +210,10 @@ test("moves of topics while they are used, over what engines and the meta store 
           const bytesPerSecond = [2_000, 1_000_000][chance.below(2)] ?? 1
           void Effect.runPromiseExit(topics?.moves.move(0, "t", { engine, mode, bytesPerSecond }) ?? Effect.void)
         } else if (what < 78) void Effect.runPromiseExit(topics?.moves.cancel(0, "t") ?? Effect.void)
+        else if (what < 82) {
+          const value = String(chance.below(1_000_000))
+          change(topics?.alter(0, "t", { configs: [{ name: "segment.ms", operation: "set", value }] }))
+        } else if (what < 86) change(topics?.bindings.bind(0, "t", [undefined, "a/+", "b/#"][chance.below(3)]))
         else if (what === 99 && step > 100 && chance.chance(1, 3)) {
           isDeleted = true
           void Effect.runPromiseExit(topics?.delete(0, "t") ?? Effect.void)
@@ -212,6 +231,9 @@ test("moves of topics while they are used, over what engines and the meta store 
   // What is not seen is not checked.
   for (const stage of ["done", "failed", "cancelled"]) assert.ok((stages.get(stage) ?? 0) > 0, `no move was ${stage}`)
   assert.ok(acknowledged > 2_000, `${acknowledged} batches`)
+  assert.ok(changed > 100, `${changed} changes`)
+  // What meets the switch of a move waits for it.
+  assert.deepEqual([...refusals].toSorted(), ["not-found"])
 })
 
 test("appends that wait for the rest of a copy go on after a second, where they were, and the next attempt ends it", async () => {

@@ -5,7 +5,7 @@
  */
 import { textOfBytes } from "../text-of-bytes.ts"
 import { logIdOf, type TopicInfo } from "./TopicInfo.ts"
-import type { TopicKind } from "./TopicKinds.ts"
+import { isPlain, type OwnOfTopic, type TopicKind } from "./TopicKinds.ts"
 import { putUuid, UUID_BYTES, uuidAt } from "./topic-uuid.ts"
 
 /** Where topics stand in the meta store: `topics/<tenant>/<name>`. */
@@ -24,7 +24,7 @@ const HEAD_BYTES = ID_AT + UUID_BYTES
 const KINDS_MAX = 4_096
 
 /** All of a topic but its tenant, name and id, as a value of {@link FORM} has it behind the id. */
-export type StoredKind = TopicKind & Pick<TopicInfo, "logId" | "filter">
+export type StoredKind = TopicKind & OwnOfTopic
 
 const encoder = new TextEncoder()
 const decoder = new TextDecoder()
@@ -63,6 +63,12 @@ export function decodeMove(value: Uint8Array): AgreedMove {
   return JSON.parse(decoder.decode(value)) as AgreedMove
 }
 
+/** What {@link topicKey} was made of. */
+export function topicOfKey(key: string): { readonly tenant: number; readonly name: string } {
+  const slash = key.indexOf("/", META_PREFIX.length)
+  return { tenant: Number(key.slice(META_PREFIX.length, slash)), name: key.slice(slash + 1) }
+}
+
 /** The value of {@link topicKey}: without what the key says. */
 export function encodeTopic(topic: TopicInfo): Uint8Array {
   const { tenant: _tenant, name: _name, id, ...kind } = topic
@@ -82,15 +88,14 @@ export function encodeRemoved(topic: TopicInfo): Uint8Array {
 /** What stands under a topic's key, or under that of a removed one. */
 export function decodeTopic(key: string, value: Uint8Array): TopicInfo {
   if (value[0] !== FORM) return JSON.parse(decoder.decode(value)) as TopicInfo
-  const slash = key.indexOf("/", META_PREFIX.length)
-  const tenant = Number(key.slice(META_PREFIX.length, slash))
-  const name = ownText(key.slice(slash + 1))
+  const { tenant, name: keyed } = topicOfKey(key)
+  const name = ownText(keyed)
   const id = uuidAt(value, ID_AT)
   const kind = kindOf(value, 0, value.length)
-  const { partitions, engine, mode, origin, retention, compression, configs, filter, logId } = kind
+  const { partitions, engine, mode, origin, retention, compression, configs, partitionBy } = kind
   // Objects of one shape and without room to grow: the usual ones.
-  const isUsual = retention !== undefined && configs === undefined && filter === undefined && logId === undefined
-  if (!isUsual) return { tenant, name, id, ...kind }
+  const isUsual = retention !== undefined && configs === undefined && partitionBy === undefined
+  if (!isUsual || !isPlain(kind)) return { tenant, name, id, ...kind }
   if (compression === undefined) return { tenant, name, id, partitions, engine, mode, origin, retention }
   return { tenant, name, id, partitions, engine, mode, origin, retention, compression }
 }

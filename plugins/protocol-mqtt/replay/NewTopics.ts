@@ -19,7 +19,8 @@ export class NewTopics {
     void history.homesOf(tenant, filter, Number.POSITIVE_INFINITY).then((homes = []) => {
       if (isStopped) return
       this.isLooking = false
-      for (const topic of homes) came(topic)
+      // What was bound and is not any more has messages of meanwhile, too.
+      for (const topic of new Set([...homes, ...history.formerHomesOf(tenant, filter)])) came(topic)
     })
     this.#stop = () => {
       isStopped = true

@@ -1,20 +1,21 @@
 /**
- * One subscription that reads what is stored of its topic names, from a place on and without end: what comes new is read as what was there is.
- * So there is no seam between history and what is live, and neither a gap nor a message twice.
+ * One subscription that reads what is stored of its topic names, from a place on and without end. What comes new is read as what was there is:
+ * no seam between history and what is live, no gap, no message twice.
  *
- * Of names that no topic stores the queue logs are read, as if each were a partition; QoS 0 of those comes live from the router, as to any subscription.
+ * Of names that no topic stores the queue logs are read, as if each were a partition; QoS 0 of those comes live from the router.
  *
  * Invariants
  *  - Messages of one partition come in the order of their offsets, each that matches once.
  *  - Nothing is read while there is no room at all, and none is dropped for want of room. Few messages are read ahead of their turn, so that a
  *    small window does not read a batch again for each of them; they count against what sessions may keep, and are forgotten with the connection.
- *  - It is where the last message that left says, not where it has read to.
- *  - A topic that came to be since is read from its beginning, also where this shard hears of it later than of its first messages.
+ *  - It is where the last message that left says.
+ *  - A topic that came to be since is read from its beginning, one that was bound since from there, whenever this shard hears of its messages.
  *  - At the end of a log it reads again when the router has told of a message that matches, not at each append: {@link LogTail}.
  */
 import {
   type Delivery,
   type HistoryRead,
+  homeFrom,
   type Message,
   OUT_OF_RANGE,
   type QueueSelection,
@@ -69,7 +70,7 @@ export class Replay implements Subscriber {
     for (const place of places) this.#add(place)
   }
 
-  /** Partitions that it reads; one where no topic has its names, for it reads the queue logs. */
+  /** Partitions that it reads; 1 where no topic has its names. */
   get partitionCount(): number {
     return Math.max(this.#partitions, 1)
   }
@@ -106,7 +107,6 @@ export class Replay implements Subscriber {
     }
   }
 
-  /** Where it is, in all partitions. */
   *places(): Iterable<ReplayPlace> {
     for (const cursor of this.#cursors.values()) yield placeOf(cursor)
   }
@@ -149,13 +149,14 @@ export class Replay implements Subscriber {
     return PARTITIONS_MAX - others - this.#partitions
   }
 
-  /** A topic came to be since: all that it has is new. */
+  /** A topic came to be since, or to be the home of these names: all that it has from there on is new. */
   #came(topic: TopicInfo): void {
     this.#forgetGone()
     let room = this.#room
     for (let partition = 0; partition < topic.partitions; partition++) {
       if (this.#cursors.has(keyOf(topic, partition))) continue
-      if (room > 0) this.#add({ topic, partition, offset: 0, incarnation: undefined })
+      const offset = homeFrom(topic, partition, this.#options.filter)
+      if (room > 0) this.#add({ topic, partition, offset, incarnation: undefined })
       else this.#session.broker.counts.replayLeftOut += 1
       room -= 1
     }
@@ -164,7 +165,6 @@ export class Replay implements Subscriber {
     this.#session.broker.services.clock.immediate(() => this.go())
   }
 
-  /** The connection has ended. */
   detach(): void {
     this.#newTopics.stop()
     this.#attachment += 1
@@ -220,11 +220,12 @@ export class Replay implements Subscriber {
   /** The first message of a partition that it does not read: its topic is not known yet, or was left out and there may be room now. */
   #meet(topic: TopicInfo, message: Message): void {
     this.#forgetGone()
+    const { partition } = message
     // Where there is no room for one more its messages come as they are published.
     if (this.#room <= 0) this.#send(message)
     else {
-      const offset = this.#newTopics.isLooking ? 0 : message.offset
-      this.#add({ topic, partition: message.partition, offset, incarnation: undefined })
+      const offset = this.#newTopics.isLooking ? homeFrom(topic, partition, this.#options.filter) : message.offset
+      this.#add({ topic, partition, offset, incarnation: undefined })
       this.#session.replayMoved()
       this.go()
     }
@@ -371,7 +372,7 @@ export class Replay implements Subscriber {
       this.#remove(cursor)
       return
     }
-    const isNew = cursor.next === 0 && cursor.incarnation === undefined
+    const isNew = cursor.incarnation === undefined
     const timer = clock.after(isNew ? RETRY_NEW_MS : RETRY_MS, () => this.#again(cursor))
     cursor.stopWaiting = () => timer.cancel()
   }

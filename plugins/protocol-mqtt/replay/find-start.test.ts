@@ -14,8 +14,11 @@ const topicOf = (name: string, partitions: number): TopicInfo => ({
 })
 
 /** Partitions with offsets from 10 to 20; a time finds the offset of the same number. */
-function make(topics: ReadonlyArray<TopicInfo> | undefined, refusal = 0) {
-  const history: Pick<HistoryShape, "homesOf"> = { homesOf: () => Promise.resolve(topics) }
+function make(topics: ReadonlyArray<TopicInfo> | undefined, refusal = 0, former: ReadonlyArray<TopicInfo> = []) {
+  const history: Pick<HistoryShape, "homesOf" | "formerHomesOf"> = {
+    homesOf: () => Promise.resolve(topics),
+    formerHomesOf: () => former
+  }
   const logs: Pick<LogsShape, "state" | "offsetForTimestamp"> = {
     state: () => ({ refusal, logStartOffset: 10, highWatermark: 20, endOffset: 20, leaderEpoch: 0, incarnation: 7 }),
     offsetForTimestamp: (_topic, _partition, timestamp) =>
@@ -52,4 +55,12 @@ test("more partitions than are allowed, or one that cannot be read now, are refu
     1_000
   )
   assert.equal(await make([topicOf("a", 1)], NOT_AVAILABLE)({ kind: "earliest" }), 0x97)
+})
+
+test("what was the home of the names is read from its end on: what it has of them is another time's", async () => {
+  const both = make([topicOf("a", 1), topicOf("b", 1)], 0, [topicOf("b", 1), topicOf("c", 2)])
+  assert.deepEqual(await both({ kind: "earliest" }), ["a/0 10", "b/0 10", "c/0 20", "c/1 20"])
+  const former = make([topicOf("a", 1)], 0, [topicOf("c", 1)])
+  assert.deepEqual(await former({ kind: "offset", offset: 12 }), ["a/0 12", "c/0 20"])
+  assert.equal(await make([topicOf("a", 600)], 0, [topicOf("c", 401)])({ kind: "latest" }), 0x97)
 })

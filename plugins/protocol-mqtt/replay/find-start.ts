@@ -41,6 +41,17 @@ export async function findStart(
     if (offset < logStartOffset || offset > highWatermark) return IMPLEMENTATION_SPECIFIC_ERROR
     places.push({ topic, partition, offset, incarnation })
   }
+  // What has been stored there until now is not of these names any more; what was when the reader comes back is.
+  for (const topic of history
+    .formerHomesOf(tenant, filter)
+    .filter(({ id }) => !topics.some((home) => home.id === id))) {
+    for (let partition = 0; partition < topic.partitions; partition++) {
+      if (places.length >= PARTITIONS_MAX) return QUOTA_EXCEEDED
+      const { refusal, highWatermark, incarnation } = await logs.state(topic, partition)
+      if (refusal !== 0) return QUOTA_EXCEEDED
+      places.push({ topic, partition, offset: highWatermark, incarnation })
+    }
+  }
   return places
 }
 

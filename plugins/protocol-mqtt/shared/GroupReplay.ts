@@ -9,6 +9,7 @@
  */
 import {
   type HistoryRead,
+  homeFrom,
   type Message,
   OUT_OF_RANGE,
   type PartitionState,
@@ -126,14 +127,14 @@ export class GroupReplay {
     this.#newTopics.start(this.#broker.services.history, this.#tenant, this.#filter, (topic) => this.#came(topic))
   }
 
-  /** A topic came to be since: all that it has is new. */
+  /** A topic came to be since, or to be the home of these names: all that it has from there on is new. */
   #came(topic: TopicInfo): void {
     const { counts } = this.#broker
     let isMore = false
     for (let partition = 0; partition < topic.partitions; partition++) {
       if (this.#byPartition.has(keyOf(topic, partition))) continue
       if (this.#hasRoomForOne()) {
-        this.#add({ topic, partition, offset: 0, incarnation: undefined })
+        this.#add({ topic, partition, offset: homeFrom(topic, partition, this.#filter), incarnation: undefined })
         isMore = true
       } else counts.replayLeftOut += 1
     }
@@ -155,7 +156,7 @@ export class GroupReplay {
       return true
     }
     if (!this.#hasRoomForOne()) return false
-    const offset = this.#newTopics.isLooking ? 0 : message.offset
+    const offset = this.#newTopics.isLooking ? homeFrom(home, message.partition, this.#filter) : message.offset
     this.#add({ topic: home, partition: message.partition, offset, incarnation: undefined })
     this.#host.moved()
     this.drain()

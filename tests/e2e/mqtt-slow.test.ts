@@ -93,10 +93,10 @@ brokerSuite("slow clients", { set }, (broker, shards) => {
     for (let round = 0; round < 20; round++) client.socket.write(ping)
     await sleep(300)
     client.socket.resume()
-    const endMs = performance.now() + 15_000
+    const endMs = performance.now() + 40_000
     while (got < 20 * 2 * COUNT && performance.now() < endMs) await sleep(20)
     expect(got).toBe(20 * 2 * COUNT)
-  }, 20_000)
+  }, 60_000)
 
   // On one shard only: with two, the stalled one's output lies on the other shard and leaves room here.
   if (shards === 1) {

@@ -4,9 +4,10 @@
  *
  * The database is kept busy from outside: while another process writes there no checkpoint is put away.
  */
-import { Database } from "bun:sqlite"
 import { afterEach, expect, test } from "bun:test"
+import { readdirSync } from "node:fs"
 import { join } from "node:path"
+import { DatabaseSync } from "node:sqlite"
 import { RecordCursor } from "../../core/mod.ts"
 import { type Broker, IS_EXTERNAL, startBroker } from "../support/broker.ts"
 import { RawKafka } from "../support/raw-kafka.ts"
@@ -72,9 +73,9 @@ async function produceAll(broker: Broker, name: string, count: number): Promise<
 /** What is stored, by publisher, in order. */
 function stored(pathname: string): Map<string, Array<number>> {
   const found = new Map<string, Array<number>>()
-  const database = new Database(pathname, { readonly: true })
+  const database = new DatabaseSync(pathname, { readOnly: true })
   const cursor = new RecordCursor()
-  for (const { bytes } of database.query("SELECT bytes FROM batch ORDER BY partition, base").iterate() as Iterable<{
+  for (const { bytes } of database.prepare("SELECT bytes FROM batch ORDER BY partition, base").iterate() as Iterable<{
     bytes: Uint8Array
   }>) {
     expect(cursor.reset(bytes, 0, bytes.length)).toBe(0)
@@ -104,9 +105,11 @@ for (const shards of [1, 2]) {
       }
       const broker = await startBroker({ config: CONFIG, set })
       try {
-        const files = [...new Bun.Glob("**/state.sqlite").scanSync(broker.dataDirectory)]
+        const files = readdirSync(broker.dataDirectory, { recursive: true, encoding: "utf8" }).filter((name) =>
+          name.endsWith("state.sqlite")
+        )
         const busy = async (): Promise<void> => {
-          const databases = files.map((file) => new Database(join(broker.dataDirectory, file)))
+          const databases = files.map((file) => new DatabaseSync(join(broker.dataDirectory, file)))
           for (let round = 0; round < BUSY_ROUNDS; round++) {
             for (const database of databases) {
               database.exec("PRAGMA busy_timeout = 5000")

@@ -2,8 +2,11 @@
  * Idempotent producers: repeats are answered with their first offset and delivered once, sequences and epochs are checked, and all of it is
  * known after kill -9 and after moves, on each engine; then real clients through a crash.
  */
+
 import { afterAll, afterEach, expect, test } from "bun:test"
+import { once } from "node:events"
 import { existsSync, mkdtempSync, rmSync } from "node:fs"
+import { createServer } from "node:net"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
 import { type Broker, IS_EXTERNAL, SHARD_COUNTS, startBroker } from "../support/broker.ts"
@@ -198,10 +201,12 @@ const own = IS_EXTERNAL ? [{ missing: "the broker under test is not ours to kill
 
 /** A port that stays the broker's over its restarts. */
 async function fixedPort(): Promise<string> {
-  const server = Bun.listen({ hostname: "127.0.0.1", port: 0, socket: { data: () => {} } })
-  const { port } = server
-  server.stop(true)
-  return `127.0.0.1:${port}`
+  const server = createServer().listen(0, "127.0.0.1")
+  await once(server, "listening")
+  const address = server.address()
+  server.close()
+  await once(server, "close")
+  return `127.0.0.1:${typeof address === "object" ? address?.port : 0}`
 }
 
 const CODECS = ["none", "gzip", "snappy", "lz4", "zstd"]

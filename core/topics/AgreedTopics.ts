@@ -205,7 +205,9 @@ export class AgreedTopics {
 
   /** See {@link agreeMove}. */
   agreeMove(move: AgreedMove, isOver: () => boolean): Effect.Effect<AgreedTopic | undefined> {
-    return agreeMove(this.#options.meta, this.#options.clock, move, isOver)
+    const { meta, clock, engines } = this.#options
+    const canBe = ({ engine, configs }: TopicInfo): boolean => compactionFault(engines, engine, configs) === undefined
+    return agreeMove(meta, clock, move, canBe, isOver)
   }
 
   /** See {@link leaveMove}. */

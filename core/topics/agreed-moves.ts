@@ -47,6 +47,7 @@ export function agreeMove(
   meta: MetaStoreShape,
   clock: Pick<ClockShape, "after">,
   { from, to }: AgreedMove,
+  canBe: (info: TopicInfo) => boolean,
   isOver: () => boolean
 ): Effect.Effect<AgreedTopic | undefined> {
   const attempt = Effect.gen(function* () {
@@ -58,6 +59,8 @@ export function agreeMove(
     if (!isSame(now, from)) return undefined
     const { engine, mode, logId } = to
     const changed: TopicInfo = { ...now, engine, mode, ...(logId === undefined ? {} : { logId }) }
+    // What was altered meanwhile may be nothing for where it goes.
+    if (!canBe(changed)) return undefined
     const compare = [{ key: entry.key, version: entry.version }]
     const writes = [{ key: entry.key, value: encodeTopic(changed) }]
     const { committed, revision } = yield* meta.transact({ compare, writes })
@@ -70,7 +73,7 @@ export function agreeMove(
         ? Effect.succeed(undefined)
         : Effect.andThen(
             later,
-            Effect.suspend(() => agreeMove(meta, clock, { from, to }, isOver))
+            Effect.suspend(() => agreeMove(meta, clock, { from, to }, canBe, isOver))
           )
     )
   )

@@ -96,7 +96,8 @@ const startGroups = (settings: Settings) =>
     yield* registerGroupMetrics(yield* Telemetry, coordinator)
     const resources = yield* Resources
     yield* resources.register(groupResource(coordinator, yield* Logs))
-    return new GroupLink(coordinator, yield* Shard)
+    const log = yield* Log
+    return new GroupLink(coordinator, yield* Shard, (line) => log.warn("kafka", line))
   })
 
 const makeBroker = (settings: Settings, groups: GroupLink) =>

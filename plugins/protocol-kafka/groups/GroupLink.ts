@@ -64,9 +64,15 @@ export class GroupLink {
   readonly #mailbox: Mailbox
   readonly #open = new Map<number, (reader: Reader) => void>()
   #lastAsk = 0
+  readonly #fault: (line: string) => void
 
   /** Takes up what other shards have sent: the coordinator has started. */
-  constructor(coordinator: GroupCoordinator, shard: Pick<ShardShape, "index" | "count" | "ownerOfGroup" | "mailbox">) {
+  constructor(
+    coordinator: GroupCoordinator,
+    shard: Pick<ShardShape, "index" | "count" | "ownerOfGroup" | "mailbox">,
+    fault: (line: string) => void = () => {}
+  ) {
+    this.#fault = fault
     this.#coordinator = coordinator
     this.#shard = shard
     // What has come before is read out within the call that opens the mailbox: it can be answered when there is one.
@@ -134,7 +140,8 @@ export class GroupLink {
       this.#open.delete(ask)
       // A copy: what is read out of it is kept until it is written to the client.
       const bytes = reader.bytes.slice(start, reader.position)
-      answer?.(new Reader(bytes, 0, bytes.length))
+      // What this node's own shards say is as large as they made it.
+      answer?.(new Reader(bytes, 0, bytes.length, Number.POSITIVE_INFINITY))
       return
     }
     const api = apiOf(reader.uint32())
@@ -147,7 +154,13 @@ export class GroupLink {
     const request = decodeRequest(api, api.versionMax, new Reader(reader.bytes, start, reader.position))
     this.#handle(api, { tenant, version, clientId, clientHost, retentionMs }, request, (response) => {
       const body = new Writer()
-      encodeResponse(api, api.versionMax, body, response)
+      try {
+        encodeResponse(api, api.versionMax, body, response)
+      } catch (error) {
+        // Nobody would catch it here: whoever asked waits in vain, and the shard goes on.
+        this.#fault(`an answer about groups (${api.name}) cannot be written: ${error}`)
+        return
+      }
       const writer = this.#mailbox.begin(from)
       writer.uint8(RESPONSE)
       writer.uint53(ask)

@@ -15,6 +15,8 @@ import { metadataOf } from "./Roster.ts"
 const TYPE = "Classic"
 /** From this version on a group that is not there is an error. */
 const NOT_FOUND_FROM = 6
+/** Of a group's id in a message: with more of it that may be no text of the protocol. */
+const NAMED_CHARACTERS_MAX = 200
 
 type DescribedGroup = ElementOf<ResponseOf<typeof describeGroups>, "groups">
 
@@ -31,7 +33,7 @@ function described(coordinator: GroupCoordinator, { tenant, version }: GroupCall
   const group = coordinator.find({ tenant, id: groupId })
   if (group === undefined) {
     const isError = version >= NOT_FOUND_FROM
-    const errorMessage = isError ? `Group ${groupId} not found.` : null
+    const errorMessage = isError ? `Group ${groupId.slice(0, NAMED_CHARACTERS_MAX)} not found.` : null
     const errorCode = isError ? ErrorCode.GROUP_ID_NOT_FOUND : ErrorCode.NONE
     return { errorCode, errorMessage, groupId, groupState: "Dead", protocolType: "", protocolData: "", members: [] }
   }

@@ -59,11 +59,13 @@ export function handleDescribeGroups(
   request: RequestOf<typeof describeGroups>,
   broker: Broker
 ): void {
-  const owned = byOwner(exchange as unknown as Exchange, broker, request.groups)
+  // Once each, however often they are named: an answer may be many times as large as its question.
+  const ids = [...new Set(request.groups)]
+  const owned = byOwner(exchange as unknown as Exchange, broker, ids)
   const requests = new Map(Array.from(owned, ([shard, groups]) => [shard, { ...request, groups }]))
   askShards(exchange, broker, requests, (answers) => {
     const found = new Map(answers.flatMap(({ groups }) => groups.map((group) => [group.groupId, group])))
-    const groups = request.groups.map((groupId): DescribedGroup => {
+    const groups = ids.map((groupId): DescribedGroup => {
       const group = found.get(groupId) ?? {
         ...{ groupId, groupState: "", protocolType: "", protocolData: "", members: [] },
         errorCode: ErrorCode.NOT_COORDINATOR

@@ -71,7 +71,9 @@ type FetchedTopic = ElementOf<FetchedGroup, "topics">
 
 export function handleOffsetFetch(exchange: Exchange<typeof offsetFetch>, request: FetchRequest, broker: Broker): void {
   const { version } = exchange
-  const asked: ReadonlyArray<AskedGroup> = version >= GROUPS_FROM ? request.groups : [soleGroup(request)]
+  // Once each, however often they are named: an answer may be many times as large as its question.
+  const named = new Map(request.groups.map((group) => [group.groupId, group]))
+  const asked: ReadonlyArray<AskedGroup> = version >= GROUPS_FROM ? [...named.values()] : [soleGroup(request)]
   const answers: Array<FetchedGroup> = []
   let open = asked.length
   let isOpen = true
@@ -167,13 +169,13 @@ export function handleOffsetDelete(
   request: RequestOf<typeof offsetDelete>,
   broker: Broker
 ): void {
-  const refused = request.topics.filter(({ name }) => !mayDo(broker, exchange.caller, READ, name))
-  const topics = request.topics.filter((topic) => !refused.includes(topic))
+  const refused = new Set(request.topics.filter(({ name }) => !mayDo(broker, exchange.caller, READ, name)))
+  const topics = request.topics.filter((topic) => !refused.has(topic))
   const answerOf = (answer: DeleteResponse): DeleteResponse => {
     broker.counts.error(answer.errorCode)
     if (answer.errorCode !== 0) return answer
     const errorCode = ErrorCode.TOPIC_AUTHORIZATION_FAILED
-    const more = refused.map(({ name, partitions }) => {
+    const more = Array.from(refused, ({ name, partitions }) => {
       return { name, partitions: partitions.map(({ partitionIndex }) => ({ partitionIndex, errorCode })) }
     })
     const all = [...answer.topics, ...more]

@@ -305,3 +305,22 @@ describe("what an administrator sees", () => {
     deepStrictEqual((await client.call(offsetFetch, 2, { groupId: "g", topics: null })).topics, [])
   })
 })
+
+describe("what hostile questions cost", () => {
+  test("a group is answered once, however often it is named", async () => {
+    const client = new TestClient(brokerOf())
+    await member(client)
+    await client.call(offsetCommit, 9, commit(1, { generationIdOrMemberEpoch: -1, memberId: "" })).catch(() => {})
+    const named = Array.from({ length: 5_000 }, () => "g")
+    equal((await client.call(describeGroups, 6, { groups: named })).groups.length, 1)
+    const asked = named.map((groupId) => ({ groupId, memberId: null, memberEpoch: -1, topics: null }))
+    equal((await client.call(offsetFetch, 9, { groups: asked })).groups.length, 1)
+  })
+
+  test("an id of the largest size that is not there is told of in a message that can be written", async () => {
+    const client = new TestClient(brokerOf())
+    const [group] = (await client.call(describeGroups, 6, { groups: ["x".repeat(32_767)] })).groups
+    equal(group?.errorCode, 69)
+    ok((group?.errorMessage?.length ?? 0) < 300)
+  })
+})

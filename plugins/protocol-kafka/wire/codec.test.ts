@@ -163,6 +163,12 @@ describe("what is refused", () => {
     throws(() => codecFor(taggedByte, 0, true).decode(readerOf("01 00 02 01 01")), MalformedMessage)
     throws(() => codecFor(taggedByte, 0, true).decode(readerOf("01 00 00 01 01")), MalformedMessage)
   })
+  test("a text that is not UTF-8 and would be too long once it is", () => {
+    const text = (size: number): Uint8Array => new Uint8Array(size).fill(0xff)
+    equal(new Reader(text(10_922), 0, 10_922).text(10_922).length, 10_922)
+    throws(() => new Reader(text(10_923), 0, 10_923).text(10_923), MalformedMessage)
+    equal(new Reader(new Uint8Array(32_767).fill(0x61), 0, 32_767).text(32_767).length, 32_767)
+  })
   test("more array elements than a message may have, each well within its bytes", () => {
     const fields = [
       {

@@ -28,10 +28,11 @@ export class Reader {
   bytes: Uint8Array
   position: number
   end: number
-  #elementsLeft = ELEMENTS_MAX
+  #elementsLeft: number
 
-  /** Reads `bytes[start, end)`, which are borrowed: `bytes` and `records` values are views of them. */
-  constructor(bytes: Uint8Array, start: number, end: number) {
+  /** Reads `bytes[start, end)`, which are borrowed: `bytes` and `records` values are views of them. `elementsMax`: of arrays, all together. */
+  constructor(bytes: Uint8Array, start: number, end: number, elementsMax = ELEMENTS_MAX) {
+    this.#elementsLeft = elementsMax
     this.bytes = bytes
     this.position = start
     this.end = end
@@ -128,7 +129,12 @@ export class Reader {
   /** UTF-8 text; what is not UTF-8 becomes U+FFFD, as in Apache Kafka. */
   text(size: number): string {
     const at = this.take(size)
-    return utf8.decode(this.bytes.subarray(at, at + size))
+    const text = utf8.decode(this.bytes.subarray(at, at + size))
+    // Three bytes for one that is not UTF-8: what cannot be written again is no text of the protocol.
+    if (3 * size > STRING_SIZE_MAX && Buffer.byteLength(text) > STRING_SIZE_MAX) {
+      throw new MalformedMessage("a string of impossible size")
+    }
+    return text
   }
 
   bytesView(size: number): Uint8Array {

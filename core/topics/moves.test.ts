@@ -208,15 +208,17 @@ test("moves of topics while they are used, over what engines and the meta store 
         else if (what < 76 && !isDeleted) {
           const [engine, mode] = [ENGINES[chance.below(2)] ?? "a", MODES[chance.below(2)] ?? "hybrid"]
           const bytesPerSecond = [2_000, 1_000_000][chance.below(2)] ?? 1
-          void Effect.runPromiseExit(topics?.moves.move(0, "t", { engine, mode, bytesPerSecond }) ?? Effect.void)
-        } else if (what < 78) void Effect.runPromiseExit(topics?.moves.cancel(0, "t") ?? Effect.void)
+          void Effect.runPromiseExit(
+            topics?.moves.move(0, "t", { engine, mode, bytesPerSecond }) ?? Effect.die("no shard")
+          )
+        } else if (what < 78) void Effect.runPromiseExit(topics?.moves.cancel(0, "t") ?? Effect.die("no shard"))
         else if (what < 82) {
           const value = String(chance.below(1_000_000))
           change(topics?.alter(0, "t", { configs: [{ name: "segment.ms", operation: "set", value }] }))
         } else if (what < 86) change(topics?.bindings.bind(0, "t", [undefined, "a/+", "b/#"][chance.below(3)]))
         else if (what === 99 && step > 100 && chance.chance(1, 3)) {
           isDeleted = true
-          void Effect.runPromiseExit(topics?.delete(0, "t") ?? Effect.void)
+          void Effect.runPromiseExit(topics?.delete(0, "t") ?? Effect.die("no shard"))
         } else await story.pass(chance.below(120))
       }
       world.meta.delayMs = 0
@@ -246,7 +248,7 @@ test("appends that wait for the rest of a copy go on after a second, where they 
   assert.ok(stuck !== undefined)
   stuck.commitMs = undefined
   for (let partition = 0; partition < PARTITIONS; partition++) story.append(partition)
-  const begun = await story.run(story.topics[0]?.moves.move(0, "t", { engine: "b" }) ?? Effect.void)
+  const begun = await story.run(story.topics[0]?.moves.move(0, "t", { engine: "b" }) ?? Effect.die("no shard"))
   assert.ok(begun !== undefined && Exit.isSuccess(begun))
   let wasHeld = false
   let heldMs = 0
@@ -280,7 +282,7 @@ test("while the meta store does not answer appends wait, and both ends of that a
   await story.create()
   for (let partition = 0; partition < PARTITIONS; partition++) story.append(partition)
   await story.pass(100)
-  await story.run(story.topics[0]?.moves.move(0, "t", { engine: "b" }) ?? Effect.void)
+  await story.run(story.topics[0]?.moves.move(0, "t", { engine: "b" }) ?? Effect.die("no shard"))
   story.world.meta.delayMs = 3_000
   await story.pass(1_000)
   for (let partition = 0; partition < PARTITIONS; partition++) story.append(partition)
@@ -301,7 +303,7 @@ test("who heard of a topic before it was moved gets the log that it has now, in 
   const before = story.info
   assert.ok(before !== undefined)
   for (const wish of [{ engine: "b" }, { mode: "hybrid" }] as const) {
-    await story.run(story.topics[0]?.moves.move(0, "t", wish) ?? Effect.void)
+    await story.run(story.topics[0]?.moves.move(0, "t", wish) ?? Effect.die("no shard"))
     assert.equal((await story.ended())?.stage, "done")
   }
   await story.check()
@@ -309,7 +311,7 @@ test("who heard of a topic before it was moved gets the log that it has now, in 
   const log = shard?.logUnsafe(before, 1)
   assert.equal(log?.topic.mode, "hybrid")
   assert.equal(story.engines.a.partitions.size, 0)
-  await story.run(shard?.delete(0, "t") ?? Effect.void)
+  await story.run(shard?.delete(0, "t") ?? Effect.die("no shard"))
   assert.equal(shard?.logUnsafe(before, 1), undefined)
   await story.check()
 })

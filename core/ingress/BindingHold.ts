@@ -52,12 +52,16 @@ export class BindingHold implements BindingGate {
     const { clock, opening, settling } = this.#parts
     const names = this.#changes.get(id)
     if (names === undefined) return false
-    const isAnswered = settling()
-    const isOpening = (): boolean => opening.holdsSome((tenant, name) => affects(names, tenant, name))
-    while (!isAnswered() || isOpening()) {
-      if (!goesOn()) return false
-      await new Promise<void>((resolve) => void clock.after(LOOK_MS, resolve))
+    const comes = async (isDone: () => boolean): Promise<boolean> => {
+      while (!isDone()) {
+        if (!goesOn()) return false
+        await new Promise<void>((resolve) => void clock.after(LOOK_MS, resolve))
+      }
+      return true
     }
+    // In this order: what waited for its topic may go to another shard then.
+    if (!(await comes(() => !opening.holdsSome((tenant, name) => affects(names, tenant, name))))) return false
+    if (!(await comes(settling()))) return false
     // What belongs to the last answers, the row of a packet identifier for one, is written in a turn of its own.
     await new Promise<void>((resolve) => void clock.after(LOOK_MS, resolve))
     return goesOn()

@@ -27,6 +27,7 @@ import { Message } from "./Message.ts"
 import { RetainedMoves } from "./RetainedMoves.ts"
 import { RetainedWalks } from "./RetainedWalks.ts"
 import type { IngressCounts, QueueAppender, ShardIngressParts } from "./ShardIngressParts.ts"
+import { TokensElsewhere } from "./TokensElsewhere.ts"
 
 export type { IngressCounts, QueueAppender, ShardIngressParts }
 
@@ -53,6 +54,7 @@ export class ShardIngress implements IngressShape {
   readonly #held: HeldMessages
   /** Messages whose name may be another topic's in a moment. */
   readonly #bindings: BindingHold
+  readonly #elsewhere: TokensElsewhere
   readonly #moves: RetainedMoves
   readonly #walks: RetainedWalks
   /** Names whose home the meta store is asked for, as `tenant/name`. */
@@ -73,6 +75,7 @@ export class ShardIngress implements IngressShape {
       if (resolution !== undefined) parts.router.deliverLocalUnsafe(this.#received, resolution)
     })
     answerGiveBacks(port, parts.tokens)
+    this.#elsewhere = new TokensElsewhere(port, parts.tokens)
     const ownerOf = (tenant: number, name: string): number => parts.resolutions.ownerOf(tenant, name)
     const retainedParts = { port, retained: parts.retained, ownerOf, clock: parts.clock }
     this.#moves = new RetainedMoves(retainedParts)
@@ -113,18 +116,26 @@ export class ShardIngress implements IngressShape {
     return outcome
   }
 
-  /** Whether a message of this shard that waited for its topic was stored, and its publisher did not hear of that; sets where to wait. */
+  /**
+   * Whether a message is stored already, and its publisher did not hear of that: after it had waited on this shard, or by another shard in the last
+   * run. Sets where to wait.
+   */
   #isStoredLater(token: string): boolean {
-    const known = this.#parts.tokens.ticketOf(token)
-    if (known === undefined) return false
-    this.#pend(undefined, 0, known === 0 ? this.#parts.journal.tickets.committed : known, 0)
-    this.pendingOwner = OWNER_LATER + this.#parts.port.shard
+    const { tokens, journal, port } = this.#parts
+    const known = tokens.ticketOf(token)
+    const holder = known === undefined ? this.#elsewhere.holderOf(token) : OWNER_LATER + port.shard
+    if (holder === undefined) return false
+    this.#pend(undefined, 0, known || journal.tickets.committed, 0)
+    this.pendingOwner = holder
     this.pendingIsJournaled = false
     return true
   }
 
   giveBackToken(token: string, done: (outcome: number) => void): void {
-    giveBackEverywhere(this.#parts.port, this.#parts.tokens, token, done)
+    giveBackEverywhere(this.#parts.port, this.#parts.tokens, token, (outcome) => {
+      if (outcome >= 0) this.#elsewhere.givenBack(token)
+      done(outcome)
+    })
   }
 
   walkRetained(tenant: number, filter: string): RetainedWalk {
@@ -140,9 +151,10 @@ export class ShardIngress implements IngressShape {
     go()
   }
 
-  /** At the start, when the shards know their topics: what was cut off in the midst of something is taken up again. */
-  resume(): void {
+  /** At the start, when the shards know their topics: what was cut off in the midst of something is taken up again. Publishing begins afterwards. */
+  async resume(): Promise<void> {
     this.#moves.review(undefined)
+    await this.#elsewhere.read()
   }
 
   /** Called about once a second. */

@@ -2,14 +2,16 @@
  * Tokens of messages that must be stored once though their sender may hand them over twice: QoS 2 messages and wills that come from
  * another shard. A token stands in the journal entry of what it came with; its sender gives it back when it will not send it again.
  *
- * Key: the prefix of tokens, then the token's text.
+ * Key: the prefix of tokens, then the token's text, which begins with its sender's shard and a slash.
  */
 import type { JournalShape, TicketWaiter } from "../journal/Journal.ts"
 import type { KeyValueStoreShape } from "../kv/KeyValueStore.ts"
-import { TOKEN_PREFIX } from "../kv/key-prefixes.ts"
+import { prefixEnd, TOKEN_PREFIX } from "../kv/key-prefixes.ts"
 
 const NO_BYTES = new Uint8Array(0)
+const PAGE_BYTES = 1_048_576
 const encoder = new TextEncoder()
+const decoder = new TextDecoder()
 
 export class Tokens implements TicketWaiter {
   readonly #journal: JournalShape
@@ -48,6 +50,22 @@ export class Tokens implements TicketWaiter {
     const ticket = this.giveBack(token)
     const { tickets } = this.#journal
     tickets.whenCommitted(ticket, () => done(tickets.takeOutcome(ticket)))
+  }
+
+  /** Committed ones that begin with `prefix`, behind `after` in the order of their bytes: so many, or fewer where there are no more. */
+  async page(prefix: string, after: string, max: number): Promise<ReadonlyArray<string>> {
+    const end = prefixEnd(keyOf(prefix))
+    // A zero byte behind the last one: the next key there can be.
+    let start = after === "" ? keyOf(prefix) : keyOf(`${after}\0`)
+    const found: Array<string> = []
+    while (found.length < max) {
+      const rows = await this.#store.rangeLater(start, end, max - found.length, PAGE_BYTES)
+      const last = rows.at(-1)
+      if (last === undefined) break
+      for (const { key } of rows) found.push(decoder.decode(key.subarray(TOKEN_PREFIX.length)))
+      start = Uint8Array.of(...last.key, 0)
+    }
+    return found
   }
 
   ticketsCommitted(): void {

@@ -12,7 +12,7 @@ import { Simulation } from "../platform/simulated.ts"
 import { Xoshiro128 } from "../platform/Xoshiro128.ts"
 import { matches } from "../router/topic-filter.ts"
 import { SLOT_TOPIC, slotOf } from "../shard/slots.ts"
-import { namesOf, SETTLE_MS_MAX } from "../topics/TopicBindings.ts"
+import { type NamesAffected, namesOf, SETTLE_MS_MAX } from "../topics/TopicBindings.ts"
 import type { TopicError } from "../topics/TopicError.ts"
 import type { TopicInfo } from "../topics/TopicInfo.ts"
 import { type IngressShard, joinIngress, messageOf, NotingSubscriber, subscribe } from "./fakes.ts"
@@ -27,6 +27,8 @@ interface Sent {
   readonly line: string
   readonly name: string
   readonly qos: number
+  readonly shard: number
+  readonly token: string
   outcome: number | undefined
 }
 
@@ -38,6 +40,8 @@ class Story {
   readonly subscribers: ReadonlyArray<NotingSubscriber>
   /** What became of changes, by outcome. */
   readonly changes = new Map<string, number>()
+  /** Messages that were stored elsewhere and not answered when their name was said to be settled. */
+  readonly unknown: Array<string> = []
   underWay = 0
 
   constructor(seed: number, shards: number) {
@@ -67,8 +71,35 @@ class Story {
       subscribe(shard, subscriber, "#")
       return subscriber
     })
+    for (const shard of this.world.shards) this.#watchSettled(shard)
     // A durable session wants all of it, and so does one that reads topics besides.
     this.at(0).router.wantUnsafe("#")
+  }
+
+  /** Where a shard says that names are settled, its clients' messages on them are known there as far as another shard has them. */
+  #watchSettled({ port, topics: { bindings } }: IngressShard): void {
+    const { gate } = bindings
+    if (gate === undefined) return
+    const affected = new Map<string, NamesAffected>()
+    bindings.gate = {
+      hold: (id, names) => {
+        affected.set(id, names)
+        gate.hold(id, names)
+      },
+      settled: async (id, goesOn) => {
+        const isSettled = await gate.settled(id, goesOn)
+        const filters = affected.get(id)?.filters ?? []
+        const open = this.sent.filter(({ shard, qos, name, outcome }) => {
+          const isMeant = shard === port.shard && qos === 2 && outcome === undefined
+          return isMeant && filters.some((filter) => matches(filter, name))
+        })
+        const isElsewhere = ({ token }: Sent): boolean =>
+          this.world.shards.some((other) => other.port !== port && other.tokens.ticketOf(token) !== undefined)
+        if (isSettled) this.unknown.push(...open.filter(isElsewhere).map(({ line }) => line))
+        return isSettled
+      },
+      release: (id) => gate.release(id)
+    }
   }
 
   at(index: number): IngressShard {
@@ -94,7 +125,8 @@ class Story {
     if (qos === 2) message.token = `${publisher}/${payload}`
     const principal: Principal = { tenant: 0, user: "", clientIdentifier: publisher, peerAddress: "" }
     const outcome = shard.ingress.publishUnsafe(message, principal)
-    const sent: Sent = { line: `${publisher} ${name}=${payload}`, name, qos, outcome: undefined }
+    const { token } = message
+    const sent: Sent = { line: `${publisher} ${name}=${payload}`, name, qos, shard: index, token, outcome: undefined }
     this.sent.push(sent)
     if (outcome !== ACCEPTED_PENDING) sent.outcome = outcome
     else settle(shard.ingress.pendingStream, shard.ingress.pendingTicket, sent)
@@ -138,6 +170,7 @@ class Story {
 
   /** Everybody got everything once, in its publisher's order. */
   checkDelivered(): void {
+    assert.deepEqual(this.unknown, [])
     for (const { line, outcome } of this.sent) assert.ok(outcome !== undefined && outcome >= 0, `${line}: ${outcome}`)
     for (const { seen } of this.subscribers) {
       for (const order of new Set(this.sent.map(({ line }) => line.split("=")[0]))) {

@@ -264,7 +264,10 @@ export function buildShard(
     return {
       topics,
       startProtocols: Effect.andThen(
-        Effect.sync(() => ingress.resume()),
+        Effect.tryPromise({
+          try: () => ingress.resume(),
+          catch: (error) => new StartError({ message: `the tokens of other shards cannot be read: ${error}` })
+        }),
         startProtocols
       )
     }

@@ -1,6 +1,9 @@
 /**
  * QoS 2 messages of a durable session that are committed elsewhere: by another shard, or by an engine that commits by itself. The row
  * of their identifier is written when that is done, so that it never speaks of a message that is not there; PUBREC waits for both.
+ *
+ * Invariant: a row waits for its own message only, however long those before it take; PUBRECs keep their order. Who changes the binding of
+ * a name has all of that name answered before, and counts on their rows.
  */
 import { TicketFifo, type TicketStream } from "../../core/mod.ts"
 import type { DurableSession } from "./DurableSession.ts"
@@ -15,10 +18,8 @@ export class LateReceipts {
   readonly #session: DurableSession
   readonly #receipts = new OrderedTickets()
   readonly #waiting = new Map<number, Late>()
-  readonly #stored = new TicketFifo({
-    released: (outcome, _kind, ticket) => this.#released(outcome, ticket),
-    releasedAll: () => {}
-  })
+  /** One line for each stream while something waits for it. */
+  readonly #stored = new Map<TicketStream, TicketFifo>()
 
   constructor(session: DurableSession) {
     this.#session = session
@@ -36,8 +37,21 @@ export class LateReceipts {
   wait(packetIdentifier: number, stream: TicketStream, ticket: number, owner: number): number {
     const late = this.#receipts.stream.issue()
     this.#waiting.set(late, { packetIdentifier, owner })
-    this.#stored.push(stream, ticket, 0, late)
+    this.#lineOf(stream).push(stream, ticket, 0, late)
     return late
+  }
+
+  #lineOf(stream: TicketStream): TicketFifo {
+    const known = this.#stored.get(stream)
+    if (known !== undefined) return known
+    const line = new TicketFifo({
+      released: (outcome, _kind, ticket) => this.#released(outcome, ticket),
+      releasedAll: () => {
+        if (line.length === 0) this.#stored.delete(stream)
+      }
+    })
+    this.#stored.set(stream, line)
+    return line
   }
 
   #released(outcome: number, ticket: number): void {

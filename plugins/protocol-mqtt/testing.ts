@@ -157,6 +157,7 @@ export class TestNode {
     })
     const { clock } = simulation
     const logs: Array<QueueLog> = []
+    const ingresses: Array<ShardIngress> = []
     const allRetained: Array<Retained> = []
     // As in a node, the broker of a shard is made when those of the shards before it have started.
     const makers = topicShards.map(({ topics }, index) => {
@@ -194,6 +195,7 @@ export class TestNode {
         access,
         clock
       })
+      ingresses.push(ingress)
       const owner = (client: string): number => slotOf(0, SLOT_CLIENT, client) % SHARDS
       const shard: ShardShape = {
         index,
@@ -235,7 +237,8 @@ export class TestNode {
     this.#run = { simulation, shards }
     await this.#toItsEnd(Promise.all(allRetained.map((retained) => retained.start())))
     await this.#toItsEnd(Promise.all(logs.map((log) => Effect.runPromise(log.open()))))
-    for (const make of makers) {
+    for (const [index, make] of makers.entries()) {
+      await this.#toItsEnd(ingresses[index]?.resume() ?? assert.fail("a shard has its ingress"))
       const made = make()
       shards.push(made)
       await this.#toItsEnd(made.broker.start())

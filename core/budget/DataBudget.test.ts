@@ -80,6 +80,7 @@ class Rig {
   readonly budget: DataBudget
   readonly limits: BudgetLimits
   journalBytes = 0
+  writtenBytes = 0
 
   constructor(limits: Partial<BudgetLimits>, stores = 2) {
     const { files, clock } = this.simulation
@@ -94,6 +95,7 @@ class Rig {
     this.budget = new DataBudget({
       stores: this.accounts.map((account, at) => ({
         journal: () => ({ usedBytes: at === 0 ? this.journalBytes : 0, freeBytes: 0 }),
+        writtenBytes: () => (at === 0 ? this.writtenBytes : 0),
         accounts: () => [account]
       })),
       freeBytes: () => Effect.runPromise(files.freeBytes(DIRECTORY)),
@@ -113,9 +115,9 @@ class Rig {
     this.simulation.files.openUnsafe("/others", "create").truncateUnsafe(bytes)
   }
 
-  async seconds(count: number): Promise<void> {
-    for (let each = 0; each < count; each++) {
-      this.simulation.run(this.simulation.clock.monotonicMs() + 1_000)
+  async seconds(count: number, stepMs = 1_000): Promise<void> {
+    for (let each = 0; each < (count * 1_000) / stepMs; each++) {
+      this.simulation.run(this.simulation.clock.monotonicMs() + stepMs)
       // Promises between two looks.
       await new Promise((resolve) => setImmediate(resolve))
     }
@@ -136,6 +138,30 @@ test("below its thresholds nothing happens, and a look is one question to each",
   rig.budget.close()
   await rig.seconds(3)
   assert.equal(rig.accounts[0]?.questions, 11)
+})
+
+test("who writes fast is looked at sooner than in a second: the bound holds, and what is asked stays little", async () => {
+  const BOUND = 64_000_000
+  const rig = new Rig({ dataBytesMax: BOUND }, 1)
+  const [one] = rig.accounts
+  assert.ok(one !== undefined)
+  await rig.budget.start()
+  let most = 0
+  // 400 MB/s for two seconds, in pieces of 1 MB; who is refused writes nothing.
+  for (let ms = 0; ms < 2_000; ms += 10) {
+    for (let piece = 0; piece < 4 && rig.room.refusal === 0; piece++) {
+      one.add(1_000_000, ms)
+      rig.writtenBytes += 1_000_000
+    }
+    await rig.seconds(0.01, 10)
+    most = Math.max(most, rig.usedBytes)
+  }
+  assert.ok(most > 0.85 * BOUND && most <= 1.1 * BOUND, `${most} bytes`)
+  assert.ok(rig.writtenBytes > 3 * BOUND, `${rig.writtenBytes} bytes`)
+  const { questions } = one
+  await rig.seconds(10, 10)
+  assert.ok(one.questions - questions <= 12, `${one.questions - questions} questions of one that is idle`)
+  rig.budget.close()
 })
 
 test("above 85 % the oldest go, of all stores together, a sixteenth a round, down to three quarters", async () => {

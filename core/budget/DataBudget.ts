@@ -6,6 +6,7 @@
  *
  * Invariants
  *  - A look costs a question to each account, and no file is walked; one that does not answer counts as it last did.
+ *  - Between two looks no more is written than a small part of the bound: where more was, the next look does not wait for its second.
  *  - One round of deleting at a time, of a part of the budget; the next begins when it is done and measured: at the next look, or at once
  *    while producers are refused.
  *  - Nothing is deleted for the file system's sake where the operator has named no budget.
@@ -15,6 +16,7 @@ import type { LogShape } from "../telemetry/Log.ts"
 import { dealDeletion } from "./deal-deletion.ts"
 import {
   boundOf,
+  EARLY_SHARE,
   excessOf,
   type Pressure,
   pressureOf,
@@ -27,6 +29,9 @@ import type { BudgetLimits, StorageRoom } from "./StorageBudget.ts"
 
 /** Between two looks. */
 export const LOOK_MS = 1_000
+/** Faster than a node writes, bytes/s: what is looked at between two looks is how much was written, not more often than this makes needful. */
+const WRITTEN_PER_SECOND_MAX = 1_073_741_824
+const WATCH_MS_MIN = 20
 /** Rounds that follow each other without a pause: those that a whole budget is deleted in. */
 const ROUNDS_PER_LOOK = 1 / ROUND_SHARE
 const AREA = "storage"
@@ -36,6 +41,8 @@ const NOTHING: StorageUse = { usedBytes: 0, freeBytes: 0, tenants: [] }
 export interface BudgetedStore {
   /** Of the journal's files; `freeBytes` are in those that wait to be used again. */
   readonly journal: () => StorageSizes
+  /** Bytes that the journal has written since the start: all that is stored passes there. */
+  readonly writtenBytes: () => number
   readonly accounts: () => ReadonlyArray<StorageAccount>
 }
 
@@ -60,6 +67,8 @@ export class DataBudget {
   readonly #uses = new Map<StorageAccount, StorageUse>()
   readonly #asked = new Map<object, Promise<void>>()
   #diskBytes = Number.POSITIVE_INFINITY
+  /** What was written when the last look was taken. */
+  #lookedAtBytes = 0
   #isDeleting = false
   /** Rounds since the last look that was due by time. */
   #chained = 0
@@ -80,16 +89,34 @@ export class DataBudget {
   async start(): Promise<void> {
     await this.#measure()
     this.#look()
+    let lookedMs = this.#parts.clock.monotonicMs()
     const again = (): void => {
-      this.#timer = this.#parts.clock.after(LOOK_MS, () => {
-        // What has answered since the last look counts; the questions are for the next.
-        this.#chained = 0
-        this.#look()
-        void this.#measure()
+      this.#timer = this.#parts.clock.after(this.#watchMs(), () => {
+        const nowMs = this.#parts.clock.monotonicMs()
+        if (nowMs - lookedMs >= LOOK_MS) {
+          lookedMs = nowMs
+          // What has answered since the last look counts; the questions are for the next.
+          this.#chained = 0
+          this.#look()
+          void this.#measure()
+        } else if (this.#writtenBytes() - this.#lookedAtBytes > EARLY_SHARE * this.boundBytes) {
+          this.#lookedAtBytes = this.#writtenBytes()
+          void this.#measure().then(() => this.#look())
+        }
         again()
       })
     }
     if (!this.#isClosed) again()
+  }
+
+  /** Until it is looked at how much was written. */
+  #watchMs(): number {
+    const ms = Math.round((1_000 * EARLY_SHARE * this.boundBytes) / WRITTEN_PER_SECOND_MAX)
+    return Math.min(LOOK_MS, Math.max(WATCH_MS_MIN, ms))
+  }
+
+  #writtenBytes(): number {
+    return this.#parts.stores.reduce((sum, { writtenBytes }) => sum + writtenBytes(), 0)
   }
 
   /** Looks no more; a round that is under way ends without another. */
@@ -129,6 +156,7 @@ export class DataBudget {
 
   #look(): void {
     if (this.#isClosed) return
+    this.#lookedAtBytes = this.#writtenBytes()
     let usedBytes = 0
     let freeBytes = this.#diskBytes
     const tenants = new Map<number, number>()

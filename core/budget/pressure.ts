@@ -20,6 +20,8 @@ export const DELETE_DOWN_TO = 0.75
 export const KEPT_SHARE = 0.5
 /** The share of a budget that goes in one round at most. */
 export const ROUND_SHARE = 1 / 16
+/** The share of the bound that may be written before the next look is taken at once. */
+export const EARLY_SHARE = 1 / 64
 /** The same of a tenant's bound, above which nobody is refused. */
 export const TENANT_ROUND_SHARE = 1 / 4
 /** The share of a budget that one segment may have. */

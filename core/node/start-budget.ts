@@ -33,7 +33,9 @@ export function startBudget(parts: StartBudgetParts): Effect.Effect<void, never,
   const { options, room, files, clock, log, telemetry } = parts
   const stores: Array<BudgetedStore> = []
   for (const { disk, accounts } of parts.shards) {
-    if (disk !== undefined) stores.push({ journal: () => disk.fileBytes, accounts })
+    if (disk !== undefined) {
+      stores.push({ journal: () => disk.fileBytes, writtenBytes: () => disk.bytes, accounts })
+    }
   }
   if (stores.length === 0) return Effect.void
   const freeBytes = (): Promise<number> => Effect.runPromise(files.freeBytes(options.dataDirectory))

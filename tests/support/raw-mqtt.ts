@@ -118,6 +118,12 @@ export class RawMqtt {
   send(...parts: ReadonlyArray<Uint8Array>): void {
     this.socket.write(parts.length === 1 && parts[0] !== undefined ? parts[0] : concat(...parts))
   }
+
+  /** From here on what comes is handed over as bytes and not decoded: of millions of packets the client would be slower than the broker. */
+  takeBytes(take: (chunk: Buffer) => void): void {
+    this.socket.removeAllListeners("data")
+    this.socket.on("data", take)
+  }
   sendHex(text: string): void {
     this.send(fromHex(text))
   }

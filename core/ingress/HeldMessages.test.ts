@@ -357,39 +357,3 @@ test("what waited for a binding and finds no room afterwards waits on, and what 
   assert.deepEqual([own, payloads().length], [["1", "2", "3", "4", "5"], 6])
   assert.deepEqual(outcomes.toSorted(), ["1 0", "2 0", "3 0", "4 0", "other 0"])
 })
-
-test("where there is room for some of what waits the rest goes on waiting, in its order", () => {
-  const { here } = make()
-  const soon: Array<() => void> = []
-  const sequenced: Array<string> = []
-  let room = 0
-  const held = new HeldMessages({
-    mustWait: () => false,
-    sequence: (message) => {
-      assert.ok(message.canWait)
-      if (room === 0) return HELD_UP
-      room -= 1
-      sequenced.push(payloadOf(message))
-      return ACCEPTED
-    },
-    pending: here.ingress,
-    later: () => {},
-    soon: (task) => void soon.push(task)
-  })
-  for (const payload of ["1", "2", "3"]) held.hold(messageOf("a/b", payload, { qos: 1 }), "a/b")
-  const { stream } = held
-  for (let count = 0; count < 3; count++) held.awaitRoom()
-  assert.equal(soon.length, 1)
-  for (const [more, done] of [
-    [0, 0],
-    [2, 2],
-    [0, 2],
-    [1, 3]
-  ] as const) {
-    room = more
-    soon.shift()?.()
-    assert.deepEqual([sequenced.length, stream.committed, held.count], [done, done, 3 - done])
-    assert.equal(soon.length, done === 3 ? 0 : 1)
-  }
-  assert.deepEqual(sequenced, ["1", "2", "3"])
-})

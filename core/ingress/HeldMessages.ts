@@ -142,7 +142,7 @@ export class HeldMessages {
     let ticket = stream.issued - messages.length
     for (const [at, message] of messages.entries()) {
       const outcome = isRefused ? REFUSED_QUOTA : this.#parts.sequence(message)
-      if (outcome === HELD_UP) {
+      if (outcome === HELD_UP && !this.#lines.has(key)) {
         messages.splice(0, at)
         this.#lines.set(key, line)
         return false
@@ -150,13 +150,24 @@ export class HeldMessages {
       ticket += 1
       this.#messages -= 1
       this.#bytes -= message.sizeBytes
+      if (outcome === HELD_UP) {
+        // An earlier one of its name found its log being opened again, and waits anew: this one waits behind it.
+        const again = this.hold(message, line.name)
+        if (again === ACCEPTED_PENDING) fifo.push(this.stream, this.ticket, message.qos, ticket)
+        else this.#settle(line, ticket, message.qos, again)
+        continue
+      }
       const { qos } = message
       const { pendingStream, pendingTicket } = this.#parts.pending
       if (outcome === ACCEPTED_PENDING) fifo.push(pendingStream, pendingTicket, qos, ticket)
-      else if (fifo.length > 0) fifo.pushDone(outcome, qos, ticket)
-      else settle(stream, ticket, qos, outcome)
+      else this.#settle(line, ticket, qos, outcome)
     }
     return true
+  }
+
+  #settle({ fifo, stream }: Line, ticket: number, qos: number, outcome: number): void {
+    if (fifo.length > 0) fifo.pushDone(outcome, qos, ticket)
+    else settle(stream, ticket, qos, outcome)
   }
 }
 

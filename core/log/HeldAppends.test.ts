@@ -1,11 +1,13 @@
 import assert from "node:assert/strict"
 import { test } from "node:test"
 import { Simulation } from "../platform/simulated.ts"
+import { producerBatch } from "../producers/fakes.ts"
 import { BACKLOG } from "./Engines.ts"
 import { HELD_BYTES_MAX, HELD_MS_MAX, HeldAppends, LOOK_INTERVAL_MS } from "./HeldAppends.ts"
 import { type AppendResult, NOT_AVAILABLE } from "./Logs.ts"
 import { refusedAppend } from "./local-answers.ts"
 import type { PartitionLog } from "./PartitionLog.ts"
+import { BASE_SEQUENCE_POSITION } from "./record-batch.ts"
 
 function make() {
   const simulation = new Simulation(1)
@@ -16,7 +18,8 @@ function make() {
   const logs = new Map<string, PartitionLog>()
   const logOf = (id: string): PartitionLog => {
     const known = logs.get(id)
-    const made = { topic: { id }, partition: 0, admits: () => !full.has(id) } as unknown as PartitionLog
+    const admits = (): boolean => !full.has(id)
+    const made = { topic: { id }, partition: 0, admits, whenAppendable: () => undefined } as unknown as PartitionLog
     if (known === undefined) logs.set(id, made)
     return known ?? made
   }
@@ -103,3 +106,34 @@ test("what waits is bounded", async () => {
   await pass(2 * LOOK_INTERVAL_MS)
   assert.deepEqual(told, ["a1 0", "a2 0", "a3 0"])
 })
+
+test("what is refused is noted for its producer, when what is known of it has been read", async () => {
+  const { held, full, hold, logOf, pass } = make()
+  full.add("a")
+  const noted: Array<number> = []
+  let ready: ((outcome: number) => void) | undefined
+  const log = Object.assign(logOf("a"), {
+    whenAppendable: () => (ready === undefined ? undefined : new Promise<number>((resolve) => (ready = resolve))),
+    producers: { refused: (bytes: Uint8Array, start: number) => void noted.push(sequenceOf(bytes, start)) }
+  }) as unknown as PartitionLog
+  const wait = (sequence: number): unknown => {
+    const bytes = producerBatch({ id: 7, sequence })
+    return held.hold(log, bytes, 0, bytes.length, 1)
+  }
+  void wait(0)
+  await pass(HELD_MS_MAX + 2 * LOOK_INTERVAL_MS)
+  assert.deepEqual(noted, [0])
+  const size = HELD_BYTES_MAX / 4
+  for (let mark = 1; mark <= 3; mark++) void hold("a", mark, size)
+  const large = new Uint8Array(size)
+  large.set(producerBatch({ id: 7, sequence: 5 }))
+  ready = () => {}
+  assert.equal(((await held.hold(log, large, 0, large.length, 1)) as AppendResult).refusal, BACKLOG)
+  assert.deepEqual(noted, [0])
+  ready(0)
+  await pass(1)
+  assert.deepEqual(noted, [0, 5])
+})
+
+const sequenceOf = (bytes: Uint8Array, start: number): number =>
+  new DataView(bytes.buffer, bytes.byteOffset).getInt32(start + BASE_SEQUENCE_POSITION)

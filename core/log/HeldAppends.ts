@@ -6,8 +6,10 @@
  *  - What waits is bounded, and so is for how long: beyond {@link HELD_BYTES_MAX}, and after {@link HELD_MS_MAX}, a batch is refused
  *    ({@link BACKLOG}) and had no effect. A producer gives a request up after 30 s by default and sends it again; one that was answered
  *    before is not stored twice.
+ *  - The refusal is noted for the batch's idempotent producer: none that it sent behind it takes its place.
  */
 import type { ClockShape } from "../platform/Clock.ts"
+import { hasProducer } from "../producers/PartitionProducers.ts"
 import type { TopicInfo } from "../topics/TopicInfo.ts"
 import { BACKLOG } from "./Engines.ts"
 import type { AppendResult } from "./Logs.ts"
@@ -73,7 +75,10 @@ export class HeldAppends {
   /** Has a batch (copied) wait; settled when it was appended as any other, or refused. */
   hold(log: PartitionLog, bytes: Uint8Array, start: number, end: number, recordCount: number): Answer {
     const sizeBytes = end - start + APPEND_BYTES
-    if (this.#bytes + sizeBytes > HELD_BYTES_MAX) return REFUSED
+    if (this.#bytes + sizeBytes > HELD_BYTES_MAX) {
+      noteRefused(log, bytes, start, end)
+      return REFUSED
+    }
     const { topic, partition } = log
     const key = keyOf(topic, partition)
     this.#bytes += sizeBytes
@@ -111,7 +116,12 @@ export class HeldAppends {
         continue
       }
       this.#forget(each)
-      each.answer(mustWait ? REFUSED : this.#parts.append(log, each.bytes, each.recordCount))
+      if (!mustWait) {
+        each.answer(this.#parts.append(log, each.bytes, each.recordCount))
+        continue
+      }
+      if (log !== "opening") noteRefused(log, each.bytes, 0, each.bytes.length)
+      each.answer(REFUSED)
     }
   }
 
@@ -121,4 +131,18 @@ export class HeldAppends {
     if (left === 0) this.#counts.delete(key)
     else this.#counts.set(key, left)
   }
+}
+
+function noteRefused(log: PartitionLog, bytes: Uint8Array, start: number, end: number): void {
+  if (!hasProducer(bytes, start)) return
+  const known = log.whenAppendable(bytes, start)
+  if (known === undefined) {
+    log.producers?.refused(bytes, start)
+    return
+  }
+  // Before any that waits for the same, since it asked before.
+  const copy = bytes.slice(start, end)
+  void known.then((refusal) => {
+    if (refusal >= 0) log.producers?.refused(copy, 0)
+  })
 }

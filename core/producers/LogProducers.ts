@@ -183,6 +183,8 @@ export class LogProducers {
   async #load(value: Uint8Array): Promise<void> {
     const { all, key, engine } = this.#parts
     const row = decodeProducers(value)
+    // Of an attempt that failed.
+    all.gone(this.state.size)
     for (const state of row.producers) this.state.add(state)
     all.adopted(this)
     if (row.offset > this.#openedEnd) {

@@ -23,8 +23,6 @@ class Wire {
       mailbox: (_, receive) => {
         let to = -1
         this.#receivers.set(index, receive)
-        // As a real one does: what is there is read before the mailbox is handed out.
-        this.carry(index)
         return {
           begin: (target) => {
             to = target
@@ -54,7 +52,9 @@ test("what is asked before the owner is there is answered when it is, in order",
     told.push(answer.groups[0]?.errorMessage)
   })
   deepStrictEqual([told, wire.frames.length], [[], 2])
+  // A mailbox keeps what comes before it is opened.
   wire.link(1)
+  wire.carry(1)
   equal(wire.frames.length, 2)
   wire.carry(0)
   deepStrictEqual(told, [25, "Group 1 not found."])

@@ -3,7 +3,7 @@
  *
  * What crosses is the request itself in the form of its API's newest version, and the answer in the same.
  */
-import { ByteReader, type Mailbox, type ShardShape } from "../../../core/mod.ts"
+import type { ByteReader, Mailbox, ShardShape } from "../../../core/mod.ts"
 import { codecFor, decodeRequest, encodeResponse, isFlexible, Reader } from "../wire/codec.ts"
 import {
   deleteGroups,
@@ -75,15 +75,7 @@ export class GroupLink {
     this.#fault = fault
     this.#coordinator = coordinator
     this.#shard = shard
-    // What has come before is read out within the call that opens the mailbox: it can be answered when there is one.
-    const early: Array<readonly [from: number, bytes: Uint8Array]> = []
-    let isOpen = false
-    this.#mailbox = shard.mailbox("protocol-kafka.groups", (from, reader) => {
-      if (isOpen) this.#receive(from, reader)
-      else early.push([from, reader.bytes.slice(reader.position, reader.end)])
-    })
-    isOpen = true
-    for (const [from, bytes] of early) this.#receive(from, new ByteReader().reset(bytes, 0, bytes.length))
+    this.#mailbox = shard.mailbox("protocol-kafka.groups", (from, reader) => this.#receive(from, reader))
   }
 
   get shards(): number {

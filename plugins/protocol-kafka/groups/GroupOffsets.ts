@@ -51,6 +51,16 @@ export class GroupOffsets {
     return this.#topics.get(topicId)?.get(partition)
   }
 
+  /** How many bytes more all of it takes with these, which take the place of what there is of their partitions; below 0 = fewer. */
+  growthOf(writes: ReadonlyArray<OffsetPlace & { readonly committed: Pick<CommittedOffset, "metadata"> }>): number {
+    let bytes = 0
+    for (const each of writes) {
+      const before = this.get(each)
+      bytes += offsetBytes(each.committed.metadata) - (before === undefined ? 0 : offsetBytes(before.metadata))
+    }
+    return bytes
+  }
+
   set({ topicId, partition }: OffsetPlace, committed: CommittedOffset): void {
     let topic = this.#topics.get(topicId)
     if (topic === undefined) {

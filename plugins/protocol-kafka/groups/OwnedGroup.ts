@@ -7,8 +7,8 @@
 import type { KeyValueWrite, TimerWheel, WheelTask } from "../../../core/mod.ts"
 import { ClassicGroup } from "./ClassicGroup.ts"
 import type { CommitLine } from "./CommitLine.ts"
-import type { GroupCounts } from "./GroupCounts.ts"
-import { type CommittedOffset, GroupOffsets, type OffsetPlace, offsetBytes } from "./GroupOffsets.ts"
+import type { GroupCounts, GroupRefusal } from "./GroupCounts.ts"
+import { type CommittedOffset, GroupOffsets, type OffsetPlace } from "./GroupOffsets.ts"
 import type { GroupHost, GroupRules } from "./group-host.ts"
 import {
   encodeGroup,
@@ -93,16 +93,18 @@ export class OwnedGroup implements GroupHost, WheelTask {
   }
 
   hasRoom(bytes: number): boolean {
+    return this.boundOf(bytes) === undefined
+  }
+
+  /** The bound that so many bytes more would pass, counted as a refusal; undefined = there is room. */
+  boundOf(bytes: number): GroupRefusal | undefined {
     const { counts, groupBytesMax, hasRoom } = this.#shard
-    if (bytes <= 0) return true
-    if (this.bytes + bytes > groupBytesMax) {
-      counts.refuse("group_bytes")
-      return false
-    }
+    if (bytes <= 0) return undefined
     // With what it has taken since the sum was told: a new group has not been counted at all.
-    if (hasRoom(this.bytes - this.countedBytes + bytes)) return true
-    counts.refuse("total_bytes")
-    return false
+    const isWithin = hasRoom(this.bytes - this.countedBytes + bytes)
+    const bound = this.bytes + bytes > groupBytesMax ? "group_bytes" : isWithin ? undefined : "total_bytes"
+    if (bound !== undefined) counts.refuse(bound)
+    return bound
   }
 
   rebalanced(): void {
@@ -119,8 +121,7 @@ export class OwnedGroup implements GroupHost, WheelTask {
 
   /** Has these offsets kept; `done` is told when they are and can be seen, with 0 or the journal's refusal. */
   commit(offsets: ReadonlyArray<OffsetWrite>, done: (outcome: number) => void): void {
-    let bytes = 0
-    for (const { committed } of offsets) bytes += offsetBytes(committed.metadata)
+    const bytes = Math.max(0, this.offsets.growthOf(offsets))
     this.#reservedBytes += bytes
     const writes = offsets.map((each): KeyValueWrite => {
       return { key: offsetKey(this.name, each), value: encodeOffset(each.committed) }

@@ -9,7 +9,6 @@ import { ErrorCode } from "../wire/error-codes.ts"
 import type { offsetCommit, offsetDelete, offsetFetch } from "../wire/group-apis.ts"
 import type { ElementOf, RequestOf, ResponseOf } from "../wire/schema.ts"
 import type { GroupCoordinator } from "./GroupCoordinator.ts"
-import { offsetBytes } from "./GroupOffsets.ts"
 import type { Answer, GroupCaller } from "./member-requests.ts"
 import type { OffsetWrite, OwnedGroup } from "./OwnedGroup.ts"
 import { CONSUMER } from "./subscription.ts"
@@ -48,7 +47,6 @@ export function commitOf(
   const { retentionMs } = caller
   const expiresAtMs = retentionMs < 0 ? 0 : Math.min(committedAtMs + retentionMs, Number.MAX_SAFE_INTEGER)
   const writes: Array<OffsetWrite> = []
-  let bytes = 0
   for (const { topicId, partitions } of request.topics) {
     for (const each of partitions) {
       const metadata = each.committedMetadata ?? ""
@@ -56,14 +54,21 @@ export function commitOf(
       const leaderEpoch = Math.max(-1, each.committedLeaderEpoch)
       const committed = { offset: each.committedOffset, leaderEpoch, metadata, committedAtMs, expiresAtMs }
       writes.push({ topicId, partition: each.partitionIndex, committed })
-      bytes += offsetBytes(metadata)
     }
   }
   const errorOf = (outcome: number) => (metadata: string | null) =>
     (metadata ?? "").length > OFFSET_METADATA_MAX ? ErrorCode.OFFSET_METADATA_TOO_LARGE : outcome
-  if (writes.length === 0 || !group.hasRoom(bytes)) {
+  const bound = group.boundOf(group.offsets.growthOf(writes))
+  if (writes.length === 0 || bound !== undefined) {
     group.settle()
-    done(commitAnswer(request, errorOf(ErrorCode.INVALID_COMMIT_OFFSET_SIZE)))
+    // What the group alone has too much of stays so; what all groups have together may go, and the client asks again.
+    const isLasting = bound !== "total_bytes"
+    done(
+      commitAnswer(
+        request,
+        errorOf(isLasting ? ErrorCode.INVALID_COMMIT_OFFSET_SIZE : ErrorCode.COORDINATOR_NOT_AVAILABLE)
+      )
+    )
     return
   }
   // The request's bytes are gone by then; its texts and numbers stay.

@@ -1,30 +1,24 @@
 /**
- * Consumer groups with Apache's own Java client and its console tool, and with kcat. KAFKA_LIBS names a folder with the jars of Apache
- * Kafka; without it what needs them is skipped.
+ * Consumer groups with Apache's own Java client and its console tool, and with kcat. Where there are no jars of Apache Kafka
+ * (KAFKA_LIBS, or the benchmark's own folder) what needs them is skipped.
  */
 import { afterEach, expect, test } from "bun:test"
-import { existsSync, mkdtempSync, rmSync } from "node:fs"
+import { mkdtempSync, rmSync } from "node:fs"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
+import { kafkaLibraries } from "../../bench/brokers/kafka/libraries.ts"
 import { type Broker, ROOT, SHARD_COUNTS, startBroker } from "../support/broker.ts"
 import { RawKafka } from "../support/raw-kafka.ts"
 import { uniqueLevel } from "../support/raw-mqtt.ts"
 import { batch } from "../support/record-batch.ts"
-import { programPath } from "../support/runtime.ts"
-import { pathOf, run, type Started, start, type Tool, testWith, tools } from "../support/tools.ts"
+import { pathOf, run, type Started, start, testWith, tools } from "../support/tools.ts"
 import { until } from "../support/until.ts"
+import { kafkaJava } from "./builds.ts"
 
 const PARTITIONS = 4
 const LONG_MS = 120_000
-const libraries = process.env.KAFKA_LIBS ?? ""
-const javaPath = programPath("java")
-const java: Tool =
-  javaPath === undefined
-    ? { missing: "java is not installed" }
-    : existsSync(libraries)
-      ? { path: javaPath }
-      : { missing: "KAFKA_LIBS names no folder of jars" }
-const CLASS_PATH = join(libraries, "*")
+const java = kafkaJava()
+const CLASS_PATH = join(kafkaLibraries() ?? "", "*")
 const TOOL = "org.apache.kafka.tools.consumer.group.ConsumerGroupCommand"
 
 const data = mkdtempSync(join(tmpdir(), "manifold-java-groups-"))

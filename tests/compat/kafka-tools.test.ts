@@ -1,35 +1,28 @@
 /**
  * Apache Kafka's own console tools, by their main classes, against the broker: what they print is what their users expect.
  *
- * On demand: a directory with the jars of Apache Kafka 4.3 (org.apache.kafka:kafka_2.13 and kafka-tools with all that they need) stands in
- * MANIFOLD_KAFKA_JARS. Each call starts a Java machine, so it takes some minutes.
+ * On demand, where KAFKA_LIBS or the benchmark's own folder has the jars of Apache Kafka (org.apache.kafka:kafka_2.13 and kafka-tools with all
+ * that they need). Each call starts a Java machine, so it takes some minutes.
  */
 import { afterAll, expect } from "bun:test"
-import { existsSync, mkdtempSync, rmSync, writeFileSync } from "node:fs"
+import { mkdtempSync, rmSync, writeFileSync } from "node:fs"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
+import { kafkaLibraries } from "../../bench/brokers/kafka/libraries.ts"
 import { brokerSuite } from "../support/broker.ts"
-import { programPath } from "../support/runtime.ts"
-import { pathOf, run, type Tool, testWith, tools } from "../support/tools.ts"
+import { pathOf, run, testWith, tools } from "../support/tools.ts"
+import { kafkaJava } from "./builds.ts"
 
-const JARS = process.env.MANIFOLD_KAFKA_JARS ?? ""
 const TEST_MS_MAX = 900_000
 const directory = mkdtempSync(join(tmpdir(), "manifold-tools-"))
 afterAll(() => rmSync(directory, { recursive: true, force: true }))
 
-function javaTool(): Tool {
-  const path = programPath("java")
-  if (path === undefined) return { missing: "java is not installed" }
-  return existsSync(JARS)
-    ? { path }
-    : { missing: "MANIFOLD_KAFKA_JARS names no directory with the jars of Apache Kafka" }
-}
-const java = javaTool()
+const java = kafkaJava()
 
 brokerSuite("Kafka's console tools", { config: "[topics]\nauto_create = false\n" }, (broker) => {
   /** What a tool prints, without the warnings of its logging. */
   async function tool(main: string, ...args: ReadonlyArray<string>): Promise<string> {
-    const options = ["-XX:TieredStopAtLevel=1", "-Xmx160m", "-cp", `${JARS}/*`]
+    const options = ["-XX:TieredStopAtLevel=1", "-Xmx160m", "-cp", join(kafkaLibraries() ?? "", "*")]
     const all = [...options, main, ...args, "--bootstrap-server", broker().bootstrap]
     const { stdout, stderr } = await run(pathOf(java), all, { timeoutMs: 120_000 })
     return `${stdout}\n${stderr}`

@@ -10,8 +10,8 @@ import {
   type Extras,
   type PlannedFilter,
   type PlannedMessage,
-  SMALL_PACKET,
   type Sequence,
+  SMALL_PACKET,
   type Step
 } from "./plan.ts"
 

@@ -13,8 +13,8 @@
 import { type Properties, propertiesOf } from "../support/mqtt-packets.ts"
 import type { Seen } from "./Client.ts"
 import { type Explanation, explain } from "./explained.ts"
-import type { Step } from "./plan.ts"
 import { matchesShared } from "./matches.ts"
+import type { Step } from "./plan.ts"
 import type { Role, Scene } from "./Scene.ts"
 
 export interface Difference {

@@ -7,9 +7,9 @@
  * sequence, as short as it gets, and the command that repeats it. mosquitto has to be installed, in the version that the table speaks of.
  */
 import { parseArgs } from "node:util"
-import { showDifference, showSequence } from "./show.ts"
-import { comparedMosquitto } from "./Mosquitto.ts"
 import { differ } from "./differ.ts"
+import { comparedMosquitto } from "./Mosquitto.ts"
+import { showDifference, showSequence } from "./show.ts"
 
 const { values } = parseArgs({
   options: {

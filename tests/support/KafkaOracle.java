@@ -12,7 +12,8 @@ import org.apache.kafka.common.protocol.Readable;
 
 /**
  * A second opinion on Kafka messages: Apache's own classes. Reads JSON lines {message, version, hex}, answers each with {value, hex}:
- * what they decoded, as their JSON converters write it (bytes and UUIDs in base 64), and how they encode that again.
+ * what they decoded, as their JSON converters write it (bytes and UUIDs in base 64), and how they encode that again; null where they
+ * do not know a version that old any more.
  */
 public class KafkaOracle {
   public static void main(String[] arguments) throws Exception {
@@ -24,6 +25,10 @@ public class KafkaOracle {
       ByteBuffer bytes = ByteBuffer.wrap(HexFormat.of().parseHex(row.get("hex").asText()));
       String name = "org.apache.kafka.common.message." + row.get("message").asText() + "Data";
       Class<?> type = Class.forName(name);
+      if (version < type.getField("LOWEST_SUPPORTED_VERSION").getShort(null)) {
+        System.out.println("null");
+        continue;
+      }
       Message message =
           (Message) type.getConstructor(Readable.class, short.class).newInstance(new ByteBufferAccessor(bytes), version);
       if (bytes.hasRemaining()) throw new IllegalStateException(bytes.remaining() + " bytes are left of " + name);

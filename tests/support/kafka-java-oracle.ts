@@ -8,10 +8,13 @@ import { spawnSync } from "node:child_process"
 import { type Field, type Fields, type FieldType, inVersions } from "../../plugins/protocol-kafka/wire/schema.ts"
 import type { OracleAnswer, OracleQuestion } from "./kafka-oracle.ts"
 
-/** What Apache's classes read out of each message, told with the fields of our table. Throws where they refuse one. */
+/**
+ * What Apache's classes read out of each message, told with the fields of our table; undefined where a version is older than those they know.
+ * Throws where they refuse one.
+ */
 export function readWithJava(
   questions: ReadonlyArray<OracleQuestion & { readonly fields: Fields }>
-): ReadonlyArray<OracleAnswer> {
+): ReadonlyArray<OracleAnswer | undefined> {
   const libraries = process.env.KAFKA_LIBS
   if (libraries === undefined) throw new Error("KAFKA_LIBS is not set")
   const source = new URL("KafkaOracle.java", import.meta.url).pathname
@@ -22,9 +25,11 @@ export function readWithJava(
     .trim()
     .split("\n")
     .map((line, index) => {
-      const { value, hex } = JSON.parse(line) as OracleAnswer
+      const answer = JSON.parse(line) as OracleAnswer | null
       const question = questions[index]
       if (question === undefined) throw new Error("more answers than questions")
+      if (answer === null) return undefined
+      const { value, hex } = answer
       return { value: structOf(value, question.fields, question.version), hex }
     })
 }
@@ -61,7 +66,9 @@ function plainOf(value: unknown, type: FieldType, version: number): unknown {
 
 function absent({ type, default: initial }: Field): unknown {
   if (initial !== undefined) return initial
-  if (typeof type !== "string") return "array" in type ? [] : undefined
+  if (typeof type !== "string") {
+    return "array" in type ? [] : Object.fromEntries(type.struct.map((field) => [field.name, absent(field)]))
+  }
   if (type === "uuid") return "00000000-0000-0000-0000-000000000000"
   return type === "bool" ? false : type === "string" || type === "bytes" ? "" : 0
 }

@@ -11,13 +11,14 @@ import { Kafka, logLevel, Partitioners } from "kafkajs"
 import { apiOf } from "../../plugins/protocol-kafka/wire/apis.ts"
 import { Reader } from "../../plugins/protocol-kafka/wire/codec.ts"
 import { decodeRequestHeader, FrameReader } from "../../plugins/protocol-kafka/wire/framing.ts"
-import { GROUP_APIS } from "../../plugins/protocol-kafka/wire/group-apis.ts"
 import type { Fields } from "../../plugins/protocol-kafka/wire/schema.ts"
 import { startBroker } from "./broker.ts"
 import { readWithJava } from "./kafka-java-oracle.ts"
 
 const GOLDEN = new URL("../../plugins/protocol-kafka/wire/golden/group-clients.golden.json", import.meta.url)
 const TOPIC = "recorded"
+/** The APIs of consumer groups. */
+const GROUP_KEYS: ReadonlySet<number> = new Set([8, 9, 11, 12, 13, 14, 15, 16, 42, 47])
 const PER_REQUEST_MAX = 2
 const libraries = `${process.env.KAFKA_LIBS}/*`
 
@@ -35,8 +36,8 @@ let client = ""
 function record(frame: Uint8Array): void {
   const reader = new Reader(frame, 0, frame.length)
   const header = decodeRequestHeader(reader, apiOf)
-  const api = GROUP_APIS.find(({ key }) => key === header.apiKey)
-  if (api === undefined) return
+  const api = apiOf(header.apiKey)
+  if (api === undefined || !GROUP_KEYS.has(api.key)) return
   const [message, version] = [`${api.name}Request`, header.apiVersion]
   const seen = recorded.filter((row) => row.client === client && row.message === message && row.version === version)
   if (seen.length >= PER_REQUEST_MAX) return

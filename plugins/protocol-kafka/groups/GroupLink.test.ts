@@ -3,7 +3,7 @@ import { deepStrictEqual, equal } from "node:assert"
 import { test } from "node:test"
 import { ByteReader, ByteWriter, type MailReceiver } from "../../../core/mod.ts"
 import { FakeTime } from "../fakes.ts"
-import { describeGroups, heartbeat, listGroups } from "../wire/group-apis.ts"
+import { describeGroups, heartbeat, listGroups } from "../wire/apis.ts"
 import { makeTestGroups } from "./fakes.ts"
 import { GroupLink } from "./GroupLink.ts"
 

@@ -4,11 +4,9 @@
  * What crosses is the request itself in the form of its API's newest version, and the answer in the same.
  */
 import type { ByteReader, Mailbox, ShardShape } from "../../../core/mod.ts"
-import { codecFor, decodeRequest, encodeResponse, isFlexible, Reader } from "../wire/codec.ts"
 import {
   deleteGroups,
   describeGroups,
-  GROUP_APIS,
   heartbeat,
   joinGroup,
   leaveGroup,
@@ -17,7 +15,8 @@ import {
   offsetDelete,
   offsetFetch,
   syncGroup
-} from "../wire/group-apis.ts"
+} from "../wire/apis.ts"
+import { codecFor, decodeRequest, encodeResponse, isFlexible, Reader } from "../wire/codec.ts"
 import type { Api, RequestOf, ResponseOf } from "../wire/schema.ts"
 import { Writer } from "../wire/writer.ts"
 import type { GroupCoordinator } from "./GroupCoordinator.ts"
@@ -35,9 +34,9 @@ type Handler<A extends Api> = (
   done: Answer<ResponseOf<A>>
 ) => void
 
-const handlers = new Map<number, Handler<Api>>()
+const handlers = new Map<number, { readonly api: Api; readonly handler: Handler<Api> }>()
 function serve<A extends Api>(api: A, handler: Handler<A>): void {
-  handlers.set(api.key, handler as unknown as Handler<Api>)
+  handlers.set(api.key, { api, handler: handler as unknown as Handler<Api> })
 }
 serve(joinGroup, joinOf)
 serve(syncGroup, syncOf)
@@ -50,12 +49,10 @@ serve(describeGroups, describeOf)
 serve(listGroups, listOf)
 serve(deleteGroups, deleteOf)
 
-const apis = new Map(GROUP_APIS.map((api) => [api.key, api]))
-
-function apiOf(key: number): Api {
-  const api = apis.get(key)
-  if (api === undefined) throw new RangeError(`API ${key} is none of groups`)
-  return api
+function servedOf(key: number): { readonly api: Api; readonly handler: Handler<Api> } {
+  const served = handlers.get(key)
+  if (served === undefined) throw new RangeError(`API ${key} is none of groups`)
+  return served
 }
 
 export class GroupLink {
@@ -120,7 +117,7 @@ export class GroupLink {
   }
 
   #handle(api: Api, caller: GroupCaller, request: unknown, done: Answer<ResponseOf<Api>>): void {
-    handlers.get(api.key)?.(this.#coordinator, caller, request as RequestOf<Api>, done)
+    servedOf(api.key).handler(this.#coordinator, caller, request as RequestOf<Api>, done)
   }
 
   #receive(from: number, reader: ByteReader): void {
@@ -136,7 +133,7 @@ export class GroupLink {
       answer?.(new Reader(bytes, 0, bytes.length, Number.POSITIVE_INFINITY))
       return
     }
-    const api = apiOf(reader.uint32())
+    const { api } = servedOf(reader.uint32())
     const tenant = reader.uint32()
     const version = reader.uint32()
     const clientId = reader.text()

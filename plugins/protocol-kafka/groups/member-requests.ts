@@ -3,8 +3,9 @@
  *
  * Bytes of a request are borrowed until the call returns; what the group keeps of them is copied here.
  */
+
+import type { heartbeat, joinGroup, leaveGroup, syncGroup } from "../wire/apis.ts"
 import { ErrorCode } from "../wire/error-codes.ts"
-import type { heartbeat, joinGroup, leaveGroup, syncGroup } from "../wire/group-apis.ts"
 import type { RequestOf, ResponseOf } from "../wire/schema.ts"
 import type { GroupCoordinator } from "./GroupCoordinator.ts"
 import { type JoinAnswer, joinError, type SyncAnswer, syncError } from "./group-events.ts"

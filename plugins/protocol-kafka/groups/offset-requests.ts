@@ -5,8 +5,9 @@
  *
  * Source: apache/kafka OffsetMetadataManager; KIP-211, KIP-496, KIP-709.
  */
+
+import type { offsetCommit, offsetDelete, offsetFetch } from "../wire/apis.ts"
 import { ErrorCode } from "../wire/error-codes.ts"
-import type { offsetCommit, offsetDelete, offsetFetch } from "../wire/group-apis.ts"
 import type { ElementOf, RequestOf, ResponseOf } from "../wire/schema.ts"
 import type { GroupCoordinator } from "./GroupCoordinator.ts"
 import type { Answer, GroupCaller } from "./member-requests.ts"

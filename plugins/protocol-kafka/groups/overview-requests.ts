@@ -3,8 +3,9 @@
  *
  * Source: apache/kafka GroupCoordinatorService.listGroups, describeGroups, deleteGroups; KIP-518, KIP-1043.
  */
+
+import type { deleteGroups, describeGroups, listGroups } from "../wire/apis.ts"
 import { ErrorCode } from "../wire/error-codes.ts"
-import type { deleteGroups, describeGroups, listGroups } from "../wire/group-apis.ts"
 import type { ElementOf, RequestOf, ResponseOf } from "../wire/schema.ts"
 import type { GroupCoordinator } from "./GroupCoordinator.ts"
 import { NO_BYTES } from "./group-events.ts"

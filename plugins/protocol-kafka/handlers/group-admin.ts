@@ -1,8 +1,8 @@
 /** DescribeGroups, ListGroups and DeleteGroups: each shard is asked for the groups that it owns. */
 import type { Broker } from "../Broker.ts"
 import type { Exchange } from "../Exchange.ts"
+import type { deleteGroups, describeGroups, listGroups } from "../wire/apis.ts"
 import { ErrorCode } from "../wire/error-codes.ts"
-import type { deleteGroups, describeGroups, listGroups } from "../wire/group-apis.ts"
 import type { Api, ElementOf, RequestOf, ResponseOf } from "../wire/schema.ts"
 import { groupCaller } from "./ask-group.ts"
 

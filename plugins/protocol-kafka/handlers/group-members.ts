@@ -2,8 +2,8 @@
 import type { Broker } from "../Broker.ts"
 import type { Exchange } from "../Exchange.ts"
 import { joinError, syncError } from "../groups/group-events.ts"
+import type { heartbeat, joinGroup, leaveGroup, syncGroup } from "../wire/apis.ts"
 import { ErrorCode } from "../wire/error-codes.ts"
-import type { heartbeat, joinGroup, leaveGroup, syncGroup } from "../wire/group-apis.ts"
 import type { RequestOf, ResponseOf } from "../wire/schema.ts"
 import { askGroup } from "./ask-group.ts"
 

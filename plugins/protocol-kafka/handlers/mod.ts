@@ -1,34 +1,7 @@
 /** Which handler answers which API. The request was decoded by the API's own schema, which is what the casts rest on. */
 import type { Broker } from "../Broker.ts"
 import type { Exchange } from "../Exchange.ts"
-import {
-  alterClientQuotas,
-  alterConfigs,
-  apiVersions,
-  createPartitions,
-  createTopics,
-  deleteRecords,
-  deleteTopics,
-  describeClientQuotas,
-  describeCluster,
-  describeConfigs,
-  describeLogDirs,
-  describeProducers,
-  describeTopicPartitions,
-  describeUserScramCredentials,
-  electLeaders,
-  fetch,
-  findCoordinator,
-  incrementalAlterConfigs,
-  initProducerId,
-  listConfigResources,
-  listOffsets,
-  listPartitionReassignments,
-  metadata,
-  offsetForLeaderEpoch,
-  produce
-} from "../wire/apis.ts"
-import * as groupApis from "../wire/group-apis.ts"
+import * as api from "../wire/messages/mod.ts"
 import type { Api, RequestOf } from "../wire/schema.ts"
 import { handleAlterConfigs, handleIncrementalAlterConfigs } from "./alter-configs.ts"
 import { handleApiVersions } from "./api-versions.ts"
@@ -61,44 +34,44 @@ import { handleProduce } from "./produce.ts"
 export type Handler<A extends Api> = (exchange: Exchange<A>, request: RequestOf<A>, broker: Broker) => void
 
 const handlers = new Map<number, Handler<Api>>()
-function serve<A extends Api>(api: A, handler: Handler<A>): void {
-  handlers.set(api.key, handler as unknown as Handler<Api>)
+function serve<A extends Api>({ key }: A, handler: Handler<A>): void {
+  handlers.set(key, handler as unknown as Handler<Api>)
 }
-serve(produce, handleProduce)
-serve(fetch, handleFetch)
-serve(listOffsets, handleListOffsets)
-serve(metadata, handleMetadata)
-serve(findCoordinator, handleFindCoordinator)
-serve(apiVersions, handleApiVersions)
-serve(initProducerId, handleInitProducerId)
-serve(describeProducers, handleDescribeProducers)
-serve(offsetForLeaderEpoch, handleOffsetForLeaderEpoch)
-serve(groupApis.offsetCommit, handleOffsetCommit)
-serve(groupApis.offsetFetch, handleOffsetFetch)
-serve(groupApis.joinGroup, handleJoinGroup)
-serve(groupApis.heartbeat, handleHeartbeat)
-serve(groupApis.leaveGroup, handleLeaveGroup)
-serve(groupApis.syncGroup, handleSyncGroup)
-serve(groupApis.describeGroups, handleDescribeGroups)
-serve(groupApis.listGroups, handleListGroups)
-serve(groupApis.deleteGroups, handleDeleteGroups)
-serve(groupApis.offsetDelete, handleOffsetDelete)
-serve(alterConfigs, handleAlterConfigs)
-serve(incrementalAlterConfigs, handleIncrementalAlterConfigs)
-serve(alterClientQuotas, handleAlterClientQuotas)
-serve(describeClientQuotas, handleDescribeClientQuotas)
-serve(createPartitions, handleCreatePartitions)
-serve(createTopics, handleCreateTopics)
-serve(deleteRecords, handleDeleteRecords)
-serve(deleteTopics, handleDeleteTopics)
-serve(describeCluster, handleDescribeCluster)
-serve(describeConfigs, handleDescribeConfigs)
-serve(describeLogDirs, handleDescribeLogDirs)
-serve(describeTopicPartitions, handleDescribeTopicPartitions)
-serve(describeUserScramCredentials, handleDescribeUserScramCredentials)
-serve(electLeaders, handleElectLeaders)
-serve(listConfigResources, handleListConfigResources)
-serve(listPartitionReassignments, handleListPartitionReassignments)
+serve(api.produce, handleProduce)
+serve(api.fetch, handleFetch)
+serve(api.listOffsets, handleListOffsets)
+serve(api.metadata, handleMetadata)
+serve(api.findCoordinator, handleFindCoordinator)
+serve(api.apiVersions, handleApiVersions)
+serve(api.initProducerId, handleInitProducerId)
+serve(api.describeProducers, handleDescribeProducers)
+serve(api.offsetForLeaderEpoch, handleOffsetForLeaderEpoch)
+serve(api.offsetCommit, handleOffsetCommit)
+serve(api.offsetFetch, handleOffsetFetch)
+serve(api.joinGroup, handleJoinGroup)
+serve(api.heartbeat, handleHeartbeat)
+serve(api.leaveGroup, handleLeaveGroup)
+serve(api.syncGroup, handleSyncGroup)
+serve(api.describeGroups, handleDescribeGroups)
+serve(api.listGroups, handleListGroups)
+serve(api.deleteGroups, handleDeleteGroups)
+serve(api.offsetDelete, handleOffsetDelete)
+serve(api.alterConfigs, handleAlterConfigs)
+serve(api.incrementalAlterConfigs, handleIncrementalAlterConfigs)
+serve(api.alterClientQuotas, handleAlterClientQuotas)
+serve(api.describeClientQuotas, handleDescribeClientQuotas)
+serve(api.createPartitions, handleCreatePartitions)
+serve(api.createTopics, handleCreateTopics)
+serve(api.deleteRecords, handleDeleteRecords)
+serve(api.deleteTopics, handleDeleteTopics)
+serve(api.describeCluster, handleDescribeCluster)
+serve(api.describeConfigs, handleDescribeConfigs)
+serve(api.describeLogDirs, handleDescribeLogDirs)
+serve(api.describeTopicPartitions, handleDescribeTopicPartitions)
+serve(api.describeUserScramCredentials, handleDescribeUserScramCredentials)
+serve(api.electLeaders, handleElectLeaders)
+serve(api.listConfigResources, handleListConfigResources)
+serve(api.listPartitionReassignments, handleListPartitionReassignments)
 
 export function handle(exchange: Exchange, request: unknown, broker: Broker): void {
   const handler = handlers.get(exchange.api.key)

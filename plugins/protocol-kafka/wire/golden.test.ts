@@ -1,18 +1,14 @@
 /**
- * Bytes that are not ours: requests recorded from real clients (tests/support/record-kafka-requests.ts), and every message at every
- * version as kafka-python reads it by Apache's own descriptions (tests/support/record-kafka-vectors.ts), or as Apache's own classes do
- * (tests/support/record-java-vectors.ts, record-kafka-producer-vectors.ts, record-group-vectors.ts, record-group-requests.ts).
+ * Bytes that are not ours: requests recorded from real clients (tests/support/record-kafka-requests.ts, record-group-requests.ts), and every
+ * message at every version as Apache's own classes read it (tests/support/record-kafka-schemas.ts).
  */
 import { deepStrictEqual, equal, ok } from "node:assert"
 import { describe, test } from "node:test"
 import { APIS, apiOf } from "./apis.ts"
 import { codecFor, isFlexible } from "./codec.ts"
 import { decodeRequestHeader, requestHeaderVersion } from "./framing.ts"
-import schemaVectors from "./golden/apache-schemas.golden.json" with { type: "json" }
+import schemas from "./golden/apache-classes.golden.json" with { type: "json" }
 import groupClients from "./golden/group-clients.golden.json" with { type: "json" }
-import groups from "./golden/group-schemas.golden.json" with { type: "json" }
-import classVectors from "./golden/java-classes.golden.json" with { type: "json" }
-import producers from "./golden/producers.golden.json" with { type: "json" }
 import clients from "./golden/real-clients.golden.json" with { type: "json" }
 import { comparable } from "./message-arbitrary.ts"
 import { requestHeader } from "./messages/headers.ts"
@@ -63,7 +59,7 @@ describe("requests of groups", () => {
 })
 
 describe("messages as Apache describes them", () => {
-  const rows: ReadonlyArray<Row> = [...schemaVectors, ...classVectors, ...producers, ...groups]
+  const rows: ReadonlyArray<Row> = schemas
   for (const api of APIS) {
     for (const side of ["request", "response"] as const) {
       const name = `${api.name}${side === "request" ? "Request" : "Response"}`

@@ -2,7 +2,7 @@
 import { expect } from "bun:test"
 import { join } from "node:path"
 import { kafkaLibraries, kafkaMissing } from "../../../bench/brokers/kafka/libraries.ts"
-import rows from "../../../plugins/protocol-kafka/wire/golden/apache-schemas.golden.json" with { type: "json" }
+import rows from "../../../plugins/protocol-kafka/wire/golden/apache-classes.golden.json" with { type: "json" }
 import { ROOT } from "../../support/broker.ts"
 import { run, testWith } from "../../support/tools.ts"
 

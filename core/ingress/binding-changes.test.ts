@@ -315,3 +315,40 @@ test("what does not come to its end is not waited for: publishers go on, and the
     [`p ${name}=1`, `p ${name}=2`]
   )
 })
+
+test("where a journal stands still no name is held for it, and the change says so in the end", async () => {
+  let isStill = true
+  const simulation = new Simulation(7)
+  const world = joinIngress(simulation, {
+    shards: 2,
+    synced: () => (isStill ? new Promise(() => {}) : Promise.resolve())
+  })
+  const [here] = world.shards
+  assert.ok(here !== undefined)
+  const { topics } = here
+  const pass = (ms: number): Promise<void> => simulation.runAsync(simulation.clock.monotonicMs() + ms)
+  await pass(100)
+  const exits: Array<Exit.Exit<TopicInfo, TopicError>> = []
+  const change = (): void => {
+    void Effect.runPromiseExit(topics.create(0, { name: "one", filter: "a/#" })).then((exit) => exits.push(exit))
+  }
+  change()
+  const ended: Array<number> = []
+  for (let second = 0; second < 60; second++) {
+    const message = messageOf("a/1", "x", { qos: 1, publisher: "p" })
+    const principal = { tenant: 0, user: "", clientIdentifier: "p", peerAddress: "" }
+    if (here.ingress.publishUnsafe(message, principal) === ACCEPTED_PENDING) {
+      here.ingress.pendingStream.whenCommitted(here.ingress.pendingTicket, () => ended.push(second))
+    } else ended.push(second)
+    await pass(1_000)
+  }
+  await pass(2 * SETTLE_MS_MAX)
+  assert.equal(ended.length, 60)
+  const [failed] = exits
+  const [cause] = failed !== undefined && Exit.isFailure(failed) ? failed.cause.reasons : []
+  assert.equal(cause !== undefined && "error" in cause ? (cause.error as TopicError).reason : "", "busy")
+  isStill = false
+  change()
+  await pass(2_000)
+  assert.ok(exits[1] !== undefined && Exit.isSuccess(exits[1]))
+})

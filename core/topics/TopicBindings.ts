@@ -8,7 +8,8 @@
  * Invariants
  *  - A message is sequenced by the bindings of before or of after the change, never by both; per publisher and name all of the former come first,
  *    to each subscriber too.
- *  - Names are held for {@link SETTLE_MS_MAX} until all is settled, or let go; from then on until the meta store has answered and all shards know.
+ *  - Names are held for some times {@link SETTLE_MS_MAX} until all is settled and kept, or let go; from then on until the meta store has answered
+ *    and all shards know.
  *  - Nothing of a change outlives the process: after a crash bindings are what the meta store has agreed on.
  */
 import { Effect, Semaphore } from "effect"
@@ -174,8 +175,8 @@ export class TopicBindings implements TopicBindingsShape {
   ): Effect.Effect<TopicInfo, TopicError> {
     return Effect.gen({ self: this }, function* () {
       const boundFrom: Array<number> = []
-      const ends = (yield* Effect.promise(() => this.#everywhere("bindings.ends", topic))) as ReadonlyArray<Ends>
-      for (const [partition, offset] of ends.flat()) boundFrom[partition] = offset
+      const ends = yield* Effect.promise(() => this.#soon(this.#everywhere("bindings.ends", topic)))
+      for (const [partition, offset] of ((ends ?? []) as ReadonlyArray<Ends>).flat()) boundFrom[partition] = offset
       if (Object.keys(boundFrom).length < topic.partitions) {
         const message = "some of its partitions cannot be opened"
         return yield* new TopicError({ topic: topic.name, reason: "busy", message })
@@ -235,8 +236,15 @@ export class TopicBindings implements TopicBindingsShape {
   async #settled(id: string, names: NamesAffected): Promise<boolean> {
     const held = await this.#everywhere("bindings.hold", { id, names })
     if (!held.every((isSettled) => isSettled === true)) return false
-    await this.#everywhere("bindings.pass", null)
-    return true
+    return (await this.#soon(this.#everywhere("bindings.pass", null))) !== undefined
+  }
+
+  /** What is answered; undefined where that takes longer than names may be held for it, as where a journal stands still. */
+  #soon<Answers>(answers: Promise<Answers>): Promise<Answers | undefined> {
+    return new Promise((resolve, reject) => {
+      const timer = this.#parts.clock.after(SETTLE_MS_MAX, () => resolve(undefined))
+      answers.then(resolve, reject).finally(() => timer.cancel())
+    })
   }
 
   async #hold(id: string, names: NamesAffected): Promise<boolean> {

@@ -242,3 +242,16 @@ test("where the append's time is the topic's, that is what is stored, delivered 
   assert.equal(plain.append(sent, 2), 0)
   assert.equal(plain.log.producedTimeMs, -1)
 })
+
+test("while the journal is held up producers wait where sessions want what they send, and only there", async () => {
+  const { simulation, owner, elsewhere } = await make("t")
+  Object.assign(owner.journal, { isHeldUp: true })
+  assert.equal(owner.produced.queued.isHeldUp, false)
+  // Of a session of any shard.
+  elsewhere.router.wantUnsafe("t")
+  simulation.run()
+  assert.equal(owner.produced.queued.isHeldUp, true)
+  elsewhere.router.unwantUnsafe("t")
+  simulation.run()
+  assert.equal(owner.produced.queued.isHeldUp, false)
+})

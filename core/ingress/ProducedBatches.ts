@@ -42,10 +42,16 @@ export class ProducedBatches {
     router: ShardRouter,
     resolutions: Resolutions,
     queueLog: QueueAppender,
-    journal: Pick<JournalShape, "tickets">,
+    journal: Pick<JournalShape, "tickets" | "isHeldUp">,
     clock: ClockShape
   ) {
-    this.queued = { tickets: journal.tickets, ticket: 0 }
+    this.queued = {
+      tickets: journal.tickets,
+      ticket: 0,
+      get isHeldUp(): boolean {
+        return journal.isHeldUp === true && !router.isUnwanted
+      }
+    }
     this.#queueLog = queueLog
     this.#router = router
     this.#resolutions = resolutions
@@ -119,6 +125,7 @@ export class ProducedBatches {
     }
     if (cursor.refusal !== 0) this.unreadableCount += 1
   }
+
   #queue(message: Message): void {
     if (this.#queueLog.appendUnsafe(message) < 0) this.unqueuedCount += 1
     else this.queued.ticket = this.queued.tickets.issued

@@ -14,6 +14,7 @@ function make() {
   const full = new Set<string>()
   const gone = new Set<string>()
   const opening = new Set<string>()
+  const journal = { isHeldUp: false }
   const appended: Array<string> = []
   const logs = new Map<string, PartitionLog>()
   const logOf = (id: string): PartitionLog => {
@@ -25,6 +26,7 @@ function make() {
   }
   const held = new HeldAppends({
     clock: simulation.clock,
+    isHeldUp: () => journal.isHeldUp,
     logOf: (id) => (gone.has(id) ? undefined : opening.has(id) ? "opening" : logOf(id)),
     append: (log, bytes, recordCount) => {
       if (log === undefined) return refusedAppend(NOT_AVAILABLE)
@@ -44,7 +46,7 @@ function make() {
   }
   let ms = 0
   const pass = (forMs: number): Promise<unknown> => simulation.runAsync((ms += forMs))
-  return { held, full, gone, opening, appended, told, logOf, hold, pass }
+  return { held, full, gone, opening, journal, appended, told, logOf, hold, pass }
 }
 
 test("batches wait until there is room, those of a partition in their order, and nobody waits for another partition", async () => {
@@ -92,6 +94,19 @@ test("one that waits for too long is refused and not stored; so is one of a part
   full.clear()
   await pass(2 * LOOK_INTERVAL_MS)
   assert.deepEqual([told.at(-1), appended], ["a3 0", ["a3"]])
+})
+
+test("while there is no room for what is kept beside the logs those of all partitions wait", async () => {
+  const { held, journal, appended, logOf, hold, pass } = make()
+  assert.equal(held.mustWait(logOf("a"), 3), false)
+  journal.isHeldUp = true
+  assert.equal(held.mustWait(logOf("a"), 3), true)
+  for (const id of ["a", "b"]) void hold(id, 1)
+  await pass(10 * LOOK_INTERVAL_MS)
+  assert.deepEqual(appended, [])
+  journal.isHeldUp = false
+  await pass(2 * LOOK_INTERVAL_MS)
+  assert.deepEqual(appended, ["a1", "b1"])
 })
 
 test("what waits is bounded", async () => {

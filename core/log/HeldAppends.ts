@@ -33,6 +33,8 @@ export interface HeldAppendsParts {
   readonly logOf: (topicId: string, partition: number) => PartitionLog | "opening" | undefined
   /** Appends a batch that has waited; of no log where it is gone. */
   readonly append: (log: PartitionLog | undefined, bytes: Uint8Array, recordCount: number) => Answer
+  /** Whether batches of all partitions have to wait, for what is kept of them beside their logs. */
+  readonly isHeldUp: () => boolean
 }
 
 interface HeldAppend {
@@ -69,7 +71,7 @@ export class HeldAppends {
   /** Whether a batch of so many bytes has to wait, as far as is known now. */
   mustWait(log: PartitionLog, sizeBytes: number): boolean {
     if (this.#counts.size > 0 && this.#counts.has(keyOf(log.topic, log.partition))) return true
-    return !log.admits(sizeBytes)
+    return this.#parts.isHeldUp() || !log.admits(sizeBytes)
   }
 
   /** Has a batch (copied) wait; settled when it was appended as any other, or refused. */
@@ -107,9 +109,10 @@ export class HeldAppends {
     this.#waiting = []
     const nowMs = this.#parts.clock.monotonicMs()
     const blocked = new Set<string>()
+    const isHeldUp = this.#parts.isHeldUp()
     for (const each of waiting) {
       const log = blocked.has(each.key) ? "opening" : this.#parts.logOf(each.topicId, each.partition)
-      const mustWait = log === "opening" || log?.admits(each.bytes.length) === false
+      const mustWait = log === "opening" || (log !== undefined && (isHeldUp || !log.admits(each.bytes.length)))
       if (mustWait && nowMs < each.untilMs) {
         blocked.add(each.key)
         this.#waiting.push(each)

@@ -176,7 +176,7 @@ for (const isJournaled of [false, true]) {
     const owner = shards.findIndex(({ topics }, index) => topics.ownerOf(kept, 0) === index)
     const [shard, link] = [shards[owner], joined.all[owner]]
     assert.ok(shard !== undefined && link !== undefined)
-    const queued = { tickets: new TicketStream(), ticket: 0 }
+    const queued = { tickets: new TicketStream(), ticket: 0, isHeldUp: false }
     const append = Object.assign(
       (log: PartitionLog, bytes: Uint8Array, start: number, end: number, records: number) => {
         queued.ticket = queued.tickets.issue()

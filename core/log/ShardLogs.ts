@@ -56,6 +56,8 @@ export interface LocalAppend {
 export interface QueuedBesides {
   readonly tickets: TicketStream
   ticket: number
+  /** There is no room just now for what sessions may want of a batch. */
+  readonly isHeldUp: boolean
 }
 
 interface PartitionFacts {
@@ -87,7 +89,8 @@ export class ShardLogs implements LogsShape {
         if (topic === undefined) return undefined
         return topics.logUnsafe(topic, partition) ?? (topics.isOpening(topic, partition) ? "opening" : undefined)
       },
-      append: (log, bytes, records) => this.#appendInLine(log, bytes, 0, bytes.length, records)
+      append: (log, bytes, records) => this.#appendInLine(log, bytes, 0, bytes.length, records),
+      isHeldUp: () => append.queued?.isHeldUp === true
     })
     this.#port = port
     this.#turn = turn

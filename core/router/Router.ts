@@ -134,8 +134,12 @@ export class ShardRouter implements RouterShape {
 
   /** Whether any subscription, here or elsewhere, exists at all. */
   get isEmpty(): boolean {
-    const isUnwanted = this.#wants.isEmpty && this.#unstoredWants.isEmpty
-    return this.#local.count === 0 && this.#remote.valueCount === 0 && isUnwanted
+    return this.#local.count === 0 && this.#remote.valueCount === 0 && this.isUnwanted
+  }
+
+  /** Whether no durable session of any shard wants anything kept. */
+  get isUnwanted(): boolean {
+    return this.#wants.isEmpty && this.#unstoredWants.isEmpty
   }
 
   subscribeUnsafe(subscription: Subscription): number {

@@ -43,7 +43,7 @@ const { values, positionals } = parseArgs({
 const HELP = `npm run bench -- [SCENARIO...] [options]      (no scenario: all; a prefix such as "q0" or "latency" will do)
 npm run bench -- micro [NAME...]               micro benchmarks
 npm run bench -- storage [append|compaction|compression|read|recovery|topics]  the engines without a protocol in front of them
-npm run bench -- kafka [SCENARIO...]           Produce and Fetch beside Apache Kafka; --install gets its jars by Maven
+npm run bench -- kafka [SCENARIO...]           what Kafka clients do, beside Apache Kafka; --install gets its jars by Maven
   --brokers LIST   ${BROKERS_BY_DEFAULT.join()};
                    where durability is measured ${DURABLE_BY_DEFAULT.join()};
                    also mosquitto-default, floor, and the peers that npm run bench:compare installs

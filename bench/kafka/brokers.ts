@@ -43,6 +43,8 @@ function manifold(name: string, engine: string, mode: string, promise: string, b
         `topics.engine=${engine}`,
         `topics.mode=${mode}`,
         `topics.partitions=${partitions}`,
+        // As Apache Kafka is started here.
+        "protocol-kafka.group_initial_rebalance_delay_ms=0",
         // All that a round stores stays: what is read is what was written.
         ...(engine === "memory"
           ? ["storage-memory.partition_bytes_max=1073741824", "storage-memory.total_bytes_max=1073741824"]

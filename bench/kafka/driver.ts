@@ -1,14 +1,33 @@
-/** The driver's process: does one {@link DriverTask}, given as JSON in its argument, and prints a {@link DriverReport}. */
+/** The driver's process: does one {@link DriverTask}, given as JSON in its argument, and prints a {@link FlowReport} or {@link Figures}. */
 import { UsageWatch } from "../driver/process-usage.ts"
+import { measureGroups } from "./group-load.ts"
+import { measureLatency } from "./latency.ts"
 import { Counts, makeTopic, runFetch, runProduce } from "./load.ts"
-import { BATCH_BYTES, type DriverReport, type DriverTask } from "./scenarios.ts"
+import { measurePartitions } from "./many-partitions.ts"
+import { measureRebalance } from "./rebalance.ts"
+import { BATCH_BYTES, type DriverTask, type Figures, type FlowReport, type FlowTask } from "./scenarios.ts"
 
 const task = JSON.parse(process.argv[2] ?? "") as DriverTask
-console.log(JSON.stringify(await measure(task)))
+await makeTopic(task)
+console.log(JSON.stringify(await report(task)))
 process.exit(0)
 
-async function measure(given: DriverTask): Promise<DriverReport> {
-  await makeTopic(given)
+function report(given: DriverTask): Promise<FlowReport | Figures> {
+  switch (given.kind) {
+    case "latency":
+      return measureLatency(given)
+    case "groups":
+      return measureGroups(given)
+    case "rebalance":
+      return measureRebalance(given)
+    case "partitions":
+      return measurePartitions(given)
+    default:
+      return measureFlow(given)
+  }
+}
+
+async function measureFlow(given: FlowTask): Promise<FlowReport> {
   const counts = new Counts()
   if (given.kind === "fetch") {
     const stored = new Counts()

@@ -1,18 +1,18 @@
 /** The loads: batches produced on several connections with some in flight, and partitions fetched again and again. */
-import { crc32c, recordBatch } from "../../core/mod.ts"
+import { recordBatch } from "../../core/mod.ts"
 import { fetch, metadata, produce } from "../../plugins/protocol-kafka/wire/apis.ts"
-import { batchOf } from "../storage/batches.ts"
+import { producedBatch } from "./batches.ts"
 import { KafkaClient } from "./KafkaClient.ts"
-import { BATCH_BYTES, CONNECTIONS, type DriverTask, IN_FLIGHT } from "./scenarios.ts"
+import { BATCH_BYTES, CONNECTIONS, type DriverTask, type FlowTask, IN_FLIGHT } from "./scenarios.ts"
 
 export const TOPIC = "bench"
 /** As a Java consumer asks: fetch.max.bytes, max.partition.fetch.bytes, fetch.max.wait.ms. */
 const FETCH_BYTES_MAX = 52_428_800
 const PARTITION_BYTES_MAX = 1_048_576
 const WAIT_MS_MAX = 500
-const PRODUCE_VERSION = 9
+export const PRODUCE_VERSION = 9
 /** Sessions, names instead of ids. */
-const FETCH_VERSION = 12
+export const FETCH_VERSION = 12
 
 /** What has been done since the start. */
 export class Counts {
@@ -38,6 +38,15 @@ export async function makeTopic({ port, partitions }: DriverTask): Promise<void>
   throw new Error("the topic is not served")
 }
 
+/** A Fetch without a session, of these partitions from these offsets, as a Java consumer waits. */
+export function idleFetch(topic: string, wanted: ReadonlyArray<readonly [partition: number, offset: number]>) {
+  const partitions = wanted.map(([partition, fetchOffset]) => {
+    return { partition, fetchOffset, partitionMaxBytes: PARTITION_BYTES_MAX }
+  })
+  const bounds = { maxWaitMs: WAIT_MS_MAX, minBytes: 1, maxBytes: FETCH_BYTES_MAX, isolationLevel: 0 }
+  return { ...bounds, topics: [{ topic, partitions }] }
+}
+
 /** A leader is named before it serves: one fetch of each partition says that it does. */
 async function isTaken(client: KafkaClient, partitions: number): Promise<boolean> {
   const wanted = Array.from({ length: partitions }, (_, partition) => ({
@@ -57,10 +66,10 @@ async function isTaken(client: KafkaClient, partitions: number): Promise<boolean
 }
 
 /** Produces until `isOver`, then until all is acknowledged. Each connection has partitions of its own where there are enough. */
-export async function runProduce(task: DriverTask, counts: Counts, isOver: () => boolean): Promise<void> {
-  const { port, partitions, valueBytes } = task
+export async function runProduce(task: FlowTask, counts: Counts, isOver: () => boolean): Promise<void> {
+  const { port, partitions, valueBytes, codec } = task
   const records = Math.max(1, Math.floor(BATCH_BYTES / (valueBytes + 8)))
-  const batches = Array.from({ length: 8 }, (_, seed) => producedBatch(records, valueBytes, seed + 1))
+  const batches = Array.from({ length: 8 }, (_, seed) => producedBatch(records, valueBytes, seed + 1, codec))
   await Promise.all(
     Array.from({ length: CONNECTIONS }, async (_, index) => {
       const client = await KafkaClient.open(port)
@@ -98,7 +107,7 @@ export async function runProduce(task: DriverTask, counts: Counts, isOver: () =>
 }
 
 /** Fetches all partitions from their start to `ends`, again and again, until `isOver`; a connection has partitions of its own where it can. */
-export async function runFetch(task: DriverTask, counts: Counts, isOver: () => boolean): Promise<void> {
+export async function runFetch(task: FlowTask, counts: Counts, isOver: () => boolean): Promise<void> {
   await Promise.all(
     Array.from({ length: CONNECTIONS }, async (_, index) => {
       const client = await KafkaClient.open(task.port)
@@ -195,14 +204,6 @@ class Consumer {
     }
     return offset
   }
-}
-
-/** A batch as a producer sends it: without the mark of those that this broker gathers. */
-function producedBatch(records: number, valueBytes: number, seed: number): Uint8Array {
-  const bytes = batchOf(records, valueBytes, seed, Date.now())
-  recordBatch.writeInt16(bytes, recordBatch.ATTRIBUTES_POSITION, 0)
-  recordBatch.writeInt32(bytes, recordBatch.CRC_POSITION, crc32c(bytes, recordBatch.ATTRIBUTES_POSITION, bytes.length))
-  return bytes
 }
 
 function ownPartitions(partitions: number, connection: number): ReadonlyArray<number> {

@@ -1,5 +1,5 @@
 /**
- * `npm run bench -- kafka [SCENARIO...]`: Produce and Fetch as Kafka clients send them, for this broker and Apache Kafka side by side.
+ * `npm run bench -- kafka [SCENARIO...]`: what Kafka clients do, for this broker and Apache Kafka side by side.
  *
  * One driver for both, in a process of its own on the second core; fresh broker and folder for each measurement; rounds A B A B, medians.
  */
@@ -12,15 +12,23 @@ import type { Build } from "../brokers/manifold.ts"
 import { machineLines } from "../machine.ts"
 import { medianOf, percent, significant, spreadOf, whole } from "../statistics.ts"
 import { type KafkaBroker, kafkaBrokers } from "./brokers.ts"
-import { type DriverReport, KAFKA_SCENARIOS, type KafkaScenario, STORED_BYTES } from "./scenarios.ts"
+import {
+  type FigureScenario,
+  type Figures,
+  type FlowReport,
+  type FlowScenario,
+  isFlow,
+  KAFKA_SCENARIOS,
+  type KafkaScenario,
+  STORED_BYTES
+} from "./scenarios.ts"
 
 const DRIVER = new URL("./driver.ts", import.meta.url).pathname
 const DRIVER_MS_MAX = 300_000
 const MIB = 1024 ** 2
 
-interface Round extends DriverReport {
-  readonly readyMs: number
-}
+type Timed<Report> = Report & { readonly readyMs: number }
+type Round = Timed<FlowReport>
 
 export interface KafkaBenchOptions {
   /** Names or their beginnings, with commas between them. */
@@ -54,23 +62,50 @@ export async function runKafka(names: ReadonlyArray<string>, options: KafkaBench
     console.log(`${broker.name}: ${missing ?? `an acknowledgement says: ${broker.promise}`}`)
   }
   for (const scenario of KAFKA_SCENARIOS) {
-    if (names.length === 0 || names.some((one) => scenario.name.startsWith(one)))
-      await table(scenario, measured, options)
+    if (names.length > 0 && !names.some((one) => scenario.name.startsWith(one))) continue
+    if (isFlow(scenario)) await flowTable(scenario, measured, options)
+    else await figureTable(scenario, measured, options)
   }
   return 0
 }
 
-async function table(
+/** Rounds A B A B. */
+async function inRounds<Report>(
   scenario: KafkaScenario,
   measured: ReadonlyArray<KafkaBroker>,
   options: KafkaBenchOptions
-): Promise<void> {
-  const rounds = new Map<KafkaBroker, Array<Round>>(measured.map((broker) => [broker, []]))
+): Promise<ReadonlyMap<KafkaBroker, ReadonlyArray<Timed<Report>>>> {
+  const rounds = new Map<KafkaBroker, Array<Timed<Report>>>(measured.map((broker) => [broker, []]))
   const count = options.isQuick ? 1 : options.rounds
   for (let round = 0; round < count; round++) {
-    for (const broker of measured) rounds.get(broker)?.push(await measure(broker, scenario, options))
+    for (const broker of measured) rounds.get(broker)?.push(await measure<Report>(broker, scenario, options))
   }
-  console.log(`\n${scenario.name}: values of ${scenario.valueBytes} B, ${scenario.partitions} partitions`)
+  return rounds
+}
+
+async function figureTable(
+  scenario: FigureScenario,
+  measured: ReadonlyArray<KafkaBroker>,
+  options: KafkaBenchOptions
+): Promise<void> {
+  const rounds = await inRounds<Figures>(scenario, measured, options)
+  console.log(`\n${scenario.name}: ${scenario.about}`)
+  for (const [broker, reports] of rounds) {
+    const names = Object.keys(reports[0] ?? {})
+    const told = names.map((name) => `${name} ${significant(medianOf(reports.map((report) => report[name] ?? 0)))}`)
+    console.log(`${broker.name.padEnd(19)} ${told.join(" | ")}`)
+  }
+}
+
+async function flowTable(
+  scenario: FlowScenario,
+  measured: ReadonlyArray<KafkaBroker>,
+  options: KafkaBenchOptions
+): Promise<void> {
+  const rounds = await inRounds<FlowReport>(scenario, measured, options)
+  console.log(
+    `\n${scenario.name}: values of ${scenario.valueBytes} B, ${scenario.partitions} partitions, codec ${scenario.codec}`
+  )
   console.log("broker               MiB/s  spread  records/s  CPU ms/MiB  core %  driver %  RSS MiB  ready ms  faults")
   for (const [broker, reports] of rounds) {
     const median = (of: (report: Round) => number): number => medianOf(reports.map(of))
@@ -92,11 +127,11 @@ async function table(
   }
 }
 
-async function measure(
+async function measure<Report>(
   broker: KafkaBroker,
   scenario: KafkaScenario,
   { directory, isQuick, seconds, warmUp }: KafkaBenchOptions
-): Promise<Round> {
+): Promise<Timed<Report>> {
   const folder = mkdtempSync(join(directory ?? tmpdir(), "manifold-kafka-"))
   try {
     const running = await broker.start(folder, scenario.partitions)
@@ -112,9 +147,7 @@ async function measure(
       const driver = launch([process.execPath, DRIVER, JSON.stringify(task)], DRIVER_CORE, {
         silentMsMax: DRIVER_MS_MAX
       })
-      const report = await driver.line((line) =>
-        line.startsWith("{") ? (JSON.parse(line) as DriverReport) : undefined
-      )
+      const report = await driver.line((line) => (line.startsWith("{") ? (JSON.parse(line) as Report) : undefined))
       return { ...report, readyMs: running.readyMs }
     } finally {
       await running.stop()

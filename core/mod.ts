@@ -44,6 +44,7 @@ export {
 } from "./log/Logs.ts"
 export * from "./log/mod.ts"
 export { LINGER_MS } from "./log/PartitionLog.ts"
+export { type LeasedMemory, ReadLease } from "./log/ReadLease.ts"
 export * from "./meta/MetaStore.ts"
 export { Clock, type ClockShape, type Timer } from "./platform/Clock.ts"
 export {

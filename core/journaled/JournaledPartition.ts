@@ -18,6 +18,7 @@ import {
   READ_ONLY
 } from "../log/Engines.ts"
 import { endOffsetOf } from "../log/partition-operations.ts"
+import type { ReadLease } from "../log/ReadLease.ts"
 import { RecordCursor } from "../log/RecordCursor.ts"
 import * as recordBatch from "../log/record-batch.ts"
 import type { Batch } from "./Batch.ts"
@@ -153,14 +154,14 @@ export class JournaledPartition implements Partition {
     return joined
   }
 
-  async read(offset: number, maxBytes: number): Promise<Uint8Array> {
+  async read(offset: number, maxBytes: number, lease?: ReadLease): Promise<Uint8Array> {
     for (let attempt = 0; attempt < READ_ATTEMPTS; attempt++) {
       const resident = this.readUnsafe(offset, maxBytes)
       if (resident !== undefined) return resident
       if (this.isRemoved || offset < this.logStartOffset || offset > this.highWatermark) return EMPTY
       const { leaderEpoch, id } = this
       const end = Math.min(this.storedEnd, this.highWatermark)
-      const bytes = await this.#host.shelf.read(id, offset, end, maxBytes)
+      const bytes = await this.#host.shelf.read(id, offset, end, maxBytes, lease)
       if (this.isRemoved || offset < this.logStartOffset) return EMPTY
       // What was cut meanwhile, and perhaps written anew, is read again.
       if (leaderEpoch !== this.leaderEpoch) continue

@@ -5,6 +5,7 @@
  * Offsets count records, sizes and `bytes` count bytes; a partition goes by its row's number here, which is never 0 and never another's.
  */
 import type { PartitionKey } from "../log/Engines.ts"
+import type { ReadLease } from "../log/ReadLease.ts"
 
 /** A partition as the last checkpoint left it. */
 export interface PartitionRow {
@@ -48,9 +49,9 @@ export interface Shelf {
   rowById(id: number): PartitionRow | undefined
   /**
    * Batches from the one that holds `offset` on, of those that begin below `end`, at most `bytesMax` (at least one batch); empty where there
-   * is none. Each has been checked; the bytes never change. Rejects with `StorageError`.
+   * is none. Each has been checked; the bytes never change, or not before the end of the `lease`. Rejects with `StorageError`.
    */
-  read(id: number, offset: number, end: number, bytesMax: number): Promise<Uint8Array>
+  read(id: number, offset: number, end: number, bytesMax: number, lease?: ReadLease): Promise<Uint8Array>
   /** The first batch that ends after `offset`, begins below `end` and has a timestamp of at least `timestamp`; or empty. The same holds. */
   batchAt(id: number, offset: number, end: number, timestamp: number): Promise<Uint8Array>
   /** Bytes of the batches within the bounds. Rejects with `StorageError`. */

@@ -14,6 +14,7 @@
  */
 import { Context, type Effect, Schema, type Scope } from "effect"
 import type { CompactionStore } from "./CompactionStore.ts"
+import type { ReadLease } from "./ReadLease.ts"
 
 export class DiskFull extends Schema.TaggedError<DiskFull>()("DiskFull", { pathname: Schema.String }) {}
 export class ChecksumMismatch extends Schema.TaggedError<ChecksumMismatch>()("ChecksumMismatch", {
@@ -69,8 +70,11 @@ export interface Partition {
    * whose bytes never change, empty at the high watermark; undefined where a disk must be read or the offset is out of range.
    */
   readUnsafe(offset: number, maxBytes: number): Uint8Array | undefined
-  /** The same from wherever it lies; one promise a cold read. Rejects with {@link StorageError}. */
-  read(offset: number, maxBytes: number): Promise<Uint8Array>
+  /**
+   * The same from wherever it lies; one promise a cold read. What a `lease` holds may be written over behind its end, and only then: an engine
+   * may leave it aside. Rejects with {@link StorageError}.
+   */
+  read(offset: number, maxBytes: number, lease?: ReadLease): Promise<Uint8Array>
   /** The first offset whose timestamp (ms) is at least `timestamp`, with that timestamp; undefined where there is none. */
   offsetForTimestamp(timestamp: number): Promise<OffsetAndTimestamp | undefined>
   /** Forgets records below `offset` (at most the high watermark); returns the new log start offset. */

@@ -19,6 +19,7 @@ import {
   StorageError,
   Unusable
 } from "./Engines.ts"
+import type { ReadLease } from "./ReadLease.ts"
 
 /** How long a read or a cut may take. */
 export const ANSWER_TIMEOUT_MS = 30_000
@@ -125,8 +126,8 @@ export class GuardedPartition implements Partition {
     return undefined
   }
 
-  async read(offset: number, maxBytes: number): Promise<Uint8Array> {
-    const bytes = await this.#settled("read", () => this.#engine.read(offset, maxBytes))
+  async read(offset: number, maxBytes: number, lease?: ReadLease): Promise<Uint8Array> {
+    const bytes = await this.#settled("read", () => this.#engine.read(offset, maxBytes, lease))
     if (bytes instanceof Uint8Array) return bytes
     throw this.#tell("read gave something else than bytes")
   }

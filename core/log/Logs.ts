@@ -9,6 +9,7 @@
 import { Context } from "effect"
 import type { TopicInfo } from "../topics/TopicInfo.ts"
 import type { OffsetAndTimestamp } from "./Engines.ts"
+import type { ReadLease } from "./ReadLease.ts"
 
 /** The partition has no open log at its owner: unknown, or its engine refused. */
 export const NOT_AVAILABLE = -5
@@ -110,7 +111,14 @@ export interface LogsShape {
   state(topic: TopicInfo, partition: number): PartitionState | Promise<PartitionState>
   /** Whether a partition is served, without opening one that nobody uses. */
   leader(topic: TopicInfo, partition: number): PartitionLeader | Promise<PartitionLeader>
-  read(topic: TopicInfo, partition: number, offset: number, maxBytes: number): ReadResult | Promise<ReadResult>
+  /** With a `lease`, which its reader ends, memory of this shard is used again; what another shard answers is a copy. */
+  read(
+    topic: TopicInfo,
+    partition: number,
+    offset: number,
+    maxBytes: number,
+    lease?: ReadLease
+  ): ReadResult | Promise<ReadResult>
   /** The idempotent producers that are known of a partition. */
   producers(topic: TopicInfo, partition: number): Promise<ProducersResult>
   offsetForTimestamp(topic: TopicInfo, partition: number, timestamp: number): Promise<OffsetAndTimestamp | undefined>

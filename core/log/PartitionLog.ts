@@ -322,9 +322,9 @@ export class PartitionLog implements TurnTask {
   }
 
   /** See {@link Partition.read}. */
-  read(offset: number, maxBytes: number): Promise<Uint8Array> {
+  read(...wanted: Parameters<Partition["read"]>): Promise<Uint8Array> {
     this.#sealForReader()
-    return this.#counted(this.#engine.read(offset, maxBytes))
+    return this.#counted(this.#engine.read(...wanted))
   }
 
   offsetForTimestamp(timestamp: number): ReturnType<Partition["offsetForTimestamp"]> {

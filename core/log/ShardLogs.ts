@@ -22,8 +22,7 @@ import {
   type PartitionLeader,
   type PartitionSize,
   type PartitionState,
-  type ProducersResult,
-  type ReadResult
+  type ProducersResult
 } from "./Logs.ts"
 import { LogWatch } from "./LogWatch.ts"
 import {
@@ -182,11 +181,10 @@ export class ShardLogs implements LogsShape {
     return this.#port.call(owner, "partition.leader", { facts }).then((answer) => answer.facts as PartitionLeader)
   }
 
-  read(topic: TopicInfo, partition: number, offset: number, maxBytes: number): ReadResult | Promise<ReadResult> {
+  read(...[topic, partition, offset, maxBytes, lease]: Parameters<LogsShape["read"]>): ReturnType<LogsShape["read"]> {
     const owner = this.#topics.ownerOf(topic, partition)
-    if (owner === this.#port.shard) {
-      return this.#withLog(topic, partition, (log) => readFrom(log, offset, maxBytes))
-    }
+    const isOwn = owner === this.#port.shard
+    if (isOwn) return this.#withLog(topic, partition, (log) => readFrom(log, offset, maxBytes, lease))
     const facts: PartitionFacts = { topicId: topic.id, partition, offset, value: maxBytes }
     return this.#port.call(owner, "partition.read", { facts }).then((answer) => ({
       ...(answer.facts as PartitionState),

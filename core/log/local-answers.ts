@@ -13,6 +13,7 @@ import {
   type ReadResult
 } from "./Logs.ts"
 import type { PartitionLog } from "./PartitionLog.ts"
+import type { ReadLease } from "./ReadLease.ts"
 import { baseOffset, batchSize, lastOffsetDelta } from "./record-batch.ts"
 
 /** Bytes of one answer to another shard's read, at most, beyond a first batch that is larger: they are copied several times. */
@@ -141,7 +142,8 @@ function nextOffset(bytes: Uint8Array): number {
 export function readFrom(
   log: PartitionLog | undefined,
   offset: number,
-  maxBytes: number
+  maxBytes: number,
+  lease?: ReadLease
 ): ReadResult | Promise<ReadResult> {
   const state = stateOf(log)
   if (log === undefined) return { ...state, bytes: EMPTY }
@@ -152,7 +154,7 @@ export function readFrom(
   if (offset > state.highWatermark) return { ...state, bytes: EMPTY }
   const bytes = log.readUnsafe(offset, maxBytes)
   if (bytes !== undefined) return { ...state, bytes }
-  return log.read(offset, maxBytes).then(
+  return log.read(offset, maxBytes, lease).then(
     (cold) => ({ ...state, bytes: cold }),
     // The engine's own error; the log was told of it where it is one that nobody expects.
     () => ({ ...state, refusal: FAILED, bytes: EMPTY })

@@ -363,6 +363,7 @@ export class Connection implements SocketReceiver, TurnTask, ExchangeOwner {
         if (response === undefined) continue
         if (throttleTimeMs > 0) response = { ...response, throttleTimeMs }
         this.#fetchesHeldBytes += exchange.heldBytes
+        if (exchange.lease !== undefined) this.#output.pushLease(exchange.lease)
         const { viewBytes } = writer
         const start = beginResponse(writer, exchange.api, exchange.version, exchange.correlationId)
         encodeResponse(exchange.api, exchange.version, writer, response)
@@ -395,6 +396,4 @@ export class Connection implements SocketReceiver, TurnTask, ExchangeOwner {
   }
 }
 
-function isFetch(exchange: Exchange): boolean {
-  return exchange.api.key === fetch.key
-}
+const isFetch = (exchange: Exchange): boolean => exchange.api.key === fetch.key

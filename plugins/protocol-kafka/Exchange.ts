@@ -2,6 +2,7 @@
  * One request and its answer, from decoding to output. A handler completes it once, at once or later; the connection writes answers
  * in the order of the requests.
  */
+import type { ReadLease } from "../../core/mod.ts"
 import type { Caller } from "./Broker.ts"
 import type { CloseCause } from "./Counts.ts"
 import type { Api, ResponseOf } from "./wire/schema.ts"
@@ -34,6 +35,8 @@ export class Exchange<A extends Api = Api> {
   waiting: Waiting | undefined
   /** Bytes of stored batches that the answer holds until it is written. */
   heldBytes = 0
+  /** What the answer's stored batches are read with; ended when they have been written. */
+  lease: ReadLease | undefined
   /** Bytes of the request. */
   requestBytes = 0
   #response: ResponseOf<A> | undefined

@@ -4,9 +4,10 @@
  *
  * Invariants
  *  - Pieces leave in the order in which they came, each byte once.
+ *  - A lease is ended when nothing is owed any more: until then its memory may be among the pieces.
  *  - What lies in borrowed memory is sent or copied before {@link OutputQueue.write} returns ({@link OutputQueue.pushBorrowed}).
  */
-import { CLOSED, type Socket } from "../../core/mod.ts"
+import { CLOSED, type ReadLease, type Socket } from "../../core/mod.ts"
 import type { ResponseWriter } from "./wire/ResponseWriter.ts"
 
 /** A piece of this size is worth a write of its own: below it, copying costs less than the call. */
@@ -27,12 +28,13 @@ interface Piece {
 export class OutputQueue {
   #pieces: Array<Piece> = []
   #head = 0
+  #leases: Array<ReadLease> = []
 
   get isEmpty(): boolean {
     return this.#head === this.#pieces.length
   }
 
-  /** Adds bytes that never change. */
+  /** Adds bytes that do not change while they are owed. */
   push(bytes: Uint8Array, start: number, end: number): void {
     if (start < end) this.#pieces.push({ bytes, start, end, isBorrowed: false })
   }
@@ -40,6 +42,11 @@ export class OutputQueue {
   /** Adds bytes that stay as they are until the next {@link OutputQueue.write} has returned. */
   pushBorrowed(bytes: Uint8Array, start: number, end: number): void {
     if (start < end) this.#pieces.push({ bytes, start, end, isBorrowed: true })
+  }
+
+  /** What follows was read with this lease. */
+  pushLease(lease: ReadLease): void {
+    this.#leases.push(lease)
   }
 
   /** Adds what was written: its own bytes as borrowed ones, stored batches as they lie. */
@@ -70,6 +77,9 @@ export class OutputQueue {
   clear(): void {
     this.#pieces = []
     this.#head = 0
+    if (this.#leases.length === 0) return
+    for (const lease of this.#leases) lease.end()
+    this.#leases = []
   }
 
   #isBlocked = false

@@ -6,18 +6,20 @@ import {
   FileError,
   type PartitionKey,
   type PartitionRow,
+  type ReadLease,
   recordBatch,
   type Shelf,
   StorageError,
   Unusable
 } from "../../core/mod.ts"
 import type { Catalogue } from "./Catalogue.ts"
-import { type ColdReads, damageAt, endWithin, intactUntil, type Window } from "./ColdReads.ts"
+import type { ColdReads } from "./ColdReads.ts"
 import type { Indexes } from "./Indexes.ts"
 import type { Positions } from "./Positions.ts"
 import { findSegment, type Segment, type StoredPartition, storedBytes } from "./Segment.ts"
 import { faultOf, SegmentFault } from "./SegmentFault.ts"
 import type { SegmentIndex } from "./SegmentIndex.ts"
+import { damageAt, endWithin, intactUntil, type Window } from "./Window.ts"
 
 const EMPTY = new Uint8Array(0)
 
@@ -47,35 +49,29 @@ export class SegmentShelf implements Shelf {
     return rowFrom(this.#parts.catalogue.get(id))
   }
 
-  read(id: number, offset: number, end: number, bytesMax: number): Promise<Uint8Array> {
+  read(id: number, offset: number, end: number, bytesMax: number, lease?: ReadLease): Promise<Uint8Array> {
     return this.#guarded(id, offset, async (partition) => {
       const segment = partition.segments[findSegment(partition.segments, offset)]
       if (segment === undefined || segment.base >= end) return EMPTY
       const below = Math.min(end, segment.end)
       const index = await this.#parts.indexes.load(id, segment)
       let run = index.runOfOffset(Math.max(0, offset - segment.base))
-      let window = await this.#parts.reads.window(id, segment, index, run)
-      let from = firstBehind(window, segment, index, run, offset)
-      // Offsets that a mode lost lie between two runs.
-      while (from < 0 && ++run < index.length) {
-        window = await this.#parts.reads.window(id, segment, index, run)
-        from = firstBehind(window, segment, index, run, offset)
-      }
-      if (from < 0 || recordBatch.baseOffset(window.bytes, from) >= below) return EMPTY
-      let at = from
-      const bound = window.position + window.bytes.length
-      for (; run < index.length && index.position(run) < bound; run++) {
-        if (at > from && at - from >= bytesMax) break
-        const intact = intactUntil(window, segment, index, run)
-        while (at < intact && recordBatch.baseOffset(window.bytes, at) < below) {
-          const size = recordBatch.batchSize(window.bytes, at, intact)
-          if (at > from && at + size - from > bytesMax) return window.bytes.subarray(from, at)
-          at += size
+      for (; run < index.length; run++) {
+        const window = await this.#parts.reads.window(id, segment, index, run)
+        let found: Uint8Array = EMPTY
+        try {
+          const from = firstBehind(window, segment, index, run, offset)
+          // Offsets that a mode lost lie between two runs.
+          if (from < 0) continue
+          found = batchesFrom(from, { window, segment, index, run, below, bytesMax })
+          return found
+        } finally {
+          if (found.length === 0) window.release()
+          else if (lease === undefined) window.escape()
+          else lease.hold(window)
         }
-        // What is whole before a damaged batch is served.
-        if (at < endWithin(window, index, run)) break
       }
-      return window.bytes.subarray(from, at)
+      return EMPTY
     })
   }
 
@@ -149,6 +145,7 @@ export class SegmentShelf implements Shelf {
     for (let run = index.runOfOffset(Math.max(0, offset - segment.base)); run < index.length; run++) {
       if (index.maxTimestamp(run) < timestamp) continue
       const window = await this.#parts.reads.window(id, segment, index, run)
+      window.escape()
       const { bytes } = window
       const intact = intactUntil(window, segment, index, run)
       for (let at = index.position(run) - window.position; at < intact; ) {
@@ -211,6 +208,38 @@ function firstBehind(window: Window, segment: Segment, index: SegmentIndex, run:
   }
   if (intact < endWithin(window, index, run)) throw damageAt(window, intact)
   return -1
+}
+
+interface Wanted {
+  readonly window: Window
+  readonly segment: Segment
+  readonly index: SegmentIndex
+  /** Where it begins. */
+  readonly run: number
+  /** The offset below which batches begin. */
+  readonly below: number
+  readonly bytesMax: number
+}
+
+/** The batches from `from` of the window on, as far as its runs go. */
+function batchesFrom(from: number, wanted: Wanted): Uint8Array {
+  const { window, segment, index, below, bytesMax } = wanted
+  const { bytes } = window
+  if (recordBatch.baseOffset(bytes, from) >= below) return EMPTY
+  let at = from
+  const bound = window.position + bytes.length
+  for (let { run } = wanted; run < index.length && index.position(run) < bound; run++) {
+    if (at > from && at - from >= bytesMax) break
+    const intact = intactUntil(window, segment, index, run)
+    while (at < intact && recordBatch.baseOffset(bytes, at) < below) {
+      const size = recordBatch.batchSize(bytes, at, intact)
+      if (at > from && at + size - from > bytesMax) return bytes.subarray(from, at)
+      at += size
+    }
+    // What is whole before a damaged batch is served.
+    if (at < endWithin(window, index, run)) break
+  }
+  return bytes.subarray(from, at)
 }
 
 function rowFrom(partition: StoredPartition | undefined): PartitionRow | undefined {

@@ -1,8 +1,11 @@
-/** Readers all the time while a log is cut, grows and is put away: they get what was written, and are never told of damage. */
+/**
+ * Readers all the time while a log is cut, grows and is put away: they get what was written, and are never told of damage. What they were
+ * given stays as it was, with a lease until its end.
+ */
 
 import { afterAll, test } from "bun:test"
 import assert from "node:assert/strict"
-import { type Partition, recordBatch } from "../../core/mod.ts"
+import { type Partition, ReadLease, recordBatch } from "../../core/mod.ts"
 import { Xoshiro128 } from "../../core/platform/Xoshiro128.ts"
 import { append, Bench, batchOf, keyOf, makeDisk, put, readAll, turned, until, withFiles } from "./testing.ts"
 
@@ -23,11 +26,21 @@ interface Scene {
 async function reader(scene: Scene, seed: number): Promise<void> {
   const { partition, written } = scene
   const chance = Xoshiro128.seeded(seed, 2)
+  const used: Array<{ readonly bytes: Uint8Array; readonly copy: Uint8Array; readonly lease: ReadLease | undefined }> =
+    []
+  const letGo = (at: number): void => {
+    const [given] = used.splice(at, 1)
+    assert.deepEqual(given?.bytes, given?.copy)
+    given?.lease?.end()
+  }
   while (!scene.isOver) {
     const { leaderEpoch, logStartOffset, highWatermark } = partition
     const offset = logStartOffset + chance.below(Math.max(1, highWatermark - logStartOffset))
     if (chance.chance(1, 4)) await partition.offsetForTimestamp(chance.below(3_000))
-    const bytes = await partition.read(offset, chance.below(5_000))
+    const lease = chance.chance(2, 3) ? new ReadLease() : undefined
+    const bytes = await partition.read(offset, chance.below(5_000), lease)
+    used.push({ bytes, copy: bytes.slice(), lease })
+    if (used.length > chance.below(12)) letGo(chance.below(used.length))
     scene.reads += 1
     let next = offset
     for (let at = 0; at < bytes.length; ) {
@@ -44,6 +57,7 @@ async function reader(scene: Scene, seed: number): Promise<void> {
     assert.ok(next > offset || !isThere || leaderEpoch !== partition.leaderEpoch, `nothing at ${offset}`)
     await turned()
   }
+  while (used.length > 0) letGo(0)
 }
 
 async function play(seed: number, segmentBytes: number, valueBytes: number): Promise<number> {

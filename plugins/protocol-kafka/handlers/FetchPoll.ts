@@ -11,7 +11,7 @@
  * Source: apache/kafka ReplicaManager.fetchMessages, readFromLog, DelayedFetch.tryComplete; KIP-74, KIP-320, KIP-595.
  */
 import type { EpochEnd, LogWaiter, ReadResult, Timer, TopicInfo, TurnTask } from "../../../core/mod.ts"
-import { NOT_AVAILABLE, OUT_OF_RANGE } from "../../../core/mod.ts"
+import { NOT_AVAILABLE, OUT_OF_RANGE, ReadLease } from "../../../core/mod.ts"
 import type { Broker } from "../Broker.ts"
 import type { Exchange, Waiting } from "../Exchange.ts"
 import type { FetchPartition } from "../fetch-sessions/FetchList.ts"
@@ -64,6 +64,8 @@ export class FetchPoll implements LogWaiter, TurnTask, Waiting {
   /** No more waiting: answer with what the next reading finds. */
   #isLast = false
   #isOver = false
+  /** What the current reading is read with. */
+  #lease = new ReadLease()
   /** Of the current reading: bytes taken, bytes that count for `min_bytes`, and whether something ends the wait. */
   #taken = 0
   #counted = 0
@@ -114,6 +116,8 @@ export class FetchPoll implements LogWaiter, TurnTask, Waiting {
   #read(): void {
     if (this.#isOver || this.#isReading) return
     this.#stopWaiting()
+    this.#lease.end()
+    this.#lease = new ReadLease()
     this.#taken = 0
     this.#counted = 0
     this.#hasNews = false
@@ -191,7 +195,7 @@ export class FetchPoll implements LogWaiter, TurnTask, Waiting {
   #readLog(topic: TopicInfo, wanted: FetchPartition, room: number): ReadResult | Promise<ReadResult> {
     // The first batch is given whole, whatever room there is; behind others only how far the log goes is told.
     if (room > 0 || this.#taken === 0) {
-      return this.#broker.logs.read(topic, wanted.partition, wanted.offset, room)
+      return this.#broker.logs.read(topic, wanted.partition, wanted.offset, room, this.#lease)
     }
     return this.#stateOf(topic, wanted, 0)
   }
@@ -230,7 +234,8 @@ export class FetchPoll implements LogWaiter, TurnTask, Waiting {
   #take(wanted: FetchPartition, reading: ReadResult): void {
     const room = Math.min(wanted.sizeMax, this.#sizeMax - this.#taken)
     const more = (offset: number, sizeMax: number): ReadResult | undefined => {
-      const piece = this.#broker.logs.read(wanted.topic.info as TopicInfo, wanted.partition, offset, sizeMax)
+      const topic = wanted.topic.info as TopicInfo
+      const piece = this.#broker.logs.read(topic, wanted.partition, offset, sizeMax, this.#lease)
       if (!(piece instanceof Promise)) return readableBy(this.#exchange.version, piece)
       piece.catch(() => {})
       return undefined
@@ -266,6 +271,7 @@ export class FetchPoll implements LogWaiter, TurnTask, Waiting {
     }
     // Counted from the request: the first reading may have taken its time.
     this.#timer ??= clock.after(this.#startedMs + this.#request.maxWaitMs - clock.monotonicMs(), () => this.finish())
+    this.#lease.end()
     for (const wanted of this.#plan.readable) {
       const { topic, partition, state, isElsewhere } = wanted
       if (topic.info === undefined || state === undefined) continue
@@ -296,6 +302,7 @@ export class FetchPoll implements LogWaiter, TurnTask, Waiting {
     const taken = outcome.partitions.length === 0 ? 0 : this.#taken
     this.#broker.counts.fetchedBytes += taken
     this.#exchange.hold(taken)
+    this.#exchange.lease = this.#lease
     this.#exchange.complete(answerOf(outcome, this.#request, this.#exchange, this.#broker))
     for (const wanted of readable) wanted.views = []
   }

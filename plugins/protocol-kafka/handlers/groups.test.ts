@@ -3,7 +3,6 @@ import { deepStrictEqual, equal, ok } from "node:assert"
 import { describe, test } from "node:test"
 import { DENY } from "../../../core/mod.ts"
 import { makeTestBroker, type TestBroker, TestClient, TOPIC_ID } from "../fakes.ts"
-import { ErrorCode } from "../wire/error-codes.ts"
 import {
   deleteGroups,
   describeGroups,
@@ -16,6 +15,7 @@ import {
   offsetFetch,
   syncGroup
 } from "../wire/apis.ts"
+import { ErrorCode } from "../wire/error-codes.ts"
 import { UUID_ZERO } from "../wire/schema.ts"
 
 const SETTINGS = { group_initial_rebalance_delay_ms: 0, group_size_max: 2 }

@@ -1,4 +1,5 @@
 import assert from "node:assert"
+import { resolve } from "node:path"
 import { test } from "node:test"
 import { addCounts, readReport } from "./report.ts"
 
@@ -79,4 +80,19 @@ test("counts of groups add up", () => {
       skipped: ["a", "b"]
     }
   )
+})
+
+test("of a failed test under Deno its file is found in its trace, or in that of its step", () => {
+  const root = resolve(import.meta.dirname, "..")
+  const failed = (name: string, text: string): string =>
+    `<testcase name="${name}" classname="ext:deno_node/testing.ts" time="1"><failure message="no">${text}</failure></testcase>`
+  const trace = `Error: no\n    at file://${root}/tests/e2e/some.test.ts:2:57\n    at file://${root}/tests/support/x.ts:1:2`
+  const xml = [failed("suite", "1 test step failed."), failed("suite &gt; one", trace), failed("lost", "")].join("\n")
+  const { failures, failedFiles } = readReport(xml)
+  assert.deepStrictEqual(failures, [
+    "tests/e2e/some.test.ts: suite (1 s): no",
+    "tests/e2e/some.test.ts: suite > one (1 s): no",
+    "ext:deno_node/testing.ts: lost (1 s): no"
+  ])
+  assert.deepStrictEqual(failedFiles, ["tests/e2e/some.test.ts", "ext:deno_node/testing.ts"])
 })

@@ -1,5 +1,9 @@
 /** Reads from its JUnit report how a test run went. */
 
+import { resolve } from "node:path"
+
+const ROOT = resolve(import.meta.dirname, "..")
+
 export interface Counts {
   readonly passed: number
   readonly failed: number
@@ -17,6 +21,7 @@ const CASE = /<testcase\b([^>]*?)(?:\/>|>([\s\S]*?)<\/testcase>)/g
 const FAILURE = /<(?:failure|error)\b([^>]*)>([\s\S]*)/
 /** How a test's name tells why it is skipped: `name [skipped: reason]`. */
 const REASON = /\[skipped: (.*)\]$/
+const TRACED = new RegExp(`file://${ROOT}/([^\\s:()]+\\.test\\.ts)`)
 /** Of what a failed test said; the whole stands in the run's own output. */
 const SAID_CHARS_MAX = 400
 
@@ -24,14 +29,12 @@ const SAID_CHARS_MAX = 400
 export function readReport(xml: string): Counts {
   let passed = 0
   const passedTests = new Set<string>()
-  const failures: Array<string> = []
-  const failedFiles = new Set<string>()
+  const failed: Array<FailedTest> = []
   const skipped: Array<string> = []
   for (const [, attributes = "", body = ""] of xml.matchAll(CASE)) {
     const failure = FAILURE.exec(body)
     if (failure !== null) {
-      failures.push(describeFailure(attributes, failure[1] ?? "", failure[2] ?? ""))
-      failedFiles.add(placeOf(attributes))
+      failed.push({ attributes, failure: failure[1] ?? "", text: failure[2] ?? "" })
     } else if (/<skipped\b/.test(body)) {
       const name = attribute(attributes, "name")
       skipped.push(REASON.exec(name)?.[1] ?? `no reason given: ${name}`)
@@ -40,7 +43,26 @@ export function readReport(xml: string): Counts {
       passedTests.add(nameOf(attributes))
     }
   }
-  return { passed, failed: failures.length, failures, failedFiles: [...failedFiles], passedTests, skipped }
+  const failures = failed.map((each) => describeFailure(fileOf(each, failed), each))
+  const failedFiles = [...new Set(failed.map((each) => fileOf(each, failed)))]
+  return { passed, failed: failures.length, failures, failedFiles, passedTests, skipped }
+}
+
+interface FailedTest {
+  readonly attributes: string
+  readonly failure: string
+  readonly text: string
+}
+
+/** A test's file. Deno names that which called its own `test`: there the trace of the failure has it, or that of a step of the test. */
+function fileOf({ attributes, text }: FailedTest, all: ReadonlyArray<FailedTest>): string {
+  const place = placeOf(attributes)
+  if (place.endsWith(".test.ts")) return place
+  const traced = (within: string): string | undefined => TRACED.exec(within)?.[1]
+  const steps = all.filter((each) =>
+    attribute(each.attributes, "name").startsWith(`${attribute(attributes, "name")} > `)
+  )
+  return traced(text) ?? steps.map((step) => traced(step.text)).find((file) => file !== undefined) ?? place
 }
 
 export function addCounts(one: Counts, other: Counts): Counts {
@@ -54,10 +76,10 @@ export function addCounts(one: Counts, other: Counts): Counts {
   }
 }
 
-function describeFailure(test: string, failure: string, text: string): string {
+function describeFailure(file: string, { attributes: test, failure, text }: FailedTest): string {
   const said = attribute(failure, "message") || plainText(text.replace(/<\/?[a-z!][^>]*>/g, "")).trim()
   const words = said.replaceAll(/\s+/g, " ").slice(0, SAID_CHARS_MAX)
-  return `${nameOf(test)} (${attribute(test, "time")} s): ${words}`
+  return `${file}: ${attribute(test, "name")} (${attribute(test, "time")} s): ${words}`
 }
 
 function nameOf(test: string): string {

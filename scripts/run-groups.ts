@@ -57,7 +57,7 @@ async function again(group: TestGroup, counts: Counts, folder: string): Promise<
     const alone = await runGroup({ ...group, name, paths: [file] }, folder, true)
     // Each has to have run: a runtime may name another file than the one that it is in.
     const hasPassed = (failure: string): boolean =>
-      [...alone.passedTests].some((name) => failure.startsWith(`${name} (`))
+      [...alone.passedTests].some((test) => failure.startsWith(`${file}: ${test.slice(test.indexOf(": ") + 2)} (`))
     if (alone.failed > 0 || first.length === 0 || !first.every(hasPassed)) {
       failedFiles.push(file)
       continue

@@ -28,6 +28,12 @@ compatSuite([
   { name: "paho", runner: tools.pythonPaho, script: "paho_suite.py" },
   { name: "mosquitto", runner: bun, script: "mosquitto.ts", needs: mosquitto },
   { name: "kafka-java", runner: kafkaJava(), args: kafkaJavaArguments("ConsumerCases") },
+  // By Bun, which has what this client wants of Node 22.22; the tests themselves make do with Node 20.
+  ...["", "-groups", "-admin"].map((what) => ({
+    name: `platformatic-kafka${what}`,
+    runner: bun,
+    script: `platformatic-kafka${what}.mjs`
+  })),
   { name: "kcat", runner: bun, script: "kcat.ts", needs: [tools.kcat] },
   { name: "mqttjs", runner: tools.node, script: "mqttjs.mjs" },
   { name: "kafka-python", runner: tools.pythonKafka, script: "kafka_python_suite.py" },

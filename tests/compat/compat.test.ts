@@ -37,5 +37,9 @@ compatSuite([
   { name: "kcat", runner: bun, script: "kcat.ts", needs: [tools.kcat] },
   { name: "mqttjs", runner: tools.node, script: "mqttjs.mjs" },
   { name: "kafka-python", runner: tools.pythonKafka, script: "kafka_python_suite.py" },
-  { name: "kafkajs", runner: tools.node, script: "kafkajs.mjs" }
+  ...["-admin", "-groups", ""].map((what) => ({
+    name: `kafkajs${what}`,
+    runner: tools.node,
+    script: `kafkajs${what}.mjs`
+  }))
 ])

@@ -36,6 +36,11 @@ compatSuite([
   })),
   { name: "kcat", runner: bun, script: "kcat.ts", needs: [tools.kcat] },
   { name: "mqttjs", runner: tools.node, script: "mqttjs.mjs" },
+  ...["kafka", "groups", "admin"].map((what) => ({
+    name: `confluent-${what}`,
+    runner: tools.pythonConfluent,
+    script: `confluent_${what}_suite.py`
+  })),
   { name: "kafka-python", runner: tools.pythonKafka, script: "kafka_python_suite.py" },
   ...["-admin", "-groups", ""].map((what) => ({
     name: `kafkajs${what}`,

@@ -41,6 +41,7 @@ compatSuite([
     runner: tools.pythonConfluent,
     script: `confluent_${what}_suite.py`
   })),
+  { name: "aiokafka", runner: tools.pythonAiokafka, script: "aiokafka_suite.py" },
   { name: "kafka-python", runner: tools.pythonKafka, script: "kafka_python_suite.py" },
   ...["-admin", "-groups", ""].map((what) => ({
     name: `kafkajs${what}`,

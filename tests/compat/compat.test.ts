@@ -42,7 +42,11 @@ compatSuite([
     script: `confluent_${what}_suite.py`
   })),
   { name: "aiokafka", runner: tools.pythonAiokafka, script: "aiokafka_suite.py" },
-  { name: "kafka-python", runner: tools.pythonKafka, script: "kafka_python_suite.py" },
+  ...["_groups", ""].map((what) => ({
+    name: `kafka-python${what.replace("_", "-")}`,
+    runner: tools.pythonKafka,
+    script: `kafka_python${what}_suite.py`
+  })),
   ...["-admin", "-groups", ""].map((what) => ({
     name: `kafkajs${what}`,
     runner: tools.node,

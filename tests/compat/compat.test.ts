@@ -16,6 +16,21 @@ compatSuite([
     runner: java,
     args: javaArguments("KafkaSuite", what)
   })),
+  ...["_groups", ""].map((what) => ({
+    name: `kafka-python${what.replace("_", "-")}`,
+    runner: tools.pythonKafka,
+    script: `kafka_python${what}_suite.py`
+  })),
+  ...["groups", "kafka", "admin"].map((what) => ({
+    name: `confluent-${what}`,
+    runner: tools.pythonConfluent,
+    script: `confluent_${what}_suite.py`
+  })),
+  ...["-admin", "-groups", ""].map((what) => ({
+    name: `kafkajs${what}`,
+    runner: tools.node,
+    script: `kafkajs${what}.mjs`
+  })),
   {
     name: "paho-go-own",
     runner: bun,
@@ -36,20 +51,5 @@ compatSuite([
   })),
   { name: "kcat", runner: bun, script: "kcat.ts", needs: [tools.kcat] },
   { name: "mqttjs", runner: tools.node, script: "mqttjs.mjs" },
-  ...["kafka", "groups", "admin"].map((what) => ({
-    name: `confluent-${what}`,
-    runner: tools.pythonConfluent,
-    script: `confluent_${what}_suite.py`
-  })),
-  { name: "aiokafka", runner: tools.pythonAiokafka, script: "aiokafka_suite.py" },
-  ...["_groups", ""].map((what) => ({
-    name: `kafka-python${what.replace("_", "-")}`,
-    runner: tools.pythonKafka,
-    script: `kafka_python${what}_suite.py`
-  })),
-  ...["-admin", "-groups", ""].map((what) => ({
-    name: `kafkajs${what}`,
-    runner: tools.node,
-    script: `kafkajs${what}.mjs`
-  }))
+  { name: "aiokafka", runner: tools.pythonAiokafka, script: "aiokafka_suite.py" }
 ])

@@ -16,6 +16,21 @@ compatSuite([
     runner: java,
     args: javaArguments("KafkaSuite", what)
   })),
+  ...["_groups", ""].map((what) => ({
+    name: `kafka-python${what.replace("_", "-")}`,
+    runner: tools.pythonKafka,
+    script: `kafka_python${what}_suite.py`
+  })),
+  ...["groups", "kafka", "admin"].map((what) => ({
+    name: `confluent-${what}`,
+    runner: tools.pythonConfluent,
+    script: `confluent_${what}_suite.py`
+  })),
+  ...["-admin", "-groups", ""].map((what) => ({
+    name: `kafkajs${what}`,
+    runner: tools.node,
+    script: `kafkajs${what}.mjs`
+  })),
   {
     name: "paho-go-own",
     runner: bun,
@@ -28,8 +43,13 @@ compatSuite([
   { name: "paho", runner: tools.pythonPaho, script: "paho_suite.py" },
   { name: "mosquitto", runner: bun, script: "mosquitto.ts", needs: mosquitto },
   { name: "kafka-java", runner: kafkaJava(), args: kafkaJavaArguments("ConsumerCases") },
+  // By Bun, which has what this client wants of Node 22.22; the tests themselves make do with Node 20.
+  ...["", "-groups", "-admin"].map((what) => ({
+    name: `platformatic-kafka${what}`,
+    runner: bun,
+    script: `platformatic-kafka${what}.mjs`
+  })),
   { name: "kcat", runner: bun, script: "kcat.ts", needs: [tools.kcat] },
   { name: "mqttjs", runner: tools.node, script: "mqttjs.mjs" },
-  { name: "kafka-python", runner: tools.pythonKafka, script: "kafka_python_suite.py" },
-  { name: "kafkajs", runner: tools.node, script: "kafkajs.mjs" }
+  { name: "aiokafka", runner: tools.pythonAiokafka, script: "aiokafka_suite.py" }
 ])

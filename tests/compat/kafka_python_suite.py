@@ -1,4 +1,4 @@
-"""kafka-python: producer without idempotence, consumer with partitions assigned by hand, offsets by time."""
+"""kafka-python: producer without idempotence, consumer with partitions assigned by hand, offsets by time; the rest has a script of its own."""
 import os
 import threading
 import time

@@ -1,27 +1,16 @@
-/** kafkajs under Node: its producer and the admin calls that need no controller work. Its consumer always joins a group: later. */
-import kafkajs from "kafkajs"
-import { done, equal, testCase, unique } from "./cases.mjs"
+/** kafkajs: its producer, and what of administration needs no group; groups have a script of their own. */
 
-const { CompressionTypes, Kafka, logLevel, Partitioners } = kafkajs
-const kafka = new Kafka({
-  brokers: [process.env.MANIFOLD_KAFKA],
-  clientId: "compat",
-  logLevel: logLevel.NOTHING,
-  retry: { retries: 3 }
-})
-const producerOf = async (options = {}) => {
-  const producer = kafka.producer({ createPartitioner: Partitioners.DefaultPartitioner, ...options })
-  await producer.connect()
-  return producer
-}
-const admin = kafka.admin()
+import { done, equal, unique } from "./cases.mjs"
+import { admin, CODECS, clientCase, producerOf, readAll, refused, useCodecs } from "./kafkajs-clients.mjs"
+
+useCodecs()
 await admin.connect()
 
 for (const [name, acks] of [
   ["all", -1],
   ["one", 1]
 ]) {
-  await testCase(`produce to a new topic, acks = ${name}`, async () => {
+  await clientCase(`produce to a new topic, acks = ${name}`, async () => {
     const producer = await producerOf()
     const topic = unique("t")
     const [answer] = await producer.send({
@@ -32,11 +21,10 @@ for (const [name, acks] of [
     equal([answer.errorCode, answer.partition, answer.baseOffset], [0, 0, "0"])
     const [next] = await producer.send({ topic, acks, messages: [{ value: null }, { value: "" }] })
     equal(next.baseOffset, "1")
-    await producer.disconnect()
   })
 }
 
-await testCase("acks = none", async () => {
+await clientCase("acks = none", async () => {
   const producer = await producerOf()
   const topic = unique("t")
   await producer.send({ topic, messages: [{ value: "first" }] })
@@ -46,41 +34,104 @@ await testCase("acks = none", async () => {
     if (high === "2") break
     await new Promise((resolve) => setTimeout(resolve, 20))
   }
-  await producer.disconnect()
 })
 
-for (const [name, compression] of Object.entries({ none: CompressionTypes.None, gzip: CompressionTypes.GZIP })) {
-  await testCase(`20 batches of 500, ${name}`, async () => {
-    const producer = await producerOf()
-    const topic = unique("t")
-    for (let index = 0; index < 20; index++) {
-      const messages = Array.from({ length: 500 }, (_, each) => ({ key: `k${each % 7}`, value: `${index}-${each}` }))
-      await producer.send({ topic, compression, messages })
+for (const [name, compression] of CODECS) {
+  await clientCase(`10 batches of 500, ${name}: read as they were written`, async () => {
+    const [producer, topic] = [await producerOf(), unique("t")]
+    const wanted = Array.from({ length: 5_000 }, (_, index) => `${index} ${"abcdefgh".repeat(10)}`)
+    for (let at = 0; at < wanted.length; at += 500) {
+      const messages = wanted.slice(at, at + 500).map((value) => ({ key: `k${value.length}`, value }))
+      const [{ baseOffset }] = await producer.send({ topic, compression, messages })
+      equal(baseOffset, String(at))
     }
-    const [{ high, low }] = await admin.fetchTopicOffsets(topic)
-    equal([low, high], ["0", "10000"])
-    await producer.disconnect()
+    const found = await readAll(topic, wanted.length)
+    equal(
+      found.map(({ message }) => message.value.toString()),
+      wanted
+    )
   })
 }
 
-await testCase("several topics in one batch, at once from several producers", async () => {
+await clientCase("key, value, headers, timestamp, null and empty, as they were written", async () => {
+  const [producer, topic] = [await producerOf(), unique("t")]
+  const timestamp = String(Date.now() - 60_000)
+  const bytes = Buffer.from([0, 255, 128, 10])
+  const messages = [
+    { key: bytes, value: bytes, timestamp, headers: { h: bytes, many: ["2", "3"] } },
+    { key: "k", value: null },
+    { key: null, value: "" }
+  ]
+  await producer.send({ topic, messages })
+  const found = (await readAll(topic, 3)).map(({ message }) => message)
+  const hex = (buffer) => buffer?.toString("hex") ?? null
+  equal(
+    found.map(({ offset, key, value }) => [offset, hex(key), hex(value)]),
+    [
+      ["0", "00ff800a", "00ff800a"],
+      ["1", "6b", null],
+      ["2", null, ""]
+    ]
+  )
+  equal(
+    [found[0].timestamp, hex(found[0].headers.h), found[0].headers.many.map(String)],
+    [timestamp, "00ff800a", ["2", "3"]]
+  )
+})
+
+await clientCase("idempotent: two producers, many batches at once, each in order and once", async () => {
+  const topic = unique("t")
+  await admin.createTopics({ topics: [{ topic, numPartitions: 3 }] })
+  const producers = [await producerOf({ idempotent: true }), await producerOf({ idempotent: true })]
+  await Promise.all(
+    producers.map(async (producer, which) => {
+      for (let batch = 0; batch < 40; batch++) {
+        const messages = [0, 1, 2].map((partition) => ({ partition, value: `${which} ${batch}` }))
+        await producer.send({ topic, messages })
+      }
+    })
+  )
+  const found = await readAll(topic, 240)
+  for (const partition of [0, 1, 2]) {
+    for (const which of [0, 1]) {
+      const mine = found
+        .filter((each) => each.partition === partition)
+        .map(({ message }) => message.value.toString())
+        .filter((value) => value.startsWith(`${which} `))
+      equal(
+        mine,
+        Array.from({ length: 40 }, (_, batch) => `${which} ${batch}`),
+        `partition ${partition}, producer ${which}`
+      )
+    }
+  }
+})
+
+await clientCase("a transaction is refused, at once", async () => {
+  const producer = await producerOf({ transactionalId: unique("tx"), maxInFlightRequests: 1, idempotent: true })
+  const start = performance.now()
+  // It does not tell of the broker's error, which is one that it gives up after.
+  const error = await producer.transaction().catch((reason) => reason)
+  equal(error?.name, "KafkaJSGroupCoordinatorNotFound")
+  equal(performance.now() - start < 2_000, true, "at once")
+})
+
+await clientCase("several topics in one batch, at once from several producers", async () => {
   const topics = [unique("t"), unique("t"), unique("t")]
   const producers = await Promise.all([producerOf(), producerOf(), producerOf()])
   const topicMessages = topics.map((topic) => ({ topic, messages: [{ value: "a" }, { value: "b" }] }))
   await Promise.all(producers.map((producer) => producer.sendBatch({ topicMessages })))
   for (const topic of topics) equal((await admin.fetchTopicOffsets(topic))[0].high, "6")
-  await Promise.all(producers.map((producer) => producer.disconnect()))
 })
 
-await testCase("a message of 500 KB", async () => {
+await clientCase("a message of 500 KB", async () => {
   const producer = await producerOf()
   const topic = unique("t")
   await producer.send({ topic, messages: [{ value: Buffer.alloc(500_000, 1) }] })
   equal((await admin.fetchTopicOffsets(topic))[0].high, "1")
-  await producer.disconnect()
 })
 
-await testCase("admin: cluster, topics, metadata, offsets by time", async () => {
+await clientCase("admin: cluster, topics, metadata, offsets by time", async () => {
   const producer = await producerOf()
   const topic = unique("t")
   const first = Date.now() - 60_000
@@ -99,17 +150,18 @@ await testCase("admin: cluster, topics, metadata, offsets by time", async () => 
     [[0, brokers[0].nodeId]]
   )
   equal((await admin.fetchTopicOffsetsByTimestamp(topic, first + 1))[0].offset, "1")
-  await producer.disconnect()
 })
 
-await testCase("a topic name that is none is refused", async () => {
+await clientCase("a topic name that is none is refused", async () => {
   const producer = await producerOf({ retry: { retries: 0 } })
-  const error = await producer.send({ topic: "no/such name", messages: [{ value: "x" }] }).then(
-    () => undefined,
-    (reason) => reason
-  )
-  equal(error?.type ?? error?.cause?.type, "INVALID_TOPIC_EXCEPTION")
-  await producer.disconnect()
+  await refused(producer.send({ topic: "no/such name", messages: [{ value: "x" }] }), "INVALID_TOPIC_EXCEPTION")
+})
+
+await clientCase("a message above max.message.bytes is refused", async () => {
+  const [producer, topic] = [await producerOf({ retry: { retries: 0 } }), unique("t")]
+  await refused(producer.send({ topic, messages: [{ value: Buffer.alloc(1_100_000) }] }), "MESSAGE_TOO_LARGE")
+  await producer.send({ topic, messages: [{ value: "after" }] })
+  equal((await admin.fetchTopicOffsets(topic))[0].high, "1")
 })
 
 await admin.disconnect()

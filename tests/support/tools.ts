@@ -44,6 +44,7 @@ export const tools = {
   node: onPath("node"),
   python: pythonItself(),
   pythonPaho: pythonWith("paho.mqtt.client"),
+  pythonAiokafka: pythonWith("aiokafka"),
   pythonConfluent: pythonWith("confluent_kafka"),
   pythonKafka: pythonWith("kafka")
 } satisfies Record<string, Tool>

@@ -1,4 +1,7 @@
-/** FindCoordinator: this node coordinates every group; there is no coordinator of transactions here yet, and the answer says so. */
+/**
+ * FindCoordinator: this node coordinates every group. There is no coordinator of transactions here yet, and a client that looks for one is
+ * given the error of InitProducerId, after which it gives up; one that may be tried again would have it wait for as long as it can.
+ */
 import type { Broker } from "../Broker.ts"
 import type { Exchange } from "../Exchange.ts"
 import type { findCoordinator } from "../wire/apis.ts"
@@ -13,9 +16,16 @@ const SHARE_FROM = 6
 /** The first version with a list of keys. */
 const BATCHED_FROM = 4
 
-const MESSAGES: ReadonlyMap<number, string> = new Map([
-  [TRANSACTION, "transactions are not served yet: produce without a transactional id"],
-  [SHARE, "share groups are not served yet"]
+/** What is said of the keys that have no coordinator here. */
+const REFUSED: ReadonlyMap<number, readonly [errorCode: number, message: string]> = new Map([
+  [
+    TRANSACTION,
+    [
+      ErrorCode.TRANSACTIONAL_ID_AUTHORIZATION_FAILED,
+      "transactions are not served yet: produce without a transactional id"
+    ]
+  ],
+  [SHARE, [ErrorCode.COORDINATOR_NOT_AVAILABLE, "share groups are not served yet"]]
 ])
 
 export function handleFindCoordinator(
@@ -31,10 +41,11 @@ export function handleFindCoordinator(
     exchange.complete({ ...found, coordinators: keys.map((key) => ({ ...found, key })) })
     return
   }
-  const message = MESSAGES.get(keyType)
-  const isValid = message !== undefined && (keyType !== SHARE || exchange.version >= SHARE_FROM)
-  const errorCode = isValid ? ErrorCode.COORDINATOR_NOT_AVAILABLE : ErrorCode.INVALID_REQUEST
-  const errorMessage = isValid ? message : `key type ${keyType} is none of this version`
+  const isKnown = keyType !== SHARE || exchange.version >= SHARE_FROM
+  const [errorCode, errorMessage] = (isKnown ? REFUSED.get(keyType) : undefined) ?? [
+    ErrorCode.INVALID_REQUEST,
+    `key type ${keyType} is none of this version`
+  ]
   const none = { errorCode, errorMessage, nodeId: -1, host: "", port: -1 }
   for (const _ of keys) broker.counts.error(errorCode)
   exchange.complete({ ...none, coordinators: keys.map((key) => ({ ...none, key })) })

@@ -52,6 +52,11 @@ export class EntryBatch {
     return this.writer.length
   }
 
+  /** What its buffer has room for. */
+  get capacity(): number {
+    return this.writer.bytes.length
+  }
+
   /** Begins an operation of the entry that is being gathered; its body is to be appended to `writer`. */
   begin(kind: number, durability: Durability, ticket: number): void {
     const { writer } = this

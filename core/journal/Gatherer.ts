@@ -8,12 +8,16 @@ import { type Entry, EntryBatch } from "./EntryBatch.ts"
 import { type Durability, KIND_KEY_VALUE } from "./Journal.ts"
 import { encodeWrites } from "./key-value-writes.ts"
 
-/** Buffers that are kept for the next entries. */
-const BATCHES_MAX = 4
+/** Buffers that are kept for the next entries at rest, and bytes of all that are kept while the disk is busy: then there is one for each turn. */
+const BATCHES_AT_REST = 4
+export const SPARE_BYTES_MAX = 16_777_216
+/** Less than this in one says that the disk keeps up. */
+const LITTLE_BYTES = 16_384
 
 export class Gatherer {
   #batch = new EntryBatch()
   readonly #spares: Array<EntryBatch> = []
+  #spareBytes = 0
 
   /** Something was submitted since the last entry was closed. */
   get isGathering(): boolean {
@@ -56,7 +60,7 @@ export class Gatherer {
   /** What comes goes into another buffer, unless entries of this one, of which the last is `waiting`, are not written yet. */
   turnOver(waiting: Entry | undefined): void {
     if (this.#batch.entries === 0 || waiting?.batch === this.#batch) return
-    const next = this.#spares.pop() ?? new EntryBatch()
+    const next = this.#takeSpare() ?? new EntryBatch()
     this.#batch.moveGathered(next)
     this.#batch = next
   }
@@ -65,8 +69,25 @@ export class Gatherer {
   giveBack({ batch }: Entry): void {
     batch.entries -= 1
     if (batch.entries > 0 || batch === this.#batch) return
+    const isLittle = batch.length < LITTLE_BYTES
     batch.reset()
-    if (this.#spares.length < BATCHES_MAX) this.#spares.push(batch)
+    if (this.#spareBytes + batch.capacity <= SPARE_BYTES_MAX) {
+      this.#spares.push(batch)
+      this.#spareBytes += batch.capacity
+    }
+    // The burst is over: of those that it needed one more goes than came back.
+    for (let gone = 0; isLittle && gone < 2 && this.#spares.length > BATCHES_AT_REST; gone++) this.#takeSpare()
+  }
+
+  /** Buffers that are kept, and their bytes. */
+  get spares(): { readonly count: number; readonly bytes: number } {
+    return { count: this.#spares.length, bytes: this.#spareBytes }
+  }
+
+  #takeSpare(): EntryBatch | undefined {
+    const spare = this.#spares.pop()
+    this.#spareBytes -= spare?.capacity ?? 0
+    return spare
   }
 
   /** Forgets what is gathered; entries that were closed stay as they are. */

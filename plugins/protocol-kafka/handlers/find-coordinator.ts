@@ -1,4 +1,9 @@
-/** FindCoordinator: this node coordinates every group; there is no coordinator of transactions here yet, and the answer says so. */
+/**
+ * FindCoordinator: this node coordinates every group; there is no coordinator of transactions here yet, and the answer says so with an
+ * error after which clients give up: a coordinator that is not available (15) is one that they ask for again and again.
+ *
+ * Source: apache/kafka KafkaApis.handleFindCoordinatorRequest, TransactionManager.FindCoordinatorHandler (which errors are final).
+ */
 import type { Broker } from "../Broker.ts"
 import type { Exchange } from "../Exchange.ts"
 import type { findCoordinator } from "../wire/apis.ts"
@@ -13,9 +18,16 @@ const SHARE_FROM = 6
 /** The first version with a list of keys. */
 const BATCHED_FROM = 4
 
-const MESSAGES: ReadonlyMap<number, string> = new Map([
-  [TRANSACTION, "transactions are not served yet: produce without a transactional id"],
-  [SHARE, "share groups are not served yet"]
+/** By the type of a key, what is said of it: the same that InitProducerId answers to a transactional id. */
+const ABSENT: ReadonlyMap<number, { readonly errorCode: number; readonly errorMessage: string }> = new Map([
+  [
+    TRANSACTION,
+    {
+      errorCode: ErrorCode.TRANSACTIONAL_ID_AUTHORIZATION_FAILED,
+      errorMessage: "transactions are not served yet: produce without a transactional id"
+    }
+  ],
+  [SHARE, { errorCode: ErrorCode.COORDINATOR_NOT_AVAILABLE, errorMessage: "share groups are not served yet" }]
 ])
 
 export function handleFindCoordinator(
@@ -31,11 +43,12 @@ export function handleFindCoordinator(
     exchange.complete({ ...found, coordinators: keys.map((key) => ({ ...found, key })) })
     return
   }
-  const message = MESSAGES.get(keyType)
-  const isValid = message !== undefined && (keyType !== SHARE || exchange.version >= SHARE_FROM)
-  const errorCode = isValid ? ErrorCode.COORDINATOR_NOT_AVAILABLE : ErrorCode.INVALID_REQUEST
-  const errorMessage = isValid ? message : `key type ${keyType} is none of this version`
-  const none = { errorCode, errorMessage, nodeId: -1, host: "", port: -1 }
-  for (const _ of keys) broker.counts.error(errorCode)
+  const isKnown = keyType !== SHARE || exchange.version >= SHARE_FROM
+  const absent = (isKnown ? ABSENT.get(keyType) : undefined) ?? {
+    errorCode: ErrorCode.INVALID_REQUEST,
+    errorMessage: `key type ${keyType} is none of this version`
+  }
+  const none = { ...absent, nodeId: -1, host: "", port: -1 }
+  for (const _ of keys) broker.counts.error(absent.errorCode)
   exchange.complete({ ...none, coordinators: keys.map((key) => ({ ...none, key })) })
 }

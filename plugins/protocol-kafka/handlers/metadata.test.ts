@@ -274,19 +274,19 @@ describe("FindCoordinator", () => {
       )
     }
   })
-  test("nobody keeps transactions, and a message says so where the version has one", async () => {
+  test("nobody keeps transactions: an error that is final, and a message where the version has one", async () => {
     const client = new TestClient(makeTestBroker())
     for (let version = 1; version <= 3; version++) {
       const answer = await client.call(findCoordinator, version, { key: "t", keyType: 1 })
-      deepStrictEqual([answer.errorCode, answer.nodeId, answer.host, answer.port], [15, -1, "", -1])
+      deepStrictEqual([answer.errorCode, answer.nodeId, answer.host, answer.port], [53, -1, "", -1])
       equal(typeof answer.errorMessage === "string" && answer.errorMessage.length > 20, true)
     }
     const { coordinators } = await client.call(findCoordinator, 6, { keyType: 1, coordinatorKeys: ["a", "b"] })
     deepStrictEqual(
       coordinators.map(({ key, errorCode }) => [key, errorCode]),
       [
-        ["a", 15],
-        ["b", 15]
+        ["a", 53],
+        ["b", 53]
       ]
     )
   })

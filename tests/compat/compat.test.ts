@@ -22,6 +22,7 @@ compatSuite([
     runner: franzGo,
     args: [what]
   })),
+  { name: "sarama", runner: goClient("sarama") },
   {
     name: "paho-go-own",
     runner: bun,

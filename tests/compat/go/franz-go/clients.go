@@ -23,11 +23,13 @@ func soon() context.Context {
 	return ended
 }
 
-// client is one of kgo as it comes, but for how often it may ask for metadata: cases look for what has just been made.
+// client is one of kgo as it comes, but for how often it may ask for metadata, and how long a fetch waits, 5 s else: cases look for what
+// has just been made, and a fetch that waits is not broken off for partitions that come.
 func client(options ...kgo.Opt) *kgo.Client {
 	all := append([]kgo.Opt{
 		kgo.SeedBrokers(strings.Split(os.Getenv("MANIFOLD_KAFKA"), ",")...),
 		kgo.MetadataMinAge(50 * time.Millisecond), kgo.MetadataMaxAge(500 * time.Millisecond),
+		kgo.FetchMaxWait(300 * time.Millisecond),
 	}, options...)
 	made, err := kgo.NewClient(all...)
 	cases.Check(err)

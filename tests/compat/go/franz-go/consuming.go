@@ -59,13 +59,12 @@ func consuming() {
 		defer reader.Close()
 		cases.Equal("first", first(read(reader, 60)), "40")
 	})
-	cases.Run("fetch sessions: what stays the same is not asked for again", func() {
+	cases.Run("fetch sessions: what stays the same is not asked for again, while metadata is", func() {
 		const partitions = 80
 		topic := newTopic(partitions)
 		fetched := func(options ...kgo.Opt) int {
 			noted := noted()
-			reader := client(append(options, kgo.WithHooks(noted), kgo.ConsumeTopics(topic), kgo.ConsumeResetOffset(start()),
-				kgo.FetchMaxWait(200*time.Millisecond), kgo.MetadataMaxAge(time.Minute))...)
+			reader := client(append(options, kgo.WithHooks(noted), kgo.ConsumeTopics(topic), kgo.ConsumeResetOffset(start()))...)
 			defer reader.Close()
 			// One that is changed among many that are not: its record comes, again and again.
 			for number := range 5 {

@@ -132,6 +132,7 @@ func groups() {
 		defer other.close()
 		one := join(group, topic, kgo.InstanceID("one"))
 		until("both have half", func() bool { return other.has(2) && one.has(2) })
+		settled(one, other)
 		_, generation := other.client.GroupMetadata()
 		had, assignments := one.partitions(), other.assignments()
 		for range 2 {

@@ -143,6 +143,22 @@ func (member *member) why() error {
 	return member.failure
 }
 
+// settled waits until no rebalance follows: a cooperative one, which takes partitions away, is followed by one that gives them out.
+func settled(members ...*member) {
+	generations := func() (all []int32) {
+		for _, member := range members {
+			_, generation := member.client.GroupMetadata()
+			all = append(all, generation)
+		}
+		return all
+	}
+	for last, since := generations(), time.Now(); time.Since(since) < 600*time.Millisecond; time.Sleep(10 * time.Millisecond) {
+		if now := generations(); !slices.Equal(now, last) {
+			last, since = now, time.Now()
+		}
+	}
+}
+
 // close ends polling, then leaves the group, unless the member is static: that stays until its session ends.
 func (member *member) close() {
 	member.stop()

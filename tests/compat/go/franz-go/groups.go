@@ -1,7 +1,6 @@
 package main
 
 import (
-	"context"
 	"fmt"
 	"slices"
 	"time"
@@ -37,6 +36,10 @@ func membersCome(name string, options ...kgo.Opt) {
 		until("both have half", func() bool { return first.has(3) && second.has(3) })
 		third := joinCommitting(group, topic, options...)
 		until("each has a third", func() bool { return first.has(2) && second.has(2) && third.has(2) })
+		for _, member := range []*member{first, second, third} {
+			before := len(member.records())
+			until("each reads", func() bool { return len(member.records()) > before })
+		}
 		second.close()
 		until("two have all", func() bool { return first.has(3) && third.has(3) })
 		first.close()
@@ -46,7 +49,6 @@ func membersCome(name string, options ...kgo.Opt) {
 		until("all is read", func() bool { return len(all(first, second, third)) >= count })
 		third.close()
 		for _, member := range []*member{first, second, third} {
-			cases.Equal("records of one", len(member.records()) > 0, true)
 			cases.Check(member.why())
 		}
 		complete(all(first, second, third), ends)
@@ -217,45 +219,4 @@ func groups() {
 		until("it reads from the start", func() bool { return len(reader.records()) == 10 })
 	})
 	laterGroups()
-}
-
-// numbers produces so many to partition 0 through whatever becomes of the broker, and writes how many were acknowledged.
-func numbers(topic, count string) {
-	producer := client(kgo.DefaultProduceTopic(topic), kgo.RecordPartitioner(kgo.ManualPartitioner()), kgo.ProducerBatchCompression(kgo.ZstdCompression()),
-		kgo.RetryBackoffFn(func(int) time.Duration { return 50 * time.Millisecond }), kgo.ProducerLinger(0))
-	acknowledged, wanted := 0, 0
-	_, err := fmt.Sscan(count, &wanted)
-	cases.Check(err)
-	for number := range wanted {
-		producer.Produce(context.Background(), &kgo.Record{Value: fmt.Append(nil, number)}, func(record *kgo.Record, err error) {
-			if err != nil {
-				fmt.Println("failed", err)
-			} else if record.Offset == int64(acknowledged) {
-				acknowledged++
-			}
-		})
-		if number%10 == 0 {
-			time.Sleep(2 * time.Millisecond)
-		}
-	}
-	cases.Check(producer.Flush(context.Background()))
-	fmt.Println("acknowledged", acknowledged)
-}
-
-// follow reads a topic in a group, commits each poll, and writes a line for each record and commit, until it is ended.
-func follow(topic, group string) {
-	reader := client(kgo.ConsumerGroup(group), kgo.ConsumeTopics(topic), kgo.ConsumeResetOffset(start()), kgo.DisableAutoCommit(),
-		kgo.BlockRebalanceOnPoll(), kgo.RetryBackoffFn(func(int) time.Duration { return 50 * time.Millisecond }))
-	for {
-		fetches := reader.PollRecords(context.Background(), 50)
-		fetches.EachRecord(func(record *kgo.Record) { fmt.Printf("read %d %d\n", record.Partition, record.Offset) })
-		if err := commitInRebalance(context.Background(), reader); err == nil {
-			fetches.EachPartition(func(part kgo.FetchTopicPartition) {
-				if count := len(part.Records); count > 0 {
-					fmt.Printf("committed %d %d\n", part.Partition, part.Records[count-1].Offset+1)
-				}
-			})
-		}
-		reader.AllowRebalance()
-	}
 }

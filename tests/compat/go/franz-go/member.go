@@ -69,7 +69,7 @@ func (member *member) poll(polling context.Context) {
 		}
 		member.mutex.Unlock()
 		if member.commits {
-			member.failed(commitInRebalance(polling, member.client))
+			member.failed(commitInRebalance(context.Background(), member.client))
 			member.client.AllowRebalance()
 		}
 	}
@@ -107,7 +107,7 @@ func (member *member) own(partitions map[string][]int32, isGiven bool) {
 func (member *member) OnGroupManageError(err error) { member.failed(err) }
 
 func (member *member) failed(err error) {
-	if err == nil || errors.Is(err, context.Canceled) {
+	if err == nil {
 		return
 	}
 	member.mutex.Lock()

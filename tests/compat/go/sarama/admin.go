@@ -39,9 +39,11 @@ func administration() {
 				cases.Equal("altered", retention(), hour)
 			}
 			cases.Check(admin.CreatePartitions(name, 4, nil, false))
-			described, err := admin.DescribeTopics([]string{name})
-			cases.Check(err)
-			cases.Equal("partitions", len(described[0].Partitions), 4)
+			until("there are four", func() bool {
+				described, err := admin.DescribeTopics([]string{name})
+				cases.Check(err)
+				return len(described[0].Partitions) == 4
+			})
 			fill(name, 3, 20)
 			cases.Check(admin.DeleteRecords(name, map[int32]int64{3: 12}))
 			client, err := sarama.NewClient(brokers, configured(version))

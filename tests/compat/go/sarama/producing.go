@@ -12,32 +12,21 @@ import (
 func send(config *sarama.Config, messages []*sarama.ProducerMessage) []int64 {
 	producer, err := sarama.NewAsyncProducer(brokers, config)
 	cases.Check(err)
+	defer producer.AsyncClose()
 	go func() {
 		for _, message := range messages {
 			producer.Input() <- message
 		}
-		producer.AsyncClose()
 	}()
 	offsets := []int64{}
-	var failed error
-	successes, errors := producer.Successes(), producer.Errors()
-	for successes != nil || errors != nil {
+	for range messages {
 		select {
-		case message, isOpen := <-successes:
-			if !isOpen {
-				successes = nil
-			} else {
-				offsets = append(offsets, message.Offset)
-			}
-		case err, isOpen := <-errors:
-			if !isOpen {
-				errors = nil
-			} else {
-				failed = err
-			}
+		case message := <-producer.Successes():
+			offsets = append(offsets, message.Offset)
+		case err := <-producer.Errors():
+			cases.Check(err)
 		}
 	}
-	cases.Check(failed)
 	return offsets
 }
 

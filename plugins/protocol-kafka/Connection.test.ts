@@ -368,7 +368,7 @@ describe("ends", () => {
   })
   test("a handler that fails costs its connection and is logged", async () => {
     const broker = makeTestBroker()
-    broker.logs.leader = () => Promise.reject(new Error("the link is gone"))
+    broker.logs.state = () => Promise.reject(new Error("the link is gone"))
     const client = new TestClient(broker)
     client.send(client.frame(metadata, 5, { topics: [{ name: "t" }] }))
     await broker.time.settle()

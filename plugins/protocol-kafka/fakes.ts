@@ -77,7 +77,11 @@ export class FakePartition {
     return { refusal: 0, baseOffset, logStartOffset: this.logStartOffset, appendTimeMs: this.appendTimeMs }
   }
 
+  /** Nobody has it open: its epoch is known again when its state is asked for. */
+  isClosed = false
+
   get state(): PartitionState {
+    this.isClosed = false
     const { refusal, logStartOffset, highWatermark, leaderEpoch } = this
     return refusal === NOT_AVAILABLE
       ? { refusal, logStartOffset: -1, highWatermark: -1, endOffset: -1, leaderEpoch: -1, incarnation: 0 }
@@ -114,7 +118,9 @@ export class FakeLogs implements LogsShape {
     return this.#late(this.of(topic, partition).state)
   }
   leader(topic: TopicInfo, partition: number) {
-    const { refusal, leaderEpoch } = this.of(topic, partition).state
+    const log = this.of(topic, partition)
+    if (log.isClosed) return this.#late({ refusal: 0, leaderEpoch: -1 })
+    const { refusal, leaderEpoch } = log.state
     return this.#late({ refusal, leaderEpoch })
   }
   read(topic: TopicInfo, partition: number, offset: number, _maxBytes: number) {

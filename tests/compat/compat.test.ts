@@ -7,6 +7,7 @@ const bun = { path: process.execPath }
 const mosquitto = [tools.mosquittoPub, tools.mosquittoSub, tools.mosquittoRr]
 const goOwn = goTests("paho-own", "github.com/eclipse/paho.mqtt.golang")
 const java = javaClient()
+const franzGo = goClient("franz-go")
 compatSuite([
   // First those that take longest: they mostly wait.
   { name: "paho-java", runner: java, args: javaArguments("Suite", "3") },
@@ -31,6 +32,12 @@ compatSuite([
     runner: tools.node,
     script: `kafkajs${what}.mjs`
   })),
+  ...["groups", "producer", "consumer", "admin", "interop"].map((what) => ({
+    name: `franz-go-${what}`,
+    runner: franzGo,
+    args: [what]
+  })),
+  { name: "sarama", runner: goClient("sarama") },
   {
     name: "paho-go-own",
     runner: bun,

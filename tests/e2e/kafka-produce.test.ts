@@ -26,7 +26,7 @@ const ERROR = {
   invalidRequest: 42,
   invalidRecord: 87,
   unsupportedVersion: 35,
-  coordinatorNotAvailable: 15
+  transactionalIdAuthorizationFailed: 53
 } as const
 /** What kcat 1.7 (librdkafka 2.0.2), kafkajs 2.2.4 and kafka-python 3 send: the lowest and highest version of each. */
 const SENT: ReadonlyArray<readonly [number, number, number]> = [
@@ -277,11 +277,11 @@ brokerSuite("kafka produce", { config: "[topics]\npartitions = 2\n" }, (broker) 
     await client.response(77)
   })
 
-  test("FindCoordinator says honestly that there is none for transactions: 15", async () => {
+  test("FindCoordinator says that there is none for transactions by an error that is final: 53", async () => {
     const client = await open()
     const reader = await client.call(API.findCoordinator, 2, new Writer().text("transaction").int8(1).end())
     reader.int32()
-    expect(reader.int16()).toBe(ERROR.coordinatorNotAvailable)
+    expect(reader.int16()).toBe(ERROR.transactionalIdAuthorizationFailed)
     reader.text()
     reader.int32()
     reader.text()

@@ -7,19 +7,22 @@ import type { ElementOf, ResponseOf } from "../wire/schema.ts"
 
 export type DescribedPartition = ElementOf<ElementOf<ResponseOf<typeof metadata>, "topics">, "partitions">
 
-/** Those from `from` on and below `to`. */
+/** Those from `from` on and below `to`; of them the first `opened` are opened where nobody uses them, so that their epoch is known. */
 export async function describePartitions(
   topic: TopicInfo,
   from: number,
   to: number,
-  broker: Broker
+  broker: Broker,
+  opened = 0
 ): Promise<Array<DescribedPartition>> {
   const { nodeId, logs } = broker
   const states = await Promise.all(
-    Array.from({ length: Math.max(0, to - from) }, (_, index) => logs.leader(topic, from + index))
+    Array.from({ length: Math.max(0, to - from) }, (_, index) =>
+      index < opened ? logs.state(topic, from + index) : logs.leader(topic, from + index)
+    )
   )
   return states.map(({ refusal, leaderEpoch }, index): DescribedPartition => {
-    // One whose log cannot be opened has nobody who could serve it. The epoch of one that nobody uses is not known: -1 says so.
+    // One whose log cannot be opened has nobody who could serve it. The epoch of one that is not open is not known: -1 says so.
     const isServed = refusal === 0
     return {
       errorCode: isServed ? ErrorCode.NONE : broker.counts.error(ErrorCode.LEADER_NOT_AVAILABLE),

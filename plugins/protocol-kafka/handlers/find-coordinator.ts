@@ -1,6 +1,8 @@
 /**
- * FindCoordinator: this node coordinates every group. There is no coordinator of transactions here yet, and a client that looks for one is
- * given the error of InitProducerId, after which it gives up; one that may be tried again would have it wait for as long as it can.
+ * FindCoordinator: this node coordinates every group; there is no coordinator of transactions here yet, and the answer says so with an
+ * error after which clients give up: a coordinator that is not available (15) is one that they ask for again and again.
+ *
+ * Source: apache/kafka KafkaApis.handleFindCoordinatorRequest, TransactionManager.FindCoordinatorHandler (which errors are final).
  */
 import type { Broker } from "../Broker.ts"
 import type { Exchange } from "../Exchange.ts"
@@ -16,16 +18,16 @@ const SHARE_FROM = 6
 /** The first version with a list of keys. */
 const BATCHED_FROM = 4
 
-/** What is said of the keys that have no coordinator here. */
-const REFUSED: ReadonlyMap<number, readonly [errorCode: number, message: string]> = new Map([
+/** By the type of a key, what is said of it: the same that InitProducerId answers to a transactional id. */
+const ABSENT: ReadonlyMap<number, { readonly errorCode: number; readonly errorMessage: string }> = new Map([
   [
     TRANSACTION,
-    [
-      ErrorCode.TRANSACTIONAL_ID_AUTHORIZATION_FAILED,
-      "transactions are not served yet: produce without a transactional id"
-    ]
+    {
+      errorCode: ErrorCode.TRANSACTIONAL_ID_AUTHORIZATION_FAILED,
+      errorMessage: "transactions are not served yet: produce without a transactional id"
+    }
   ],
-  [SHARE, [ErrorCode.COORDINATOR_NOT_AVAILABLE, "share groups are not served yet"]]
+  [SHARE, { errorCode: ErrorCode.COORDINATOR_NOT_AVAILABLE, errorMessage: "share groups are not served yet" }]
 ])
 
 export function handleFindCoordinator(
@@ -42,11 +44,11 @@ export function handleFindCoordinator(
     return
   }
   const isKnown = keyType !== SHARE || exchange.version >= SHARE_FROM
-  const [errorCode, errorMessage] = (isKnown ? REFUSED.get(keyType) : undefined) ?? [
-    ErrorCode.INVALID_REQUEST,
-    `key type ${keyType} is none of this version`
-  ]
-  const none = { errorCode, errorMessage, nodeId: -1, host: "", port: -1 }
-  for (const _ of keys) broker.counts.error(errorCode)
+  const absent = (isKnown ? ABSENT.get(keyType) : undefined) ?? {
+    errorCode: ErrorCode.INVALID_REQUEST,
+    errorMessage: `key type ${keyType} is none of this version`
+  }
+  const none = { ...absent, nodeId: -1, host: "", port: -1 }
+  for (const _ of keys) broker.counts.error(absent.errorCode)
   exchange.complete({ ...none, coordinators: keys.map((key) => ({ ...none, key })) })
 }

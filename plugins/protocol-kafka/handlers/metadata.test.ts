@@ -100,6 +100,34 @@ describe("Metadata", () => {
       ]
     )
   })
+  test("partitions of topics that are named are opened, up to a bound, and tell their epoch; of all topics none is", async () => {
+    const broker = makeTestBroker()
+    const client = new TestClient(broker)
+    const topic = broker.topics.find(0, "t") ?? fail()
+    const large = { ...topic, id: "aaaaaaaa-0000-4000-8000-000000000009", name: "large", partitions: 2_500 }
+    broker.known.set("0/large", large)
+    const close = (): void => {
+      for (const each of [topic, large])
+        for (let partition = 0; partition < each.partitions; partition++)
+          Object.assign(broker.logs.of(each, partition), { isClosed: true, leaderEpoch: 3 })
+    }
+    const epochs = async (version: number, request: object): Promise<ReadonlyArray<ReadonlyArray<number>>> => {
+      close()
+      const { topics } = await client.call(metadata, version, { topics: null, ...request })
+      return topics.map(({ partitions }) => partitions.map(({ leaderEpoch }) => leaderEpoch))
+    }
+    const closed = Array.from({ length: 2_500 }, () => -1)
+    deepStrictEqual(await epochs(13, {}), [[-1, -1], closed])
+    deepStrictEqual(await epochs(13, named("t")), [[3, 3]])
+    deepStrictEqual(await epochs(12, { topics: [{ topicId: TOPIC_ID, name: null }] }), [[3, 3]])
+    const opened = (count: number) => closed.map((epoch, partition) => (partition < count ? 3 : epoch))
+    deepStrictEqual(await epochs(9, { ...named("t", "nope", "large"), allowAutoTopicCreation: false }), [
+      [3, 3],
+      [],
+      opened(1_998)
+    ])
+    deepStrictEqual(await epochs(9, named("large", "t")), [opened(2_000), [-1, -1]])
+  })
   test("rights: hidden from the list, refused by name, not created without the right to", async () => {
     const nothing = new TestClient(makeTestBroker({ access: { checkUnsafe: () => DENY } }))
     deepStrictEqual(await topicsOf(nothing, 5, {}), [])
@@ -274,7 +302,7 @@ describe("FindCoordinator", () => {
       )
     }
   })
-  test("nobody keeps transactions: an error that clients do not try again, and a message where the version has one", async () => {
+  test("nobody keeps transactions: an error that is final, and a message where the version has one", async () => {
     const client = new TestClient(makeTestBroker())
     for (let version = 1; version <= 3; version++) {
       const answer = await client.call(findCoordinator, version, { key: "t", keyType: 1 })

@@ -20,6 +20,12 @@ type TopicAnswer = ElementOf<ResponseOf<typeof metadata>, "topics">
 const NULL_IS_ALL_FROM = 1
 /** From here on topics are looked up by id; 10 and 11 carry ids that must stay unused. */
 const BY_ID_FROM = 12
+/**
+ * Partitions of one request's topics that are opened for it. Who names a topic is about to use it, and a leader epoch that comes and goes
+ * (-1 of one that is not open) is a change of leader to some clients: franz-go breaks off its fetches, has its offsets checked
+ * (OffsetForLeaderEpoch), and asks for metadata every 5 s while an epoch that it knew is missing.
+ */
+const OPENED_MAX = 2_000
 
 export function handleMetadata(exchange: Exchange<typeof metadata>, request: Request, broker: Broker): void {
   answer(exchange, request, broker).then(
@@ -54,11 +60,13 @@ async function topicsOf(
   broker: Broker,
   caller: Caller
 ): Promise<Array<TopicAnswer>> {
-  const describe = (topic: TopicInfo): Promise<TopicAnswer> =>
-    describeTopic(topic, broker, caller, request.includeTopicAuthorizedOperations)
+  const describe = (topic: TopicInfo, opened: number): Promise<TopicAnswer> =>
+    describeTopic(topic, broker, caller, request.includeTopicAuthorizedOperations, opened)
   if (request.topics === null || (version < NULL_IS_ALL_FROM && request.topics.length === 0)) {
     const all = broker.topics.list(caller.principal.tenant)
-    return Promise.all(all.filter((topic) => mayDo(broker, caller, DESCRIBE, topic.name)).map(describe))
+    // Of all topics none is opened: there may be a million.
+    const seen = all.filter((topic) => mayDo(broker, caller, DESCRIBE, topic.name))
+    return Promise.all(seen.map((topic) => describe(topic, 0)))
   }
   // First which topics there are, then what they are: nothing is left running should a creation fail.
   const found: Array<TopicInfo | TopicAnswer> = []
@@ -80,7 +88,15 @@ async function topicsOf(
       found.push(typeof topic === "number" ? refusedTopic(topic, name, UUID_ZERO) : topic)
     }
   }
-  return Promise.all(found.map((one) => ("errorCode" in one ? one : describe(one))))
+  let room = OPENED_MAX
+  return Promise.all(
+    found.map((one) => {
+      if ("errorCode" in one) return one
+      const opened = Math.max(0, room)
+      room -= one.partitions
+      return describe(one, opened)
+    })
+  )
 }
 
 /** The topic of a name, made now where it is missing and that is allowed; else the error code. */
@@ -108,9 +124,10 @@ async function describeTopic(
   topic: TopicInfo,
   broker: Broker,
   caller: Caller,
-  withOperations: boolean
+  withOperations: boolean,
+  opened: number
 ): Promise<TopicAnswer> {
-  const partitions = await describePartitions(topic, 0, topic.partitions, broker)
+  const partitions = await describePartitions(topic, 0, topic.partitions, broker, opened)
   return {
     errorCode: ErrorCode.NONE,
     name: topic.name,

@@ -2,15 +2,18 @@
  * A member of a consumer group as a Java consumer of the classic protocol is one: asks for its id, joins, and goes on by what heartbeats say.
  * Its leader deals partitions out in turn; assignments are one byte for each partition.
  */
-import { heartbeat, joinGroup, syncGroup } from "../../plugins/protocol-kafka/wire/apis.ts"
+import { findCoordinator, heartbeat, joinGroup, syncGroup } from "../../plugins/protocol-kafka/wire/apis.ts"
 import { KafkaClient } from "./KafkaClient.ts"
 import { sleep } from "./timing.ts"
 
+const FIND_VERSION = 2
 const JOIN_VERSION = 5
 const SYNC_VERSION = 3
 const HEARTBEAT_VERSION = 3
 const MEMBER_ID_REQUIRED = 79
 const REBALANCE_IN_PROGRESS = 27
+/** Answers of a coordinator that is not ready yet, or of a generation that has gone on: a client asks again. */
+const AGAIN: ReadonlySet<number> = new Set([14, 15, 16, REBALANCE_IN_PROGRESS])
 const SESSION_MS = 45_000
 const REBALANCE_MS = 300_000
 const CONSUMER = "consumer"
@@ -56,6 +59,12 @@ export class Member {
   }
 
   async #live(): Promise<void> {
+    // Apache Kafka makes the topic of its offsets when the first coordinator is asked for.
+    while (!this.#isOver) {
+      const { errorCode } = await this.client.call(findCoordinator, FIND_VERSION, { key: this.groupId, keyType: 0 })
+      if (errorCode === 0) break
+      await sleep(100)
+    }
     while (!this.#isOver) {
       if (!(await this.#joined())) continue
       this.#facts.settled(this)
@@ -89,7 +98,7 @@ export class Member {
       return false
     }
     if (errorCode !== 0) {
-      if (errorCode !== REBALANCE_IN_PROGRESS) this.faults += 1
+      if (!AGAIN.has(errorCode)) this.faults += 1
       await sleep(10)
       return false
     }
@@ -99,7 +108,7 @@ export class Member {
     const own = { groupId, generationId, memberId, groupInstanceId: null, assignments }
     const synced = await this.client.call(syncGroup, SYNC_VERSION, own)
     if (synced.errorCode !== 0) {
-      if (synced.errorCode !== REBALANCE_IN_PROGRESS) this.faults += 1
+      if (!AGAIN.has(synced.errorCode)) this.faults += 1
       return false
     }
     this.generation = generationId

@@ -78,8 +78,15 @@ async function inRounds<Report>(
   const rounds = new Map<KafkaBroker, Array<Timed<Report>>>(measured.map((broker) => [broker, []]))
   const count = options.isQuick ? 1 : options.rounds
   for (let round = 0; round < count; round++) {
-    for (const broker of measured) rounds.get(broker)?.push(await measure<Report>(broker, scenario, options))
+    for (const broker of measured) {
+      try {
+        rounds.get(broker)?.push(await measure<Report>(broker, scenario, options))
+      } catch (error) {
+        console.log(`${scenario.name}: ${broker.name} did not come to the end of it: ${String(error).slice(0, 400)}`)
+      }
+    }
   }
+  for (const [broker, reports] of rounds) if (reports.length === 0) rounds.delete(broker)
   return rounds
 }
 

@@ -26,6 +26,7 @@ export class ColdReads {
   reads = 0
   readBytes = 0
   readonly #files: SegmentFiles
+  readonly #isCurrent: (id: number, segment: Segment) => boolean
   readonly #bytesMax: number
   readonly #windows = new Map<string, Window>()
   readonly #reading = new Map<string, Promise<Window>>()
@@ -36,8 +37,10 @@ export class ColdReads {
   /** Rises when something is forgotten: what was being read by then is not kept. */
   #generation = 0
 
-  constructor(files: SegmentFiles, bytesMax: number) {
+  /** `isCurrent` tells whether that very segment is its partition's: one that was cut, or grew, is another. */
+  constructor(files: SegmentFiles, isCurrent: (id: number, segment: Segment) => boolean, bytesMax: number) {
     this.#files = files
+    this.#isCurrent = isCurrent
     this.#bytesMax = bytesMax
   }
 
@@ -80,11 +83,15 @@ export class ColdReads {
     }
     const [from, to] = boundsOf(index, place)
     const generation = this.#generation
-    const sharedKey = `${key}/${from}/${to}/${generation}`
+    const sharedKey = `${key}/${from}/${to}/${segment.headersCrc}/${generation}`
     const underWay = this.#reading.get(sharedKey)
     if (underWay !== undefined) return underWay
     const reading = this.#read(id, segment, from, to)
-      .then((window) => (generation === this.#generation ? this.#keep(key, window) : window))
+      .then((window) => {
+        // Who came with a segment that was cut before he read may have got what is not its any more.
+        const isWhole = generation === this.#generation && this.#isCurrent(id, segment)
+        return isWhole ? this.#keep(key, window) : window
+      })
       .finally(() => this.#reading.delete(sharedKey))
     this.#reading.set(sharedKey, reading)
     return reading

@@ -103,7 +103,7 @@ export class SegmentStore {
     this.files = new SegmentFiles(files, directory, settings.open_files_max)
     const isNamed = (id: number, segment: Segment): boolean => this.catalogue.names(id, segment)
     this.indexes = new Indexes(this.files, new IndexRewrites(this.files, log, isNamed), settings.index_bytes_max)
-    this.reads = new ColdReads(this.files, settings.cold_bytes_max)
+    this.reads = new ColdReads(this.files, isNamed, settings.cold_bytes_max)
     this.hot = new HotBatches(settings.hot_bytes_max)
     this.retention = new RetentionTally({ engine: ENGINE, log, topicName })
     const positions = new Positions(this.files, this.indexes)

@@ -10,7 +10,7 @@ import { encodeWrites } from "./key-value-writes.ts"
 
 /** Buffers that are kept for the next entries at rest, and bytes of all that are kept while the disk is busy: then there is one for each turn. */
 const BATCHES_AT_REST = 4
-export const SPARE_BYTES_MAX = 16_777_216
+export const SPARE_BYTES_MAX = 4_194_304
 /** Less than this in one says that the disk keeps up. */
 const LITTLE_BYTES = 16_384
 

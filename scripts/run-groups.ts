@@ -10,7 +10,7 @@ const ROOT = resolve(import.meta.dirname, "..")
 const GROUP_TIMEOUT_MS = 1_150_000
 const NOTHING: Counts = { passed: 0, failed: 0, failures: [], failedFiles: [], passedTests: new Set(), skipped: [] }
 /** Files of a whole run that are run a second time. Where more have failed, it is not for want of time. */
-const AGAIN_MAX = 3
+const AGAIN_MAX = 5
 
 export interface TestGroup {
   readonly name: string

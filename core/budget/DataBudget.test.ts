@@ -164,6 +164,18 @@ test("who writes fast is looked at sooner than in a second: the bound holds, and
   rig.budget.close()
 })
 
+test("it is looked at once a second, however large the bound is", async () => {
+  for (const dataBytesMax of [1_000_000, 40_000_000_000, 66_000_000_000, 1_000_000_000_000]) {
+    const rig = new Rig({ dataBytesMax }, 1)
+    await rig.budget.start()
+    // As a look finds it: the simulated disk has no room for so much.
+    rig.budget.sizes = { usedBytes: 0, freeBytes: Number.POSITIVE_INFINITY }
+    await rig.seconds(10, 10)
+    assert.equal(rig.accounts[0]?.questions, 11, `${dataBytesMax} bytes`)
+    rig.budget.close()
+  }
+})
+
 test("above 85 % the oldest go, of all stores together, a sixteenth a round, down to three quarters", async () => {
   const rig = new Rig({ dataBytesMax: 10_000 })
   const [one, other] = rig.accounts

@@ -89,12 +89,12 @@ export class DataBudget {
   async start(): Promise<void> {
     await this.#measure()
     this.#look()
-    let lookedMs = this.#parts.clock.monotonicMs()
+    const { clock } = this.#parts
+    let dueMs = clock.monotonicMs() + LOOK_MS
     const again = (): void => {
-      this.#timer = this.#parts.clock.after(this.#watchMs(), () => {
-        const nowMs = this.#parts.clock.monotonicMs()
-        if (nowMs - lookedMs >= LOOK_MS) {
-          lookedMs = nowMs
+      this.#timer = clock.after(Math.min(this.#watchMs(), dueMs - clock.monotonicMs()), () => {
+        if (clock.monotonicMs() >= dueMs) {
+          dueMs = clock.monotonicMs() + LOOK_MS
           // What has answered since the last look counts; the questions are for the next.
           this.#chained = 0
           this.#look()
@@ -111,8 +111,7 @@ export class DataBudget {
 
   /** Until it is looked at how much was written. */
   #watchMs(): number {
-    const ms = Math.round((1_000 * EARLY_SHARE * this.boundBytes) / WRITTEN_PER_SECOND_MAX)
-    return Math.min(LOOK_MS, Math.max(WATCH_MS_MIN, ms))
+    return Math.max(WATCH_MS_MIN, Math.round((1_000 * EARLY_SHARE * this.boundBytes) / WRITTEN_PER_SECOND_MAX))
   }
 
   #writtenBytes(): number {
